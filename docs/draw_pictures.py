@@ -30,8 +30,7 @@ from rich.text import Text
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
 from benchmarks.runner import Outcome
 from dlcli import load
-from dlcli.cli.event_log import event_lines
-from dlcli.cli.live_view import LiveView
+from dlcli.cli.event_log import LiveView, event_lines
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import EpochEvent, Event

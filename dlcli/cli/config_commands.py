@@ -185,7 +185,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     if config.is_dir() and (settings or data):
         raise click.UsageError("--set and --data apply to configs, and this is a folder")
     if (config / EXPORT_DOCUMENT).is_file():
-        from dlcli.cli.export_commands import print_export
+        from dlcli.cli.run_commands import print_export
         from dlcli.exports.export_folder import validate_export
 
         print_export(validate_export(config), as_json)

@@ -18,12 +18,10 @@ import click
 
 from dlcli import __version__, is_command_line
 from dlcli.cli.config_commands import init, inspect, schema, validate
-from dlcli.cli.export_commands import export
 from dlcli.cli.messages import print_message
 from dlcli.cli.options import ARGUMENTS, VERBOSE
 from dlcli.cli.prediction_commands import evaluate, predict
-from dlcli.cli.run_commands import compare, diagnose, report
-from dlcli.cli.serving_commands import serve
+from dlcli.cli.run_commands import compare, diagnose, export, report, serve
 from dlcli.cli.training_commands import cv, reproduce, train, tune
 from dlcli.errors import (
     ConfigError,

@@ -1,8 +1,10 @@
-"""`dlcli report`, `compare` and `diagnose`: the commands that look at finished runs."""
+"""`dlcli report`, `compare`, `diagnose`, `export` and `serve`: the commands for finished runs."""
 
 from __future__ import annotations
 
+import gc
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +14,13 @@ from dlcli.cli import options
 from dlcli.cli.messages import is_quiet, print_line, print_message
 from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
+from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlcli.diagnosis.remedies import Finding, Patch
+    from dlcli.exports.export_folder import Export
     from dlcli.pipeline.retraining import Trial
     from dlcli.runs.run import Run
     from dlcli.schema.urls import Location
@@ -188,3 +192,192 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
         elif trials:
             text = render_text(diagnosis_view(run, findings, trials), options.output_width())
             click.echo(f"\n{text}")
+
+
+@click.command()
+@run_argument()
+@click.option(
+    "--format",
+    "named",
+    type=click.Choice([*ENTRIES]),
+    required=True,
+    help=" ".join(f"{name}: {entry.summary}." for name, entry in ENTRIES.items()),
+)
+@options.new_path(
+    "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
+)
+@options.interval(
+    "Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
+    "if the run has held-out rows for them]"
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["dynamic"]),
+    help="For litert: store weights of larger layers in 8 bits, a quarter of their size. Numbers "
+    "may then differ by up to 0.1 of their scale.",
+)
+@options.json_object
+@options.verbosity
+def export(
+    run: Path,
+    named: FormatName,
+    output: Path | None,
+    level: float | None,
+    quantize: str | None,
+    as_json: bool,
+) -> None:
+    """Export a run as a model, or as a script, that works without dlcli.
+
+    RUN is a run folder of `dlcli train`. An exported model is
+    compared with dlcli, on held-out rows and on rows with missing values, unseen categories and odd
+    texts; if it predicts otherwise, nothing is written. `dlcli validate FOLDER` compares it again.
+    A card says what a model is for, what it was made from, how good it is and where its limits are.
+
+    \b
+      dlcli export runs/houses --format onnx --output houses-onnx
+      dlcli export runs/houses --format saved_model --output houses-saved-model
+      dlcli export runs/houses --format python --output houses-script
+      dlcli export runs/houses --format card --output houses.md
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.exports.export_folder import choose_format, export_run
+    from dlcli.runs.run_reader import open_run
+
+    is_quantized = quantize is not None
+    format = choose_format(named, level, quantize=is_quantized)
+    if output is not None:
+        exported = export_run(open_run(run), named, output, level, quantize=is_quantized)
+        print_export(exported, as_json)
+    elif isinstance(format, TextFormat) and not as_json:
+        with options.open_output(None) as stream:
+            stream.write(format.text(open_run(run)).encode())
+    else:
+        raise click.UsageError("missing option '--output', the path to create")
+
+
+def print_export(exported: Export, as_json: bool) -> None:
+    """Print what the check of an export found, and its folder."""
+    document = exported.document
+    if document is None:
+        path = str(exported.path)
+        click.echo(json.dumps({"export": path}) if as_json else f"export: {path}")
+        return
+    if as_json:
+        fields = document.model_dump(mode="json")
+        click.echo(json.dumps({"export": str(exported.path), **fields}, allow_nan=False))
+        return
+    if document.unchecked:
+        print_message("note", f"only made-up rows were compared: {document.unchecked}")
+    if not document.checked:
+        message = "the files are intact; the model is not loaded, as that may run code"
+        print_message("note", message)
+    for rows, found in document.checked.items():
+        parts = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
+        if differences := found.relative_difference.values():
+            largest = max(differences)
+            parts.insert(0, f"numbers differ by up to {largest:.1e} of their scale")
+        click.echo(f"{found.rows:,} {rows}: {'; '.join(parts)}")
+    click.echo(f"export: {exported.path}")
+
+
+KEY_VARIABLE = "DLCLI_API_KEY"
+
+
+def _named_runs(
+    ctx: click.Context, parameter: click.Parameter, pairs: tuple[str, ...]
+) -> dict[str, Path]:
+    """Return run folders by name.
+
+    Raises:
+        BadParameter: of Click, for anything but NAME=RUN, or a name that occurs twice.
+    """
+    named: dict[str, Path] = {}
+    for pair in pairs:
+        name, sign, path = pair.partition("=")
+        if not (name and sign and path):
+            raise click.BadParameter(f"expected NAME=RUN, got '{pair}'")
+        if name in named:
+            raise click.BadParameter(f"two runs have the name '{name}'")
+        named[name] = Path(path)
+    return named
+
+
+def _number_option(
+    name: str, bounds: tuple[int, int], default: int, metavar: str | None = None, *, help: str
+) -> options.Option:
+    """Make the option for an integer."""
+    return click.option(
+        name,
+        type=options.IntegerFrom(*bounds),
+        default=default,
+        show_default=True,
+        metavar=metavar,
+        help=help,
+    )
+
+
+@click.command()
+@click.argument("run", type=options.PATH, required=False, metavar="[RUN]")
+@click.option(
+    "--name",
+    "named",
+    multiple=True,
+    metavar="NAME=RUN",
+    callback=_named_runs,
+    help="Also serve a run under a name of its own. Repeatable. [default: the run folder's name]",
+)
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen at: 0.0.0.0 is all of the machine's.",
+)
+@_number_option("--port", (0, 65_535), 8000, help="Port to listen at; 0 for any free one.")
+@options.interval("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
+@_number_option(
+    "--workers", (1, 1024), 1, "N", help="Processes that answer, at best one for each core."
+)
+@_number_option("--limit-body", (1, 1024), 16, "MIB", help="Most MiB of a request.")
+@_number_option("--limit-rows", (1, 10_000_000), 10_000, "ROWS", help="Most rows of a request.")
+@_number_option(
+    "--limit-time", (1, 3600), 30, "SECONDS", help="Most seconds that a request may take."
+)
+@options.verbosity
+def serve(
+    run: Path | None,
+    named: dict[str, Path],
+    host: str,
+    port: int,
+    level: float | None,
+    **numbers: int,
+) -> None:
+    """Predict rows that are sent over HTTP.
+
+    RUN is a run folder of `dlcli train`. A request has a JSON array with an object of columns for
+    each row, and its answer an array of objects with the columns of `dlcli predict`. If the
+    environment variable DLCLI_API_KEY is set, requests must send it.
+
+    \b
+      dlcli serve runs/houses
+      curl localhost:8000/predict -d '[{"size": 70, "color": "red"}]'
+
+    SIGTERM or Ctrl-C ends the server, after the requests that were begun. SIGHUP loads the runs
+    again, without losing one.
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.messages import print_message
+    from dlcli.cli.run_argument import missing_run
+    from dlcli.serving.requests import Limits
+    from dlcli.serving.served_model import model_names
+    from dlcli.serving.server import Settings, run_server
+
+    if run is None and not named:
+        raise missing_run(click.get_current_context())
+    key = os.environ.get(KEY_VARIABLE)
+    key = None if key is None else key.strip()  # as from a file that ends with a newline
+    if key == "":
+        raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
+    limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
+    runs = model_names([run] if run else [], named)
+    settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
+    gc.freeze()  # imports stay for good
+    gc.enable()  # a server runs on, unlike other commands, which end before garbage matters
+    run_server(settings, print_message)

@@ -8,8 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from dlcli.columns.scaling import OutputScaling
 from dlcli.config import layer_choices, training_choices
-from dlcli.config.data_section import Data, TimeSplit
-from dlcli.config.input_section import Input, ScalingLayer
+from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
 from dlcli.config.tune_section import Tune
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from dlcli.arrays import integers, mask_to_numpy, strings
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS, number
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding, percent, quoted
 from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
 from dlcli.encoding.column_types import find_identity

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from dlcli.columns.column_type import Decision, Ignored
 from dlcli.columns.type_inference import ColumnSummary, summarize_column
-from dlcli.config.data_section import Data, Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Data, Input, Target
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.data_finding import DataFinding
 from dlcli.data_checks.sample import Sample, draw_sample

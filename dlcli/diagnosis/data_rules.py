@@ -12,7 +12,7 @@ import numpy as np
 from dlcli.columns.column_type import Auto
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import Unscaled
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.config.layer_choices import Linear
 from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent

@@ -19,7 +19,7 @@ import numpy as np
 from dlcli.columns import type_inference
 from dlcli.columns.column_type import Auto, ColumnType, Decision, Ignored
 from dlcli.columns.registry import Feature, inference_rules
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
 from dlcli.schema.section import shown
 from dlcli.schema.yaml_document import format_path

@@ -33,7 +33,7 @@ from dlcli.columns.value_problems import (
     summarize_notes,
     value_notes,
 )
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding import encoded_rows
 from dlcli.errors import DataError, absent_columns, plural
 from dlcli.tables.few_rows import FewRows

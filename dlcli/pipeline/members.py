@@ -25,7 +25,7 @@ import numpy as np
 from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
-from dlcli.config.input_section import FEWEST_TRIAL_ROWS
+from dlcli.config.data_section import FEWEST_TRIAL_ROWS
 from dlcli.encoding.encoded_rows import is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network.network import estimate_step_seconds

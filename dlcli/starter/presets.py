@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from dlcli.config.input_section import FEWEST_TRIAL_ROWS
+from dlcli.config.data_section import FEWEST_TRIAL_ROWS
 from dlcli.errors import display_width, padded, printable, truncate
 from dlcli.starter.table_facts import MOST_ENCODED, TableFacts
 

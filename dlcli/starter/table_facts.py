@@ -13,8 +13,7 @@ from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
-from dlcli.config.data_section import SplitChoice, StratifiedSplit, Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, SplitChoice, StratifiedSplit, Target
 from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
 from dlcli.data_checks.sample import draw_sample
 from dlcli.data_checks.split_checks import SplitAdvice, advise_split

@@ -22,7 +22,7 @@ from dlcli.runs.run import Run
 from dlcli.runs.run_reader import tracked_files
 from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
 from dlcli.schema.urls import hide_secrets
-from dlcli.tracking.tracker import Outcome, Parameter, TrackedValues, parameters_of, reason
+from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of, reason
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

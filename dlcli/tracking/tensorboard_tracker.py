@@ -19,7 +19,7 @@ from dlcli.errors import truncate
 from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter, tensorboard_folder
-from dlcli.tracking.tracker import Outcome, Parameter, TrackedValues, parameters_of
+from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of
 
 _SECONDS = 1.0
 """Longest time until an epoch is on disk."""

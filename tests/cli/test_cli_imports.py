@@ -79,7 +79,7 @@ def test_only_training_loads_tensorflow():
 def test_predict_loads_only_the_packages_that_it_needs():
     packages = """comparison data_checks diagnosis explanation keras_model pipeline.fit pipeline.events
     pipeline.preparation pipeline.train_run reports.views
-    splitting starter tracking training cli.live_view"""
+    splitting starter tracking training cli.event_log"""
     unneeded = {f"dlcli.{name}" for name in packages.split()}
     assert_loads(
         ["predict runs/pets pets.csv"], 0, unneeded | {"jinja2", "altair", "optuna", "asyncio"}

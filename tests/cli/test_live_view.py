@@ -16,8 +16,7 @@ from inline_snapshot import snapshot
 from rich.console import Console
 from rich.live import Live
 
-from dlcli.cli.event_log import event_listener, print_event
-from dlcli.cli.live_view import LiveView, clock_time
+from dlcli.cli.event_log import LiveView, clock_time, event_listener, print_event
 from dlcli.pipeline.events import (
     BaselinesEvent,
     EpochEvent,

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding.column_types import ROWS_LOOKED_AT, type_columns
 from dlcli.encoding.encoded_rows import ShardedInputs
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read

@@ -19,7 +19,7 @@ from dlcli.columns.number import MeanImputation, Numeric, Periodic
 from dlcli.columns.number_encoders import NumericEncoder, PeriodicForm
 from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard, fit_scaling
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 

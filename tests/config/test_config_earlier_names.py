@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_file import load_config, load_config_of_run
 from dlcli.config.config_schema import Config
-from dlcli.config.input_section import ScalingLayer
+from dlcli.config.data_section import ScalingLayer
 from dlcli.errors import ConfigError
 from dlcli.prediction.predictor import Ensemble
 

@@ -11,8 +11,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from dlcli.config.config_file import make_config
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.data_section import Data, Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Data, Input, Target
 from dlcli.config.search_space import check_tune
 from dlcli.config.tune_section import Tune
 from dlcli.schema.yaml_document import Values, parse

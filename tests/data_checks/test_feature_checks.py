@@ -11,7 +11,7 @@ from inline_snapshot import snapshot
 from dlcli.columns.column_type import Decision
 from dlcli.columns.number import Numeric, PiecewiseLinear
 from dlcli.columns.scaling import Log1p
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.data_checks.feature_checks import (
     find_constants,
     find_copies,

@@ -16,8 +16,7 @@ from inline_snapshot import snapshot
 from dlcli.columns.column_type import Decision, Ignored
 from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.inspection import inspect_split, inspect_table
 from dlcli.encoding.column_types import choose_features, decide_types

@@ -9,7 +9,7 @@ from dlcli.columns.category import Categorical
 from dlcli.columns.column_type import Decision
 from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.data_checks.inspection import inspect_split, inspect_table
 from dlcli.data_checks.naming_checks import (
     _nearest_errors,

@@ -16,8 +16,7 @@ from dlcli.columns.image import Image
 from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, Periodic, PiecewiseLinear
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.tables.table import Table

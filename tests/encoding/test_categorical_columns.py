@@ -10,7 +10,7 @@ from inline_snapshot import snapshot
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 

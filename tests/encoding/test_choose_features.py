@@ -7,7 +7,7 @@ from inline_snapshot import snapshot
 
 from dlcli.columns.column_type import Auto, Ignored
 from dlcli.columns.number import Numeric
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding.column_types import UNMATCHED, choose_features
 from dlcli.errors import ConfigError
 

@@ -21,7 +21,7 @@ from dlcli.columns.image import Image
 from dlcli.columns.number import Numeric
 from dlcli.columns.text import MultiHot, Text
 from dlcli.columns.type_inference import summarize_column, view_column
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding import column_types
 from dlcli.encoding.column_types import (
     ROWS_LOOKED_AT,

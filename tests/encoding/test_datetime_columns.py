@@ -17,7 +17,7 @@ from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 

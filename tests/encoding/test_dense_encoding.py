@@ -10,7 +10,7 @@ from dlcli.columns.category import Categorical
 from dlcli.columns.number import Numeric
 from dlcli.columns.scaling import Unscaled
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding.table_encoding import encode_dense
 from dlcli.errors import DataError
 from dlcli.tables.table import Table

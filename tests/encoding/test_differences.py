@@ -15,8 +15,7 @@ from dlcli.columns.date_time import Datetime
 from dlcli.columns.number import Numeric
 from dlcli.columns.text import Text
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import (
     ColumnDifference,

@@ -19,8 +19,7 @@ from dlcli.columns.layout import Block
 from dlcli.columns.number import Numeric
 from dlcli.columns.scaling import Log1p, Standard, Unscaled
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import Encoding, fit_encoding, row_weights
 from dlcli.errors import DataError

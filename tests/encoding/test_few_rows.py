@@ -21,7 +21,7 @@ from dlcli.columns.number import ConstantValue, Numeric, PiecewiseLinear
 from dlcli.columns.scaling import Log1p, MinMax, Unscaled
 from dlcli.columns.text import MultiHot, Text
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import DataError
 from dlcli.tables.column import USUAL_MISSING_WORDS

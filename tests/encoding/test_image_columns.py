@@ -23,7 +23,7 @@ from dlcli.columns.image import Augmentation, Image, ImageEncoder, ImageForm, im
 from dlcli.columns.layout import Block
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 

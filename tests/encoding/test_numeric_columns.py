@@ -14,7 +14,7 @@ from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
 from dlcli.columns.number import ConstantValue, MeanImputation, Numeric
 from dlcli.columns.scaling import Divide, Log1p, Standard, Unscaled
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import ConfigError, DataError
 from dlcli.tables.table import Table
 

@@ -17,7 +17,7 @@ from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, Piecewi
 from dlcli.columns.number_encoders import PiecewiseLinearEncoder
 from dlcli.columns.scaling import Log1p
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 

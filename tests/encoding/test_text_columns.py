@@ -20,7 +20,7 @@ from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.columns.tokens import split_into_words
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Output
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError
 from dlcli.network.network import build_network

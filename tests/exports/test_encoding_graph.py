@@ -19,8 +19,7 @@ from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import Encoding, fit_encoding
 from dlcli.exports.model_graph import encode

@@ -20,7 +20,7 @@ import pytest
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison import compare
 from dlcli.config.config_file import load_config
-from dlcli.config.input_section import ScalingLayer
+from dlcli.config.data_section import ScalingLayer
 from dlcli.diagnosis.case import Case
 from dlcli.errors import ConfigError, DataError, DivergenceError, Interrupted
 from dlcli.explanation import prediction_analysis

@@ -23,8 +23,7 @@ from dlcli.columns.scaling import Quantile, Robust, Standard
 from dlcli.columns.text import Text
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
-from dlcli.config.data_section import Target
-from dlcli.config.input_section import Input
+from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError

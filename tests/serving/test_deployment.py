@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dlcli.cli.serving_commands import serve as command
+from dlcli.cli.run_commands import serve as command
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -22,7 +22,7 @@ from PIL import Image
 
 from dlcli.config.config_file import load_config, make_config
 from dlcli.config.config_schema import Config
-from dlcli.config.input_section import ScalingLayer
+from dlcli.config.data_section import ScalingLayer
 from dlcli.config.search_space import with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events

@@ -18,8 +18,7 @@ from dlcli.pipeline.events import (
     ignore,
 )
 from dlcli.runs.documents import CrossValidation, Finalist, Search
-from dlcli.tracking.tracked_events import tracked
-from dlcli.tracking.tracker import reason
+from dlcli.tracking.tracked_events import reason, tracked
 from tests.tracking.replay import (
     epoch,
     fold,

@@ -6,7 +6,7 @@ import pytest
 
 from dlcli.errors import truncate
 from dlcli.runs.run_writer import RunWriter
-from dlcli.tracking.tracker import parameters_of
+from dlcli.tracking.tracked_events import parameters_of
 
 CONFIG = """\
 data: {train: [a.csv, b.csv], target: pet}
