@@ -41,7 +41,7 @@ from benchmarks.public_tables import (
     split_source,
     write_split,
 )
-from dlcli.starter.presets import Preset
+from dlcli.starter.config_writing import Preset
 
 PRESETS = get_args(Preset)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlcli.config.tune_section import Tune
     from dlcli.pipeline.events import Event
     from dlcli.schema.urls import Location
-    from dlcli.starter.presets import Preset
+    from dlcli.starter.config_writing import Preset
 
 EXPORT_DOCUMENT = "export.json"
 """The file by which the folder of an export is known, before its package is loaded."""
