@@ -28,7 +28,7 @@ from dlcli.encoding.column_types import type_columns
 from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.network.network import rows_at_once
 from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.tables.table_files import read_table
 
 ROWS = 1_000_000

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.processes import DLCLI, output
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.prediction.predictor import Predictor
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.tables.memory_tables import memory_table
 
 ROOT = Path(__file__).parents[1]

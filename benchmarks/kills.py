@@ -28,7 +28,7 @@ from rich.table import Table
 
 from benchmarks.forked import Ended, Process, load, start_command
 from dlcli.errors import RunError
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.1}

@@ -25,8 +25,7 @@ from dlcli.errors import DivergenceError, Interrupted, RunError, plural
 from dlcli.network.layers import Weights
 from dlcli.network.network import Head, Network
 from dlcli.runs.file_formats import ArraySpec, weight_specs
-from dlcli.runs.resume_files import Checkpoint
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run_writer import Checkpoint, RunWriter
 from dlcli.safe_files import damaged
 from dlcli.tasks.task import Task
 from dlcli.workers import NO_OTHERS, Workers

@@ -36,7 +36,7 @@ from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import EpochEvent, Event
 from dlcli.pipeline.train_run import train
 from dlcli.reports.report_files import to_html, view_of
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 
 PICTURES = Path(__file__).parent / "pictures"
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}

@@ -18,8 +18,8 @@ from dlcli.exports.formats import FormatName
 from dlcli.pipeline import cross_validation, retraining, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan
 from dlcli.runs.manifest import RunFile, is_unfinished, kind_of_unfinished
-from dlcli.runs.run_reader import is_run_folder
-from dlcli.runs.run_reader import open_run as open_folder
+from dlcli.runs.run_folder import is_run_folder
+from dlcli.runs.run_folder import open_run as open_folder
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import locate_table
 from dlcli.tables.table_formats import file_format

@@ -32,7 +32,7 @@ from dlcli.reports import views
 from dlcli.reports.report_files import to_card
 from dlcli.reports.views import View, render_table
 from dlcli.runs.environment import TrainingData
-from dlcli.runs.run_reader import opened_network
+from dlcli.runs.run_folder import opened_network
 from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import memory_table
 

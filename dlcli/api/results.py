@@ -22,7 +22,7 @@ from dlcli.reports.report_files import to_card, training_curves, view_of, write_
 from dlcli.reports.views import View, render_text
 from dlcli.runs.documents import CrossValidation, Search
 from dlcli.runs.run import MetricsBySplit, Run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 
 if TYPE_CHECKING:
     from dlcli.comparison import Comparison

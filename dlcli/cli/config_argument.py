@@ -71,7 +71,7 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
 
 
 def _explain_folder(path: Path) -> str:
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     try:
         why, config = _config_within(open_run(path))

@@ -217,7 +217,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
 
 def _validate_run(folder: Path, as_json: bool) -> None:
     """Compare the files of a run folder with its manifest."""
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     try:
         run = open_run(folder)

@@ -111,7 +111,7 @@ def predict(  # noqa: PLR0913  (Click gives options by their names)
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.table_prediction import predict as predict_table
     from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
-    from dlcli.runs.run_reader import opened_network
+    from dlcli.runs.run_folder import opened_network
 
     if output is not None and _is_folder_of_parts(paths[1], output, named):
         from dlcli.pipeline.folder_prediction import FolderOptions
@@ -184,7 +184,7 @@ def _predict_folder(
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_file_notes
     from dlcli.pipeline.folder_prediction import PartEvent, predict_folder
-    from dlcli.runs.run_reader import opened_network
+    from dlcli.runs.run_folder import opened_network
 
     def listener(event: Event) -> None:
         if isinstance(event, PartEvent):
@@ -245,7 +245,7 @@ def evaluate(
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.command_views import evaluation_view
     from dlcli.reports.views import render_text
-    from dlcli.runs.run_reader import opened_network
+    from dlcli.runs.run_folder import opened_network
 
     bad_rows = _bad_rows_of_file(on_bad_row, rejected)
     run, data = paths

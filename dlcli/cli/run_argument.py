@@ -56,7 +56,7 @@ def _require_run_and_data(
         UsageError: if one is missing, or they are exchanged, with the line to type instead.
         RunError: if DATA is missing, and there is no such run.
     """
-    from dlcli.runs.run_reader import is_run_folder, open_run
+    from dlcli.runs.run_folder import is_run_folder, open_run
 
     if not paths:
         raise missing_run(ctx, "DATA")
@@ -105,7 +105,7 @@ def refuse_run_folder(
     ctx: click.Context, parameter: click.Parameter, data: Location | None
 ) -> Location | None:
     """Return the argument DATA, which must not be a run folder."""
-    from dlcli.runs.run_reader import is_run_folder
+    from dlcli.runs.run_folder import is_run_folder
 
     if isinstance(data, Path) and data.is_dir() and is_run_folder(data):
         raise UsageError(f"{data}: is a run folder, expected a table")
@@ -120,7 +120,7 @@ def missing_run(ctx: click.Context, *others: str, kinds: Collection[str] = _TRAI
         *others: the arguments that follow RUN.
         kinds: the kinds of runs that the command is for.
     """
-    from dlcli.runs.run_reader import latest_run
+    from dlcli.runs.run_folder import latest_run
 
     run = latest_run(kinds)
     if run is None:

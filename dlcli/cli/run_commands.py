@@ -47,7 +47,7 @@ def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -
       dlcli report runs/houses --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.reports.report_files import write_report
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     chosen = open_run(run)
     picture = _curves_of(chosen) if curves is not None else b""
@@ -107,7 +107,7 @@ def compare(
     from dlcli.comparison import to_document
     from dlcli.reports.comparison_report import comparison_view
     from dlcli.reports.views import render_text
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     if data == Path("-"):
         raise UsageError("--data: standard input can be read only once; name a file")
@@ -151,7 +151,7 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     from dlcli.diagnosis.findings import diagnose as find_problems
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
     from dlcli.reports.views import render_text
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     chosen = open_run(run)
     chosen.require_training()
@@ -240,7 +240,7 @@ def export(
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.exports.export_folder import choose_format, export_run
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     is_quantized = quantize is not None
     format = choose_format(named, level, quantize=is_quantized)

@@ -376,7 +376,7 @@ def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: 
     from dlcli.pipeline.retraining import reproduce as train_again
     from dlcli.reports.command_views import reproduction_view
     from dlcli.reports.views import render_text
-    from dlcli.runs.run_reader import open_run
+    from dlcli.runs.run_folder import open_run
 
     chosen = open_run(run)
     with event_listener(as_json=as_json, quiet=is_quiet()) as listener:

@@ -26,12 +26,13 @@ from dlcli.pipeline.preparation import FitPlan
 from dlcli.prediction.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
+    BaselineModels,
     NearlyPerfect,
     SimpleModel,
     compare_to_baseline,
     find_nearly_perfect,
+    linear_output,
 )
-from dlcli.prediction.baseline_models import BaselineModels, linear_output
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tasks.task import DecodedRows

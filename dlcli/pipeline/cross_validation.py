@@ -51,9 +51,8 @@ from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.gates import check_gate, required_baselines
 from dlcli.runs.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
-from dlcli.runs.resume_files import check_folder
-from dlcli.runs.run import Run, read_resolved
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run import Run
+from dlcli.runs.run_writer import RunWriter, check_folder
 from dlcli.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.table import Table
@@ -391,7 +390,7 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
         DlcliError: if the result of a fold can't be stored.
     """
     writer = RunWriter(folder)
-    file = replace(read_resolved(writer.resolved_path()), tables=tables)
+    file = replace(writer.config_file, tables=tables)
     plan = CrossValidationPlan.of(writer)
     warnings = Events(listener).only(WarningEvent)
     with file.located():

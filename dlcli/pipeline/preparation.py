@@ -55,7 +55,7 @@ from dlcli.pipeline.events import (
     WarningEvent,
 )
 from dlcli.runs.environment import fingerprint
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.schema.urls import Location
 from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds

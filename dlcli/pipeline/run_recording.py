@@ -36,7 +36,7 @@ from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.prediction.gates import GateResult, GateResults
 from dlcli.runs.environment import collect_environment, content_id, data_entries
 from dlcli.runs.manifest import RunFile, RunKind, resume_command
-from dlcli.runs.run import Run, read_resolved
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import new_run, unfinished_run, unfinished_runs_like
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import Document, parse_document
@@ -187,7 +187,7 @@ def recorded(
             yield Recording(source, Events(listener), output, name, stamps_of(source))
         return
     with unfinished_run(source, kind) as writer:
-        file = replace(read_resolved(writer.resolved_path()), tables=tables or {})
+        file = replace(writer.config_file, tables=tables or {})
         for key in file.tables:
             if getattr(file.config.data, key) != MEMORY:
                 raise RunError(f"{source}: data.{key} was no table in memory; resume without one")

@@ -47,7 +47,7 @@ from dlcli.pipeline.worker_pool import run_workers, worker_name
 from dlcli.runs.documents import Search
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import RunFile, resume_command
-from dlcli.runs.run import Run, read_resolved
+from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import parse_document
 from dlcli.tables.stored_columns import Storage
@@ -292,7 +292,7 @@ def _write_selected(
     writer: RunWriter, file: config_file.ConfigFile, search: Search
 ) -> dict[search_evaluation.Name, config_file.ConfigFile]:
     """Write the selected configs, and return those to train in full."""
-    default = replace(read_resolved(writer.resolved_path()), tables=file.tables)
+    default = replace(writer.config_file, tables=file.tables)
     configs: dict[search_evaluation.Name, config_file.ConfigFile] = {"default": default}
     numbers: dict[Literal["best", "smallest"], int | None] = {
         "best": search.best,

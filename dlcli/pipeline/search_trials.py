@@ -30,7 +30,6 @@ from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeB
 from dlcli.pipeline.search_study import RunningTrial, Study
 from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
 from dlcli.runs import documents
-from dlcli.runs.run import read_resolved
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal
 from dlcli.workers import NO_OTHERS, Workers
@@ -350,7 +349,7 @@ class SearchAccess:
         Raises:
             RunError: if it is damaged.
         """
-        file = read_resolved(RunWriter(self.folder).resolved_path())
+        file = RunWriter(self.folder).config_file
         return replace(file, tables=self.tables)
 
     @contextmanager

@@ -43,7 +43,7 @@ from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run, initial_weights_option
-from dlcli.runs.run_reader import is_run_folder, open_run
+from dlcli.runs.run_folder import is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
 from dlcli.training_job import Job, RunCheckpointer, TrainingResult
@@ -377,7 +377,7 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
         writer.write_text(RunFile.ENSEMBLE, result.ensemble.model_dump_json())
     members = [(each.task, each.training.weights) for each in result.members]
     model = build_trained_model(result.plan.network, members)
-    with writer.model_file() as path:
+    with writer.stored(RunFile.MODEL) as path:
         model.save(path)
     writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
 

@@ -24,7 +24,7 @@ from dlcli.reports.report_parts import RunLog
 from dlcli.reports.training_report import curve_charts, training_view
 from dlcli.reports.views import ChartBlock, View
 from dlcli.runs.run import Run
-from dlcli.runs.run_reader import write_page
+from dlcli.runs.run_folder import write_page
 from dlcli.safe_files import open_new_file, refuse_existing_file, write_atomically
 
 if TYPE_CHECKING:

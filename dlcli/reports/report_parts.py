@@ -24,7 +24,7 @@ from dlcli.reports import views
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import PAGE, RunFile
 from dlcli.runs.run import Run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.tasks.stored_predictions import StoredPredictions
 from dlcli.tasks.task import TargetValues, Task
 

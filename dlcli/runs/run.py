@@ -37,8 +37,7 @@ if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.network import Network
-    from dlcli.prediction.baseline_comparison import BaselineComparison
-    from dlcli.prediction.baseline_models import BaselineModels
+    from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, Predictor
@@ -317,7 +316,7 @@ class Run:
         Raises:
             RunError: if they are damaged, or not there.
         """
-        from dlcli.prediction.baseline_models import BaselineModels
+        from dlcli.prediction.baseline_comparison import BaselineModels
 
         if not self.has(RunFile.BASELINE_WEIGHTS):
             lacks = f"has no {RunFile.BASELINE_WEIGHTS}, which the gates with better_than need"

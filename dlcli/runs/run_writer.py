@@ -1,90 +1,210 @@
-"""A run that is being written."""
+"""A run that is being written, with the files that an interrupted run is resumed from.
+
+These are checkpoints and partial results. Each is a numbered folder, which is written under another
+name, synced and then renamed, so that it exists completely or not at all. Its `contents.json` has
+the digests of its files.
+
+At least two checkpoints of each network are kept, in case the newest is damaged. If both are of one
+epoch, the newest of an earlier epoch is kept, too: a training that diverges within an epoch ends
+with the weights from before it.
+
+Partial results are those of finished folds, and of finished members of an ensemble, which are not
+trained again.
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import math
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
+from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Literal, TextIO
 
-from dlcli import safe_files
-from dlcli.runs.file_formats import Array, dump_history, write_arrays, write_parquet
-from dlcli.runs.manifest import MANIFEST, Manifest, RunFile
-from dlcli.runs.resume_files import ResumableRun, remove_resume_files
-from dlcli.runs.run import Run
+from pydantic import BaseModel
+
+from dlcli import __version__, safe_files
+from dlcli.config.config_file import ConfigFile
+from dlcli.errors import RunError, TrainingError, option
+from dlcli.runs import file_formats
+from dlcli.runs.file_formats import Array, ArraySpec
+from dlcli.runs.manifest import FOLDS, LOCK, MANIFEST, Manifest, RunFile, locked, resume_command
+from dlcli.runs.run import Run, read_resolved
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+CHECKPOINTS = "checkpoint"
+MEMBERS = "members"
+"""Folder with the finished members of an unfinished ensemble."""
+_MIN_CHECKPOINTS = 2
+_CONTENTS = "contents.json"
+_PLAN = "plan.json"
+_MAX_PLAN_BYTES = 2**16
+_MAX_RESULT_BYTES = 2**28
+_NUMBER = re.compile("[1-9][0-9]{0,8}")
+_DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
+"""Errors of a full disk; `None` is that of a library that gives no number."""
+_File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet"]
 
-_MLFLOW = "mlflow.json"
-_MAX_MLFLOW_BYTES = 2**10
-_MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The complete state of a training, from which it is resumed to the bit."""
+
+    arrays: Mapping[str, Array]
+    """Every variable and counter, by name. `epoch` is the number of completed epochs, `step` that
+    of steps in the next one, for engines that can stop within an epoch."""
+    history: Mapping[str, Sequence[float]]
+    """Loss and metrics of each completed epoch, by name."""
+
+    @property
+    def epochs(self) -> int:
+        """The number of completed epochs."""
+        return len(self.history.get("loss", ()))
+
+    @property
+    def step(self) -> int:
+        """The number of steps in the next epoch."""
+        return int(self.arrays.get("step", 0))
+
+    @property
+    def begun(self) -> int:
+        """The number of epochs that have begun: within an epoch one more than completed ones."""
+        return self.epochs + (self.step > 0)
 
 
-class RunWriter(ResumableRun):
-    """A run folder without its manifest yet, to which a training writes.
+class _Contents(safe_files.VerifiedDocument):
+    """The files of a numbered folder."""
 
-    Every method raises `TrainingError` if a file can't be stored, as on a full disk. JSON has no
-    NaN and no infinity: undefined numbers are `None`.
+    config: str
+    """SHA-256 of the resolved config."""
+    number: int
+    files: dict[_File, safe_files.FileDigest]
+
+    @classmethod
+    def of(cls, folder: Path, config: str) -> _Contents:
+        """Read the contents of a folder that was written for a config."""
+        contents = cls.read(folder / _CONTENTS)
+        if contents.config != config:
+            raise safe_files.damaged(folder, "is of another config")
+        if contents.number != int(folder.name):
+            raise safe_files.damaged(folder, f"is that of number {contents.number}")
+        return contents
+
+    def open(self, folder: Path, name: _File, limit: int) -> AbstractContextManager[BufferedReader]:
+        """Open a file of the folder."""
+        if name not in self.files:
+            raise safe_files.damaged(folder / _CONTENTS, f"does not list {name}")
+        return safe_files.open_verified(folder / name, self.files[name], limit)
+
+
+class RunWriter:
+    """A run folder without its manifest yet, to which a training writes, and which may be resumed.
+
+    Every method raises `TrainingError` if a file can't be stored, as on a full disk; files that
+    were stored before are untouched then. JSON has no NaN and no infinity: undefined numbers are
+    `None`.
 
     Args:
         path: the folder, which exists.
     """
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        self.path = path
+        self.finished = False
+        self.not_resumable = False
+        """True if it is useless to resume the run, whatever the folder contains."""
+        self.has_partial_results = False
+        """True if there are finished folds or trials, which need not be trained again."""
+        self._config: str | None = None
         self._log: TextIO | None = None
+
+    @property
+    def can_resume(self) -> bool:
+        """True if the run can be resumed."""
+        if self.not_resumable:
+            return False
+        members, base = self.path / MEMBERS, self.path / CHECKPOINTS
+        has_members = safe_files.is_folder(members) and any(members.iterdir())
+        bases = [base, *base.glob("member-*")] if safe_files.is_folder(base) else []
+        return self.has_partial_results or has_members or any(map(_checkpoints, bases))
+
+    @property
+    def way_to_resume(self) -> str:
+        """The command that resumes the run, for messages."""
+        return f"resume with: {resume_command(self.path)}"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Lock the folder against other processes.
+
+        Raises:
+            RunError: if another process has the lock.
+        """
+        with ExitStack() as stack:
+            with self._storing(LOCK):
+                stack.enter_context(locked(self.path))
+            yield
+
+    # Results
 
     def write_text(self, name: RunFile, text: str) -> None:
         """Store a file of text."""
-        self._write(name, text.encode())
+        with self.stored(name) as temporary:
+            temporary.write_bytes(text.encode())
 
     def write_json(self, name: RunFile, value: Mapping[str, object]) -> None:
         """Store a JSON object."""
-        self._write(name, safe_files.to_json(value))
+        self.write_text(name, safe_files.to_json(value).decode())
 
     def write_table(self, name: RunFile, table: pa.Table) -> None:
         """Store a table."""
-        with self._stored(name) as temporary:
-            write_parquet(temporary, table)
+        with self.stored(name) as temporary:
+            file_formats.write_parquet(temporary, table)
 
     def write_resolved(self, text: str) -> None:
         """Store the complete config, as YAML."""
-        content = text.encode()
-        self._write(RunFile.RESOLVED, content)
-        self._config = hashlib.sha256(content).hexdigest()
+        self.write_text(RunFile.RESOLVED, text)
+        self._config = hashlib.sha256(text.encode()).hexdigest()
 
     def write_arrays(self, name: RunFile, arrays: Mapping[str, Array]) -> None:
         """Store float32 arrays, such as weights, by name."""
-        with self._stored(name) as temporary:
-            write_arrays(temporary, arrays)
+        with self.stored(name) as temporary:
+            file_formats.write_arrays(temporary, arrays)
 
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
         """Store loss and metrics of each epoch by name, all of one length."""
-        self._write(RunFile.HISTORY, dump_history(columns).encode())
+        self.write_text(RunFile.HISTORY, file_formats.dump_history(columns))
 
-    def model_file(self) -> AbstractContextManager[Path]:
-        """Store the model for the user's own Keras code.
+    @contextmanager
+    def stored(self, name: RunFile) -> Iterator[Path]:
+        """Store a file, such as the model for the user's own Keras code.
 
         Yields:
-            a path that ends in `.keras`, for `model.save`.
+            a path with the same ending, to write the content to.
         """
-        return self._stored(RunFile.MODEL)
+        with self._storing(name) as path, safe_files.write_atomically(path) as temporary:
+            yield temporary
 
-    def resolved_path(self) -> Path:
-        """Return the path of the complete config, which must not change from now on.
+    @property
+    def config_file(self) -> ConfigFile:
+        """The complete config, with its path; it must not change from now on.
 
         Raises:
             RunError: if it can't be read, or is too large for a config.
         """
         self._config_digest()
-        return self.path / RunFile.RESOLVED
+        return read_resolved(self.path / RunFile.RESOLVED)
 
     @property
     def environment(self) -> dict[str, object]:
@@ -138,15 +258,324 @@ class RunWriter(ResumableRun):
         remove_resume_files(self.path)
         return Run(self.path, manifest)
 
-    def _write(self, name: RunFile, content: bytes) -> None:
-        with self._stored(name) as temporary:
-            temporary.write_bytes(content)
+    # Checkpoints and partial results
+
+    def write_checkpoint(self, checkpoint: Checkpoint, member: int | None = None) -> None:
+        """Store the state of the training, and remove checkpoints that are no longer needed.
+
+        Args:
+            checkpoint: the state.
+            member: in an ensemble, the number of the network, from 1.
+        """
+        base = self._checkpoint_folder(member)
+        with self._storing(CHECKPOINTS):
+            for folder in (self.path / CHECKPOINTS, base):
+                _make_folder(folder)
+            older = _checkpoints(base)
+            newest = base / str(int(older[-1].name) + 1 if older else 1)
+            self._write_folder(newest, _checkpoint_files(checkpoint))
+            for folder in _dispensable([*older, newest]):
+                _remove(folder)
+
+    def read_checkpoint(
+        self,
+        specs: Mapping[str, ArraySpec],
+        accept: Callable[[Checkpoint], bool] = lambda _: True,
+        member: int | None = None,
+    ) -> Checkpoint | None:
+        """Read the newest undamaged checkpoint.
+
+        Args:
+            specs: shape and type of each array, by name.
+            accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
+            member: in an ensemble, the number of the network, from 1.
+
+        Returns:
+            The checkpoint; `None` if there is none, or none that is accepted.
+
+        Raises:
+            RunError: if all checkpoints are damaged or of another config.
+        """
+        config = self._config_digest()
+        problems, any_intact = [], False
+        for folder in reversed(_checkpoints(self._checkpoint_folder(member))):
+            try:
+                checkpoint = _read_checkpoint(folder, config, specs)
+            except RunError as error:
+                problems.append(error)
+                continue
+            if accept(checkpoint):
+                return checkpoint
+            any_intact = True
+        if problems and not any_intact:
+            raise problems[0]
+        return None
+
+    def write_member(self, number: int, result: Checkpoint) -> None:
+        """Store the result of a finished member of an ensemble, in place of its checkpoints.
+
+        Args:
+            number: from 1.
+            result: its weights and history.
+        """
+        with self._storing(MEMBERS) as base:
+            _make_folder(base)
+            self._write_folder(base / str(number), _checkpoint_files(result))
+        _remove(self._checkpoint_folder(number))
+
+    def read_member(self, number: int, specs: Mapping[str, ArraySpec]) -> Checkpoint | None:
+        """Read the result of a member, which a stranger may have written; `None` if there is none.
+
+        Args:
+            number: from 1.
+            specs: shape and type of each array, by name.
+
+        Raises:
+            RunError: if it is damaged or of another config; the way out is to remove it.
+        """
+        folder = self.path / MEMBERS / str(number)
+        if not os.path.lexists(folder):
+            return None
+        with _naming_way_out(folder):
+            check_folder(folder.parent)
+            check_folder(folder)
+            return _read_checkpoint(folder, self._config_digest(), specs)
+
+    def write_plan(self, plan: Mapping[str, object]) -> None:
+        """Store the planned folds; from then on the folder is a cross-validation."""
+        with self._storing(FOLDS) as folder:
+            _make_folder(folder)
+            with safe_files.write_atomically(folder / _PLAN) as temporary:
+                temporary.write_bytes(safe_files.to_json(plan))
+            safe_files.sync_folder(self.path)
+
+    @property
+    def has_plan(self) -> bool:
+        """True if folds are planned."""
+        return os.path.lexists(self.path / FOLDS / _PLAN)
+
+    def read_plan(self) -> dict[str, object]:
+        """Read the planned folds.
+
+        Raises:
+            RunError: if they are not a JSON object.
+        """
+        check_folder(self.path / FOLDS)
+        return safe_files.read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
+
+    def write_partial_result(
+        self, number: int, result: BaseModel, predictions: pa.Table | None = None
+    ) -> None:
+        """Store the result of a fold, numbered from 1, and replace an earlier one.
+
+        Args:
+            number: from 1.
+            result: a document of the package that made it.
+            predictions: those of the held-out rows, if any.
+
+        Raises:
+            RunError: if the folder of partial results is a link.
+        """
+        files: dict[_File, Callable[[Path], object]] = {
+            "result.json": lambda path: path.write_text(result.model_dump_json(), "utf-8")
+        }
+        if predictions is not None:
+            files["predictions.parquet"] = partial(file_formats.write_parquet, table=predictions)
+        with self._storing(FOLDS) as base:
+            _make_folder(base)
+            self._write_folder(base / str(number), files)
+        self.has_partial_results = True
+
+    def read_partial_result(
+        self, number: int, kind: type[safe_files.AnyDocument], what: str
+    ) -> tuple[safe_files.AnyDocument, pa.Table | None] | None:
+        """Read the result of a fold, which a stranger may have written; `None` if there is none.
+
+        Args:
+            number: from 1.
+            kind: the document that was stored.
+            what: names the fold in messages: `fold 2 of repeat 1`.
+
+        Returns:
+            The document, and the predictions that were stored with it, if any.
+
+        Raises:
+            RunError: if it is damaged or of another config; the way out is to remove it.
+        """
+        check_folder(self.path / FOLDS)
+        folder = self.path / FOLDS / str(number)
+        if not os.path.lexists(folder):
+            return None
+        with _naming_way_out(folder):
+            check_folder(folder)
+            contents = _Contents.of(folder, self._config_digest())
+            with contents.open(folder, "result.json", _MAX_RESULT_BYTES) as stream:
+                result, table = safe_files.decode(stream.read(), folder / "result.json"), None
+            name: Literal["predictions.parquet"] = "predictions.parquet"
+            if name in contents.files:
+                with contents.open(folder, name, RunFile.PREDICTIONS.limit) as stream:
+                    table = file_formats.read_parquet(stream, folder / name)
+        self.has_partial_results = True
+        document = safe_files.parse_document(
+            kind, result, f"{self.path}: the stored result of {what}", ""
+        )
+        return document, table
+
+    def _checkpoint_folder(self, member: int | None) -> Path:
+        base = self.path / CHECKPOINTS
+        return base if member is None else base / f"member-{member}"
+
+    def _write_folder(self, folder: Path, files: Mapping[_File, Callable[[Path], object]]) -> None:
+        """Write a numbered folder atomically, given a function that writes each of its files."""
+        temporary = folder.with_name(f".{folder.name}.partial")
+        _remove(temporary)
+        try:
+            temporary.mkdir()
+            for name, write in files.items():
+                write(temporary / name)
+            contents = _Contents(
+                format=safe_files.FORMAT,
+                dlcli=__version__,
+                config=self._config_digest(),
+                number=int(folder.name),
+                files={name: safe_files.FileDigest.of(temporary / name) for name in files},
+            )
+            (temporary / _CONTENTS).write_bytes(contents.to_json())
+            for path in temporary.iterdir():
+                safe_files.sync(path)
+            safe_files.sync_folder(temporary)
+            _remove(folder)
+            os.rename(temporary, folder)
+        except BaseException:
+            _remove(temporary)
+            raise
+        safe_files.sync_folder(folder.parent)
+
+    def _config_digest(self) -> str:
+        """Return the SHA-256 of the complete config when it was stored, or first used."""
+        if self._config is None:
+            content = safe_files.read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
+            self._config = hashlib.sha256(content).hexdigest()
+        return self._config
 
     @contextmanager
-    def _stored(self, name: RunFile) -> Iterator[Path]:
-        with self._storing(name) as path, safe_files.write_atomically(path) as temporary:
-            yield temporary
+    def _storing(self, name: str) -> Iterator[Path]:
+        """Yield the path of a file that is about to be stored; errors name the way out."""
+        if self.finished:
+            raise ValueError(f"{name} would no longer agree with the manifest")
+        path = self.path / name
+        try:
+            yield path
+        except OSError as error:
+            is_full = error.errno in _DISK_FULL
+            remedy = "free some space" if is_full else "make sure that it can be written"
+            if self.can_resume:
+                remedy += f", then {self.way_to_resume}"
+            else:
+                remedy += f", or name another folder with {option('output')}, then train again"
+            failure = TrainingError(
+                f"{path}: could not be stored: {safe_files.os_error_text(error)}; {remedy}"
+            )
+            failure.names_way_to_resume = self.can_resume
+            raise failure from error
 
+
+def remove_resume_files(folder: Path) -> None:
+    """Remove what a finished run doesn't need: checkpoints, partial results and the lock."""
+    for name in (CHECKPOINTS, MEMBERS, FOLDS):
+        _remove(folder / name)
+    with suppress(OSError):  # some systems don't remove it while it is locked
+        (folder / LOCK).unlink(missing_ok=True)
+
+
+@contextmanager
+def _naming_way_out(folder: Path) -> Iterator[None]:
+    """Have an error of a partial result say that it can be removed."""
+    try:
+        yield
+    except RunError as error:
+        error.add_note(f"or remove {folder}: what is missing there is computed again")
+        raise
+
+
+def _checkpoint_files(checkpoint: Checkpoint) -> dict[_File, Callable[[Path], object]]:
+    """Return the functions that write the files of a checkpoint."""
+    history = file_formats.dump_history(checkpoint.history)
+    return {
+        "arrays.npz": lambda path: file_formats.write_arrays(path, checkpoint.arrays),
+        "history.csv": lambda path: path.write_text(history, "utf-8"),
+    }
+
+
+def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) -> Checkpoint:
+    """Read the files of a checkpoint that was written for a config.
+
+    Raises:
+        RunError: if one of them is damaged.
+    """
+    contents, limit = _Contents.of(folder, config), file_formats.max_archive_bytes(specs)
+    with contents.open(folder, "arrays.npz", limit) as stream:
+        arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
+    with contents.open(folder, "history.csv", RunFile.HISTORY.limit) as stream:
+        history = file_formats.parse_history(stream.read(), folder / RunFile.HISTORY)
+    return Checkpoint(arrays, history)
+
+
+def _checkpoints(base: Path) -> list[Path]:
+    """Return the folders of a network's checkpoints, without links, the oldest first."""
+    if not safe_files.is_folder(base):
+        return []
+    folders = [
+        each
+        for each in base.iterdir()
+        if _NUMBER.fullmatch(each.name) and safe_files.is_folder(each)
+    ]
+    return sorted(folders, key=lambda folder: int(folder.name))
+
+
+def _dispensable(checkpoints: Sequence[Path]) -> list[Path]:
+    """Return the checkpoints that can be removed, given all, the oldest first.
+
+    The history grows with each epoch, so that of an earlier epoch is smaller.
+    """
+    size = _history_bytes(checkpoints[-1])
+    older = reversed(checkpoints[:-1])
+    before = next((each for each in older if _history_bytes(each) < size), None)
+    return [each for each in checkpoints[:-_MIN_CHECKPOINTS] if each != before]
+
+
+def _history_bytes(checkpoint: Path) -> float:
+    """Return the size of a checkpoint's history; infinite if it is damaged."""
+    try:
+        return _Contents.read(checkpoint / _CONTENTS).files["history.csv"].bytes
+    except (RunError, KeyError):
+        return math.inf
+
+
+def check_folder(path: Path) -> None:
+    """Raise `RunError` for anything but a folder: a link may lead anywhere."""
+    if not os.path.lexists(path):
+        raise safe_files.damaged(path, "is missing")
+    if not safe_files.is_folder(path):
+        raise safe_files.damaged(path, "is not a folder but a link, a file or a device")
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder, unless there is one, or raise `RunError` for a link: it may lead anywhere."""
+    if not os.path.lexists(path):
+        with suppress(FileExistsError):  # another thread may have made it
+            path.mkdir()
+        safe_files.sync_folder(path.parent)
+    check_folder(path)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path, ignore_errors=True)  # leftovers do no harm
+
+
+_MLFLOW = "mlflow.json"
+_MAX_MLFLOW_BYTES = 2**10
+_MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 
 # Files of trackers, which the manifest doesn't list
 

@@ -15,7 +15,7 @@ from dlcli.errors import DataError, UsageError, did_you_mean
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.serving.columns import answer_types, served_columns
 from dlcli.serving.requests import MOST_PROBLEMS, RequestError, RowProblem
 from dlcli.tables.few_rows import MOST_CHARACTERS

@@ -56,7 +56,7 @@ class TensorBoard:
         whole = self._file("")
         whole.write(summary=hparams_pb(parameters, trial_id=str(run.path)))
         # As a code block of Markdown, which TensorBoard shows unchanged.
-        lines = truncate(run.resolved_path().read_text("utf-8"), _MOST_TEXT).splitlines()
+        lines = truncate(run.config_file.path.read_text("utf-8"), _MOST_TEXT).splitlines()
         code = "".join(f"    {line}\n" for line in lines)
         whole.write(summary=text_pb("config", code))
         whole.flush()

@@ -19,8 +19,8 @@ from pydantic_core import to_jsonable_python
 from dlcli.errors import Interrupted, RunError, truncate
 from dlcli.pipeline import events
 from dlcli.runs.manifest import DIVERGED
-from dlcli.runs.run import Run, read_resolved
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run import Run
+from dlcli.runs.run_folder import open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.section import Section
 from dlcli.schema.urls import hide_secrets
@@ -247,7 +247,7 @@ def parameters_of(run: RunWriter) -> dict[str, Parameter]:
     Each key of the schema is a parameter. What users name, as columns and classes, is one value, as
     JSON: else a wide table would have thousands of parameters, with any text as a name.
     """
-    return dict(_flatten("", read_resolved(run.resolved_path()).config))
+    return dict(_flatten("", run.config_file.config))
 
 
 def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:

@@ -26,7 +26,7 @@ from dlcli.config.layer_choices import OrthogonalRegularizer
 from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
-from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import Checkpoint
 from dlcli.training import compiled_program, objectives
 from dlcli.training.chunked_program import are_resident, program_of_chunks
 from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, State

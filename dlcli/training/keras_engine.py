@@ -15,7 +15,7 @@ from dlcli import training_job
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import ReduceOnPlateau
 from dlcli.keras_model import weights_of
-from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.compiled_program import direction
 from dlcli.training.objectives import Learner, build_learner
 from dlcli.training.randomness import epoch_order

@@ -45,7 +45,7 @@ from dlcli.encoding.encoded_rows import (
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Weights, activation_of
 from dlcli.network.network import Network
-from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.randomness import epoch_order
 
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]

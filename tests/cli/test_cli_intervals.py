@@ -21,7 +21,7 @@ from dlcli.pipeline.train_run import train
 from dlcli.prediction.conformal import Conformal
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.manifest import Manifest, RunFile
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.tables.table_files import read_table
 
 ROWS = 200

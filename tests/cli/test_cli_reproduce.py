@@ -19,7 +19,7 @@ from dlcli.pipeline.train_run import train
 from dlcli.reports.command_views import reproduction_view
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import DIVERGED
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline", "folder")

@@ -11,7 +11,7 @@ from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.train_run import train
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.25, sample_weight: w}

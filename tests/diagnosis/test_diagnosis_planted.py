@@ -11,7 +11,7 @@ from dlcli.config.config_file import load_config
 from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.train_run import train
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.diagnosis.planted import PLANTED, SOUND
 
 CONFIGS = Path(__file__).parents[2] / "configs"

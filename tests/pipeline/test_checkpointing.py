@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
-from dlcli.runs.resume_files import Checkpoint, ResumableRun
+from dlcli.runs.run_writer import Checkpoint, ResumableRun
 from dlcli.training_job import RunCheckpointer
 
 pytestmark = pytest.mark.usefixtures("handles_signals")

@@ -12,8 +12,7 @@ from dlcli.errors import DlcliError, Interrupted, TrainingError
 from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train, train_child_run
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_folder import new_run, unfinished_run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import new_run, open_run, unfinished_run
 from dlcli.runs.run_writer import RunWriter
 
 pytestmark = pytest.mark.usefixtures("compiled_once")

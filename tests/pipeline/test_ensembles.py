@@ -35,7 +35,7 @@ from dlcli.prediction.predictor import Ensemble
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.table_files import read_table
 from tests.recorded import recorded_in

@@ -20,8 +20,8 @@ from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.train_run import train
-from dlcli.runs import resume_files
-from dlcli.runs.run_reader import latest_run, open_run
+from dlcli.runs import run_writer
+from dlcli.runs.run_folder import latest_run, open_run
 
 pytestmark = pytest.mark.usefixtures("no_linear_baseline")
 
@@ -128,7 +128,7 @@ def each_step_is_kept(monkeypatch):
 @pytest.fixture
 def only_two_are_kept(monkeypatch):
     """None of an earlier epoch stays when there are two of this one."""
-    monkeypatch.setattr(resume_files, "_dispensable", lambda folders: folders[:-2])
+    monkeypatch.setattr(run_writer, "_dispensable", lambda folders: folders[:-2])
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from dlcli.errors import OutOfMemoryError, RunError, UsageError
 from dlcli.pipeline import retraining
 from dlcli.pipeline.retraining import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.train_run import train
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
 

@@ -16,7 +16,7 @@ from dlcli.config.config_file import load_config
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline import preparation, train_run
 from dlcli.pipeline.train_run import train
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

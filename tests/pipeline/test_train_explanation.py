@@ -19,8 +19,7 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.run_recording import TypeReasons
 from dlcli.pipeline.train_run import explain_result, train
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import new_run, open_run
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

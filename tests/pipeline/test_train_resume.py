@@ -22,9 +22,8 @@ from dlcli.pipeline.preparation import prepare
 from dlcli.pipeline.run_recording import resolved_config
 from dlcli.runs.environment import collect_environment, fingerprint
 from dlcli.runs.manifest import RunFile, locked
-from dlcli.runs.resume_files import Checkpoint
-from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import new_run, open_run
+from dlcli.runs.run_writer import Checkpoint
 
 CHEAPER = {
     "{patience: 60, start_from_epoch: 100}": "{patience: 30, start_from_epoch: 30}",

@@ -14,7 +14,7 @@ import pytest
 
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.runs.run import Run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.tables.table_files import read_table
 from tests.forks import Forks
 

@@ -16,7 +16,7 @@ from dlcli.config.config_file import load_config, make_config
 from dlcli.errors import DataError, RunError, UsageError
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.retraining import _compare_data
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.schema.urls import Url
 from dlcli.tables.remote_files import upload
 from tests.catalogue import hand_made

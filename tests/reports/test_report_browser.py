@@ -11,7 +11,7 @@ from dlcli.comparison import compare
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import render_report, to_html, write_report
 from dlcli.reports.views import Figure, View
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.comparison import hand_made
 from tests.forks import Forks
 from tests.reports.browser import PROGRAM, Browser, browser

@@ -28,7 +28,7 @@ from dlcli.reports.report_files import render_report, to_html, view_of
 from dlcli.reports.report_parts import TrainingRecord, baseline_sentences
 from dlcli.reports.training_report import training_view
 from dlcli.reports.views import render_text
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables
 

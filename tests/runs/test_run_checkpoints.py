@@ -10,8 +10,7 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.runs.file_formats import ArraySpec
-from dlcli.runs.resume_files import Checkpoint, remove_resume_files
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run_writer import Checkpoint, RunWriter, remove_resume_files
 from tests.runs.faulty_disk import Disk
 
 KINDS = {

@@ -16,9 +16,8 @@ from faulty_disk import CRASHED, Disk, crash
 from dlcli.errors import RunError, TrainingError, UsageError
 from dlcli.runs.file_formats import ArraySpec
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.resume_files import Checkpoint
-from dlcli.runs.run_folder import new_run, unfinished_run
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import new_run, open_run, unfinished_run
+from dlcli.runs.run_writer import Checkpoint
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="crashes are those of a forked process"),
@@ -118,7 +117,7 @@ def go_on(writer, done, ends_after=EPOCHS):
     writer.write_text(RunFile.ENCODING, "{}\n")
     writer.write_arrays(RunFile.WEIGHTS, {"output/kernel": np.full(50, EPOCHS, np.float32)})
     writer.write_history({"loss": [0.5] * EPOCHS})
-    with writer.model_file() as path:
+    with writer.stored(RunFile.MODEL) as path:
         path.write_bytes(b"a model")
     writer.write_table(RunFile.SAMPLE, pa.table({"row": [3, 4]}))
     writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from dlcli.cli.program import main
 from dlcli.errors import RunError
 from dlcli.runs.manifest import Manifest, RunFile
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.catalogue.hand_made import make_run
 
 CONFIG = """\

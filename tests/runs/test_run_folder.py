@@ -13,14 +13,14 @@ import pytest
 
 from dlcli.errors import DataError, RunError, UsageError
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.resume_files import Checkpoint
 from dlcli.runs.run_folder import (
     existing_folder_advice,
     new_run,
+    open_run,
     unfinished_run,
     unfinished_runs_like,
 )
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_writer import Checkpoint
 
 
 def finish(folder, name="iris", base=Path("runs")):

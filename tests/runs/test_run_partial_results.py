@@ -10,8 +10,7 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.runs.manifest import kind_of_unfinished
-from dlcli.runs.resume_files import remove_resume_files
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run_writer import RunWriter, remove_resume_files
 from dlcli.safe_files import Document
 
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})

@@ -17,8 +17,7 @@ import pytest
 import dlcli
 from dlcli.errors import RunError
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_folder import new_run
-from dlcli.runs.run_reader import latest_run, open_run
+from dlcli.runs.run_folder import latest_run, new_run, open_run
 
 SHAPES = {"output/kernel": (2, 1), "output/bias": (1,)}
 
@@ -69,7 +68,7 @@ def folder(tmp_path):
         arrays = {name: np.array(each, np.float32) for name, each in weights.items()}
         writer.write_arrays(RunFile.WEIGHTS, arrays)
         writer.write_arrays(RunFile.BASELINE_WEIGHTS, {"constant": np.array([0.25], np.float32)})
-        with writer.model_file() as path:
+        with writer.stored(RunFile.MODEL) as path:
             path.write_bytes(b"a model")
         writer.write_json(
             RunFile.METRICS, {"test": {"accuracy": 0.5, "auc": None, "confusion": [[1, 0], [1, 0]]}}

@@ -19,8 +19,7 @@ import pytest
 import dlcli
 from dlcli.errors import RunError, TrainingError
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.resume_files import Checkpoint
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run_writer import Checkpoint, RunWriter
 from dlcli.safe_files import open_new_file
 
 
@@ -92,7 +91,7 @@ def test_predictions_are_parquet(writer):
 
 
 def test_a_model_is_saved_under_a_temporary_name_that_keras_accepts(writer):
-    with writer.model_file() as path:
+    with writer.stored(RunFile.MODEL) as path:
         assert path.parent == writer.path
         assert path.suffix == ".keras"
         path.write_bytes(b"model")
@@ -102,7 +101,7 @@ def test_a_model_is_saved_under_a_temporary_name_that_keras_accepts(writer):
 
 
 def test_a_model_that_could_not_be_saved_leaves_no_file(writer):
-    with pytest.raises(ZeroDivisionError), writer.model_file() as path:
+    with pytest.raises(ZeroDivisionError), writer.stored(RunFile.MODEL) as path:
         path.write_bytes(b"half of a mod")
         raise ZeroDivisionError
     assert names(writer) == []
@@ -241,14 +240,14 @@ def test_a_full_disk_is_a_training_error_and_leaves_no_half_file(writer, monkeyp
 
 def test_an_os_error_without_a_number_keeps_its_message(writer):
     message = r"model\.keras: could not be stored: unable to lock file; free some space"
-    with pytest.raises(TrainingError, match=message), writer.model_file():
+    with pytest.raises(TrainingError, match=message), writer.stored(RunFile.MODEL):
         raise OSError("unable to lock file")
 
 
 def test_a_model_that_was_never_saved_is_a_training_error(writer):
     with (
         pytest.raises(TrainingError, match="could not be stored: No such file"),
-        writer.model_file(),
+        writer.stored(RunFile.MODEL),
     ):
         pass
 
@@ -298,8 +297,8 @@ def test_a_checkpoint_is_of_the_config_that_training_began_with(writer):
 
 def test_a_config_may_not_change_after_its_first_use(writer):
     (writer.path / "resolved.yaml").write_text("epochs: 1\n")
-    path = writer.resolved_path()
-    path.write_text("epochs: 2\n")
+    writer.write_checkpoint(Checkpoint({}, {}))
+    (writer.path / "resolved.yaml").write_text("epochs: 2\n")
     with pytest.raises(RunError, match="was changed during training"):
         writer.finish()
 

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.runs.file_formats import ArraySpec
-from dlcli.runs.resume_files import Checkpoint
+from dlcli.runs.run_writer import Checkpoint
 from dlcli.training import compiled_program
 from dlcli.training.engines import train_job
 from dlcli.training_job import is_finite

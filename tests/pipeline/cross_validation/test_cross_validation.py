@@ -11,7 +11,7 @@ import pytest
 from inline_snapshot import snapshot
 
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.recorded import recorded_in
 

@@ -14,7 +14,7 @@ from inline_snapshot import snapshot
 from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import cross_validate
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.pipeline.cross_validation.small_rows import cv
 from tests.recorded import recorded, recorded_in
 

@@ -24,7 +24,7 @@ from dlcli.pipeline.search_trials import stop_of_search
 from dlcli.pipeline.train_run import train
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs.manifest import is_unfinished, resume_command
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from dlcli.runs.run_writer import RunWriter
 from tests.pipeline.tuning import worker_tasks
 from tests.pipeline.tuning.search_examples import WAVE, Recorder, line_file, wave_rows

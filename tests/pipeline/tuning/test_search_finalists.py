@@ -14,7 +14,7 @@ from dlcli.pipeline.events import Events, RunEvent, WarningEvent
 from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
 from dlcli.runs.documents import Search
 from dlcli.runs.manifest import RunFile
-from dlcli.runs.run_reader import open_run
+from dlcli.runs.run_folder import open_run
 from tests.comparison.hand_made import number_run
 from tests.pipeline.tuning.search_examples import Recorder
 
