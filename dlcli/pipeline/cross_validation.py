@@ -56,7 +56,7 @@ from dlcli.runs.run_writer import RunWriter, check_folder
 from dlcli.safe_files import parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.table import Table
-from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import StoredPredictions
 from dlcli.training_job import Job, StopOnSignal
 
 MOST_FOLDS = 100_000

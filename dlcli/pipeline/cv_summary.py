@@ -27,7 +27,7 @@ from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_
 from dlcli.prediction.predictions import HeldOut
 from dlcli.runs import documents
 from dlcli.safe_files import Document
-from dlcli.tasks.stored_predictions import StoredPredictions
+from dlcli.tasks.task import StoredPredictions
 
 _LINEAR = "linear_"
 """Prefix of the columns with a linear model's predictions."""

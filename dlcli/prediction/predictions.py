@@ -18,8 +18,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import RunError
 from dlcli.metrics.statistic import Array, Statistic, finite
 from dlcli.tables.table import Table
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task
+from dlcli.tasks.task import DecodedRows, Outputs, StoredPredictions, TargetValues, Task
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,7 @@ from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import PAGE, RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import TargetValues, Task
+from dlcli.tasks.task import StoredPredictions, TargetValues, Task
 
 if TYPE_CHECKING:
     from dlcli.prediction.baseline_comparison import BaselineDifference

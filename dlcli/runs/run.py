@@ -42,8 +42,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, Predictor
     from dlcli.runs.documents import CrossValidation, Search
-    from dlcli.tasks.stored_predictions import StoredPredictions
-    from dlcli.tasks.task import Task
+    from dlcli.tasks.task import StoredPredictions, Task
 
 MetricsBySplit = dict[str, dict[str, object]]
 
@@ -436,7 +435,7 @@ class Run:
             return file_formats.read_arrays(stream, specs, self.path / name)
 
     def _predictions(self, name: RunFile) -> StoredPredictions | None:
-        from dlcli.tasks.stored_predictions import StoredPredictions
+        from dlcli.tasks.task import StoredPredictions
 
         if not self.has(name):
             return None

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -29,8 +28,14 @@ from dlcli.metrics.definitions import (
 from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows, weighted_mean
 from dlcli.metrics.statistic import Metrics
 from dlcli.tables.table import Table
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, TargetValues, Task, refuse_missing
+from dlcli.tasks.task import (
+    DecodedRows,
+    Outputs,
+    StoredPredictions,
+    TargetValues,
+    Task,
+    refuse_missing,
+)
 
 StorageType = Literal["text", "integer", "boolean"]
 
@@ -95,10 +100,6 @@ class _Classes(Task):
         return indices
 
     # Output, loss and metrics.
-
-    @property
-    def form(self) -> training_choices.TargetForm:
-        return "two classes" if self.width == 2 else "classes"
 
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
         for name in class_weight if isinstance(class_weight, Mapping) else ():
@@ -172,6 +173,7 @@ class Binary(_Classes):
     kind: Literal["binary"] = "binary"
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
     rows_type = PairRows
+    usual_loss = training_choices.BinaryCrossentropy
     charts: ClassVar[tuple[str, ...]] = (*_Classes.charts, "thresholds")
 
     def output_units(self, loss: training_choices.Loss) -> int:
@@ -187,9 +189,9 @@ class Binary(_Classes):
 
     def default_loss(self, output: Output) -> training_choices.Loss:
         is_softmax = isinstance(output.activation, Softmax) and output.units != 1
-        if output.units in (None, 1) and not is_softmax:
-            return training_choices.BinaryCrossentropy()
-        return training_choices.SparseCategoricalCrossentropy()
+        if is_softmax or output.units not in (None, 1):
+            return training_choices.SparseCategoricalCrossentropy()
+        return super().default_loss(output)
 
     def for_loss(self, loss: training_choices.Loss | None) -> Binary:
         is_margin = loss is not None and loss.output == "margin"
@@ -244,10 +246,8 @@ class Multiclass(_Classes):
     kind: Literal["multiclass"] = "multiclass"
     classes: Annotated[tuple[str, ...], Field(min_length=3)]
     rows_type = ClassRows
+    usual_loss = training_choices.SparseCategoricalCrossentropy
     ranking_metric = BALANCED_ACCURACY
-
-    def default_loss(self, output: Output) -> training_choices.Loss:
-        return training_choices.SparseCategoricalCrossentropy()
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         indices: NDArray[np.int64] = decoded.argmax(axis=1)
@@ -267,6 +267,7 @@ class Multilabel(Task):
     type = "multi_label"
     outcome = "labels"
     rows_type = LabelRows
+    usual_loss = training_choices.BinaryCrossentropy
     charts = ("roc", "precision_recall", "calibration")
 
     @model_validator(mode="after")
@@ -323,13 +324,6 @@ class Multilabel(Task):
         return rows[codes]
 
     # Output, loss and metrics.
-
-    @property
-    def form(self) -> training_choices.TargetForm:
-        return "labels"
-
-    def default_loss(self, output: Output) -> training_choices.Loss:
-        return training_choices.BinaryCrossentropy()
 
     def other_type_for(self, loss: training_choices.Loss) -> str:
         if self.width > 1 and self.delimiter is None and "numbers" in loss.fits:
@@ -404,12 +398,6 @@ class Multilabel(Task):
         return ", ".join(name for name, value in values.items() if value)
 
 
-def find_labels(tables: Sequence[Table], column: str, delimiter: str) -> tuple[str, ...]:
-    """Return all labels that a column names, in order."""
-    texts = (text for table in tables for text in table.codes(column)[1])
-    return sort_names(label for text in texts for label in split_labels(text, delimiter))
-
-
 def split_labels(text: str, delimiter: str) -> list[str]:
     """Return the labels in a text, without surrounding blanks; empty ones are none."""
     return [label for part in text.split(delimiter) if (label := part.strip())]
@@ -421,34 +409,6 @@ def classification(
     """Return the task for two or more classes of a column."""
     kind = Binary if len(classes) == 2 else Multiclass
     return kind(columns=(column,), classes=classes, stored=stored, reason=reason)
-
-
-def sort_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct names in order: numbers by value, then all others alphabetically."""
-
-    def rank(name: str) -> tuple[float, str]:
-        try:
-            value = float(name)
-        except ValueError:
-            value = math.inf
-        return value if math.isfinite(value) else math.inf, name
-
-    return tuple(sorted(set(names), key=rank))
-
-
-_YES_AND_NO = {
-    *(("ja", "nein"), ("ja", "nee"), ("ja", "nej"), ("ja", "nei"), ("j", "n"), ("jā", "nē")),
-    *(("да", "нет"), ("истина", "ложь"), ("так", "ні"), ("ano", "ne"), ("da", "ne"), ("da", "nu")),
-    *(("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"), ("doğru", "yanlış"), ("ναι", "όχι")),
-    *(("כן", "לא"), ("có", "không"), ("iya", "tidak"), ("有", "無"), ("阳性", "阴性")),
-}
-"""Words for yes and no, in lower case, whose yes comes first in order."""
-
-
-def sort_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct classes in order, except for yes and no: no is first in any language."""
-    classes = sort_names(names)
-    return classes[::-1] if tuple(map(str.lower, classes)) in _YES_AND_NO else classes
 
 
 def storage_type(column: str, table: Table, classes: Sequence[str]) -> StorageType:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,16 +15,7 @@ from dlcli.config.data_section import Target
 from dlcli.errors import ConfigError, DataError, Problem, did_you_mean, listed, number
 from dlcli.tables.column import Column
 from dlcli.tables.table import Table
-from dlcli.tasks.classification import (
-    Binary,
-    Multiclass,
-    Multilabel,
-    classification,
-    find_labels,
-    sort_classes,
-    split_labels,
-    storage_type,
-)
+from dlcli.tasks.classification import Binary, Multiclass, Multilabel, split_labels, storage_type
 from dlcli.tasks.regression import Counts, Regression
 from dlcli.tasks.task import Task, refuse_missing
 
@@ -39,6 +31,15 @@ _DELIMITERS = ("|", ";", ",")
 """Usual separators of labels in one text."""
 _MOST_NAMED = 3
 """Most rows that a message names."""
+
+
+_YES_AND_NO = {
+    *(("ja", "nein"), ("ja", "nee"), ("ja", "nej"), ("ja", "nei"), ("j", "n"), ("jā", "nē")),
+    *(("да", "нет"), ("истина", "ложь"), ("так", "ні"), ("ano", "ne"), ("da", "ne"), ("da", "nu")),
+    *(("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"), ("doğru", "yanlış"), ("ναι", "όχι")),
+    *(("כן", "לא"), ("có", "không"), ("iya", "tidak"), ("有", "無"), ("阳性", "阴性")),
+}
+"""Words for yes and no, in lower case, whose yes comes first in order."""
 
 
 def drop_missing_targets(target: Target, table: Table) -> tuple[Table, str]:
@@ -210,7 +211,7 @@ def _two_integers(column: str, tables: Sequence[Table]) -> tuple[int, int] | Non
 
 def _classification(target: Target, tables: Sequence[Table], reason: str) -> Binary | Multiclass:
     (column,), positive = target.columns, target.positive_class
-    classes = sort_classes(name for table in tables for name in table.codes(column)[1])
+    classes = _sort_classes(name for table in tables for name in table.codes(column)[1])
     if len(classes) < 2:
         message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
         raise DataError(message, file=tables[0].file, column=column)
@@ -218,7 +219,28 @@ def _classification(target: Target, tables: Sequence[Table], reason: str) -> Bin
         if problem := _positive_problem(positive, column, classes):
             raise ConfigError([Problem("data.target.positive_class", problem)])
         classes = (*(name for name in classes if name != positive), positive)
-    return classification(column, classes, storage_type(column, tables[0], classes), reason)
+    kind = Binary if len(classes) == 2 else Multiclass
+    stored = storage_type(column, tables[0], classes)
+    return kind(columns=target.columns, classes=classes, stored=stored, reason=reason)
+
+
+def _sort_classes(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct classes in order, except for yes and no: no is first in any language."""
+    classes = _sort_names(names)
+    return classes[::-1] if tuple(map(str.lower, classes)) in _YES_AND_NO else classes
+
+
+def _sort_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return distinct names in order: numbers by value, then all others alphabetically."""
+
+    def rank(name: str) -> tuple[float, str]:
+        try:
+            value = float(name)
+        except ValueError:
+            value = math.inf
+        return value if math.isfinite(value) else math.inf, name
+
+    return tuple(sorted(set(names), key=rank))
 
 
 def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str | None:
@@ -232,8 +254,10 @@ def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str
 
 
 def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multilabel:
-    columns, delimiter = target.columns, target.delimiter
-    labels = columns if delimiter is None else find_labels(tables, columns[0], delimiter)
+    columns, labels, delimiter = target.columns, target.columns, target.delimiter
+    if delimiter is not None:
+        texts = {text for table in tables for text in table.codes(columns[0])[1]}
+        labels = _sort_names(label for text in texts for label in split_labels(text, delimiter))
     are_booleans = all(_is_boolean(column, tables) for column in columns)
     if labels:
         task = Multilabel(

@@ -13,27 +13,26 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats, floats
-from dlcli.columns.scaling import (
-    LinearScaling,
-    Log1p,
-    OutputScaling,
-    Standard,
-    Unscaled,
-    fit_scaling,
-    out_of_range,
-    scale_column,
-)
+from dlcli.columns import scaling as column_scaling
+from dlcli.columns.scaling import LinearScaling, OutputScaling, Unscaled
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
-from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, TargetForm
+from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson
 from dlcli.errors import DataError
 from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
 from dlcli.metrics.metric import Metric, NumberRows
 from dlcli.metrics.statistic import Metrics
 from dlcli.tables.table import Table
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows, Outputs, OutputUnit, TargetValues, Task, refuse_missing
+from dlcli.tasks.task import (
+    DecodedRows,
+    Outputs,
+    OutputUnit,
+    StoredPredictions,
+    TargetValues,
+    Task,
+    refuse_missing,
+)
 
 Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Which rows have a wrong value, (rows,), and the problem of the one at an index."""
@@ -92,7 +91,7 @@ class _Numbers(Task):
                     "for a target of classes, name one column"
                 )
             raise
-        fitted = tuple(fit_scaling(wanted, column) for column in columns)
+        fitted = tuple(column_scaling.fit_scaling(wanted, column) for column in columns)
         return unfitted.model_copy(update={"scalings": fitted})
 
     @property
@@ -102,7 +101,7 @@ class _Numbers(Task):
     def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.float32]:
         triples = zip(self._scalings, self.values(table, problems).T, self.columns, strict=True)
         scaled = [
-            scale_column(scaling, values, table, column, problems)
+            column_scaling.scale_column(scaling, values, table, column, problems)
             for scaling, values, column in triples
         ]
         return np.stack(scaled, axis=1).astype(np.float32)
@@ -120,20 +119,16 @@ class _Numbers(Task):
 
     def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
         """Yield which numbers, (rows,), the target or its scaling does not allow, and why."""
-        return out_of_range(scaling.name, values)
+        return column_scaling.out_of_range(scaling.name, values)
 
     # Output, loss and metrics.
-
-    @property
-    def form(self) -> TargetForm:
-        return "number" if self.width == 1 else "numbers"
 
     def explain_units(self, loss: Loss) -> str:
         return f"one for each of the target's columns {self.name}"
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling:
         is_free = activation.name == "linear" and not loss.needs_original_scale
-        return Standard() if is_free else Unscaled()
+        return column_scaling.Standard() if is_free else Unscaled()
 
     @property
     def default_metric(self) -> Metric:
@@ -227,7 +222,7 @@ class _Numbers(Task):
             return metric
         if self.width > 1:
             return R2
-        return MAE if isinstance(config.output.scaling, Log1p) else metric
+        return MAE if isinstance(config.output.scaling, column_scaling.Log1p) else metric
 
     def metrics(self, rows: DecodedRows) -> Metrics:
         metrics = super().metrics(rows)
@@ -282,9 +277,7 @@ class Regression(_Numbers):
     kind: Literal["regression"] = "regression"
     type = "numeric"
     noun = "number"
-
-    def default_loss(self, output: Output) -> Loss:
-        return MeanSquaredError()
+    usual_loss = MeanSquaredError
 
 
 class Counts(_Numbers):
@@ -293,9 +286,7 @@ class Counts(_Numbers):
     kind: Literal["counts"] = "counts"
     type = "count"
     noun = "count"
-
-    def default_loss(self, output: Output) -> Loss:
-        return Poisson()
+    usual_loss = Poisson
 
     def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
         yield from super()._out_of_range(values, scaling)

@@ -1,29 +1,29 @@
-"""The task: the kind of target, and everything that follows from it."""
+"""The task: the kind of target, and everything that follows from it; and stored predictions."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dlcli.arrays import Floats
+from dlcli.arrays import Floats, integers, strings, to_numpy
 from dlcli.columns.scaling import Fitted, OutputScaling
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, TargetForm
-from dlcli.errors import first_names
+from dlcli.errors import RunError, first_names
 from dlcli.metrics.definitions import ACCURACY, AUC, LOG_LOSS, METRICS, metric_values, statistics_of
 from dlcli.metrics.metric import Metric, Rows
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
-from dlcli.tasks.stored_predictions import StoredPredictions
 
 TargetValues = NDArray[Any]
 """True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
@@ -70,6 +70,8 @@ class Task(Fitted):
 
     rows_type: ClassVar[type[Rows]]
     """The rows of which metrics are taken, with decoded outputs."""
+    usual_loss: ClassVar[type[Loss]]
+    """The loss of a config that names none, as a rule."""
     ranking_metric: ClassVar[Metric] = AUC
     """The metric of the order of classes or labels, whatever their probabilities."""
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
@@ -163,9 +165,10 @@ class Task(Fitted):
     # Output, loss and metrics.
 
     @property
-    @abstractmethod
     def form(self) -> TargetForm:
         """The form of the target by which losses declare what they fit."""
+        kind = self.rows_type.kind
+        return "number" if kind == "numbers" and self.width == 1 else kind
 
     def output_units(self, loss: Loss) -> int:
         """Return the number of units that the output needs under a loss."""
@@ -179,13 +182,13 @@ class Task(Fitted):
         """Return whether outputs of so many units can be decoded."""
         return units == self.width
 
-    @abstractmethod
     def default_loss(self, output: Output) -> Loss:
         """Return the loss of a config that names none.
 
         Args:
             output: the config's section, which may ask for units or an activation.
         """
+        return self.usual_loss()
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling | None:
         """Return the scaling of a config that names none; none for classes and labels."""
@@ -467,3 +470,81 @@ def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str
     """
     message = f"the target is missing; leave such rows out of the file{hint}"
     problems.refuse(table.missing(column), table, column, lambda _: message)
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """A table of predictions from a run folder, which may hold anything."""
+
+    table: pa.Table
+    path: str
+    """The table's path, for messages."""
+    task_file: str = "encoding"
+    """Name of the file that lists the known classes, for messages."""
+
+    def of_split(self, split: str) -> StoredPredictions:
+        """Return the rows of one set."""
+        sets = self._cast("split", "string")
+        wanted = strings([split], pa.string())
+        return replace(self, table=self.table.filter(pc.equal(sets, wanted[0])))
+
+    def filtered(self, rows: NDArray[np.bool_]) -> StoredPredictions:
+        """Return the rows that are marked, (rows,)."""
+        return replace(self, table=self.table.take(integers(np.flatnonzero(rows))))
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return int(self.table.num_rows)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a column of a name."""
+        return name in self.table.column_names
+
+    def floats(self, *names: str) -> Floats:
+        """Read numbers, or true and false as 1 and 0, (rows, names)."""
+        each = [to_numpy(self._cast(name, "double"), np.float64) for name in names]
+        return np.stack(each, axis=1)
+
+    def integers(self, name: str) -> NDArray[np.int64]:
+        """Read integers, (rows,)."""
+        return to_numpy(self._cast(name, "int64"), np.int64)
+
+    def texts(self, name: str) -> list[str]:
+        """Read texts, (rows,)."""
+        texts: list[str] = self._cast(name, "string").to_pylist()
+        return texts
+
+    def indices(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
+        """Read the index of each value among known ones, (rows,).
+
+        Raises:
+            RunError: for any other value.
+        """
+        values = self._cast(name, "string")
+        indices = pc.index_in(values, value_set=strings(known, pa.string()))
+        if indices.null_count:
+            raise self._damaged(name, f"holds a value that its {self.task_file} doesn't list")
+        return to_numpy(pc.cast(indices, "int64"), np.int64)
+
+    def _cast(self, name: str, storage: str) -> pa.ChunkedArray:
+        """Return a column as another type.
+
+        Raises:
+            RunError: if it isn't there, lacks values, or can't be cast.
+        """
+        found = self.table.schema.get_all_field_indices(name)
+        if len(found) != 1:
+            raise self._damaged(name, "is missing, or there twice")
+        column = self.table.column(found[0])
+        if column.null_count:
+            raise self._damaged(name, "lacks values")
+        try:
+            if pa.types.is_boolean(column.type) and storage == "double":
+                column = pc.cast(column, "int8")
+            return pc.cast(column, storage)
+        except pa.ArrowException:
+            raise self._damaged(name, f"holds {str(column.type)[:60]}") from None
+
+    def _damaged(self, name: str, finding: str) -> RunError:
+        return RunError(f"{self.path}: column '{name[:60]}' {finding}; train it again")

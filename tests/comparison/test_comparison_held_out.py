@@ -13,8 +13,7 @@ from dlcli.prediction.predictions import HeldOut, Predictions
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import Task
+from dlcli.tasks.task import StoredPredictions, Task
 
 SCALED = LinearScaling(name="standard", offset=2.0, scale=3.0)
 BARE = LinearScaling(name="none")

@@ -15,8 +15,7 @@ from dlcli.metrics.definitions import METRICS
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
 from dlcli.tasks.regression import Counts, Regression
-from dlcli.tasks.stored_predictions import StoredPredictions
-from dlcli.tasks.task import DecodedRows
+from dlcli.tasks.task import DecodedRows, StoredPredictions
 
 SCALINGS = (
     LinearScaling(name="standard", offset=30.0, scale=4.0),
