@@ -31,10 +31,10 @@ from numpy.typing import NDArray
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
 from dlcli.cluster import LOST_WORKER, Cluster
-from dlcli.encoding.encoded_rows import Inputs, ShardedInputs, is_resident
+from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
 from dlcli.errors import UsageError, WorkerError
 from dlcli.training import compiled_program
-from dlcli.training.compiled_program import State
+from dlcli.training.compiled_program import DeviceRows, State
 from dlcli.training.objectives import BatchShare, Learner, build_learner
 from dlcli.training.randomness import order_parts
 from dlcli.training_job import Job
@@ -69,7 +69,7 @@ class Chunk:
     """The first step."""
     stop: int
     """The step after the last."""
-    block: compiled_program.DeviceRows
+    block: DeviceRows
     """The rows in the order in which they are used; all chunks have the same size."""
 
 
@@ -101,7 +101,7 @@ class ChunkedProgram(compiled_program.Program):
         assert self.job.validation is not None
         return self.job.validation.inputs, slice(None)
 
-    def _validation_blocks(self) -> Iterator[compiled_program.DeviceRows]:
+    def _validation_blocks(self) -> Iterator[DeviceRows]:
         """Yield the validation rows in order, some at a time."""
         job = self.job
         if job.validation is None or job.validation_labels is None:
@@ -109,16 +109,14 @@ class ChunkedProgram(compiled_program.Program):
         inputs, rows = self.validation_inputs()
         labels, weights = job.validation_labels[rows], job.validation.weights
         weights = None if weights is None else weights[rows]
-        size = compiled_program.validation_chunk_rows(inputs.width)
+        size = compiled_program.rows_per_chunk(
+            inputs.width, compiled_program.ROWS_VALIDATED_AT_ONCE
+        )
         for start in range(0, len(inputs), size):
-            some = slice(start, start + size)
-            yield compiled_program.DeviceRows.of(
-                inputs.part(start, start + size),
-                labels[some],
-                None if weights is None else weights[some],
-            )
+            matrix = inputs.part(start, start + size)
+            yield DeviceRows.of(matrix, labels, weights, slice(start, start + size))
 
-    def _evaluate_in_loop(self, block: compiled_program.DeviceRows, total: tf.Tensor) -> tf.Tensor:
+    def _evaluate_in_loop(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
         """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
 
         TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
@@ -131,7 +129,7 @@ class ChunkedProgram(compiled_program.Program):
 
         return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
 
-    def remaining_dispatches(self, state: State) -> compiled_program.Dispatches:
+    def dispatches(self, state: State) -> compiled_program.Dispatches:
         """Run the remaining epochs over rows that come in chunks."""
         pace = compiled_program.Pace(self.job, self.agree)
         nothing = np.empty((0, len(self.job.columns) + 1))
@@ -177,11 +175,8 @@ class StreamingProgram(ChunkedProgram):
         weights, size = job.loss_weights, _chunk_size(job)
         for first, stop, index in chunk_orders(job, epoch, step):
             # Padding is not read, or has weight 0.
-            block = compiled_program.DeviceRows.of(
-                compiled_program.pad(job.train.inputs.take(index), size),
-                compiled_program.pad(job.labels[index], size),
-                None if weights is None else compiled_program.pad(weights[index], size),
-            )
+            matrix = job.train.inputs.take(index)
+            block = DeviceRows.of(matrix, job.labels, weights, index, size)
             yield Chunk(first, stop, block)
 
     def advance(self, chunk: Chunk, state: State, upto: int) -> State:
@@ -189,9 +184,7 @@ class StreamingProgram(ChunkedProgram):
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
-    def _run(
-        self, block: compiled_program.DeviceRows, first: tf.Tensor, state: State, upto: tf.Tensor
-    ) -> State:
+    def _run(self, block: DeviceRows, first: tf.Tensor, state: State, upto: tf.Tensor) -> State:
         """Run steps of one epoch.
 
         Args:
@@ -201,7 +194,7 @@ class StreamingProgram(ChunkedProgram):
             upto: the step to end before, int32.
         """
 
-        def batch(step: tf.Tensor) -> compiled_program.DeviceRows:
+        def batch(step: tf.Tensor) -> DeviceRows:
             # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
             size = self.job.batch_size
             index = (step - first) * size + tf.range(size)
@@ -209,26 +202,6 @@ class StreamingProgram(ChunkedProgram):
 
         total = self.steps(functools.partial(self.step, batch, state.epoch), state, upto)
         return state._replace(total=total, step=upto)
-
-
-def are_resident(job: Job) -> bool:
-    """Return whether all rows of a job are a matrix in memory while they are trained on."""
-    return all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows)
-
-
-@contextmanager
-def program_of_chunks(job: Job, jit_compile: bool) -> Iterator[ChunkedProgram]:
-    """Open the program of a job whose rows come in chunks; see `open_program`.
-
-    Raises:
-        WorkerError: if another worker has ended.
-    """
-    if not isinstance(job.train.inputs, ShardedInputs):
-        learner = build_learner(job, jit_compile=jit_compile)
-        yield StreamingProgram(job, learner, jit_compile)
-        return
-    with translated():
-        yield ClusterProgram(job)
 
 
 def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
@@ -282,10 +255,10 @@ class ClusterProgram(ChunkedProgram):
     """
 
     def __init__(self, job: Job) -> None:
-        inputs = job.train.inputs
-        assert isinstance(inputs, ShardedInputs)
-        assert isinstance(inputs.shares.workers, Collectives)
-        self.collectives = inputs.shares.workers
+        assert isinstance(job.train.inputs, ShardedInputs)
+        self.inputs = job.train.inputs
+        assert isinstance(self.inputs.shares.workers, Collectives)
+        self.collectives = self.inputs.shares.workers
 
         share = BatchShare(add_up=self._sum_over_workers)
         super().__init__(job, build_learner(job, share=share), jit_compile=False)
@@ -306,17 +279,13 @@ class ClusterProgram(ChunkedProgram):
     def chunks(self, epoch: int, step: int) -> Iterator[ShareOfChunk]:
         """Yield this worker's rows of the chunks of all epochs; see `ChunkedProgram`."""
         job = self.job
-        inputs, weights, size = job.train.inputs, job.loss_weights, job.batch_size
-        assert isinstance(inputs, ShardedInputs)
-        is_own = inputs.shares.owners == inputs.shares.workers.rank
+        inputs, weights, size = self.inputs, job.loss_weights, job.batch_size
+        is_own = inputs.shares.owners == self.collectives.rank
         for first, stop, index in chunk_orders(job, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]
-            block = compiled_program.DeviceRows.of(
-                inputs.stored.take(inputs.shares.indices[rows]),
-                job.labels[rows],
-                None if weights is None else weights[rows],
-            )
+            matrix = inputs.stored.take(inputs.shares.indices[rows])
+            block = DeviceRows.of(matrix, job.labels, weights, rows)
             starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
             yield ShareOfChunk(
                 first, stop, block, tf.constant(at % size, tf.int64), tf.constant(starts)
@@ -361,7 +330,7 @@ class ClusterProgram(ChunkedProgram):
         """
         *weights, positions, starts, first, upto = rest[: -len(State._fields)]
         state = State(*rest[-len(State._fields) :])
-        block = compiled_program.DeviceRows(matrix, labels, weights[0] if weights else None)
+        block = DeviceRows(matrix, labels, weights[0] if weights else None)
 
         def share_of_step(step: tf.Tensor) -> tf.Tensor:
             start, stop = starts[step - first], starts[step - first + 1]
@@ -372,7 +341,7 @@ class ClusterProgram(ChunkedProgram):
 
     def _share_of_step(
         self,
-        batch: compiled_program.DeviceRows,
+        batch: DeviceRows,
         positions: tf.Tensor,
         epoch: tf.Tensor,
         step: tf.Tensor,

@@ -24,11 +24,11 @@ import keras
 from dlcli import training_job
 from dlcli.config.layer_choices import OrthogonalRegularizer
 from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
+from dlcli.encoding.encoded_rows import ShardedInputs, is_resident
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
 from dlcli.runs.run_writer import Checkpoint
-from dlcli.training import compiled_program, objectives
-from dlcli.training.chunked_program import are_resident, program_of_chunks
+from dlcli.training import chunked_program, compiled_program, objectives
 from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, State
 from dlcli.training.objectives import build_learner
 from dlcli.training_job import Checkpointer, EpochProgress, History, Job, TrainingResult
@@ -222,7 +222,7 @@ def run(
         state = start = program.restore(first.arrays)
         history = {name: list(values) for name, values in first.history.items()}
         names = (*job.columns, "learning_rate")
-        for state, rows in program.dispatches(start):
+        for state, rows in () if bool(start.stopped) else program.dispatches(start):
             for row in rows.tolist():
                 training_job.record_epoch(dict(zip(names, row, strict=True)), history, progress)
             training_job.check_finite(float(state.total), int(state.epoch) + 1)
@@ -236,10 +236,17 @@ def run(
 
 @contextmanager
 def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> Iterator[Program]:
-    """Open the program of a job, in its state before the first step."""
-    if not are_resident(job):
-        with program_of_chunks(job, jit_compile) as chunked:
-            yield chunked
+    """Open the program of a job, in its state before the first step.
+
+    Raises:
+        WorkerError: if another worker of a cluster has ended.
+    """
+    if isinstance(job.train.inputs, ShardedInputs):
+        with chunked_program.translated():
+            yield chunked_program.ClusterProgram(job)
+    elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
+        learner = build_learner(job, jit_compile=jit_compile)
+        yield chunked_program.StreamingProgram(job, learner, jit_compile)
     elif programs is None or not can_share(job):
         learner = build_learner(job, jit_compile=jit_compile)
         resident = ResidentProgram(job, learner, jit_compile)

@@ -194,14 +194,29 @@ class DeviceRows(NamedTuple):
     """(rows,), or `None`."""
 
     @classmethod
-    def of(cls, matrix: Any, labels: Any, weights: Any) -> DeviceRows:  # noqa: ANN401
-        """Copy rows to the device, numbers in Keras's float type."""
-        floats = keras.config.floatx()
-        labels = tf.constant(labels)
+    def of(
+        cls,
+        matrix: Any,  # noqa: ANN401
+        labels: NDArray[Any],
+        weights: NDArray[Any] | None,
+        rows: NDArray[np.int64] | slice = slice(None),
+        size: int | None = None,
+    ) -> DeviceRows:
+        """Copy rows to the device, numbers in Keras's float type.
+
+        Args:
+            matrix: their inputs.
+            labels: the labels of these rows and maybe of others.
+            weights: the same for weights.
+            rows: which of those they are.
+            size: the number of rows to pad them to; omitted if they are not padded.
+        """
+        floats, size = keras.config.floatx(), size or len(matrix)
+        given = tf.constant(pad(labels[rows], size))
         return cls(
-            tf.constant(matrix, dtype=floats),
-            tf.cast(labels, floats) if labels.dtype.is_floating else labels,
-            None if weights is None else tf.constant(weights, dtype=floats),
+            tf.constant(pad(matrix, size), dtype=floats),
+            tf.cast(given, floats) if given.dtype.is_floating else given,
+            None if weights is None else tf.constant(pad(weights[rows], size), dtype=floats),
         )
 
     def map(self, function: Callable[[Any], Any]) -> DeviceRows:
@@ -247,13 +262,8 @@ class Program:
         rows, size = len(self.job.train.inputs), self.job.batch_size
         return self.is_padded or self.job.steps * size > rows
 
-    def dispatches(self, state: State) -> Dispatches:
-        """Run the remaining epochs."""
-        if not bool(state.stopped):
-            yield from self.remaining_dispatches(state)
-
     @abstractmethod
-    def remaining_dispatches(self, state: State) -> Dispatches:
+    def dispatches(self, state: State) -> Dispatches:
         """Run the remaining epochs, of which there is one at least unless all are over."""
 
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
@@ -300,7 +310,11 @@ class Program:
             signature: the specifications of its arguments, for which it is traced once.
         """
         if self.keeps_loops:
-            function = _with_functional_loops(function)
+            # TensorFlow otherwise lowers loops and branches to operations that pass on single
+            # values, which takes some tenths of a second before the first step, and more time in
+            # each. It has no option for this, but never lowers those that are built for its
+            # single-threaded executor. Which executor runs the function is decided by its caller.
+            function = tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR")(function)
         return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
 
     @property
@@ -461,7 +475,7 @@ class Program:
         """Make the variables of metrics that otherwise appear with the first batch."""
         if not self.learner.metrics:
             return
-        first = DeviceRows.of(self.job.train.inputs.part(0, 1), self.job.labels[:1], None)
+        first = DeviceRows.of(self.job.train.inputs.part(0, 1), self.job.labels, None, slice(1))
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
@@ -475,23 +489,6 @@ def keeps_loops(job: Job) -> bool:
     """
     is_single = not tf.config.get_visible_devices("GPU")
     return is_single and job.config.precision == "float32"
-
-
-def _with_functional_loops(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Have loops and branches that a function builds stay functions of the graph.
-
-    TensorFlow otherwise lowers them to operations that pass on single values, which takes some
-    tenths of a second before the first step, and more time in each. It has no option for this, but
-    never lowers those that are built for its single-threaded executor. Which executor runs the
-    function is decided where it is called, outside of this block.
-    """
-
-    @functools.wraps(function)
-    def build(*given: Any, **named: Any) -> Any:  # noqa: ANN401
-        with tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR"):
-            return function(*given, **named)
-
-    return build
 
 
 class ResidentProgram(Program):
@@ -555,10 +552,9 @@ class ResidentProgram(Program):
         key = id(rows.inputs), size
         if key not in placed:  # with the inputs, so that their id is not given to others
             placed[key] = rows.inputs, place(rows.inputs, size)
-        weights = None if weights is None else pad(weights, size)
-        return DeviceRows.of(placed[key][1], pad(labels, size), weights)
+        return DeviceRows.of(placed[key][1], labels, weights, size=size)
 
-    def remaining_dispatches(self, state: State) -> Dispatches:
+    def dispatches(self, state: State) -> Dispatches:
         """Run the remaining epochs over rows on the device."""
         pace = Pace(self.job)
         for first, orders in prefetch(self._orders(int(state.epoch))):
@@ -698,11 +694,6 @@ def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
 def rows_per_chunk(width: int, multiple: int) -> int:
     """Return the rows of a chunk: a multiple of a number."""
     return max(1, CHUNK_BYTES // (4 * max(width, 1) * multiple)) * multiple
-
-
-def validation_chunk_rows(width: int) -> int:
-    """Return the validation rows of a chunk."""
-    return rows_per_chunk(width, ROWS_VALIDATED_AT_ONCE)
 
 
 def place(inputs: Inputs, size: int) -> tf.Tensor:
