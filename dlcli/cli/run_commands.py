@@ -365,8 +365,7 @@ def serve(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.messages import print_message
     from dlcli.cli.run_argument import missing_run
-    from dlcli.serving.requests import Limits
-    from dlcli.serving.served_model import model_names
+    from dlcli.serving.served_model import Limits, model_names
     from dlcli.serving.server import Settings, run_server
 
     if run is None and not named:

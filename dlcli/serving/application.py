@@ -17,15 +17,23 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from dlcli.serving import pages
 from dlcli.serving.inference_protocol import health_routes, inference_routes
-from dlcli.serving.metrics import CONTENT_TYPE
-from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.openapi import describe_server
-from dlcli.serving.pages import FormAnswer
-from dlcli.serving.requests import RequestError, parse_json, read_body
+from dlcli.serving.requests import (
+    CONTENT_TYPE,
+    Handler,
+    Models,
+    as_object,
+    json_response,
+    read_json,
+)
+from dlcli.serving.served_model import RequestError
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
+_SECONDS_FOR_A_REQUEST = 0.5
+"""Time that a client has to send a request on a connection which is about to close."""
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
 """Lets a browser ask for the key, as the password of any user."""
 
@@ -43,12 +51,10 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
         **tensorflow_routes(models),
         **inference_routes(models),
     }
-    open_to_all = {("GET", "/healthz"): _health, **health_routes(models)}
+    keys = {**dict.fromkeys(guarded, key), **dict.fromkeys(open_to_all := health_routes(models))}
+    handlers = {**guarded, **open_to_all}
     return _Application(
-        {
-            **{place: _guarded(place[1], each, models, key) for place, each in guarded.items()},
-            **{place: _guarded(place[1], each, models) for place, each in open_to_all.items()},
-        }
+        {place: _guarded(place[1], each, models, keys[place]) for place, each in handlers.items()}
     )
 
 
@@ -84,26 +90,21 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
     limits = models.limits
 
     async def predict(request: Request) -> Response:
-        model, body = models.named(request), await read_body(request, limits)
-        return json_response((await models.predict(model, parse_json(body), len(body))).records)
+        model, (rows, size) = models.named(request), await read_json(request, limits)
+        return json_response((await models.predict(model, rows, size)).records)
 
     async def openapi(request: Request) -> Response:
-        return json_response(describe_server(models.by_name, limits, has_key=has_key))
+        return json_response(pages.describe_server(models.by_name, limits, has_key=has_key))
 
     async def docs(request: Request) -> Response:
-        from dlcli.serving.pages import docs_page  # with Jinja, which few servers need
-
-        return docs_page(models.by_name, limits, request.url.netloc, has_key=has_key)
+        return pages.docs_page(models.by_name, limits, request.url.netloc, has_key=has_key)
 
     async def form(request: Request) -> Response:
-        from dlcli.serving.pages import form_page
-
-        return form_page(models.by_name, models.named(request))
+        return pages.form_page(models.by_name, models.named(request))
 
     async def fill_in(request: Request) -> Response:
-        model, body = models.named(request), await read_body(request, limits)
-        row = checked_object(parse_json(body))
-        return json_response(await asyncio.to_thread(lambda: FormAnswer.of(model, row).to_json()))
+        model, (row, _) = models.named(request), await read_json(request, limits)
+        return json_response(await asyncio.to_thread(pages.form_answer, model, as_object(row)))
 
     async def metrics(request: Request) -> Response:
         return Response(models.metrics.text(), media_type=CONTENT_TYPE)
@@ -118,10 +119,6 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         ("GET", "/form/{name}"): form,
         ("POST", "/form/{name}"): fill_in,
     }
-
-
-async def _health(request: Request) -> Response:
-    return json_response({"status": "ok"})
 
 
 def _guarded(path: str, handler: Handler, models: Models, key: str | None = None) -> Handler:
@@ -191,3 +188,29 @@ def _explain_failure(error: Exception) -> Response:
     """Answer a request in which dlcli failed; what failed is for the server's log alone."""
     traceback.print_exception(error, file=sys.stderr)
     return json_response({"error": "the server failed; its log has the reason"}, 500)
+
+
+class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of two classes
+    """Uvicorn's connection, which does not drop a request that is on its way.
+
+    Uvicorn closes connections that wait for a request at once when it ends, and clients that send
+    one at this moment get no answer. Here they have some time to send it; its answer says that the
+    connection closes.
+    """
+
+    _is_ending = False
+
+    def shutdown(self) -> None:
+        """Answer a request that was begun, or comes soon, and close the connection."""
+        is_waiting = self.cycle is None or self.cycle.response_complete
+        if is_waiting and not self._is_ending:
+            self._is_ending = True
+            self.loop.call_later(_SECONDS_FOR_A_REQUEST, self.shutdown)
+        else:
+            super().shutdown()
+
+    def on_headers_complete(self) -> None:
+        """Begin a request."""
+        super().on_headers_complete()
+        if self._is_ending and self.cycle is not None:
+            self.cycle.keep_alive = False

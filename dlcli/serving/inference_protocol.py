@@ -21,9 +21,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli import __version__
-from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.requests import RequestError, RowProblem, parse_json, read_body
-from dlcli.serving.served_model import Answer, ServedModel
+from dlcli.serving import requests
+from dlcli.serving.requests import Handler, Models, as_object, fixed, json_response
+from dlcli.serving.served_model import Answer, RequestError, RowProblem, ServedModel
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {
@@ -50,7 +50,7 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def infer(request: Request) -> Response:
-        model, body = models.named(request), await read_body(request, models.limits)
+        model, body = models.named(request), await requests.read_body(request, models.limits)
         content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
         rows = _rows(content, binary, models)
         answer = await models.predict(model, rows, len(body))
@@ -59,11 +59,8 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
     async def metadata(request: Request) -> Response:
         return json_response(_metadata(models.named(request)))
 
-    async def server(request: Request) -> Response:
-        extensions = ["binary_tensor_data"]
-        return json_response({"name": "dlcli", "version": __version__, "extensions": extensions})
-
-    found: dict[tuple[str, str], Handler] = {("GET", "/v2"): server}
+    server = {"name": "dlcli", "version": __version__, "extensions": ["binary_tensor_data"]}
+    found: dict[tuple[str, str], Handler] = {("GET", "/v2"): fixed(server)}
     for path in ("/v2/models/{name}", "/v2/models/{name}/versions/1"):
         found[("POST", f"{path}/infer")] = infer
         found[("GET", path)] = metadata
@@ -73,18 +70,13 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
 def health_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers of health checks, by method and path, which need no key."""
 
-    async def live(request: Request) -> Response:
-        return json_response({"live": True})
-
-    async def ready(request: Request) -> Response:
-        return json_response({"ready": True})
-
     async def model_ready(request: Request) -> Response:
         return json_response({"name": models.named(request).name, "ready": True})
 
     return {
-        ("GET", "/v2/health/live"): live,
-        ("GET", "/v2/health/ready"): ready,
+        ("GET", "/healthz"): fixed({"status": "ok"}),
+        ("GET", "/v2/health/live"): fixed({"live": True}),
+        ("GET", "/v2/health/ready"): fixed({"ready": True}),
         ("GET", "/v2/models/{name}/ready"): model_ready,
         ("GET", "/v2/models/{name}/versions/1/ready"): model_ready,
     }
@@ -97,11 +89,11 @@ def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
         RequestError: for a length that is none, or JSON that is no object.
     """
     if header is None:
-        return checked_object(parse_json(body)), b""
+        return as_object(requests.parse_json(body)), b""
     length = int(header) if header.isascii() and header.isdigit() and len(header) < 20 else -1
     if not 0 <= length <= len(body):
         raise RequestError(400, f"{_HEADER_LENGTH}: expected at most {len(body)}, got '{header}'")
-    return checked_object(parse_json(body[:length])), body[length:]
+    return as_object(requests.parse_json(body[:length])), body[length:]
 
 
 def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[object]:

@@ -1,4 +1,6 @@
-"""The pages: documentation, and a form with the prediction of one row and its curves.
+"""What a server tells about itself: OpenAPI 3.1, documentation, and a form.
+
+The form shows the prediction of one row and its curves.
 
 A curve shows how the prediction changes along one of the row's columns.
 """
@@ -6,20 +8,20 @@ A curve shows how the prediction changes along one of the row's columns.
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from starlette.responses import HTMLResponse, Response
 
+from dlcli import __version__
 from dlcli.columns.value_problems import ColumnProblems
 from dlcli.prediction.predictions import Predictions
 from dlcli.reports.charts import style_variables
 from dlcli.reports.report_files import policy, render_template, template_text
-from dlcli.serving.openapi import STATUSES
-from dlcli.serving.requests import Limits
-from dlcli.serving.served_model import ServedModel
+from dlcli.serving.served_model import Limits, ServedModel, answer_schemas
 
 MOST_CURVES = 24
 """Columns that get a curve."""
@@ -27,90 +29,107 @@ _OUTSIDE = "outside the training rows' range"
 _UNSEEN = "none of the training rows' categories"
 _WORDLESS = "no word of it is known"
 _MISSING = "missing"
+_PROBLEM = {
+    "type": "object",
+    "properties": {
+        "row": {"type": "integer", "minimum": 1, "description": "The row, from 1."},
+        "column": {"type": "string"},
+        "message": {"type": "string", "description": "What came, and what was expected."},
+    },
+    "required": ["message"],
+}
+_ERROR = {
+    "type": "object",
+    "properties": {
+        "error": {"type": "string"},
+        "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
+    },
+    "required": ["error"],
+}
+STATUSES = {
+    "400": "The body is no JSON, or no list of rows.",
+    "401": "The API key is missing or wrong.",
+    "404": "There is no such model.",
+    "408": "The request was not received and answered in time.",
+    "413": "The body is too long, or has too many rows.",
+    "415": "The body is compressed.",
+    "422": "A row lacks a column, has an unknown one, or a value that can't be used.",
+}
+"""The meaning of the status of an answer without predictions."""
 
 
-@dataclass(frozen=True)
-class FormAnswer:
-    """The result that the form shows of a row."""
+def form_answer(model: ServedModel, row: Mapping[str, object]) -> dict[str, object]:
+    """Predict a row, with its interval if the run has held-out rows for one, for the page's script.
 
-    model: ServedModel
-    row: Mapping[str, object]
-    predictions: Predictions
-    columns: Mapping[str, ColumnProblems]
-    """The values that training didn't see, by column."""
+    Raises:
+        RequestError: see `ServedModel.predict`.
+    """
+    model = replace(model, predictor=model.form_predictor)
+    answer = model.predict([row])
+    shown = _shown(answer.predictions, model.predictor.level)
+    curves = [*_curves(model, row, answer.predictions)]
+    return {**shown, "notes": dict(_notes(answer.problems.columns)), "curves": curves}
 
-    @classmethod
-    def of(cls, model: ServedModel, row: Mapping[str, object]) -> FormAnswer:
-        """Predict a row, with its interval if the run has held-out rows for one.
 
-        Raises:
-            RequestError: see `ServedModel.predict`.
-        """
-        answer = replace(model, predictor=model.form_predictor).predict([row])
-        return cls(model, row, answer.predictions, answer.problems.columns)
+def _shown(predictions: Predictions, level: float) -> dict[str, object]:
+    """Return the prediction: numbers with intervals, or names with probabilities."""
+    task = predictions.task
+    first = {name: values[0] for name, values in predictions.lists().items()}
+    if task.outcome == "numbers":
+        numbers = []
+        for column in task.columns:
+            suffix = f"_{column}" if task.width > 1 else ""
+            parts = {part: first.get(f"{part}{suffix}") for part in ("lower", "upper")}
+            numbers.append({"name": column, "value": first[f"prediction{suffix}"], **parts})
+        return {"numbers": numbers, "level": level}
+    names = [
+        {"name": name, "share": first.get(f"probability_{name}"), "is_chosen": is_chosen}
+        for name, is_chosen in zip(task.names, _chosen(predictions), strict=True)
+    ]
+    names.sort(key=lambda each: -(each["share"] or 0))  # type: ignore[operator]
+    possible = first.get("prediction_set")
+    return {"names": names, "margin": first.get("margin"), "set": possible, "level": level}
 
-    def to_json(self) -> dict[str, object]:
-        """Return what the page's script shows."""
-        return {**self._shown(), "notes": dict(self._notes()), "curves": [*self._curves()]}
 
-    def _shown(self) -> dict[str, object]:
-        """Return the prediction: numbers with intervals, or names with probabilities."""
-        task, answer = self.predictions.task, self.predictions.lists()
-        first = {name: values[0] for name, values in answer.items()}
-        if task.outcome == "numbers":
-            numbers = []
-            for column in task.columns:
-                suffix = f"_{column}" if task.width > 1 else ""
-                parts = {part: first.get(f"{part}{suffix}") for part in ("lower", "upper")}
-                numbers.append({"name": column, "value": first[f"prediction{suffix}"], **parts})
-            return {"numbers": numbers, "level": self.model.form_predictor.level}
-        names = [
-            {"name": name, "share": first.get(f"probability_{name}"), "is_chosen": is_chosen}
-            for name, is_chosen in zip(task.names, self._chosen(), strict=True)
-        ]
-        names.sort(key=lambda each: -(each["share"] or 0))  # type: ignore[operator]
-        possible = first.get("prediction_set")
-        level = self.model.form_predictor.level
-        return {"names": names, "margin": first.get("margin"), "set": possible, "level": level}
+def _chosen(predictions: Predictions) -> list[bool]:
+    """Return which classes or labels are predicted of a row."""
+    task, [value] = predictions.task, predictions.values
+    if task.outcome == "labels":
+        return [*map(bool, value)]
+    return [bool(at == value) for at in range(task.width)]
 
-    def _chosen(self) -> list[bool]:
-        """Return which classes or labels are predicted."""
-        task, values = self.predictions.task, self.predictions.values
-        if task.outcome == "labels":
-            return [bool(value) for value in values[0]]
-        return [bool(at == values[0]) for at in range(task.width)]
 
-    def _notes(self) -> Iterator[tuple[str, str]]:
-        for name, found in self.columns.items():
-            kinds = (found.outside, found.unseen, found.without_tokens, found.missing)
-            words = (_OUTSIDE, _UNSEEN, _WORDLESS, _MISSING)
-            if notes := [word for word, count in zip(words, kinds, strict=True) if count]:
-                yield name, notes[0]
+def _notes(columns: Mapping[str, ColumnProblems]) -> Iterator[tuple[str, str]]:
+    """Yield what training didn't see, by column."""
+    for name, found in columns.items():
+        kinds = (found.outside, found.unseen, found.without_tokens, found.missing)
+        words = (_OUTSIDE, _UNSEEN, _WORDLESS, _MISSING)
+        if notes := [word for word, count in zip(words, kinds, strict=True) if count]:
+            yield name, notes[0]
 
-    def _curves(self) -> Iterator[dict[str, object]]:
-        """Yield how the prediction changes along each column, the others being as they are."""
-        task = self.predictions.task
-        if task.outcome == "numbers":
-            index, label = 0, f"prediction of {task.columns[0]}"
-        elif task.has_probabilities:
-            index = int(np.argmax(self._chosen()))  # the first label, or 0 if there is none
-            label = f"probability of {task.names[index]}"
-        else:
-            index, label = 0, f"margin, above 0 for {task.names[1]}"
-        row = {name: self.row[name] for name in self.model.columns}
-        for column in self.model.inputs[:MOST_CURVES]:
-            if not column.along:
-                continue
-            values = column.along
-            rows = [{**row, column.name: value} for value in values]
-            heights = self.model.predict(rows).predictions.scores[:, index].tolist()
-            points = [
-                [value, height]
-                for value, height in zip(values, heights, strict=True)
-                if np.isfinite(height)
-            ]
-            axis = "choices" if column.choices else "numbers" if column.is_amount else "order"
-            yield {"column": column.name, "label": label, "axis": axis, "points": points}
+
+def _curves(
+    model: ServedModel, row: Mapping[str, object], predictions: Predictions
+) -> Iterator[dict[str, object]]:
+    """Yield how the prediction changes along each column, the others being as they are."""
+    task = predictions.task
+    if task.outcome == "numbers":
+        index, label = 0, f"prediction of {task.columns[0]}"
+    elif task.has_probabilities:
+        index = int(np.argmax(_chosen(predictions)))  # the first label, or 0 if there is none
+        label = f"probability of {task.names[index]}"
+    else:
+        index, label = 0, f"margin, above 0 for {task.names[1]}"
+    row = {name: row[name] for name in model.columns}
+    for column in model.inputs[:MOST_CURVES]:
+        if not column.along:
+            continue
+        rows = [{**row, column.name: value} for value in column.along]
+        heights = model.predict(rows).predictions.scores[:, index].tolist()
+        pairs = zip(column.along, heights, strict=True)
+        points = [[value, height] for value, height in pairs if math.isfinite(height)]
+        axis = "choices" if column.choices else "numbers" if column.is_amount else "order"
+        yield {"column": column.name, "label": label, "axis": axis, "points": points}
 
 
 _PACKAGE = "dlcli.serving"
@@ -173,3 +192,73 @@ def _page(template: str, script: str = "", **values: object) -> Response:
         "Cache-Control": "no-store",
     }
     return HTMLResponse(text, headers=headers)
+
+
+# OpenAPI, as the encodings of the models have it
+
+
+def describe_server(
+    models: Mapping[str, ServedModel], limits: Limits, *, has_key: bool
+) -> dict[str, object]:
+    """Return the description.
+
+    Args:
+        models: those that are served; the first one answers requests that name none.
+        limits: what a request may take.
+        has_key: whether clients must send an API key.
+    """
+    schemas: dict[str, object] = {"Problem": _PROBLEM, "Error": _ERROR}
+    paths: dict[str, object] = {}
+    for number, model in enumerate(models.values()):
+        schemas |= _schemas(model)
+        operation = {"post": _predict(model, limits)}
+        if not number:
+            paths["/predict"] = operation
+        paths[f"/predict/{model.name}"] = operation
+    answers = {"200": {"description": "It does."}}
+    health: dict[str, object] = {"summary": "Whether the server answers.", "responses": answers}
+    paths["/healthz"] = {"get": health}
+    components: dict[str, object] = {"schemas": schemas}
+    document: dict[str, object] = {
+        "openapi": "3.1.0",
+        "info": {"title": f"dlcli: {', '.join(models)}", "version": __version__},
+        "paths": paths,
+        "components": components,
+    }
+    if has_key:
+        components["securitySchemes"] = {
+            "bearer": {"type": "http", "scheme": "bearer"},
+            "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+        }
+        document["security"] = [{"bearer": []}, {"header": []}]
+        health["security"] = []  # it is open
+    return document
+
+
+def _schemas(model: ServedModel) -> dict[str, object]:
+    row = {
+        "type": "object",
+        "properties": {column.name: column.schema for column in model.inputs},
+        "required": [*model.columns],
+    }
+    answer = answer_schemas(model.output_types, model.predictor.task.classes)
+    prediction = {"type": "object", "properties": answer, "required": [*answer]}
+    return {f"{model.name}.Row": row, f"{model.name}.Prediction": prediction}
+
+
+def _predict(model: ServedModel, limits: Limits) -> dict[str, object]:
+    def content(schema: str, **others: object) -> dict[str, object]:
+        rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{model.name}.{schema}"}}
+        return {"application/json": {"schema": {**rows, **others}}}
+
+    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    answers = {status: {"description": text, "content": error} for status, text in STATUSES.items()}
+    body = content("Row", minItems=1, maxItems=limits.rows)
+    return {
+        "summary": f"Predict rows by {model.name}.",
+        "requestBody": {"required": True, "content": body},
+        "responses": {
+            "200": {"description": "A prediction for each row.", "content": content("Prediction")},
+            **answers,
+        },
+    }

@@ -1,99 +1,189 @@
-"""Requests: what may be wrong with one, and the reading of its body within limits."""
+"""What the protocols of a server share: its models, the body of a request, and metrics.
+
+The metrics are for Prometheus, in its text format: requests, rows, and how rows differ from
+training.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from dlcli.errors import in_cell, plural
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+from starlette.requests import Request
+from starlette.responses import Response
 
-if TYPE_CHECKING:
-    from starlette.requests import Request
+from dlcli.columns.value_problems import ColumnProblems
+from dlcli.errors import did_you_mean
+from dlcli.serving.served_model import Answer, Limits, RequestError, ServedModel
 
-MOST_PROBLEMS = 20
-"""Problems of rows that an answer lists, at most."""
-
-
-@dataclass(frozen=True)
-class RowProblem:
-    """A mistake in a row."""
-
-    message: str
-    """The value that came, and what was expected."""
-    row: int | None = None
-    """The row, from 1."""
-    column: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """Return the parts that are known."""
-        parts = {"row": self.row, "column": self.column, "message": self.message}
-        return {name: part for name, part in parts.items() if part is not None}
-
-    def __str__(self) -> str:
-        return in_cell(self.message, self.row, self.column)
+Handler = Callable[[Request], Awaitable[Response]]
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+"""Names the folder by which workers share their metrics; the library reads it when it is loaded."""
+_BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Upper ends of the buckets of a request's seconds."""
 
 
-class RequestError(Exception):
-    """A request that can't be answered.
+_BY_COLUMN: tuple[tuple[str, str, Callable[[ColumnProblems], int]], ...] = (
+    (
+        "values_outside_training_range",
+        "Values outside the training rows' range.",
+        lambda found: found.outside,
+    ),
+    (
+        "unseen_values",
+        "Values that are none of the training rows' categories.",
+        lambda found: found.unseen.total(),
+    ),
+    (
+        "texts_without_tokens",
+        "Texts without a word that has an input.",
+        lambda found: found.without_tokens,
+    ),
+    ("missing_values", "Missing values.", lambda found: found.missing),
+)
+"""Counters of values that training didn't see: their names, meanings, and what they count."""
 
-    Args:
-        status: of HTTP: 400 for a body that can't be read, 422 for rows that can't be predicted.
-        message: what is wrong, without anything of the machine.
-        problems: of single rows.
-        rows: number of rows that were refused.
-    """
 
-    def __init__(
-        self, status: int, message: str, problems: Sequence[RowProblem] = (), rows: int = 0
-    ) -> None:
-        self.status, self.message, self.problems, self.rows = status, message, problems, rows
-        super().__init__(message)
+class ServerMetrics:
+    """The metrics of a server, or of one of its workers."""
 
-    @classmethod
-    def of_rows(
-        cls, problems: Sequence[RowProblem], rows: int, count: int | None = None
-    ) -> RequestError:
-        """Return the error for rows that can't be predicted.
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._of_requests: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+
+        def counter(name: str, meaning: str, *labels: str) -> Counter:
+            return Counter(f"dlcli_{name}", meaning, labels, registry=self._registry)
+
+        self._requests = counter("requests", "Requests.", "path", "status")
+        self._seconds = Histogram(
+            "dlcli_request_seconds",
+            "Seconds from a request's head to its answer.",
+            ["path"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+        self._rows = counter("rows", "Predicted rows.", "model")
+        self._refused = counter("refused_rows", "Rows with a value that can't be used.", "model")
+        self._by_column = [
+            (counter(name, meaning, "model", "column"), count)
+            for name, meaning, count in _BY_COLUMN
+        ]
+
+    def add_request(self, path: str, status: int, seconds: float) -> None:
+        """Count a request.
 
         Args:
-            problems: the first ones, of which those that are shown are enough.
-            rows: number of rows that were refused.
-            count: number of all problems, if there are more.
+            path: that of its route, with `{name}` in place of the model's.
+            status: of the answer.
+            seconds: from its head to its answer.
         """
-        more = (count or len(problems)) - 1
-        others = f" ({plural(more, 'more problem')})" if more else ""
-        return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
+        key = path, status
+        if key not in self._of_requests:  # finding them by labels takes longer than counting
+            labeled = self._requests.labels(path, str(status)), self._seconds.labels(path)
+            self._of_requests[key] = labeled
+        requests, took = self._of_requests[key]
+        requests.inc()
+        took.observe(seconds)
 
-    def to_json(self) -> dict[str, object]:
-        """Return the answer's content."""
-        answer: dict[str, object] = {"error": self.message}
-        if self.problems:
-            answer["problems"] = [problem.to_json() for problem in self.problems]
+    def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnProblems]) -> None:
+        """Count the rows of an answer, and by column how they differ from the training rows."""
+        self._rows.labels(model).inc(rows)
+        for name, found in columns.items():
+            for counter, count_of in self._by_column:
+                if count := count_of(found):
+                    counter.labels(model, name).inc(count)
+
+    def add_refused(self, model: str, rows: int) -> None:
+        """Count rows that were refused."""
+        self._refused.labels(model).inc(rows)
+
+    def text(self) -> bytes:
+        """Return all metrics; those of several workers as their sum."""
+        registry = self._registry
+        if FOLDER_VARIABLE in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+@dataclass
+class Models:
+    """The models that are served, by name; reloading replaces them at once."""
+
+    by_name: Mapping[str, ServedModel]
+    limits: Limits = field(default_factory=Limits)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
+
+    def named(self, request: Request) -> ServedModel:
+        """Return the model that a request's path names, or the first.
+
+        Raises:
+            RequestError: with status 404.
+        """
+        name = request.path_params.get("name")
+        if name is None:
+            return next(iter(self.by_name.values()))
+        if name not in self.by_name:
+            near = did_you_mean(name, tuple(self.by_name))
+            raise RequestError(404, f"there is no model '{name}'{near}")
+        return self.by_name[name]
+
+    async def predict(self, model: ServedModel, rows: object, size: int) -> Answer:
+        """Predict the rows of a request; in a thread, unless it is quick, so others are answered.
+
+        Args:
+            model: what predicts.
+            rows: a list of objects.
+            size: the bytes of the request.
+
+        Raises:
+            RequestError: for rows that can't be predicted, or are too many.
+        """
+        if not isinstance(rows, list):
+            raise RequestError(400, "expected a list of rows, each an object of columns")
+        self.limits.check_rows(len(rows))
+        try:
+            if model.is_quick(len(rows), size):
+                answer = model.predict(rows)
+            else:
+                answer = await asyncio.to_thread(model.predict, rows)
+        except RequestError as error:
+            self.metrics.add_refused(model.name, error.rows)
+            raise
+        self.metrics.add_rows(model.name, answer.rows, answer.problems.columns)
         return answer
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The most that a request may take."""
+def as_object(content: object) -> dict[str, object]:
+    """Return JSON that is an object.
 
-    mebibytes: int = 16
-    """Most MiB of a body."""
-    rows: int = 10_000
-    """Most rows."""
-    seconds: float = 30.0
-    """Most seconds from its beginning to its answer."""
+    Raises:
+        RequestError: for anything else.
+    """
+    if not isinstance(content, dict):
+        raise RequestError(400, "expected a JSON object")
+    return content
 
-    def check_rows(self, count: int) -> None:
-        """Refuse more rows than there may be, and none at all.
 
-        Raises:
-            RequestError: with status 413, or 422 for none.
-        """
-        if count > self.rows:
-            raise RequestError(413, f"expected at most {self.rows:,} rows, got {count:,}")
-        if count == 0:
-            raise RequestError(422, "expected at least one row, got none")
+def fixed(content: object) -> Handler:
+    """Return the handler of requests that have always the same answer."""
+
+    async def answer(request: Request) -> Response:
+        return json_response(content)
+
+    return answer
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Return an answer in JSON."""
+    return Response(orjson.dumps(content), status, media_type="application/json")
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
@@ -121,14 +211,22 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     return bytes(body)
 
 
+async def read_json(request: Request, limits: Limits) -> tuple[Any, int]:
+    """Read the body of a request as JSON, and return its number of bytes, too.
+
+    Raises:
+        RequestError: see `read_body` and `parse_json`.
+    """
+    body = await read_body(request, limits)
+    return parse_json(body), len(body)
+
+
 def parse_json(body: bytes) -> Any:  # noqa: ANN401
     """Parse a body as JSON.
 
     Raises:
         RequestError: with what is wrong, and where.
     """
-    import orjson
-
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

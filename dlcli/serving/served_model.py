@@ -1,4 +1,4 @@
-"""A run that is served: rows are checked, and predicted as `dlcli predict` does."""
+"""A run that is served: rows are checked within limits, and predicted as `dlcli predict` does."""
 
 from __future__ import annotations
 
@@ -9,22 +9,110 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+
 from dlcli.columns.client_values import ClientColumn
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.errors import DataError, UsageError, did_you_mean
+from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
+from dlcli.explanation.explanation_document import Histogram
 from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
+from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
-from dlcli.serving.columns import answer_types, served_columns
-from dlcli.serving.requests import MOST_PROBLEMS, RequestError, RowProblem
 from dlcli.tables.few_rows import MOST_CHARACTERS
 from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"
 """The rows' name in messages, which are shown without it."""
+MOST_PROBLEMS = 20
+"""Problems of rows that an answer lists, at most."""
+_JSON_TYPES = {str: "string", bool: "boolean", int: "integer", list: "array"}
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """A mistake in a row."""
+
+    message: str
+    """The value that came, and what was expected."""
+    row: int | None = None
+    """The row, from 1."""
+    column: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """Return the parts that are known."""
+        parts = {"row": self.row, "column": self.column, "message": self.message}
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def __str__(self) -> str:
+        return in_cell(self.message, self.row, self.column)
+
+
+class RequestError(Exception):
+    """A request that can't be answered.
+
+    Args:
+        status: of HTTP: 400 for a body that can't be read, 422 for rows that can't be predicted.
+        message: what is wrong, without anything of the machine.
+        problems: of single rows.
+        rows: number of rows that were refused.
+    """
+
+    def __init__(
+        self, status: int, message: str, problems: Sequence[RowProblem] = (), rows: int = 0
+    ) -> None:
+        self.status, self.message, self.problems, self.rows = status, message, problems, rows
+        super().__init__(message)
+
+    @classmethod
+    def of_rows(
+        cls, problems: Sequence[RowProblem], rows: int, count: int | None = None
+    ) -> RequestError:
+        """Return the error for rows that can't be predicted.
+
+        Args:
+            problems: the first ones, of which those that are shown are enough.
+            rows: number of rows that were refused.
+            count: number of all problems, if there are more.
+        """
+        more = (count or len(problems)) - 1
+        others = f" ({plural(more, 'more problem')})" if more else ""
+        return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the answer's content."""
+        answer: dict[str, object] = {"error": self.message}
+        if self.problems:
+            answer["problems"] = [problem.to_json() for problem in self.problems]
+        return answer
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a request may take."""
+
+    mebibytes: int = 16
+    """Most MiB of a body."""
+    rows: int = 10_000
+    """Most rows."""
+    seconds: float = 30.0
+    """Most seconds from its beginning to its answer."""
+
+    def check_rows(self, count: int) -> None:
+        """Refuse more rows than there may be, and none at all.
+
+        Raises:
+            RequestError: with status 413, or 422 for none.
+        """
+        if count > self.rows:
+            raise RequestError(413, f"expected at most {self.rows:,} rows, got {count:,}")
+        if count == 0:
+            raise RequestError(422, "expected at least one row, got none")
 
 
 @dataclass(frozen=True)
@@ -236,3 +324,58 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
             raise UsageError(f"{path}: another run has the name '{name}': --name NAME={path}")
         found[name] = path
     return found
+
+
+# The columns that a model reads and answers with, for documentation and the form
+
+
+def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
+    """Describe the columns that each row must have, in the order of the training table.
+
+    Args:
+        run: may hold an explanation, which knows frequent values.
+        predictor: the run's.
+    """
+    statistics = {each.name: each for each in run.explanation.columns}
+    notations = predictor.encoding.notations
+    found = []
+    for feature in predictor.encoding.features:
+        notation, known = notations.get(feature.column, Notation()), statistics.get(feature.column)
+        frequent = [each.value for each in known.values] if known else []
+        middle = _median(known.histogram) if known and known.histogram else None
+        found.append(feature.client_column(notation, frequent, middle))
+    return tuple(found)
+
+
+def _median(histogram: Histogram) -> float:
+    """Return the middle of the bin that has the median."""
+    counts, edges = np.array(histogram.train), histogram.edges
+    at = min(int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)), len(counts) - 1)
+    return (edges[at] + edges[at + 1]) / 2
+
+
+def answer_types(predictor: Predictor) -> dict[str, str]:
+    """Return the type in JSON of each column of an answer, as that to one row shows."""
+    inputs = InMemoryInputs(np.zeros((1, predictor.network.inputs), np.float32))
+    columns = predictor.predict_encoded(inputs).lists()
+    return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
+
+
+def answer_schemas(types: Mapping[str, str], classes: Sequence[str]) -> dict[str, object]:
+    """Return the JSON Schema of each column of an answer.
+
+    Args:
+        types: see `answer_types`.
+        classes: those of the target.
+    """
+    schemas: dict[str, object] = {}
+    for name, kind in types.items():
+        schema: dict[str, object] = {"type": kind if kind != "number" else ["number", "null"]}
+        if kind == "array":
+            schema["items"] = {}
+        elif name.startswith("probability_"):
+            schema |= {"minimum": 0, "maximum": 1}
+        elif name == "prediction" and kind == "string" and classes:
+            schema["enum"] = list(classes)
+        schemas[name] = schema
+    return schemas

@@ -23,8 +23,7 @@ from dlcli.errors import DlcliError, UsageError, require_packages
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
-    from dlcli.serving.requests import Limits
-    from dlcli.serving.served_model import ServedModel
+    from dlcli.serving.served_model import Limits, ServedModel
 
 Label = Literal["note", "warning"]
 
@@ -100,7 +99,7 @@ def _run_one(
     import uvicorn
 
     from dlcli.serving.application import make_application
-    from dlcli.serving.model_set import Models
+    from dlcli.serving.requests import Models
 
     models, loading = Models(loaded, settings.limits), threading.Lock()
 
@@ -128,7 +127,7 @@ def _run_workers(
     """Serve in processes of their own, which accept connections at the same socket."""
     from uvicorn.supervisors import Multiprocess
 
-    from dlcli.serving.metrics import FOLDER_VARIABLE
+    from dlcli.serving.requests import FOLDER_VARIABLE
 
     ended_by: list[int] = []
 
@@ -176,7 +175,7 @@ def _run_workers(
 def _application(settings: Settings) -> Starlette:
     """Return the application of a worker."""
     from dlcli.serving.application import make_application
-    from dlcli.serving.model_set import Models
+    from dlcli.serving.requests import Models
 
     # Else they would continue to answer at the port, which no new server could have.
     after_parent(partial(signal.raise_signal, signal.SIGTERM))
@@ -200,7 +199,7 @@ def _config(settings: Settings, application: Any, *, is_factory: bool = False) -
         server_header=False,
         lifespan="off",
         ws="none",
-        http="dlcli.serving.connections:PatientConnection",
+        http="dlcli.serving.application:PatientConnection",
         timeout_graceful_shutdown=int(settings.limits.seconds) + 1,
         timeout_worker_healthcheck=_PATIENCE,
     )

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dlcli.serving.model_set import Handler, Models, checked_object, json_response
-from dlcli.serving.requests import Limits, RequestError, RowProblem, parse_json, read_body
-from dlcli.serving.served_model import ServedModel
+from dlcli.serving.requests import Handler, Models, as_object, json_response, read_json
+from dlcli.serving.served_model import Limits, RequestError, RowProblem, ServedModel
 
 _SIGNATURE = "serving_default"
 _TYPES = {"number": "DT_DOUBLE", "boolean": "DT_BOOL"}
@@ -33,8 +32,8 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def predict(request: Request) -> Response:
-        model, received = models.named(request), await read_body(request, models.limits)
-        body, size = checked_object(parse_json(received)), len(received)
+        model, (content, size) = models.named(request), await read_json(request, models.limits)
+        body = as_object(content)
         signature = body.get("signature_name", _SIGNATURE)
         if signature != _SIGNATURE:
             raise RequestError(400, f"there is no signature '{signature}', only '{_SIGNATURE}'")

@@ -18,9 +18,8 @@ import uvicorn
 from PIL import Image as Pillow
 
 from dlcli.serving.application import make_application
-from dlcli.serving.model_set import Models
-from dlcli.serving.requests import Limits
-from dlcli.serving.served_model import ServedModel
+from dlcli.serving.requests import Models
+from dlcli.serving.served_model import Limits, ServedModel
 from tests.catalogue import hand_made
 
 ROOT = Path(__file__).parents[2]

@@ -23,8 +23,7 @@ from click.testing import CliRunner
 
 from dlcli.cli.program import main
 from dlcli.runs.run import Run
-from dlcli.serving.requests import Limits
-from dlcli.serving.served_model import ServedModel
+from dlcli.serving.served_model import Limits, ServedModel
 from dlcli.serving.server import Settings, _application
 from tests.serving.conftest import ROW
 
@@ -307,7 +306,7 @@ def test_a_request_on_its_way_is_answered_when_the_server_ends(serve):
         serve().application,
         log_level="error",
         lifespan="off",
-        http="dlcli.serving.connections:PatientConnection",
+        http="dlcli.serving.application:PatientConnection",
     )
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port, server = listening.getsockname()[1], uvicorn.Server(configured)

@@ -11,9 +11,8 @@ import numpy as np
 import pytest
 
 from dlcli.columns.client_values import ClientColumn
-from dlcli.serving.pages import FormAnswer, docs_page, form_page
-from dlcli.serving.requests import Limits
-from dlcli.serving.served_model import ServedModel
+from dlcli.serving.pages import docs_page, form_answer, form_page
+from dlcli.serving.served_model import Limits, ServedModel
 from tests.catalogue import hand_made
 from tests.reports.browser import PROGRAM, browser
 from tests.serving.conftest import ROW
@@ -56,7 +55,7 @@ def test_curves_vary_one_column_of_a_row_that_is_read_as_a_table(tmp_path, monke
     Path("shares.csv").write_text(f"share,x,y\n{rows}")
     run = hand_made.make_run("data: {train: shares.csv, target: y}\nhidden: []\nepochs: 1\n", "a")
     model = ServedModel.load("a", run)
-    [curve] = FormAnswer.of(model, {"share": "5.5 %", "x": 5}).to_json()["curves"]
+    [curve] = form_answer(model, {"share": "5.5 %", "x": 5})["curves"]
     assert curve["column"] == "x" and curve["points"][0][0] == 0
 
 
@@ -87,8 +86,8 @@ def test_wrong_values_are_refused_by_column(client):
 def test_intervals_are_shown_if_there_are_held_out_rows(models):
     model = models["houses"]
     assert model.form_predictor is model.predictor  # there are none
-    answer = FormAnswer.of(model, ROW)
-    assert np.isfinite(answer.to_json()["numbers"][0]["value"])
+    answer = form_answer(model, ROW)
+    assert np.isfinite(answer["numbers"][0]["value"])
 
 
 def test_the_page_has_a_field_for_each_column_with_a_typical_value(client, models):
