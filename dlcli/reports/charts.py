@@ -70,6 +70,8 @@ MOST_LABELED = 12
 _STEPS = 4
 """Steps from the first to the last of these labels, at most."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
+Layer = tuple[Rows, dict[str, Any]]
+"""A layer of a chart, after the rows that it draws; one without rows is omitted."""
 
 
 @dataclass(frozen=True)
@@ -133,15 +135,24 @@ class Guides:
     is_stepped: bool = False
     """True if that line is a step function."""
 
-    def datasets(self) -> dict[str, Rows]:
-        """Return the rows of the layers that draw them."""
-        return {
-            "reference": self.reference,
-            "path": self.path,
-            "at_x": [] if self.x is None else [{"x": self.x}],
-            "at_y": [] if self.y is None else [{"y": self.y}],
-            "band": [] if self.band is None else [{"l": self.band[0], "u": self.band[1]}],
-        }
+    def layers(self, x: object, y: Mapping[str, object]) -> list[Layer]:
+        """Return the layers that draw them, but for the path.
+
+        Args:
+            x: the channel of the horizontal axis.
+            y: that of the vertical one.
+        """
+        shade = {"type": "rect", "color": variable("test"), "opacity": 0.15}
+        rule = {"type": "rule", **_DASHED}
+        line = {"type": "line", "color": variable("muted"), **_DASHED}
+        between = {"y": {**y, "field": "l"}, "y2": {"field": "u"}}
+        band = [] if self.band is None else [{"l": self.band[0], "u": self.band[1]}]
+        return [
+            _layer(shade, between, band, "band"),
+            _layer(rule, {"y": y}, [] if self.y is None else [{"y": self.y}], "at_y"),
+            _layer(rule, {"x": x}, [] if self.x is None else [{"x": self.x}], "at_x"),
+            _layer(line, {"x": x, "y": y}, self.reference, "reference"),
+        ]
 
 
 _NO_GUIDES = Guides()
@@ -173,28 +184,25 @@ def line_chart(
     """
     x = _with_whole_ticks(x, rows)
     encoding = {"x": _channel("x", x), "y": _channel("y", y), "color": _color(colors)}
-    layers = _guide_layers(encoding["x"], encoding["y"])
+    layers = guides.layers(encoding["x"], encoding["y"])
+    with_tips = {**encoding, "tooltip": _tooltip(tips)}
     if kind == "bundle":
-        line = _layer(
-            {"type": "line", "strokeWidth": 1.5, "opacity": 0.55},
-            {**encoding, "detail": {"field": "d", "type": "nominal"}, "tooltip": _tooltip(tips)},
-        )
-        return _chart([*layers, line], {"rows": rows, **guides.datasets()})
+        line = {"type": "line", "strokeWidth": 1.5, "opacity": 0.55}
+        detail = {"field": "d", "type": "nominal"}
+        return _chart([*layers, _layer(line, {**with_tips, "detail": detail}, rows)])
     if kind == "nearest":
         order = {str(name): place for place, name in enumerate(colors)}
         rows = [{**row, "k": f"v{order[str(row['s'])]}"} for row in rows]
-        drawn = [_nearest_layer(colors, x), _layer({"type": "line"}, encoding)]
-    else:
-        point = {"type": "circle", "size": 30 if kind == "points" else 40}
-        point["opacity"] = int(kind == "points")
-        drawn = [
-            _layer({"type": "line"}, encoding),
-            _layer(point, {**encoding, "tooltip": _tooltip(tips)}),
-        ]
+        pointed = _nearest_layer(colors, x, rows)
+        return _chart([*layers, pointed, _layer({"type": "line"}, encoding, rows)])
     if kind == "path":
         rows = [{**row, "o": place} for place, row in enumerate(rows)]
-        drawn[0]["encoding"] = {**encoding, "order": {"field": "o", "type": "quantitative"}}
-    return _chart([*layers, *drawn], {"rows": rows, **guides.datasets()})
+        encoding["order"] = {"field": "o", "type": "quantitative"}
+    point = {"type": "circle", "size": 30, "opacity": 1}
+    if kind == "path":
+        point = {"type": "circle", "size": 40, "opacity": 0}
+    drawn = _layer({"type": "line"}, encoding, rows), _layer(point, with_tips, rows)
+    return _chart([*layers, *drawn])
 
 
 def bar_chart(
@@ -221,14 +229,14 @@ def bar_chart(
     bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
     mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
     spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
+    pointed = {"x": x, "y": y, "tooltip": _tooltip(tips)}
+    ends = {"x": _channel("l", value), "x2": {"field": "u"}, "y": y}
     layers = [
-        _layer(bar, {"x": x, "y": y, "tooltip": _tooltip(tips)}),
-        _layer(spread, {"x": _channel("l", value), "x2": {"field": "u"}, "y": y}, "spread"),
-        _layer(mark, {"x": x, "y": y, "tooltip": _tooltip(tips)}, "markers"),
+        _layer(bar, pointed, rows),
+        _layer(spread, ends, [row for row in rows if row.get("l") is not None], "spread"),
+        _layer(mark, pointed, markers, "markers"),
     ]
-    spreads = [row for row in rows if row.get("l") is not None]
-    datasets = {"rows": rows, "spread": spreads, "markers": markers}
-    return _chart(layers, datasets, height or max(90, 26 * len(names) + 10))
+    return _chart(layers, height or max(90, 26 * len(names) + 10))
 
 
 def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Tips) -> Spec:
@@ -246,13 +254,14 @@ def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Ti
         "tooltip": _tooltip(tips),
     }
     point, ends = _channel("x", Axis()), {"x": _channel("l", Axis()), "x2": {"field": "u"}}
+    known = [row for row in rows if row.get("l") is not None and row.get("u") is not None]
+    rule = {"type": "rule", "strokeWidth": 3, "opacity": 0.5}
+    circle = {"type": "circle", "size": 100, "opacity": 0.8}
     layers = [
-        _layer({"type": "rule", "strokeWidth": 3, "opacity": 0.5}, {**shared, **ends}, "intervals"),
-        _layer({"type": "circle", "size": 100, "opacity": 0.8}, {**shared, "x": point}),
+        _layer(rule, {**shared, **ends}, known, "intervals"),
+        _layer(circle, {**shared, "x": point}, rows),
     ]
-    intervals = [row for row in rows if row.get("l") is not None and row.get("u") is not None]
-    datasets = {"rows": rows, "intervals": intervals}
-    return _chart(layers, datasets, max(80, 32 * len(names) + 10))
+    return _chart(layers, max(80, 32 * len(names) + 10))
 
 
 def scatter_chart(
@@ -281,19 +290,17 @@ def scatter_chart(
     if any("w" in row for row in rows):
         scale = {"range": [30, 400]}
         shared["size"] = {"field": "w", "type": "quantitative", "scale": scale, "legend": None}
-    points = [
-        {
-            **_layer({"type": "point", **style.mark()}, shared),
-            "transform": [{"filter": {"field": "s", "equal": name}}],
-        }
-        for name, style in styles.items()
-        if any(row["s"] == name for row in rows)
-    ]
+    layers = guides.layers(across, up)
+    for name, style in styles.items():
+        if any(row["s"] == name for row in rows):
+            chosen = {"filter": {"field": "s", "equal": name}}
+            mark = {"type": "point", **style.mark()}
+            layers.append(_layer(mark, shared, rows, transform=[chosen]))
     path = {"type": "line", "color": variable("train")}
     if guides.is_stepped:
         path = {"type": "line", "color": variable("good"), "interpolate": "step-after"}
-    layers = [*_guide_layers(across, up), *points, _layer(path, {"x": across, "y": up}, "path")]
-    return _chart(layers, {"rows": rows, **guides.datasets()}, height)
+    layers.append(_layer(path, {"x": across, "y": up}, guides.path, "path"))
+    return _chart(layers, height)
 
 
 def histogram(
@@ -314,14 +321,14 @@ def histogram(
     bar = {"type": "rect", "color": variable("bar"), "stroke": variable("paper")}
     area = {"x": left, "x2": {"field": "u"}, "y": up, "y2": {"datum": 0}}
     line = {"type": "line", "color": variable("validation"), "interpolate": "step-after"}
-    layers = [
-        _layer({**bar, "strokeWidth": 0.5}, {**area, "tooltip": _tooltip(tips)}),
-        _layer({**line, "strokeWidth": 1.5}, {"x": left, "y": _channel("h", y)}, "steps"),
-        *_guide_layers(_channel("x", x), up),
-    ]
     # The line over the last bin needs a point where that ends.
     steps = [*rows, {**rows[-1], "l": rows[-1]["u"]}] if any(row.get("h") for row in rows) else []
-    return _chart(layers, {"rows": rows, "steps": steps, **guides.datasets()}, height)
+    layers = [
+        _layer({**bar, "strokeWidth": 0.5}, {**area, "tooltip": _tooltip(tips)}, rows),
+        _layer({**line, "strokeWidth": 1.5}, {"x": left, "y": _channel("h", y)}, steps, "steps"),
+        *guides.layers(_channel("x", x), up),
+    ]
+    return _chart(layers, height)
 
 
 def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
@@ -344,11 +351,11 @@ def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
     }
     cell = {"type": "rect", "color": variable("train"), "stroke": variable("paper")}
     encoding = {"x": across, "y": down, "opacity": depth, "tooltip": _tooltip(tips)}
-    layers = [_layer({**cell, "strokeWidth": 2}, encoding)]
+    layers = [_layer({**cell, "strokeWidth": 2}, encoding, rows)]
     if len(names) <= 12:
         text = {"field": "n", "type": "quantitative", "format": ",.5~g"}
-        layers.append(_layer({"type": "text"}, {"x": across, "y": down, "text": text}))
-    return _chart(layers, {"rows": rows}, max(190, min(560, 34 * len(names))))
+        layers.append(_layer({"type": "text"}, {"x": across, "y": down, "text": text}, rows))
+    return _chart(layers, max(190, min(560, 34 * len(names))))
 
 
 def milliseconds(seconds: float) -> int:
@@ -379,14 +386,16 @@ _OF_EVERY_OBJECT = (
 """Properties of each object of JavaScript; Vega looks groups up by their names in plain objects."""
 
 
-def _chart(
-    layers: Sequence[dict[str, Any]], datasets: Mapping[str, Rows], height: int = HEIGHT
-) -> Spec:
-    """Return a chart as wide as there is space, without the layers that have no rows."""
-    filled = {name: list(rows) for name, rows in datasets.items() if rows}
-    drawn = [layer for layer in layers if layer["data"]["name"] in filled]
+def _chart(layers: Sequence[Layer], height: int = HEIGHT) -> Spec:
+    """Return a chart as wide as there is space."""
+    drawn = [(rows, layer) for rows, layer in layers if rows]
     spec: Spec = _plain(
-        {"width": "container", "height": height, "layer": drawn, "datasets": filled}
+        {
+            "width": "container",
+            "height": height,
+            "layer": [layer for _, layer in drawn],
+            "datasets": {layer["data"]["name"]: list(rows) for rows, layer in drawn},
+        }
     )
     return spec
 
@@ -409,24 +418,16 @@ def _plain(part: Any) -> Any:  # noqa: ANN401  (any JSON)
 
 
 def _layer(
-    mark: Mapping[str, object], encoding: Mapping[str, object], dataset: str = "rows"
-) -> dict[str, Any]:
-    return {"data": {"name": dataset}, "mark": mark, "encoding": encoding}
+    mark: Mapping[str, object],
+    encoding: Mapping[str, object],
+    rows: Rows,
+    name: str = "rows",
+    **more: object,
+) -> Layer:
+    return rows, {"data": {"name": name}, "mark": mark, "encoding": encoding, **more}
 
 
-def _guide_layers(x: object, y: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Return the layers of `Guides`, but for the path."""
-    shade = {"type": "rect", "color": variable("test"), "opacity": 0.15}
-    line = {"type": "line", "color": variable("muted"), **_DASHED}
-    return [
-        _layer(shade, {"y": {**y, "field": "l"}, "y2": {"field": "u"}}, "band"),
-        _layer({"type": "rule", **_DASHED}, {"y": y}, "at_y"),
-        _layer({"type": "rule", **_DASHED}, {"x": x}, "at_x"),
-        _layer(line, {"x": x, "y": y}, "reference"),
-    ]
-
-
-def _nearest_layer(colors: Colors, x: Axis) -> dict[str, Any]:
+def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> Layer:
     """A vertical line at the x nearest to the pointer, with the values of all series there.
 
     Series are fields of it by their place: `v0`, `v1`, ...
@@ -435,11 +436,13 @@ def _nearest_layer(colors: Colors, x: Axis) -> dict[str, Any]:
     opacity = {"condition": {"param": "near", "empty": False, "value": 0.5}, "value": 0}
     tooltip = _tooltip({"x": f"{x.title}|{x.format or '.5~g'}", **titles})
     select = {"type": "point", "on": "pointermove", "nearest": True, "encodings": ["x"]}
-    return {
-        **_layer({"type": "rule"}, {"x": _channel("x", x), "opacity": opacity, "tooltip": tooltip}),
-        "transform": [{"pivot": "k", "value": "y", "groupby": ["x"]}],
-        "params": [{"name": "near", "select": select}],
-    }
+    return _layer(
+        {"type": "rule"},
+        {"x": _channel("x", x), "opacity": opacity, "tooltip": tooltip},
+        rows,
+        transform=[{"pivot": "k", "value": "y", "groupby": ["x"]}],
+        params=[{"name": "near", "select": select}],
+    )
 
 
 def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:

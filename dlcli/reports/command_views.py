@@ -215,17 +215,16 @@ def layer_table(layers: Sequence[LayerSummary]) -> views.TableBlock:
     sizes = [layer.parameters for layer in layers]
     total = None if None in sizes else sum(size or 0 for size in sizes)
     rows = [
-        (layer.name, _kind(layer), *map(_known, (layer.inputs, layer.units, layer.parameters)))
+        (
+            *(layer.name, _kind(layer)),
+            *(fmt.count(size, "?") for size in (layer.inputs, layer.units, layer.parameters)),
+        )
         for layer in layers
     ]
-    rows.append(("total", "", "", "", _known(total)))
+    rows.append(("total", "", "", "", fmt.count(total, "?")))
     return views.TableBlock(
         ("layer", "type", "inputs", "units", "parameters"), tuple(rows), text_columns=(0, 1)
     )
-
-
-def _known(count: int | None) -> str:
-    return "?" if count is None else f"{count:,}"
 
 
 def _kind(layer: LayerSummary) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -12,20 +13,14 @@ from dlcli.comparison import ComparedRun, Comparison, DataFile, RunDifference
 from dlcli.errors import first_names, plural, printable
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors, spans_decades
+from dlcli.reports import views
+from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors
 from dlcli.reports.command_views import direction_mark, metric_table
-from dlcli.reports.training_report import MOST_CURVES, curves_spec
-from dlcli.reports.views import (
-    ChartBlock,
-    GridBlock,
-    PageSection,
-    TableBlock,
-    TextBlock,
-    View,
-    ViewBlock,
-)
+from dlcli.reports.training_report import MOST_CURVES, lines_chart
 from dlcli.schema.yaml_document import dump_yaml
 
+Sides = Mapping[str, ComparedRun]
+"""The runs by their names, the first being what the others are compared with."""
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
 _MOST_ITEMS = 8
@@ -35,40 +30,37 @@ _MOST_CHARTS = 8
 """Metrics with a chart of their own."""
 
 
-def comparison_view(comparison: Comparison) -> View:
+def comparison_view(comparison: Comparison) -> views.View:
     """Show runs side by side, the first being what the others are compared with."""
     names = run_names([side.run.path for side in comparison.sides])
-    runs = TableBlock(
-        ("run", "finished", "epochs"),
-        tuple(
-            (name, f"{side.run.created:%Y-%m-%d %H:%M}", f"{side.run.epochs:,}")
-            for name, side in zip(names, comparison.sides, strict=True)
-        ),
+    sides = dict(zip(names, comparison.sides, strict=True))
+    runs = views.TableBlock.of(
+        names,
+        {
+            "run": str,
+            "finished": lambda name: f"{sides[name].run.created:%Y-%m-%d %H:%M}",
+            "epochs": lambda name: f"{sides[name].run.epochs:,}",
+        },
         text_columns=(0, 1),
     )
-    differing = tuple(_differing(comparison, names))
-    metrics = tuple(_metrics(comparison, names))
-    others = tuple(_other_sets(comparison, names))
+    differing = views.blocks(_differing(comparison, sides))
+    metrics, others = tuple(_metrics(comparison, sides)), tuple(_other_sets(comparison, sides))
 
-    def sections() -> Sequence[PageSection]:
-        drawn = dict(zip(names[:MOST_SERIES], comparison.sides, strict=False))
-        result: tuple[ViewBlock, ...] = ()
-        if metrics:
-            result = (TextBlock(_INTERVALS), GridBlock(tuple(_interval_charts(drawn))), *metrics)
-        curves = tuple(_curve_charts(drawn))
+    def sections() -> Sequence[views.PageSection]:
+        drawn = dict(islice(sides.items(), MOST_SERIES))
+        curves, intervals = views.grid(_curve_charts(drawn)), views.grid(_interval_charts(drawn))
         lead = "Losses can be compared only where the configs have the same loss and scaling."
         if len(names) > MOST_SERIES:
             lead += f" The first {MOST_SERIES} runs are shown."
+        result = (_INTERVALS, intervals, *metrics) if metrics else ()
         return [
-            PageSection("result", "The result", result),
-            PageSection("config", "What differs", (runs, *differing)),
-            PageSection(
-                "curves", "The training", (TextBlock(lead), GridBlock(curves)) if curves else ()
-            ),
-            PageSection("splits", "Other rows", others),
+            views.section("result", "The result", *result),
+            views.section("config", "What differs", runs, *differing),
+            views.section("curves", "The training", lead if curves else None, curves),
+            views.section("splits", "Other rows", *others),
         ]
 
-    return View(
+    return views.View(
         title=f"{names[1]} against {names[0]}" if len(names) == 2 else f"{len(names)} runs",
         kicker="dlcli compare",
         lead=f"All predict {fmt.join_names(comparison.target)}.",
@@ -95,36 +87,37 @@ _INTERVALS = (
 def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
     """Yield in which metrics each run is significantly better or worse than the first."""
     for run, difference in zip(names[1:], comparison.differences, strict=False):
-        parts = []
-        for verdict in ("better", "worse"):
-            differences = difference.metrics.items()
-            metrics = [
-                fmt.metric_title(name) for name, change in differences if change.verdict == verdict
-            ]
-            if metrics:
-                parts.append(f"significantly {verdict} in {fmt.join_names(metrics)}")
         if all(change.verdict == "unknown" for change in difference.metrics.values()):
             why = f", as {difference.reason}" if difference.reason else ""
             yield f"It is unknown whether {run} is better than {names[0]}{why}."
             continue
+        parts = []
+        for verdict in ("better", "worse"):
+            changes = difference.metrics.items()
+            metrics = [fmt.metric_title(name) for name, each in changes if each.verdict == verdict]
+            if metrics:
+                parts.append(f"significantly {verdict} in {fmt.join_names(metrics)}")
         result = " and ".join(parts) or "neither significantly better nor worse"
         yield f"{run} is {result} than {names[0]} (at 95 %)."
 
 
-def _differing(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlock]:
+def _differing(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
     """Yield what differs in configs, versions, machines and data."""
-    texts = range(len(names) + 1)
+    texts = range(len(sides) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
         rows = [(each.path, *map(setting_text, each.values)) for each in settings]
-        yield TableBlock(("config", *names), _shortened(rows, 200), text_columns=texts)
+        yield views.TableBlock(("config", *sides), _shortened(rows, 200), text_columns=texts)
     else:
-        yield TextBlock("The configs are the same.")
+        yield "The configs are the same."
     if (rest := len(comparison.settings) - len(settings)) > 0:
-        yield TextBlock(f"{plural(rest, 'more setting')} not shown; --json lists all of them.")
+        yield f"{plural(rest, 'more setting')} not shown; --json lists all of them."
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
-        yield TableBlock(("environment", *names), _shortened(rows, 100), text_columns=texts)
-    yield from _data(comparison, names)
+        yield views.TableBlock(("environment", *sides), _shortened(rows, 100), text_columns=texts)
+    if comparison.same_data:
+        yield f"The data are the same: {_file_names(comparison.sides[0].data)}"
+    else:
+        yield from _data(sides)
 
 
 def setting_text(value: object) -> str:
@@ -147,29 +140,29 @@ def _few_items(value: object) -> object:
     return f"{str(value)[: _MOST_CHARACTERS - 1]}…" if is_long else value
 
 
-def _data(comparison: Comparison, names: Sequence[str]) -> Iterator[ViewBlock]:
+def _data(sides: Sides) -> Iterator[views.ViewBlock | str]:
     """Yield the files that runs have read: those that differ, and which are the same in all."""
-    sides = comparison.sides
-    if comparison.same_data:
-        yield TextBlock(f"The data are the same: {_file_names(sides[0].data)}")
-        return
-    common = set.intersection(*({file.sha256 for file in side.data} for side in sides)) - {None}
-    if all(file.sha256 in common for side in sides for file in side.data):
+    files = [file for side in sides.values() for file in side.data]
+    read = [{file.sha256 for file in side.data} for side in sides.values()]
+    common = set.intersection(*read) - {None}
+    if all(file.sha256 in common for file in files):
         common = set()  # only their order differs
-    own = [[file for file in side.data if file.sha256 not in common] for side in sides]
-    rows = [
-        (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
-        for name, files in zip(names, own, strict=True)
-        for file in files[:_MOST_FILES]
-    ]
+    rows = []
+    for name, side in sides.items():
+        own = (file for file in side.data if file.sha256 not in common)
+        rows += [
+            (name, fmt.shorten_middle(file.name, 40), fmt.shorten(file.sha256 or fmt.UNDEFINED, 13))
+            for file in islice(own, _MOST_FILES)
+        ]
     caption = "The data differ"
-    if not all(file.sha256 for side in sides for file in side.data):
+    if not all(file.sha256 for file in files):
         caption = "The data may differ, as not all files have a known digest"
-    yield TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
-    if (rest := sum(map(len, own)) - len(rows)) > 0:
-        yield TextBlock(f"{plural(rest, 'more file')} not shown.")
-    if same := [file for file in sides[0].data if file.sha256 in common]:
-        yield TextBlock(f"The same in all runs: {_file_names(same)}")
+    yield views.TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
+    if (rest := sum(file.sha256 not in common for file in files) - len(rows)) > 0:
+        yield f"{plural(rest, 'more file')} not shown."
+    first = next(iter(sides.values())).data
+    if same := [file for file in first if file.sha256 in common]:
+        yield f"The same in all runs: {_file_names(same)}"
 
 
 def _file_names(files: Sequence[DataFile]) -> str:
@@ -180,9 +173,9 @@ def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, .
     return tuple(tuple(fmt.shorten(cell, most) for cell in row) for row in rows)
 
 
-def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[TableBlock]:
+def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]:
     """Yield the metrics of the held-out rows, those of the baselines, and the differences."""
-    split, sides = comparison.split, comparison.sides
+    split, sides, names = comparison.split, comparison.sides, list(named)
     if split is None:
         return
     counts = [plural(side.rows or 0, "row") for side in sides]
@@ -197,13 +190,13 @@ def _metrics(comparison: Comparison, names: Sequence[str]) -> Iterator[TableBloc
             rows += [(name, *(value for value, _, _ in parts)), ("", *(ends for *_, ends in parts))]
     caption = f"{split}: {counted}, with 95 % confidence intervals"
     marks = tuple(direction_mark(name) for name, *_ in rows)
-    yield TableBlock(("", *names), tuple(rows), caption, marks=marks)
+    yield views.TableBlock(("", *names), tuple(rows), caption, marks=marks)
     yield from _baselines(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
-        yield _differences(split, name, names[0], difference, sides[0].rows)
+        yield _differences(f"{split}: {name} - {names[0]}", difference, sides[0].rows)
 
 
-def _baselines(comparison: Comparison, split: str) -> Iterator[TableBlock]:
+def _baselines(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
     """Yield the metrics of the baselines, each once where several runs have the same."""
     groups: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
@@ -223,25 +216,25 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[TableBlock]:
 
 
 def _differences(
-    split: str, name: str, first: str, difference: RunDifference, rows_of_first: int | None
-) -> TableBlock:
+    compared: str, difference: RunDifference, rows_of_first: int | None
+) -> views.TableBlock:
     """List the differences in each metric between a run and the first."""
     if difference.rows is None:
-        compared = f"not on the same rows, as {difference.reason}"
+        rows = f"not on the same rows, as {difference.reason}"
     else:
         which = "same" if difference.rows == rows_of_first else "shared"
-        compared = f"on the {which} {plural(difference.rows, 'row')}"
-    rows = tuple(
-        (metric, fmt.estimate(each, fmt.difference), _verdict(each))
-        for metric, each in difference.metrics.items()
-    )
-    return TableBlock(
-        ("", "difference [95 %]", "verdict"),
-        rows,
-        caption=f"{split}: {name} - {first}, {compared}",
+        rows = f"on the {which} {plural(difference.rows, 'row')}"
+    table = views.TableBlock.of(
+        list(difference.metrics.items()),
+        {
+            "": lambda pair: pair[0],
+            "difference [95 %]": lambda pair: fmt.estimate(pair[1], fmt.difference),
+            "verdict": lambda pair: _verdict(pair[1]),
+        },
+        f"{compared}, {rows}",
         text_columns=(0, 2),
-        marks=tuple(map(direction_mark, difference.metrics)),
     )
+    return replace(table, marks=tuple(map(direction_mark, difference.metrics)))
 
 
 def _verdict(difference: DifferenceEstimate) -> str:
@@ -250,63 +243,54 @@ def _verdict(difference: DifferenceEstimate) -> str:
     return fmt.VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
 
 
-def _other_sets(comparison: Comparison, names: Sequence[str]) -> Iterator[TableBlock]:
+def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlock]:
     """Yield the metrics of the other sets of rows, without intervals."""
-    sides = comparison.sides
-    for split in dict.fromkeys(split for side in sides for split in side.metrics):
-        columns = [side.metrics.get(split, {}) for side in sides]
+    for split in dict.fromkeys(split for side in sides.values() for split in side.metrics):
+        columns = [side.metrics.get(split, {}) for side in sides.values()]
         if split != comparison.split and any(columns):
-            yield metric_table(names, columns, fmt.shorten(split))
+            yield metric_table([*sides], columns, fmt.shorten(split))
 
 
-def _interval_charts(sides: Mapping[str, ComparedRun]) -> Iterator[ChartBlock]:
+def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:
     """Draw each metric of all runs with its 95 % confidence intervals."""
     metrics = dict.fromkeys(name for side in sides.values() for name in side.estimates)
-    for metric in list(metrics)[:_MOST_CHARTS]:
-        known = {
-            name: estimate
-            for name, side in sides.items()
-            if (estimate := side.estimates.get(metric)) and estimate.value is not None
-        }
+    for metric in islice(metrics, _MOST_CHARTS):
+        estimates = {name: side.estimates.get(metric) for name, side in sides.items()}
+        known = {name: each for name, each in estimates.items() if each and each.value is not None}
         rows = [
             {"y": name, "s": name, "x": each.value, "l": each.lower, "u": each.upper}
             for name, each in known.items()
         ]
         tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
         texts = [f"{name} {fmt.estimate(each)}" for name, each in known.items()]
-        yield ChartBlock(
+        yield views.ChartBlock(
             title=fmt.capitalize(fmt.metric_title(metric)),
             spec=interval_chart(rows, list(known), series_colors(list(sides)), tips=tips),
             description=f"{'; '.join(texts)}.",
         )
 
 
-def _curve_charts(sides: Mapping[str, ComparedRun]) -> Iterator[ChartBlock]:
+def _curve_charts(sides: Sides) -> Iterator[views.ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each run."""
-    colors = series_colors(list(sides))
+    columns: dict[str, Callable[[tuple[str, Sequence[float]]], str]] = {
+        "run": lambda line: line[0],
+        "epochs": lambda line: f"{len(line[1]):,}",
+        "first": lambda line: fmt.number(line[1][0]),
+        "lowest": lambda line: fmt.number(min(line[1])),
+        "highest": lambda line: fmt.number(max(line[1])),
+        "last": lambda line: fmt.number(line[1][-1]),
+    }
     measured = dict.fromkeys(name for side in sides.values() for name in side.history)
-    for name in list(measured)[:MOST_CURVES]:
+    for name in islice(measured, MOST_CURVES):
         lines = {run: side.history[name] for run, side in sides.items() if side.history.get(name)}
         if not lines:
             continue
         bare = name.removeprefix("val_")
-        words = fmt.shorten(bare).replace("_", " ")
-        split = "training" if bare == name else "validation"
-        columns: dict[str, Callable[[tuple[str, Sequence[float]]], str]] = {
-            "run": lambda line: line[0],
-            "epochs": lambda line: f"{len(line[1]):,}",
-            "first": lambda line: fmt.number(line[1][0]),
-            "lowest": lambda line: fmt.number(min(line[1])),
-            "highest": lambda line: fmt.number(max(line[1])),
-            "last": lambda line: fmt.number(line[1][-1]),
-        }
-        table = TableBlock.of(list(lines.items()), columns)
+        words, split = fmt.shorten(bare).replace("_", " "), ", validation"
+        if bare == name:
+            split = "" if bare == fmt.LEARNING_RATE else ", training"
+        table = views.TableBlock.of(list(lines.items()), columns)
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
-        yield ChartBlock(
-            title=fmt.capitalize(words if bare == fmt.LEARNING_RATE else f"{words}, {split}"),
-            spec=curves_spec(lines, colors),
-            description=f"{'; '.join(parts)}.",
-            numbers=table,
-            legend=tuple((run, colors[run]) for run in lines),
-            offers_log=spans_decades([each for values in lines.values() for each in values]),
-        )
+        title, description = fmt.capitalize(f"{words}{split}"), f"{'; '.join(parts)}."
+        chart = lines_chart(title, lines, series_colors(list(sides)), description)
+        yield replace(chart, numbers=table)

@@ -9,76 +9,55 @@ from dlcli.columns.registry import type_named
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import TimeSplit
 from dlcli.errors import plural
-from dlcli.explanation.explanation_document import (
-    ColumnStatistics,
-    Explanation,
-    Histogram,
-    Importance,
-    PartialDependence,
-    WorstRow,
-)
+from dlcli.explanation import explanation_document as document
 from dlcli.pipeline.events import DataEvent, FeaturesEvent
+from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
-from dlcli.reports import views
-from dlcli.reports.charts import (
-    MOST_SERIES,
-    Axis,
-    PointStyle,
-    bar_chart,
-    histogram,
-    line_chart,
-    milliseconds,
-    numbers_table,
-    scatter_chart,
-    series_colors,
-)
+from dlcli.reports.charts import Axis
 from dlcli.reports.report_parts import TrainingRecord
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12
 """The other cards are folded."""
-MOST_LISTED = 500
+MOST_COLUMNS_LISTED = 500
+MOST_IMPORTANCES = 20
+MOST_DEPENDENCES = 12
+MOST_WORST_COLUMNS = 12
+"""Columns that are shown next to each of the worst rows."""
 _MOST_WARNINGS = 8
 _MOST_VALUES = 8
+_MOST_NAMED = 3
+"""Columns that are named as the most important ones."""
 _LARGE = 10_000
 """Numbers from which `12k` is shorter than all digits."""
 _HEIGHT = 90
 _DAY = 86_400
 """In seconds."""
-_USES = {
-    "train": ("Training rows", "used to fit the network"),
-    "validation": ("Validation rows", "used to decide when to stop"),
-    "test": ("Test rows", "used for the final evaluation only"),
-}
-_SHARES = {"y": "of training rows|.1%", "h": "of held-out rows|.1%"}
-MOST_IMPORTANCES = 20
-MOST_DEPENDENCES = 12
-MOST_WORST_COLUMNS = 12
-"""Columns that are shown next to each of the worst rows."""
-_MOST_NAMED = 3
-"""Columns that are named as the most important ones."""
 
 
 def data_section(record: TrainingRecord) -> views.PageSection:
     """Describe the data of a run."""
-    blocks: list[views.ViewBlock] = []
-    if record.log.data:
-        blocks += _rows(record.log.data, record.run.config)
-    blocks += _warnings(record)
-    if record.run.explanation.columns:
-        is_in_time = isinstance(record.run.config.data.split, TimeSplit)
-        blocks += _columns(record.run.explanation, is_in_time=is_in_time)
-    elif record.log.features:
-        blocks.append(_types(record.log.features))
-    return views.PageSection("data", "The data", tuple(blocks))
+    log, config, explanation = record.log, record.run.config, record.run.explanation
+    rows = _rows(log.data, config) if log.data else ()
+    columns: Sequence[views.ViewBlock | str] = ()
+    if explanation.columns:
+        columns = _columns(explanation, is_in_time=isinstance(config.data.split, TimeSplit))
+    elif log.features:
+        columns = [_types(log.features)]
+    return views.section("data", "The data", *rows, *_warnings(log.warnings), *columns)
 
 
-def _rows(event: DataEvent, config: Config) -> list[views.ViewBlock]:
+def _rows(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
     total, data = sum(event.rows.values()), config.data
-    shares = (("validation", data.validation), ("test", data.test))
-    separate = [name for name, share in shares if not isinstance(share, float | None)]
     stops = config.early_stopping is not None
-    uses = _USES if stops else {**_USES, "validation": (_USES["validation"][0], "not trained on")}
+    uses = {
+        "train": ("Training rows", "used to fit the network"),
+        "validation": (
+            "Validation rows",
+            "used to decide when to stop" if stops else "not trained on",
+        ),
+        "test": ("Test rows", "used for the final evaluation only"),
+    }
     figures = tuple(
         views.Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
         for name, (title, use) in uses.items()
@@ -86,23 +65,21 @@ def _rows(event: DataEvent, config: Config) -> list[views.ViewBlock]:
     )
     split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""
     files = fmt.shorten(event.file, 200)
-    if separate:
+    shares = {"validation": data.validation, "test": data.test}
+    if separate := [name for name, share in shares.items() if not isinstance(share, float | None)]:
         files += f" and of the files of {' and '.join(separate)} rows"
-    return [views.TextBlock(f"{total:,} rows of {files}{split}."), views.FiguresBlock(figures)]
+    return f"{total:,} rows of {files}{split}.", views.FiguresBlock(figures)
 
 
-def _warnings(record: TrainingRecord) -> list[views.ViewBlock]:
-    texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in record.log.warnings)
-    shown, rest = texts[:_MOST_WARNINGS], texts[_MOST_WARNINGS:]
-    blocks: list[views.ViewBlock] = [views.WarningsBlock(shown)] if shown else []
-    if rest:
-        blocks.append(
-            views.FoldBlock(plural(len(rest), "more warning"), (views.WarningsBlock(rest),))
-        )
-    return blocks
+def _warnings(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
+    texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in warnings)
+    if texts:
+        yield views.WarningsBlock(texts[:_MOST_WARNINGS])
+    if rest := texts[_MOST_WARNINGS:]:
+        yield views.fold(plural(len(rest), "more warning"), views.WarningsBlock(rest))
 
 
-def _columns(explanation: Explanation, *, is_in_time: bool) -> list[views.ViewBlock]:
+def _columns(explanation: document.Explanation, *, is_in_time: bool) -> list[views.ViewBlock | str]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if type_named(column.type).is_read]
@@ -110,31 +87,32 @@ def _columns(explanation: Explanation, *, is_in_time: bool) -> list[views.ViewBl
     if any(map(_has_held_out, columns)):
         text += " The orange line or ticks are the held-out rows: they should look alike"
         text += ", but for what changes over time." if is_in_time else "."
-    blocks: list[views.ViewBlock] = [views.TextBlock(text), cards(read[:MOST_OPEN_CARDS])]
+    blocks: list[views.ViewBlock | str] = [text, cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
-        blocks.append(views.FoldBlock(plural(len(folded), "more column"), (cards(folded),)))
-    blocks.append(views.FoldBlock("All columns as a table", (column_table(columns),)))
+        blocks.append(views.fold(plural(len(folded), "more column"), cards(folded)))
+    blocks.append(views.fold("All columns as a table", column_table(columns)))
     if explanation.unlisted_columns:
-        blocks.append(
-            views.TextBlock(
-                f"Not described: {plural(explanation.unlisted_columns, 'more column')}."
-            )
-        )
+        blocks.append(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
     return blocks
 
 
 def _types(event: FeaturesEvent) -> views.TableBlock:
     """List the types of columns where nothing else is known of them."""
-    rows = tuple(
-        (fmt.shorten(name), fmt.shorten(column.type), fmt.shorten(column.reason))
-        for name, column in list(event.columns.items())[:MOST_LISTED]
+    return views.TableBlock.of(
+        list(event.columns.items()),
+        {
+            "column": lambda pair: fmt.shorten(pair[0]),
+            "type": lambda pair: fmt.shorten(pair[1].type),
+            "reason": lambda pair: fmt.shorten(pair[1].reason),
+        },
+        "Columns",
+        text_columns=range(3),
+        most=MOST_COLUMNS_LISTED,
     )
-    note = fmt.omitted(len(event.columns) - len(rows))
-    return views.TableBlock(("column", "type", "reason"), rows, "Columns", range(3), note)
 
 
 def column_cards(
-    columns: Sequence[ColumnStatistics], rows: int, held_out: int = 0
+    columns: Sequence[document.ColumnStatistics], rows: int, held_out: int = 0
 ) -> views.ColumnCardsBlock:
     """Make a card for each column.
 
@@ -144,18 +122,16 @@ def column_cards(
         held_out: the number of other rows.
     """
     names = fmt.shorten_names(column.name for column in columns)
-    cards = [
-        views.ColumnCard(
-            name, _type(column), tuple(_facts(column, rows)), _chart(column, rows, held_out)
-        )
-        for name, column in zip(names, columns, strict=True)
-    ]
+    cards = (
+        views.ColumnCard(name, _type(each), tuple(_facts(each, rows)), _chart(each, rows, held_out))
+        for name, each in zip(names, columns, strict=True)
+    )
     return views.ColumnCardsBlock(tuple(cards))
 
 
-def column_table(columns: Sequence[ColumnStatistics]) -> views.TableBlock:
-    """List columns with their numbers, up to `MOST_LISTED`."""
-    shown = columns[:MOST_LISTED]
+def column_table(columns: Sequence[document.ColumnStatistics]) -> views.TableBlock:
+    """List columns with their numbers, up to `MOST_COLUMNS_LISTED`."""
+    shown = columns[:MOST_COLUMNS_LISTED]
     rows = tuple(
         (
             name,
@@ -173,38 +149,38 @@ def column_table(columns: Sequence[ColumnStatistics]) -> views.TableBlock:
     return views.TableBlock(header, rows, "All columns", range(3))
 
 
-def _type(column: ColumnStatistics) -> str:
+def _type(column: document.ColumnStatistics) -> str:
     role = "" if column.role == "feature" else f"{column.role}, "
     return role + fmt.shorten(column.type)
 
 
-def _facts(column: ColumnStatistics, rows: int) -> list[str]:
-    facts = [fmt.shorten(column.reason)] if column.reason else []
+def _facts(column: document.ColumnStatistics, rows: int) -> Iterator[str]:
+    if column.reason:
+        yield fmt.shorten(column.reason)
     if _is_time(column):
-        facts.append(_range(column, "from"))
+        yield _range(column, "from")
     elif column.mean is not None:
-        facts.append(f"mean {format_of(column)(column.mean)}, {_range(column, 'from')}")
+        yield f"mean {format_of(column)(column.mean)}, {_range(column, 'from')}"
     elif column.distinct is not None:
-        facts.append(f"{column.distinct:,} distinct")
+        yield f"{column.distinct:,} distinct"
     if column.missing:
         share = f" ({fmt.percent(column.missing / rows)})" if rows else ""
-        facts.append(f"{column.missing:,} missing{share}")
-    return facts
+        yield f"{column.missing:,} missing{share}"
 
 
-def _has_held_out(column: ColumnStatistics) -> bool:
+def _has_held_out(column: document.ColumnStatistics) -> bool:
     """Return whether values of other rows than those of training were counted."""
     if column.histogram is not None:
         return any(column.histogram.held_out)
     return any(value.held_out for value in column.values)
 
 
-def _is_time(column: ColumnStatistics) -> bool:
+def _is_time(column: document.ColumnStatistics) -> bool:
     """Return whether a column's numbers are seconds since 1970."""
     return type_named(column.type).is_time and column.minimum is not None
 
 
-def format_of(column: ColumnStatistics | None) -> Callable[[float | None], str]:
+def format_of(column: document.ColumnStatistics | None) -> Callable[[float | None], str]:
     """Return the format of a column's numbers; times on the first day have no date.
 
     Args:
@@ -217,13 +193,12 @@ def format_of(column: ColumnStatistics | None) -> Callable[[float | None], str]:
     return partial(fmt.time, has_date=column.minimum < 0 or column.maximum >= _DAY)
 
 
-def _range(column: ColumnStatistics, first: str = "") -> str:
-    format_value = format_of(column)
-    low, high = format_value(column.minimum), format_value(column.maximum)
+def _range(column: document.ColumnStatistics, first: str = "") -> str:
+    low, high = map(format_of(column), (column.minimum, column.maximum))
     return fmt.span(low, high, first=first)
 
 
-def _chart(column: ColumnStatistics, rows: int, held_out: int) -> views.ChartBlock | None:
+def _chart(column: document.ColumnStatistics, rows: int, held_out: int) -> views.ChartBlock | None:
     if column.histogram is not None and any(column.histogram.train):
         return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
@@ -231,13 +206,15 @@ def _chart(column: ColumnStatistics, rows: int, held_out: int) -> views.ChartBlo
     return None
 
 
-def _distribution(column: ColumnStatistics, histogram_: Histogram) -> views.ChartBlock:
+def _distribution(
+    column: document.ColumnStatistics, histogram: document.Histogram
+) -> views.ChartBlock:
     """Draw a histogram of numbers or times."""
-    edges, train, held_out = histogram_.edges, histogram_.train, histogram_.held_out
-    is_time = _is_time(column)
-    ends = [milliseconds(edge) if is_time else edge for edge in edges]
-    shown = list(map(format_of(column), edges))
-    trained, held = max(1, sum(train)), max(1, sum(held_out))
+    edges, is_time, format_value = histogram.edges, _is_time(column), format_of(column)
+    ends = [charts.milliseconds(edge) if is_time else edge for edge in edges]
+    shown = list(map(format_value, edges))
+    trained, held = max(1, sum(histogram.train)), max(1, sum(histogram.held_out))
+    held_out = [*histogram.held_out, *[0] * len(edges)]
     rows = [
         {
             "l": ends[at],
@@ -245,28 +222,28 @@ def _distribution(column: ColumnStatistics, histogram_: Histogram) -> views.Char
             "f": shown[at],
             "t": shown[at + 1],
             "y": count / trained,
-            "h": held_out[at] / held if at < len(held_out) else 0,
+            "h": held_out[at] / held,
         }
-        for at, count in enumerate(train)
+        for at, count in enumerate(histogram.train)
     ]
     is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
     labels = "" if is_time else "~s" if is_large else ".4~g"
-    name, mean = fmt.shorten(column.name), format_of(column)(column.mean)
+    name, mean = fmt.shorten(column.name), f", mean {format_value(column.mean)}"
+    shares = {"y": "of training rows|.1%", "h": "of held-out rows|.1%"}
     return views.ChartBlock(
         title=name,
-        spec=histogram(
+        spec=charts.histogram(
             rows,
             Axis(format=labels, ticks=3, is_time=is_time),
             Axis(zero=True, hidden=True),
-            tips={"f": "from", "t": "to", **_SHARES},
+            tips={"f": "from", "t": "to", **shares},
             height=_HEIGHT,
         ),
-        description=f"Distribution of {name}: {_range(column, 'from')}"
-        + ("." if is_time else f", mean {mean}."),
+        description=f"Distribution of {name}: {_range(column, 'from')}{'' if is_time else mean}.",
     )
 
 
-def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> views.ChartBlock:
+def _frequencies(column: document.ColumnStatistics, train: int, held_out: int) -> views.ChartBlock:
     """Draw bars of the most frequent values, as shares of all rows."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
@@ -279,55 +256,51 @@ def _frequencies(column: ColumnStatistics, train: int, held_out: int) -> views.C
         }
         for name, value in zip(names, values, strict=True)
     ]
-    has_held_out = any(value.held_out for value in values)
+    marks = [{**row, "x": row["h"]} for row in rows] if _has_held_out(column) else ()
     listed = ", ".join(f"{name} ({row['n']:,})" for name, row in zip(names[:3], rows, strict=False))
     return views.ChartBlock(
         title=fmt.shorten(column.name),
-        spec=bar_chart(
+        spec=charts.bar_chart(
             rows,
             names,
             Axis(zero=True, hidden=True),
             tips={"y": "value", "n": "training rows|,d", "h": "of held-out rows|.1%"},
-            markers=[{**row, "x": row["h"]} for row in rows] if has_held_out else (),
+            markers=marks,
             height=max(_HEIGHT, 17 * len(names)),
         ),
         description=f"Most frequent values of {fmt.shorten(column.name)}: {listed}.",
     )
 
 
-def explanation_section(record: TrainingRecord) -> views.PageSection | None:
-    """Show what the predictions depend on; `None` without an explanation or held-out rows."""
-    blocks: list[views.ViewBlock] = []
-    explanation = record.run.explanation
+def explanation_section(record: TrainingRecord) -> views.PageSection:
+    """Show what the predictions depend on; empty without an explanation or held-out rows."""
+    explanation, task, config = record.run.explanation, record.run.task, record.run.config
+    metric, features = explanation.importance_metric, record.log.features
+    importance = dependence = errors = None
     if explanation.importances:
-        read = None
-        if record.log.features:
-            types = [each.type for each in record.log.features.columns.values()]
-            read = len(types) - types.count("ignored")
-        metric = (explanation.importance_metric or "error") + explanation.unit
-        blocks.append(importance_chart(explanation.importances, metric, read))
-    of_classes = record.run.task.outcome == "classes"
-    charts = (
-        dependence_chart(each, explanation, of_classes=of_classes)
+        types = [each.type for each in features.columns.values()] if features else []
+        read = len(types) - types.count("ignored") if features else None
+        error = (metric or "error") + explanation.unit
+        importance = importance_chart(explanation.importances, error, read)
+    drawn = views.grid(
+        dependence_chart(each, explanation, of_classes=task.outcome == "classes")
         for each in explanation.partial_dependences[:MOST_DEPENDENCES]
     )
-    if drawn := tuple(filter(None, charts)):
-        text = views.TextBlock(
-            f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE
-        )
-        blocks.append(views.GroupBlock("Partial dependence", (text, views.GridBlock(drawn))))
+    if drawn:
+        text = f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE
+        dependence = views.group("Partial dependence", text, drawn)
     if explanation.worst:
-        is_number = record.run.task.outcome == "numbers"
+        error = fmt.shorten((metric or task.error_name).replace("_", " "))
+        if task.outcome == "numbers":
+            error = f"error{explanation.unit}"
         worst = [
-            each.model_copy(update={"split": record.run.config.adjective(each.split)})
+            each.model_copy(update={"split": config.adjective(each.split)})
             if each.split == "validation"
             else each
             for each in explanation.worst
         ]
-        other = (explanation.importance_metric or record.run.task.error_name).replace("_", " ")
-        table = worst_table(worst, f"error{explanation.unit}" if is_number else fmt.shorten(other))
-        blocks.append(views.GroupBlock("The largest errors", (table,)))
-    return views.PageSection("explanation", "What it depends on", tuple(blocks)) if blocks else None
+        errors = views.group("The largest errors", worst_table(worst, error))
+    return views.section("explanation", "What it depends on", importance, dependence, errors)
 
 
 _DEPENDENCE = (
@@ -342,7 +315,7 @@ _STANDARDIZED = (
 
 
 def importance_chart(
-    importances: Sequence[Importance], metric: str, features: int | None = None
+    importances: Sequence[document.Importance], metric: str, features: int | None = None
 ) -> views.ChartBlock:
     """Draw the permutation importance of columns, the most important first.
 
@@ -367,17 +340,17 @@ def importance_chart(
     tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
     return views.ChartBlock(
         title="Permutation importance",
-        spec=bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
+        spec=charts.bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
         reading=f"The values of each column were shuffled among the held-out rows: the bar shows "
         f"by how much {title} increased, the thin line its standard deviation. Of columns with the "
         "same information, each may look unimportant, as the network still has the other.",
-        numbers=numbers_table(rows, tips),
+        numbers=charts.numbers_table(rows, tips),
     )
 
 
 def _most_important(
-    names: Sequence[str], importances: Sequence[Importance], features: int | None
+    names: Sequence[str], importances: Sequence[document.Importance], features: int | None
 ) -> Iterator[str]:
     pairs = zip(names, importances, strict=False)
     clear = [name for name, each in pairs if each.increase > max(each.deviation, 0)]
@@ -385,18 +358,17 @@ def _most_important(
         yield f"The predictions depend most on {', '.join(clear[:_MOST_NAMED])}."
     else:
         yield "No column has an importance above its standard deviation."
-    if rest := len(importances) - len(names):
-        yield f"{_counted(rest, 'less important')} not shown."
-    if features is not None and (rest := features - len(importances)) > 0:
-        yield f"{_counted(rest, 'more')} not measured."
-
-
-def _counted(count: int, which: str) -> str:
-    return f"{count:,} {which} {'column was' if count == 1 else 'columns were'}"
+    hidden = {"less important": (len(importances) - len(names), "shown")}
+    if features is not None:
+        hidden["more"] = (features - len(importances), "measured")
+    for which, (count, done) in hidden.items():
+        if count > 0:
+            columns = "column was" if count == 1 else "columns were"
+            yield f"{count:,} {which} {columns} not {done}."
 
 
 def dependence_chart(
-    each: PartialDependence, explanation: Explanation, *, of_classes: bool
+    each: document.PartialDependence, explanation: document.Explanation, *, of_classes: bool
 ) -> views.ChartBlock | None:
     """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
 
@@ -410,68 +382,64 @@ def dependence_chart(
     targets = {column.name: column for column in explanation.columns if column.role == "target"}
     read = next((column for column in explanation.columns if column.name == each.column), None)
     is_time = read is not None and type_named(read.type).is_time
-    # Of two classes the second is shown, as it determines the first.
-    places = (
-        range(1, 2) if of_classes and len(outputs) == 2 else range(min(len(outputs), MOST_SERIES))
-    )
+    places = range(min(len(outputs), charts.MOST_SERIES))
+    if of_classes and len(outputs) == 2:
+        places = range(1, 2)  # the second class, as it determines the first
     names = fmt.shorten_names((outputs[at] for at in places), 40)
     points = [point for point in each.points if len(point.predictions) == len(outputs)]
     if not points or not names:
         return None
-    lines = {
-        name: [p.predictions[at] for p in points] for name, at in zip(names, places, strict=True)
-    }
-    of_names = {name: targets.get(outputs[at]) for name, at in zip(names, places, strict=True)}
-    scaled = lines
-    if explanation.unit:
-        scaled = {name: _standardized(lines[name], target) for name, target in of_names.items()}
     labels = fmt.shorten_names((point.label for point in points), 20)
-    is_number = all(point.number is not None for point in points)
+    numbers = [point.number for point in points if point.number is not None]
+    is_number = len(numbers) == len(points)
     across: Sequence[object] = labels
     if is_number:
-        numbers = [point.number or 0 for point in points]
-        across = list(map(milliseconds, numbers)) if is_time else numbers
-    rows = [
-        {"x": x, "y": y, "s": name, "t": label, "v": value}
-        for name, values in lines.items()
-        for x, y, label, value in zip(across, scaled[name], labels, values, strict=True)
-    ]
-    column, colors = fmt.shorten(each.column, 40), series_colors(names)
+        across = list(map(charts.milliseconds, numbers)) if is_time else numbers
+    rows, ranges = [], {}
+    for name, at in zip(names, places, strict=True):
+        target, values = targets.get(outputs[at]), [point.predictions[at] for point in points]
+        scaled = _standardized(values, target) if explanation.unit else values
+        low, high = map(format_of(target), (min(values), max(values)))
+        ranges[name] = max(scaled) - min(scaled), f"{name} is between {low} and {high}"
+        rows += [
+            {"x": x, "y": y, "s": name, "t": label, "v": value}
+            for x, y, label, value in zip(across, scaled, labels, values, strict=True)
+        ]
+    column, colors = fmt.shorten(each.column, 40), charts.series_colors(names)
     tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
     y = Axis("mean prediction (standardized)")
     if not explanation.unit:
-        y = _axis_of("mean prediction", of_names[names[0]])
+        y = _axis_of("mean prediction", targets.get(outputs[places[0]]))
     if is_number:
         x = Axis(column, is_time=True) if is_time else _axis_of(column, read)
-        spec = line_chart(rows, colors, x, y, tips=tips, kind="points")
+        spec = charts.line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
-        styles = {name: PointStyle(color, size=70, opacity=1) for name, color in colors.items()}
-        spec = scatter_chart(rows, styles, Axis(column, names=labels), y, tips=tips)
-    name = max(scaled, key=lambda name: max(scaled[name]) - min(scaled[name]))
-    target, values = of_names[name], lines[name]
-    format_value = format_of(target)
+        x = Axis(column, names=labels)
+        look = partial(charts.PointStyle, size=70, opacity=1)
+        styles = {name: look(color) for name, color in colors.items()}
+        spec = charts.scatter_chart(rows, styles, x, y, tips=tips)
+    _, widest = max(ranges.values(), key=lambda found: found[0])
     return views.ChartBlock(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(names) > 1 else (),
-        description=f"If only {column} changes, the mean prediction of {name} is between "
-        f"{format_value(min(values))} and {format_value(max(values))}.",
+        description=f"If only {column} changes, the mean prediction of {widest}.",
     )
 
 
-def _axis_of(title: str, column: ColumnStatistics | None) -> Axis:
+def _axis_of(title: str, column: document.ColumnStatistics | None) -> Axis:
     """Return an axis of the numbers of a column, of which nothing may be known."""
     return Axis(title) if column is None else Axis.within(title, column.minimum, column.maximum)
 
 
-def _standardized(values: list[float], target: ColumnStatistics | None) -> list[float]:
+def _standardized(values: list[float], target: document.ColumnStatistics | None) -> list[float]:
     """Return numbers in standard deviations from the target's mean; as they are if it has none."""
     if target is None or not target.deviation:
         return values
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
-def worst_table(worst: Sequence[WorstRow], error: str) -> views.TableBlock:
+def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBlock:
     """List the rows with the largest errors, with their values.
 
     Args:

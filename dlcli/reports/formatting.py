@@ -11,6 +11,7 @@ from dlcli.errors import UNDEFINED as UNDEFINED
 from dlcli.errors import are_years, plural, printable
 from dlcli.errors import number as number
 from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.statistic import finite_number
 from dlcli.pipeline import events
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def estimate(value: Estimate | None, show: Callable[[float | None], str] = numbe
     return f"{show(value.value)} [{', '.join(map(show, value.ends))}]"
 
 
-def count(value: int | None) -> str:
+def count(value: int | None, unknown: str = UNDEFINED) -> str:
     """Format a number of things in full: `1,234,567`."""
-    return UNDEFINED if value is None else f"{value:,}"
+    return unknown if value is None else f"{value:,}"
 
 
 def percent(share: float | None) -> str:
@@ -82,9 +83,10 @@ def percent(share: float | None) -> str:
     return UNDEFINED if share is None else f"{100 * share:.1f} %"
 
 
-def metric(name: str, value: float | None) -> str:
+def metric(name: str, value: object) -> str:
     """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
-    return percent(value) if _is_in_percent(name) else number(value)
+    finite = finite_number(value)
+    return percent(finite) if _is_in_percent(name) else number(finite)
 
 
 def metric_difference(name: str, value: Estimate) -> str:

@@ -58,8 +58,11 @@ MOST_CHARACTERS = 60_000
 _MOST_FILES = 100
 _MOST_NOTES = 20
 MOST_WARNINGS = 100
-_VERSIONS = ("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow")
-_MACHINE = ("platform", "machine", "processor", "device", "threads", "seed")
+_FACTS = (
+    *("dlcli", "python", "tensorflow", "keras", "numpy", "pyarrow"),
+    *("platform", "machine", "processor", "device", "threads", "seed"),
+)
+"""Versions and properties of the machine."""
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
 
 
@@ -343,23 +346,20 @@ def name_target(columns: Sequence[str], classes: Sequence[str], labels: Sequence
     return f"{fmt.join_names(columns, 3)}{counted}"
 
 
-def config_section(run: Run, *blocks: views.ViewBlock) -> views.PageSection:
+def config_section(run: Run, *parts: views.ViewBlock | str | None) -> views.PageSection:
     """Show the config, and what `--set` changed in it.
 
     Args:
         run: the run.
-        blocks: what comes before the config.
+        parts: what comes before the config.
     """
-    given: list[views.ViewBlock] = [
-        views.CodeBlock(_whole_lines(run.read_text(RunFile.CONFIG)), "As given:")
-    ]
-    if changes := [fmt.shorten(change, 2_000) for change in _overrides(run)]:
-        given.append(views.CodeBlock(_whole_lines("\n".join(changes)), "Changed with --set:"))
+    changes = "\n".join(fmt.shorten(change, 2_000) for change in _overrides(run))
+    given = views.CodeBlock(_whole_lines(run.read_text(RunFile.CONFIG)), "As given:")
+    changed = views.CodeBlock(_whole_lines(changes), "Changed with --set:") if changes else None
     resolved = views.CodeBlock(_whole_lines(run.resolved_path().read_text("utf-8")))
-    config = views.GroupBlock(
-        "The config", (*given, views.FoldBlock("With all defaults filled in", (resolved,)))
-    )
-    return views.PageSection("config", "The config", (*blocks, config))
+    filled_in = views.fold("With all defaults filled in", resolved)
+    config = views.group("The config", given, changed, filled_in)
+    return views.section("config", "The config", *parts, config)
 
 
 def _command(run: Run) -> list[str]:
@@ -385,25 +385,24 @@ def _whole_lines(text: str) -> str:
     return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
 
 
-def reproduction_section(run: Run, *blocks: views.ViewBlock) -> views.PageSection:
+def reproduction_section(run: Run, *parts: views.ViewBlock | str) -> views.PageSection:
     """Show the command, the data and the versions that a run was made with.
 
     Args:
         run: the run.
-        blocks: how to make it again.
+        parts: how to make it again.
     """
-    environment = run.environment
-    shown: list[views.ViewBlock] = list(blocks)
+    environment, command, files = run.environment, None, None
     if words := _command(run):
-        command = fmt.shorten(shlex.join(["dlcli", *words[1:]]), 2_000)
-        shown.append(views.CodeBlock(command, "It was made by:"))
-    if files := run.data_files:
-        content = "SHA-256 or version" if any("version" in each for each in files) else "SHA-256"
-        table = views.TableBlock.of(
-            files,
+        line = fmt.shorten(shlex.join(["dlcli", *words[1:]]), 2_000)
+        command = views.CodeBlock(line, "It was made by:")
+    if run.data_files:
+        has_version = any("version" in each for each in run.data_files)
+        files = views.TableBlock.of(
+            run.data_files,
             {
                 "file": lambda each: fmt.shorten(each.get("file"), 120),
-                content: lambda each: fmt.shorten(
+                "SHA-256 or version" if has_version else "SHA-256": lambda each: fmt.shorten(
                     each.get("sha256") or each.get("version") or fmt.UNDEFINED, 64
                 ),
                 "bytes": lambda each: fmt.number(each.get("bytes")),
@@ -413,14 +412,12 @@ def reproduction_section(run: Run, *blocks: views.ViewBlock) -> views.PageSectio
             most=_MOST_FILES,
             noun="file",
         )
-        shown.append(table)
-    facts = [(name, environment.get(name)) for name in (*_VERSIONS, *_MACHINE)]
+    facts = [(name, environment.get(name)) for name in _FACTS]
     rows = [(name, fmt.shorten(value, 120)) for name, value in facts if value is not None]
     git = environment.get("git")
     if isinstance(git, Mapping) and git.get("commit"):
         changed = ", with uncommitted changes" if git.get("dirty") else ""
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
     table = views.TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
-    return views.PageSection(
-        "reproduce", "How to reproduce it", (*shown, views.FoldBlock("Versions", (table,)))
-    )
+    versions = views.fold("Versions", table)
+    return views.section("reproduce", "How to reproduce it", *parts, command, files, versions)

@@ -33,6 +33,7 @@ from dlcli.reports.charts import (
 )
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
+from dlcli.runs.run import Run
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
@@ -57,31 +58,27 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
         record: the run.
         metrics: the table of its metrics.
     """
-    blocks: list[views.ViewBlock] = []
+    run, blocks = record.run, list[views.ViewBlock]()
     if record.splits:
-        by_column = record.run.metrics[record.splits[0]].get("by_column")
+        by_column = run.metrics[record.splits[0]].get("by_column")
         blocks += [metrics, *_metrics_of_parts("column", by_column, "numbers")]
     for place, rows in enumerate(record.predicted):
-        kind = record.run.config.adjective(rows.split)
-        title = f"{fmt.capitalize(kind)} rows"
-        metrics_of_rows = record.run.metrics.get(rows.split, {})
-        text = views.TextBlock(_describe(rows, kind, record.rows(rows.split)))
-        parts = (text, *prediction_blocks(rows, record.run.config.seed, metrics_of_rows))
-        if rows.split == "test":
-            parts = (*parts, *_interval_tables(record))
-        blocks.append(views.FoldBlock(title, parts) if place else views.GroupBlock(title, parts))
-    return views.PageSection("result", "The result", tuple(blocks))
+        adjective = run.config.adjective(rows.split)
+        found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))
+        tables = _interval_tables(run) if rows.split == "test" else ()
+        parts = (_describe(rows, adjective, record.rows(rows.split)), *found, *tables)
+        put = views.fold if place else views.group
+        blocks.append(put(f"{fmt.capitalize(adjective)} rows", *parts))
+    return views.section("result", "The result", *blocks)
 
 
-def _describe(rows: PredictedRows, kind: str, all_rows: int | None) -> str:
-    is_part = rows.is_sample and (all_rows or 0) > rows.rows + rows.without_weight
-    count = f"{rows.rows:,} of {all_rows:,}" if is_part else f"{rows.rows:,}"
-    noun = "row" if count == "1" else "rows"
-    sampled = ""
-    if is_part:
+def _describe(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
+    noun, sampled = plural(rows.rows, f"{adjective} row"), ""
+    if rows.is_sample and all_rows and all_rows > rows.rows + rows.without_weight:
+        noun = f"{rows.rows:,} of {all_rows:,} {adjective} rows"
         what = "the matrix and all metrics" if rows.task.outcome == "classes" else "all metrics"
         sampled = f", sampled at random; {what} are of all rows"
-    return f"{count} {kind} {noun}{sampled}. {describe_weights(rows)}".rstrip()
+    return f"{noun}{sampled}. {describe_weights(rows)}".rstrip()
 
 
 def describe_weights(rows: PredictedRows) -> str:
@@ -105,46 +102,39 @@ def prediction_blocks(
         seed: of the random choice of points where there are too many.
         metrics: of all rows of the set, as metrics.json has them.
     """
-    names = rows.task.charts
-    if rows.task.outcome == "numbers":
+    names, task = rows.task.charts, rows.task
+    if task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
     charts: list[views.ViewBlock] = []
     tables: list[views.ViewBlock] = []
     if "confusion" in names:
         matrix = _confusion_matrix(rows, metrics.get("confusion"))
-        charts.append(confusion_block(matrix, rows.task.classes))
-        tables.append(class_table(matrix, rows.task.classes))
-    counted = rows.threshold_counts
-    part = "label" if rows.task.labels else "class"
-    charts += [_CURVES[name](counted, part) for name in names if name in _CURVES and counted]
+        charts.append(confusion_block(matrix, task.classes))
+        tables.append(class_table(matrix, task.classes))
+    if counted := rows.threshold_counts:
+        part = "label" if task.labels else "class"
+        charts += [_CURVES[name](counted, part) for name in names if name in _CURVES]
     if "calibration" in names:
         charts.append(_calibration_chart(rows))
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
-    return [
-        views.GridBlock(tuple(charts)),
-        *tables,
-        *_metrics_of_parts("label", metrics.get("by_label"), "two classes"),
-    ]
+    parts = _metrics_of_parts("label", metrics.get("by_label"), "two classes")
+    return [views.GridBlock(tuple(charts)), *tables, *parts]
 
 
-def _interval_tables(record: TrainingRecord) -> Iterator[views.TableBlock]:
+def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
     """Yield a table of the coverage of intervals for each column of numbers."""
-    if (stored := record.run.conformal) is None:
+    if (stored := run.conformal) is None:
         return
-    columns, doubt = record.run.task.columns, stored.uncertainty(REPORTED_LEVEL)
-    targets = {each.name: each for each in record.run.explanation.columns if each.role == "target"}
+    columns, doubt = run.task.columns, stored.uncertainty(REPORTED_LEVEL)
+    targets = {each.name: each for each in run.explanation.columns if each.role == "target"}
     level = f"{100 * REPORTED_LEVEL:g} %"
     for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
         rows = sum(each.rows for each in ranges)
         coverage = sum(each.rows * each.coverage for each in ranges) / max(rows, 1)
-        share = (
-            f"They cover {level} of all rows, not of each range: where errors are larger than "
-            "elsewhere, the share is smaller."
-        )
-        if shortfall := stored.shortfall(REPORTED_LEVEL, coverage, rows):
-            share = fmt.sentence(shortfall)
+        shortfall = stored.shortfall(REPORTED_LEVEL, coverage, rows)
+        share = fmt.sentence(shortfall) if shortfall else _COVERAGE.format(level)
         yield views.TableBlock.of(
             ranges,
             {
@@ -157,6 +147,12 @@ def _interval_tables(record: TrainingRecord) -> Iterator[views.TableBlock]:
             note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
             f"{fmt.sentence(doubt) if doubt else ''}".rstrip(),
         )
+
+
+_COVERAGE = (
+    "They cover {} of all rows, not of each range: where errors are larger than elsewhere, the "
+    "share is smaller."
+)
 
 
 def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -> str:
@@ -286,17 +282,16 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.Chart
 
 
 def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.ChartBlock:
-    shares = [
-        float(each.positives / (each.positives + each.negatives)) for each in counted.values()
-    ]
+    first = next(iter(counted.values()))
+    share = float(first.positives / (first.positives + first.negatives))
     is_single = len(counted) == 1
-    frequency = f" ({fmt.percent(shares[0])})" if is_single else ""
+    frequency = f" ({fmt.percent(share)})" if is_single else ""
     return _curves_chart(
         ("Precision and recall", part),
         counted,
         [each.precision_recall_curve() for each in counted.values()],
         ("recall: share of positives found", "precision: share of found that is positive"),
-        [{"x": at, "y": shares[0]} for at in (0, 1)] if is_single else [],
+        [{"x": at, "y": share} for at in (0, 1)] if is_single else [],
         ("average precision", [float(each.average_precision()) for each in counted.values()]),
         "The closer to the upper right corner, the better. Guessing has the precision of the "
         f"{part}'s frequency{frequency}.",
@@ -315,18 +310,16 @@ def _curves_chart(
     areas: tuple[str, Sequence[float]],
     reading: str,
 ) -> views.ChartBlock:
-    names = fmt.shorten_names(counted, 40)
-    colors = series_colors(names)
-    (title, part), (measure, values) = headings, areas
-    most = MOST_CURVE_POINTS if len(names) == 1 else 3 * MOST_CURVE_POINTS // len(names)
+    names, (title, part), (measure, values) = fmt.shorten_names(counted, 40), headings, areas
+    colors, is_single = series_colors(names), len(names) == 1
+    most = MOST_CURVE_POINTS if is_single else 3 * MOST_CURVE_POINTS // len(names)
     rows = [
         {"x": x[at], "y": y[at], "s": name}
         for name, (x, y) in zip(names, curves, strict=True)
         for at in thinned_path(x, y, most).tolist()
     ]
-    if len(names) == 1:
-        description = f"The {measure} is {fmt.number(values[0])}, of predicting {names[0]}."
-    else:
+    description = f"The {measure} is {fmt.number(values[0])}, of predicting {names[0]}."
+    if not is_single:
         least = int(np.argmin(values))
         parts = "classes, each against all others" if part == "class" else f"{part}s"
         description = (
@@ -334,29 +327,20 @@ def _curves_chart(
             f"{len(names)} {parts}; the lowest, {fmt.number(values[least])}, is that of "
             f"{names[least]}."
         )
+    across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
+    tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}
+    guides = Guides(reference=reference)
     listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
-    numbers = views.TableBlock(
-        (part, "rows", measure),
-        tuple(
-            (name, fmt.number(float(each.positives)), fmt.number(value))
-            for name, each, value in listed
-        ),
+    numbers = tuple(
+        (name, fmt.number(float(each.positives)), fmt.number(value)) for name, each, value in listed
     )
     return views.ChartBlock(
         title=title,
-        spec=line_chart(
-            rows,
-            colors,
-            Axis(axes[0], domain=(0, 1)),
-            Axis(axes[1], domain=(0, 1)),
-            tips={"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"},
-            kind="path",
-            guides=Guides(reference=reference),
-        ),
+        spec=line_chart(rows, colors, across, up, tips=tips, kind="path", guides=guides),
         description=description,
         reading=reading,
-        numbers=numbers if len(names) > 1 else None,
-        legend=tuple(colors.items()) if len(names) > 1 else (),
+        numbers=None if is_single else views.TableBlock((part, "rows", measure), numbers),
+        legend=() if is_single else tuple(colors.items()),
     )
 
 
@@ -394,21 +378,17 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
         {"x": each.predicted, "y": each.observed, "w": each.rows, "s": "rows"} for each in bins
     ]
     tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
-    points_apart = (
-        f"{100 * definitions.expected_calibration_error(list(bins)):.1f} percentage points"
+    guides = Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points)
+    style = {"rows": PointStyle("train", opacity=0.85)}
+    across, up = (
+        Axis(title, format="%", domain=(0, 1))
+        for title in ("predicted probability", "observed frequency")
     )
+    apart = f"{100 * definitions.expected_calibration_error(list(bins)):.1f} percentage points"
     return views.ChartBlock(
         title="Calibration of probabilities",
-        spec=scatter_chart(
-            points,
-            {"rows": PointStyle("train", opacity=0.85)},
-            Axis("predicted probability", format="%", domain=(0, 1)),
-            Axis("observed frequency", format="%", domain=(0, 1)),
-            tips=tips,
-            guides=Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points),
-        ),
-        description="Predicted probability and observed frequency differ by "
-        f"{points_apart} on average.",
+        spec=scatter_chart(points, style, across, up, tips=tips, guides=guides),
+        description=f"Predicted probability and observed frequency differ by {apart} on average.",
         reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
         "occurs as often as predicted; below it the probabilities are too high. Larger points are "
         "more rows; small ones are mostly random.",
@@ -444,23 +424,16 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
 def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[views.ViewBlock]:
     outputs = rows.numbers[:MOST_OUTPUTS]
     blocks: list[views.ViewBlock] = []
+    makers: dict[str, Callable[[PredictedNumbers], views.ChartBlock]] = {
+        "predicted_and_true": partial(_scatter, seed=seed, most=MOST_POINTS // len(outputs)),
+        "residuals": _error_histogram,
+        "deciles": lambda output: _decile_chart(error_by_decile(output)),
+    }
     for place, output in enumerate(outputs):
-        charts: list[views.ChartBlock] = []
-        if len(output.target):
-            most = MOST_POINTS // len(outputs)
-            makers = {
-                "predicted_and_true": partial(_scatter, output, seed, most),
-                "residuals": partial(_error_histogram, output),
-                "deciles": partial(_decile_chart, error_by_decile(output)),
-            }
-            charts = [makers[name]() for name in names]
+        charts = [makers[name](output) for name in names] if len(output.target) else []
         grid, name = views.GridBlock(tuple(charts)), fmt.shorten(output.column)
-        if len(outputs) == 1:
-            blocks.append(grid)
-        else:
-            blocks.append(
-                views.FoldBlock(name, (grid,)) if place else views.GroupBlock(name, (grid,))
-            )
+        put = views.fold if place else views.group
+        blocks.append(grid if len(outputs) == 1 else put(name, grid))
     if rest := len(rows.numbers) - len(outputs):
         blocks.append(views.TextBlock(f"Without charts: {plural(rest, 'more column')}."))
     return blocks
@@ -477,17 +450,18 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
         f"{format_value(values.min())} to {format_value(values.max())}"
         for values in (target, prediction)
     )
-    ends = [float(both.min()), float(both.max())]
     part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
+    ends = [{"x": end, "y": end} for end in (float(both.min()), float(both.max()))]
+    across, up = (Axis.within(title, *bounds) for title in ("true", "predicted"))
     return views.ChartBlock(
         title=f"Predicted against true {fmt.shorten(output.column, 40)}",
         spec=scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},
-            Axis.within("true", *bounds),
-            Axis.within("predicted", *bounds),
+            across,
+            up,
             tips={"x": "true|.5~g", "y": "predicted|.5~g"},
-            guides=Guides(reference=[{"x": end, "y": end} for end in ends]),
+            guides=Guides(reference=ends),
         ),
         description=f"{plural(len(target), 'row')}: true values from {true}, predicted ones from "
         f"{predicted}.{part}",
@@ -501,13 +475,12 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     errors = output.prediction - output.target
     edges, shares = error_distribution(errors, output.weights)
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
-    rows = [{"l": low, "u": high, "y": share} for low, high, share in bins]
     mean = float(np.average(errors, weights=output.weights))
     low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
     return views.ChartBlock(
         title="Errors",
         spec=histogram(
-            rows,
+            [{"l": low, "u": high, "y": share} for low, high, share in bins],
             Axis("prediction - true value"),
             Axis("share of rows", format="%", zero=True),
             tips={"l": "from|.4~g", "u": "to|.4~g", "y": "share of rows|.1%"},
@@ -588,22 +561,13 @@ def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
         {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)
     ]
+    marks = [{**row, "x": row["b"]} for row in rows]
     worst = max(range(len(deciles)), key=lambda at: deciles[at].error)
-    tips = {
-        "y": "true value",
-        "n": "rows|,d",
-        "x": "mean absolute error|.4~g",
-        "b": "mean error|.4~g",
-    }
+    error = "mean absolute error|.4~g"
+    tips = {"y": "true value", "n": "rows|,d", "x": error, "b": "mean error|.4~g"}
     return views.ChartBlock(
         title="Error by size of the true value",
-        spec=bar_chart(
-            rows,
-            names,
-            Axis("error", zero=True),
-            tips=tips,
-            markers=[{**row, "x": row["b"]} for row in rows],
-        ),
+        spec=bar_chart(rows, names, Axis("error", zero=True), tips=tips, markers=marks),
         description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
         f"for true values of {names[worst]}.",
         reading=f"Rows are divided into {plural(len(deciles), 'part')}, from the lowest true "

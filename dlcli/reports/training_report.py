@@ -12,7 +12,6 @@ from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.metrics.statistic import finite_number
 from dlcli.network.network import LayerSummary
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
@@ -25,6 +24,15 @@ from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
 from dlcli.runs.run import Run
 
+Lines = Mapping[str, Sequence[float]]
+"""Values at each epoch, by the name of the line."""
+Points = Sequence[tuple[int, float]]
+"""Epochs, from 1, with their values."""
+MOST_CURVES = 20
+MOST_LINE_POINTS = 600
+MOST_BUNDLE_POINTS = 5_000
+"""Of all lines of a chart that has one for each network."""
+SET_COLORS = {"training": "train", "validation": "validation"}
 _FEW_ROWS = 100
 """Rows below which the second digit of a metric is mostly random."""
 _BASELINES = ("linear", "constant")
@@ -32,20 +40,10 @@ _BASELINES = ("linear", "constant")
 _MOST_FINDINGS = 20
 _MOST_COLUMNS_NAMED = 4
 """Columns of a target whose own metrics the first sentence has."""
-Lines = Mapping[str, Sequence[float]]
-"""Values at each epoch, by the name of the line."""
-Points = Sequence[tuple[int, float]]
-"""Epochs, from 1, with their values."""
-MOST_CURVES = 20
-MOST_POINTS = 600
-"""Of a line."""
-MOST_BUNDLE_POINTS = 5_000
-"""Of all lines of a chart that has one for each network."""
-SET_COLORS = {"training": "train", "validation": "validation"}
-EPOCH = Axis("epoch", whole=True)
 _MOST_LAYERS_LISTED = 40
 _MOST_LISTED_EPOCHS = 12
 _MOST_LAYERS_DRAWN = 60
+_EPOCH = Axis("epoch", whole=True)
 
 
 def training_view(run: Run) -> views.View:
@@ -77,37 +75,35 @@ def training_view(run: Run) -> views.View:
 def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[views.PageSection]:
     run, task, network = record.run, record.run.task, record.log.network
     described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
-    drawn = [network_block(network)] if network else []
-    predicted = views.TextBlock(f"Predict {described}.")
-    yield report_parts.config_section(run, predicted, *drawn)
+    drawn = network_block(network) if network else None
+    yield report_parts.config_section(run, f"Predict {described}.", drawn)
     yield data_section(record)
     yield training_section(record)
     if not run.is_diverged:
         yield result_section(record, metrics)
-    if (explanation := explanation_section(record)) is not None:
-        yield explanation
+    yield explanation_section(record)
     if findings := diagnose(run)[:_MOST_FINDINGS]:
         text = "What stands out, the most important first, and changes of the config to try."
         block = views.FindingsBlock(tuple(findings), run.resolved_path())
-        yield views.PageSection("next", "What to try next", (views.TextBlock(text), block))
-    lines = [["train", str(run.resolved_path())], ["report", str(run.path)]]
-    if not run.is_diverged:
-        lines.insert(1, ["predict", str(run.path), "DATA"])
+        yield views.section("next", "What to try next", text, block)
+    predict = [] if run.is_diverged else [["predict", str(run.path), "DATA"]]
+    lines = [["train", str(run.resolved_path())], *predict, ["report", str(run.path)]]
     text = (
         "On the same machine with the same versions, data and threads, the resolved config trains "
         "bit-identical weights:"
     )
-    commands = report_parts.commands_block(lines)
-    yield report_parts.reproduction_section(run, views.TextBlock(text), commands)
+    yield report_parts.reproduction_section(run, text, report_parts.commands_block(lines))
+
+
+def _baselines(record: TrainingRecord) -> dict[str, Mapping[str, object]]:
+    """Return the metrics of the simplest models on the most independent set of rows."""
+    first, models = "".join(record.splits[:1]), record.run.baselines
+    return {name: models[name][first] for name in _BASELINES if first in models.get(name, {})}
 
 
 def _metric_table(record: TrainingRecord) -> views.TableBlock:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
-    splits = [name for name in ("train", "validation", "test") if name in record.run.metrics]
-    first = record.splits[0] if splits else ""
-    models = [name for name in _BASELINES if first in record.run.baselines.get(name, {})]
-    columns = [record.run.metrics[split] for split in splits]
-    columns += [record.run.baselines[model][first] for model in models]
+    config, splits, baselines = record.run.config, record.splits[::-1], _baselines(record)
     facts = [
         "Metrics of training rows are optimistically biased, as the network was fitted to them"
     ]
@@ -116,17 +112,16 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
     if "test" in splits:
         facts.append("test rows were used for nothing else")
     note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
-    if models:
-        rows = f"{record.run.config.adjective(first)} rows"
+    if baselines:
         note += (
-            f" Baselines are evaluated on the {rows}: “constant” always predicts the mean (the "
-            "median, if absolute errors are compared) or the most frequent class; “linear” has the "
-            "same inputs and no hidden layers. A network should beat both."
+            f" Baselines are evaluated on the {config.adjective(splits[-1])} rows: “constant” "
+            "always predicts the mean (the median, if absolute errors are compared) or the most "
+            "frequent class; “linear” has the same inputs and no hidden layers. A network should "
+            "beat both."
         )
-    heads = [
-        "out-of-fold" if name == "validation" and record.is_out_of_fold else name for name in splits
-    ]
-    return metric_table([*heads, *models], columns, note=note, with_directions=True)
+    heads = [name if name == "train" else config.adjective(name) for name in splits]
+    columns = [*(record.run.metrics[name] for name in splits), *baselines.values()]
+    return metric_table([*heads, *baselines], columns, note=note, with_directions=True)
 
 
 def _use_of_validation(record: TrainingRecord) -> str:
@@ -142,44 +137,47 @@ def _use_of_validation(record: TrainingRecord) -> str:
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
     """Yield whether the network is worth having, by the metric that decides."""
-    if record.run.is_diverged:
+    run, metric = record.run, record.main_metric
+    if run.is_diverged:
         yield (
             "Training diverged: the loss or the weights became NaN or infinite. Nothing was "
             "evaluated; see the training and what to try next below."
         )
         return
-    metric = record.main_metric
     if metric is None:
         yield "No metric is defined."
         return
     split = record.splits[0]
-    rows, scores = record.counted_rows(split), record.run.metrics[split]
-    adjective = record.run.config.adjective(split)
+    rows, scores, differences = (
+        record.counted_rows(split),
+        run.metrics[split],
+        run.verdicts.on(split),
+    )
+    adjective = run.config.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
-    value = fmt.metric(metric, finite_number(scores[metric]))
+    value = fmt.metric(metric, scores[metric])
     yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
-    doubt = record.run.verdicts.suspicion(
-        out_of_fold=record.is_out_of_fold, of_several=len(record.run.config.data.target.columns) > 1
+    doubt = run.verdicts.suspicion(
+        out_of_fold=record.is_out_of_fold, of_several=len(run.config.data.target.columns) > 1
     )
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
     are_few = rows is not None and rows < _FEW_ROWS
-    verdicts = {each.verdict for each in record.run.verdicts.on(split).values()}
     # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
     # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
-    is_open = are_few and split == "test" and verdicts != {"better"}
-    is_open = is_open and not isinstance(record.run.config.data.split, TimeSplit)
+    is_open = (
+        are_few and split == "test" and {e.verdict for e in differences.values()} != {"better"}
+    )
+    is_open = is_open and not isinstance(run.config.data.split, TimeSplit)
     many = record.counted_rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
-        on_many = record.run.verdicts.on("validation")
-        where = f"On {many:,} out-of-fold rows"
+        on_many, where = run.verdicts.on("validation"), f"On {many:,} out-of-fold rows"
         yield from report_parts.baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
         are_few = False
     else:
         subject = "It" if doubt is None else "The network"
-        differences = record.run.verdicts.on(split)
         yield from report_parts.baseline_sentences(differences, subject=subject, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
@@ -191,7 +189,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     elif are_few:
         yield f"With only {counted}, this is uncertain."
     yield from positive_class(scores, record.log.target.classes if record.log.target else ())
-    yield from (each.sentence for each in record.run.gates)
+    yield from (each.sentence for each in run.gates)
 
 
 def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
@@ -200,7 +198,7 @@ def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
     if not isinstance(columns, dict) or len(columns) > _MOST_COLUMNS_NAMED:
         return ""
     values = (
-        f"{fmt.shorten(name)} {fmt.metric(metric, finite_number(each.get(metric)))}"
+        f"{fmt.shorten(name)} {fmt.metric(metric, each.get(metric))}"
         for name, each in columns.items()
         if isinstance(each, dict)
     )
@@ -209,25 +207,22 @@ def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
 
 def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
     """Yield the metric that decides on each set of rows, and of the baselines."""
-    metric = record.main_metric
+    run, metric, network = record.run, record.main_metric, record.log.network
     if metric is not None:
-        first = record.splits[0]
-        better = "higher is better" if is_higher_better(metric) else "lower is better"
-        title = fmt.metric_title(metric)
-        for split in record.splits:
-            value = fmt.metric(metric, finite_number(record.run.metrics[split].get(metric)))
-            note = better if split == first else ""
-            yield views.Figure(f"{title}, {record.run.config.adjective(split)} rows", value, note)
-        for name in _BASELINES:
-            if first in (scores := record.run.baselines.get(name, {})):
-                value = fmt.metric(metric, finite_number(scores[first].get(metric)))
-                yield views.Figure(
-                    f"{name} baseline, {record.run.config.adjective(first)} rows", value
-                )
-    if record.log.network:
-        members = record.log.network.members
-        what = f"in each of {members:,} networks" if members else "trainable numbers"
-        yield views.Figure("Parameters", f"{record.log.network.parameters:,}", what)
+        adjectives = [run.config.adjective(split) for split in record.splits]
+        note = "higher is better" if is_higher_better(metric) else "lower is better"
+        for split, adjective in zip(record.splits, adjectives, strict=True):
+            title = f"{fmt.metric_title(metric)}, {adjective} rows"
+            yield views.Figure(title, fmt.metric(metric, run.metrics[split].get(metric)), note)
+            note = ""
+        for name, scores in _baselines(record).items():
+            value = fmt.metric(metric, scores.get(metric))
+            yield views.Figure(f"{name} baseline, {adjectives[0]} rows", value)
+    if network:
+        what = "trainable numbers"
+        if network.members:
+            what = f"in each of {network.members:,} networks"
+        yield views.Figure("Parameters", f"{network.parameters:,}", what)
 
 
 # The network
@@ -242,19 +237,15 @@ def network_block(network: NetworkEvent) -> views.GroupBlock:
         f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
         f"{fmt.shorten(network.loss)}{of_target}."
     )
-    inputs = views.LayerBox(
-        "input", "Input", f"{network.inputs:,} numbers", "the encoded columns", ""
-    )
-    layers = [inputs, *map(_layer_box, network.layers[:_MOST_LAYERS_DRAWN])]
+    numbers = f"{network.inputs:,} numbers"
+    layers = [views.LayerBox("input", "Input", numbers, "the encoded columns", "")]
+    layers += map(_layer_box, network.layers[:_MOST_LAYERS_DRAWN])
     if (rest := len(network.layers) - _MOST_LAYERS_DRAWN) > 0:
         layers.append(views.LayerBox(plural(rest, "more layer"), "…", "", "", ""))
-    return views.GroupBlock(
-        "The network", (views.TextBlock(text), views.LayersBlock(tuple(layers)))
-    )
+    return views.group("The network", text, views.LayersBlock(tuple(layers)))
 
 
 def _layer_box(layer: LayerSummary) -> views.LayerBox:
-    widths = (f"{width:,}" if width is not None else "?" for width in (layer.inputs, layer.units))
     detail = fmt.shorten(layer.activation or "", 40)
     if layer.rate is not None:
         detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
@@ -263,7 +254,7 @@ def _layer_box(layer: LayerSummary) -> views.LayerBox:
     return views.LayerBox(
         name=fmt.shorten(layer.name, 40),
         kind=fmt.shorten(layer.kind, 40),
-        shape=" → ".join(widths),
+        shape=f"{fmt.count(layer.inputs, '?')} → {fmt.count(layer.units, '?')}",
         detail=detail,
         parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
     )
@@ -274,57 +265,49 @@ def _layer_box(layer: LayerSummary) -> views.LayerBox:
 
 def training_section(record: TrainingRecord) -> views.PageSection:
     """Describe how training went."""
-    blocks: list[views.ViewBlock] = [_training_figures(record)]
-    if record.run.is_diverged:
+    run, layers, text = record.run, record.run.explanation.layers, None
+    if run.is_diverged:
         text = (
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
-            f"{plural(record.run.epochs, 'epoch')} before."
+            f"{plural(run.epochs, 'epoch')} before."
         )
-        blocks.append(views.TextBlock(text))
-    charts = _member_charts(record) or curve_charts(record.run.history, record.best_epoch)
-    if rate := learning_rate_chart(record.run.history):
-        charts.append(rate)
-    blocks.append(views.GridBlock(tuple(charts)))
-    if layers := record.run.explanation.layers:
-        table = _layer_table(layers, is_first=record.run.ensemble is not None)
-        blocks.append(views.GroupBlock("Inside the network", (table,)))
-    return views.PageSection("training", "The training", tuple(blocks))
+    charts = _member_charts(run) or curve_charts(run.history, record.best_epoch)
+    grid = views.grid([*charts, learning_rate_chart(run.history)])
+    table = _layer_table(layers, is_first=run.ensemble is not None)
+    inside = views.group("Inside the network", table) if layers else None
+    figures = views.FiguresBlock(tuple(_training_figures(record)))
+    return views.section("training", "The training", figures, text, grid, inside)
 
 
-def _training_figures(record: TrainingRecord) -> views.FiguresBlock:
-    log, epochs, most = record.log, record.run.epochs, record.run.config.epochs
-    figures = [
-        views.Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")
-    ]
-    if record.run.ensemble:
-        bests = [each.best_epoch or each.epochs for each in record.run.ensemble.members]
-        range_ = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
-        figures.append(views.Figure("Best epochs", range_, f"of the {len(bests):,} members"))
-        if record.run.config.input.scaling_layer == "auto":
-            rate = record.run.ensemble.learning_rate_multiplier
+def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
+    run, log, trained = record.run, record.log, record.log.trained
+    epochs, most = run.epochs, run.config.epochs
+    yield views.Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")
+    done, what = trained.epochs if trained else 0, "an epoch"
+    if run.ensemble:
+        done, what = sum(each.epochs for each in run.ensemble.members), "an epoch of a member"
+        bests = [each.best_epoch or each.epochs for each in run.ensemble.members]
+        ends = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
+        yield views.Figure("Best epochs", ends, f"of the {len(bests):,} members")
+        if run.config.input.scaling_layer == "auto":
+            rate = run.ensemble.learning_rate_multiplier
             scale = "left out" if rate is None else f"learning rate ×{rate:g}"
-            figures.append(views.Figure("Scaling layer", scale, "chosen by the first network"))
+            yield views.Figure("Scaling layer", scale, "chosen by the first network")
     if best := record.best_epoch:
-        figures.append(views.Figure("Best epoch", f"{best:,}", "its weights were kept"))
-    if log.trained and log.trained.seconds is not None and not log.resumed:
-        seconds = log.trained.seconds
-        done, what = log.trained.epochs, "an epoch"
-        if record.run.ensemble:
-            done = sum(each.epochs for each in record.run.ensemble.members)
-            what = "an epoch of a member"
-        each = f"{fmt.duration(seconds / max(1, done))} {what}"
-        figures.append(views.Figure("Training time", fmt.duration(seconds), each))
+        yield views.Figure("Best epoch", f"{best:,}", "its weights were kept")
+    if trained and not log.resumed:
+        each = f"{fmt.duration(trained.seconds / max(1, done))} {what}"
+        yield views.Figure("Training time", fmt.duration(trained.seconds), each)
     if log.device:
         device = fmt.shorten(log.device.device, 20).upper()
-        figures.append(views.Figure("Device", device, plural(log.device.threads, "thread")))
-    if log.trained and (cluster := log.trained.cluster):
+        yield views.Figure("Device", device, plural(log.device.threads, "thread"))
+    if trained and (cluster := trained.cluster):
         speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
-        figures.append(views.Figure("Workers", f"{cluster.workers:,}", speed))
+        yield views.Figure("Workers", f"{cluster.workers:,}", speed)
         share = fmt.percent(cluster.communication_share)
-        figures.append(views.Figure("Communication", share, "of the training time, about"))
+        yield views.Figure("Communication", share, "of the training time, about")
     if log.engine:
-        figures.append(views.Figure("Engine", fmt.shorten(log.engine.name, 20)))
-    return views.FiguresBlock(tuple(figures))
+        yield views.Figure("Engine", fmt.shorten(log.engine.name, 20))
 
 
 def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBlock]:
@@ -342,8 +325,110 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBloc
     return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
 
 
-def _member_charts(record: TrainingRecord) -> list[views.ChartBlock]:
-    members = record.run.ensemble.members if record.run.ensemble else ()
+def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
+    measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
+    lines = {split: values for split, values in measured.items() if len(values)}
+    title = fmt.shorten(name).replace("_", " ")
+    parts = []
+    for split, values in lines.items():
+        at_best = ""
+        if best_epoch is not None and 0 < best_epoch <= len(values):
+            at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
+        parts.append(f"{split} {_ends(values[0], values[-1])}{at_best}")
+    over = f"{fmt.capitalize(title)} over {plural(len(history[name]), 'epoch')}"
+    best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
+    reading = ""
+    if len(lines) > 1 and name == "loss":
+        reading = _READING + (_READING_OF_BEST if best else "")
+    return lines_chart(
+        fmt.capitalize(title),
+        lines,
+        {split: SET_COLORS[split] for split in lines},
+        f"{over}: {'; '.join(parts)}.{best}",
+        axis=title,
+        reading=reading,
+        best_epoch=best_epoch,
+    )
+
+
+_READING = (
+    "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
+    "the validation loss rises, the network overfits."
+)
+_READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
+
+
+def _ends(first: float, last: float) -> str:
+    return fmt.span(fmt.number(first), fmt.number(last), first="from")
+
+
+def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
+    """Draw the learning rate if it changed."""
+    rates = history.get(fmt.LEARNING_RATE, ())
+    if len(set(rates)) < 2:
+        return None
+    first, last, low, high = map(fmt.number, (rates[0], rates[-1], min(rates), max(rates)))
+    return lines_chart(
+        "Learning rate",
+        {"learning rate": rates},
+        {"learning rate": "accent"},
+        f"The learning rate is {first} in the first epoch, {last} in the last one, and between "
+        f"{low} and {high}.",
+        reading="The learning rate scales each training step. Where it falls, smaller steps let "
+        "the weights settle.",
+    )
+
+
+def lines_chart(
+    title: str,
+    lines: Lines,
+    colors: Mapping[str, str],
+    description: str,
+    *,
+    axis: str = "",
+    reading: str = "",
+    best_epoch: int | None = None,
+) -> views.ChartBlock:
+    """Draw lines by epoch, of long ones the points that keep their peaks.
+
+    Args:
+        title: of the chart.
+        lines: the values at each epoch, not empty.
+        colors: of the lines, and of others.
+        description: a sentence with the main numbers.
+        axis: the title of the vertical axis.
+        reading: explains how to read the chart.
+        best_epoch: the epoch to mark, unless it is beyond the last one.
+    """
+    rows = [
+        {"x": at + 1, "y": values[at], "s": name}
+        for name, values in lines.items()
+        for at in thinned(np.asarray(values, dtype=np.float64), MOST_LINE_POINTS).tolist()
+    ]
+    longest = max(len(values) for values in lines.values())
+    guides = Guides(x=best_epoch if best_epoch and best_epoch <= longest else None)
+    drawn = {name: colors[name] for name in lines}
+    return views.ChartBlock(
+        title=title,
+        spec=line_chart(rows, drawn, _EPOCH, Axis(axis), guides=guides),
+        description=description,
+        reading=reading,
+        numbers=_listed_epochs(lines, longest),
+        legend=tuple(drawn.items()) if len(colors) > 1 else (),
+        offers_log=spans_decades([value for values in lines.values() for value in values]),
+    )
+
+
+def _listed_epochs(lines: Lines, epochs: int) -> views.TableBlock:
+    """List some epochs at even distances, the first and the last among them."""
+    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED_EPOCHS)).astype(int))
+    columns = [[*map(fmt.number, values), *[""] * epochs] for values in lines.values()]
+    rows = tuple((f"{at + 1:,}", *(cells[at] for cells in columns)) for at in shown.tolist())
+    return views.TableBlock(("epoch", *lines), rows)
+
+
+def _member_charts(run: Run) -> list[views.ChartBlock]:
+    members = run.ensemble.members if run.ensemble else ()
     networks = {
         f"member {number}": {
             name: [*enumerate(values, start=1)] for name, values in member.history.items()
@@ -393,116 +478,20 @@ def _bundle_chart(
         for network, split, points in lines
         for at in thinned(np.array([value for _, value in points]), most).tolist()
     ]
-    splits = [split for split in SET_COLORS if any(line[1] == split for line in lines)]
-    colors = {split: SET_COLORS[split] for split in splits}
-    parts = []
-    for split in splits:
-        last = [points[-1][1] for _, of, points in lines if of == split]
-        ends = fmt.span(fmt.number(min(last)), fmt.number(max(last)), first="from")
-        parts.append(f"{split} {ends}")
-    title = fmt.shorten(name).replace("_", " ")
+    last = {
+        split: [points[-1][1] for _, of, points in lines if of == split] for split in SET_COLORS
+    }
+    parts = [f"{split} {_ends(min(ends), max(ends))}" for split, ends in last.items() if ends]
+    colors = {split: SET_COLORS[split] for split, ends in last.items() if ends}
+    title, tips = fmt.shorten(name).replace("_", " "), {"d": each, "s": "rows"}
     return views.ChartBlock(
         title=fmt.capitalize(title),
-        spec=line_chart(
-            rows, colors, EPOCH, Axis(title), tips={"d": each, "s": "rows"}, kind="bundle"
-        ),
+        spec=line_chart(rows, colors, _EPOCH, Axis(title), tips=tips, kind="bundle"),
         description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
-        reading=reading if name == "loss" and len(splits) > 1 else "",
+        reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),
         offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
     )
-
-
-def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
-    """Draw the learning rate if it changed."""
-    rates = history.get(fmt.LEARNING_RATE, ())
-    if len(set(rates)) < 2:
-        return None
-    lines = {"learning rate": rates}
-    return views.ChartBlock(
-        title="Learning rate",
-        spec=curves_spec(lines, {"learning rate": "accent"}),
-        description=f"The learning rate is {fmt.number(rates[0])} in the first epoch, "
-        f"{fmt.number(rates[-1])} in the last one, and between {fmt.number(min(rates))} and "
-        f"{fmt.number(max(rates))}.",
-        reading="The learning rate scales each training step. Where it falls, smaller steps let "
-        "the weights settle.",
-        numbers=_listed_epochs(lines),
-        offers_log=spans_decades(rates),
-    )
-
-
-def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
-    measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
-    lines = {split: values for split, values in measured.items() if len(values)}
-    title = fmt.shorten(name).replace("_", " ")
-    parts = []
-    for split, values in lines.items():
-        at_best = ""
-        if best_epoch is not None and 0 < best_epoch <= len(values):
-            at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
-        ends = fmt.span(fmt.number(values[0]), fmt.number(values[-1]), first="from")
-        parts.append(f"{split} {ends}{at_best}")
-    best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
-    epochs = len(history[name])
-    reading = _READING + (_READING_OF_BEST if best else "")
-    return views.ChartBlock(
-        title=fmt.capitalize(title),
-        spec=curves_spec(lines, SET_COLORS, title, best_epoch),
-        description=f"{fmt.capitalize(title)} over {plural(epochs, 'epoch')}: "
-        f"{'; '.join(parts)}.{best}",
-        reading=reading if len(lines) > 1 and name == "loss" else "",
-        numbers=_listed_epochs(lines),
-        legend=tuple(SET_COLORS.items()) if len(lines) > 1 else (),
-        offers_log=spans_decades([value for values in lines.values() for value in values]),
-    )
-
-
-_READING = (
-    "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
-    "the validation loss rises, the network overfits."
-)
-_READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
-
-
-def curves_spec(
-    lines: Lines, colors: Mapping[str, str], title: str = "", best_epoch: int | None = None
-) -> Mapping[str, object]:
-    """Draw lines by epoch, of long ones the points that keep their peaks.
-
-    Args:
-        lines: the values at each epoch, not empty.
-        colors: of the lines.
-        title: of the vertical axis.
-        best_epoch: the epoch to mark, unless it is beyond the last one.
-    """
-    rows = [
-        {"x": at + 1, "y": values[at], "s": name}
-        for name, values in lines.items()
-        for at in thinned(np.asarray(values, dtype=np.float64), MOST_POINTS).tolist()
-    ]
-    longest = max(len(values) for values in lines.values())
-    return line_chart(
-        rows,
-        {name: colors[name] for name in lines},
-        EPOCH,
-        Axis(title),
-        guides=Guides(x=best_epoch if best_epoch and best_epoch <= longest else None),
-    )
-
-
-def _listed_epochs(lines: Lines) -> views.TableBlock:
-    """List some epochs at even distances, the first and the last among them."""
-    epochs = max(len(values) for values in lines.values())
-    shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED_EPOCHS)).astype(int))
-    rows = [
-        (
-            f"{at + 1:,}",
-            *(fmt.number(values[at]) if at < len(values) else "" for values in lines.values()),
-        )
-        for at in shown.tolist()
-    ]
-    return views.TableBlock(("epoch", *lines), tuple(rows))
 
 
 def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.TableBlock:

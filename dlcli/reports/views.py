@@ -6,7 +6,7 @@ Texts are plain: whatever names and values a run holds, they stay text.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -225,6 +225,32 @@ class PageSection:
     """Its address on the page: `training`."""
     title: str
     blocks: tuple[ViewBlock, ...]
+
+
+def blocks(parts: Iterable[ViewBlock | str | None]) -> tuple[ViewBlock, ...]:
+    """Return blocks; a text is a paragraph, and `None` is omitted, as in the functions below."""
+    given = (TextBlock(part) if isinstance(part, str) else part for part in parts)
+    return tuple(part for part in given if part is not None)
+
+
+def section(anchor: str, title: str, *parts: ViewBlock | str | None) -> PageSection:
+    """Make a section of the page."""
+    return PageSection(anchor, title, blocks(parts))
+
+
+def group(title: str, *parts: ViewBlock | str | None) -> GroupBlock:
+    """Make a group of blocks."""
+    return GroupBlock(title, blocks(parts))
+
+
+def fold(title: str, *parts: ViewBlock | str | None) -> FoldBlock:
+    """Make a group of blocks that is folded on a page."""
+    return FoldBlock(title, blocks(parts))
+
+
+def grid(parts: Iterable[ViewBlock | None]) -> GridBlock | None:
+    """Make a grid of blocks; `None` if there are none."""
+    return GridBlock(found) if (found := blocks(parts)) else None
 
 
 @dataclass(frozen=True)

@@ -137,8 +137,7 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
         Conformal(rows=(1,), stride=1, scores=(((1.0,),),), test=((covered,),)),
     )
     run = SimpleNamespace(task=task, conformal=conformal, explanation=explanation)
-    record = SimpleNamespace(run=run)
-    [table] = _interval_tables(record)
+    [table] = _interval_tables(run)
     assert table.rows[0][0] == "1991 to 2000"
 
 
