@@ -6,7 +6,8 @@ one for missing values; a value without a code has -1.
 
 import re
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import product
@@ -297,6 +298,8 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
         """Return the code of each row's value, -1 for a value without one, (rows,)."""
+        from dlcli.columns.value_problems import ColumnProblems
+
         found, texts = rows.codes(self.column)
         known, other = self.known, self.other_code
         codes = np.array([*(known.get(text, other) for text in texts), -1], dtype=np.int64)[found]
@@ -308,11 +311,19 @@ class CategoryEncoder(column_type.DenseEncoder):
                 problems.refuse(new, rows, self.column, lambda at: message(shown(at)))
             else:
                 each = np.bincount(found[new], minlength=len(texts)).tolist()
-                counts = {text: count for text, count in zip(texts, each, strict=True) if count}
-                self._record_unseen(counts, int(np.argmax(new)), problems)
+                counts = Counter(dict(zip(texts, each, strict=True)))
+                unseen = ColumnProblems(
+                    unseen=+counts,
+                    unseen_index=int(np.argmax(new)),
+                    unseen_encoding=self._unseen_encoding(),
+                    unseen_hint=self._spelling_hint(+counts),
+                )
+                problems.add(self.column, unseen)
         missing = found < 0
         if missing.any():
-            self._record_missing(int(missing.sum()), problems)
+            encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
+            count = int(missing.sum())
+            problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
             if self.missing == "error":
                 column_type.refuse_missing(missing, rows, self.column, problems)
             elif self.missing_code is None:
@@ -343,31 +354,25 @@ class CategoryEncoder(column_type.DenseEncoder):
             return len(self.code_names) - 1
         return None if self.unseen == "error" else self.other_code
 
-    def _record_unseen(
-        self, counts: Mapping[str, int], first: int, problems: "ValueProblems"
-    ) -> None:
+    def _unseen_encoding(self) -> str:
+        """Word how other values are encoded."""
         encoding = self.unseen_encodings[0 if self.other else 1]
-        if self.other_share:  # most of the values may be frequent in training rows as well
-            encoding += f", as in {100 * self.other_share:.3g} % of the training rows"
-        spelled = ((text, self._by_spelling.get(_spelling(text))) for text in counts)
-        hint = next(
-            (
-                f"; training rows have '{known}' instead of '{text}'"
-                for text, known in spelled
-                if known
-            ),
-            "",
-        )
-        problems.add_unseen(self.column, counts, encoding, first, hint)
+        if not self.other_share:
+            return encoding
+        # Most of the values may be frequent in training rows as well.
+        return f"{encoding}, as in {100 * self.other_share:.3g} % of the training rows"
+
+    def _spelling_hint(self, texts: Iterable[str]) -> str:
+        """Name a category that is one of some texts but for its spelling; empty if none is."""
+        for text in texts:
+            if known := self._by_spelling.get(_spelling(text)):
+                return f"; training rows have '{known}' instead of '{text}'"
+        return ""
 
     @cached_property
     def _by_spelling(self) -> dict[str, str]:
         """The categories by their spelling."""
         return {_spelling(category): category for category in reversed(self.categories)}
-
-    def _record_missing(self, count: int, problems: "ValueProblems") -> None:
-        encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
-        problems.add_missing(self.column, count, encoding)
 
     # Exported models.
 

@@ -614,15 +614,17 @@ class FilledEncoder(DenseEncoder):
 
     def record_missing(self, count: int, problems: "ValueProblems") -> None:
         """Record rows without a value, and what replaces it."""
+        from dlcli.columns.value_problems import ColumnProblems, short_moments
+
+        if not count:
+            return
         encoding = ""
-        if count and self.fill is not None and not self.indicator:
+        if self.fill is not None and not self.indicator:
             shown = f"{self.fill_number:g}"
             if isinstance(self.fill, datetime):
-                from dlcli.columns.value_problems import short_moments
-
                 (shown,) = short_moments([self.fill.isoformat()])
             encoding = f"{shown} is used instead, and no input marks it"
-        problems.add_missing(self.column, count, encoding)
+        problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
 
     def with_indicator(self, ops: "Operations", parts: "list[Value]", empty: "Value") -> "Value":
         """Join inputs in a graph with the one that marks missing values, if there is one.

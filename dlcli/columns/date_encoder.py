@@ -20,7 +20,7 @@ from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block
 from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LinearScaling
-from dlcli.columns.value_problems import ValueProblems, short_moments
+from dlcli.columns.value_problems import ColumnProblems, ValueProblems, short_moments
 from dlcli.errors import ExportError
 from dlcli.schema.section import Section
 from dlcli.tables import datetime_parsing, time_formats
@@ -110,8 +110,9 @@ class DatetimeEncoder(column_type.FilledEncoder):
         empty = missing | wrong
         if outside.any() or empty.any():  # there may be something to record
             problems.refuse(wrong, rows, self.column, times.problem)
-            ends = self.earliest.isoformat(), self.latest.isoformat()
-            problems.add_outside(self.column, int(np.count_nonzero(outside & ~empty)), *ends)
+            if count := int(np.count_nonzero(outside & ~empty)):
+                ends = self.earliest.isoformat(), self.latest.isoformat()
+                problems.add(self.column, ColumnProblems(outside=count, range=ends))
             moments = self.fill_missing(moments, missing, wrong, rows, out, problems)
         self._write(moments, out)
 

@@ -18,13 +18,13 @@ from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.python_code import ScriptCode, call_lines, literal
+from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.schema.section import Section
 from dlcli.tables.column import missing_numbers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Rows, Table
@@ -124,7 +124,9 @@ class NumberEncoder(column_type.FilledEncoder):
                 wrong = wrong | beyond
             values = np.where(wrong, np.nan, values)
             outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
-            problems.add_outside(self.column, outside, self.low, self.high)
+            if outside:
+                ends = self.low, self.high
+                problems.add(self.column, ColumnProblems(outside=outside, range=ends))
             has_empty = True
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)

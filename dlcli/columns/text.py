@@ -307,13 +307,17 @@ class TextEncoder(column_type.SparseEncoder):
             missing: which have none, (rows,).
             problems: records them.
         """
+        from dlcli.columns.value_problems import ColumnProblems
+
         entries = np.diff(texts.starts)
-        problems.add_without_tokens(self.column, int(np.count_nonzero(entries == 0)), _NO_INPUT)
-        count = int(np.count_nonzero(missing))
-        if not count:
+        if count := int(np.count_nonzero(entries == 0)):
+            found = ColumnProblems(without_tokens=count, without_tokens_encoding=_NO_INPUT)
+            problems.add(self.column, found)
+        if not (count := int(np.count_nonzero(missing))):
             return texts
         is_unmarked = self.missing != "error" and not self.missing_share
-        problems.add_missing(self.column, count, _NO_INPUT if is_unmarked else "")
+        encoding = _NO_INPUT if is_unmarked else ""
+        problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
         starts = np.zeros(len(missing) + 1, dtype=np.int64)
         starts[1:][~missing] = entries
         return replace(texts, starts=np.cumsum(starts))

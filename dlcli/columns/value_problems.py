@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
@@ -30,6 +30,10 @@ _MOST_LINES = 5
 _MOST_COUNTED = 10_000
 """Values that are no categories whose rows are counted one by one."""
 _OTHER_VALUES = "other values"
+OUTSIDE = "outside the training rows' range"
+"""The kind of the notes on ranges."""
+_SHOWN_COLUMNS = 5
+_COUNTS = ("missing", "without_tokens", "outside", "unreadable")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
 _TIME_ALONE = re.compile(r"1970-01-01T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:[+-]\d\d:\d\d)?")
 """A time without a date, which is read as one of this day."""
@@ -49,10 +53,8 @@ class ColumnProblems:
     """A category that is one of them but for its spelling, to append to a message."""
     missing: int = 0
     """Rows without a value."""
-    unencoded_missing: int = 0
-    """Rows without a value, where no input of the network marks it."""
     missing_encoding: str = ""
-    """Their encoding, in words."""
+    """Their encoding, in words, if no input of the network marks it."""
     without_tokens: int = 0
     """Rows whose text has no token of the vocabulary."""
     without_tokens_encoding: str = ""
@@ -67,11 +69,12 @@ class ColumnProblems:
     def add(self, other: ColumnProblems) -> None:
         """Add the differences of further rows, without the first row's index."""
         self.unseen.update(other.unseen)
-        for name in ("missing", "unencoded_missing", "without_tokens", "outside", "unreadable"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        words = ("unseen_encoding", "unseen_hint", "missing_encoding", "without_tokens_encoding")
-        for name in (*words, "range"):
-            setattr(self, name, getattr(self, name) or getattr(other, name))
+        for name, value in vars(other).items():
+            own = getattr(self, name)
+            if name in _COUNTS:
+                setattr(self, name, own + value)
+            elif name != "unseen_index" and not own:
+                setattr(self, name, value)
 
     def limit_values(self) -> None:
         """Count values that are no categories as one beyond the first thousands of them.
@@ -161,63 +164,18 @@ class ValueProblems:
         self._refusals.append(_Refusal(column, self.rows, indices, problem))
         self.columns[column].unreadable += len(indices)
 
-    def add_unseen(
-        self, column: str, counts: Mapping[str, int], encoding: str, first: int, hint: str = ""
-    ) -> None:
-        """Record values that are not among the training categories.
+    def add(self, column: str, found: ColumnProblems) -> None:
+        """Record differences of a column of the table that is encoded.
 
         Args:
             column: the column.
-            counts: the rows of each value.
-            encoding: how they are encoded, in words.
-            first: the first row with one, from 0, of the table.
-            hint: names a category that is one of them but for its spelling.
+            found: its differences, with the index of a row of the table.
         """
-        if counts:
-            problems = self.columns[column]
-            problems.unseen.update(counts)
-            problems.unseen_encoding = encoding
-            problems.unseen_hint = problems.unseen_hint or hint
-            if problems.unseen_index is None:
-                problems.unseen_index = self.rows + first
-
-    def add_missing(self, column: str, rows: int, encoding: str = "") -> None:
-        """Record rows without a value, and their encoding if no input of the network marks it."""
-        if rows:
-            problems = self.columns[column]
-            problems.missing += rows
-            if encoding:
-                problems.unencoded_missing += rows
-                problems.missing_encoding = encoding
-
-    def add_without_tokens(self, column: str, rows: int, encoding: str) -> None:
-        """Record rows whose text has no token of the vocabulary."""
-        if rows:
-            self.columns[column].without_tokens += rows
-            self.columns[column].without_tokens_encoding = encoding
-
-    def add_outside(self, column: str, rows: int, low: float | str, high: float | str) -> None:
-        """Record rows outside the training rows' range."""
-        if rows:
-            self.columns[column].outside += rows
-            self.columns[column].range = (low, high)
-
-    def add(self, columns: Mapping[str, ColumnProblems], rows: Indices) -> None:
-        """Add what was recorded of some of the rows, none of which could not be encoded.
-
-        Args:
-            columns: the record of them, by column.
-            rows: their indices among all rows, (rows,).
-        """
-        for column, found in columns.items():
-            problems = self.columns[column]
-            problems.add(found)
-            if found.unseen_index is not None:
-                first = self.rows + int(rows[found.unseen_index])
-                known = problems.unseen_index
-                problems.unseen_index = first if known is None else min(known, first)
-            if problems.range is not None:
-                problems.range = (problems.range[0], problems.range[1])  # JSON has lists
+        problems = self.columns[column]
+        problems.add(found)
+        if found.unseen_index is not None:
+            first, known = self.rows + found.unseen_index, problems.unseen_index
+            problems.unseen_index = first if known is None else min(known, first)
 
     @property
     def bad_indices(self) -> Indices:
@@ -238,12 +196,12 @@ class ValueProblems:
             place: names the row of an index, as `Table.place` does.
         """
         notes = []
-        for column, problems in self.columns.items():
-            if count := problems.unencoded_missing:
-                encoding = problems.missing_encoding
+        for column, found in self.columns.items():
+            if encoding := found.missing_encoding:
                 kind, detail = "without a value", f": {encoding}"
-                notes.append(ValueNote(column, count, kind, detail, encoding=encoding))
-            notes += value_notes(column, problems, place)
+                notes.append(ValueNote(column, found.missing, kind, detail, encoding=encoding))
+            every = value_notes(column, found, place)
+            notes += [note for note in every if note.kind != OUTSIDE]
         return notes
 
 
@@ -279,6 +237,9 @@ class Line:
 def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
     """Word notes kind by kind, with at most five lines for each kind.
 
+    Those of ranges are in one line: later rows are often beyond the range of earlier ones in many
+    columns.
+
     Args:
         notes: all of them.
 
@@ -289,16 +250,25 @@ def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
     kinds: defaultdict[str, list[ValueNote]] = defaultdict(list)
     for note in notes:
         kinds[note.kind].append(note)
-    for alike in kinds.values():
-        rest: Sequence[ValueNote] = ()
+    for kind, alike in kinds.items():
+        ranked = sorted(alike, key=lambda note: note.rows, reverse=True)
+        if kind == OUTSIDE and len(alike) > 1:
+            shown, rest = ranked[:_SHOWN_COLUMNS], ranked[_SHOWN_COLUMNS:]
+            named = [
+                f"'{each.column}' {plural(each.rows, 'row')} outside {each.detail[2:]}"
+                for each in shown
+            ]
+            named += [f"and {len(rest)} more"] if rest else []
+            yield Line(f"{len(alike)} columns have rows {kind}: {'; '.join(named)}", tuple(rest))
+            continue
+        rest = []
         if len(alike) > _MOST_LINES:
-            ranked = sorted(alike, key=lambda note: note.rows, reverse=True)
             alike, rest = ranked[: _MOST_LINES - 1], ranked[_MOST_LINES - 1 :]
         yield from (Line(str(note)) for note in alike)
         if rest:
             most, least = rest[0].rows, rest[-1].rows
             rows = f"{'' if most == least else 'up to '}{plural(most, 'row')} each"
-            yield Line(f"{len(rest)} more columns: {rows} {rest[0].kind}", tuple(rest))
+            yield Line(f"{len(rest)} more columns: {rows} {kind}", tuple(rest))
 
 
 def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote]:
@@ -337,7 +307,7 @@ def short_moments(moments: Sequence[str]) -> list[str]:
 def value_notes(
     column: str, problems: ColumnProblems, place: Place | None = None
 ) -> Iterator[ValueNote]:
-    """Describe values for which the network has no input of their own.
+    """Describe the differences of a column's values from those in the training rows.
 
     Args:
         column: the column.
@@ -353,6 +323,10 @@ def value_notes(
             row = f"{', ' if count == 1 else ', the first in '}{place(problems.unseen_index)}"
         detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{problems.unseen_hint}"
         yield ValueNote(column, count, "with values that are no category", detail, values, encoding)
-    if problems.without_tokens:
+    if count := problems.without_tokens:
         kind, encoding = "without a token that has an input", problems.without_tokens_encoding
-        yield ValueNote(column, problems.without_tokens, kind, f": {encoding}", encoding=encoding)
+        yield ValueNote(column, count, kind, f": {encoding}", encoding=encoding)
+    if problems.range is not None:
+        ends = [end if isinstance(end, str) else f"{end:g}" for end in problems.range]
+        low, high = short_moments(ends)
+        yield ValueNote(column, problems.outside, OUTSIDE, f", {low} to {high}")

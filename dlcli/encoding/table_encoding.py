@@ -24,18 +24,17 @@ from dlcli.columns.layout import Layout
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_problems import (
+    OUTSIDE,
     ColumnProblems,
     Line,
     Place,
-    ValueNote,
     ValueProblems,
-    short_moments,
     summarize_notes,
     value_notes,
 )
 from dlcli.config.data_section import Input
 from dlcli.encoding import encoded_rows
-from dlcli.errors import DataError, absent_columns, plural
+from dlcli.errors import DataError, absent_columns
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.stored_columns import RowShares
@@ -230,9 +229,13 @@ def _encode_share(
     own = ValueProblems(lenient=problems.lenient)
     stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
     recorded = {column: vars(each) for column, each in own.columns.items()}
-    for rank, found in enumerate(shares.workers.gather(recorded)):
-        columns = {column: ColumnProblems(**fields) for column, fields in found.items()}
-        problems.add(columns, np.flatnonzero(shares.owners == rank))
+    for rank, columns in enumerate(shares.workers.gather(recorded)):
+        rows = np.flatnonzero(shares.owners == rank)
+        for column, fields in columns.items():
+            found = ColumnProblems(**fields)
+            if found.unseen_index is not None:
+                found.unseen_index = int(rows[found.unseen_index])
+            problems.add(column, found)
     return encoded_rows.ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
@@ -352,16 +355,6 @@ class ColumnDifference:
             document["training_missing_share"] = self.training_missing_share
         return document
 
-    def range_note(self) -> ValueNote | None:
-        """Describe values outside the training rows' range; `None` if there are none."""
-        problems = self.problems
-        if not problems.outside or problems.range is None:
-            return None
-        ends = [end if isinstance(end, str) else f"{end:g}" for end in problems.range]
-        low, high = short_moments(ends)
-        kind, detail = "outside the training rows' range", f", {low} to {high}"
-        return ValueNote(self.column, problems.outside, kind, detail)
-
 
 def find_differences(encoding: Encoding, problems: ValueProblems) -> list[ColumnDifference]:
     """Compare rows that were encoded with the training rows.
@@ -388,19 +381,16 @@ def find_differences(encoding: Encoding, problems: ValueProblems) -> list[Column
 def difference_lines(
     differences: Sequence[ColumnDifference], place: Place | None = None
 ) -> Iterator[Line]:
-    """Summarize differences in lines.
-
-    Those of ranges are in one line, and so are those of missing values: they often concur, as later
-    rows are beyond the range of earlier ones in many columns.
+    """Summarize differences in lines: one line about missing values, as they often concur.
 
     Args:
         differences: of all columns.
         place: names the row of an index, as `Table.place` does.
     """
-    yield from summarize_notes(
+    notes = (
         note for each in differences for note in value_notes(each.column, each.problems, place)
     )
-    yield from _range_lines([note for each in differences if (note := each.range_note())])
+    yield from summarize_notes(sorted(notes, key=lambda note: note.kind == OUTSIDE))
     shares = [
         f"'{each.column}' {100 * each.missing_share:.3g} %, "
         f"not {100 * each.training_missing_share:.3g} %"
@@ -411,20 +401,3 @@ def difference_lines(
         rest = len(shares) - _SHOWN_COLUMNS
         shown = shares[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
         yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
-
-
-def _range_lines(notes: Sequence[ValueNote]) -> Iterator[Line]:
-    """Yield one line about all columns with rows outside the training rows' range."""
-    if len(notes) < 2:
-        yield from summarize_notes(notes)
-        return
-    ranked = sorted(notes, key=lambda note: note.rows, reverse=True)
-    shown, rest = ranked[:_SHOWN_COLUMNS], ranked[_SHOWN_COLUMNS:]
-    named = [
-        f"'{each.column}' {plural(each.rows, 'row')} outside {each.detail.removeprefix(', ')}"
-        for each in shown
-    ]
-    more = [f"and {len(rest)} more"] if rest else []
-    yield Line(
-        f"{len(notes)} columns have rows {notes[0].kind}: {'; '.join(named + more)}", tuple(rest)
-    )
