@@ -20,7 +20,7 @@ from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, Handler, replacing_handlers
 from dlcli.config.config_schema import Config
 from dlcli.diagnosis.case import Magnitudes
-from dlcli.encoding.encoded_rows import EncodedRows, Inputs, stored_inputs
+from dlcli.encoding.encoded_rows import EncodedRows, Inputs
 from dlcli.errors import DivergenceError, Interrupted, RunError, plural
 from dlcli.network.layers import Weights
 from dlcli.network.network import Head, Network
@@ -338,7 +338,7 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
 def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
     """Return the largest absolute input of each column; for rows on disk, over the first ones."""
     size = max(1, NUMBERS_AT_ONCE // inputs.width)
-    stop = size if stored_inputs(inputs).matrix is None else len(inputs)
+    stop = size if inputs.stored.matrix is None else len(inputs)
     largest = np.zeros(inputs.width, np.float32)
     for start in range(0, stop, size):
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,73 @@ BLOCK_NUMBERS = 2**18
 """Most numbers of a block: 1 MiB."""
 
 
+class Inputs(ABC):
+    """A network's inputs for some rows, wherever they are stored."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """Number of inputs."""
+
+    @abstractmethod
+    def take(self, rows: Indices) -> Matrix:
+        """Return the matrix of some rows, (len(rows), width)."""
+
+    def part(self, start: int, stop: int) -> Matrix:
+        """Return the matrix of consecutive rows, (stop − start, width)."""
+        return self.take(np.arange(start, min(stop, len(self))))
+
+    def select(self, rows: Indices) -> Inputs:
+        """Return some of the rows, in the order given, which are copied or read when needed."""
+        return SelectedInputs(self, rows)
+
+    @property
+    def stored(self) -> Inputs:
+        """The inputs as they are stored: of selected rows, those of all."""
+        return self
+
+    @property
+    def matrix(self) -> Matrix | None:
+        """The whole matrix, (rows, width), if it is in memory and no part of it is sparse."""
+        return None
+
+    @property
+    def sparse(self) -> Sequence[SparseRows | OnDiskSparse]:
+        """The inputs that are mostly 0; they follow the others."""
+        return ()
+
+    @property
+    def is_resident(self) -> bool:
+        """True if inputs are a matrix in memory while they are trained on."""
+        is_matrix = not self.sparse or len(self) * self.width <= MOST_FILLED
+        return isinstance(self.stored, InMemoryInputs) and is_matrix
+
+    @property
+    def stored_values(self) -> int:
+        """Number of values that are stored, without the zeros that sparse inputs leave out."""
+        dense = self.width - sum(part.width for part in self.sparse)
+        return len(self) * dense + sum(int(part.starts[-1]) for part in self.sparse)
+
+    def in_memory(self) -> Inputs:
+        """Return the same inputs in memory; those that are sparse stay so."""
+        return InMemoryInputs(self.part(0, len(self)))
+
+    @property
+    def own(self) -> Inputs:
+        """The inputs of the rows that this worker has, of a cluster."""
+        return self
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of all rows, given those of `own`, (rows, ...)."""
+        return values
+
+
 @dataclass(frozen=True)
-class InMemoryInputs:
+class InMemoryInputs(Inputs):
     """Inputs in memory."""
 
     dense: Matrix
@@ -85,7 +152,7 @@ class OnDiskSparse:
 
 
 @dataclass(frozen=True)
-class OnDiskInputs:
+class OnDiskInputs(Inputs):
     """Inputs on disk, mapped to memory block by block."""
 
     dense: Path
@@ -94,8 +161,6 @@ class OnDiskInputs:
     """(rows, dense inputs)."""
     sparse: tuple[OnDiskSparse, ...] = ()
     """The inputs that are mostly 0; they follow the dense ones."""
-    matrix: ClassVar[None] = None
-    """None, since it is not in memory."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -130,17 +195,19 @@ class OnDiskInputs:
         dense = _mapped(self.dense, np.float32, start * self.shape[1], shape)
         return InMemoryInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
 
+    def in_memory(self) -> Inputs:
+        """Return the same inputs in memory; those that are sparse stay so."""
+        return self.mapped(0, len(self)) if self.sparse else super().in_memory()
+
 
 @dataclass(frozen=True)
-class SelectedInputs:
+class SelectedInputs(Inputs):
     """Some rows of inputs, copied or read when they are needed."""
 
-    inputs: InMemoryInputs | OnDiskInputs
+    every: Inputs
     """All rows."""
     rows: Indices
     """The indices of the selected ones, (rows,)."""
-    matrix: ClassVar[None] = None
-    """None, since it is not stored as a matrix."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -149,30 +216,49 @@ class SelectedInputs:
     @property
     def width(self) -> int:
         """Number of inputs."""
-        return self.inputs.width
+        return self.every.width
+
+    @property
+    def stored(self) -> Inputs:
+        """All rows."""
+        return self.every
+
+    @property
+    def sparse(self) -> Sequence[SparseRows | OnDiskSparse]:
+        """The inputs of all rows that are mostly 0."""
+        return self.every.sparse
+
+    @property
+    def stored_values(self) -> int:
+        """Number of values that are stored, about."""
+        return self.every.stored_values * len(self) // max(1, len(self.every))
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width)."""
-        return self.inputs.take(self.rows[rows])
+        return self.every.take(self.rows[rows])
 
-    def part(self, start: int, stop: int) -> Matrix:
-        """Return the matrix of consecutive rows, (stop − start, width)."""
-        return self.inputs.take(self.rows[start:stop])
+    def select(self, rows: Indices) -> Inputs:
+        """Return some of the rows, in the order given."""
+        return SelectedInputs(self.every, self.rows[rows])
+
+    def in_memory(self) -> Inputs:
+        """Return the same inputs in memory; those that are sparse stay so."""
+        if not self.sparse:
+            return super().in_memory()
+        return SelectedInputs(self.every.in_memory(), self.rows)
 
 
 @dataclass(frozen=True)
-class ShardedInputs:
+class ShardedInputs(Inputs):
     """Inputs of which each worker of a cluster has those of its share of the rows.
 
     What reads them is a program that all workers run, and each receives the same.
     """
 
-    stored: InMemoryInputs | OnDiskInputs
+    held: Inputs
     """The inputs of this worker's rows."""
     shares: RowShares
     """The rows, of which some may be selected."""
-    matrix: ClassVar[None] = None
-    """None, since no worker has it."""
 
     def __len__(self) -> int:
         """Number of rows of all workers."""
@@ -181,53 +267,25 @@ class ShardedInputs:
     @property
     def width(self) -> int:
         """Number of inputs."""
-        return self.stored.width
+        return self.held.width
 
     @property
-    def own(self) -> SelectedInputs:
+    def own(self) -> Inputs:
         """The inputs of this worker's rows, in the order of `shares.own`."""
-        return SelectedInputs(self.stored, self.shares.indices[self.shares.own])
+        return SelectedInputs(self.held, self.shares.indices[self.shares.own])
+
+    def gather(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values of all rows, given those of `own`, (rows, ...)."""
+        return self.shares.gather(values)
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width)."""
-        shares = self.shares.take(rows)
-        return shares.gather(self.stored.take(shares.indices[shares.own]))
+        selected = self.select(rows)
+        return selected.gather(self.held.take(selected.shares.indices[selected.shares.own]))
 
-    def part(self, start: int, stop: int) -> Matrix:
-        """Return the matrix of consecutive rows, (stop − start, width)."""
-        return self.take(np.arange(start, min(stop, len(self))))
-
-
-Inputs = InMemoryInputs | OnDiskInputs | SelectedInputs | ShardedInputs
-"""A network's inputs for some rows, wherever they are stored."""
-
-
-def stored_inputs(inputs: Inputs) -> InMemoryInputs | OnDiskInputs | ShardedInputs:
-    """Return inputs as they are stored: of selected rows, those of all."""
-    return inputs.inputs if isinstance(inputs, SelectedInputs) else inputs
-
-
-def is_resident(inputs: Inputs) -> bool:
-    """Return whether inputs are a matrix in memory while they are trained on."""
-    stored = stored_inputs(inputs)
-    if not isinstance(stored, InMemoryInputs):
-        return False
-    return not stored.sparse or len(inputs) * inputs.width <= MOST_FILLED
-
-
-def resident_matrix(inputs: Inputs) -> Matrix:
-    """Return the matrix of inputs that are in memory, with the zeros of sparse ones."""
-    return inputs.take(np.arange(len(inputs))) if inputs.matrix is None else inputs.matrix
-
-
-def stored_values(inputs: Inputs) -> int:
-    """Return how many values are stored of inputs, without the zeros that sparse ones leave out."""
-    if isinstance(inputs, SelectedInputs):
-        return stored_values(inputs.inputs) * len(inputs) // max(1, len(inputs.inputs))
-    if isinstance(inputs, ShardedInputs):
-        return len(inputs) * inputs.width
-    dense = inputs.width - sum(part.width for part in inputs.sparse)
-    return len(inputs) * dense + sum(int(part.starts[-1]) for part in inputs.sparse)
+    def select(self, rows: Indices) -> ShardedInputs:
+        """Return some of the rows, in the order given."""
+        return ShardedInputs(self.held, self.shares.take(rows))
 
 
 @dataclass(frozen=True)
@@ -246,16 +304,8 @@ class EncodedRows:
         Args:
             rows: indices from 0, (rows,).
         """
-        inputs = self.inputs
-        selected: Inputs
-        if isinstance(inputs, SelectedInputs):
-            selected = SelectedInputs(inputs.inputs, inputs.rows[rows])
-        elif isinstance(inputs, ShardedInputs):
-            selected = ShardedInputs(inputs.stored, inputs.shares.take(rows))
-        else:
-            selected = SelectedInputs(inputs, rows)
         weights = None if self.weights is None else self.weights[rows]
-        return EncodedRows(selected, self.target[rows], weights)
+        return EncodedRows(self.inputs.select(rows), self.target[rows], weights)
 
 
 class InputsWriter:

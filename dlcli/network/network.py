@@ -24,7 +24,7 @@ from dlcli.config.config_schema import (
 )
 from dlcli.config.layer_choices import Activation, Linear
 from dlcli.config.training_choices import Loss
-from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
+from dlcli.encoding.encoded_rows import Inputs
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.network.activations import Floats
 from dlcli.network.layers import (
@@ -286,17 +286,15 @@ class Network:
         Returns:
             The output as trained on, in no unit of the target yet, (rows, outputs).
         """
-        if isinstance(inputs, ShardedInputs):  # each worker computes that of its own rows
-            return inputs.shares.gather(self.forward(inputs.own, arrays))
-        parts = []
+        own, parts = inputs.own, []  # each worker of a cluster computes that of its own rows
         with np.errstate(all="ignore"):  # an output may leave float32's range
-            rows = rows_at_once(inputs.width)
-            for start in range(0, max(len(inputs), 1), rows):
-                x = self.front.forward(inputs.part(start, start + rows), arrays)
+            rows = rows_at_once(own.width)
+            for start in range(0, max(len(own), 1), rows):
+                x = self.front.forward(own.part(start, start + rows), arrays)
                 for layer in self.layers:
                     x = layer.forward(x, arrays)
                 parts.append(x)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        return inputs.gather(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
     def layer_outputs(self, matrix: Floats, arrays: Weights) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.

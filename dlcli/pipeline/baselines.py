@@ -286,21 +286,14 @@ def _in_memory_if_few(rows: encoded_rows.EncodedRows) -> encoded_rows.EncodedRow
 
     Rows that are sparse on disk are so in memory, as the same engine is to train both.
     """
-    inputs, stored = rows.inputs, encoded_rows.stored_inputs(rows.inputs)
-    if not isinstance(
-        stored, encoded_rows.OnDiskInputs | encoded_rows.ShardedInputs
-    ) or not _are_few(rows):
-        return rows
-    if isinstance(stored, encoded_rows.ShardedInputs) or not stored.sparse:
-        return replace(rows, inputs=encoded_rows.InMemoryInputs(inputs.part(0, len(inputs))))
-    every = stored.mapped(0, len(stored))
-    if isinstance(inputs, encoded_rows.SelectedInputs):
-        return replace(rows, inputs=encoded_rows.SelectedInputs(every, inputs.rows))
-    return replace(rows, inputs=every)
+    is_elsewhere = not isinstance(rows.inputs.stored, encoded_rows.InMemoryInputs)
+    if is_elsewhere and _are_few(rows):
+        return replace(rows, inputs=rows.inputs.in_memory())
+    return rows
 
 
 def _are_few(rows: encoded_rows.EncodedRows) -> bool:
-    return encoded_rows.stored_values(rows.inputs) <= _FEW_VALUES
+    return rows.inputs.stored_values <= _FEW_VALUES
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:

@@ -26,7 +26,6 @@ from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.data_section import FEWEST_TRIAL_ROWS
-from dlcli.encoding.encoded_rows import is_resident
 from dlcli.errors import DivergenceError, Interrupted
 from dlcli.network.network import estimate_step_seconds
 from dlcli.pipeline.preflight import available_memory, required_memory
@@ -165,7 +164,7 @@ def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
     is_compiled = isinstance(plan.engine, CompiledEngine)
     if networks == 1 or device is None or device.name != "cpu":
         return 1
-    if not is_compiled or not is_resident(inputs):
+    if not is_compiled or not inputs.is_resident:
         return 1
     batch = min(config.batch_size, len(inputs))
     steps = config.epochs * -(-len(inputs) // batch)

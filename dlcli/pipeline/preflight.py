@@ -292,7 +292,7 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
     - rows: the encoded rows of all sets, unless they are kept on disk; of sparse ones only what is
-      filled with zeros, see `is_resident`;
+      filled with zeros, see `Inputs.is_resident`;
     - batch: input and layer outputs of the rows of one step.
     """
     config, network, train = plan.config, plan.network, rows.split.train

@@ -284,7 +284,7 @@ class ClusterProgram(ChunkedProgram):
         for first, stop, index in chunk_orders(job, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]
-            matrix = inputs.stored.take(inputs.shares.indices[rows])
+            matrix = inputs.held.take(inputs.shares.indices[rows])
             block = DeviceRows.of(matrix, job.labels, weights, rows)
             starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
             yield ShareOfChunk(

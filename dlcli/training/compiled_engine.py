@@ -24,7 +24,7 @@ import keras
 from dlcli import training_job
 from dlcli.config.layer_choices import OrthogonalRegularizer
 from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstant, ReduceOnPlateau
-from dlcli.encoding.encoded_rows import ShardedInputs, is_resident
+from dlcli.encoding.encoded_rows import ShardedInputs
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
 from dlcli.runs.run_writer import Checkpoint
@@ -244,7 +244,7 @@ def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> 
     if isinstance(job.train.inputs, ShardedInputs):
         with chunked_program.translated():
             yield chunked_program.ClusterProgram(job)
-    elif not all(is_resident(rows.inputs) for rows in (job.train, job.validation) if rows):
+    elif not all(rows.inputs.is_resident for rows in (job.train, job.validation) if rows):
         learner = build_learner(job, jit_compile=jit_compile)
         yield chunked_program.StreamingProgram(job, learner, jit_compile)
     elif programs is None or not can_share(job):

@@ -33,7 +33,7 @@ from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
 from dlcli.config.config_schema import EarlyStopping
 from dlcli.config.training_choices import ReduceOnPlateau
-from dlcli.encoding.encoded_rows import EncodedRows, Inputs, resident_matrix
+from dlcli.encoding.encoded_rows import EncodedRows, Inputs
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.network.network import estimate_step_seconds
 from dlcli.training.objectives import Learner
@@ -703,7 +703,7 @@ def place(inputs: Inputs, size: int) -> tf.Tensor:
     """
     floats, rows = keras.config.floatx(), rows_per_chunk(inputs.width, 1)
     if size <= rows:
-        return tf.constant(pad(resident_matrix(inputs), size), dtype=floats)
+        return tf.constant(pad(inputs.part(0, len(inputs)), size), dtype=floats)
     whole = tf.Variable(tf.zeros((size, inputs.width), floats), trainable=False)
     for start in range(0, len(inputs), rows):
         part = inputs.part(start, start + rows)

@@ -24,7 +24,6 @@ from tensorflow.python.framework import config  # has what tf.config lacks
 from dlcli import errors, keras_model, training_job
 from dlcli.cluster import available_processors
 from dlcli.config.config_schema import CompiledEngine, Engine
-from dlcli.encoding.encoded_rows import stored_inputs
 from dlcli.network.layers import Weights
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
@@ -196,7 +195,7 @@ def _out_of_memory(
     line = _OPERATION.sub("", errors.printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
-    matrix = stored_inputs(job.train.inputs).matrix
+    matrix = job.train.inputs.stored.matrix
     remedy = "take fewer units or a smaller batch_size"
     if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
         remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "

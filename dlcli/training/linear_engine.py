@@ -33,15 +33,7 @@ from dlcli.config.training_choices import (
     Poisson,
     SparseCategoricalCrossentropy,
 )
-from dlcli.encoding.encoded_rows import (
-    EncodedRows,
-    InMemoryInputs,
-    Inputs,
-    SelectedInputs,
-    resident_matrix,
-    stored_inputs,
-    stored_values,
-)
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, SelectedInputs
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Weights, activation_of
 from dlcli.network.network import Network
@@ -80,13 +72,13 @@ class LinearEngine:
         has_front = network.front.trained or network.front.augments
         if has_front or len(network.layers) > 1:
             return False
-        if not all(isinstance(stored_inputs(rows.inputs), InMemoryInputs) for rows in sets):
+        if not all(isinstance(rows.inputs.stored, InMemoryInputs) for rows in sets):
             return False
         inputs, parameters = sets[0].inputs, network.parameters
         rows = min(config.batch_size, len(inputs))
         operations = 6.0 * rows * parameters
-        if stored_inputs(inputs).matrix is None:
-            entries = stored_values(inputs) / max(1, len(inputs))
+        if inputs.stored.matrix is None:
+            entries = inputs.stored_values / max(1, len(inputs))
             products = 6 * rows * entries * network.outputs
             operations = _SPARSE_COST * products + _UPDATE_COST * parameters
         return operations <= MOST_OPERATIONS and _residuals(loss, network) is not None
@@ -94,11 +86,11 @@ class LinearEngine:
 
 def _matrix(inputs: Inputs) -> Matrix:
     """Return inputs in memory as a matrix, in compressed rows if some of them are sparse."""
-    if stored_inputs(inputs).matrix is not None:
-        return resident_matrix(inputs)
+    stored = inputs.stored
+    if stored.matrix is not None:
+        return inputs.part(0, len(inputs))
     from scipy.sparse import csr_array, hstack
 
-    stored = stored_inputs(inputs)
     assert isinstance(stored, InMemoryInputs)
     parts = [
         csr_array((part.values, part.columns, part.starts), (len(stored), part.width))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from dlcli.columns.layout import SparseRows
-from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, OnDiskInputs
 from dlcli.errors import DivergenceError
 from dlcli.training.engines import train_job
 from dlcli.training.linear_engine import MOST_OPERATIONS, LinearEngine
@@ -157,9 +156,9 @@ def test_other_models_are_for_the_other_engines(make_linear, config):
     assert not suits(make_linear(config=config))
 
 
-def test_rows_outside_memory_are_for_the_other_engines(make_linear):
+def test_rows_outside_memory_are_for_the_other_engines(make_linear, tmp_path):
     job = make_linear()
-    on_disk = SimpleNamespace(inputs=SimpleNamespace(matrix=None))
+    on_disk = replace(job.train, inputs=OnDiskInputs(tmp_path / "inputs", (1, 1)))
     assert not LinearEngine.suits(job.config, job.network, job.head.loss, job.train, on_disk)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, SelectedInputs, is_resident
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, SelectedInputs
 from dlcli.training import compiled_program
 
 
@@ -14,8 +14,8 @@ def test_some_of_the_rows_of_a_matrix_are_not_copied():
     matrix = np.arange(12, dtype=np.float32).reshape(4, 3)
     some = EncodedRows(InMemoryInputs(matrix), np.zeros(4)).select(np.array([3, 1])).inputs
     assert isinstance(some, SelectedInputs)
-    assert some.inputs.dense is matrix
-    assert is_resident(some)
+    assert some.stored.dense is matrix
+    assert some.is_resident
     assert some.take(np.arange(2)).tolist() == [[9, 10, 11], [3, 4, 5]]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.columns.layout import SparseRows
 from dlcli.encoding import encoded_rows
-from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter, is_resident
+from dlcli.encoding.encoded_rows import InMemoryInputs, InputsWriter
 from dlcli.training import chunked_program, compiled_engine, compiled_program, randomness
 
 DROPOUT = {"hidden": ({"units": 4, "activation": "tanh", "dropout": 0.3},)}
@@ -90,16 +90,16 @@ def test_few_sparse_rows_are_a_matrix_while_they_are_trained_on(make_job, monkey
     held, given = both_ways(make_job(DROPOUT, rows=11, validation=5), sparse)
     order = np.arange(11)[::-1]
     selected = replace(given, train=given.train.select(order).select(order))
-    assert not any(map(is_resident, (given.train.inputs, selected.train.inputs)))
+    assert not any(each.train.inputs.is_resident for each in (given, selected))
     monkeypatch.setattr(encoded_rows, "MOST_FILLED", 11 * 3)
-    assert all(map(is_resident, (given.train.inputs, selected.train.inputs)))
+    assert all(each.train.inputs.is_resident for each in (given, selected))
     monkeypatch.delattr(chunked_program, "StreamingProgram")
     jobs = held, given, selected
     first, *others = [compiled_engine.run(job, False, lambda *_: None) for job in jobs]
     for other in others:
         assert_same(first, other)
     monkeypatch.setattr(encoded_rows, "MOST_FILLED", 11 * 3 - 1)
-    assert not is_resident(given.train.inputs)
+    assert not given.train.inputs.is_resident
 
 
 @pytest.mark.slow
