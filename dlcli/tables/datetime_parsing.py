@@ -313,7 +313,6 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     groups = groups.filter(groups.is_valid())
     parts = {name: np.full(len(groups), default) for name, (default, *_) in TIME_PARTS.items()}
     present = defaultdict[str, Mask](lambda: np.zeros(len(groups), dtype=np.bool_))
-    valid = np.ones(len(groups), dtype=np.bool_)
     for text, name in zip(groups.flatten(), groups.type.names, strict=True):
         lengths = pc.binary_length(text).cast(pa.int64())  # of 32 bits, or 64 for large strings
         here = to_numpy(lengths, np.int64) > 0
@@ -323,32 +322,47 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
         if name in TIME_PARTS:
             pad, width = (pc.utf8_rpad, 9) if name == "fraction" else (pc.utf8_lpad, 1)
             numbers = to_numpy(pad(text, width, "0").cast(pa.int64()), np.int64)
-            default, least, most = TIME_PARTS[name]
-            parts[name] = np.where(present[name], numbers, default)
-            valid &= ~present[name] | ((numbers >= least) & (numbers <= most))
-    year, month, hour = parts["year"], parts["month"], parts["hour"]
+            parts[name] = np.where(here, numbers, parts[name])
+    moments, has_offset, valid = _moments_of(parts, present)
+    if "%z" in format:
+        valid &= has_offset
+    return _Read._make(_at(matched, each) for each in (moments, has_offset, valid))
+
+
+def _moments_of(parts: Mapping[str, Any], present: defaultdict[str, Any]) -> tuple[Any, Any, Any]:
+    """Return the times of the parts of texts, or of one text.
+
+    Args:
+        parts: the numeric parts, with defaults where a text omits them, int64 (texts,) or integers.
+        present: the parts that each text has, (texts,) or booleans.
+
+    Returns:
+        moments: in UTC where there is an offset, else local; undefined where invalid.
+        has_offset: where there is an offset.
+        valid: where all parts are in their ranges.
+    """
+    valid = True
+    for name in TIME_PARTS.keys() & present:
+        _, least, most = TIME_PARTS[name]
+        valid &= (parts[name] >= least) & (parts[name] <= most)
+    year = parts["year"]
     if "short_year" in present:
-        year = np.where(parts["short_year"] < CENTURY_TURN, 2000, 1900) + parts["short_year"]
-    for at, name in enumerate(MONTHS, start=1):
-        month = np.where(present[name], at, month)
-    hour = hour + parts["half_hour"] % 12 + np.where(present["afternoon"], 12, 0)
-    months = (year - 1970) * 12 + month - 1 + 3 * (parts["quarter"] - 1)
-    days = _first_days(months) + parts["day"] - 1
-    valid &= days < _first_days(months + 1)  # a month may have fewer days
+        year = parts["short_year"] + 1900 + 100 * (parts["short_year"] < CENTURY_TURN)
+    months = (year - 1970) * 12 + parts["month"] - 1 + 3 * (parts["quarter"] - 1)
+    for at, name in enumerate(MONTHS):
+        if name in present:
+            months = months + at * present[name]
+    days = _first_day(months) + parts["day"] - 1
+    valid &= days < _first_day(months + 1)  # a month may have fewer days
     if "week" in present:
         days = _first_monday(parts["week_year"]) + 7 * (parts["week"] - 1)
         valid &= days < _first_monday(parts["week_year"] + 1)  # most years have 52 weeks
+    hour = parts["hour"] + parts["half_hour"] % 12 + 12 * present["afternoon"]
     seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
     local = days * DAY + seconds * SECOND + parts["fraction"] // 1000  # finer digits are dropped
     ahead = (parts["offset_hour"] * 60 + parts["offset_minute"]) * 60 * SECOND
     has_offset = present["minus"] | present["plus"] | present["utc"]
-    if "%z" in format:
-        valid &= has_offset
-    return _Read(
-        _at(matched, local - np.where(present["minus"], -ahead, ahead)),
-        _at(matched, has_offset),
-        _at(matched, valid),
-    )
+    return local + (2 * present["minus"] - 1) * ahead, has_offset, valid
 
 
 @lru_cache
@@ -374,43 +388,16 @@ def read_moment(text: str, formats: Sequence[str], zone: str = "UTC") -> int | N
         text = whole[1]
     for format in formats:
         if match := _compiled(format).match(text):
-            parts = {name: part for name, part in match.groupdict().items() if part}
-            moment = _moment_of(parts, zone, needs_offset="%z" in format)
-            if moment is not None:
+            texts = {name: part for name, part in match.groupdict().items() if part}
+            parts = {name: default for name, (default, *_) in TIME_PARTS.items()}
+            for name in TIME_PARTS.keys() & texts:
+                parts[name] = int(texts[name].ljust(9, "0") if name == "fraction" else texts[name])
+            present = defaultdict(bool, dict.fromkeys(texts, True))
+            moment, has_offset, is_valid = _moments_of(parts, present)
+            if is_valid and (has_offset or "%z" not in format):
+                moment -= 0 if has_offset else _local_offset(moment, zone)
                 return moment if _EARLIEST <= moment <= _LATEST else None
     return None
-
-
-def _moment_of(parts: Mapping[str, str], zone: str, *, needs_offset: bool) -> int | None:
-    """Return the moment of a text's parts, None if there is none; see `_read_distinct`."""
-    numbers = {name: default for name, (default, *_) in TIME_PARTS.items()}
-    for name, text in parts.items():
-        if name in TIME_PARTS:
-            _, least, most = TIME_PARTS[name]
-            numbers[name] = number = int(text.ljust(9, "0") if name == "fraction" else text)
-            if not least <= number <= most:
-                return None
-    year, month = numbers["year"], numbers["month"]
-    if "short_year" in parts:
-        year = (2000 if numbers["short_year"] < CENTURY_TURN else 1900) + numbers["short_year"]
-    month = next((at for at, name in enumerate(MONTHS, start=1) if name in parts), month)
-    month += 3 * (numbers["quarter"] - 1)
-    try:
-        day = (
-            date.fromisocalendar(numbers["week_year"], numbers["week"], 1)
-            if "week" in parts
-            else date(year, month, numbers["day"])
-        )
-    except ValueError:  # a month may have fewer days, and a year fewer weeks
-        return None
-    days = day.toordinal() - _EPOCH_DAY
-    hour = numbers["hour"] + numbers["half_hour"] % 12 + (12 if "afternoon" in parts else 0)
-    seconds = (hour * 60 + numbers["minute"]) * 60 + numbers["second"]
-    local = days * DAY + seconds * SECOND + numbers["fraction"] // 1000
-    ahead = (numbers["offset_hour"] * 60 + numbers["offset_minute"]) * 60 * SECOND
-    if "minus" in parts or "plus" in parts or "utc" in parts:
-        return local + ahead if "minus" in parts else local - ahead
-    return None if needs_offset else local - offset_at(local, zone, is_local=True)
 
 
 def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
@@ -420,17 +407,23 @@ def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
     return spread
 
 
-def _first_days(months: Moments) -> Moments:
-    """Return the first day of months since January 1970, in days since then."""
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+def _first_day(months: Any) -> Any:  # noqa: ANN401
+    """Return the first day of months since January 1970, in days since then.
+
+    Years are counted from March here, so that a leap day is the last of a year [1]_.
+
+    .. [1] Howard Hinnant, chrono-Compatible Low-Level Date Algorithms, `days_from_civil`.
+    """
+    year, month = divmod(months + 12 * 1970 - 2, 12)
+    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 - 719_468
 
 
-def _first_monday(years: Moments) -> Moments:
+def _first_monday(years: Any) -> Any:  # noqa: ANN401
     """Return the Monday of the first ISO week of years, in days since 1970-01-01.
 
     That week has the 4th of January; 1970-01-01 was a Thursday.
     """
-    fourth = _first_days((years - 1970) * 12) + 3
+    fourth = _first_day((years - 1970) * 12) + 3
     return fourth - (fourth + 3) % 7
 
 
@@ -608,12 +601,12 @@ def _offsets(moments: Moments, zone: str, *, is_local: bool) -> Moments:
     return offsets * SECOND
 
 
-def offset_at(moment: int, zone: str, *, is_local: bool) -> int:
-    """Return the offset from UTC at one moment, in microseconds, as `to_local` and `to_utc` do."""
+def _local_offset(moment: int, zone: str) -> int:
+    """Return the offset from UTC at one local time, in microseconds, as `to_utc` has it."""
     if zone == "UTC":
         return 0
     day, time = divmod(moment, DAY)
-    changed, before, after = _change(zone, min(max(day, _FIRST_DAY), _LAST_DAY), is_local)
+    changed, before, after = _change(zone, min(max(day, _FIRST_DAY), _LAST_DAY), True)
     return (before if time < changed * SECOND else after) * SECOND
 
 

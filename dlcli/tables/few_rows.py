@@ -17,14 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.errors import DataError
-from dlcli.tables.column import (
-    FALSE_WORDS,
-    TRUE_WORDS,
-    ZERO_DECIMALS,
-    Parsed,
-    missing_numbers,
-    missing_texts,
-)
+from dlcli.tables import column
 from dlcli.tables.datetime_parsing import UNIX_TICKS, Times, read_moment, read_unix
 from dlcli.tables.memory_tables import ValueKind, typed_values
 from dlcli.tables.notation_detection import may_have_notation
@@ -32,7 +25,7 @@ from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 
 _PLAIN_NUMBER = re.compile(Notation().pattern)
-_ZERO_DECIMALS = re.compile(ZERO_DECIMALS)
+_ZERO_DECIMALS = re.compile(column.ZERO_DECIMALS)
 _NUMBER_TYPES = {float, int, type(None)}
 MOST_CHARACTERS = 2**15
 """The length of a column's texts up to which they are read faster than as a table, within 10 ms.
@@ -57,22 +50,17 @@ class Reading:
     @cached_property
     def missing_texts(self) -> frozenset[str]:
         """The texts that are missing values."""
-        return frozenset(missing_texts(self.missing_words))
+        return frozenset(column.missing_texts(self.missing_words))
 
     @cached_property
     def missing_numbers(self) -> frozenset[float]:
         """The numbers that are missing values."""
-        return frozenset(missing_numbers(self.missing_words))
+        return frozenset(column.missing_numbers(self.missing_words))
 
     @cached_property
     def has_plain_numbers(self) -> bool:
         """True if each number is its own value."""
         return not self.missing_numbers and not self.notation.needs_unit
-
-    @cached_property
-    def is_plain(self) -> bool:
-        """True if numbers are in the default notation."""
-        return self.notation.is_plain
 
 
 class _Rare(Exception):
@@ -98,7 +86,8 @@ class _Values:
     def numbers(self) -> list[float]:
         """Return the values as numbers, NaN where missing, (rows,); see `Column.numbers`."""
         if self.kind == "text":
-            return [*map(self._number_of_text, self.values)]
+            texts = self._present_texts()
+            return [math.nan if text is None else self._number_of(text) for text in texts]
         if self.kind == "boolean" or self.reading.notation.needs_unit:
             raise _Rare
         numbers = [math.nan if value is None else float(value) for value in self.values]
@@ -148,13 +137,8 @@ class _Values:
         stripped = (None if value is None else value.strip() for value in self.values)
         return [None if text in missing else text for text in stripped]
 
-    def _number_of_text(self, value: str | None) -> float:
-        if value is None:
-            return math.nan
-        text = value.strip()
-        if text in self.reading.missing_texts:
-            return math.nan
-        if not self.reading.is_plain or not _PLAIN_NUMBER.match(text):
+    def _number_of(self, text: str) -> float:
+        if not self.reading.notation.is_plain or not _PLAIN_NUMBER.match(text):
             raise _Rare
         number = float(text)
         if math.isinf(number):
@@ -220,14 +204,14 @@ class FewRows:
         """The same rows as a table."""
         return self._read_table()
 
-    def numbers_of(self, name: str) -> Parsed:
+    def numbers_of(self, name: str) -> column.Parsed:
         """Return a column as numbers, see `Column.numbers`."""
         try:
             return self._parsed(self._values(name).numbers())
         except _Rare:
             return self.table.numbers_of(name)
 
-    def booleans_of(self, name: str) -> Parsed:
+    def booleans_of(self, name: str) -> column.Parsed:
         """Return a column as 1 for true and 0 for false, see `Column.booleans`."""
         try:
             return self._parsed(self._values(name).booleans())
@@ -290,8 +274,8 @@ class FewRows:
         except OverflowError:
             return None
 
-    def _parsed(self, values: list[float]) -> Parsed:
-        return Parsed(np.array(values), self._none, str)
+    def _parsed(self, values: list[float]) -> column.Parsed:
+        return column.Parsed(np.array(values), self._none, str)
 
     def _values(self, name: str) -> _Values:
         """Return the values of a column.
@@ -366,9 +350,9 @@ def _canonical(text: str) -> str:
 
 def _truth(text: str) -> float:
     lower = text.lower()
-    if lower in TRUE_WORDS:
+    if lower in column.TRUE_WORDS:
         return 1.0
-    if lower in FALSE_WORDS:
+    if lower in column.FALSE_WORDS:
         return 0.0
     raise _Rare
 

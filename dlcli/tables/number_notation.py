@@ -60,7 +60,7 @@ class Notation:
         if not is_known or len(self.unit) > _LONGEST_UNIT:
             raise ValueError("unsupported notation of numbers")
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """True if it is the default: a decimal point, nothing between thousands, - for minus."""
         return self == Notation()

@@ -102,13 +102,11 @@ class SourceFile:
         Raises:
             DataError: for a damaged archive.
         """
-        if self.compression is None and self.remote is not None:
+        if self.compression is not None:
+            return pa.BufferReader(self.in_memory().content)
+        if self.remote is not None:
             return self.remote.random_access()
-        if self.path is not None and self.compression is None:
-            return pa.OSFile(str(self.path))
-        return pa.BufferReader(
-            self.content if self.compression is None else self.in_memory().content
-        )
+        return pa.BufferReader(self.content) if self.path is None else pa.OSFile(str(self.path))
 
     def in_memory(self) -> SourceFile:
         """Return the same content decompressed and in memory.
@@ -118,9 +116,7 @@ class SourceFile:
             DataError: for a damaged archive.
         """
         with self.reading(), self.open() as stream:
-            return replace(
-                self, path=None, content=_read_all(stream), compression=None, remote=None
-            )
+            return SourceFile(self.file, None, _read_all(stream), partition=self.partition)
 
     def head(self) -> bytes:
         """Return the first bytes of the decompressed content.

@@ -58,8 +58,9 @@ def read_table(
             fit its header; for files with different columns.
     """
     if isinstance(source, MemoryTable):
-        data = _stored(Batches(source.data.schema, iter(source.data.to_batches())), storage.folder)
-        return _merge([_Part(source.name, data, None)], source.name, missing, CsvFormat())
+        opened = Batches(source.data.schema, iter(source.data.to_batches()))
+        part = _Part(source.name, _stored(opened, storage.folder), opened)
+        return _merge([part], source.name, missing, CsvFormat())
     workers, how = storage.workers, (form, storage.folder, columns)
     files = workers.agree(lambda: source_files.find(source))
     if isinstance(workers, ConnectedWorkers):
@@ -166,17 +167,15 @@ def _read_part(
         groups: the row groups of a Parquet file to read.
         choose: selects rows.
     """
-    file_notes = list(source_files.contradictions(source, form))
+    file_notes = tuple(source_files.contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
-    batches = open_batches(stored, form, columns, groups)
+    opened = open_batches(stored, form, columns, groups)
     with stored.reading():
-        data = _stored(replace(batches, rows=_bounded(choose(batches.rows), stored)), folder)
+        data = _stored(replace(opened, rows=_bounded(choose(opened.rows), stored)), folder)
     if source.remote is not None:
         source.remote.check_unchanged()
-    file_notes += batches.file_notes
-    return _Part(
-        stored.file, data, batches.delimiter, tuple(file_notes), batches.nameless, batches.unread
-    )
+    facts = replace(opened, file_notes=file_notes + opened.file_notes)
+    return _Part(stored.file, data, facts)
 
 
 def _read_shares(
@@ -222,11 +221,14 @@ def _read_shares(
     return parts
 
 
+_DESCRIBED = ("delimiter", "nameless", "unread", "file_notes")
+
+
 def _describe(part: _Part) -> dict[str, Any]:
     """Describe a part for JSON."""
     schema = b64encode(part.schema.serialize().to_pybytes()).decode()
-    fields = {"delimiter": part.delimiter, "nameless": part.nameless, "unread": part.unread}
-    return {"rows": part.data.num_rows, "schema": schema, "file_notes": part.file_notes, **fields}
+    facts = {name: getattr(part.facts, name) for name in _DESCRIBED}
+    return {"rows": part.data.num_rows, "schema": schema, **facts}
 
 
 def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[_Part, int]:
@@ -235,7 +237,8 @@ def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[
     data = pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
     file_notes = tuple(FileNote(*note) for note in fields["file_notes"])
     nameless, unread = tuple(fields["nameless"]), tuple(fields["unread"])
-    return _Part(file, data, fields["delimiter"], file_notes, nameless, unread), fields["rows"]
+    facts = Batches(schema, iter(()), fields["delimiter"], file_notes, nameless, unread)
+    return _Part(file, data, facts), fields["rows"]
 
 
 def _read_share(
@@ -315,13 +318,8 @@ class _Part:
 
     file: str
     data: stored_columns.Columns
-    delimiter: str | None
-    """The delimiter of text; None for values with types."""
-    file_notes: tuple[FileNote, ...] = ()
-    nameless: tuple[str, ...] = ()
-    """The columns that have no name in the file."""
-    unread: tuple[str, ...] = ()
-    """The columns of the file that were not read."""
+    facts: Batches
+    """What was found in the file besides its rows, which are read."""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -358,13 +356,13 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
         DataError: for no rows, or files whose columns differ in name or have incompatible types.
     """
     first = parts[0]
-    is_text = first.delimiter is not None
+    is_text = first.facts.delimiter is not None
     # Of Parquet, some columns may have been omitted that files of other formats have as well.
-    unread = tuple(dict.fromkeys(column for part in parts for column in part.unread))
+    unread = tuple(dict.fromkeys(column for part in parts for column in part.facts.unread))
     names = [[name for name in part.schema.names if name not in unread] for part in parts]
     for part, others in zip(parts[1:], names[1:], strict=True):
         _check_same_names(names[0], first.file, others, part.file)
-        if is_text != (part.delimiter is not None):
+        if is_text != (part.facts.delimiter is not None):
             message = f"is of another kind than {first.file}: either all files have typed values, "
             raise DataError(f"{message}as Parquet, or none; convert some", file=part.file)
     data = first.data if len(parts) == 1 else _concatenate(parts, unread)
@@ -374,14 +372,14 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
         raise DataError("has a header but no rows", file=name)
     counts = [part.data.num_rows for part in parts]
     rows = np.concatenate([np.arange(1, count + 1, dtype=np.int64) for count in counts])
-    nameless = tuple(dict.fromkeys(column for part in parts for column in part.nameless))
+    nameless = tuple(dict.fromkeys(column for part in parts for column in part.facts.nameless))
     words = {column: missing(column) for column in data.schema.names}
     table = Table(name, data, rows, words, nameless=nameless, unread=unread)
     if len(parts) > 1:
         file_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), counts)
         table = replace(table, files=tuple(part.file for part in parts), file_numbers=file_numbers)
     file_notes = _distinct_notes(parts, name)
-    delimiter = ";" if any(part.delimiter == ";" for part in parts) else ","
+    delimiter = ";" if any(part.facts.delimiter == ";" for part in parts) else ","
     fields, text_types = stored_columns.plain_schema(data.schema), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
     table.parse_together()
@@ -396,7 +394,7 @@ def _distinct_notes(parts: Sequence[_Part], name: str) -> list[FileNote]:
     """Prefix each note with its file; one that is about all files is made once."""
     files: dict[FileNote, list[str]] = {}
     for part in parts:
-        for note in part.file_notes:
+        for note in part.facts.file_notes:
             files.setdefault(note, []).append(part.file)
     return [
         note._replace(message=f"{file}: {note.message}")
