@@ -111,18 +111,13 @@ def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> t
         DataError: if no row is left for training.
     """
     rows = table.rows
-    validation, test = (
-        max(1, round(share * rows)) if share > 0 else 0
-        for share in (shares.validation, shares.test)
-    )
+    both = (shares.validation, shares.test)
+    validation, test = (max(1, round(share * rows)) if share > 0 else 0 for share in both)
     if validation + test >= rows:
-        raise DataError(
-            f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few: validation takes "
-            f"{validation}, test {test}, and training needs at least 1; give more rows, or hold "
-            "out less",
-            file=table.file,
-            column=column,
-        )
+        few = f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few"
+        needs = f"validation takes {validation}, test {test}, and training needs at least 1"
+        message = f"{few}: {needs}; give more rows, or hold out less"
+        raise DataError(message, file=table.file, column=column)
     return validation, test
 
 
@@ -185,9 +180,8 @@ def _split_stratified(
             "give more rows, or hold out less"
         )
         if not spare.any():
-            message = (
-                f"each of the {len(sizes)} classes is seen once; is it a number, a name or a date?"
-            )
+            once = f"each of the {len(sizes)} classes is seen once"
+            message = f"{once}; is it a number, a name or a date?"
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, generator)
     validated = _apportion(validation, sizes, spare - tested, generator)

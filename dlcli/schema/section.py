@@ -13,26 +13,11 @@ from itertools import pairwise
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin
 
+import pydantic
 import yaml
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    GetCoreSchemaHandler,
-    GetJsonSchemaHandler,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import (
-    CoreSchema,
-    ErrorDetails,
-    InitErrorDetails,
-    PydanticCustomError,
-    core_schema,
-)
+from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
 from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar, truncate
 from dlcli.metrics.definitions import METRICS
@@ -84,7 +69,7 @@ class Section(BaseModel):
 
     @classmethod
     def __get_pydantic_json_schema__(
-        cls, schema: CoreSchema, handler: GetJsonSchemaHandler
+        cls, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         found = handler(schema)
         properties = handler.resolve_ref_schema(found)["properties"]
@@ -125,7 +110,7 @@ class Section(BaseModel):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _explain_errors(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+    def _explain_errors(cls, value: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
         try:
             section = handler(value)
         except ValidationError as error:
@@ -134,10 +119,10 @@ class Section(BaseModel):
             explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
             explained += [_line("")] * len(lines[MAX_PROBLEMS:])
             raise _validation_error(cls.__name__, *explained) from None
-        conflicts = [
-            _line(message, *(path if isinstance(path, tuple) else path.split(".")), kind="conflict")
-            for path, message in section.conflicts()
-        ]
+        conflicts = []
+        for path, message in section.conflicts():
+            keys = path if isinstance(path, tuple) else path.split(".")
+            conflicts.append(_line(message, *keys, kind="conflict"))
         if conflicts:
             raise _validation_error(cls.__name__, *conflicts)
         return section
@@ -238,9 +223,8 @@ def _without_misspelled(
 ) -> Sequence[ErrorDetails]:
     """Drop errors for missing keys of which an unknown one is a misspelling."""
     unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
-    meant = [
-        most_similar(section.synonyms.get(key, key), [*section.model_fields]) for key in unknown
-    ]
+    names, synonyms = [*section.model_fields], section.synonyms
+    meant = [most_similar(synonyms.get(key, key), names) for key in unknown]
     return [line for line in lines if line["type"] != "missing" or line["loc"][0] not in meant]
 
 
@@ -358,18 +342,15 @@ class Expected:
         self.phrase, self.way_out = phrase, way_out
 
     def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
         words = [*words_of(source)]
 
         def validate(value: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
             try:
                 return inner(value)
             except ValidationError as error:
-                if items := [line for line in error.errors() if _is_of_item(line)]:
-                    lines = [
-                        _line(_again(line), line["loc"][-1], value=line["input"]) for line in items
-                    ]
+                if lines := [_again(line) for line in error.errors() if _is_of_item(line)]:
                     raise _validation_error(self.phrase, *lines) from None
                 way_out = did_you_mean(value, words) if isinstance(value, str) else ""
                 if self.way_out is not None:
@@ -379,9 +360,10 @@ class Expected:
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
 
 
-def _again(line: ErrorDetails) -> PydanticCustomError:
-    """Return an error of `Expected` to raise it with another location."""
-    return value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])
+def _again(line: ErrorDetails) -> InitErrorDetails:
+    """Return an error of `Expected` to raise it at the item alone."""
+    error = value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])
+    return _line(error, line["loc"][-1], value=line["input"])
 
 
 def _is_of_item(line: ErrorDetails) -> bool:
@@ -397,8 +379,8 @@ class Described(Expected):
     """Describes a type in the reference only: errors concern its parts."""
 
     def __get_pydantic_core_schema__(
-        self, source: object, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
         return handler(source)
 
 
@@ -435,8 +417,8 @@ class OneOf:
     def __get_pydantic_core_schema__(
         self,
         source: Any,  # noqa: ANN401
-        handler: GetCoreSchemaHandler,
-    ) -> CoreSchema:
+        handler: pydantic.GetCoreSchemaHandler,
+    ) -> core_schema.CoreSchema:
         self._members = self.members_in(source)
 
         def validate(value: object) -> object:
@@ -451,7 +433,7 @@ class OneOf:
         return core_schema.no_info_plain_validator_function(validate)
 
     def __get_pydantic_json_schema__(
-        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+        self, schema: core_schema.CoreSchema, handler: pydantic.GetJsonSchemaHandler
     ) -> JsonSchemaValue:
         for member in self._members.values():
             member.model_rebuild()
@@ -471,12 +453,10 @@ class OneOf:
         """Return the choice that a name means: `leaky_relu`, `LeakyReLU`, or one of its aliases."""
         if name in self._members:
             return name
-        spelled: dict[str, str] = {
-            spelling: known
-            for known, member in self._members.items()
-            for spelling in (known, known.replace("_", ""), *member.aliases)
-        }
-        return spelled.get(name.lower())
+        for known, member in self._members.items():
+            if name.lower() in (known, known.replace("_", ""), *member.aliases):
+                return known
+        return None
 
     def _refuse_incomplete(self, name: str) -> None:
         """Raise an error for a name alone if its section has required keys."""

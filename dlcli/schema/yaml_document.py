@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path as FilePath
+from typing import Any
 
 import yaml
 
@@ -93,10 +94,8 @@ def format_path(path: Path) -> str:
             text += f".{step}" if text else step
         else:
             is_printable = step.isprintable()
-            plain = is_printable and "'" not in step
-            text += (
-                f"['{step}']" if plain else f"[{json.dumps(step, ensure_ascii=not is_printable)}]"
-            )
+            quoted = json.dumps(step, ensure_ascii=not is_printable)
+            text += f"['{step}']" if is_printable and "'" not in step else f"[{quoted}]"
     return text
 
 
@@ -195,14 +194,8 @@ def dump_yaml(value: object, *, flow: bool | None = None, width: int = 100) -> s
         flow: whether to use braces and brackets; `None` for those without others below only.
         width: preferred length of a line in characters.
     """
-    text: str = yaml.dump(
-        value,
-        Dumper=CoreDumper,
-        default_flow_style=flow,
-        sort_keys=False,
-        allow_unicode=True,
-        width=width,
-    )
+    style: dict[str, Any] = {"default_flow_style": flow, "sort_keys": False, "width": width}
+    text: str = yaml.dump(value, Dumper=CoreDumper, allow_unicode=True, **style)
     return text
 
 

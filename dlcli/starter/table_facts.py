@@ -111,12 +111,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)
     rest = tuple(each for each in columns if split and each.name != split.choice.column)
-    uses_split = (
-        split is not None
-        and split.is_clear
-        and any(column.feature.is_read for column in rest)
-        and _holds_out(table, task, split.choice)
-    )
+    is_usable = split is not None and split.is_clear and any(each.feature.is_read for each in rest)
+    uses_split = split is not None and is_usable and _holds_out(table, task, split.choice)
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count

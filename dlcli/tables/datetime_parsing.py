@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -94,13 +94,9 @@ def parse_times(column: Column, formats: Sequence[str], zone: str = "UTC") -> Ti
         raise column.error(f"expected dates, the column holds {column.values.type}")
     moments = np.where(read.has_offset, read.moments, to_utc(read.moments, zone))
     usable = read.readable & (moments >= _EARLIEST) & (moments <= _LATEST) & ~missing
-    return Times(
-        np.where(usable, moments, 0),
-        missing,
-        ~usable & ~missing,
-        read.has_offset,
-        lambda index: _problem(column, formats, index),
-    )
+    moments, unreadable = np.where(usable, moments, 0), ~usable & ~missing
+    problem = partial(_problem, column, formats)
+    return Times(moments, missing, unreadable, read.has_offset, problem)
 
 
 def is_time(storage: pa.DataType) -> bool:
@@ -135,17 +131,14 @@ def _read_arrow_times(values: pa.ChunkedArray) -> _Read:
 
 def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
     """Read text or numbers, each value by the first format that fits it."""
-    first, *others = (
-        _read_unix(column, UNIX_TICKS[each]) if each in UNIX_TICKS else _read_texts(column, each)
-        for each in formats
-    )
-    for other in others:
-        first = _Read(
-            np.where(first.readable, first.moments, other.moments),
-            np.where(first.readable, first.has_offset, other.has_offset),
-            first.readable | other.readable,
-        )
-    return first
+    read: _Read | None = None
+    for format in formats:
+        ticks = UNIX_TICKS.get(format)
+        found = _read_texts(column, format) if ticks is None else _read_unix(column, ticks)
+        pairs = zip(read or found, found, strict=True)
+        read = _Read._make(np.where((read or found).readable, *pair) for pair in pairs)
+    assert read is not None  # there is a format
+    return read
 
 
 def read_unix(number: float, format: str) -> int | None:
@@ -540,15 +533,18 @@ def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
     """
     if not len(distinct.texts) or not distinct.matches(_ALL_COMPACT).all():
         return ()  # the quick answer for most
-    readable = {
-        format: distinct.matches(digits)
-        & _Read._make(distinct.compute(_read_distinct, format)).readable
-        for format, digits in _COMPACT.items()
-    }
+    readable = {}
+    for format, digits in _COMPACT.items():
+        readable[format] = distinct.matches(digits) & _readable(distinct, format)
     for formats in (("%Y%m%d",), ("%Y%m",), ("%y%m%d",), ("%Y%m%d", "%y%m%d")):
         if np.logical_or.reduce([readable[each] for each in formats]).all():
             return formats
     return ()
+
+
+def _readable(distinct: DistinctTexts, format: str) -> Mask:
+    """Return which texts have a format, (distinct texts,)."""
+    return _Read._make(distinct.compute(_read_distinct, format)).readable
 
 
 def _needed(style: Sequence[str], distinct: DistinctTexts) -> tuple[str, ...]:
@@ -556,7 +552,7 @@ def _needed(style: Sequence[str], distinct: DistinctTexts) -> tuple[str, ...]:
     formats: list[str] = []
     read = np.zeros(len(distinct.texts), dtype=np.bool_)
     for format in style:
-        readable = _Read._make(distinct.compute(_read_distinct, format)).readable
+        readable = _readable(distinct, format)
         if readable.any():
             formats.append(format)
             read |= readable

@@ -81,23 +81,16 @@ def _rows(
     """
     from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, open_csv
 
+    read = ReadOptions(column_names=header.names, block_size=LONGEST_ROW)
+    parse = ParseOptions(delimiter=header.delimiter, newlines_in_values=has_quotes)
+    types = dict.fromkeys(header.names, pa.string())
+    convert = ConvertOptions(column_types=types, strings_can_be_null=False)
     last = None
     try:
         with _open_utf_8(stored, encoding) as stream:
             _read_exactly(stream, header.size)
             with _EndingWithNewline(stream) as lines:
-                reader = open_csv(
-                    lines,
-                    read_options=ReadOptions(column_names=header.names, block_size=LONGEST_ROW),
-                    parse_options=ParseOptions(
-                        delimiter=header.delimiter, newlines_in_values=has_quotes
-                    ),
-                    convert_options=ConvertOptions(
-                        column_types=dict.fromkeys(header.names, pa.string()),
-                        strings_can_be_null=False,
-                    ),
-                )
-                for last in reader:  # noqa: B007  (the last one is used)
+                for last in open_csv(lines, read, parse, convert):  # noqa: B007  (it is used)
                     yield last
     except pa.ArrowException as error:
         _check_shape(stored, encoding, header)
@@ -190,10 +183,6 @@ _UTF_8 = "utf-8"
 _BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 2**20
 """Bytes that are read at once; the header ends within the first of them."""
-_LONG_HEADER = (
-    f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have; if it is a table, "
-    "write it as Parquet"
-)
 _ORDER_MARKS = {
     codecs.BOM_UTF8: _UTF_8,
     codecs.BOM_UTF32_LE: "utf-32",  # begins as the next one
@@ -314,7 +303,9 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             line_start = line_start if newline < 0 else position + newline
             position += len(decoded)
             if block is head and len(head) == HEAD_BYTES and not _has_line(decoded):
-                raise DataError(_LONG_HEADER, file=stored.file)
+                long = f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have"
+                message = f"{long}; if it is a table, write it as Parquet"
+                raise DataError(message, file=stored.file)
             if position - line_start > LONGEST_ROW:
                 raise long_row(stored)
             text.continuations += len(block) - len(decoded)
@@ -378,10 +369,8 @@ def _other_script(sample: bytes) -> str | None:
     from charset_normalizer import from_bytes
 
     matches = from_bytes(foreign, cp_isolation=list(_OTHER_SCRIPTS), enable_fallback=False)
-    found = [
-        (round(match.chaos, 1), -match.coherence, _OTHER_SCRIPTS.index(match.encoding))
-        for match in matches
-    ]
+    commonness = _OTHER_SCRIPTS.index
+    found = [(round(each.chaos, 1), -each.coherence, commonness(each.encoding)) for each in matches]
     return _OTHER_SCRIPTS[min(found)[2]] if found else None
 
 
@@ -677,6 +666,5 @@ def _note_on_names(names: Sequence[str]) -> Iterator[FileNote]:
         return
     counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
     if fractions or [int(number) for number in numbers] != [*counted]:
-        yield FileNote(
-            f"the header names columns {listed(fractions or numbers)}; {WRITE_HEADER}", True
-        )
+        named = f"the header names columns {listed(fractions or numbers)}"
+        yield FileNote(f"{named}; {WRITE_HEADER}", True)

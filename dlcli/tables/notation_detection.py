@@ -101,10 +101,8 @@ def detect_notations(
     doubtful = grouped if is_known else {**grouped, **settled}
     notations = {**certain, **settled, **grouped}
     for name, marked in marks.items():
-        separators = notations.get(name, _PLAIN)
-        notations[name] = replace(
-            marked, decimal=separators.decimal, thousands=separators.thousands
-        )
+        written = notations.get(name, _PLAIN)
+        notations[name] = replace(marked, decimal=written.decimal, thousands=written.thousands)
     sure = {name: notation for name, notation in notations.items() if name not in doubtful}
     doubts = [_doubt(table.column(name), decimal) for name in doubtful]
     return notations, (*_notes_on(sure, form), *doubts)
@@ -256,9 +254,8 @@ def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> s
     distinct = {*map(str.strip, texts)} - {"", *missing_words, *_MISSING_WORDS}
     for negative, (pattern, replacement) in NEGATIVES.items():
         marked = [text for text in distinct if re.search(pattern, text)]
-        amounts = [
-            text for text in distinct if _AMOUNT.fullmatch(re.sub(pattern, replacement, text))
-        ]
+        plain = {text: re.sub(pattern, replacement, text) for text in distinct}
+        amounts = [text for text in distinct if _AMOUNT.fullmatch(plain[text])]
         is_usual = max(MOST_NAMES + 1, _NEARLY_ALL * len(distinct)) <= len(amounts)
         if is_usual and 0 < len({*marked}.intersection(amounts)) < len(amounts):
             return negative
@@ -302,12 +299,8 @@ def find_measure(column: Column) -> Notation | None:
         found = {matches[text]["before"] or matches[text]["after"].strip() for text in amounts}
         return Notation(unit=max(found, key=len), multiples=multiples)
     followed = [text for text, match in matches.items() if match["after"]]
-    if (
-        multiples
-        and len(matches) > MOST_NAMES
-        and rows(matches) >= _NEARLY_ALL * counts.total()
-        and rows(followed) >= _FEWEST_MULTIPLES * counts.total()
-    ):
+    are_most = len(matches) > MOST_NAMES and rows(matches) >= _NEARLY_ALL * counts.total()
+    if multiples and are_most and rows(followed) >= _FEWEST_MULTIPLES * counts.total():
         return Notation(multiples=True)
     return None
 

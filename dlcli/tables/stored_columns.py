@@ -227,10 +227,9 @@ def storing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is long
-        raise TrainingError(
-            f"{folder}: rows could not be stored: {reason}; free some space, or name another "
-            f"folder with {option('output')}"
-        ) from error
+        way_out = f"free some space, or name another folder with {option('output')}"
+        message = f"{folder}: rows could not be stored: {reason}; {way_out}"
+        raise TrainingError(message) from error
 
 
 def without_dictionary(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -330,10 +329,8 @@ class RowShares:
         schema = pa.schema([(name, own.type)])
         with pa.ipc.new_stream(sink, schema) as writer:
             writer.write_table(pa.table([own], schema=schema))
-        parts = [
-            pa.ipc.open_stream(pa.py_buffer(part)).read_all()
-            for part in self.workers.gather_bytes(memoryview(sink.getvalue()).cast("B"))
-        ]
+        gathered = self.workers.gather_bytes(memoryview(sink.getvalue()).cast("B"))
+        parts = [pa.ipc.open_stream(pa.py_buffer(part)).read_all() for part in gathered]
         if any(part.schema != schema for part in parts):
             read = ", ".join(part.schema.names[0] for part in parts)
             raise RuntimeError(f"the workers read different columns: {read}")

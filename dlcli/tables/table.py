@@ -197,13 +197,8 @@ class Table:
         return strings(names, pa.string()).take(integers(numbers.astype(np.int64)))
 
     def _part(self, data: Columns, rows: NDArray[np.int64] | slice) -> Table:
-        numbers = self.file_numbers
-        return replace(
-            self,
-            data=data,
-            row_numbers=self.row_numbers[rows],
-            file_numbers=None if numbers is None else numbers[rows],
-        )
+        files = None if self.file_numbers is None else self.file_numbers[rows]
+        return replace(self, data=data, row_numbers=self.row_numbers[rows], file_numbers=files)
 
     # Columns
 

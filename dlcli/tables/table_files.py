@@ -274,9 +274,8 @@ def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
     """Read rows into memory, or into a file in a folder."""
     if folder is None:
         return pa.Table.from_batches(batches.rows, batches.schema)
-    return stored_columns.store(
-        batches.schema, batches.rows, folder / f"rows_{secrets.token_hex(8)}.arrow"
-    )
+    path = folder / f"rows_{secrets.token_hex(8)}.arrow"
+    return stored_columns.store(batches.schema, batches.rows, path)
 
 
 def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.RecordBatch]:
@@ -416,9 +415,8 @@ def _concatenate(
         try:
             schema = pa.unify_schemas([schema, part.schema], promote_options="permissive")
         except pa.ArrowException as error:
-            raise DataError(
-                f"can't be joined to {parts[0].file}: {error}", file=part.file
-            ) from None
+            message = f"can't be joined to {parts[0].file}: {error}"
+            raise DataError(message, file=part.file) from None
     schema = pa.schema([field for field in schema if field.name not in unread])
     sharded = [part.data for part in parts if isinstance(part.data, ShardedColumns)]
     if not sharded:
@@ -434,9 +432,8 @@ def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColum
     """Concatenate the rows of all parts that this process holds, with the types of all of them."""
     stored = [part.data for part in parts if isinstance(part.data, StoredColumns)]
     if not stored:
-        return pa.concat_tables(
-            pa.table({field.name: _cast(part, field) for field in schema}) for part in parts
-        )
+        tables = (pa.table({field.name: _cast(part, field) for field in schema}) for part in parts)
+        return pa.concat_tables(tables)
     for part in parts:  # a column is cast when it is read, which must not fail then
         for field in schema:
             if part.schema.field(field.name).type != field.type:
@@ -454,8 +451,7 @@ def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
     try:
         return values.cast(field.type)
     except pa.ArrowInvalid:
-        message = (
-            f"holds {values.type}, to be read as {field.type} because of the other files, which "
-            "can't hold all of these exactly: write all files with one type"
-        )
+        types = f"holds {values.type}, to be read as {field.type} because of the other files"
+        way_out = "which can't hold all of these exactly: write all files with one type"
+        message = f"{types}, {way_out}"
         raise DataError(message, file=part.file, column=field.name) from None
