@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import chain, takewhile
 from statistics import fmean, linear_regression, median
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
@@ -31,6 +31,7 @@ from dlcli.metrics.definitions import (
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.run import MetricsBySplit, Run
+from dlcli.safe_files import Count
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""
@@ -69,6 +70,23 @@ class Magnitudes(BaseModel):
     """Smallest and mean absolute value over a numeric target."""
     row_weight: Size = 1.0
     """Mean weight of a training row in the loss."""
+
+
+class _Rows(BaseModel):
+    rows: dict[str, Count]
+
+
+class _Warning(BaseModel):
+    check: str | None = None
+    columns: list[str] | None = None
+
+
+class _Log(BaseModel):
+    """The events of a log that rules look at, see `Run.parse_log`."""
+
+    data: list[_Rows] = []
+    warning: list[_Warning] = []
+    diverged: list[Magnitudes] = []
 
 
 @dataclass(frozen=True)
@@ -214,11 +232,11 @@ class Case:
         Raises:
             RunError: for a damaged file.
         """
-        explanation, events = run.explanation, [*run.events()]
-        magnitudes = _logged_magnitudes(events) if run.is_diverged else None
-        rows = explanation.rows or _logged_rows(events)
-        blocks, sizes = _read_inputs(run, explanation)
-        config, history = run.config, run.history
+        log, explanation = run.parse_log(_Log), run.explanation
+        config, history, blocks = run.config, run.history, run.encoding.layout.blocks
+        magnitudes = log.diverged[-1] if run.is_diverged and log.diverged else None
+        rows = explanation.rows or next((each.rows for each in log.data), {})
+        found = [each.columns or [] for each in log.warning if each.check == "identifiers"]
         if run.ensemble:
             config = run.ensemble.chosen(config)
             shortest = min(each.epochs for each in run.ensemble.members)
@@ -232,9 +250,9 @@ class Case:
             baselines=run.baselines,
             comparison=run.verdicts,
             explanation=explanation,
-            rows={name: count for name, count in rows.items() if 0 <= count < 2**53},
-            identifiers=_logged_identifiers(events),
-            peaks=peaks_of(blocks, magnitudes.inputs if magnitudes else sizes),
+            rows=rows,
+            identifiers=tuple(dict.fromkeys(chain.from_iterable(found))),
+            peaks=peaks_of(blocks, magnitudes.inputs if magnitudes else _largest_inputs(run)),
             validation_peaks=peaks_of(blocks, magnitudes.validation_inputs if magnitudes else {}),
             diverged=run.is_diverged,
             magnitudes=magnitudes,
@@ -308,47 +326,16 @@ def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak,
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
 
 
-def _logged_rows(events: Iterable[Mapping[str, Any]]) -> Mapping[str, int]:
-    rows = next((event.get("rows") for event in events if event.get("event") == "data"), None)
-    if not isinstance(rows, dict):
-        return {}
-    return {str(name): count for name, count in rows.items() if isinstance(count, int)}
-
-
-def _logged_identifiers(events: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    warnings = (event for event in events if event.get("event") == "warning")
-    found = [each.get("columns") for each in warnings if each.get("check") == "identifiers"]
-    columns = (column for each in found if isinstance(each, list) for column in each)
-    return tuple(dict.fromkeys(column for column in columns if isinstance(column, str)))
-
-
-def _logged_magnitudes(events: Iterable[Mapping[str, Any]]) -> Magnitudes | None:
-    """Return those of the last `diverged` event; `None` if it is missing or malformed."""
-    logged = [event for event in events if event.get("event") == "diverged"]
-    try:
-        return Magnitudes.model_validate(logged[-1]) if logged else None
-    except ValidationError:
-        return None
-
-
-def _read_inputs(
-    run: Run, explanation: Explanation
-) -> tuple[tuple[Block, ...], Mapping[str, float]]:
-    """Return the columns as the network reads them, with the largest absolute input of each.
+def _largest_inputs(run: Run) -> dict[str, float]:
+    """Return the largest absolute input of each column over training rows, where it is known.
 
     For numbers it follows from the range of training rows, which the encoding has: every scaling is
     monotonic. For others the explanation may have it.
     """
-    encoding = run.encoding
-    sizes = {
-        column.name: column.largest_input
-        for column in explanation.columns
-        if column.role == "feature" and column.largest_input is not None
-    }
-    for feature in encoding.features:
-        if (size := feature.largest_input) is not None:
-            sizes[feature.column] = size
-    return encoding.layout.blocks, sizes
+    columns = [each for each in run.explanation.columns if each.role == "feature"]
+    sizes = [(column.name, column.largest_input) for column in columns]
+    sizes += [(feature.column, feature.largest_input) for feature in run.encoding.features]
+    return {name: size for name, size in sizes if size is not None}
 
 
 def proportion_error(rows: float, hits: float) -> float:

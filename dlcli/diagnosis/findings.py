@@ -10,8 +10,8 @@ import numpy as np
 from dlcli.columns.layout import Block
 from dlcli.config import training_choices
 from dlcli.config.config_schema import Config, Hidden, Output
-from dlcli.diagnosis import data_rules, fit_rules, layer_rules, remedies
-from dlcli.diagnosis.case import Case, Magnitudes, Peak, peaks_of
+from dlcli.diagnosis import fit_rules, remedies, setup_rules
+from dlcli.diagnosis.case import Case, Magnitudes, peaks_of
 from dlcli.diagnosis.remedies import Finding, Patch, present
 from dlcli.runs.run import Run
 from dlcli.schema.yaml_document import format_path
@@ -20,13 +20,13 @@ Rule = Callable[[Case], Finding | None]
 """Returns a finding, or `None` for a healthy run."""
 
 CAUSES: tuple[Rule, ...] = (
-    data_rules.unscaled_inputs,
-    data_rules.unscaled_target,
-    layer_rules.exploding_gradients,
-    layer_rules.vanishing_gradients,
+    setup_rules.unscaled_inputs,
+    setup_rules.unscaled_target,
+    setup_rules.exploding_gradients,
+    setup_rules.vanishing_gradients,
     fit_rules.rate_too_high,
-    layer_rules.dead_units,
-    layer_rules.saturated_units,
+    setup_rules.dead_units,
+    setup_rules.saturated_units,
     fit_rules.rate_too_low,
 )
 """Causes of a network that doesn't learn; each may lead to the following ones."""
@@ -38,25 +38,25 @@ CONSEQUENCES: tuple[Rule, ...] = (
 )
 """Consequences of any such cause: applied only if no cause was found."""
 RULES: tuple[Rule, ...] = (
-    data_rules.identifiers,
-    data_rules.too_good,
+    setup_rules.identifiers,
+    setup_rules.too_good,
     *CAUSES,
-    data_rules.imbalance,
+    setup_rules.imbalance,
     fit_rules.underfitting,
     fit_rules.overfitting,
     fit_rules.no_better_than_constant,
     *CONSEQUENCES[1:],
-    data_rules.small_validation,
-    data_rules.no_validation,
+    setup_rules.small_validation,
+    setup_rules.no_validation,
 )
 """All rules, the most important first."""
 RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
-    layer_rules.exploding_gradients,
-    layer_rules.vanishing_gradients,
-    layer_rules.dead_units,
-    layer_rules.saturated_units,
+    setup_rules.exploding_gradients,
+    setup_rules.vanishing_gradients,
+    setup_rules.dead_units,
+    setup_rules.saturated_units,
     fit_rules.overfitting,
-    data_rules.small_validation,
+    setup_rules.small_validation,
 )
 """Rules that also apply to a run that diverged, which may have its last finite weights."""
 MOST = 3
@@ -183,24 +183,19 @@ def _rates(case: Case) -> Iterator[_Cause]:
 
 
 def _scales(case: Case) -> Iterator[_Cause]:
-    """Yield far inputs, those of validation rows if training rows have none, and a far target."""
-    if found := data_rules.unscaled_inputs(case):
-        yield _Cause(_excess(case, case.peaks), found)
-    elif found := data_rules.far_inputs(
+    """Yield far inputs, those of validation rows if training rows have none, and a far target.
+
+    The excess of inputs is squared: a step grows with an input, and so does its effect.
+    """
+    if found := setup_rules.far_inputs(case, case.peaks, "inputs reach"):
+        yield _Cause(found[1] ** 2, found[0])
+    elif found := setup_rules.far_inputs(
         case, case.validation_peaks, "the validation rows' inputs reach"
     ):
-        yield _Cause(_excess(case, case.validation_peaks), found, affects_steps=False)
-    if found := data_rules.unscaled_target(case):
-        size = max(case.magnitudes.target.values()) if case.magnitudes else data_rules.LARGE
-        yield _Cause(size / data_rules.LARGE, found)
-
-
-def _excess(case: Case, peaks: Sequence[Peak]) -> float:
-    """Return the largest ratio, squared: a step grows with an input, and so does its effect."""
-    advised = (
-        (peak, data_rules.large_input_advice(peak.block, case.config.input)) for peak in peaks
-    )
-    return max((peak.size / advice.threshold) ** 2 for peak, advice in advised if advice)
+        yield _Cause(found[1] ** 2, found[0], affects_steps=False)
+    if finding := setup_rules.unscaled_target(case):
+        size = max(case.magnitudes.target.values()) if case.magnitudes else setup_rules.LARGE
+        yield _Cause(size / setup_rules.LARGE, finding)
 
 
 def _layers(case: Case) -> Iterator[_Cause]:

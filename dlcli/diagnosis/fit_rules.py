@@ -17,8 +17,8 @@ from dlcli.diagnosis.case import (
     has_minimum_zero,
     scale_of,
 )
-from dlcli.diagnosis.layer_rules import dead_units
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
+from dlcli.diagnosis.setup_rules import dead_units
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.prediction.baseline_comparison import BaselineDifference
 

@@ -9,7 +9,7 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import diagnose
-from dlcli.errors import DivergenceError
+from dlcli.errors import DivergenceError, RunError
 from dlcli.pipeline.train_run import train
 from dlcli.runs.run_folder import open_run
 
@@ -52,9 +52,16 @@ def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
 @pytest.mark.parametrize(
     "stored", [{}, {"inputs": {"x": -1}}, {"epoch": 1, "row_weight": math.inf}]
 )
-def test_malformed_magnitudes_of_a_stranger_are_ignored(diverged, stored, monkeypatch):
+def test_malformed_magnitudes_of_a_stranger_are_refused(diverged, stored, monkeypatch):
     _, run = diverged
     monkeypatch.setattr(type(run), "events", lambda _: iter([{"event": "diverged", **stored}]))
+    with pytest.raises(RunError, match=r"events\.jsonl: .*diverged"):
+        diagnose(run)
+
+
+def test_a_divergence_without_its_event_is_diagnosed_by_the_explanation(diverged, monkeypatch):
+    _, run = diverged
+    monkeypatch.setattr(type(run), "events", lambda _: iter([]))
     rules = [each.rule for each in diagnose(run)]
     assert rules[:2] == ["unscaled_inputs", "learning_rate_too_high"]
     assert "large_row_weights" not in rules

@@ -1,23 +1,25 @@
-"""Rules of the data: scaling of inputs and target, rare classes, number of validation rows."""
+"""Rules of what is set up for a training: scaling, rare classes, held-out rows, and layers."""
 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
 
 from dlcli.columns.column_type import Auto
-from dlcli.columns.layout import Block
 from dlcli.columns.scaling import Unscaled
-from dlcli.config.data_section import Input
-from dlcli.config.layer_choices import Linear
+from dlcli.config.config_schema import Config
+from dlcli.config.layer_choices import L1, L1L2, Linear
+from dlcli.diagnosis import remedies
 from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, proportion_error
-from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent
+from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent, present
 from dlcli.encoding.column_types import matching_name
-from dlcli.errors import listed, plural, printable
+from dlcli.errors import first_names, listed, plural, printable
 from dlcli.metrics.definitions import BALANCED_ACCURACY, R2, stored_confusion
 from dlcli.schema.yaml_document import format_path
 
@@ -43,6 +45,22 @@ less than half it is that of one that has learned half."""
 _USUAL_SHARE = 0.15
 _LARGER_SHARES = (0.2, 0.3)
 """Shares of validation rows to propose; more would be missed in training."""
+DEAD = 0.4
+"""Share of dead units in a layer from which on something went wrong: up to 40 % die of a learning
+rate that is too high (Karpathy's notes of CS231n)."""
+SATURATED = 0.75
+"""Share of saturated outputs of a layer from which on most information is lost; a healthy network
+may well have half of a narrow layer there."""
+VANISHED = 1e-3
+"""Ratio of the first layer's gradient to the last one's below which only the last layers learn."""
+EXPLODED = 100.0
+"""Ratio of a gradient to the weights from which on one step of gradient descent at the usual rate
+of 0.01 is longer than they are. A thousandth of them is healthy."""
+_GRADIENTS = (
+    "Glorot & Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks "
+    "(2010); Goodfellow, Bengio & Courville, Deep Learning (2016), sections 8.2.4 and 8.2.5"
+)
+_HIDDEN = re.compile(r"hidden_(\d+)(?:_|$)")
 _SCALING = (
     "LeCun, Bottou, Orr & Müller, Efficient BackProp (1998), section 4.3; "
     "Goodfellow, Bengio & Courville, Deep Learning (2016), section 8.2.1"
@@ -82,68 +100,48 @@ def identifiers(case: Case) -> Finding | None:
 
 def unscaled_inputs(case: Case) -> Finding | None:
     """Find columns whose inputs are far from 1, due to their scaling or the lack of one."""
-    return far_inputs(case, case.peaks, "inputs reach")
+    found = far_inputs(case, case.peaks, "inputs reach")
+    return found and found[0]
 
 
-def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> Finding | None:
+def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> tuple[Finding, float] | None:
     """Find columns among some peaks whose inputs are far from 1.
 
     Args:
         case: the run.
         peaks: the sizes of inputs.
         words: beginning of the evidence, before the size.
+
+    Returns:
+        The finding, and the largest ratio of a size to that from which on inputs are large.
     """
-    far = [
-        (peak, advice)
-        for peak in peaks
-        if (advice := large_input_advice(peak.block, case.config.input))
-        and peak.size > advice.threshold
-    ]
+    features, far = case.config.input.features or {}, []
+    for peak in peaks:
+        key = matching_name(peak.block.column, features)
+        feature = Auto() if key is None else features[key]
+        cause = feature.large_inputs(peak.block, case.config.input)
+        if cause is None:
+            continue
+        ratio = peak.size / (_LARGE_STANDARDIZED if cause.is_standardized else LARGE)
+        if ratio > 1:
+            own = ("input", "features", key or peak.block.column)
+            path = format_path((*(own if cause.is_own else ("input",)), cause.key))
+            far.append((ratio, peak, cause, (path, cause.better)))
     if not far:
         return None
-    worst, advice = max(far, key=lambda each: each[0].size / each[1].threshold)
+    ratio, worst, cause, _ = max(far, key=lambda each: each[0])
     others = f", and {plural(len(far) - 1, 'column')} more" if len(far) > 1 else ""
-    settings = tuple(dict.fromkeys(advice.setting for _, advice in far))[:_MOST_SETTINGS]
-    return Finding(
+    settings = tuple(dict.fromkeys(setting for *_, setting in far))[:_MOST_SETTINGS]
+    finding = Finding(
         rule="unscaled_inputs",
-        observation=f"{words} {number(worst.size)}: the column "
-        f"'{printable(worst.block.column)}' has {advice.cause}{others}",
+        observation=f"{words} {number(worst.size)}: the column '{printable(worst.block.column)}' "
+        f"has {cause.key} {cause.value}{others}",
         meaning="a step grows with the inputs: large inputs make training unstable and small ones "
         "make it slow, so that no learning rate suits both",
         patches=(Patch("scaled", "brings inputs near 1", settings),),
         source=_SCALING,
     )
-
-
-@dataclass(frozen=True)
-class LargeInputAdvice:
-    """The setting that lets a column's inputs be large, and a better one."""
-
-    threshold: float
-    """Absolute value above which inputs are large."""
-    cause: str
-    """The setting that lets them be large, in words."""
-    setting: Setting
-    """The better setting."""
-
-
-def large_input_advice(block: Block, section: Input) -> LargeInputAdvice | None:
-    """Return advice for a column, if anything in the config lets its inputs be large.
-
-    Args:
-        block: a block of the column's inputs.
-        section: the config's `input`.
-    """
-    features = section.features or {}
-    key = matching_name(block.column, features)
-    feature = Auto() if key is None else features[key]
-    path = format_path(("input", "features", key or block.column))
-    found = feature.large_inputs(block, section)
-    if found is None:
-        return None
-    threshold = _LARGE_STANDARDIZED if found.is_standardized else LARGE
-    path = f"{path}.{found.key}" if found.is_own else f"input.{found.key}"
-    return LargeInputAdvice(threshold, f"{found.key} {found.value}", (path, found.better))
+    return finding, ratio
 
 
 def unscaled_target(case: Case) -> Finding | None:
@@ -360,3 +358,163 @@ def no_validation(case: Case) -> Finding | None:
         patches=(Patch("validation", why, (("data.validation", f"{_USUAL_SHARE:g}"),)),),
         source=_VALIDATION,
     )
+
+
+# Layers
+
+
+def vanishing_gradients(case: Case) -> Finding | None:
+    """Find gradients that are a thousand times smaller at the first layer than at the last.
+
+    A gradient of exactly 0 at first must be as small at the end: an output layer that is
+    initialized with zeros passes gradients on once it has weights.
+    """
+    ratio, last = _gradient_ratio(case, "first_gradient"), _gradient_ratio(case, "last_gradient")
+    if ratio is None or ratio >= VANISHED or case.learned_well:
+        return None
+    if ratio == 0 and (dead_units(case) or (last is not None and last >= VANISHED)):
+        return None
+    config = case.config
+    return Finding(
+        rule="vanishing_gradients",
+        observation="at the start of training, the gradient of a weight of the first layer was "
+        f"{number(ratio)} times that of one of the last",
+        meaning="on its way back each layer reduces the gradient, so that the first layers hardly "
+        "learn; sigmoid takes at least three quarters, relu with suitable initial weights nothing",
+        patches=present(
+            remedies.rectified(config),
+            remedies.normalization(config),
+            remedies.fewer_layers(config),
+        ),
+        source=_GRADIENTS,
+    )
+
+
+def exploding_gradients(case: Case) -> Finding | None:
+    """Find initial gradients that are a hundred times as large as the weights."""
+    sizes = {
+        layer.name: layer.first_gradient / layer.weight_norm
+        for layer in case.explanation.layers
+        if layer.kind == "Dense" and layer.first_gradient is not None and layer.weight_norm
+    }
+    name = max(sizes, key=lambda name: sizes[name], default=None)
+    if name is None or sizes[name] <= EXPLODED or case.learned_well:
+        return None
+    why = "initializes weights such that gradients keep their size from layer to layer"
+    return Finding(
+        rule="exploding_gradients",
+        observation=f"at the start of training, the gradient of {printable(name)} was "
+        f"{number(sizes[name])} times as large as its weights",
+        meaning="each layer enlarges its outputs, and the gradient on the way back, because its "
+        "weights are large; the first steps throw the weights about",
+        patches=present(
+            remedies.initial_weights(
+                case.config, "glorot_uniform", why, instead_of=("he_", "lecun_")
+            ),
+            remedies.normalization(case.config),
+            remedies.clipping(case.config),
+            remedies.fewer_layers(case.config),
+        ),
+        source=_GRADIENTS,
+    )
+
+
+def _gradient_ratio(case: Case, when: Literal["first_gradient", "last_gradient"]) -> float | None:
+    """Divide the first Dense layer's gradient by the last one's, per weight: √(mean square)."""
+    sizes = [
+        gradient / layer.parameters**0.5
+        for layer in case.explanation.layers
+        if layer.kind == "Dense"
+        and 0 < layer.parameters < 2**53
+        and (gradient := getattr(layer, when)) is not None
+    ]
+    return sizes[0] / sizes[-1] if len(sizes) > 1 and sizes[-1] > 0 else None
+
+
+def dead_units(case: Case) -> Finding | None:
+    """Find layers of relu with many units that output 0 for every row.
+
+    L1 sets the weights of units that aren't needed to 0: these are pruned, not dead. If it prunes
+    units that are needed, training rows aren't learned and `underfitting` proposes to remove it.
+    """
+    dead = _layer_shares(case, "dead", DEAD)
+    dead = {at: share for at, share in dead.items() if not _is_pruned(case.config, at)}
+    if not dead or case.learned_well:
+        return None
+    config, layers = case.config, list(dead)
+    usual, lower = remedies.usual_learning_rate(config), remedies.learning_rate(config, 1 / 10)
+    return Finding(
+        rule="dead_units",
+        observation=f"units that output 0 for every row: {_listed(dead)}",
+        meaning="a relu unit whose sum is negative for every row outputs 0 and gets no gradient, "
+        "so that it stays so; one large step, or initial biases far below 0, can do that",
+        patches=present(
+            usual,
+            lower if usual else None,
+            remedies.change_hidden(
+                config,
+                "leaky-relu",
+                "lets a small share of negative sums through",
+                {"activation": "leaky_relu"},
+                lambda _: True,
+                layers,
+            ),
+            remedies.change_hidden(
+                config,
+                "zero-bias",
+                "initializes biases with 0",
+                {"bias_initializer": "zeros"},
+                lambda layer: layer.bias_initializer.name != "zeros",
+                layers,
+            ),
+            remedies.initial_weights(
+                config, "he_normal", "initializes weights with the size that suits relu", layers
+            ),
+            None if usual else lower,
+        ),
+        source="Maas, Hannun & Ng, Rectifier Nonlinearities Improve Neural Network Acoustic Models "
+        "(2013); He et al., Delving Deep into Rectifiers (2015)",
+    )
+
+
+def _is_pruned(config: Config, at: int) -> bool:
+    penalty = config.hidden[at].kernel_regularizer
+    return isinstance(penalty, L1 | L1L2) and penalty.l1 > 0
+
+
+def saturated_units(case: Case) -> Finding | None:
+    """Find layers of sigmoid or tanh with most outputs at an end of their range."""
+    saturated = _layer_shares(case, "saturated", SATURATED)
+    if not saturated or case.learned_well:
+        return None
+    config, layers = case.config, list(saturated)
+    why = "initializes weights with the size that keeps sums near 1"
+    return Finding(
+        rule="saturated_units",
+        observation=f"outputs at an end of their range: {_listed(saturated)}",
+        meaning="where sigmoid and tanh are flat, a change of a weight changes nothing, so that "
+        "hardly any gradient passes; the sums are too large, because inputs or weights are",
+        patches=present(
+            remedies.rectified(config, layers),
+            remedies.normalization(config),
+            remedies.initial_weights(config, "glorot_normal", why, layers),
+            remedies.learning_rate(config, 1 / 10),
+        ),
+        source="Glorot & Bengio, Understanding the Difficulty of Training Deep Feedforward Neural "
+        "Networks (2010); Goodfellow, Bengio & Courville, Deep Learning (2016), section 6.3.2",
+    )
+
+
+def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
+    """Return the hidden layers, by index, of which a large share of units is dead or saturated."""
+    shares = {}
+    for layer in case.explanation.layers:
+        found, share = _HIDDEN.match(layer.name), getattr(layer, name)
+        index = int(found[1]) - 1 if found else -1
+        if 0 <= index < len(case.config.hidden) and share is not None and share >= least:
+            shares[index] = share
+    return shares
+
+
+def _listed(shares: dict[int, float]) -> str:
+    return first_names([f"{percent(share)} in hidden[{at}]" for at, share in shares.items()])
