@@ -14,21 +14,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from dlcli.arrays import integers, mask_to_numpy, strings
+from dlcli.arrays import Floats, Indices, integers, mask_to_numpy, strings
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS, number
 from dlcli.config.data_section import Input
-from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding, percent, quoted
-from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
+from dlcli.data_checks import sample as sampling
+from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding, quoted
 from dlcli.encoding.column_types import find_identity
 from dlcli.errors import DataError, plural
-from dlcli.tables.column import (
-    CLEAR_MISSING_WORDS,
-    UNKNOWN_WORDS,
-    USUAL_MISSING_WORDS,
-    Column,
-    missing_setting,
-)
+from dlcli.tables import column as columns
+from dlcli.tables.column import Column, missing_setting
 from dlcli.tables.datetime_parsing import DAY, guess_times, parse_times
 from dlcli.tables.table import Table
 
@@ -52,7 +47,7 @@ SORTED = 0.5
 _FEWEST_DISTINCT = 20
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
 """-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
-_NO_CATEGORIES = {*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS}
+_NO_CATEGORIES = {*columns.CLEAR_MISSING_WORDS, *columns.UNKNOWN_WORDS}
 _LAST_EXACT = 2**53
 """Up to here float64 represents every whole number; the next one is rounded to it."""
 _has_iso_month = re.compile(r"\s*[0-9]{4}-[0-9]{2}").match
@@ -281,7 +276,7 @@ def find_many_missing(sample: Sample) -> DataFinding | None:
     """Find features without a value in half of the rows or more."""
     rows = sample.table.rows
     found = {
-        name: percent(missing, rows)
+        name: sampling.percent(missing, rows)
         for name, column in sample.columns.items()
         if (missing := rows - column.present) >= MANY_MISSING * rows
     }
@@ -306,18 +301,20 @@ def find_missing_words(sample: Sample) -> DataFinding | None:
     }
     details = {name: ", ".join(words) for name, words in found.items()}
     message = "categories that may be missing values"
-    columns = {name: sample.table.column(name) for name in found}
-    setting = {name: _with_words_so_far(columns[name], found[name]) for name in found}
-    advice = f"if they mean that the value is missing, set {missing_setting(setting)}"
+    advice = f"if they mean that the value is missing, set {_setting(sample, found)}"
     return column_finding("missing_words", "note", details, message, advice)
 
 
-def _with_words_so_far(column: Column, words: Sequence[str]) -> list[str]:
-    """Return words for missing values after those that a column has, which a setting replaces."""
-    so_far = column.missing_words
-    declared = [word for word in so_far if word not in USUAL_MISSING_WORDS]
-    usual = [word for word in column.usual_missing_words() if word in so_far]
-    return [*dict.fromkeys([*declared, *usual, *words])]
+def _setting(sample: Sample, words: Mapping[str, Sequence[str]]) -> str:
+    """Return the setting of further words for missing values, with those that columns have."""
+    setting = {}
+    for name, further in words.items():
+        column = sample.table.column(name)
+        so_far = column.missing_words
+        declared = [word for word in so_far if word not in columns.USUAL_MISSING_WORDS]
+        usual = [word for word in column.usual_missing_words() if word in so_far]
+        setting[name] = [*dict.fromkeys([*declared, *usual, *further])]
+    return missing_setting(setting)
 
 
 def _words_among_numbers(column: Column, texts: Sequence[str]) -> list[str]:
@@ -337,21 +334,17 @@ def find_missing_codes(sample: Sample) -> DataFinding | None:
     so on, or -1 if they reach 10. At least 5 rows have it, and more than have the median other
     value; and there are 10 other values.
     """
-    found = {
-        name: (column.text(index), int(column.counts[index]), _written(sample, name, index))
-        for name, column in sample.columns.items()
-        if (index := missing_code(column)) is not None
-    }
-    details = {name: f"{text} in {plural(rows, 'row')}" for name, (text, rows, _) in found.items()}
-    words = {
-        name: _with_words_so_far(sample.table.column(name), written)
-        for name, (*_, written) in found.items()
-    }
+    details, words, total = dict[str, str](), {}, 0
+    for name, column in sample.columns.items():
+        if (index := missing_code(column)) is not None:
+            rows = int(column.counts[index])
+            details[name] = f"{column.text(index)} in {plural(rows, 'row')}"
+            words[name] = _written(sample, name, index)
+            total += rows
     message = "a repeated value far from all others"
-    setting = missing_setting(words)
+    setting = _setting(sample, words)
     advice = f"if it means that the value is missing, leave the field empty, or set {setting}"
-    rows = sum(rows for _, rows, _ in found.values())
-    return column_finding("missing_codes", "warning", details, message, advice, rows)
+    return column_finding("missing_codes", "warning", details, message, advice, total)
 
 
 def _written(sample: Sample, name: str, index: int) -> list[str]:
@@ -392,7 +385,7 @@ def is_far(value: float, others: Floats) -> bool:
     return max(low - value, value - high) > high - low
 
 
-def _is_frequent(rows: int, others: Codes) -> bool:
+def _is_frequent(rows: int, others: Indices) -> bool:
     return rows >= FEWEST_REPEATS and rows > float(np.median(others))
 
 
@@ -485,8 +478,8 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
         "scaling makes the others nearly equal"
     )
     advice = f"if they are correct, {scaling} brings them nearer; if not, correct them"
-    is_very_far = max(map(abs, found.values()), default=0.0) >= VERY_FAR_DEVIATIONS
-    severity: Severity = "warning" if is_very_far else "note"
+    farthest = max(map(abs, found.values()), default=0.0)
+    severity: sampling.Severity = "warning" if farthest >= VERY_FAR_DEVIATIONS else "note"
     return column_finding("wide_ranges", severity, details, message, advice)
 
 

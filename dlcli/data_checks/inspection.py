@@ -9,9 +9,7 @@ from dlcli.columns.column_type import Decision, Ignored
 from dlcli.columns.type_inference import ColumnSummary, summarize_column
 from dlcli.config.data_section import Data, Input, Target
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
-from dlcli.data_checks.data_finding import DataFinding
-from dlcli.data_checks.sample import Sample, draw_sample
-from dlcli.data_checks.split_checks import advise_split
+from dlcli.data_checks.sample import DataFinding, Sample, draw_sample
 from dlcli.encoding.column_types import count_all_rows, type_columns
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
@@ -106,7 +104,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
-    advice = advise_split(labelled, decisions, task)
+    advice = row_checks.advise_split(labelled, decisions, task)
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),

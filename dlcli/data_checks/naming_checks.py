@@ -12,17 +12,10 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from dlcli.data_checks.data_finding import DataFinding, Severity, column_finding
-from dlcli.data_checks.sample import (
-    Codes,
-    Floats,
-    Sample,
-    SampledColumn,
-    feature_scores,
-    spread,
-    target_scores,
-)
-from dlcli.data_checks.split_checks import STEP, is_positive
+from dlcli.arrays import Floats, Indices
+from dlcli.data_checks import sample as sampling
+from dlcli.data_checks.row_checks import STEP, is_positive
+from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, Severity, column_finding
 
 NamingKind = Literal["codes", "repeated_amounts", "many_categories"]
 """Numbers that are names alone, numbers that are also names, and texts with rare names."""
@@ -162,8 +155,8 @@ def _residuals(sample: Sample) -> Callable[[str], Floats]:
     It returns (rows, outputs). Of more than 100 columns, 100 are used, and the penalty is the
     number of their inputs.
     """
-    target, scores = target_scores(sample), feature_scores(sample)
-    used = spread([*scores], _MOST_COLUMNS)
+    target, scores = sampling.target_scores(sample), sampling.feature_scores(sample)
+    used = sampling.spread([*scores], _MOST_COLUMNS)
     inputs = np.hstack([np.zeros((len(target), 1)), *(scores[name] for name in used)])
     owners = np.repeat(["", *used], [1, *(scores[name].shape[1] for name in used)])
     inverse = np.linalg.inv(inputs.T @ inputs + len(owners) * np.eye(len(owners)))
@@ -185,7 +178,7 @@ def _residuals(sample: Sample) -> Callable[[str], Floats]:
 class _Rows(NamedTuple):
     """The rows of each value."""
 
-    counts: Codes
+    counts: Indices
     """(values,)."""
     sums: Floats
     """Of what is predicted, (values, outputs)."""
@@ -244,7 +237,7 @@ def _is_better(errors: Floats, others: Floats, rows: _Rows) -> bool:
     return bool(is_enough) and is_positive(saved, rows.counts, _CONFIDENCE)
 
 
-def _own_errors(rows: _Rows, groups: Codes | None = None) -> Floats:
+def _own_errors(rows: _Rows, groups: Indices | None = None) -> Floats:
     """Return the least errors of rows predicted by others of their value, or group, (values,).
 
     Args:

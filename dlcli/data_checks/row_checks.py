@@ -1,19 +1,31 @@
-"""Checks of whole rows: duplicates, within a table and across the split."""
+"""Checks of rows: duplicates, and rows that resemble each other by subject or in time.
+
+Rows of one patient, firm or week are more alike than others. At random, some of them train and
+others validate and test, so that metrics are too good for new patients, or for later weeks.
+"""
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import blake2b
 
 import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dlcli.arrays import mask_to_numpy
-from dlcli.data_checks.data_finding import DataFinding, Severity, percent
-from dlcli.data_checks.sample import Sample, draw, draw_rows
+from dlcli.arrays import Floats, Indices, mask_to_numpy
+from dlcli.columns.column_type import Decision
+from dlcli.columns.type_inference import MIN_ROWS
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.data_checks import sample as sampling
+from dlcli.data_checks.sample import DataFinding, Sample, Severity, percent, quoted
 from dlcli.errors import DataError
+from dlcli.metrics.intervals import student_quantile
+from dlcli.splitting import time_ranks
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -26,6 +38,48 @@ _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _MISSING = 1
 
 Hashes = NDArray[np.uint64]
+
+CLEAR_GROUPS = 20
+"""Groups from which on a starter config splits by them: 15 % of them are three or more."""
+LEAST_REDUCTION = 0.1
+"""Share of its squared error that a model must save by knowing rows of the same group."""
+
+_IDENTIFIER = re.compile(
+    r"(?i:(?:^|[\W_])(?:[phu]?id|uuid|guid|nr|subj|subject|patient|participant|person|individual"
+    r"|respondent|household|family|customer|client|user|member|pupil|student|animal"
+    r"|(?:subject|patient|person|household|family|customer|user)id)$)|[a-z]I[dD]$"
+)
+"""Names of what rows may belong to; a count such as `number` or `child` is none."""
+_SUBJECT = re.compile(
+    r"(?i:^id$|(?:^|[\W_])(?:subj|subject|patient|participant|person|individual|respondent"
+    r"|household|family|animal)(?:_?id)?$)"
+)
+"""Names of subjects that rows belong to in any order; `store_id` may be a category as any other."""
+STEP = re.compile(
+    r"(?i:(?:^|[\W_])(?:date|time|year|yr|quarter|month|week|day|hour|period|visit|wave|round|age"
+    r"|session|occasion|trial)s?[0-9]*$)|(?:Date|Time|Year|Month|Week|Day)$"
+)
+"""Names of what passes from one row of a subject to the next."""
+_CALENDAR = re.compile(r"(?i:(?:^|[\W_])(?:date|time|year|yr)s?$)|(?:Date|Time|Year)$")
+_FRACTION = re.compile(r"-?[0-9]*[.,][0-9]+")
+_YEARS = (1500.0, 2200.0)
+
+_MOST_ROWS = 400
+_MOST_COLUMNS = 100
+_FEWEST_GROUPS = 5
+_FEWEST_ROWS = 1.5
+"""Rows that groups have on average."""
+_GROUP_ROWS = 8
+_WINDOWS = 20
+_FEWEST_TIMES = 10
+_LEAST_ORDER = 0.95
+"""Correlation of the rows' times with the same times in order; in tables with rows in another
+order, it was at most 0.53."""
+_CONFIDENCE = 0.95
+_PENALTIES = (0.03, 0.3, 3.0)
+
+
+# Duplicates
 
 
 def find_duplicates(sample: Sample) -> DataFinding | None:
@@ -75,7 +129,7 @@ def find_duplicates_across(
         return None
     counts, severities, total, contradicting = [], set[Severity](), 0, 0
     for name, whole in held_out.items():
-        table = draw_rows(whole, len(sample.columns))
+        table = sampling.draw_rows(whole, len(sample.columns))
         training = _comparable(sample, table)
         try:
             theirs, ours = (_hash_features(each, sample) for each in (training, table))
@@ -127,7 +181,7 @@ def _comparable(sample: Sample, held_out: Table) -> Table:
     rows = np.arange(table.rows)
     if values.type == wanted.type:
         rows = rows[mask_to_numpy(pc.is_in(values, value_set=wanted.combine_chunks()))]
-    return table.take(draw(rows, _MOST_COMPARED))
+    return table.take(sampling.draw(rows, _MOST_COMPARED))
 
 
 def _hash_features(table: Table, sample: Sample) -> Hashes:
@@ -178,3 +232,358 @@ def _hash_texts(table: Table, column: str, hash_text: Callable[[str], int] = has
     codes, texts = table.codes(column)
     hashes = np.array([*map(hash_text, texts), _MISSING], dtype=np.int64)
     return hashes.view(np.uint64)[codes]
+
+
+# Rows that resemble each other
+
+
+@dataclass(frozen=True)
+class SplitAdvice:
+    """A split that suits the rows of a table better than a random one."""
+
+    choice: GroupSplit | TimeSplit
+    is_clear: bool
+    """True if a starter config should use it without being asked."""
+    reason: str
+    """The problem of a random split, without figures."""
+    advice: str
+    """The way to split instead."""
+    later: str = ""
+    """The way to evaluate on later rows, if that is another one."""
+    finding: DataFinding = field(kw_only=True)
+    """The same with the evidence, and how to split instead."""
+
+
+def advise_split(
+    table: Table, decisions: Mapping[str, Decision], task: Task | None
+) -> SplitAdvice | None:
+    """Find a column by which rows should be split, since those with the same value are alike.
+
+    Candidates are identifiers that repeat: columns with a name such as `id` or `subject`, mostly in
+    blocks of rows, and columns of any name in whose blocks a time or a visit counts up. Next are
+    dates and years that rows are sorted by, but for a few rows.
+
+    A candidate counts if a quick model predicts rows better when it knows others of their group:
+    the lower bound of a 95 % confidence interval of the difference of squared errors, over groups,
+    is above 0, and the error is at least 10 % lower. The model is kernel ridge regression on ranks
+    of up to 400 rows, for each class or number of the target. Rows are left out in blocks of the
+    same sizes, as groups and shuffled. Groups in time are 20 windows; a target that drifts is found
+    by the later half of them, predicted from rows before each or from as many of any time.
+
+    Args:
+        table: all rows that are split.
+        decisions: the type of each column that may be a feature.
+        task: the task; without one, there is no advice.
+    """
+    if task is None or table.rows < MIN_ROWS:
+        return None
+    for column, groups, is_identifier, step in _find_groups(table, decisions):
+        reduction = _error_reduction(table, decisions, task, column, groups)
+        if reduction is not None:
+            is_clear = is_identifier and int(groups.max()) + 1 >= CLEAR_GROUPS
+            return _advice(GroupSplit(column=column), reduction, is_clear=is_clear, step=step)
+    some = sampling.draw_rows(table, len(decisions))
+    for column, ranks in _find_times(some, decisions):
+        reduction = _error_reduction(some, decisions, task, column, ranks, in_time=True)
+        if reduction is not None:
+            return _advice(TimeSplit(column=column), reduction, step=column)
+    return None
+
+
+def _advice(
+    choice: GroupSplit | TimeSplit, reduction: float, *, is_clear: bool = False, step: str | None
+) -> SplitAdvice:
+    """Advise to split by a column; `step` is the time, also of groups in which one counts up."""
+    column, is_group = quoted(choice.column), isinstance(choice, GroupSplit)
+    alike = f"{'with' if is_group else 'of about'} the same {column}"
+    reason = (
+        f"rows {alike} resemble each other, so metrics of a random split are optimistically biased"
+    )
+    message = (
+        f"{reason}: knowing other rows {alike} lowers the squared error of a quick model by "
+        f"{int(100 * reduction)} %"
+    )
+    ways = [f"to evaluate on new values of {column}, set {_setting(choice)}"] if is_group else []
+    if step is not None:
+        ways.append(f"to evaluate on later rows, set {_setting(TimeSplit(column=step))}")
+    columns = (choice.column,)
+    finding = DataFinding("dependent_rows", "warning", columns, None, message, "; ".join(ways))
+    return SplitAdvice(choice, is_clear, reason, *ways, finding=finding)
+
+
+def _setting(choice: GroupSplit | TimeSplit) -> str:
+    column = choice.column
+    written = column if re.fullmatch(r"[A-Za-z_][\w.]*", column) else json.dumps(column)
+    return f"data.split: {{name: {choice.name}, column: {written}}}"
+
+
+# Candidates
+
+
+def _find_groups(
+    table: Table, decisions: Mapping[str, Decision]
+) -> Iterator[tuple[str, Indices, bool, str | None]]:
+    """Yield columns that may name subjects, each with the group of each row.
+
+    Also yields whether it is an identifier in blocks, and the column that goes up in its blocks.
+    """
+    start = next(table.parts(sampling.MOST_ROWS))
+    steps = [column for column in decisions if STEP.search(column)]
+    scattered = []
+    for column in filter(_IDENTIFIER.search, decisions):
+        groups = _repeated(table, column)
+        if groups is None:
+            continue
+        if _is_in_blocks(groups):
+            yield column, groups, True, _find_step(start, steps, groups[: start.rows])
+        elif _SUBJECT.search(column):
+            scattered.append((column, groups, False, None))
+    if steps and len(decisions) <= _MOST_COLUMNS:
+        for column in decisions:
+            if _IDENTIFIER.search(column) or STEP.search(column):
+                continue
+            groups = _repeated(start, column)
+            if groups is None or not _is_in_blocks(groups):
+                continue
+            step = _find_step(start, steps, groups)
+            groups = _repeated(table, column) if step else None
+            if groups is not None and _is_in_blocks(groups):
+                yield column, groups, False, step
+    yield from scattered
+
+
+def _repeated(table: Table, column: str) -> Indices | None:
+    """Return the group of each row, (rows,); None if one is missing, or they name no subjects."""
+    try:
+        groups, names = table.codes(column)
+    except DataError:
+        return None
+    repeats = _FEWEST_GROUPS <= len(names) <= table.rows / _FEWEST_ROWS
+    if not repeats or groups.min() < 0 or any(map(_FRACTION.fullmatch, names)):
+        return None
+    return groups
+
+
+def _is_in_blocks(groups: Indices) -> bool:
+    return int(np.count_nonzero(np.diff(groups))) == int(groups.max())
+
+
+def _find_step(table: Table, steps: Sequence[str], groups: Indices) -> str | None:
+    """Find a time that goes up from row to row within blocks, and starts anew with them."""
+    inside = np.diff(groups) == 0
+    for step in steps:
+        ranks = _ranks(table, step)
+        if ranks is None or 2 * ranks.max() >= len(ranks):
+            continue
+        changes = np.diff(ranks)
+        if (changes[inside] > 0).all() and (changes[~inside] < 0).mean() > 0.5:
+            return step
+    return None
+
+
+def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tuple[str, Indices]]:
+    """Yield dates and years that rows follow, each with the rank of each row's time."""
+    for column, decision in decisions.items():
+        feature = (decision.otherwise or decision).feature
+        if not feature.is_time:
+            if not _CALENDAR.search(column) or not table.column(column).looks_numeric():
+                continue
+            numbers = table.column(column).numbers().values
+            least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)  # NaN if all are
+            if not (least >= _YEARS[0] and most <= _YEARS[1]):
+                continue
+        ranks = _ranks(table, column)
+        if ranks is not None and ranks.max() + 1 >= _FEWEST_TIMES and _are_ordered(ranks):
+            yield column, ranks
+
+
+def _are_ordered(ranks: Indices) -> bool:
+    """Return whether times go up or down from row to row, but for a few rows."""
+    in_order = np.sort(ranks)
+    correlations = np.corrcoef([ranks, in_order, in_order[::-1]])[0, 1:]
+    return bool(correlations.max() >= _LEAST_ORDER)
+
+
+def _ranks(table: Table, column: str) -> Indices | None:
+    try:
+        return time_ranks(table, column)
+    except DataError:
+        return None
+
+
+# The quick model
+
+
+def _error_reduction(
+    table: Table,
+    decisions: Mapping[str, Decision],
+    task: Task,
+    column: str,
+    groups: Indices,
+    *,
+    in_time: bool = False,
+) -> float | None:
+    """Return which share of the error a model saves by knowing rows of the same group.
+
+    Args:
+        table: all rows.
+        decisions: the type of each feature.
+        task: the task.
+        column: the candidate.
+        groups: its value in each row, or the rank of each row's time, (rows,).
+        in_time: True for times, of which windows are made.
+
+    Returns:
+        The share; None if it is not significant or too small.
+    """
+    if in_time:
+        rows = sampling.draw(np.arange(table.rows), _MOST_ROWS)
+        rows = rows[np.argsort(groups[rows], kind="stable")]
+        times = np.searchsorted(groups[rows], groups[rows]) * _WINDOWS / len(rows)
+        own = np.unique(times.astype(np.int64), return_inverse=True)[1]
+        line = sampling.normal_scores(times)
+        near = np.exp(-np.abs(np.subtract.outer(times, times))) + np.outer(line, line)
+    else:
+        rows = _draw_groups(groups)
+        own = np.unique(groups[rows], return_inverse=True)[1]
+        near = np.equal.outer(own, own).astype(np.float64)
+    if own.max() + 1 < _FEWEST_GROUPS:
+        return None
+    kept = sampling.spread(list(decisions), _MOST_COLUMNS)
+    sample = sampling.draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
+    is_read = decisions[column].feature.is_read
+    kernel = _kernel(sample, skipped=column) + (near if is_read else 0)
+    values = sampling.target_scores(sample)
+    shuffled = own[np.random.default_rng(0).permutation(len(own))]
+    found = [_significant(*_left_out_errors(kernel, values, (shuffled, own)), own)]
+    if in_time:
+        found.append(_significant(*_later_errors(kernel, values, own), own))
+    return max(filter(None, found), default=None)
+
+
+def _significant(known: Floats, unknown: Floats, groups: Indices) -> float | None:
+    """Return by which share errors are lower for rows of known groups, if that is significant.
+
+    Args:
+        known: the squared errors of a model that knows rows of the group, (rows,).
+        unknown: those of one that doesn't, (rows,).
+        groups: the group of each row; only as many of the last as there are errors, (all rows,).
+    """
+    _, own = np.unique(groups[-len(known) :], return_inverse=True)
+    saved = unknown - known
+    sums = np.bincount(own, saved).astype(np.float64, copy=False)
+    is_lower = is_positive(sums, np.bincount(own), 0.5 + _CONFIDENCE / 2)
+    reduction = float(saved.mean()) / max(float(unknown.mean()), 1e-12)
+    return reduction if is_lower and reduction >= LEAST_REDUCTION else None
+
+
+def is_positive(sums: Floats, counts: Indices, confidence: float) -> bool:
+    """Return whether the mean over rows is above 0, by a one-sided t test over groups of rows.
+
+    Args:
+        sums: the sum over the rows of each group, (groups,).
+        counts: the number of rows of each group, (groups,).
+        confidence: of the test.
+    """
+    count, total = len(counts), float(sums.sum())
+    deviations = sums - counts * (total / int(counts.sum()))
+    error = float(np.sqrt(count / (count - 1) * (deviations**2).sum()))
+    return total > student_quantile(confidence, count - 1) * error
+
+
+def _draw_groups(groups: Indices) -> Indices:
+    """Draw whole groups at random, of each at most 8 rows unless there are few, ascending."""
+    if len(groups) <= _MOST_ROWS:
+        return np.arange(len(groups))
+    rng = np.random.default_rng(0)
+    count = int(groups.max()) + 1
+    most = max(_GROUP_ROWS, _MOST_ROWS // count)
+    shuffled = rng.permutation(len(groups))
+    turn = rng.permutation(count)[groups[shuffled]]
+    order = np.argsort(turn, kind="stable")
+    first = np.searchsorted(turn[order], turn[order])
+    few = np.arange(len(order)) - first < most
+    return np.sort(shuffled[order[few]][:_MOST_ROWS])
+
+
+def _kernel(sample: Sample, skipped: str) -> Floats:
+    """Return the similarity of rows by their features: a linear and a Gaussian part, (rows, rows).
+
+    Args:
+        sample: the rows.
+        skipped: the candidate, whose part is added otherwise.
+    """
+    scores = [each for name, each in sampling.feature_scores(sample).items() if name != skipped]
+    inputs = np.hstack([np.zeros((sample.table.rows, 1)), *scores])
+    products = inputs @ inputs.T
+    squares = np.diag(products)
+    scale = max(float(squares.mean()), 1e-12)
+    distances = squares[:, np.newaxis] + squares - 2 * products
+    kernel: Floats = 1 + products / scale + np.exp(-2 * distances / scale)
+    return kernel
+
+
+def _left_out_errors(
+    kernel: Floats, values: Floats, blocks: tuple[Indices, Indices]
+) -> tuple[Floats, Floats]:
+    """Return the squared errors of kernel ridge regression for rows left out in blocks.
+
+    With `C = (K + λI)⁻¹`, the errors of a block `b` are `C_bb⁻¹ (C y)_b`, so that nothing is fitted
+    again [1]_.
+
+    Args:
+        kernel: the similarity of rows, (rows, rows).
+        values: the target, (rows, outputs).
+        blocks: two ways to leave rows out: each the number of each row's block, (rows,).
+
+    Returns:
+        For each way, the errors with the penalty that makes their sum least, (rows,).
+
+    .. [1] Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), section 5.4.2.
+    """
+    sizes, vectors = np.linalg.eigh(kernel)
+    found = np.empty((len(_PENALTIES), 2, len(values)))
+    for at, penalty in enumerate(_PENALTIES):
+        weighted = vectors / (np.maximum(sizes, 0) + penalty)
+        inverse, dual = weighted @ vectors.T, weighted @ (vectors.T @ values)
+        for way, block in enumerate(blocks):
+            order = np.argsort(block, kind="stable")
+            for rows in np.split(order, np.flatnonzero(np.diff(block[order])) + 1):
+                errors = np.linalg.solve(inverse[np.ix_(rows, rows)], dual[rows])
+                found[at, way, rows] = (errors**2).sum(axis=1)
+    return _least(found)
+
+
+def _later_errors(kernel: Floats, values: Floats, windows: Indices) -> tuple[Floats, Floats]:
+    """Return the squared errors of kernel ridge regression for the later half of time windows.
+
+    Args:
+        kernel: the similarity of rows, (rows, rows).
+        values: the target, (rows, outputs).
+        windows: the number of each row's window, ascending, (rows,).
+
+    Returns:
+        Errors of a model that is fitted to as many rows of any other time as there are before the
+        window, and of one that is fitted to those before it; each with its best penalty,
+        (rows of the later half,).
+    """
+    rng, every = np.random.default_rng(0), np.arange(len(windows))
+    count = int(windows.max()) + 1
+    start = int(np.searchsorted(windows, count // 2))
+    found = np.empty((len(_PENALTIES), 2, len(windows)))
+    for window in range(count // 2, count):
+        tested, before = every[windows == window], every[windows < window]
+        others = rng.choice(every[windows != window], len(before), replace=False)
+        for way, known in enumerate((others, before)):
+            part, cross = kernel[np.ix_(known, known)], kernel[np.ix_(tested, known)]
+            for at, penalty in enumerate(_PENALTIES):
+                dual = np.linalg.solve(part + penalty * np.eye(len(known)), values[known])
+                errors = values[tested] - cross @ dual
+                found[at, way, tested] = (errors**2).sum(axis=1)
+    return _least(found[:, :, start:])
+
+
+def _least(found: Floats) -> tuple[Floats, Floats]:
+    """Return the errors of each of two ways with its best penalty; (penalties, 2, rows)."""
+    best = found.sum(axis=2).argmin(axis=0)
+    return found[best[0], 0], found[best[1], 1]

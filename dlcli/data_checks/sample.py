@@ -1,24 +1,24 @@
-"""The rows that checks look at: all rows of a small table, random ones of a large one."""
+"""What checks look at, all rows of a small table or random ones of a large one; and findings."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlcli.arrays import Floats, Indices
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import number
-from dlcli.errors import DataError
+from dlcli.errors import DataError, printable, truncate
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 Item = TypeVar("Item")
-Codes = NDArray[np.int64]
-Floats = NDArray[np.float64]
+Severity = Literal["warning", "note"]
+"""A warning is likely to spoil training or its metrics; a note is worth knowing."""
 
 MOST_ROWS = 20_000
 """Most rows that are looked at."""
@@ -26,6 +26,8 @@ _MOST_CELLS = 3_000_000
 _FEWEST_ROWS = 1_000
 _MOST_CATEGORIES = 30
 _MOST_CLASSES = 10
+_MOST_NAMED = 5
+_LONGEST = 43
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,9 +36,9 @@ class SampledColumn:
 
     decision: Decision
     """The column's type."""
-    codes: Codes
+    codes: Indices
     """The index of each value among the distinct ones, -1 where missing, (rows,)."""
-    counts: Codes
+    counts: Indices
     """Number of rows that hold each distinct value, (distinct values,)."""
     texts: tuple[str, ...] | None
     """The distinct values as text; None for numbers."""
@@ -119,7 +121,7 @@ def draw_rows(table: Table, columns: int) -> Table:
     return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 
-def draw(rows: Codes, most: int, seed: int = 0) -> Codes:
+def draw(rows: Indices, most: int, seed: int = 0) -> Indices:
     """Draw at most `most` of the rows at random, ascending and always the same for a seed."""
     if len(rows) <= most:
         return rows
@@ -204,3 +206,74 @@ def scaled(values: Floats) -> Floats:
     size = float(np.sqrt((centered**2).sum(axis=1).mean()))
     result: Floats = centered / size if size > 0 else centered
     return result
+
+
+# Findings
+
+
+@dataclass(frozen=True)
+class DataFinding:
+    """What one check found in a table, in all columns that it concerns."""
+
+    check: str
+    """The check's name: `target_leakage`."""
+    severity: Severity
+    columns: tuple[str, ...]
+    """The columns that it concerns, in the table's order; none if it concerns whole rows."""
+    rows: int | None
+    """Number of the rows looked at that show it, where rows can be counted."""
+    message: str
+    """The evidence, on one line."""
+    advice: str
+    """The advice, on one line."""
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.advice}"
+
+
+def column_finding(
+    check: str,
+    severity: Severity,
+    found: Mapping[str, str],
+    message: str,
+    advice: str,
+    rows: int | None = None,
+) -> DataFinding | None:
+    """Return the finding of several columns; None without any.
+
+    Args:
+        check: the check's name.
+        severity: how much it matters.
+        found: a note on each column, which may be empty.
+        message: the evidence; the columns follow it.
+        advice: the remedy.
+        rows: number of rows that show it.
+    """
+    if not found:
+        return None
+    return DataFinding(check, severity, tuple(found), rows, f"{message}: {listed(found)}", advice)
+
+
+def listed(details: Mapping[str, str], what: str = "columns") -> str:
+    """List the first few names with a note on each, and their number if there are more.
+
+    Args:
+        details: the note on each name, which may be empty.
+        what: what the names are of.
+    """
+    few = list(details.items())[:_MOST_NAMED]
+    text = ", ".join(quoted(name) + (f" ({printable(note)})" if note else "") for name, note in few)
+    return f"{text}, ... ({len(details)} {what})" if len(details) > _MOST_NAMED else text
+
+
+def quoted(value: str) -> str:
+    """Quote a value on one line, cut if it is long."""
+    return f"'{truncate(printable(value), _LONGEST)}'"
+
+
+def percent(part: int, whole: int) -> str:
+    """Format a share in percent, never rounded to all or nothing."""
+    share = 100 * part / whole
+    if 0 < share < 0.1:
+        return "under 0.1 %"
+    return "over 99.9 %" if 99.9 < share < 100 else f"{share:.3g} %"

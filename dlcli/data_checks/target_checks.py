@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlcli.arrays import Floats, Indices, Mask
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS, number
-from dlcli.data_checks.data_finding import DataFinding, column_finding, listed
-from dlcli.data_checks.sample import Codes, Floats, Sample, SampledColumn
+from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding, listed
 from dlcli.encoding.column_types import infer_type
 from dlcli.errors import plural, predicted_target
 from dlcli.tables.table import Table
@@ -197,8 +195,6 @@ _FEWEST_WRONG = 5
 _BINS = 50
 _ROWS_A_BIN = 10
 
-_Score = Callable[[SampledColumn], float]
-
 
 @np.errstate(over="ignore", invalid="ignore")
 def explain_by_columns(sample: Sample) -> dict[str, float]:
@@ -215,9 +211,20 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     It is empty for tables of fewer than 20 rows, and 0 for classes of which a constant prediction
     misses fewer than 5 rows.
     """
-    if sample.task is None or sample.table.rows < MIN_ROWS:
+    task, table = sample.task, sample.table
+    if task is None or table.rows < MIN_ROWS:
         return {}
-    scores = [*_scores(sample, sample.task)]
+    first = np.random.default_rng(0).permutation(table.rows) % 2 == 0
+    numbers, scores = list[Floats](), list[Callable[[SampledColumn], float]]()
+    for target in task.columns:
+        if not task.classes and table.column(target).looks_numeric():
+            numbers.append(table.numbers(target))
+            continue
+        codes, names = table.codes(target)
+        classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
+        scores.append(partial(_class_score, classes, (first, ~first)))
+    if numbers:
+        scores.append(partial(_number_score, np.stack(numbers), (first, ~first)))
     return {name: max(score(column) for score in scores) for name, column in sample.columns.items()}
 
 
@@ -260,88 +267,47 @@ def select_leaks(explained: Mapping[str, float], task: Task | None) -> dict[str,
     return {name: share for name, share in explained.items() if share >= least}
 
 
-def _scores(sample: Sample, task: Task) -> Iterator[_Score]:
-    """Yield functions that compute which share of a target's error a feature removes.
-
-    One is for all targets of numbers, and returns the largest share.
-    """
-    table = sample.table
-    first = np.random.default_rng(0).permutation(table.rows) % 2 == 0
-    numbers = []
-    for target in task.columns:
-        if not task.classes and table.column(target).looks_numeric():
-            numbers.append(table.numbers(target))
-            continue
-        codes, names = table.codes(target)
-        classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
-        both = (_half(first, classes), _half(~first, classes))
-        wrong = sum(int((half.truth != half.usual).sum()) for half in both)
-        yield partial(_class_score, both=both, guessed_wrong=wrong)
-    if numbers:
-        values = np.stack(numbers)
-        halves = (values[:, ~first], values[:, first])
-        errors = (half - half.mean(axis=1, keepdims=True) for half in halves)
-        guessed = np.sum([np.sum(error**2, axis=1) for error in errors], axis=0)
-        yield partial(_number_score, first=first, values=values, guessed=guessed)
-
-
-class _Half(NamedTuple):
-    """The rows to learn classes from, and the others."""
-
-    learn: NDArray[np.bool_]
-    """The former, (rows,)."""
-    test: NDArray[np.bool_]
-    """The latter, (rows,)."""
-    known: Codes
-    """The classes of the former, (rows to learn from,)."""
-    truth: Codes
-    """The classes of the latter, (rows to test on,)."""
-    usual: int
-    """The most frequent class to learn from."""
-
-
-def _half(learn: NDArray[np.bool_], classes: Codes) -> _Half:
-    known, truth = classes[learn], classes[~learn]
-    return _Half(learn, ~learn, known, truth, int(np.argmax(np.bincount(known))))
-
-
-def _class_score(column: SampledColumn, both: Iterable[_Half], guessed_wrong: int) -> float:
-    if guessed_wrong < _FEWEST_WRONG:
-        return 0.0
-    wrong = 0
-    for half in both:
-        groups = _nearest(column, half.learn)
-        best = _most_frequent(groups[half.learn], half.known, column.distinct + 1, half.usual)
-        wrong += int(np.count_nonzero(best[groups[half.test]] != half.truth))
-    return 1 - wrong / guessed_wrong
-
-
-def _number_score(
-    column: SampledColumn, first: NDArray[np.bool_], values: Floats, guessed: Floats
-) -> float:
-    """Return the largest share among targets.
+def _class_score(classes: Indices, halves: Iterable[Mask], column: SampledColumn) -> float:
+    """Return which share of the wrong classes, (rows,), of a constant prediction a column removes.
 
     Args:
+        classes: the target, (rows,).
+        halves: the rows to learn from, (rows,); the others test.
         column: the feature.
-        first: one half of the rows, (rows,).
-        values: the targets, (targets, rows).
-        guessed: the error of a constant prediction, (targets,).
     """
-    error = np.zeros(len(values))
-    for learn in (first, ~first):
+    wrong = guessed_wrong = 0
+    for learn in halves:
+        known, truth = classes[learn], classes[~learn]
+        usual = int(np.argmax(np.bincount(known)))
+        groups = _nearest(column, learn)
+        best = _most_frequent(groups[learn], known, column.distinct + 1, usual)
+        wrong += int(np.count_nonzero(best[groups[~learn]] != truth))
+        guessed_wrong += int(np.count_nonzero(truth != usual))
+    return 1 - wrong / guessed_wrong if guessed_wrong >= _FEWEST_WRONG else 0.0
+
+
+def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn) -> float:
+    """Return the largest share of the squared error of targets, (targets, rows), that is removed.
+
+    See `_class_score`.
+    """
+    error, guessed = np.zeros(len(values)), np.zeros(len(values))
+    for learn in halves:
+        truth = values[:, ~learn]
         predicted = _lines(*_binned(column, learn), values, learn)
-        error += np.sum((values[:, ~learn] - predicted) ** 2, axis=1)
+        error += np.sum((truth - predicted) ** 2, axis=1)
+        guessed += np.sum((truth - truth.mean(axis=1, keepdims=True)) ** 2, axis=1)
     is_usual = (guessed > 0) & (guessed < np.inf)
     left = np.divide(error, guessed, out=np.ones(len(error)), where=is_usual)
     return float(np.fmax.reduce(1 - left))
 
 
-def _values(column: SampledColumn) -> Codes:
+def _values(column: SampledColumn) -> Indices:
     """Group equal values; missing ones are the last group, (rows,)."""
     return np.where(column.codes < 0, column.distinct, column.codes)
 
 
-def _nearest(column: SampledColumn, learn: NDArray[np.bool_]) -> Codes:
+def _nearest(column: SampledColumn, learn: Mask) -> Indices:
     """Group equal values; a number that is not learned joins the nearest that is, (rows,)."""
     groups, numbers = _values(column), column.numbers
     if numbers is None:
@@ -358,7 +324,7 @@ def _nearest(column: SampledColumn, learn: NDArray[np.bool_]) -> Codes:
     return nearest[groups]
 
 
-def _binned(column: SampledColumn, learn: NDArray[np.bool_]) -> tuple[Codes, Floats]:
+def _binned(column: SampledColumn, learn: Mask) -> tuple[Indices, Floats]:
     """Group numbers into bins with about equally many of the rows to learn from.
 
     Returns:
@@ -375,7 +341,7 @@ def _binned(column: SampledColumn, learn: NDArray[np.bool_]) -> tuple[Codes, Flo
     return groups, np.append(column.numbers, 0.0)[codes]
 
 
-def _most_frequent(groups: Codes, classes: Codes, count: int, usual: int) -> Codes:
+def _most_frequent(groups: Indices, classes: Indices, count: int, usual: int) -> Indices:
     """Return the most frequent class of each group, (count,); `usual` for one without rows."""
     most_frequent = np.full(count, usual, dtype=np.int64)
     if np.bincount(groups).max() == 1:  # as mostly of fractions
@@ -388,7 +354,7 @@ def _most_frequent(groups: Codes, classes: Codes, count: int, usual: int) -> Cod
     return most_frequent
 
 
-def _lines(groups: Codes, at: Floats, values: Floats, learn: NDArray[np.bool_]) -> Floats:
+def _lines(groups: Indices, at: Floats, values: Floats, learn: Mask) -> Floats:
     """Predict each target by a least-squares line in each group, (targets, rows to test on)."""
     count, known, truth = int(groups.max()) + 1, groups[learn], values[:, learn]
     rows = np.bincount(known, minlength=count)
@@ -404,7 +370,7 @@ def _lines(groups: Codes, at: Floats, values: Floats, learn: NDArray[np.bool_]) 
     return predicted
 
 
-def _sums(groups: Codes, values: Floats, count: int) -> Floats:
+def _sums(groups: Indices, values: Floats, count: int) -> Floats:
     """Sum the values of each group: (targets, rows) to (targets, count)."""
     of_targets = groups + count * np.arange(len(values))[:, np.newaxis]
     sums = np.bincount(of_targets.ravel(), values.ravel(), len(values) * count)

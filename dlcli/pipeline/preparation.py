@@ -20,9 +20,9 @@ from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_not
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
-from dlcli.data_checks.data_finding import DataFinding
 from dlcli.data_checks.inspection import inspect_split
-from dlcli.data_checks.split_checks import advise_split
+from dlcli.data_checks.row_checks import advise_split
+from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding.column_types import (
     UNMATCHED,
     UNMATCHED_REASON,

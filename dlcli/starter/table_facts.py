@@ -15,8 +15,8 @@ from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.config.data_section import Input, SplitChoice, StratifiedSplit, Target
 from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
+from dlcli.data_checks.row_checks import SplitAdvice, advise_split
 from dlcli.data_checks.sample import draw_sample
-from dlcli.data_checks.split_checks import SplitAdvice, advise_split
 from dlcli.data_checks.target_checks import explain_by_columns, select_leaks, type_without_classes
 from dlcli.encoding.column_types import count_all_rows, type_columns
 from dlcli.errors import DataError, option

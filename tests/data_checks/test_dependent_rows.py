@@ -8,7 +8,7 @@ import pytest
 from dlcli.columns.column_type import Auto, Decision, Ignored
 from dlcli.config.data_section import GroupSplit, Target, TimeSplit
 from dlcli.data_checks.inspection import inspect_table
-from dlcli.data_checks.split_checks import advise_split
+from dlcli.data_checks.row_checks import advise_split
 from dlcli.encoding.column_types import decide_types
 from dlcli.tasks.inference import infer_task
 
