@@ -27,9 +27,9 @@ from benchmarks.timing import Stopwatch, figures, last_of_each_burst
 from benchmarks.workloads import WORKLOADS, Workload, random_data
 from dlcli.cluster import Cluster, free_ports
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, ShardedInputs
-from dlcli.network.network import choose_engine
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tables.stored_columns import RowShares
+from dlcli.training_job import choose_engine
 
 NUMBERS = (10_000, 100_000, 1_000_000, 10_000_000)
 """Sizes of the gradients that are summed."""

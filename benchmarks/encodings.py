@@ -26,7 +26,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.column_types import type_columns
 from dlcli.encoding.table_encoding import fit_encoding
-from dlcli.network.network import rows_at_once
+from dlcli.network.layers import rows_at_once
 from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
 from dlcli.runs.run_folder import open_run
 from dlcli.tables.table_files import read_table

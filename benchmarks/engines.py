@@ -23,10 +23,11 @@ from benchmarks.timing import EpochEnd, Stopwatch, figures, last_of_each_burst
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import CompiledEngine, Config
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
-from dlcli.network.network import build_network, choose_engine, resolve_head
+from dlcli.network.head import resolve_head
+from dlcli.network.layers import build_network
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tasks.regression import Regression
-from dlcli.training_job import Job
+from dlcli.training_job import Job, choose_engine
 
 with quiet_tensorflow():
     from dlcli.training.engines import prepare_device, train_job

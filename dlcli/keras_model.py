@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.network import layers
-from dlcli.network.network import Network
+from dlcli.network.layers import Network
 from dlcli.schema.section import Section
 from dlcli.tasks.task import Task
 

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, Handler, replacing_handlers
-from dlcli.config.config_schema import Config
+from dlcli.config.config_schema import CompiledEngine, Config, Engine, KerasEngine
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.encoding.encoded_rows import EncodedRows, Inputs
 from dlcli.errors import DivergenceError, Interrupted, RunError, plural
-from dlcli.network.layers import Weights
-from dlcli.network.network import Head, Network
+from dlcli.network.head import Head
+from dlcli.network.layers import Network, Weights
 from dlcli.runs.file_formats import ArraySpec, weight_specs
 from dlcli.runs.run_writer import Checkpoint, RunWriter
 from dlcli.safe_files import damaged
@@ -44,6 +44,27 @@ _BEST_EPOCH = "best_epoch"
 OVERHEAD = 10
 """The time between checkpoints is at least this many times the time to store one."""
 _LARGEST = float(np.finfo(np.float32).max)
+
+SECONDS_SAVED_A_LAYER = 45e-6
+"""Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
+its kernels."""
+SECONDS_SAVED_A_WEIGHT = 2e-9
+"""Time that XLA saves at each step for each weight, which it reads and writes fewer times."""
+SECONDS_SAVED_AN_ACTIVATION = 2e-9
+"""Time that XLA saves at each step for each unit and row, whose operations it fuses."""
+SECONDS_SAVED_AN_EPOCH = 250e-6
+"""Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
+SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
+"""Time that XLA saves at each step that augments images."""
+SECONDS_SAVED_A_PIXEL = 10e-9
+"""Time that XLA saves for each pixel of these."""
+SHARE_BEFORE_STOPPING = 1 / 3
+"""Epochs of those that a config allows until early stopping ends training: the median of 14
+tables."""
+SECONDS_TO_COMPILE = 0.6
+"""Time that XLA takes longer than a graph to compile a program."""
+SECONDS_TO_COMPILE_A_LAYER = 0.14
+"""Time in addition for each layer."""
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,52 @@ class Job:
             found, wanted = (", ".join(names) or "nothing" for names in (columns, expected))
             return f"has a history of {found}; expected {wanted}"
         return ""
+
+
+def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
+    """Choose the engine that trains a network: a function of config and shapes, never of a timing.
+
+    The figures were measured on two CPU cores by `benchmarks/engines.py`; an inexact one costs
+    time, and no bit: the choice is written to the resolved config.
+
+    Args:
+        config: its `engine`, `epochs`, `batch_size` and `precision` are read.
+        network: the layers.
+        rows: the number of training rows.
+        trainings: the number of trainings that share one program, and so its compilation.
+    """
+    if isinstance(config.engine, KerasEngine):
+        return config.engine
+    if isinstance(config.engine, CompiledEngine) and config.engine.jit_compile != "auto":
+        return config.engine
+    # XLA keeps more bits than a mixed policy asks for, where it fuses operations: only the graph
+    # rounds as Keras does.
+    is_exact = config.precision == "float32"
+    return CompiledEngine(jit_compile=is_exact and _xla_pays(config, network, rows, trainings))
+
+
+def estimate_step_seconds(network: Network, batch: int) -> float:
+    """Estimate how long the compiled engine takes for a step with so many rows, on two CPU cores.
+
+    By a factor of two or so: a step has three products for each kernel.
+    """
+    return 20e-6 + 6 * batch * network.parameters / 2e10
+
+
+def _xla_pays(config: Config, network: Network, rows: int, trainings: int) -> bool:
+    batch = min(config.batch_size, rows)
+    epochs = config.epochs * (SHARE_BEFORE_STOPPING if config.early_stopping else 1)
+    steps = epochs * -(-rows // batch)
+    activations = batch * sum(layer.units for layer in network.layers)
+    saved = SECONDS_SAVED_A_LAYER * len(network.layers)
+    saved += SECONDS_SAVED_A_WEIGHT * network.parameters
+    saved += SECONDS_SAVED_AN_ACTIVATION * activations
+    for layer in network.front.augments:
+        pixels = batch * (layer.stop - layer.start)
+        saved += SECONDS_SAVED_AN_IMAGE_LAYER + SECONDS_SAVED_A_PIXEL * pixels
+    saved = steps * saved + epochs * SECONDS_SAVED_AN_EPOCH
+    compiling = SECONDS_TO_COMPILE + SECONDS_TO_COMPILE_A_LAYER * len(network.layers)
+    return trainings * saved > compiling
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,13 @@ from benchmarks.workloads import EncodedData, Workload
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
-from dlcli.network.network import build_network, choose_engine, resolve_head
+from dlcli.network.head import resolve_head
+from dlcli.network.layers import build_network
 from dlcli.pipeline.fit import quiet_tensorflow
 from dlcli.tasks.classification import classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task
-from dlcli.training_job import Job
+from dlcli.training_job import Job, choose_engine
 
 with quiet_tensorflow():
     from dlcli.training.engines import prepare_device, train_job

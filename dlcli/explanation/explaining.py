@@ -22,8 +22,7 @@ from dlcli.explanation import explanation_document
 from dlcli.explanation import prediction_analysis as analysis
 from dlcli.metrics.statistic import Floats, Number, finite
 from dlcli.network import activations
-from dlcli.network.layers import Weights, activation_of
-from dlcli.network.network import Network
+from dlcli.network.layers import Network, Weights, activation_of
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table

@@ -26,8 +26,7 @@ from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
 from dlcli.metrics.statistic import Floats, finite
-from dlcli.network.layers import Weights
-from dlcli.network.network import Network
+from dlcli.network.layers import Network, Weights
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table

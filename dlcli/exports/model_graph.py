@@ -19,7 +19,7 @@ from dlcli.config.layer_choices import Activation, Gelu
 from dlcli.network import layers
 from dlcli.network.activations import Floats
 from dlcli.network.activations import activate as activate_array
-from dlcli.network.network import Network
+from dlcli.network.layers import Network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table_files import MissingWords

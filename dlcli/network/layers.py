@@ -1,4 +1,6 @@
-"""The layers of a network, in the order in which data pass them, without TensorFlow.
+"""A network: its layers, in the order in which data pass them, without TensorFlow.
+
+Keras builds the layers to train them, NumPy predicts with them.
 
 Each layer has its weights by name and shape, and computes its output at prediction. Before the
 first hidden layer is the `Front`, which most inputs pass unchanged; numbers may become sines and
@@ -8,22 +10,34 @@ output is in this order: unchanged inputs, periodic ones, embeddings.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import groupby
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Layout
 from dlcli.columns.number_encoders import PeriodicForm
-from dlcli.config.config_schema import BatchNormalization
-from dlcli.config.layer_choices import Activation, BiasRegularizer, Initializer, KernelRegularizer
+from dlcli.config.config_schema import BatchNormalization, Hidden, Output
+from dlcli.config.layer_choices import (
+    Activation,
+    BiasRegularizer,
+    Initializer,
+    KernelRegularizer,
+    Linear,
+)
+from dlcli.encoding.encoded_rows import Inputs
 from dlcli.network.activations import Floats, function_of
 
+ROWS_AT_ONCE = 8192
+"""Rows of one forward pass, so that a large table needs no large activations."""
+NUMBERS_AT_ONCE = 2**26
+"""Most inputs of these rows, so that wide ones need no large matrix either: 256 MiB."""
 Weights = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
 
@@ -292,3 +306,203 @@ def activation_of(layer: AnyLayer) -> Activation | None:
 def _function(activation: Activation) -> Callable[[Floats], Floats]:
     """Return an activation with its parameters; the network silences NumPy's warnings."""
     return partial(function_of(activation.name), **activation.model_dump(exclude={"name"}))
+
+
+@dataclass(frozen=True)
+class Network:
+    """Layers in order, from the encoded matrix to the output."""
+
+    front: Front
+    """The layers before the first hidden one."""
+    layers: tuple[Layer, ...]
+    layout: Layout
+    """The blocks of the encoded matrix."""
+
+    @property
+    def inputs(self) -> int:
+        """The width of the encoded matrix."""
+        return self.front.inputs
+
+    @property
+    def outputs(self) -> int:
+        """The width of the output."""
+        return self.layers[-1].units
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """All weights, in the order of the layers."""
+        return tuple(weight for layer in self.weighted for weight in layer.weights)
+
+    @property
+    def weighted(self) -> tuple[AnyLayer, ...]:
+        """The layers that may have weights, those of the front first."""
+        return (*self.front.trained, *self.layers)
+
+    @property
+    def first_kernel(self) -> str:
+        """The name of the weights of the first Dense layer."""
+        return self.layers[0].weights[0].name
+
+    @property
+    def columns_of_inputs(self) -> NDArray[np.int64]:
+        """The table's column of each number that the first Dense layer reads, as an index."""
+        names = [block.column for block in self.layout.blocks for _ in block.inputs]
+        indices = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        read, front = np.array([indices[name] for name in names], np.int64), self.front
+        waves = [
+            np.tile(np.repeat(read[list(layer.columns)], layer.frequencies), 2)  # sines, cosines
+            for layer in front.periodic
+        ]
+        tables = [np.full(layer.units, read[layer.column]) for layer in front.embeddings]
+        return np.concatenate([read[list(front.unchanged)], *waves, *tables])
+
+    @property
+    def parameters(self) -> int:
+        """The number of elements of all weights."""
+        return sum(weight.size for weight in self.weights)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """The number of elements of the weights that steps change."""
+        return sum(weight.size for weight in self.weights if weight.trainable)
+
+    def forward(self, inputs: Inputs, arrays: Weights) -> Floats:
+        """Compute the output.
+
+        Args:
+            inputs: encoded rows.
+            arrays: the weights by name.
+
+        Returns:
+            The output as trained on, in no unit of the target yet, (rows, outputs).
+        """
+        own, parts = inputs.own, []  # each worker of a cluster computes that of its own rows
+        with np.errstate(all="ignore"):  # an output may leave float32's range
+            rows = rows_at_once(own.width)
+            for start in range(0, max(len(own), 1), rows):
+                x = self.front.forward(own.part(start, start + rows), arrays)
+                for layer in self.layers:
+                    x = layer.forward(x, arrays)
+                parts.append(x)
+        return inputs.gather(parts[0] if len(parts) == 1 else np.concatenate(parts))
+
+    def layer_outputs(self, matrix: Floats, arrays: Weights) -> Iterator[tuple[AnyLayer, Floats]]:
+        """Yield each of the `weighted` layers with its output for some rows.
+
+        Args:
+            matrix: encoded rows, (rows, inputs).
+            arrays: the weights by name.
+        """
+        for front_layer in self.front.trained:
+            yield front_layer, front_layer.forward(matrix, arrays)
+        x = self.front.forward(matrix, arrays)
+        for layer in self.layers:
+            with np.errstate(all="ignore"):
+                x = layer.forward(x, arrays)
+            yield layer, x
+
+
+def rows_at_once(width: int, most: int | None = None) -> int:
+    """Return how many rows to take at once, at least one.
+
+    Args:
+        width: the inputs of a row.
+        most: the most rows; if omitted, those of one forward pass.
+    """
+    return min(most or ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, width)))
+
+
+def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:
+    """List the layers of a config.
+
+    A hidden layer is Dense, then batch normalization, activation and dropout, if configured.
+
+    Args:
+        layout: the inputs.
+        hidden: the hidden layers.
+        output: the output with units and activation.
+    """
+    front = build_front(layout)
+    layers: list[Layer] = []
+    width = front.units
+    for number, section in enumerate(hidden, start=1):
+        layers += _hidden_layers(f"hidden_{number}", width, section)
+        width = section.units
+    assert output.units is not None and output.activation is not None  # resolved
+    layers.append(_dense("output", width, output.units, output.activation, output))
+    return Network(front, tuple(layers), layout)
+
+
+def _hidden_layers(name: str, inputs: int, section: Hidden) -> Iterator[Layer]:
+    units, activation = section.units, section.activation
+    if section.batch_normalization is None:
+        yield _dense(name, inputs, units, activation, section)
+    else:
+        yield _dense(name, inputs, units, Linear(), section)
+        yield NormalizationLayer(f"{name}_normalization", units, section.batch_normalization)
+        yield ActivationLayer(f"{name}_activation", units, activation)
+    if section.dropout:
+        yield DropoutLayer(f"{name}_dropout", units, section.dropout)
+
+
+def _dense(
+    name: str, inputs: int, units: int, activation: Activation, section: Hidden | Output
+) -> DenseLayer:
+    return DenseLayer(
+        name=name,
+        inputs=inputs,
+        units=units,
+        activation=activation,
+        use_bias=section.use_bias,
+        kernel_initializer=section.kernel_initializer,
+        bias_initializer=section.bias_initializer,
+        kernel_regularizer=section.kernel_regularizer,
+        bias_regularizer=section.bias_regularizer,
+    )
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer; `None` marks what only the data can show, or what this kind of layer lacks."""
+
+    name: str
+    """`hidden_1`, `hidden_1_dropout`, `output`."""
+    kind: str
+    """Keras's name for it: `Dense`, `BatchNormalization`, `Activation`, `Dropout`, `Embedding`; or
+    `Periodic`."""
+    inputs: int | None = None
+    """Width of the input."""
+    units: int | None = None
+    """Width of the output."""
+    parameters: int | None = None
+    """Number of values in its weights."""
+    activation: str | None = None
+    """The activation function."""
+    column: str | None = None
+    """The column that an embedding looks up."""
+    rate: float | None = None
+    """The share of units that dropout sets to 0."""
+
+
+def summarize(network: Network) -> tuple[LayerSummary, ...]:
+    """Summarize each layer of a network, in order."""
+    return tuple(map(_summarize_layer, network.weighted))
+
+
+def _summarize_layer(layer: AnyLayer) -> LayerSummary:
+    activation = activation_of(layer)
+    inputs = 1 if isinstance(layer, EmbeddingLayer) else layer.units
+    if isinstance(layer, DenseLayer):
+        inputs = layer.inputs
+    elif isinstance(layer, PeriodicLayer):
+        inputs = len(layer.columns)
+    return LayerSummary(
+        name=layer.name,
+        kind=layer.kind,
+        inputs=inputs,
+        units=layer.units,
+        parameters=sum(weight.size for weight in layer.weights),
+        activation=None if activation is None else activation.name,
+        column=layer.feature if isinstance(layer, EmbeddingLayer) else None,
+        rate=layer.rate if isinstance(layer, DropoutLayer) else None,
+    )

@@ -15,28 +15,20 @@ from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
 from dlcli.data_checks.sample import draw, draw_sample
 from dlcli.data_checks.target_checks import explain_by_columns
-from dlcli.encoding import encoded_rows
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError, OutOfMemoryError, plural
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.layers import activation_of
-from dlcli.network.network import Head, Network, build_network, choose_engine
+from dlcli.network.head import Head
+from dlcli.network.layers import Network, activation_of, build_network
 from dlcli.pipeline.events import BaselinesEvent, Events
 from dlcli.pipeline.fit import FitResult, fit, release_memory
 from dlcli.pipeline.preparation import FitPlan
-from dlcli.prediction.baseline_comparison import (
-    BaselineComparison,
-    BaselineDifference,
-    BaselineModels,
-    NearlyPerfect,
-    SimpleModel,
-    compare_to_baseline,
-    find_nearly_perfect,
-    linear_output,
-)
+from dlcli.prediction import baseline_comparison
+from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tasks.task import DecodedRows
-from dlcli.training_job import StopOnSignal
+from dlcli.training_job import StopOnSignal, choose_engine
 
 Baselines = dict[str, dict[str, Metrics]]
 """Model, then set, then metric."""
@@ -111,7 +103,7 @@ def evaluate_baselines(
     start, task = time.perf_counter(), result.predictor.task
     metric = task.comparison_metric(result.config).name
     baselines: Baselines = {}
-    differences: dict[str, dict[str, BaselineDifference]] = {}
+    differences: dict[str, dict[str, baseline_comparison.BaselineDifference]] = {}
 
     def evaluate(model: str, rows: Callable[[str], DecodedRows]) -> None:
         baselines[model], differences[model] = {}, {}
@@ -120,7 +112,9 @@ def evaluate_baselines(
             baselines[model][name] = task.metrics(decoded)
             if name != "train":
                 pairs = [(result.decoded(name), decoded)]
-                differences[model][name] = compare_to_baseline(task, metric, pairs)
+                differences[model][name] = baseline_comparison.compare_to_baseline(
+                    task, metric, pairs
+                )
 
     evaluate("constant", result.constant_decoded)
     with stop.handling_signals():
@@ -167,7 +161,7 @@ def fit_linear_if_possible(
 
 def _signs_of_a_leak(
     result: FitResult, baselines: Baselines
-) -> tuple[NearlyPerfect | None, dict[str, float]]:
+) -> tuple[baseline_comparison.NearlyPerfect | None, dict[str, float]]:
     """Return the simple model that is nearly perfect, if any, and columns that leak the target.
 
     The share that each column explains is computed only where it is needed: of the columns that a
@@ -191,20 +185,23 @@ def _signs_of_a_leak(
     return perfect, {column: shares[column] for column in reported}
 
 
-def _nearly_perfect(result: FitResult, baselines: Baselines) -> NearlyPerfect | None:
+def _nearly_perfect(
+    result: FitResult, baselines: Baselines
+) -> baseline_comparison.NearlyPerfect | None:
     """Return the simplest model that is nearly perfect on the most independent rows, if any is."""
     split = result.evaluation_set
     if split not in result.tables:
         return None
     constant = baselines["constant"][split]
-    metrics: dict[SimpleModel, Metrics] = {"constant": constant}
+    metrics: dict[baseline_comparison.SimpleModel, Metrics] = {"constant": constant}
     if "linear" in baselines:
         metrics["linear"] = baselines["linear"][split]
     if is_linear(result.plan.network):
         metrics["network"] = result.metrics(split)
     rows = result.tables[split].rows
     found = (
-        find_nearly_perfect(model, split, each, constant, rows) for model, each in metrics.items()
+        baseline_comparison.find_nearly_perfect(model, split, each, constant, rows)
+        for model, each in metrics.items()
     )
     return next(filter(None, found), None)
 
@@ -255,7 +252,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
         validation = None  # each member has a fold of its own
     rate, bias = _starting_point(result)
     initializers = {"kernel_initializer": Zeros(), "bias_initializer": Constant(value=bias)}
-    output = linear_output(head.output).model_copy(update=initializers)
+    output = baseline_comparison.linear_output(head.output).model_copy(update=initializers)
     network = build_network(result.plan.network.layout, (), output)
     config = linear_config(result, network.inputs, rate).model_copy(update={"output": output})
     stopping = validation and stopping_rows(validation, config.epochs)
@@ -267,13 +264,8 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     else:
         engine = choose_engine(config, network, len(encoded["train"].inputs), config.networks)
         gc.collect()  # what the network's training had on the device is garbage, but in cycles
-    plan = FitPlan(
-        config,
-        Head(output, head.loss, ()),
-        network,
-        engine,
-        device_inputs=result.job.placed,
-    )
+    head = Head(output, head.loss, ())
+    plan = FitPlan(config, head, network, engine, device_inputs=result.job.placed)
     rows = replace(result.rows, encoded=encoded)
     if stopping is None:
         return fit(rows, plan, stop)
@@ -281,18 +273,18 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     return replace(fitted, rows=rows)
 
 
-def _in_memory_if_few(rows: encoded_rows.EncodedRows) -> encoded_rows.EncodedRows:
+def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
     """Return few rows in memory, on each worker of a cluster: their many steps are short.
 
     Rows that are sparse on disk are so in memory, as the same engine is to train both.
     """
-    is_elsewhere = not isinstance(rows.inputs.stored, encoded_rows.InMemoryInputs)
+    is_elsewhere = not isinstance(rows.inputs.stored, InMemoryInputs)
     if is_elsewhere and _are_few(rows):
         return replace(rows, inputs=rows.inputs.in_memory())
     return rows
 
 
-def _are_few(rows: encoded_rows.EncodedRows) -> bool:
+def _are_few(rows: EncodedRows) -> bool:
     return rows.inputs.stored_values <= _FEW_VALUES
 
 
@@ -339,7 +331,7 @@ def batch_size(rows: int, width: int) -> int:
     return min(max(usual, -(-rows // UPDATES)), rows)
 
 
-def stopping_rows(validation: encoded_rows.EncodedRows, epochs: int) -> encoded_rows.EncodedRows:
+def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
     """Return the validation rows that choose the best epoch: all, or a fixed random sample.
 
     A small table takes many epochs, and these rows are read after each of them.
@@ -354,10 +346,8 @@ def stopping_rows(validation: encoded_rows.EncodedRows, epochs: int) -> encoded_
     if epochs <= _FEW_EPOCHS or rows <= most:
         return validation
     some = draw(np.arange(rows), most)
-    weights = None if validation.weights is None else validation.weights[some]
-    return encoded_rows.EncodedRows(
-        encoded_rows.InMemoryInputs(validation.inputs.take(some)), validation.target[some], weights
-    )
+    chosen = validation.select(some)
+    return replace(chosen, inputs=InMemoryInputs(validation.inputs.take(some)))
 
 
 def _starting_point(result: FitResult) -> tuple[float, float]:

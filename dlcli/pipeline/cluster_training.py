@@ -20,19 +20,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli import __version__
+from dlcli import __version__, errors
 from dlcli.cluster import Cluster, available_processors, decline, meet
 from dlcli.config.config_file import ConfigFile, dump_config, make_config
 from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
-from dlcli.errors import (
-    ConfigError,
-    DataError,
-    DivergenceError,
-    DlcliError,
-    Problem,
-    UsageError,
-    override,
-)
+from dlcli.errors import ConfigError, DataError, DlcliError
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.events import Events, Listener
 from dlcli.pipeline.fit import load_tensorflow
@@ -154,7 +146,7 @@ class ClusterRun:
                 workers = _connect(file, self.cluster)
             try:
                 join(file, workers, answer["_starts_over"])
-            except (UsageError, ConfigError, DataError, DivergenceError) as error:
+            except (errors.UsageError, ConfigError, DataError, errors.DivergenceError) as error:
                 error.is_reported = True  # by worker 0, which finds the same
                 raise
 
@@ -165,12 +157,12 @@ def _check_engine(config: Config) -> None:
     Raises:
         ConfigError: for the engine, or XLA.
     """
-    engine, remedy = config.engine, override("engine", "auto")
+    engine, remedy = config.engine, errors.override("engine", "auto")
     if isinstance(engine, KerasEngine):
-        raise ConfigError([Problem("engine", f"'keras' trains on one machine; {remedy}")])
+        raise ConfigError([errors.Problem("engine", f"'keras' trains on one machine; {remedy}")])
     if isinstance(engine, CompiledEngine) and engine.jit_compile is True:
         message = f"several workers train as a graph, without XLA; {remedy}"
-        raise ConfigError([Problem("engine.jit_compile", message)])
+        raise ConfigError([errors.Problem("engine.jit_compile", message)])
 
 
 def _greeting(source: ConfigFile | Path) -> dict[str, object]:

@@ -24,7 +24,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.metrics.definitions import main_metric
-from dlcli.network.network import Network
+from dlcli.network.layers import Network
 from dlcli.pipeline import cv_summary, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
 from dlcli.pipeline.events import (
@@ -41,8 +41,8 @@ from dlcli.pipeline.events import (
     WarningEvent,
     ignore,
 )
-from dlcli.pipeline.fit import FitContext, FitObserver, FitResult, release_memory
-from dlcli.pipeline.members import MemberProgress, fit_each
+from dlcli.pipeline.fit import FitContext, FitResult, release_memory
+from dlcli.pipeline.members import FitObserver, MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, dataclass_transform
 
 from pydantic_core import to_jsonable_python
 
-from dlcli.network.network import LayerSummary
+from dlcli.network.layers import LayerSummary
 from dlcli.safe_files import Count
 
 if TYPE_CHECKING:

@@ -24,31 +24,18 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli import is_command_line
+from dlcli import is_command_line, training_job
 from dlcli.arrays import Indices, floats, integers
 from dlcli.cluster import ALONE, Cluster
 from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
-from dlcli.diagnosis.case import Magnitudes
-from dlcli.diagnosis.findings import advise_on_divergence
 from dlcli.encoding.encoded_rows import EncodedRows
-from dlcli.errors import DivergenceError, printable
+from dlcli.errors import DivergenceError
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.network import Head, resolve_head
-from dlcli.pipeline import preparation
+from dlcli.network.head import Head, resolve_head
+from dlcli.pipeline import members, preparation
 from dlcli.pipeline.events import DeviceEvent, Events
-from dlcli.pipeline.members import (
-    FactorTrial,
-    FittedMember,
-    Member,
-    MemberDivergence,
-    MemberProgress,
-    fit_each,
-    fit_with_and_without_factors,
-    make_members,
-    mean_history,
-    networks_at_once,
-)
+from dlcli.pipeline.members import FitObserver, FittedMember, Member, MemberDivergence
 from dlcli.pipeline.preflight import available_memory
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
@@ -57,15 +44,7 @@ from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows
-from dlcli.training_job import (
-    NO_CHECKPOINTS,
-    Checkpointer,
-    Device,
-    EpochProgress,
-    Job,
-    TrainingResult,
-    measure_magnitudes,
-)
+from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 from dlcli.workers import Workers
 
 if TYPE_CHECKING:
@@ -186,38 +165,6 @@ def pause_collection() -> Iterator[None]:
         gc.enable()
 
 
-class FitObserver:
-    """Receives the progress of a fit, which subclasses report.
-
-    Args:
-        progress: receives each epoch.
-    """
-
-    def __init__(self, progress: MemberProgress = lambda *_: None) -> None:
-        self._progress = progress
-
-    def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Receive each epoch of each network, see `MemberProgress`."""
-        self._progress(member, epoch, values)
-
-    def member(self, number: int, trained: TrainingResult) -> None:
-        """Receive each network once it is trained, in order, numbered from 1."""
-
-    def factor_trial(self, trial: FactorTrial) -> None:
-        """Receive the comparison that shows whether an ensemble has factors of columns."""
-
-    def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
-        """Receive a divergence before it is raised, and add notes on the likely causes to it.
-
-        Returns:
-            The magnitudes that they are based on.
-        """
-        magnitudes = measure_magnitudes(job, error.epoch)
-        for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
-            error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
-        return magnitudes
-
-
 @dataclass(frozen=True)
 class FitResult:
     """A network trained on given rows, or an ensemble, and what it predicts of them.
@@ -252,7 +199,8 @@ class FitResult:
             for number, member in enumerate(self.members, start=1)
             for name, array in member.training.weights.items()
         }
-        return TrainingResult(weights, mean_history([m.training for m in self.members]), None)
+        history = members.mean_history([member.training for member in self.members])
+        return TrainingResult(weights, history, None)
 
     @cached_property
     def ensemble(self) -> Ensemble | None:
@@ -411,7 +359,7 @@ class FitResult:
 def fit(
     rows: preparation.FitRows,
     plan: preparation.FitPlan,
-    checkpointer: Checkpointer = NO_CHECKPOINTS,
+    checkpointer: Checkpointer = training_job.NO_CHECKPOINTS,
     observer: FitObserver | None = None,
 ) -> FitResult:
     """Train a network. TensorFlow must be loaded, see `load_tensorflow`.
@@ -463,10 +411,10 @@ def _fit_members(
     """Train the network, or the members of an ensemble, which share a compiled program."""
     from dlcli.training.compiled_engine import ProgramCache
 
-    at_once = 1
-    if job.config.ensemble is not None:
+    config, at_once = job.config, 1
+    if config.ensemble is not None:
         plan = replace(plan, programs=plan.programs or ProgramCache())
-        at_once = networks_at_once(job.config.networks, rows, plan)
+        at_once = members.networks_at_once(config.networks, rows, plan)
 
     def fit_one(member: Member, report: EpochProgress) -> FittedMember:
         trained = fit_member(member, plan, report, checkpointer)
@@ -476,16 +424,13 @@ def _fit_members(
         return FittedMember(seed, own.task, size, member.held_out, rate, trained)
 
     def fit_all() -> Iterator[FittedMember]:
-        members, progress = make_members(job, rows), observer.epoch
-        if job.config.input.scaling_layer == "auto" and job.config.ensemble is not None:
-            report = observer.factor_trial
-            first = fit_with_and_without_factors(next(members), fit_one, progress, at_once, report)
+        left = members.make_members(job, rows)
+        if config.input.scaling_layer == "auto" and config.ensemble is not None:
+            first = members.fit_with_and_without_factors(next(left), fit_one, observer, at_once)
             yield first
-            others = replace(
-                job, config=job.config.with_scaling_layer(first.learning_rate_multiplier)
-            )
-            members = islice(make_members(others, rows), 1, None)
-        yield from fit_each(members, fit_one, progress, at_once)
+            chosen = config.with_scaling_layer(first.learning_rate_multiplier)
+            left = islice(members.make_members(replace(job, config=chosen), rows), 1, None)
+        yield from members.fit_each(left, fit_one, observer.epoch, at_once)
 
     try:
         with without_retracing_warnings():
@@ -587,7 +532,7 @@ class FitContext:
         self,
         config: Config,
         split: Split,
-        checkpointer: Checkpointer = NO_CHECKPOINTS,
+        checkpointer: Checkpointer = training_job.NO_CHECKPOINTS,
         observer: FitObserver | None = None,
         on_notes: preparation.ReportNotes | None = None,
     ) -> FitResult:
@@ -612,7 +557,7 @@ class FitContext:
         plan = preparation.plan_fit(config, rows, head, self.fits * config.networks)
         plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
-            self.at_once = networks_at_once(self.fits, rows, plan)
+            self.at_once = members.networks_at_once(self.fits, rows, plan)
         result = fit(rows, plan, checkpointer, observer)
         return replace(result, seconds=time.perf_counter() - start)
 

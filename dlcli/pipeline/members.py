@@ -26,12 +26,19 @@ from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.data_section import FEWEST_TRIAL_ROWS
-from dlcli.errors import DivergenceError, Interrupted
-from dlcli.network.network import estimate_step_seconds
+from dlcli.diagnosis.case import Magnitudes
+from dlcli.diagnosis.findings import advise_on_divergence
+from dlcli.errors import DivergenceError, Interrupted, printable
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
 from dlcli.tasks.task import Task
-from dlcli.training_job import EpochProgress, Job, TrainingResult
+from dlcli.training_job import (
+    EpochProgress,
+    Job,
+    TrainingResult,
+    estimate_step_seconds,
+    measure_magnitudes,
+)
 
 SECONDS_TO_ADD = 0.3
 """Time that a further set of variables for the compiled program takes."""
@@ -93,6 +100,38 @@ class FactorTrial(NamedTuple):
         """
         loss = abs(self.with_factors) + self.unit / self.rows
         return self.with_factors - self.without > loss / math.sqrt(self.rows)
+
+
+class FitObserver:
+    """Receives the progress of a fit, which subclasses report.
+
+    Args:
+        progress: receives each epoch.
+    """
+
+    def __init__(self, progress: MemberProgress = lambda *_: None) -> None:
+        self._progress = progress
+
+    def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
+        """Receive each epoch of each network, see `MemberProgress`."""
+        self._progress(member, epoch, values)
+
+    def member(self, number: int, trained: TrainingResult) -> None:
+        """Receive each network once it is trained, in order, numbered from 1."""
+
+    def factor_trial(self, trial: FactorTrial) -> None:
+        """Receive the comparison that shows whether an ensemble has factors of columns."""
+
+    def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
+        """Receive a divergence before it is raised, and add notes on the likely causes to it.
+
+        Returns:
+            The magnitudes that they are based on.
+        """
+        magnitudes = measure_magnitudes(job, error.epoch)
+        for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
+            error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
+        return magnitudes
 
 
 class Numbered(Protocol):
@@ -278,9 +317,8 @@ class _FitThreads(Generic[Item, Epoch, FitOutcome]):
 def fit_with_and_without_factors(
     member: Member,
     fit_one: Callable[[Member, EpochProgress], FittedMember],
-    progress: MemberProgress,
+    observer: FitObserver,
     at_once: int,
-    report: Callable[[FactorTrial], object],
 ) -> FittedMember:
     """Train the first member of an ensemble with and without factors of columns.
 
@@ -289,9 +327,8 @@ def fit_with_and_without_factors(
     Args:
         member: the member.
         fit_one: trains it.
-        progress: receives its epochs with factors.
+        observer: receives its epochs with factors, and the losses.
         at_once: how many networks to train at a time.
-        report: receives the losses.
 
     Returns:
         The network with factors, unless `FactorTrial.leaves_out`, or only that one diverges.
@@ -308,7 +345,7 @@ def fit_with_and_without_factors(
 
     def shown(number: int, epoch: int, values: Mapping[str, float]) -> None:
         if number == member.number:
-            progress(number, epoch, values)
+            observer.epoch(number, epoch, values)
 
     job = member.job
     assert job.config.ensemble is not None
@@ -328,7 +365,7 @@ def fit_with_and_without_factors(
     weights = None if job.validation is None else job.validation.weights
     unit = 1.0 if weights is None else float(weights.mean())
     trial = FactorTrial(rows, _kept_loss(scaled), _kept_loss(unscaled), unit)
-    report(trial)
+    observer.factor_trial(trial)
     return unscaled if trial.leaves_out else scaled
 
 

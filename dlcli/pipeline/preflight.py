@@ -27,18 +27,10 @@ from dlcli.config.training_choices import SGD, Optimizer, RMSprop
 from dlcli.config.tune_section import Tune
 from dlcli.encoding.encoded_rows import MOST_FILLED
 from dlcli.errors import ConfigError, Problem, UsageError, override
-from dlcli.network.layers import DenseLayer
-from dlcli.network.network import LayerSummary, Network, build_network, summarize
+from dlcli.network.layers import DenseLayer, LayerSummary, Network, build_network, summarize
+from dlcli.pipeline import events as event_types
 from dlcli.pipeline import preparation
-from dlcli.pipeline.events import (
-    Events,
-    FeaturesEvent,
-    Listener,
-    NetworkEvent,
-    StorageEvent,
-    TargetEvent,
-    ignore,
-)
+from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.runs.run_folder import cache_folder
 from dlcli.schema.urls import Location
 from dlcli.schema.yaml_document import format_path
@@ -188,7 +180,7 @@ def row_storage(
         yield Storage(None, workers)
         return
     with cache_folder(output, file.name) as folder:
-        events.emit(StorageEvent(folder=str(folder)))
+        events.emit(event_types.StorageEvent(folder=str(folder)))
         yield Storage(folder, workers)
 
 
@@ -279,7 +271,9 @@ def prepare_example(
         ConfigError, UsageError: see `check_plan`.
         ConfigError, DataError: see `prepare_rows`.
     """
-    reported = events.only(TargetEvent, FeaturesEvent, NetworkEvent)
+    reported = events.only(
+        event_types.TargetEvent, event_types.FeaturesEvent, event_types.NetworkEvent
+    )
     rows, plan = preparation.prepare_fit(config, dataset, split, reported)
     preparation.warn_of_random_split(dataset, rows.decisions, events)
     check_plan(rows, plan, events)

@@ -23,37 +23,14 @@ from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
-from dlcli.encoding.column_types import (
-    UNMATCHED,
-    UNMATCHED_REASON,
-    choose_features,
-    infer_type,
-    type_columns,
-    type_warnings,
-)
+from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
-from dlcli.network.layers import Weights
-from dlcli.network.network import (
-    Head,
-    Network,
-    build_network,
-    choose_engine,
-    resolve_head,
-    summarize,
-)
-from dlcli.pipeline.events import (
-    DataEvent,
-    EngineEvent,
-    Events,
-    FeaturesEvent,
-    NetworkEvent,
-    RowsEvent,
-    TargetEvent,
-    TypedColumn,
-    WarningEvent,
-)
+from dlcli.network.head import Head, resolve_head
+from dlcli.network.layers import Network, Weights, build_network, summarize
+from dlcli.pipeline import events as event_types
+from dlcli.pipeline.events import Events, WarningEvent
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_folder import open_run
 from dlcli.schema.urls import Location
@@ -67,7 +44,7 @@ from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
 from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
 from dlcli.tasks.task import Task
-from dlcli.training_job import Device
+from dlcli.training_job import Device, choose_engine
 
 if TYPE_CHECKING:
     from dlcli.training.compiled_engine import ProgramCache
@@ -139,7 +116,9 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
         table = read_table(source, words, data.format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
-    features = choose_features(file.config.input, given["train"].columns, file.config.reserved)
+    features = column_types.choose_features(
+        file.config.input, given["train"].columns, file.config.reserved
+    )
     read_alike = settle_missing_words([*given.values()], data, features)
     given = dict(zip(given, read_alike, strict=True))
     train = given["train"]
@@ -185,7 +164,7 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
         raise errors.ConfigError([errors.Problem("data.storage", message)])
     dataset = read_dataset(file, events, storage)
     events.emit(
-        RowsEvent(
+        event_types.RowsEvent(
             file=dataset.tables[0].file,
             rows=len(dataset.candidate_indices),
             set_aside=dataset.test_rows,
@@ -221,7 +200,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         if data.sample_weight is not None:
             problems += _missing_column("data.sample_weight", data.sample_weight, header)
     try:
-        chosen = choose_features(config.input, train[1], config.reserved)
+        chosen = column_types.choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if feature.is_read]
         for file, columns in others:
             if message := errors.absent_columns(read, columns):
@@ -374,7 +353,7 @@ def _check_training_rows(train: Table, target: Task) -> None:
 def _single_row_classes(table: Table, target: Task, classes: int) -> errors.DataError:
     """Return the error for classes of one row each, with the values that hide a number, if any."""
     column = target.columns[0]
-    decision = infer_type(column, table)
+    decision = column_types.infer_type(column, table)
     decision = decision.otherwise or decision
     is_doubtful = decision.warning and target.reason != "declared"
     doubt = decision.reason if is_doubtful else "is it a number or a name?"
@@ -454,7 +433,7 @@ def prepare(
     """
     dataset, config = read_dataset(file, events, storage), file.config
     events.emit(
-        DataEvent(
+        event_types.DataEvent(
             file=dataset.split.train.file,
             rows={name: table.rows for name, table in sets(dataset.split).items()},
             split=dataset.split_choice.name if any(config.data.shares) else None,
@@ -488,7 +467,7 @@ def prepare_fit(
     rows = prepare_rows(config, dataset, split, head, events)
     plan = plan_fit(config, rows, head, config.networks)
     events.emit(network_event(plan.network, head, config))
-    events.emit(EngineEvent(**cast("Engine", plan.engine).model_dump()))
+    events.emit(event_types.EngineEvent(**cast("Engine", plan.engine).model_dump()))
     return rows, plan
 
 
@@ -589,9 +568,11 @@ def prepare_rows(
     """
     train, task = split.train, dataset.task
     labelled = dataset.tables[0]
-    decisions = type_columns(config.input, labelled, config.reserved, dataset.whole, train)
+    decisions = column_types.type_columns(
+        config.input, labelled, config.reserved, dataset.whole, train
+    )
     events.emit(
-        TargetEvent(
+        event_types.TargetEvent(
             columns=task.columns,
             type=task.type,
             classes=task.classes,
@@ -600,11 +581,11 @@ def prepare_rows(
         )
     )
     types = {
-        column: TypedColumn(decision.feature.type, type_reason(decision))
+        column: event_types.TypedColumn(decision.feature.type, type_reason(decision))
         for column, decision in decisions.items()
     }
-    events.emit(FeaturesEvent(columns=types))
-    for warning in type_warnings(decisions):
+    events.emit(event_types.FeaturesEvent(columns=types))
+    for warning in column_types.type_warnings(decisions):
         events.warn(f"{train.file}: {warning}")
     task.check_values(head.loss, dataset.tables)
     for warning in task.training_warnings(head.output, train):
@@ -708,9 +689,9 @@ def initial_weights_run(file: ConfigFile, folder: str) -> Path:
     return from_config if from_config.exists() else Path(folder)
 
 
-def network_event(network: Network, head: Head, config: Config) -> NetworkEvent:
+def network_event(network: Network, head: Head, config: Config) -> event_types.NetworkEvent:
     """Describe layers, sizes, loss and metrics of a network, and its ensemble if any."""
-    return NetworkEvent(
+    return event_types.NetworkEvent(
         inputs=network.inputs,
         layers=summarize(network),
         parameters=network.parameters,
@@ -729,4 +710,8 @@ def finding_warning(file: str, finding: DataFinding) -> WarningEvent:
 
 def type_reason(decision: Decision) -> str:
     """Return why a column has its type; one ignored because it is not named was not declared so."""
-    return UNMATCHED_REASON if decision.feature is UNMATCHED else decision.reason
+    return (
+        column_types.UNMATCHED_REASON
+        if decision.feature is column_types.UNMATCHED
+        else decision.reason
+    )

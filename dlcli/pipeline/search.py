@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 from dlcli.config import config_file
 from dlcli.config.search_space import candidate, check_tune, with_search_space
 from dlcli.errors import ConfigError, DivergenceError, TrainingError, UsageError, option
-from dlcli.network.network import resolve_head
+from dlcli.network.head import resolve_head
 from dlcli.pipeline import run_recording, search_context, search_evaluation, search_storage
 from dlcli.pipeline.events import (
     DefaultEvent,

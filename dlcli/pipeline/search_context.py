@@ -21,7 +21,7 @@ from dlcli.config.search_space import Dimension, Value, count_combinations, dime
 from dlcli.config.tune_section import HIDDEN_LAYERS, Pruner, Tpe, Tune
 from dlcli.errors import ConfigError, Problem, override
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.network.network import rename_metrics, resolve_head
+from dlcli.network.head import rename_metrics, resolve_head
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import Dataset

@@ -23,8 +23,8 @@ from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
 from dlcli.pipeline import search_storage
 from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
-from dlcli.pipeline.fit import FitObserver, FitResult, release_memory
-from dlcli.pipeline.members import MemberProgress
+from dlcli.pipeline.fit import FitResult, release_memory
+from dlcli.pipeline.members import FitObserver, MemberProgress
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
 from dlcli.pipeline.search_study import RunningTrial, Study

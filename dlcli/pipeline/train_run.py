@@ -34,8 +34,8 @@ from dlcli.pipeline import events as event_types
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.events import Events, Listener, ignore
-from dlcli.pipeline.fit import FitObserver, FitResult, fit, load_tensorflow, release_memory
-from dlcli.pipeline.members import FactorTrial
+from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
+from dlcli.pipeline.members import FactorTrial, FitObserver
 from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons

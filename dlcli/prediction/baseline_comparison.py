@@ -20,8 +20,7 @@ from dlcli.errors import listed, predicted_target, printable, truncate
 from dlcli.metrics import definitions, intervals
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
 from dlcli.network.activations import Floats
-from dlcli.network.layers import Weights
-from dlcli.network.network import build_network
+from dlcli.network.layers import Weights, build_network
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task

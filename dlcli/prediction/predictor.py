@@ -19,8 +19,7 @@ from dlcli.encoding.missing_words import words_to_predict
 from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.layers import Weights
-from dlcli.network.network import Network, rows_at_once
+from dlcli.network.layers import Network, Weights, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document

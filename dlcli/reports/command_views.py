@@ -16,7 +16,7 @@ from dlcli.reports import views
 if TYPE_CHECKING:
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.diagnosis.remedies import Finding
-    from dlcli.network.network import LayerSummary
+    from dlcli.network.layers import LayerSummary
     from dlcli.pipeline.retraining import Reproduction, Trial
     from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.runs.run import Run

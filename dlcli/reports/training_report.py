@@ -12,7 +12,7 @@ from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.network.network import LayerSummary
+from dlcli.network.layers import LayerSummary
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views

@@ -36,7 +36,7 @@ from dlcli.schema.urls import Location
 if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
-    from dlcli.network.network import Network
+    from dlcli.network.layers import Network
     from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.gates import GateResult
@@ -211,7 +211,7 @@ class Run:
     @cached_property
     def _network_and_task(self) -> tuple[Network, Task]:
         """Network and task of a config and an encoding that fit together."""
-        from dlcli.network.network import build_network
+        from dlcli.network.layers import build_network
 
         config, task = self.config, self.encoding.task
         if config.output.units is None or config.output.activation is None or config.loss is None:

@@ -35,10 +35,9 @@ from dlcli.config.config_schema import EarlyStopping
 from dlcli.config.training_choices import ReduceOnPlateau
 from dlcli.encoding.encoded_rows import EncodedRows, Inputs
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.network.network import estimate_step_seconds
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import epoch_order, size_of
-from dlcli.training_job import Arrays, Job, assign_values, values_of
+from dlcli.training_job import Arrays, Job, assign_values, estimate_step_seconds, values_of
 
 
 def direction(monitor: str) -> str:

@@ -23,20 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import training_job
-from dlcli.config import layer_choices
+from dlcli.config import layer_choices, training_choices
 from dlcli.config.config_schema import Config
-from dlcli.config.training_choices import (
-    Adam,
-    BinaryCrossentropy,
-    Loss,
-    MeanSquaredError,
-    Poisson,
-    SparseCategoricalCrossentropy,
-)
+from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, SelectedInputs
 from dlcli.network.activations import Floats, activate
-from dlcli.network.layers import DenseLayer, Weights, activation_of
-from dlcli.network.network import Network
+from dlcli.network.layers import DenseLayer, Network, Weights, activation_of
 from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.randomness import epoch_order
 
@@ -70,9 +62,8 @@ class LinearEngine:
             sets: training rows and, if there are any, validation rows.
         """
         has_front = network.front.trained or network.front.augments
-        if has_front or len(network.layers) > 1:
-            return False
-        if not all(isinstance(rows.inputs.stored, InMemoryInputs) for rows in sets):
+        are_in_memory = (isinstance(rows.inputs.stored, InMemoryInputs) for rows in sets)
+        if has_front or len(network.layers) > 1 or not all(are_in_memory):
             return False
         inputs, parameters = sets[0].inputs, network.parameters
         rows = min(config.batch_size, len(inputs))
@@ -176,7 +167,7 @@ class _LinearModel:
         layer, optimizer = job.network.layers[-1], job.config.optimizer
         residuals = _residuals(job.head.loss, job.network)
         assert isinstance(layer, DenseLayer)
-        assert isinstance(optimizer, Adam)
+        assert isinstance(optimizer, training_choices.Adam)
         assert residuals is not None
         self.rate = optimizer.learning_rate
         """The learning rate of the last step."""
@@ -230,10 +221,14 @@ class _LinearModel:
 def _residuals(loss: Loss, network: Network) -> Residuals | None:
     """Return the function of a loss with the activation of the output; `None` if there is none."""
     known: list[tuple[Loss, layer_choices.Activation, Residuals]] = [
-        (MeanSquaredError(), layer_choices.Linear(), _squared_errors),
-        (BinaryCrossentropy(), layer_choices.Sigmoid(), _binary_crossentropy),
-        (SparseCategoricalCrossentropy(), layer_choices.Softmax(), _sparse_crossentropy),
-        (Poisson(), layer_choices.Exponential(), _poisson),
+        (training_choices.MeanSquaredError(), layer_choices.Linear(), _squared_errors),
+        (training_choices.BinaryCrossentropy(), layer_choices.Sigmoid(), _binary_crossentropy),
+        (
+            training_choices.SparseCategoricalCrossentropy(),
+            layer_choices.Softmax(),
+            _sparse_crossentropy,
+        ),
+        (training_choices.Poisson(), layer_choices.Exponential(), _poisson),
     ]
     activation = activation_of(network.layers[-1])
     return next((each for *pair, each in known if pair == [loss, activation]), None)

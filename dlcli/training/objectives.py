@@ -19,17 +19,10 @@ import numpy as np
 import tensorflow as tf
 
 from dlcli import keras_model
+from dlcli.config import training_choices
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
-from dlcli.config.training_choices import (
-    CosineDecay,
-    CosineDecayRestarts,
-    ExponentialDecay,
-    Loss,
-    Optimizer,
-    PiecewiseConstant,
-    Schedule,
-)
+from dlcli.config.training_choices import Loss, PiecewiseConstant
 from dlcli.metrics.definitions import metrics_of
 from dlcli.metrics.formula import Traced
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
@@ -111,7 +104,7 @@ def _factors(layer: DenseLayer) -> Iterator[tuple[str, Section, str]]:
             yield role, section, parameter
 
 
-def optimizer_without_values(job: Job) -> Optimizer:
+def optimizer_without_values(job: Job) -> training_choices.Optimizer:
     """Return what optimizers have in common that differ only in runtime values."""
     names = [name for name, _ in _optimizer_values(job)]
     return job.config.optimizer.model_copy(update=dict.fromkeys(names, 0.5))
@@ -369,7 +362,9 @@ def keras_optimizer(
     return optimizer
 
 
-def _rate(schedule: Schedule, rate: float, steps: int, durations: Mapping[str, float]) -> Any:  # noqa: ANN401
+def _rate(
+    schedule: training_choices.Schedule, rate: float, steps: int, durations: Mapping[str, float]
+) -> Any:  # noqa: ANN401
     schedules = keras.optimizers.schedules
     if isinstance(schedule, PiecewiseConstant):
         # Keras uses a value up to and including its boundary; steps are counted from 0.
@@ -392,15 +387,15 @@ def schedule_durations(config: Config, steps: int) -> dict[str, float]:
         steps: steps per epoch.
     """
     schedule = config.learning_rate_schedule
-    if isinstance(schedule, ExponentialDecay):
+    if isinstance(schedule, training_choices.ExponentialDecay):
         return {"decay_steps": schedule.decay_epochs * steps}
-    if isinstance(schedule, CosineDecay):
+    if isinstance(schedule, training_choices.CosineDecay):
         decay_epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         return {
             "decay_steps": max(round(decay_epochs * steps), 1),
             "warmup_steps": round(schedule.warmup_epochs * steps),
         }
-    if isinstance(schedule, CosineDecayRestarts):
+    if isinstance(schedule, training_choices.CosineDecayRestarts):
         return {"first_decay_steps": schedule.first_decay(config.epochs) * steps}
     return {}
 

@@ -19,8 +19,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from dlcli.encoding.encoded_rows import block_rows
-from dlcli.network.layers import AugmentLayer, DropoutLayer
-from dlcli.network.network import Network
+from dlcli.network.layers import AugmentLayer, DropoutLayer, Network
 
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""

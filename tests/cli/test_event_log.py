@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from dlcli.cli.event_log import EpochLines, event_lines, print_event
-from dlcli.network.network import LayerSummary
+from dlcli.network.layers import LayerSummary
 from dlcli.pipeline.events import (
     BaselinesEvent,
     DataEvent,

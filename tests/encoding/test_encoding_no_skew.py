@@ -17,7 +17,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.encoding.table_encoding import Encoding
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table

@@ -23,7 +23,7 @@ from dlcli.config.config_schema import Output
 from dlcli.config.data_section import Input
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.tables.table import Table
 
 

@@ -13,7 +13,8 @@ from dlcli.config.config_schema import Config
 from dlcli.encoding.column_types import choose_features, decide_types
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.encoding.table_encoding import encode_rows, fit_encoding
-from dlcli.network.network import build_network, resolve_head
+from dlcli.network.head import resolve_head
+from dlcli.network.layers import build_network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import infer_task

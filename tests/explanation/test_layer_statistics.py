@@ -7,7 +7,7 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import Activation, LeakyRelu, Relu
 from dlcli.explanation.explaining import MOST_LAYERS, dead_share, describe_layers, saturated_share
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.schema.section import members_of
 
 REQUIRED = {"threshold": {"threshold": 0.0, "default_value": 0.0}}

@@ -26,7 +26,7 @@ from dlcli.exports.model_interface import outputs_of, outputs_of_model
 from dlcli.exports.onnx_format import IR_VERSION, OPSETS, Node, OnnxOperations
 from dlcli.exports.saved_model_format import TensorflowOperations
 from dlcli.network.activations import activate as activate_by_dlcli
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor, member_weight
 from dlcli.schema.section import members_of

@@ -24,8 +24,7 @@ from dlcli.config.config_schema import Hidden, Output
 from dlcli.config.layer_choices import Activation, Linear
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_portable_model
-from dlcli.network.layers import DenseLayer
-from dlcli.network.network import build_network
+from dlcli.network.layers import DenseLayer, build_network
 from dlcli.prediction.predictions import Predictions
 from dlcli.schema.section import members_of
 from dlcli.tasks.classification import Multilabel, classification

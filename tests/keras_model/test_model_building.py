@@ -12,8 +12,7 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.config.layer_choices import Activation, Initializer, KernelRegularizer
 from dlcli.keras_model import assign_weights, build_model, weights_of
-from dlcli.network.layers import NormalizationLayer
-from dlcli.network.network import build_network
+from dlcli.network.layers import NormalizationLayer, build_network
 from dlcli.schema.section import members_of
 
 

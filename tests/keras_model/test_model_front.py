@@ -12,7 +12,7 @@ from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.tasks.regression import Regression
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.

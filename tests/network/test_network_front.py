@@ -11,8 +11,14 @@ from dlcli.columns.layout import Block, Layout, plain_layout
 from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.config.config_schema import Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.network.layers import AugmentLayer, EmbeddingLayer, Front, PeriodicLayer, build_front
-from dlcli.network.network import build_network
+from dlcli.network.layers import (
+    AugmentLayer,
+    EmbeddingLayer,
+    Front,
+    PeriodicLayer,
+    build_front,
+    build_network,
+)
 
 
 def block(name, form=None, columns=1):

@@ -8,8 +8,8 @@ import pytest
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.network import network as network_module
-from dlcli.network.network import build_network
+from dlcli.network import layers as network_module
+from dlcli.network.layers import build_network
 
 LINEAR = {"units": 1, "activation": "linear"}
 

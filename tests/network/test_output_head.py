@@ -12,7 +12,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss
 from dlcli.errors import ConfigError, DataError
-from dlcli.network.network import resolve_head
+from dlcli.network.head import resolve_head
 from dlcli.schema.section import members_of
 from dlcli.tables.table_files import read_table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel

@@ -12,7 +12,8 @@ import pytest
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import FitObserver, FitResult, fit, load_tensorflow
+from dlcli.pipeline.fit import FitResult, fit, load_tensorflow
+from dlcli.pipeline.members import FitObserver
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, prepare
 from dlcli.pipeline.train_run import train
 from dlcli.tables.stored_columns import Storage

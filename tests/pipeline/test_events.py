@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError
 
 import pytest
 
-from dlcli.network.network import LayerSummary
+from dlcli.network.layers import LayerSummary
 from dlcli.pipeline.events import (
     DefaultEvent,
     EpochEvent,

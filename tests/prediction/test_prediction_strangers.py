@@ -27,7 +27,7 @@ from dlcli.config.data_section import Input, Target
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import fit_encoding
 from dlcli.errors import DlcliError, RunError
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
 from dlcli.tables.table import Table

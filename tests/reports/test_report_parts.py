@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlcli.network.network import LayerSummary
+from dlcli.network.layers import LayerSummary
 from dlcli.reports.command_views import evaluation_view, layer_table
 from dlcli.reports.views import render_table, render_text
 

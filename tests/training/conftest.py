@@ -13,7 +13,8 @@ from dlcli.columns.layout import plain_layout
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
-from dlcli.network.network import build_network, resolve_head
+from dlcli.network.head import resolve_head
+from dlcli.network.layers import build_network
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task

@@ -16,8 +16,7 @@ from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Block, Layout
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.keras_model import build_portable_model
-from dlcli.network.layers import AugmentLayer
-from dlcli.network.network import build_network
+from dlcli.network.layers import AugmentLayer, build_network
 from dlcli.training import randomness
 from dlcli.training.objectives import build_learner
 from dlcli.training.randomness import (

@@ -11,7 +11,7 @@ from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
 from dlcli.columns.number_encoders import PeriodicForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 
 LAYOUT = Layout(
     (

@@ -112,7 +112,7 @@ def test_a_training_that_starts_from_another_run_has_no_norms_at_initial_weights
 def test_the_gradient_of_an_embedding_sums_over_rows(make_job):
     from dlcli.columns.category import EmbeddingTable
     from dlcli.columns.layout import Block, Layout
-    from dlcli.network.network import build_network
+    from dlcli.network.layers import build_network
 
     job = make_job({"hidden": ()})
     layout = Layout((Block("c", "index", ("c",), EmbeddingTable(3, 1)),))

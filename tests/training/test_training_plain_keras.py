@@ -9,7 +9,8 @@ import pytest
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
-from dlcli.network.network import build_network, resolve_head
+from dlcli.network.head import resolve_head
+from dlcli.network.layers import build_network
 from dlcli.tasks.regression import Regression
 from dlcli.training.randomness import epoch_order
 from dlcli.training_job import Job

@@ -17,7 +17,7 @@ from dlcli.columns.layout import Block, Layout
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Optimizer
-from dlcli.network.network import build_network
+from dlcli.network.layers import build_network
 from dlcli.schema.section import members_of
 from dlcli.tasks.regression import Regression
 from dlcli.training import compiled_engine, keras_engine

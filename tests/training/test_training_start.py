@@ -15,10 +15,11 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import load_config
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
 from dlcli.errors import ConfigError, UsageError
-from dlcli.network.network import build_network, choose_engine
+from dlcli.network.layers import build_network
 from dlcli.pipeline.train_run import train as train_config
 from dlcli.training import engines
 from dlcli.training.engines import prepare_device
+from dlcli.training_job import choose_engine
 from tests.training.own_process import ENGINES, REPEATED, fingerprint
 
 

@@ -1,0 +1,160 @@
+"""The head of a network: output, loss and metrics, completed from the task."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from dlcli.columns.scaling import Unscaled
+from dlcli.config.config_schema import Config, Gate, Output
+from dlcli.config.layer_choices import Activation
+from dlcli.config.training_choices import Loss
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
+from dlcli.schema.section import members_of
+from dlcli.schema.yaml_document import format_path
+from dlcli.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class Head:
+    """Output, loss and metrics, complete."""
+
+    output: Output
+    """With units and activation, and for numbers a scaling."""
+    loss: Loss
+    """The loss that training minimizes."""
+    metrics: tuple[str, ...]
+    """The metrics that each epoch shows next to the loss."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Names of metrics that mean another one for the target, which results have by its own name."""
+
+    def resolve(self, config: Config) -> Config:
+        """Return a config that names everything that this head completes."""
+        update = {"output": self.output, "loss": self.loss, "metrics": self.metrics}
+        return rename_metrics(config, self.renamed).model_copy(update=update)
+
+
+def resolve_head(config: Config, task: Task) -> Head:
+    """Complete what the config omits of output, loss and metrics.
+
+    Args:
+        config: its `output`, `loss`, `metrics`, `class_weight`, `gates`, `tune.metric` and monitors
+            are read.
+        task: what is predicted.
+
+    Raises:
+        ConfigError: with everything in which they contradict the task.
+    """
+    loss = config.loss or task.default_loss(config.output)
+    renamed = task.renamed_metrics(loss)
+    config = rename_metrics(config, renamed)
+    activation = config.output.activation or loss.default_activation
+    update = {
+        "units": config.output.units or task.output_units(loss),
+        "activation": activation,
+        "scaling": config.output.scaling or task.default_scaling(loss, activation),
+    }
+    metrics = config.metrics if config.metrics is not None else task.epoch_metrics(loss)[:1]
+    head = Head(config.output.model_copy(update=update), loss, metrics, renamed)
+    if problems := [*_problems(head, config, task)]:
+        raise ConfigError(problems)
+    return head
+
+
+def rename_metrics(config: Config, renamed: Mapping[str, str]) -> Config:
+    """Return a config in which each metric has one name, wherever it stands.
+
+    Args:
+        config: reads `metrics`, monitors, `gates` and `tune.metric`.
+        renamed: the name of each metric that has another one, see `Task.renamed_metrics`.
+    """
+
+    def name_of(name: str, prefix: str) -> str:
+        bare = name.removeprefix(prefix)
+        return name[: len(name) - len(bare)] + renamed.get(bare, bare)
+
+    if not renamed:
+        return config
+    update: dict[str, object] = {}
+    if config.metrics is not None:
+        update["metrics"] = tuple(dict.fromkeys(renamed.get(name, name) for name in config.metrics))
+    for key in ("early_stopping", "learning_rate_schedule"):
+        if (monitor := getattr(getattr(config, key), "monitor", None)) is not None:
+            named = {"monitor": name_of(monitor, "val_")}
+            update[key] = getattr(config, key).model_copy(update=named)
+    if config.gates:
+        gates: dict[str, Gate] = {}
+        for name, gate in config.gates.items():
+            present = name_of(name, f"{name.partition('.')[0]}.")
+            if present != name and present in config.gates:
+                message = f"means {present}, which has a gate already; write one of them"
+                raise ConfigError([Problem(format_path(("gates", name)), message)])
+            gates[present] = gate
+        update["gates"] = gates
+    if config.tune is not None:
+        named = {"metric": name_of(config.tune.metric, "val_")}
+        update["tune"] = config.tune.model_copy(update=named)
+    return config.model_copy(update=update)
+
+
+def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
+    loss, misfit = head.loss, f"does not fit the target {task.name} ({task.words})"
+    if task.form not in loss.fits:
+        losses = members_of(Loss).items()
+        fitting = ", ".join(name for name, other in losses if task.form in other.fits)
+        message = f"'{loss.name}' {misfit}; use one of {fitting}{task.other_type_for(loss)}"
+        yield Problem("loss", message)
+    yield from _output_problems(head, config, task)
+    yield from _metric_problems(head, config, task, misfit)
+    if config.class_weight:
+        for name, message in task.class_weight_problems(config.class_weight):
+            path = ("class_weight",) if name is None else ("class_weight", name)
+            yield Problem(format_path(path), message)
+
+
+def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:
+    epoch_metrics, known = task.epoch_metrics(head.loss), task.metric_names(head.loss)
+    for index, metric in enumerate(head.metrics):
+        if metric not in epoch_metrics:
+            message = f"'{metric}' {misfit}; use {', '.join(epoch_metrics)}"
+            yield Problem(f"metrics[{index}]", message)
+    for key in ("early_stopping", "learning_rate_schedule"):
+        monitor = getattr(getattr(config, key), "monitor", "loss")
+        name = monitor.removeprefix("val_")
+        if name not in {"loss", *epoch_metrics, *head.metrics}:
+            message = f"'{monitor}' {misfit}; use loss, {', '.join(epoch_metrics)}"
+            yield Problem(f"{key}.monitor", message)
+        elif name not in {"loss", *head.metrics}:
+            yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
+    for gate in config.gates or ():
+        measured = gate.partition(".")[2]
+        if measured not in known:
+            message = f"'{measured}' {misfit}{did_you_mean_or_all(measured, known)}"
+            yield Problem(format_path(("gates", gate)), message)
+    if (tune := config.tune) and tune.metric.removeprefix("val_") not in ("loss", *known):
+        held_out = [f"val_{name}" for name in ("loss", *known)]
+        message = f"'{tune.metric}' {misfit}{did_you_mean_or_all(tune.metric, held_out)}"
+        yield Problem("tune.metric", message)
+
+
+def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
+    output, loss, units = head.output, head.loss, task.output_units(head.loss)
+    activation, has_numbers = config.output.activation, task.outcome == "numbers"
+    if output.scaling is not None and not has_numbers:
+        message = f"is for numbers, not for the target {task.name} ({task.words})"
+        yield Problem("output.scaling", message)
+    if output.units != units:
+        message = f"expected {units} ({task.explain_units(loss)}), got {output.units}"
+        yield Problem("output.units", message)
+    elif activation is not None:  # the default one of a loss fits it
+        if units == 1 and activation.across_units:
+            message = f"'{activation.name}' of one unit is constant; use "
+            yield Problem("output.activation", message + ("linear" if has_numbers else "sigmoid"))
+        elif loss.output not in activation.gives:
+            others = members_of(Activation).items()
+            names = [name for name, other in others if loss.output in other.gives]
+            names.sort(key=lambda name: name != loss.default_activation.name)
+            message = f"'{activation.name}' does not fit the loss '{loss.name}'; use "
+            yield Problem("output.activation", message + ", ".join(names))
+    if has_numbers and loss.needs_original_scale and output.scaling not in (None, Unscaled()):
+        yield Problem("output.scaling", f"'{loss.name}' needs the target's own unit; use none")
