@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 from dlcli.config.config_schema import Config, json_schema
 from dlcli.schema.section import Expected, OneOf, Section
 from dlcli.schema.yaml_document import dump_yaml
-from dlcli.tables.time_formats import DIRECTIVES
+from dlcli.tables.table_formats import DIRECTIVES
 
 PAGE = Path(__file__).parent / "reference.md"
 SCHEMA = Path(__file__).parents[1] / "configs" / "dlcli.schema.json"

@@ -23,9 +23,9 @@ from dlcli.columns.scaling import LinearScaling
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems, short_moments
 from dlcli.errors import ExportError
 from dlcli.schema.section import Section
-from dlcli.tables import datetime_parsing, time_formats
+from dlcli.tables import datetime_parsing, table_formats
 from dlcli.tables.datetime_parsing import DAY, SECOND, UNIX_TICKS
-from dlcli.tables.time_formats import Part
+from dlcli.tables.table_formats import Part
 
 if TYPE_CHECKING:
     from dlcli.tables.number_notation import Notation
@@ -76,8 +76,8 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        faults = [*map(time_formats.format_error, self.formats)]
-        faults.append(time_formats.time_zone_error(self.timezone))
+        faults = [*map(table_formats.format_error, self.formats)]
+        faults.append(table_formats.time_zone_error(self.timezone))
         for fault in filter(None, faults):
             raise ValueError(fault)
         if len(set(self.parts)) < len(self.parts):
@@ -265,7 +265,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         written = [
             (at + timedelta(microseconds=at.microsecond % 10)).replace(tzinfo=None).isoformat()
             if format == "iso"
-            else time_formats.write_time(at, format)
+            else table_formats.write_time(at, format)
             for at in moments
             for format in self.formats
         ]
@@ -281,7 +281,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         """Return the settings of a script, see `ColumnEncoder`."""
         return {
             "type": "date",
-            "formats": ["".join(time_formats.format_tokens(each)) for each in self.formats],
+            "formats": ["".join(table_formats.format_tokens(each)) for each in self.formats],
             "timezone": self.timezone,
             "parts": [*self.parts],
             "indicator": self.indicator,
@@ -326,7 +326,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         if self.formats[0] == "iso":
             plain = local.replace(tzinfo=None)
             return plain.isoformat(timespec="seconds").removesuffix("T00:00:00")
-        return time_formats.write_time(local, self.formats[0])
+        return table_formats.write_time(local, self.formats[0])
 
     # Statistics and charts.
 

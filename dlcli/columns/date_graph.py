@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.tables import datetime_parsing
-from dlcli.tables.time_formats import format_tokens
+from dlcli.tables.table_formats import format_tokens
 
 _SHIFT = 719_468
 """Days from 0000-03-01, from which years are counted here, to 1970-01-01."""

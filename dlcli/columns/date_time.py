@@ -17,7 +17,7 @@ from dlcli.columns.column_type import Decision
 from dlcli.columns.scaling import Standard, fit_scaling
 from dlcli.errors import DataError, listed
 from dlcli.schema.section import Conflict, Expected, OneOf
-from dlcli.tables.time_formats import PARTS, Part, format_error, time_zone_error
+from dlcli.tables.table_formats import PARTS, Part, format_error, time_zone_error
 
 if TYPE_CHECKING:
     from dlcli.columns.date_encoder import DatetimeEncoder

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from dlcli.arrays import mask_to_numpy, strings, to_numpy
 from dlcli.tables.column import Column, DistinctTexts
-from dlcli.tables.time_formats import are_times_alone, format_tokens, is_named_format
+from dlcli.tables.table_formats import are_times_alone, format_tokens, is_named_format
 
 Moments = NDArray[np.int64]
 """Microseconds since 1970-01-01T00:00, (rows,)."""

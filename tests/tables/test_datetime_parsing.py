@@ -22,7 +22,7 @@ from dlcli.tables.datetime_parsing import (
     to_utc,
 )
 from dlcli.tables.table import Table
-from dlcli.tables.time_formats import write_time
+from dlcli.tables.table_formats import write_time
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
