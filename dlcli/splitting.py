@@ -40,6 +40,11 @@ class Split:
     test: Table | None
     """The rows used only for the final metrics."""
 
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The tables of the sets that there are, by name."""
+        return {name: table for name, table in vars(self).items() if table is not None}
+
 
 @dataclass(frozen=True)
 class Shares:

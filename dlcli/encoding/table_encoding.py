@@ -356,12 +356,15 @@ class ColumnDifference:
         return document
 
 
-def find_differences(encoding: Encoding, problems: ValueProblems) -> list[ColumnDifference]:
+def find_differences(
+    encoding: Encoding, rows: int, columns: Mapping[str, ColumnProblems]
+) -> list[ColumnDifference]:
     """Compare rows that were encoded with the training rows.
 
     Args:
         encoding: fitted on training rows.
-        problems: the record of encoding the rows.
+        rows: the number of rows.
+        columns: what was recorded of their columns, see `ValueProblems`.
 
     Returns:
         The columns with a difference, in the order of the features.
@@ -369,8 +372,8 @@ def find_differences(encoding: Encoding, problems: ValueProblems) -> list[Column
     every = (
         ColumnDifference(
             feature.column,
-            problems.columns.get(feature.column, ColumnProblems()),
-            problems.rows,
+            columns.get(feature.column, ColumnProblems()),
+            rows,
             feature.missing_share,
         )
         for feature in encoding.features

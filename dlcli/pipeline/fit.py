@@ -32,7 +32,7 @@ from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.head import Head, resolve_head
+from dlcli.network.head import resolve_head
 from dlcli.pipeline import members, preparation
 from dlcli.pipeline.events import DeviceEvent, Events
 from dlcli.pipeline.members import FitObserver, FittedMember, Member, MemberDivergence
@@ -552,9 +552,8 @@ class FitContext:
             DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
         """
         start = time.perf_counter()
-        head = resolve_head(config, self.dataset.task)
-        rows = self._encoded(config, split, head, on_notes)
-        plan = preparation.plan_fit(config, rows, head, self.fits * config.networks)
+        rows = self._encoded(config, split, on_notes)
+        plan = preparation.plan_fit(config, rows, self.fits * config.networks)
         plan = replace(plan, programs=self.programs, device=self.device)
         if config.ensemble is None:  # its members share the threads themselves
             self.at_once = members.networks_at_once(self.fits, rows, plan)
@@ -562,15 +561,16 @@ class FitContext:
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(
-        self, config: Config, split: Split, head: Head, on_notes: preparation.ReportNotes | None
+        self, config: Config, split: Split, on_notes: preparation.ReportNotes | None
     ) -> preparation.FitRows:
         """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
+        head = resolve_head(config, self.dataset.task)
         key = split, repr(config.input), repr(head.output.scaling)
         if key in self._kept:
             self.dataset.task.check_values(head.loss, self.dataset.tables)
             return self._kept[key]
         events = Events(self.events.warn_once)
-        rows = preparation.prepare_rows(config, self.dataset, split, head, events)
+        rows = preparation.prepare_rows(config, self.dataset, split, events)
         rows = preparation.encode_sets(rows, events, partial(self._report, on_notes))
         if self.keep_encodings:
             while self._kept and self._excess(rows) > 0:
@@ -580,9 +580,8 @@ class FitContext:
 
     def _excess(self, rows: preparation.FitRows) -> float:
         kept = sum(map(_size, self._kept.values()))
-        available: float = min(
-            self.workers.gather(available_memory())
-        )  # all encode the same rows again
+        # All workers encode the same rows again.
+        available: float = min(self.workers.gather(available_memory()))
         return kept + _size(rows) - (available + kept) / _MEMORY_SHARE
 
     def _report(

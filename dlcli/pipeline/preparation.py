@@ -384,10 +384,10 @@ class FitRows:
     encoded: Mapping[str, EncodedRows] = field(default_factory=dict)
     """The encoded rows by set, `train`, `validation`, `test`; none before `encode_sets`."""
 
-    @cached_property
+    @property
     def tables(self) -> dict[str, Table]:
         """The rows of each set that is not empty, by name."""
-        return sets(self.split)
+        return self.split.tables
 
 
 @dataclass(frozen=True)
@@ -435,7 +435,7 @@ def prepare(
     events.emit(
         event_types.DataEvent(
             file=dataset.split.train.file,
-            rows={name: table.rows for name, table in sets(dataset.split).items()},
+            rows={name: table.rows for name, table in dataset.split.tables.items()},
             split=dataset.split_choice.name if any(config.data.shares) else None,
             seed=config.seed,
             notes=dataset.notes,
@@ -463,15 +463,26 @@ def prepare_fit(
     Raises:
         ConfigError, DataError: see `prepare_rows`.
     """
-    head = resolve_head(config, dataset.task)
-    rows = prepare_rows(config, dataset, split, head, events)
-    plan = plan_fit(config, rows, head, config.networks)
-    events.emit(network_event(plan.network, head, config))
+    rows = prepare_rows(config, dataset, split, events)
+    plan = plan_fit(config, rows, config.networks)
+    network, head = plan.network, plan.head
+    events.emit(
+        event_types.NetworkEvent(
+            inputs=network.inputs,
+            layers=summarize(network),
+            parameters=network.parameters,
+            loss=head.loss.name,
+            target_scaling=None if head.output.scaling is None else head.output.scaling.name,
+            metrics=head.metrics,
+            members=None if config.ensemble is None else config.ensemble.members,
+            folds=config.ensemble_folds,
+        )
+    )
     events.emit(event_types.EngineEvent(**cast("Engine", plan.engine).model_dump()))
     return rows, plan
 
 
-def plan_fit(config: Config, rows: FitRows, head: Head, fits: int) -> FitPlan:
+def plan_fit(config: Config, rows: FitRows, fits: int) -> FitPlan:
     """Build the network of a config for encoded rows, and choose the engine that trains it.
 
     In a cluster that is a graph: XLA would compile each number of rows that a worker has of a
@@ -480,13 +491,10 @@ def plan_fit(config: Config, rows: FitRows, head: Head, fits: int) -> FitPlan:
     Args:
         config: the config.
         rows: the rows and their encoding.
-        head: output, loss and metrics.
         fits: about how many fits will share the compiled program.
     """
-    network, train = (
-        build_network(rows.encoding.layout, config.hidden, head.output),
-        rows.split.train,
-    )
+    head, train = resolve_head(config, rows.task), rows.split.train
+    network = build_network(rows.encoding.layout, config.hidden, head.output)
     engine: Engine = CompiledEngine(jit_compile=False)
     if train.shares is None:
         engine = choose_engine(config, network, train.rows, fits)
@@ -550,16 +558,13 @@ def warn_of_random_split(
         events.emit(finding_warning(table.file, advice.finding))
 
 
-def prepare_rows(
-    config: Config, dataset: Dataset, split: Split, head: Head, events: Events
-) -> FitRows:
+def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events) -> FitRows:
     """Infer types and fit the encoding for given rows.
 
     Args:
         config: the config.
         dataset: gives the target, and all labelled rows, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are those of the training rows.
-        head: its loss must suit the values, and its output scales numbers.
         events: receives what was inferred.
 
     Raises:
@@ -587,6 +592,7 @@ def prepare_rows(
     events.emit(event_types.FeaturesEvent(columns=types))
     for warning in column_types.type_warnings(decisions):
         events.warn(f"{train.file}: {warning}")
+    head = resolve_head(config, task)
     task.check_values(head.loss, dataset.tables)
     for warning in task.training_warnings(head.output, train):
         events.warn(f"{train.file}: {warning}")
@@ -650,12 +656,6 @@ def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None
         events.emit(WarningEvent(message=f"{rows}: {line.text}", rest=rest))
 
 
-def sets(split: Split) -> dict[str, Table]:
-    """Return the rows of each set that is not empty, by name."""
-    tables = {"train": split.train, "validation": split.validation, "test": split.test}
-    return {name: table for name, table in tables.items() if table is not None}
-
-
 def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     """Return the weights of the run that `initial_weights` names; `None` if it names none.
 
@@ -687,20 +687,6 @@ def initial_weights_run(file: ConfigFile, folder: str) -> Path:
     """Return a run folder relative to the config, or else to the current folder."""
     from_config = file.resolve(folder)
     return from_config if from_config.exists() else Path(folder)
-
-
-def network_event(network: Network, head: Head, config: Config) -> event_types.NetworkEvent:
-    """Describe layers, sizes, loss and metrics of a network, and its ensemble if any."""
-    return event_types.NetworkEvent(
-        inputs=network.inputs,
-        layers=summarize(network),
-        parameters=network.parameters,
-        loss=head.loss.name,
-        target_scaling=None if head.output.scaling is None else head.output.scaling.name,
-        metrics=head.metrics or (),
-        members=None if config.ensemble is None else config.ensemble.members,
-        folds=config.ensemble_folds,
-    )
 
 
 def finding_warning(file: str, finding: DataFinding) -> WarningEvent:

@@ -114,7 +114,8 @@ class RowDifferences:
         """
         if self.bad_rows:
             yield f"{file}: {self._bad_rows_text(treatment)}"
-        for line in difference_lines(find_differences(encoding, self._as_problems()), place):
+        found = find_differences(encoding, self.rows, self.columns)
+        for line in difference_lines(found, place):
             lists_all = by_caller("; --json lists all", "") if line.rest else ""
             yield f"{file}: {line.text}{lists_all}"
 
@@ -130,7 +131,7 @@ class RowDifferences:
             `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
             `wordless`; `missing`, with `missing_share` and `training_missing_share`.
         """
-        found = find_differences(encoding, self._as_problems())
+        found = find_differences(encoding, self.rows, self.columns)
         return {
             "bad_rows": self.bad_rows,
             "differences": {each.column: each.to_json() for each in found},
@@ -142,13 +143,6 @@ class RowDifferences:
             shown = [*shown[:_SHOWN_BAD_VALUES], "..."]
         rows = "1 row has a value" if self.bad_rows == 1 else f"{self.bad_rows} rows have values"
         return f"{rows} that can't be used, {treatment}: {'; '.join(shown)}"
-
-    def _as_problems(self) -> ValueProblems:
-        """Return the record as that of encoding all rows at once, without their indices."""
-        problems = ValueProblems(lenient=True)
-        problems.rows = self.rows
-        problems.columns.update(self.columns)
-        return problems
 
 
 @dataclass(frozen=True)

@@ -66,7 +66,7 @@ def found_in(*tables):
     encoding, problems = fitted(), ValueProblems(lenient=True)
     for table in tables:
         encoding.transform(table, problems)
-    return find_differences(encoding, problems)
+    return find_differences(encoding, problems.rows, problems.columns)
 
 
 def difference(column="x", rows=100, training_missing_share=0.0, **facts):

@@ -11,7 +11,7 @@ from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, DataError
 from dlcli.pipeline.events import Event, Events, WarningEvent
 from dlcli.pipeline.preflight import prepare_example
-from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset, sets
+from dlcli.pipeline.preparation import prepare, read_candidates, read_dataset
 from dlcli.pipeline.train_run import train
 from dlcli.splitting import Split
 from dlcli.tables.stored_columns import Storage
@@ -184,7 +184,7 @@ def write_gaps(name: str = "gaps.csv") -> list[int]:
 
 
 def row_numbers(split: Split) -> dict[str, list[int]]:
-    return {name: table.row_numbers.tolist() for name, table in sets(split).items()}
+    return {name: table.row_numbers.tolist() for name, table in split.tables.items()}
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -211,7 +211,7 @@ def test_files_of_validation_and_test_rows_lose_their_rows_without_a_target_too(
     emitted: list[Event] = []
     events = Events(emitted.append)
     split = read_dataset(load_config(Path("c.yaml"), [given]), events).split
-    assert {name: table.rows for name, table in sets(split).items()} == {
+    assert {name: table.rows for name, table in split.tables.items()} == {
         "train": 40,
         "validation": 40,
         "test": 80,
