@@ -324,7 +324,7 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
         notes = [*_other_rows(compared, pairs), *_notes(compared, split)]
     else:
         split, held, pairs = _rows_of_table(compared, data)
-        biased = [run.trained_on().warning(data, split) for run in runs]
+        biased = [run.trained_on.warning(data, split) for run in runs]
         notes = [*filter(None, biased), *_notes(compared, split)]
     for at, rows in enumerate(held):
         estimates = intervals.estimate_statistics(rows.statistics())

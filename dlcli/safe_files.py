@@ -156,7 +156,7 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def damaged(path: Path, finding: str) -> RunError:
+def damaged(path: Path | str, finding: str) -> RunError:
     """Return the error for a file of a run that is not as dlcli wrote it."""
     return RunError(f"{path}: {finding}; {_WAY_OUT}")
 
@@ -185,7 +185,7 @@ def to_json(value: object) -> bytes:
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
-def parse_object(content: bytes, path: Path) -> dict[str, Any]:
+def parse_object(content: bytes, path: Path | str) -> dict[str, Any]:
     """Parse the JSON object in a file, which anybody may have written.
 
     Raises:
@@ -235,7 +235,7 @@ def has_content(path: Path, content: bytes) -> bool:
     return False
 
 
-def decode(content: bytes, path: Path) -> str:
+def decode(content: bytes, path: Path | str) -> str:
     """Return the text of a file's content, or raise `RunError` if it is not UTF-8."""
     try:
         return content.decode()
@@ -286,27 +286,31 @@ class VerifiedDocument(Document):
     """Version of dlcli that wrote it."""
 
     @classmethod
-    def read(cls, path: Path) -> Self:
+    def read(cls, path: Path, location: Path | str | None = None) -> Self:
         """Read and verify a document.
+
+        Args:
+            path: the file.
+            location: where it was copied from, for messages. [default: `path`]
 
         Raises:
             RunError: if it is missing, damaged or of a newer format.
         """
-        content = read_bytes(path, MAX_DOCUMENT_BYTES)
-        fields = parse_object(content, path)
+        content, named = read_bytes(path, MAX_DOCUMENT_BYTES), location or path
+        fields = parse_object(content, named)
         # A newer format comes first, since the rest may mean anything then.
         version = fields.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise RunError(
-                f"{path}: is of format {version}, written by dlcli {fields.get('dlcli')!r}; "
+                f"{named}: is of format {version}, written by dlcli {fields.get('dlcli')!r}; "
                 f"dlcli {__version__} reads format {FORMAT}: install the newer one"
             )
         digest = fields.pop("digest", None)
-        document = parse_document(cls, fields, f"{path}:")
+        document = parse_document(cls, fields, f"{named}:")
         if digest != _digest_of_fields(fields):
-            raise damaged(path, "does not agree with its own digest")
+            raise damaged(named, "does not agree with its own digest")
         if content != to_json({**fields, "digest": digest}):
-            raise damaged(path, "has different whitespace than was written")
+            raise damaged(named, "has different whitespace than was written")
         return document
 
     def to_json(self) -> bytes:
@@ -345,7 +349,10 @@ def parse_document(
 
 @contextmanager
 def open_verified(
-    path: Path, digest: FileDigest, limit: int | None = None
+    path: Path,
+    digest: FileDigest,
+    limit: int | None = None,
+    location: Path | str | None = None,
 ) -> Iterator[BufferedReader]:
     """Open a file whose content has a known digest.
 
@@ -353,18 +360,20 @@ def open_verified(
         path: the file.
         digest: its digest and size.
         limit: maximum size in bytes; a larger file is not even hashed.
+        location: where it was copied from, for messages. [default: `path`]
 
     Raises:
         RunError: if digest or size differ, it is too large, or it is not a regular file.
     """
+    named = location or path
     with open_regular_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size != digest.bytes:
-            raise damaged(path, f"has {size} bytes, {digest.bytes} were expected")
+            raise damaged(named, f"has {size} bytes, {digest.bytes} were expected")
         if limit is not None and size > limit:
-            raise damaged(path, f"has {size:,} bytes, more than the limit of {limit:,}")
+            raise damaged(named, f"has {size:,} bytes, more than the limit of {limit:,}")
         if sha256(stream) != digest.sha256:
-            raise damaged(path, "has changed since it was written")
+            raise damaged(named, "has changed since it was written")
         stream.seek(0)
         yield stream
 

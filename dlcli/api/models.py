@@ -66,7 +66,7 @@ class Model:
             RunError: if there is none, or it is damaged or has no network.
         """
         with opened_network(folder) as run:
-            return cls(folder, run.predictor, run.trained_on(folder))
+            return cls(folder, run.predictor, run.trained_on)
 
     @property
     def config(self) -> Config:

@@ -250,7 +250,7 @@ def evaluate(
     bad_rows = _bad_rows_of_file(on_bad_row, rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
-        predictor, trained_on = opened.predictor_at(level), opened.trained_on(run)
+        predictor, trained_on = opened.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
     found = evaluate_table(predictor, trained_on, data, print_message, bad_rows)

@@ -21,14 +21,9 @@ from dlcli.columns.client_values import ModelInput
 from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations, Value
 from dlcli.columns.tokens import WORD
 from dlcli.errors import ExportError
+from dlcli.exports import model_interface as interface
 from dlcli.exports.model_graph import encode, predict
-from dlcli.exports.model_interface import (
-    Arrays,
-    Exported,
-    ModelFormat,
-    Runner,
-    with_signature_names,
-)
+from dlcli.exports.model_interface import Arrays, Exported, Runner
 from dlcli.prediction.predictor import Predictor
 
 FOLDER = "model"
@@ -201,7 +196,7 @@ class TensorflowOperations(Operations):
         return tf.reshape(sums, [-1, width])
 
 
-class SavedModelFormat(ModelFormat):
+class SavedModelFormat(interface.ModelFormat):
     """A run's predictor as a SavedModel in `model/`."""
 
     usage = f"""\
@@ -218,7 +213,7 @@ outputs = model.signatures["{SIGNATURE}"](
 
     def describe(self, predictor: Predictor) -> Exported:
         exported = super().describe(predictor)
-        return replace(exported, inputs=with_signature_names(exported.inputs))
+        return replace(exported, inputs=interface.with_signature_names(exported.inputs))
 
     def write(self, exported: Exported, folder: Path) -> None:
         predictor = exported.predictor

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcli.comparison import ComparedRun, estimate_difference
-from dlcli.config.config_file import Tables
+from dlcli.config.config_file import Tables, load_config_of_run
 from dlcli.config.data_section import MEMORY
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError, listed, plural
@@ -370,7 +370,7 @@ def try_patches(
         on_begin(number, patch)
         trial = Trial(rule, patch)
         try:
-            patched = run.changed_config(patch.overrides)
+            patched = load_config_of_run(run.config_file.path, patch.overrides)
             after = ComparedRun.of(train(patched, _free_folder(run, patch), listener))
         except (ConfigError, DivergenceError, OutOfMemoryError) as error:
             yield replace(trial, problem=release_memory(error))

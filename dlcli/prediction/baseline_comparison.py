@@ -7,7 +7,7 @@ reaches: the interval of the paired difference in one metric that the task finds
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NamedTuple
 
@@ -185,25 +185,24 @@ def find_nearly_perfect(
         constant: those of a constant prediction.
         rows: the number of rows.
     """
-    r2, accuracy = (
-        finite_number(metrics.get(each.name)) for each in (definitions.R2, definitions.ACCURACY)
-    )
-    if r2 is not None:
-        is_found = r2 >= NEARLY_PERFECT
-        if not is_found:
-            return None
-        return NearlyPerfect(model=model, split=split, metric=definitions.R2.name, value=r2)
-    most = finite_number(constant.get(definitions.ACCURACY.name))
-    if accuracy is None or most is None:
-        return None
-    if model == "constant":
-        is_found = accuracy >= NEARLY_PERFECT
+    metric = definitions.R2
+    value = finite_number(metrics.get(metric.name))
+    if value is not None:
+        is_found = value >= NEARLY_PERFECT
     else:
-        is_rare = (1 - most) * rows < FEWEST_WRONG
-        is_found = not is_rare and 1 - accuracy <= (1 - NEARLY_PERFECT) * (1 - most)
+        metric = definitions.ACCURACY
+        value = finite_number(metrics.get(metric.name))
+        most = finite_number(constant.get(metric.name))
+        if value is None or most is None:
+            return None
+        if model == "constant":
+            is_found = value >= NEARLY_PERFECT
+        else:
+            is_rare = (1 - most) * rows < FEWEST_WRONG
+            is_found = not is_rare and 1 - value <= (1 - NEARLY_PERFECT) * (1 - most)
     if not is_found:
         return None
-    return NearlyPerfect(model=model, split=split, metric=definitions.ACCURACY.name, value=accuracy)
+    return NearlyPerfect(model=model, split=split, metric=metric.name, value=value)
 
 
 def compare_to_baseline(
@@ -259,30 +258,26 @@ class BaselineModels:
     """The linear model; `None` if there is none."""
 
     @classmethod
-    def without_weights(cls, predictor: Predictor, has_linear: bool) -> BaselineModels:
-        """Return models whose weights are yet to be read.
+    def read(
+        cls,
+        predictor: Predictor,
+        has_linear: bool,
+        read: Callable[[Mapping[str, tuple[int, ...]]], Weights],
+    ) -> BaselineModels:
+        """Read the models of a run.
 
         Args:
             predictor: the run's network.
             has_linear: whether the run has a linear model.
+            read: reads the arrays that are stored of them, given their shapes by name.
         """
-        constant = np.zeros(predictor.network.outputs, np.float32)
-        return cls(predictor, constant, _without_hidden_layers(predictor) if has_linear else None)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of the arrays that are stored of them, by name."""
-        shapes = {} if self.linear is None else self.linear.weight_shapes
+        linear = _without_hidden_layers(predictor) if has_linear else None
+        shapes = {} if linear is None else linear.weight_shapes
         stored = {_stored(name): shape for name, shape in shapes.items()}
-        return {"constant": self.constant.shape, **stored}
-
-    def with_arrays(self, arrays: Mapping[str, Floats]) -> BaselineModels:
-        """Return the models with the arrays that are stored of them, by name."""
-        linear = self.linear
+        arrays = read({"constant": (predictor.network.outputs,), **stored})
         if linear is not None:
-            weights = {name: arrays[_stored(name)] for name in linear.weight_shapes}
-            linear = replace(linear, weights=weights)
-        return replace(self, constant=arrays["constant"], linear=linear)
+            linear = replace(linear, weights={name: arrays[_stored(name)] for name in shapes})
+        return cls(predictor, arrays["constant"], linear)
 
     @property
     def arrays(self) -> Weights:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -136,28 +136,10 @@ class TrainingData:
 
     run: Location
     """The run folder, or its URL."""
-    sizes: Mapping[str, object]
-    """The size in bytes of each, by SHA-256."""
+    files: Sequence[Mapping[str, object]]
+    """The fingerprints of all data files of the run."""
     held_out: str | None
     """The rows of which the run has unbiased metrics: `test` or else `validation`."""
-
-    @classmethod
-    def of(
-        cls, run: Location, files: Iterable[Mapping[str, object]], held_out: str | None
-    ) -> TrainingData:
-        """Select the files that were trained on.
-
-        Args:
-            run: the run folder, or its URL.
-            files: the fingerprints of all data files of the run.
-            held_out: see the field.
-        """
-        sizes = {
-            identity: entry.get("bytes")
-            for entry in files
-            if entry.get("key") == "data.train" and (identity := content_id(entry))
-        }
-        return cls(run, sizes, held_out)
 
     def warning(self, source: Source | MemoryTable, file: str) -> str:
         """Return a warning for a table that the run was trained on, else an empty text.
@@ -172,13 +154,18 @@ class TrainingData:
         from dlcli.tables.remote_files import file_size
         from dlcli.tables.source_files import expand
 
+        known = {
+            identity: entry.get("bytes")
+            for entry in self.files
+            if entry.get("key") == "data.train" and (identity := content_id(entry))
+        }
         if isinstance(source, MemoryTable):
-            is_known = source.fingerprint["sha256"] in self.sizes
+            is_known = source.fingerprint["sha256"] in known
         else:
-            sizes = {*self.sizes.values()}
+            sizes = {*known.values()}
             files = [each for each in expand(source) if isinstance(each, Url) or each.is_file()]
             same_size = [each for each in files if file_size(each) in sizes]
-            is_known = any(content_id(fingerprint(each)) in self.sizes for each in same_size)
+            is_known = any(content_id(fingerprint(each)) in known for each in same_size)
         if not is_known:
             return ""
         way_out = "to hold rows out, set data.test and train again"
@@ -187,6 +174,6 @@ class TrainingData:
             shown = by_caller(f"dlcli report {self.run}", call)
             way_out = f"`{shown}` has those of the {self.held_out} rows"
         what = f"{self.run} was trained on rows of this table, so"
-        if len(self.sizes) > 1:  # all rows of the latest month may be test rows
+        if len(known) > 1:  # all rows of the latest month may be test rows
             what = f"has rows that {self.run} was made from; unless all of them were held out,"
         return f"{file}: {what} these metrics are optimistically biased; {way_out}"

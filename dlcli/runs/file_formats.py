@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from dlcli.errors import RunError
 from dlcli.safe_files import damaged
+from dlcli.schema.urls import Location
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +75,9 @@ def max_archive_bytes(specs: Mapping[str, ArraySpec]) -> int:
     return sum(members) + _OVERHEAD
 
 
-def read_arrays(stream: BinaryIO, specs: Mapping[str, ArraySpec], file: Path) -> dict[str, Array]:
+def read_arrays(
+    stream: BinaryIO, specs: Mapping[str, ArraySpec], file: Location
+) -> dict[str, Array]:
     """Read exactly the arrays that are expected.
 
     Args:
@@ -99,7 +102,7 @@ def read_arrays(stream: BinaryIO, specs: Mapping[str, ArraySpec], file: Path) ->
         raise damaged(file, f"is not an archive of arrays: {error}") from error
 
 
-def _check_names(members: list[str], specs: Mapping[str, object], file: Path) -> None:
+def _check_names(members: list[str], specs: Mapping[str, object], file: Location) -> None:
     expected = {f"{name}.npy": name for name in specs}
     findings = [
         f"lacks array {name!r}" for member, name in expected.items() if member not in members
@@ -111,7 +114,7 @@ def _check_names(members: list[str], specs: Mapping[str, object], file: Path) ->
         raise damaged(file, findings[0])
 
 
-def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Path) -> Array:
+def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Location) -> Array:
     member = archive.getinfo(f"{name}.npy")
     if member.compress_type != zipfile.ZIP_STORED:
         raise damaged(file, f"array {name!r} is compressed")
@@ -124,7 +127,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Path
         return np.ndarray(spec.shape, spec.dtype, buffer=stream.read(spec.bytes))
 
 
-def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Path) -> None:
+def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location) -> None:
     """Check the header of an array; pickled objects have a type of their own there."""
     if npy.read_magic(stream) != (1, 0):
         raise damaged(file, f"array {name!r} is of an unknown format")
@@ -143,7 +146,7 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     write_table(table, path)
 
 
-def read_parquet(stream: BinaryIO, file: Path) -> pa.Table:
+def read_parquet(stream: BinaryIO, file: Location) -> pa.Table:
     """Read a Parquet table.
 
     Args:
@@ -187,7 +190,7 @@ def dump_history(columns: Mapping[str, Sequence[float]]) -> str:
     return text.getvalue()
 
 
-def parse_history(content: bytes, file: Path) -> dict[str, list[float]]:
+def parse_history(content: bytes, file: Location) -> dict[str, list[float]]:
     """Read what `dump_history` writes.
 
     Args:

@@ -5,33 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlcli import safe_files
+from dlcli import errors, safe_files
 from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.config_schema import Config
-from dlcli.errors import (
-    ConfigError,
-    Problem,
-    RunError,
-    UsageError,
-    by_caller,
-    option,
-    override,
-    plural,
-)
+from dlcli.errors import RunError, UsageError, option, plural
 from dlcli.runs import file_formats
 from dlcli.runs.environment import TrainingData, data_entries
 from dlcli.runs.file_formats import Array
 from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
-from dlcli.schema.urls import Location
+from dlcli.schema.urls import Location, Url
 
 if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
@@ -63,6 +54,13 @@ class Run:
     """The folder."""
     manifest: Manifest
     """Files of the run."""
+    url: Url | None = None
+    """Where the folder was copied from, if it is a copy."""
+
+    @property
+    def location(self) -> Location:
+        """Where the run is, for messages."""
+        return self.url or self.path
 
     @property
     def kind(self) -> str:
@@ -79,6 +77,9 @@ class Run:
         """When the run was finished, in UTC."""
         return self.manifest.created
 
+    def _error(self, message: str) -> RunError:
+        return RunError(f"{self.location}: {message}")
+
     def has(self, name: RunFile) -> bool:
         """Return whether the run has a file."""
         return name in self.manifest.files
@@ -87,19 +88,18 @@ class Run:
         """Raise `RunError` unless the run has these files."""
         for name in names:
             if not self.has(name):
-                raise RunError(
-                    f"{self.path / name}: is not part of this run; name a run that has it"
-                )
+                message = "is not part of this run; name a run that has it"
+                raise RunError(f"{self.location / name}: {message}")
 
     def require_training(self) -> None:
         """Raise `RunError` for a cross-validation or a search, with the way out."""
         if self.kind == "cv" or self.kind == "tune":
             name = "best" if self.kind == "tune" else "refit"
-            way_out = f"name the run that was trained in it: {self.path / name}"
+            way_out = f"name the run that was trained in it: {self.location / name}"
             if not os.path.isdir(self.path / name):
-                way_out = f"train a network with: {train_command(self.path / f'{name}.yaml')}"
+                way_out = f"train a network with: {train_command(self.location / f'{name}.yaml')}"
             kind = KIND_NAMES[self.kind]
-            raise RunError(f"{self.path}: is a {kind}, which has no weights of its own; {way_out}")
+            raise self._error(f"is a {kind}, which has no weights of its own; {way_out}")
 
     def require_network(self) -> None:
         """Raise `RunError` for a run without a network to predict with, with the way out.
@@ -108,10 +108,9 @@ class Run:
         """
         self.require_training()
         if self.is_diverged:
-            raise RunError(
-                f"{self.path}: diverged; its last finite weights can be used to start from: "
-                f"{initial_weights_option(self.path)}; name another run"
-            )
+            start = initial_weights_option(self.location)
+            message = f"its last finite weights can be used to start from: {start}"
+            raise self._error(f"diverged; {message}; name another run")
 
     def verify(self) -> None:
         """Verify every file of the run."""
@@ -124,14 +123,11 @@ class Run:
         """The fingerprints of the data files that it was made from."""
         return data_entries(self.environment)
 
-    def trained_on(self, location: Location | None = None) -> TrainingData:
-        """Return what recognizes the table that the run was trained on.
-
-        Args:
-            location: where the run is, for messages. [default: its folder]
-        """
+    @property
+    def trained_on(self) -> TrainingData:
+        """What recognizes the table that the run was trained on."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
-        return TrainingData.of(location or self.path, self.data_files, held_out)
+        return TrainingData(self.location, self.data_files, held_out)
 
     # Origin: config, environment, events
 
@@ -143,16 +139,7 @@ class Run:
     @cached_property
     def config_file(self) -> ConfigFile:
         """The complete config, with its path."""
-        return read_resolved(self.resolved_path())
-
-    def changed_config(self, overrides: Sequence[str]) -> ConfigFile:
-        """Return the complete config with other settings, as `load_config_of_run` takes them.
-
-        Raises:
-            ConfigError: if they don't fit it.
-        """
-        file = self.config_file  # whose own errors are not those of the overrides
-        return load_config_of_run(file.path, overrides)
+        return read_resolved(self.resolved_path(), self.location)
 
     @property
     def config(self) -> Config:
@@ -174,7 +161,7 @@ class Run:
         with self._opened(RunFile.EVENTS) as stream:
             for line in stream:
                 if line.strip():
-                    yield safe_files.parse_object(line, self.path / RunFile.EVENTS)
+                    yield safe_files.parse_object(line, self.location / RunFile.EVENTS)
 
     def parse_log(self, model: type[safe_files.AnyDocument]) -> safe_files.AnyDocument:
         """Return the log as a model that has a field for each kind of event that it needs.
@@ -187,7 +174,7 @@ class Run:
         logged = defaultdict(list)
         for event in self.events():
             logged[str(event.get("event"))].append(event)
-        return safe_files.parse_document(model, logged, f"{self.path / RunFile.EVENTS}:")
+        return safe_files.parse_document(model, logged, f"{self.location / RunFile.EVENTS}:")
 
     # The trained network
 
@@ -215,12 +202,12 @@ class Run:
 
         config, task = self.config, self.encoding.task
         if config.output.units is None or config.output.activation is None or config.loss is None:
-            raise RunError(f"{self.path}: its {RunFile.RESOLVED} is not complete")
+            raise self._error(f"its {RunFile.RESOLVED} is not complete")
         network = build_network(self.encoding.layout, config.hidden, config.output)
         if not task.accepts_units(network.outputs):
             has = f"the target of {RunFile.ENCODING} is {task.words}"
             message = f"output.units is {network.outputs}, and {has}"
-            raise RunError(f"{self.path}: its files don't fit together: {message}")
+            raise self._error(f"its files don't fit together: {message}")
         return network, task.for_loss(config.loss)
 
     @cached_property
@@ -248,7 +235,7 @@ class Run:
             tasks = tuple(each.task for each in ensemble.members)
             if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
                 message = f"has other members than the {count} of {RunFile.RESOLVED}"
-                raise RunError(f"{self.path}: its {RunFile.ENSEMBLE} {message}")
+                raise self._error(f"its {RunFile.ENSEMBLE} {message}")
         predictor = Predictor(config, self.encoding, network, {}, tasks)
         weights = self.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
         return replace(predictor, weights=weights)
@@ -284,28 +271,24 @@ class Run:
             UsageError: if there are none.
         """
         config, task, conformal = self.predictor.config, self.task, self.conformal
+        needing = option("interval")
         if task.outcome == "labels":
-            message = "is for numbers and classes, and the target is labels"
-            raise UsageError(f"{option('interval')} {message}")
+            raise UsageError(f"{needing} is for numbers and classes, and the target is labels")
         if conformal is None:
-            is_trained_on = config.data.train_on_validation
-            usual = "data.validation, or ensemble: {members: 8}"
-            way_out = "data.train_on_validation: false" if is_trained_on else usual
-            message = (
-                f"has no {RunFile.CONFORMAL}, which {option('interval')} needs"
-                if config.has_validation
-                else f"{option('interval')} needs rows that were not trained on, and there were "
-                f"none; set {way_out}"
-            )
-            raise UsageError(f"{self.path}: {message}; train it again")
+            message = f"has no {RunFile.CONFORMAL}, which {needing} needs"
+            if not config.has_validation:
+                is_trained_on = config.data.train_on_validation
+                usual = "data.validation, or ensemble: {members: 8}"
+                way_out = "data.train_on_validation: false" if is_trained_on else usual
+                message = f"{needing} needs rows that were not trained on, and there were none"
+                message += f"; set {way_out}"
+            raise UsageError(f"{self.location}: {message}; train it again")
         columns = task.width if task.outcome == "numbers" else 1
         folds = config.ensemble_folds or 1
         if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
             wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')}"
-            raise RunError(
-                f"{self.path}: its {RunFile.CONFORMAL} is of another run, {wanted} were expected; "
-                "train it again"
-            )
+            message = f"is of another run, {wanted} were expected; train it again"
+            raise self._error(f"its {RunFile.CONFORMAL} {message}")
         return conformal
 
     @cached_property
@@ -319,10 +302,9 @@ class Run:
 
         if not self.has(RunFile.BASELINE_WEIGHTS):
             lacks = f"has no {RunFile.BASELINE_WEIGHTS}, which the gates with better_than need"
-            raise RunError(f"{self.path}: {lacks}; train it again")
-        models = BaselineModels.without_weights(self.predictor, "linear" in self.baselines)
-        arrays = self.read_arrays(RunFile.BASELINE_WEIGHTS, models.shapes)
-        return models.with_arrays(arrays)
+            raise self._error(f"{lacks}; train it again")
+        read = partial(self.read_arrays, RunFile.BASELINE_WEIGHTS)
+        return BaselineModels.read(self.predictor, "linear" in self.baselines, read)
 
     # Results
 
@@ -334,7 +316,7 @@ class Run:
     @cached_property
     def baselines(self) -> dict[str, MetricsBySplit]:
         """The metrics of the simplest models by model, split, then metric."""
-        models, path = self._metrics(RunFile.BASELINES), self.path / RunFile.BASELINES
+        models, path = self._metrics(RunFile.BASELINES), self.location / RunFile.BASELINES
         return {name: _by_split(metrics, path) for name, metrics in models.items()}
 
     @cached_property
@@ -372,7 +354,7 @@ class Run:
         if not self.has(RunFile.HISTORY):
             return {}
         content = self._read(RunFile.HISTORY)
-        return file_formats.parse_history(content, self.path / RunFile.HISTORY)
+        return file_formats.parse_history(content, self.location / RunFile.HISTORY)
 
     @property
     def epochs(self) -> int:
@@ -412,7 +394,7 @@ class Run:
         Raises:
             RunError: if it does not fit the model.
         """
-        return safe_files.parse_document(model, self.read_text(name), f"{self.path / name}:")
+        return safe_files.parse_document(model, self.read_text(name), f"{self.location / name}:")
 
     def _find(
         self, name: RunFile, model: type[safe_files.AnyDocument]
@@ -421,7 +403,7 @@ class Run:
 
     def read_text(self, name: RunFile) -> str:
         """Return a file as text."""
-        return safe_files.decode(self._read(name), self.path / name)
+        return safe_files.decode(self._read(name), self.location / name)
 
     def read_arrays(self, name: RunFile, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
         """Return float32 arrays by name, read-only, in the order of `shapes`.
@@ -432,7 +414,7 @@ class Run:
         """
         specs = file_formats.weight_specs(shapes)
         with self._opened(name, file_formats.max_archive_bytes(specs)) as stream:
-            return file_formats.read_arrays(stream, specs, self.path / name)
+            return file_formats.read_arrays(stream, specs, self.location / name)
 
     def _predictions(self, name: RunFile) -> StoredPredictions | None:
         from dlcli.tasks.task import StoredPredictions
@@ -440,16 +422,18 @@ class Run:
         if not self.has(name):
             return None
         with self._opened(name) as stream:
-            table = file_formats.read_parquet(stream, self.path / name)
+            table = file_formats.read_parquet(stream, self.location / name)
         source = RunFile.CROSS_VALIDATION if self.kind == "cv" else RunFile.ENCODING
-        return StoredPredictions(table, str(self.path / name), source)
+        return StoredPredictions(table, str(self.location / name), source)
 
     def _metrics(self, name: RunFile) -> MetricsBySplit:
-        return _by_split(self._read_object(name), self.path / name)
+        return _by_split(self._read_object(name), self.location / name)
 
     def _read_object(self, name: RunFile) -> dict[str, object]:
         """Return a JSON object; empty if the run has none."""
-        return safe_files.parse_object(self._read(name), self.path / name) if self.has(name) else {}
+        if not self.has(name):
+            return {}
+        return safe_files.parse_object(self._read(name), self.location / name)
 
     def _read(self, name: RunFile) -> bytes:
         with self._opened(name) as stream:
@@ -465,37 +449,44 @@ class Run:
         """
         self.require(name)
         digest = self.manifest.files[name]
-        with safe_files.open_verified(self.path / name, digest, limit or name.limit) as stream:
+        path, most = self.path / name, limit or name.limit
+        with safe_files.open_verified(path, digest, most, self.location / name) as stream:
             yield stream
 
 
-def read_resolved(path: Path) -> ConfigFile:
+def read_resolved(path: Path, run: Location) -> ConfigFile:
     """Read the complete config of a run, finished or not.
+
+    Args:
+        path: the file.
+        run: the folder or its URL, for messages.
 
     Raises:
         RunError: if it is damaged.
     """
     try:
         return load_config_of_run(path)
-    except ConfigError as error:
-        problem: Problem | UsageError = replace(error.problems[0], position="")
+    except errors.ConfigError as error:
+        problem: errors.Problem | UsageError = replace(error.problems[0], position="")
     except UsageError as error:
         problem = error
-    raise RunError(f"{path.parent}: its {path.name} can't be read: {problem}; train it again")
+    raise RunError(f"{run}: its {path.name} can't be read: {problem}; train it again")
 
 
-def _by_split(metrics: Mapping[str, object], file: Path) -> MetricsBySplit:
+def _by_split(metrics: Mapping[str, object], file: Location) -> MetricsBySplit:
     splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
     if len(splits) < len(metrics):
         raise safe_files.damaged(file, "has something else than metrics by split")
     return splits
 
 
-def train_command(config: Path) -> str:
+def train_command(config: Location) -> str:
     """Return what trains a config."""
-    return by_caller(shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})")
+    return errors.by_caller(
+        shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})"
+    )
 
 
-def initial_weights_option(path: Path) -> str:
+def initial_weights_option(run: Location) -> str:
     """Return the option, or the argument, that starts a training from the weights of a run."""
-    return override("initial_weights", str(path))
+    return errors.override("initial_weights", str(run))

@@ -12,19 +12,12 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from dlcli import safe_files
 from dlcli.errors import DlcliError, RunError, UsageError, did_you_mean, option
 from dlcli.runs import manifest
 from dlcli.runs.manifest import MANIFEST, PAGE, Manifest, RunFile, is_unfinished
 from dlcli.runs.run import Run, train_command
 from dlcli.runs.run_writer import RunWriter, remove_resume_files
-from dlcli.safe_files import (
-    MAX_DOCUMENT_BYTES,
-    has_content,
-    not_regular,
-    os_error_text,
-    sync_folder,
-    write_atomically,
-)
 from dlcli.schema.urls import Location, Url, hide_secrets
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
@@ -107,7 +100,7 @@ def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
     for name in (*manifest.RunFile, manifest.LOCK):
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
-            raise not_regular(path)
+            raise safe_files.not_regular(path)
     for name in manifest.ORIGIN:
         if not os.path.lexists(folder / name):
             raise RunError(
@@ -134,7 +127,7 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
         if folder != writer.path
         and manifest.is_unfinished(folder)
         and manifest.holder_of(folder) is None
-        and has_content(folder / path.name, content)
+        and safe_files.has_content(folder / path.name, content)
     ]
 
 
@@ -220,13 +213,13 @@ def _make(folder: Path) -> list[Path]:
         folder.mkdir()
         made.append(folder)
         for each in made:
-            sync_folder(each.parent)  # or a power cut could lose all its content
+            safe_files.sync_folder(each.parent)  # or a power cut could lose all its content
     except FileExistsError:
         raise
     except OSError as error:
         _remove_empty(made)
         raise UsageError(
-            f"{folder}: can't be made: {os_error_text(error)}; name another folder with "
+            f"{folder}: can't be made: {safe_files.os_error_text(error)}; name another folder with "
             f"{option('output')}"
         ) from error
     return made
@@ -296,7 +289,7 @@ def require_folder(path: Path) -> None:
     try:
         os.stat(path / MANIFEST)
     except PermissionError as error:  # also of a folder above
-        raise RunError(f"{path}: can't be read: {os_error_text(error)}") from None
+        raise RunError(f"{path}: can't be read: {safe_files.os_error_text(error)}") from None
     except (OSError, ValueError):  # it is not there, or the name is impossible
         pass
     if os.path.isdir(path):
@@ -347,13 +340,12 @@ def write_page(run: Run, html: str) -> Path:
     """
     path = run.path / PAGE
     try:
-        with write_atomically(path, is_locked=False) as temporary:
+        with safe_files.write_atomically(path, is_locked=False) as temporary:
             temporary.write_bytes(html.encode())
     except OSError as error:
-        raise RunError(
-            f"{path}: could not be stored: {os_error_text(error)}; write the page elsewhere with "
-            f"{option('output')}"
-        ) from error
+        reason = safe_files.os_error_text(error)
+        way_out = f"write the page elsewhere with {option('output')}"
+        raise RunError(f"{path}: could not be stored: {reason}; {way_out}") from error
     return path
 
 
@@ -386,24 +378,19 @@ def opened_network(location: Location, *, with_baselines: bool = False) -> Itera
         yield run
         return
     with tempfile.TemporaryDirectory(prefix="dlcli-") as folder:
-        try:
-            needed = (*_NEEDED, *(_OF_BASELINES if with_baselines else ()))
-            run = _copy(location, needed, Path(folder))
-            run.require_network()
-            yield run
-        except RunError as error:
-            error.args = (str(error).replace(folder, location.rstrip("/")),)
-            raise
+        run = _copy(location, (*_NEEDED, *_OF_BASELINES * with_baselines), Path(folder))
+        run.require_network()
+        yield run
 
 
 def _copy(url: Url, names: Sequence[RunFile], folder: Path) -> Run:
-    _copy_file(url, MANIFEST, folder, MAX_DOCUMENT_BYTES)
-    manifest = Manifest.of(folder)
+    _copy_file(url, MANIFEST, folder, safe_files.MAX_DOCUMENT_BYTES)
+    manifest = Manifest.read(folder / MANIFEST, url / MANIFEST)
     for name in names:
         if name in manifest.files:
             most = min(manifest.files[name].bytes, name.limit)
             _copy_file(url, name, folder, most)
-    return Run(folder, manifest)
+    return Run(folder, manifest, url)
 
 
 def _copy_file(run: Url, name: str, folder: Path, limit: int) -> None:
@@ -414,9 +401,9 @@ def _copy_file(run: Url, name: str, folder: Path, limit: int) -> None:
     """
     from dlcli.tables.remote_files import open_url
 
-    url, left = Url(f"{run.rstrip('/')}/{name}"), limit + 1
+    left = limit + 1
     try:
-        with open_url(url) as source, (folder / name).open("wb") as target:
+        with open_url(run / name) as source, (folder / name).open("wb") as target:
             while left and (block := source.read(min(left, _BLOCK_BYTES))):
                 target.write(block)
                 left -= len(block)

@@ -204,7 +204,7 @@ class RunWriter:
             RunError: if it can't be read, or is too large for a config.
         """
         self._config_digest()
-        return read_resolved(self.path / RunFile.RESOLVED)
+        return read_resolved(self.path / RunFile.RESOLVED, self.path)
 
     @property
     def environment(self) -> dict[str, object]:

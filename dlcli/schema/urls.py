@@ -23,6 +23,9 @@ class Url(str):
 
     __slots__ = ()
 
+    def __truediv__(self, name: str) -> Url:
+        return Url(f"{self.rstrip('/')}/{name}")
+
     @property
     def scheme(self) -> str:
         """The scheme: `s3`."""

@@ -19,16 +19,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from dlcli.serving import pages
+from dlcli.serving import pages, requests
 from dlcli.serving.inference_protocol import health_routes, inference_routes
-from dlcli.serving.requests import (
-    CONTENT_TYPE,
-    Handler,
-    Models,
-    as_object,
-    json_response,
-    read_json,
-)
+from dlcli.serving.requests import Handler, Models, as_object, json_response, read_json
 from dlcli.serving.served_model import RequestError
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
@@ -107,7 +100,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         return json_response(await asyncio.to_thread(pages.form_answer, model, as_object(row)))
 
     async def metrics(request: Request) -> Response:
-        return Response(models.metrics.text(), media_type=CONTENT_TYPE)
+        return Response(models.metrics.text(), media_type=requests.CONTENT_TYPE)
 
     return {
         ("POST", "/predict"): predict,

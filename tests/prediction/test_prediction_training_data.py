@@ -11,8 +11,8 @@ def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> Non
     months = [tmp_path / f"2024-{at:02}.csv" for at in (1, 2, 3)]
     for at, month in enumerate(months):
         month.write_text(f"x,y\n{at},1\n")
-    sizes = {str(fingerprint(month)["sha256"]): 8 for month in months[:2]}
-    known = TrainingData("runs/a", sizes, "test")
+    files = [{"key": "data.train", **fingerprint(month)} for month in months[:2]]
+    known = TrainingData(Path("runs/a"), files, "test")
     assert known.warning(months[1], "2024-02.csv").startswith(
         "2024-02.csv: has rows that runs/a was made from; unless all of them were held out, these "
         "metrics are optimistically biased; "
