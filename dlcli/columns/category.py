@@ -1,7 +1,7 @@
 """Columns of categories: one input for each (`one_hot`), or an index in a table (`embedding`).
 
 Codes number the categories in sorted order. There may be one more code for all other values, and
-one for missing values; a value without a code has -1.
+one for missing values; a value without a code has the next number.
 """
 
 import re
@@ -106,8 +106,7 @@ class Categorical(column_type.ColumnType):
         from dlcli.columns.type_inference import identity_of_categories, view_column
 
         # They are compared as texts: 007 and 7 differ.
-        summary = view_column(whole, column).summary
-        return identity_of_categories(column, summary, self.identifier_share)
+        return identity_of_categories(view_column(whole, column), self.identifier_share)
 
     def fit(
         self, column: str, train: "Table", defaults: column_type.Defaults
@@ -190,27 +189,19 @@ def decide_postal_codes(view: "ColumnView") -> "column_type.Decision | None":
         return None
     if not view.are_nearly_all(view.matches(_POSTAL_CODE)):
         return None
-    count = category_count(view.summary.distinct)
-    return column_type.Decision(Categorical(), f"postal codes, by the column's name, {count}")
-
-
-def decide_codes(view: "ColumnView") -> "column_type.Decision":
-    """Decide for categories, as numbers have leading zeros."""
-    count = category_count(view.summary.distinct)
-    return column_type.Decision(Categorical(), f"codes with leading zeros, {count}")
-
-
-def category_count(distinct: int) -> str:
-    """Word how many categories a column has: `103 values; the 100 most frequent are kept`."""
-    cut = f"; the {MOST_CATEGORIES} most frequent are kept" if distinct > MOST_CATEGORIES else ""
-    return f"{plural(distinct, 'value')}{cut}"
+    return as_categories(view, "postal codes, by the column's name")
 
 
 def decide_categories(view: "ColumnView") -> column_type.Decision | None:
     """Decide for categories if no other rule decided for a column of text."""
-    if view.column.kind != "text":
-        return None
-    return column_type.Decision(Categorical(), f"text, {category_count(view.summary.distinct)}")
+    return as_categories(view, "text") if view.column.kind == "text" else None
+
+
+def as_categories(view: "ColumnView", reason: str) -> column_type.Decision:
+    """Decide for categories; the reason ends with `103 values; the 100 most frequent are kept`."""
+    distinct = view.summary.distinct
+    cut = f"; the {MOST_CATEGORIES} most frequent are kept" if distinct > MOST_CATEGORIES else ""
+    return column_type.Decision(Categorical(), f"{reason}, {plural(distinct, 'value')}{cut}")
 
 
 # Encoding.
@@ -289,7 +280,8 @@ class CategoryEncoder(column_type.DenseEncoder):
     @property
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
-        return self.missing_code is not None
+        is_unseen = self.missing == "category" and not self.missing_input
+        return self.missing != "error" and not (is_unseen and self.unseen == "error")
 
     @property
     def group(self) -> column_type.GroupClass:
@@ -297,7 +289,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         return _CategoryGroup
 
     def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
-        """Return the code of each row's value, -1 for a value without one, (rows,)."""
+        """Return the code of each row's value, (rows,)."""
         from dlcli.columns.value_problems import ColumnProblems
 
         found, texts = rows.codes(self.column)
@@ -311,26 +303,22 @@ class CategoryEncoder(column_type.DenseEncoder):
                 problems.refuse(new, rows, self.column, lambda at: message(shown(at)))
             else:
                 each = np.bincount(found[new], minlength=len(texts)).tolist()
-                counts = Counter(dict(zip(texts, each, strict=True)))
-                unseen = ColumnProblems(
-                    unseen=+counts,
-                    unseen_index=int(np.argmax(new)),
-                    unseen_encoding=self._unseen_encoding(),
-                    unseen_hint=self._spelling_hint(+counts),
-                )
+                counts = +Counter(dict(zip(texts, each, strict=True)))
+                encoding, hint = self._unseen_encoding(), self._spelling_hint(counts)
+                unseen = ColumnProblems(counts, int(np.argmax(new)), encoding, hint)
                 problems.add(self.column, unseen)
         missing = found < 0
         if missing.any():
-            encoding = self.unseen_encodings[1] if self.missing_code == -1 else ""
+            is_uncoded = self.accepts_missing and self.missing_code == self.count
+            encoding = self.unseen_encodings[1] if is_uncoded else ""
             count = int(missing.sum())
             problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
             if self.missing == "error":
                 column_type.refuse_missing(missing, rows, self.column, problems)
-            elif self.missing_code is None:
+            elif not self.accepts_missing:
                 forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
                 problems.refuse(missing, rows, self.column, lambda _: forbidden)
-            else:
-                codes[missing] = self.missing_code
+            codes[missing] = self.missing_code
         return codes
 
     @cached_property
@@ -339,20 +327,23 @@ class CategoryEncoder(column_type.DenseEncoder):
         return {category: code for code, category in enumerate(self.categories)}
 
     @property
+    def count(self) -> int:
+        """The number of codes, which a value without a code has."""
+        return len(self.categories) + self.other + self.missing_input
+
+    @property
     def other_code(self) -> int:
-        """The code of all other values, -1 for none."""
-        return len(self.categories) if self.other else -1
+        """The code of all other values."""
+        return len(self.categories) if self.other else self.count
 
     @cached_property
-    def missing_code(self) -> int | None:
-        """The code of a missing value, -1 for none; None if there must be no missing value."""
-        if self.missing == "error":
-            return None
+    def missing_code(self) -> int:
+        """The code of a missing value."""
         if self.fill is not None:
             return self.known[self.fill]
         if self.missing_input:
-            return len(self.code_names) - 1
-        return None if self.unseen == "error" else self.other_code
+            return self.count - 1
+        return self.other_code if self.accepts_missing else self.count
 
     def _unseen_encoding(self) -> str:
         """Word how other values are encoded."""
@@ -397,17 +388,13 @@ class CategoryEncoder(column_type.DenseEncoder):
             for number, category in enumerate(self.categories)
             for spelling in _spellings(category)
         }
-        known |= dict.fromkeys(missing_texts(missing), self.number_of(self.missing_code))
-        codes = ops.codes(ops.trimmed(x), known, self.number_of(self.other_code))
+        known |= dict.fromkeys(missing_texts(missing), self.missing_code)
+        codes = ops.codes(ops.trimmed(x), known, self.other_code)
         return self.codes_graph(ops, codes)
 
     @abstractmethod
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, int64 (rows,); a value without one has their number."""
-
-    def number_of(self, code: int | None) -> int:
-        """Return a code, or the number of codes for none."""
-        return len(self.code_names) if code is None or code < 0 else code
 
     def number_input(self, notation: "Notation") -> ModelInput:
         """Describe the codes that a client sends."""
@@ -416,8 +403,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the codes that a client sends for the rows of a table, (rows,)."""
-        codes = self.codes(table, problems)
-        return np.where(codes < 0, len(self.code_names), codes).astype(np.int32)
+        return self.codes(table, problems).astype(np.int32)
 
     def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
         """Encode the codes that a client sends in a graph."""
@@ -433,9 +419,9 @@ class CategoryEncoder(column_type.DenseEncoder):
                 "`missing_words`; `other` for any other",
             ],
             "categories": [*self.categories],
-            "missing": self.number_of(self.missing_code),
+            "missing": self.missing_code,
             "missing_words": [*missing],
-            "other": self.number_of(self.other_code),
+            "other": self.other_code,
         }
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
@@ -467,8 +453,8 @@ class CategoryEncoder(column_type.DenseEncoder):
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
     ) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        order = {value: at for at, value in enumerate(frequent)}
-        categories = sorted(self.categories, key=lambda name: order.get(name, len(order)))
+        known = [value for value in frequent if value in self.known]
+        categories = [*dict.fromkeys([*known, *self.categories])]
         others = "Others are refused." if self.unseen == "error" else "There may be others."
         names = first_names(categories, _SHOWN)
         return ClientColumn(
@@ -496,12 +482,12 @@ class OneHotEncoder(CategoryEncoder):
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes = self.codes(rows, problems)
-        coded = np.flatnonzero(codes >= 0)
+        coded = np.flatnonzero(codes < self.count)
         out[coded, codes[coded]] = 1
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, codes); a value without one has their number."""
-        every = ops.constant(np.arange(len(self.code_names))[None])
+        every = ops.constant(np.arange(self.count)[None])
         return ops.cast(ops.equal(ops.as_column(codes), every), "float32")
 
 
@@ -516,13 +502,12 @@ class EmbeddingEncoder(CategoryEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        table = EmbeddingTable(len(self.code_names) + 1, self.units)
+        table = EmbeddingTable(self.count + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(rows, problems)
-        out[:, 0] = np.where(codes < 0, len(self.code_names), codes)
+        out[:, 0] = self.codes(rows, problems)
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, 1); a value without one has their number."""

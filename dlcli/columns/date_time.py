@@ -14,7 +14,7 @@ from pydantic import Field
 from dlcli.arrays import np
 from dlcli.columns import column_type
 from dlcli.columns.column_type import Decision
-from dlcli.columns.scaling import Standard, fit_scaling
+from dlcli.columns.scaling import Standard
 from dlcli.errors import DataError, listed
 from dlcli.schema.section import Conflict, Expected, OneOf
 from dlcli.tables.table_formats import PARTS, Part, format_error, time_zone_error
@@ -126,8 +126,8 @@ class Datetime(column_type.ColumnType):
             formats=formats,
             timezone=self.timezone,
             parts=parts,
-            year=fit_scaling(Standard(), local.years) if "year" in parts else None,
-            elapsed=fit_scaling(Standard(), elapsed) if "elapsed" in parts else None,
+            year=Standard().fit(local.years) if "year" in parts else None,
+            elapsed=Standard().fit(elapsed) if "elapsed" in parts else None,
             earliest=date_encoder.to_moment(present[0]),
             latest=date_encoder.to_moment(present[-1]),
             fill=None if is_required else date_encoder.to_moment(median),

@@ -165,7 +165,7 @@ class Numeric(column_type.ColumnType):
         if isinstance(encoding, PiecewiseLinear):
             edges = number_encoders.fit_edges(encoding.bins, present)
             return number_encoders.PiecewiseLinearEncoder(**common, edges=edges)
-        fitted = scalings.fit_feature_scaling(scaling, present)
+        fitted = scaling.fit(present)
         periodic = None
         if isinstance(encoding, Periodic):
             periodic = number_encoders.PeriodicForm(encoding.frequencies, encoding.deviation)
@@ -246,6 +246,9 @@ def unused_scalings(
 # Inference of numbers.
 
 
+_CODES = "codes with leading zeros"
+
+
 @cache
 def _shared() -> Numeric:
     """Return a feature that very wide tables have thousands of."""
@@ -259,13 +262,13 @@ def decide_numbers(view: "ColumnView") -> Decision | None:
     than `MAX_CODES` numbers. Training will refuse them unless they are declared missing; as
     categories, the numbers would carry little information.
     """
-    from dlcli.columns.category import decide_codes
+    from dlcli.columns.category import as_categories
 
     if view.column.kind not in ("number", "text"):
         return None
     if view.column.looks_numeric():
         if view.has_leading_zeros:
-            return decide_codes(view)
+            return as_categories(view, _CODES)
         if view.summary.bounds is None:
             reason = f"all numbers, one of them infinite or beyond {scalings.LARGEST:.1e}"
         elif view.summary.may_be_codes:
@@ -281,7 +284,7 @@ def decide_numbers(view: "ColumnView") -> Decision | None:
     if strays is None or not view.are_amounts(fits):
         return None
     if (view.leading_zeros & fits).any():
-        return decide_codes(view)
+        return as_categories(view, _CODES)
     return Numeric().with_strays(strays, "numbers")
 
 

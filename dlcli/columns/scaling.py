@@ -24,7 +24,25 @@ if TYPE_CHECKING:
 Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
 
 
-class Standard(Choice, name="standard"):
+class _OfMoments(Choice):
+    """A scaling by mean and standard deviation."""
+
+    def fit(self, values: Floats) -> "LinearScaling":
+        """Fit the scaling on training rows; a constant column is only shifted to 0.
+
+        Args:
+            values: the rows' values, none missing, (rows,); not negative for `log1p`.
+        """
+        transformed = np.log1p(values) if self.name == "log1p" else values
+        # Shifted by one of its values, a constant column has variance 0 exactly.
+        shifted = transformed - transformed[0]
+        deviation = float(np.std(shifted))  # of the population
+        scale = deviation if deviation > _rounding(transformed) else 1.0
+        offset = float(transformed[0] + np.mean(shifted))
+        return LinearScaling.model_validate({"name": self.name, "offset": offset, "scale": scale})
+
+
+class Standard(_OfMoments, name="standard"):
     """(x − mean)/standard deviation, both of the training rows."""
 
 
@@ -38,9 +56,29 @@ class Robust(Choice, name="robust"):
     limit: Positive = 3.0
     """Limit of the absolute value of inputs."""
 
+    def fit(self, values: Floats) -> "RobustScaling":
+        """Fit the scaling with median and interquartile range on training rows.
+
+        As in RealMLP, half the range replaces an interquartile range of 0. A constant column, which
+        RealMLP maps to 0 whatever its later values are, is only shifted to 0.
+
+        Args:
+            values: the rows' values, none missing, (rows,).
+        """
+        shares = [0, 0.25, 0.5, 0.75, 1]
+        least, low, median, high, greatest = np.quantile(values, shares).tolist()
+        scale = (high - low) or (greatest - least) / 2 or 1.0
+        return RobustScaling(median=median, scale=scale, limit=self.limit)
+
 
 class MinMax(Choice, name="minmax"):
     """(x − minimum)/(maximum − minimum): 0 to 1 in training rows, maybe beyond in others."""
+
+    def fit(self, values: Floats) -> "LinearScaling":
+        """Fit the scaling on training rows; a constant column is only shifted to 0."""
+        minimum, span = float(values.min()), float(np.ptp(values))
+        scale = span if span > _rounding(values) else 1.0
+        return LinearScaling(name="minmax", offset=minimum, scale=scale)
 
 
 class Quantile(Choice, name="quantile"):
@@ -49,8 +87,31 @@ class Quantile(Choice, name="quantile"):
     quantiles: Quantiles = 1000
     """Maximum number of quantiles that are stored; values between them are interpolated."""
 
+    def fit(self, values: Floats) -> "QuantileScaling":
+        """Fit a scaling to the normal distribution on training rows.
 
-class Log1p(Choice, name="log1p"):
+        At the quantiles it equals scikit-learn's
+        `QuantileTransformer(output_distribution="normal")`: the inverse normal distribution
+        function at their shares, within ±5.2. It differs in three ways. Between the quantiles, the
+        normal values are interpolated, not the shares, so encoding needs no inverse. Equal
+        quantiles are one point at their mean share, the outer ones too: a column that is 0 in most
+        rows isn't torn apart there, and a constant one becomes 0. And a value beyond the training
+        rows' range is scaled like the nearest of them. There are no more quantiles than rows.
+
+        Args:
+            values: the rows' values, none missing, (rows,).
+        """
+        from statistics import NormalDist  # takes long, and prediction needs none
+
+        count = max(2, min(self.quantiles, len(values)))
+        points, index = np.unique(quantile_points(values, count), return_inverse=True)
+        shares = np.bincount(index, weights=np.linspace(0, 1, count)) / np.bincount(index)
+        inverse = NormalDist().inv_cdf
+        normals = map(inverse, np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE).tolist())
+        return QuantileScaling(points=tuple(points.tolist()), normals=tuple(normals))
+
+
+class Log1p(_OfMoments, name="log1p"):
     """Standard scaling of log(1 + x); negative values are errors."""
 
 
@@ -60,9 +121,17 @@ class Divide(Choice, name="divide"):
     by: Positive
     """Divisor, in the column's unit."""
 
+    def fit(self, values: Floats) -> "LinearScaling":
+        """Return the scaling, which does not depend on training rows."""
+        return LinearScaling(name="divide", scale=self.by)
+
 
 class Unscaled(Choice, name="none"):
     """x itself."""
+
+    def fit(self, values: Floats) -> "LinearScaling":
+        """Return the scaling, which does not depend on training rows."""
+        return LinearScaling(name="none")
 
 
 Scaling = Annotated[
@@ -161,47 +230,14 @@ class LinearScaling(FittedScaling):
 
     def apply(self, values: Floats) -> Floats:
         """Scale values given in their own unit, (rows,)."""
-        return (self.transform(values) - self.offset) / self.scale
+        transformed = np.log1p(values) if self.name == "log1p" else values
+        return (transformed - self.offset) / self.scale
 
     def invert(self, scaled: "NDArray[np.floating]") -> Floats:
         """Return scaled values, (rows,), to their own unit."""
         with np.errstate(over="ignore"):
             transformed = scaled.astype(np.float64) * self.scale + self.offset
             return np.expm1(transformed) if self.name == "log1p" else transformed
-
-    def transform(self, values: Floats) -> Floats:
-        """Return f(x) of values given in their own unit, (rows,)."""
-        return np.log1p(values) if self.name == "log1p" else values
-
-
-def fit_scaling(
-    scaling: Standard | MinMax | Log1p | Divide | Unscaled, values: Floats
-) -> LinearScaling:
-    """Fit a linear scaling on training rows.
-
-    Args:
-        scaling: the config's choice.
-        values: the rows' values, none missing, (rows,); not negative for `log1p`.
-
-    Returns:
-        The scaling with mean and (population) standard deviation, or with minimum and range. A
-        constant column is only shifted to 0.
-    """
-    if isinstance(scaling, Divide):
-        return LinearScaling(name="divide", scale=scaling.by)
-    if isinstance(scaling, Unscaled):
-        return LinearScaling(name="none")
-    if isinstance(scaling, MinMax):
-        minimum, span = float(values.min()), float(np.ptp(values))
-        scale = span if span > _rounding(values) else 1.0
-        return LinearScaling(name="minmax", offset=minimum, scale=scale)
-    transformed = LinearScaling(name=scaling.name).transform(values)
-    # Shifted by one of its values, a constant column has variance 0 exactly.
-    shifted = transformed - transformed[0]
-    deviation = float(np.std(shifted))
-    offset = float(transformed[0] + np.mean(shifted))
-    scale = deviation if deviation > _rounding(transformed) else 1.0
-    return LinearScaling(name=scaling.name, offset=offset, scale=scale)
 
 
 def _rounding(values: Floats) -> float:
@@ -227,22 +263,6 @@ class RobustScaling(FittedScaling):
             ratios = np.clip((values - self.median) / self.scale / self.limit, -_FAR, _FAR)
         scaled: Floats = self.limit * (ratios / np.sqrt(1 + ratios * ratios))
         return scaled
-
-
-def fit_robust(scaling: Robust, values: Floats) -> RobustScaling:
-    """Fit a scaling with median and interquartile range on training rows.
-
-    As in RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491), half the range
-    replaces an interquartile range of 0. A constant column, which RealMLP maps to 0 whatever its
-    later values are, is only shifted to 0.
-
-    Args:
-        scaling: the config's choice, with its limit.
-        values: the rows' values, none missing, (rows,).
-    """
-    least, low, median, high, greatest = np.quantile(values, [0, 0.25, 0.5, 0.75, 1]).tolist()
-    scale = (high - low) or (greatest - least) / 2 or 1.0
-    return RobustScaling(median=median, scale=scale, limit=scaling.limit)
 
 
 def _increasing(points: tuple[float, ...]) -> tuple[float, ...]:
@@ -298,43 +318,9 @@ class QuantileScaling(FittedScaling):
         return array("d", self.points), array("d", self.normals)
 
 
-def fit_quantile(scaling: Quantile, values: Floats) -> QuantileScaling:
-    """Fit a scaling to the normal distribution on training rows.
-
-    At the quantiles it equals scikit-learn's `QuantileTransformer(output_distribution="normal")`:
-    the inverse normal distribution function at their shares, within ±5.2. It differs in three ways.
-    Between the quantiles, the normal values are interpolated, not the shares, so encoding needs no
-    inverse. Equal quantiles are one point at their mean share, the outer ones too: a column that is
-    0 in most rows isn't torn apart there, and a constant one becomes 0. And a value beyond the
-    training rows' range is scaled like the nearest of them.
-
-    Args:
-        scaling: the config's choice, with the greatest number of quantiles; there are no more than
-            rows.
-        values: the rows' values, none missing, (rows,).
-    """
-    from statistics import NormalDist  # takes long, and prediction needs none
-
-    count = max(2, min(scaling.quantiles, len(values)))
-    points, index = np.unique(quantile_points(values, count), return_inverse=True)
-    shares = np.bincount(index, weights=np.linspace(0, 1, count)) / np.bincount(index)
-    inverse = NormalDist().inv_cdf
-    normals = map(inverse, np.clip(shares, _LEAST_SHARE, 1 - _LEAST_SHARE).tolist())
-    return QuantileScaling(points=tuple(points.tolist()), normals=tuple(normals))
-
-
 FeatureScaling = Annotated[
     LinearScaling | RobustScaling | QuantileScaling, Field(discriminator="name")
 ]
-
-
-def fit_feature_scaling(scaling: Scaling, values: Floats) -> FeatureScaling:
-    """Fit any scaling on the training rows' values, none missing, (rows,)."""
-    if isinstance(scaling, Robust):
-        return fit_robust(scaling, values)
-    if isinstance(scaling, Quantile):
-        return fit_quantile(scaling, values)
-    return fit_scaling(scaling, values)
 
 
 def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:

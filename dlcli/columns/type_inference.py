@@ -308,16 +308,17 @@ def numbered_prefix(column: str) -> str | None:
     return match and match[1]
 
 
-def identity_of_categories(column: str, summary: ColumnSummary, share: float) -> str | None:
+def identity_of_categories(view: ColumnView, share: float) -> str | None:
     """Return why categories merely distinguish rows; None if they don't.
 
     They do if 95 % of the values differ, in 20 rows or more.
     """
-    has_name, is_long = has_identifier_name(column), summary.present >= MIN_ROWS
-    if summary.distinct == summary.present and (has_name or is_long):
+    distinct, present = view.summary.distinct, view.summary.present
+    is_long = present >= MIN_ROWS
+    if distinct == present and (is_long or has_identifier_name(view.column.name)):
         return _ALL_DIFFER
-    if is_long and summary.distinct >= share * summary.present:
-        return f"{summary.distinct:,} values in {plural(summary.present, 'row')}: an identifier"
+    if is_long and distinct >= share * present:
+        return f"{distinct:,} values in {plural(present, 'row')}: an identifier"
     return None
 
 

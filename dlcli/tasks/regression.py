@@ -91,7 +91,7 @@ class _Numbers(Task):
                     "for a target of classes, name one column"
                 )
             raise
-        fitted = tuple(column_scaling.fit_scaling(wanted, column) for column in columns)
+        fitted = tuple(wanted.fit(column) for column in columns)
         return unfitted.model_copy(update={"scalings": fitted})
 
     @property

@@ -17,7 +17,7 @@ from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.layout import Block
 from dlcli.columns.number import MeanImputation, Numeric, Periodic
 from dlcli.columns.number_encoders import NumericEncoder, PeriodicForm
-from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard, fit_scaling
+from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Input
 from dlcli.errors import DataError
@@ -141,8 +141,8 @@ def test_a_constant_column_becomes_zero_and_others_stay_finite(scaling, value):
 def test_a_column_that_is_constant_but_for_rounding_errors_is_constant():
     values = np.array([0.3, 0.1 + 0.2] * 4)
     for scaling in (Standard(), MinMax()):
-        assert fit_scaling(scaling, values).scale == 1
-        assert fit_scaling(scaling, values - 0.3).scale < 1e-15
+        assert scaling.fit(values).scale == 1
+        assert scaling.fit(values - 0.3).scale < 1e-15
 
 
 @pytest.mark.parametrize("scaling", SCALINGS)
