@@ -8,9 +8,8 @@ from pydantic import model_validator
 
 from dlcli.arrays import Matrix, np
 from dlcli.columns import column_type
-from dlcli.columns.client_values import ClientColumn, ModelInput
+from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode
 from dlcli.columns.layout import Block
-from dlcli.columns.python_code import ScriptCode
 from dlcli.schema.section import OneOf, Section
 
 if TYPE_CHECKING:

@@ -19,16 +19,17 @@ from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Indices, Matrix, np
 from dlcli.columns import column_type
-from dlcli.columns.client_values import (
+from dlcli.columns.column_exports import (
     MOST_CHECKED,
     RECIPE,
     ClientColumn,
     ModelInput,
+    ScriptCode,
     as_code,
+    literal,
     sent_texts,
 )
 from dlcli.columns.layout import Block, InputForm
-from dlcli.columns.python_code import ScriptCode, literal
 from dlcli.errors import DataError, first_names, plural
 from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
 

@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 from pydantic import Field
 
 from dlcli.arrays import Floats, Mask, Matrix, np
-from dlcli.columns.client_values import ClientColumn, ModelInput
+from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode
 from dlcli.columns.layout import Block
-from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import Fitted, LargeInputs, Scaling, large_scaled_inputs
 from dlcli.errors import DataError
 from dlcli.schema.section import Choice, Expected, Section

@@ -15,10 +15,16 @@ from pydantic import AwareDatetime, Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Matrix
 from dlcli.columns import column_type, date_graph
-from dlcli.columns.client_values import CURVE_POINTS, RECIPE, ClientColumn, ModelInput, sent_texts
+from dlcli.columns.column_exports import (
+    CURVE_POINTS,
+    RECIPE,
+    ClientColumn,
+    ModelInput,
+    ScriptCode,
+    sent_texts,
+)
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block
-from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LinearScaling
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems, short_moments
 from dlcli.errors import ExportError

@@ -13,9 +13,8 @@ from pydantic import Field
 
 from dlcli.arrays import Indices, Matrix, np
 from dlcli.columns import column_type
-from dlcli.columns.client_values import ClientColumn, ModelInput
+from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode, call_lines, literal
 from dlcli.columns.layout import Block, InputForm
-from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
 from dlcli.schema.urls import Url, locate
 

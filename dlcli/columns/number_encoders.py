@@ -14,10 +14,17 @@ from pydantic import Field, model_validator
 from dlcli.arrays import Floats, Indices, Mask, Matrix, np
 from dlcli.columns import column_type
 from dlcli.columns import scaling as scalings
-from dlcli.columns.client_values import CURVE_POINTS, MOST_CHECKED, ClientColumn, ModelInput
+from dlcli.columns.column_exports import (
+    CURVE_POINTS,
+    MOST_CHECKED,
+    ClientColumn,
+    ModelInput,
+    ScriptCode,
+    call_lines,
+    literal,
+)
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
-from dlcli.columns.python_code import ScriptCode, call_lines, literal
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.schema.section import Section
 from dlcli.tables.column import missing_numbers

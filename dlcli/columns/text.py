@@ -16,9 +16,15 @@ from pydantic import PositiveInt as PositiveInteger
 from dlcli.arrays import Floats, Indices, Mask, np, pc
 from dlcli.columns import column_type
 from dlcli.columns.category import MOST_CATEGORIES
-from dlcli.columns.client_values import RECIPE, ClientColumn, ModelInput, plain_text, sent_texts
+from dlcli.columns.column_exports import (
+    RECIPE,
+    ClientColumn,
+    ModelInput,
+    ScriptCode,
+    plain_text,
+    sent_texts,
+)
 from dlcli.columns.layout import Block
-from dlcli.columns.python_code import ScriptCode
 from dlcli.columns.scaling import LargeInputs
 from dlcli.errors import DataError, plural
 from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section

@@ -56,6 +56,11 @@ class ColumnSummary:
     """True if all are whole numbers."""
 
     @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return self.present + self.missing
+
+    @property
     def may_be_codes(self) -> bool:
         """True if numbers may name categories: few whole ones that repeat, other than 0 and 1."""
         is_flag = self.bounds == (0, 1)
@@ -134,16 +139,6 @@ class ColumnView:
         return _distinct_texts(self.column)
 
     @property
-    def texts(self) -> pa.Array:
-        """The canonical texts of the distinct values, in the order of their first row."""
-        return self.distinct.texts
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """Number of rows that have each, (distinct values,)."""
-        return self.distinct.counts
-
-    @property
     def has_leading_zeros(self) -> bool:
         """True if all values are numbers, and one is written as `007`."""
         may_have = self.column.kind == "text" and self.summary.bounds is not None
@@ -160,7 +155,7 @@ class ColumnView:
 
     def some(self, which: Mask) -> pa.Array:
         """Return some of the distinct values."""
-        return self.texts.take(integers(np.flatnonzero(which)))
+        return self.distinct.texts.take(integers(np.flatnonzero(which)))
 
     def strays(self, which: Mask) -> Strays | None:
         """Collect values that are not of the same kind as the others.
@@ -175,7 +170,7 @@ class ColumnView:
         count = int(np.count_nonzero(which))
         if not 0 < count < len(which) or count > _MOST_STRAYS:
             return None
-        counts = self.counts[which]
+        counts = self.distinct.counts[which]
         order = np.argsort(-counts, kind="stable")
         words = self.some(which).take(integers(order)).to_pylist()
         strays = Strays(tuple(words), int(counts.sum()), 1 - self.share(which))
@@ -183,11 +178,11 @@ class ColumnView:
 
     def example(self, which: Mask) -> str:
         """Return the first of some distinct values, cut if it is long."""
-        return shorten(str(self.texts[int(np.argmax(which))].as_py()))
+        return shorten(str(self.distinct.texts[int(np.argmax(which))].as_py()))
 
     def share(self, which: Mask) -> float:
         """Return the share of rows that hold some distinct values, of the rows with a value."""
-        return int(self.counts[which].sum()) / max(int(self.counts.sum()), 1)
+        return int(self.distinct.counts[which].sum()) / max(int(self.distinct.counts.sum()), 1)
 
     def are_nearly_all(self, which: Mask) -> bool:
         """Return whether 90 % of the rows with a value hold some distinct values."""

@@ -10,8 +10,7 @@ from dlcli.columns.type_inference import ColumnSummary, summarize_column
 from dlcli.config.data_section import Data, Input, Target
 from dlcli.data_checks import feature_checks, naming_checks, row_checks, target_checks
 from dlcli.data_checks.sample import DataFinding, Sample, draw_sample
-from dlcli.encoding.column_types import count_all_rows, type_columns
-from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding import column_types
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
 from dlcli.splitting import Split
 from dlcli.tables.memory_tables import MemoryTable
@@ -66,10 +65,10 @@ def read_for_inspection(
         UsageError: for a file that isn't there, or a target that is no column.
         DataError: for a file that is no table.
     """
-    table, section = read_table(source, words_to_read()), None
+    table, section = read_table(source, column_types.words_to_read()), None
     if target is not None:
         section = Data(train=table.file, target=Target(column=require_columns(table, target)))
-    [table] = settle_missing_words([table], section)
+    [table] = column_types.settle_missing_words([table], section)
     return table
 
 
@@ -96,11 +95,11 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             found.append(_unusable("target", targets, error))
     features = tuple(column for column in table.columns if column not in targets)
     try:
-        inferred = type_columns(Input(), labelled, targets, table)
+        inferred = column_types.type_columns(Input(), labelled, targets, table)
     except ConfigError as error:
         inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
-    decisions = count_all_rows(inferred, labelled)
+    decisions = column_types.count_all_rows(inferred, labelled)
     # Columns that training ignores as identifiers or constants are checked, too.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)

@@ -1,29 +1,32 @@
-"""Types of columns: as the config names them, or as the rows show them, with the reason.
+"""Types of columns, and the words that are missing values in them.
 
-Every command decides here, by `type_columns`: `choose_features` looks up what the config declares
-for each column, and `decide_types` infers the rest from all rows of the training file that have a
-target. A type is no statistic that could leak: so all commands and folds have the same ones, and a
-stray value counts wherever it is.
+Types are as the config names them, or as the rows show them, with the reason. Every command decides
+here, by `type_columns`: `choose_features` looks up what the config declares for each column, and
+`decide_types` infers the rest from all rows of the training file that have a target. A type is no
+statistic that could leak: so all commands and folds have the same ones, and a stray value counts
+wherever it is.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from dlcli.columns import type_inference
+from dlcli.columns import registry, type_inference
 from dlcli.columns.column_type import Auto, ColumnType, Decision, Ignored
-from dlcli.columns.registry import Feature, inference_rules
-from dlcli.config.data_section import Input
+from dlcli.columns.registry import Feature
+from dlcli.config.data_section import Data, Input, Missing
 from dlcli.errors import ConfigError, Problem, did_you_mean, listed, plural
 from dlcli.schema.section import shown
 from dlcli.schema.yaml_document import format_path
-from dlcli.tables.table import Table
+from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS
+from dlcli.tables.table import FileNote, Table
+from dlcli.tables.table_files import MissingWords
 
 # Features of the config, by the header alone.
 
@@ -260,12 +263,11 @@ def _without_risk(decision: Decision) -> Decision:
     values, feature = decision.values, decision.feature
     if values is None or not feature.is_read:
         return decision
-    rows = values.present + values.missing
     if decision.warning or feature.is_risky(values):
         reason, warning = decision.reason, _REFUSED
-    elif values.present < type_inference.MIN_VALUES and rows >= type_inference.MIN_ROWS:
+    elif values.present < type_inference.MIN_VALUES and values.rows >= type_inference.MIN_ROWS:
         are = "is" if values.present == 1 else "are"
-        count = f"{plural(values.present, 'value')} in {rows:,} rows"
+        count = f"{plural(values.present, 'value')} in {values.rows:,} rows"
         reason, warning = f"{count} {are} too few", ""
     else:
         return decision
@@ -288,7 +290,7 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
     if not feature.is_read:
         return decision
     unfit = feature.no_identifiers(values)
-    share = (values.present + values.missing) / table.rows
+    share = values.rows / table.rows
     identity = find_identity(whole, column, feature, unfit, share)
     if identity is None:
         return decision
@@ -302,14 +304,12 @@ def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str,
         decisions: the type of each column.
         table: all rows.
     """
-    return {name: _count_all_rows(each, table, name) for name, each in decisions.items()}
-
-
-def _count_all_rows(decision: Decision, table: Table, column: str) -> Decision:
-    known = decision.values
-    if known is not None and known.present + known.missing == table.rows:
-        return decision
-    return replace(decision, values=type_inference.summarize_column(table, column))
+    counted = {}
+    for name, each in decisions.items():
+        is_counted = each.values is not None and each.values.rows == table.rows
+        values = each.values if is_counted else type_inference.summarize_column(table, name)
+        counted[name] = replace(each, values=values)
+    return counted
 
 
 def _infer(table: Table, column: str) -> Decision:
@@ -341,7 +341,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
     summary = view.summary
     if not summary.present:
         return Decision(Ignored(), "has no value", values=summary)
-    decision = next(filter(None, (rule(view) for rule in inference_rules())), None)
+    decision = next(filter(None, (rule(view) for rule in registry.inference_rules())), None)
     if decision is None:
         reason = f"is stored as {view.column.values.type}, which no feature type reads"
         decision = Decision(Ignored(), reason)
@@ -365,3 +365,153 @@ def _some(columns: Sequence[str]) -> str:
     """List the first few columns, and their number if there are more."""
     named = ", ".join(columns[:_MOST_NAMED])
     return f"{named}, ... ({len(columns)} columns)" if len(columns) > _MOST_NAMED else named
+
+
+# Words for missing values, such as `NA`: the columns in which they are no values.
+#
+# Where the config lists no words, the usual ones are missing among numbers, dates and true/false.
+# In other columns, `-` may be a class, and `NA` a country: there they are missing only if they are
+# in such a column of the same table, and if two other values are left; a class of the target only
+# if it is a clear word, as `none` is not.
+
+Features = Mapping[str, Feature]
+
+
+def words_to_read(data: Data | None = None, features: Features | None = None) -> MissingWords:
+    """Return the words with which a table is read.
+
+    Args:
+        data: the config's `data`; None without a config.
+        features: the resolved features, by which other rows are read as training read its own;
+            without them, the usual words are read as missing before `settle_missing_words`.
+    """
+
+    def words(column: str) -> tuple[str, ...]:
+        declared = data.missing_words(column) if data else None
+        if declared is not None:
+            return declared
+        if data is None or features is None or _is_number_or_date(column, data, features):
+            return USUAL_MISSING_WORDS
+        return ()
+
+    return words
+
+
+def settle_missing_words(
+    tables: Sequence[Table], data: Data | None = None, features: Features | None = None
+) -> tuple[Table, ...]:
+    """Decide which of the usual words are missing values in each column of a training table.
+
+    Args:
+        tables: the whole training table, followed by those of other rows.
+        data: the config's `data`, whose words are left as they are; None without a target.
+        features: the declared feature of each column.
+
+    Returns:
+        The tables, read alike, with a note on the words that they hold.
+    """
+    train, features = tables[0], features or {}
+    auto = {name for name in train.columns if data is None or data.missing_words(name) is None}
+    if not auto:
+        return tuple(tables)
+    held = [_usual_words(table) for table in tables]
+    numbers = {name for name in auto if data and _is_number_or_date(name, data, features)}
+    numbers |= {
+        name
+        for name in sorted(auto - numbers)  # workers of a cluster read columns in the same order
+        if any(name in words for words in held) and _holds_numbers_or_dates(train, name)
+    }
+    settled = {**train.missing_words, **dict.fromkeys(numbers, USUAL_MISSING_WORDS)}
+    missing = {
+        word
+        for name, words in held[0].items()
+        if name in numbers or name not in auto
+        for word in words
+        if word in settled[name]
+    }
+    elsewhere = tuple(word for word in USUAL_MISSING_WORDS if word in missing)
+    settled |= dict.fromkeys(auto - numbers, elsewhere)
+    for name in (auto - numbers).intersection(data.target.columns if data else ()):
+        settled[name] = tuple(word for word in elsewhere if word in CLEAR_MISSING_WORDS)
+    for name in sorted((auto - numbers).intersection(held[0])):
+        _, values = replace(train, missing_words=settled).codes(name)
+        if len(values) == 1:  # the word is the other one
+            settled[name] = ()
+    read = []
+    for table, words in zip(tables, held, strict=True):
+        read.append(_with_note(replace(table, missing_words=settled), words, auto))
+        read[-1].reuse(table)
+        read[-1].parse_together()
+    return tuple(read)
+
+
+def _usual_words(table: Table) -> dict[str, dict[str, int]]:
+    """Return the usual words for missing values in each column that holds some, with their rows."""
+    texts = [name for name in table.columns if table.kind(name) == "text"]
+    every = ((name, table.column(name).usual_missing_words()) for name in texts)
+    return {name: words for name, words in every if words}
+
+
+def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
+    """Return whether a column is declared as numbers, dates or true/false."""
+    if column in data.target.columns:
+        return data.target.type in ("numeric", "count")
+    feature = features.get(column)
+    is_weight = column == data.sample_weight
+    return is_weight or (feature is not None and feature.has_usual_missing_words)
+
+
+def _holds_numbers_or_dates(train: Table, column: str) -> bool:
+    """Return whether nearly all values but the usual words are numbers, dates or true/false."""
+    is_read_so = train.missing_words.get(column) == USUAL_MISSING_WORDS
+    table = train if is_read_so else replace(train, missing_words={column: USUAL_MISSING_WORDS})
+    table = some_values(table, column)
+    if table.column(column).looks_numeric():  # the quick answer for most
+        return True
+    view = type_inference.view_column(table, column)
+    return any(rule(view) for rule in registry.rules_of_usual_missing_words())
+
+
+def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]) -> Table:
+    """Add a note on the words that count as missing, if there are any.
+
+    Args:
+        table: with the words that count as missing.
+        held: the usual words in each column, with their rows.
+        auto: the columns that the config lists no words for.
+    """
+    columns, words = [], Counter[str]()
+    for name in filter(auto.__contains__, held):
+        spelled = table.missing_words[name]
+        if missing := {word: n for word, n in held[name].items() if word in spelled}:
+            columns.append(name)
+            words.update(missing)
+    if not columns:
+        return table
+    verb = "counts" if len(words) == 1 else "count"
+    message = (
+        f"{table.file}: {listed(words)} {verb} as missing: {plural(words.total(), 'value')} of "
+        f"{listed(columns, 3)}; data.missing: [] turns this off"
+    )
+    return replace(table, file_notes=(*table.file_notes, FileNote(message)))
+
+
+def resolved_missing(data: Data, features: Features, train: Table) -> Missing:
+    """Return `data.missing` with the words that only the training table shows.
+
+    Args:
+        data: the config's `data`, with the resolved target.
+        features: the resolved features.
+        train: rows of the training table.
+    """
+    if isinstance(data.missing, tuple):
+        return data.missing
+    read = [name for name, each in features.items() if each.is_read]
+    shown = {
+        name: train.missing_words[name]
+        for name in (*data.target.columns, *read)
+        if data.missing_words(name) is None and not _is_number_or_date(name, data, features)
+        if train.missing_words.get(name)
+    }
+    declared = data.missing if isinstance(data.missing, Mapping) else {}
+    return {**declared, **shown} or "auto"

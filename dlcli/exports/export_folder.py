@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import __version__, safe_files
-from dlcli.columns.client_values import ModelInput, as_code, single_line
+from dlcli.columns.column_exports import ModelInput, as_code, single_line
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, UsageError, first_names, option
 from dlcli.exports import agreement as agreements

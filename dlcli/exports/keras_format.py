@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.client_values import ModelInput
+from dlcli.columns.column_exports import ModelInput
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.exports.model_interface import Arrays, Exported, ModelFormat, ModelOutput, Runner
 from dlcli.exports.saved_model_format import tensorflow_loaded

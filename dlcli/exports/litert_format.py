@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.client_values import RECIPE, ModelInput
+from dlcli.columns.column_exports import RECIPE, ModelInput
 from dlcli.columns.graph_operations import Dtype, Function, Value
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, require_packages

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from dlcli.columns.client_values import as_code, single_line
+from dlcli.columns.column_exports import as_code, single_line
 from dlcli.columns.registry import type_named
 from dlcli.comparison import SPLITS, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.client_values import ModelInput, as_code
+from dlcli.columns.column_exports import ModelInput, as_code
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.prediction.predictions import Intervals, Predictions

@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.typing import ArrayLike, NDArray
 
 from dlcli import __version__
-from dlcli.columns.client_values import ModelInput
+from dlcli.columns.column_exports import ModelInput
 from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations
 from dlcli.columns.tokens import WORD
 from dlcli.errors import ExportError, option, require_packages

@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__
-from dlcli.columns.python_code import ScriptCode, call_lines, literal
+from dlcli.columns.column_exports import ScriptCode, call_lines, literal
 from dlcli.columns.registry import in_order_of_types
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.columns.client_values import ModelInput
+from dlcli.columns.column_exports import ModelInput
 from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations, Value
 from dlcli.columns.tokens import WORD
 from dlcli.errors import ExportError

@@ -25,7 +25,6 @@ from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
-from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
@@ -112,14 +111,14 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
 
     given: dict[str, Table] = {}
     for key in data.sources:
-        source, words = _source(file, key), words_to_read(data)
+        source, words = _source(file, key), column_types.words_to_read(data)
         table = read_table(source, words, data.format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
     features = column_types.choose_features(
         file.config.input, given["train"].columns, file.config.reserved
     )
-    read_alike = settle_missing_words([*given.values()], data, features)
+    read_alike = column_types.settle_missing_words([*given.values()], data, features)
     given = dict(zip(given, read_alike, strict=True))
     train = given["train"]
     for warning in dict.fromkeys(text for table in given.values() for text in table.warnings):

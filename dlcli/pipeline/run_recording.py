@@ -20,7 +20,7 @@ from dlcli.columns.column_type import ColumnEncoder
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY
-from dlcli.encoding.missing_words import resolved_missing
+from dlcli.encoding.column_types import resolved_missing
 from dlcli.encoding.table_encoding import MAX_ROWS_AT_ONCE
 from dlcli.errors import DataError, RunError
 from dlcli.pipeline.events import Events, Listener, RunEvent

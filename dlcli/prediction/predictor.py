@@ -14,8 +14,8 @@ from pydantic import AliasChoices, Field
 from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
+from dlcli.encoding.column_types import words_to_read
 from dlcli.encoding.encoded_rows import Inputs
-from dlcli.encoding.missing_words import words_to_predict
 from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
@@ -261,7 +261,7 @@ class Predictor:
     @cached_property
     def missing_words(self) -> MissingWords:
         """A function of a column's name: the words that count as missing in it."""
-        return words_to_predict(self.config.data, self.config.input.features or {})
+        return words_to_read(self.config.data, self.config.input.features or {})
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:

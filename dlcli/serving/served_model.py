@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.columns.client_values import ClientColumn
+from dlcli.columns.column_exports import ClientColumn
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural

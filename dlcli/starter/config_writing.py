@@ -22,8 +22,7 @@ from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
 from dlcli.data_checks.inspection import require_columns
 from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
-from dlcli.encoding.column_types import matching_name
-from dlcli.encoding.missing_words import settle_missing_words, words_to_read
+from dlcli.encoding.column_types import matching_name, settle_missing_words, words_to_read
 from dlcli.network.head import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url

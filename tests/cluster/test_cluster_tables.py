@@ -15,9 +15,13 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Input
-from dlcli.encoding.column_types import ROWS_LOOKED_AT, type_columns
+from dlcli.encoding.column_types import (
+    ROWS_LOOKED_AT,
+    settle_missing_words,
+    type_columns,
+    words_to_read,
+)
 from dlcli.encoding.encoded_rows import ShardedInputs
-from dlcli.encoding.missing_words import settle_missing_words, words_to_read
 from dlcli.errors import DataError, UsageError
 from dlcli.pipeline.events import Event, Events, WarningEvent
 from dlcli.pipeline.preparation import encode_sets, prepare

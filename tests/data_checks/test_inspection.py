@@ -19,8 +19,7 @@ from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Input, Target
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.inspection import inspect_split, inspect_table
-from dlcli.encoding.column_types import choose_features, decide_types
-from dlcli.encoding.missing_words import words_to_read
+from dlcli.encoding.column_types import choose_features, decide_types, words_to_read
 from dlcli.errors import UsageError
 from dlcli.splitting import Split
 from dlcli.tables.table import Table

@@ -11,12 +11,7 @@ import pytest
 
 from dlcli.config.config_schema import Config
 from dlcli.encoding import column_types
-from dlcli.encoding.missing_words import (
-    resolved_missing,
-    settle_missing_words,
-    words_to_predict,
-    words_to_read,
-)
+from dlcli.encoding.column_types import resolved_missing, settle_missing_words, words_to_read
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
@@ -212,7 +207,7 @@ def test_the_resolved_words_are_those_that_types_do_not_imply():
     resolved = resolved_missing(given, types, settled)
     assert {*resolved} == {"z", "code"}
     assert resolved["z"] == ("NA",)
-    words = words_to_predict(given.model_copy(update={"missing": resolved}), types)
+    words = words_to_read(given.model_copy(update={"missing": resolved}), types)
     assert words("z") == ("NA",)
     assert "?" in words("x")
     assert "?" in words("y")

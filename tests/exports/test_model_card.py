@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dlcli.columns.client_values import as_code
+from dlcli.columns.column_exports import as_code
 from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from untrained_runs import make_run
 
-from dlcli.columns.python_code import literal
+from dlcli.columns.column_exports import literal
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.errors import ExportError

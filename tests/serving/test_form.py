@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dlcli.columns.client_values import ClientColumn
+from dlcli.columns.column_exports import ClientColumn
 from dlcli.serving.pages import docs_page, form_answer, form_page
 from dlcli.serving.served_model import Limits, ServedModel
 from tests.catalogue import hand_made
