@@ -178,35 +178,31 @@ def cross_validation_view(run: Run) -> views.View:
 def _sections(
     record: CrossValidationRecord, metrics: views.TableBlock, why: str, commands: list[list[str]]
 ) -> Iterator[views.PageSection]:
-    cv = record.document
+    run, cv = record.run, record.document
     if record.metrics:
-        charts = tuple(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        folds = views.TextBlock(_WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS)
-        blocks = (folds, metrics, views.GridBlock(charts))
-        yield views.PageSection("result", "The result", blocks)
+        folds = _WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS
+        charts = views.grid(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
+        yield views.section("result", "The result", folds, metrics, charts)
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         fitted = f"{count}, each predicted by the network that was fitted without it."
-        text = views.TextBlock(f"{fitted} {describe_weights(rows)}".rstrip())
-        predicted = (text, *prediction_blocks(rows, cv.seed))
-        yield views.PageSection("predictions", "The predictions", predicted)
-    if curves := _curve_charts(record):
-        note = views.TextBlock(f"The first {MOST_DRAWN_FOLDS:,} folds are shown.")
-        shown = (note,) if len(cv.results) > MOST_DRAWN_FOLDS else ()
-        grid = views.GridBlock(tuple(curves))
-        yield views.PageSection("training", "The training", (*shown, grid))
-    yield views.PageSection("folds", "Each fold", (_fold_table(record),))
-    yield report_parts.config_section(record.run, views.TextBlock(_how_it_was_split(cv)))
-    search = views.TextBlock(
+        text = f"{fitted} {describe_weights(rows)}".rstrip()
+        blocks = prediction_blocks(rows, cv.seed)
+        yield views.section("predictions", "The predictions", text, *blocks)
+    if curves := views.grid(_curve_charts(record)):
+        note = f"The first {MOST_DRAWN_FOLDS:,} folds are shown."
+        shown = note if len(cv.results) > MOST_DRAWN_FOLDS else None
+        yield views.section("training", "The training", shown, curves)
+    yield views.section("folds", "Each fold", _fold_table(record))
+    yield report_parts.config_section(run, _how_it_was_split(cv))
+    search = (
         "To look for a better config, name in its section tune what may vary; each candidate is "
         "evaluated in the same way:"
     )
-    code = (report_parts.commands_block(commands),) if commands else ()
-    steps = (views.TextBlock(why), *code, search, views.CodeBlock("dlcli tune CONFIG"))
-    yield views.PageSection("next", "Next steps", steps)
-    repeatable = views.TextBlock(report_parts.REPEATABLE)
-    yield report_parts.reproduction_section(record.run, repeatable)
+    code, tune = report_parts.commands_block(commands), views.CodeBlock("dlcli tune CONFIG")
+    yield views.section("next", "Next steps", why, code if commands else None, search, tune)
+    yield report_parts.reproduction_section(run, report_parts.REPEATABLE)
 
 
 def _sentences(record: CrossValidationRecord) -> Iterator[str]:
@@ -225,8 +221,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield from report_parts.baseline_sentences(cv.baselines)
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
-    if cv.set_aside:
-        yield f"{plural(cv.set_aside, 'test row')} took no part."
+    if aside := report_parts.set_aside(cv.set_aside):
+        yield f"{aside}."
     classes = cv.classes if cv.task == "classes" else ()
     yield from command_views.positive_class(record.metrics, classes)
     yield from (each.sentence for each in record.run.gates)
@@ -266,8 +262,7 @@ def _figures(record: CrossValidationRecord) -> Iterator[views.Figure]:
     repeats = f" × {cv.repeats:,}" if cv.repeats > 1 else ""
     trained = f"{plural(len(cv.results), 'network')} trained{failed}"
     yield views.Figure("Folds", f"{cv.folds:,}{repeats}", trained)
-    aside = f"{plural(cv.set_aside, 'test row')} took no part" if cv.set_aside else ""
-    yield views.Figure("Rows", f"{cv.rows:,}", aside)
+    yield views.Figure("Rows", f"{cv.rows:,}", report_parts.set_aside(cv.set_aside))
     if cv.best_epochs is not None:
         yield views.Figure("Best epoch", f"{cv.best_epochs:,}", "median of the folds")
     if sizes := [each.parameters for each in cv.results if each.parameters]:
@@ -396,9 +391,8 @@ def _how_it_was_split(cv: CrossValidation) -> str:
     way = _WAYS_TO_SPLIT.get(cv.split, fmt.shorten(cv.split, 40))
     column = f" (column {fmt.shorten(cv.column, 40)})" if cv.column else ""
     text = f"Rows were assigned to folds {way}{column}, with random seed {cv.seed}."
-    if cv.set_aside:
-        aside = plural(cv.set_aside, "test row")
-        text += f" {aside} took no part, so that they can still evaluate the final choice."
+    if aside := report_parts.set_aside(cv.set_aside):
+        text += f" {aside}, so that they can still evaluate the final choice."
     return text
 
 

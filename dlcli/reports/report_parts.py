@@ -326,6 +326,11 @@ def baseline_sentences(
             break
 
 
+def set_aside(rows: int) -> str:
+    """Say how many test rows were not used; empty if there are none."""
+    return f"{plural(rows, 'test row')} took no part" if rows else ""
+
+
 def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
     """Return the first notes or warnings of a result as sentences."""
     shown = [fmt.sentence(note) for note in notes if note.strip()]

@@ -14,22 +14,13 @@ from dlcli.config.search_space import Value
 from dlcli.data_checks.sample import spread
 from dlcli.errors import plural
 from dlcli.metrics.statistic import finite_number
+from dlcli.reports import charts
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import (
-    Axis,
-    Guides,
-    PointStyle,
-    Row,
-    bar_chart,
-    numbers_table,
-    scatter_chart,
-    spans_decades,
-)
+from dlcli.reports.charts import Axis, PointStyle
 from dlcli.reports.views import ChartBlock
 from dlcli.runs.documents import Finalist, Search, StoredDimension, TrialResult, leaderboard
 
-MOST_POINTS = 2_000
-"""Candidates that are drawn in one chart."""
+MOST_CANDIDATES_DRAWN = 2_000
 MOST_SETTING_CHARTS = 6
 MOST_SETTING_POINTS = 500
 _MOST_BARS = 40
@@ -67,6 +58,11 @@ class Candidates:
     search: Search
     held_out: str = "validation"
     """The word for the rows that they are evaluated on without folds, see `Config.adjective`."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that is optimized."""
+        return fmt.shorten(self.search.metric, 40)
 
     @cached_property
     def complete(self) -> tuple[TrialResult, ...]:
@@ -221,7 +217,7 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     if not candidates.complete:
         return None
     trials, better = candidates.search.trials, candidates.improvements()
-    shown = spread(trials, MOST_POINTS)
+    shown = spread(trials, MOST_CANDIDATES_DRAWN)
     drawn = [candidates.drawn(value_of(each)) for each in candidates.complete]
     edge = max(drawn) if candidates.minimizes else min(drawn)  # of candidates without a value
     rows = [
@@ -235,81 +231,68 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     ]
     steps = [(each.number or 0, candidates.drawn(value_of(each))) for each in better]
     steps.append((max((each.number or 0 for each in trials), default=0), steps[-1][1]))
-    default, metric = candidates.default, fmt.shorten(candidates.search.metric, 40)
+    default, metric = candidates.default, candidates.metric
+    guides = charts.Guides(
+        y=None if default is None else candidates.drawn(value_of(default)),
+        path=[{"x": at, "y": value} for at, value in steps],
+        is_stepped=True,
+    )
+    tips = {"x": "candidate|,d", "v": f"{metric}|.5~g", "s": "state"}
+    across, up = Axis("candidate", whole=True), Axis(metric)
     part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
     states = [name for name in _STATES if any(row["s"] == name for row in rows)]
+    first, last = fmt.number(better[0].value), fmt.number(better[-1].value)
     return ChartBlock(
         title="Value of each candidate",
-        spec=scatter_chart(
-            rows,
-            _STATES,
-            Axis("candidate", whole=True),
-            Axis(metric),
-            tips={"x": "candidate|,d", "v": f"{metric}|.5~g", "s": "state"},
-            guides=Guides(
-                y=None if default is None else candidates.drawn(value_of(default)),
-                path=[{"x": at, "y": value} for at, value in steps],
-                is_stepped=True,
-            ),
-            height=300,
-        ),
-        description=f"{plural(len(trials), 'candidate')}: the best value so far goes from "
-        f"{fmt.number(better[0].value)} to {fmt.number(better[-1].value)}, reached by number "
-        f"{better[-1].number or 0:,}.{part}{_far_out(candidates)}",
+        spec=charts.scatter_chart(rows, _STATES, across, up, tips=tips, guides=guides, height=300),
+        description=f"{plural(len(trials), 'candidate')}: the best value so far goes from {first} "
+        f"to {last}, reached by number {better[-1].number or 0:,}.{part}{_far_out(candidates)}",
         reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
         "long, more candidates of this kind would hardly help. The dashed line is the default. "
         "Candidates that were stopped early are drawn at their value by then, or at the edge if "
         "that is far worse, after fewer epochs or folds, and are not compared.",
         legend=tuple((name, _STATES[name].color) for name in states),
-        offers_log=spans_decades([value_of(each) for each in candidates.complete]),
+        offers_log=charts.spans_decades([value_of(each) for each in candidates.complete]),
     )
 
 
 def setting_importance_chart(candidates: Candidates) -> ChartBlock | None:
     """Draw the importance of each setting; `None` if it is unknown."""
-    shares = candidates.search.importances
-    pairs = [
-        (each.path, share)
-        for each in candidates.dimensions
-        if (share := shares.get(each.path)) is not None
-    ][:_MOST_BARS]
-    if not pairs:
+    dimensions, importances = candidates.dimensions, candidates.search.importances
+    shares = [(each.path, importances.get(each.path)) for each in dimensions]
+    known = [(path, share) for path, share in shares if share is not None][:_MOST_BARS]
+    if not known:
         return None
-    names = fmt.shorten_names((path for path, _ in pairs), 40)
-    rows = [{"y": name, "x": share} for name, (_, share) in zip(names, pairs, strict=True)]
-    tips = {"y": "setting", "x": "share|.1%"}
+    names = fmt.shorten_names((path for path, _ in known), 40)
+    rows = [{"y": name, "x": share} for name, (_, share) in zip(names, known, strict=True)]
+    tips, axis = {"y": "setting", "x": "share|.1%"}, Axis("share", format="%", zero=True)
     return ChartBlock(
         title="Importance of settings",
-        spec=bar_chart(rows, names, Axis("share", format="%", zero=True), tips=tips),
-        description=f"The most important setting is {names[0]}: {fmt.percent(pairs[0][1])} of what "
+        spec=charts.bar_chart(rows, names, axis, tips=tips),
+        description=f"The most important setting is {names[0]}: {fmt.percent(known[0][1])} of what "
         "distinguishes good candidates.",
         reading="A setting is important where good candidates have other values of it than all "
         "candidates (PED-ANOVA). Settings without effect get a random share, too, and each setting "
         "is considered by itself.",
-        numbers=numbers_table(rows, tips),
+        numbers=charts.numbers_table(rows, tips),
     )
 
 
 def size_chart(candidates: Candidates) -> ChartBlock | None:
     """Draw the value of each candidate against its number of parameters."""
-    best, smallest = candidates.best, candidates.smallest
+    best, smallest, metric = candidates.best, candidates.smallest, candidates.metric
     sized = [each for each in candidates.complete if each.parameters is not None]
     if best is None or best.parameters is None or not sized:
         return None
     marked = {_BEST: best, _SMALLEST: smallest, _DEFAULT: candidates.default}
-    points = [(_OTHERS, each) for each in spread(sized, MOST_POINTS)]
-    points += [
-        (name, each) for name, each in marked.items() if each and each.parameters is not None
-    ]
+    chosen = [(name, each) for name, each in marked.items() if each and each.parameters is not None]
     rows = [
-        {
-            "x": max(1, each.parameters or 0),  # the axis is logarithmic
-            "y": candidates.drawn(value_of(each)),
-            "v": value_of(each),
-            "n": each.number,
-            "s": name,
-        }
-        for name, each in points
+        # The axis is logarithmic.
+        _point(candidates, each, max(1, each.parameters or 0), name)
+        for name, each in [
+            *((_OTHERS, each) for each in spread(sized, MOST_CANDIDATES_DRAWN)),
+            *chosen,
+        ]
     ]
     band = None
     if best.standard_error is not None:
@@ -321,116 +304,85 @@ def size_chart(candidates: Candidates) -> ChartBlock | None:
             f" The smallest within one standard error has {smallest.parameters:,} and "
             f"{fmt.number(smallest.value)}."
         )
-    metric = fmt.shorten(candidates.search.metric, 40)
-    names = [name for name, _ in points if name != _OTHERS]
+    tips = {"s": "which", "n": "candidate|,d", "x": "parameters|,d", "v": f"{metric}|.5~g"}
+    across, up = Axis("parameters", format=",d", log=True, ticks=5), Axis(metric)
+    guides = charts.Guides(band=band)
     return ChartBlock(
         title="Value by size",
-        spec=scatter_chart(
-            rows,
-            _MARKED,
-            Axis("parameters", format=",d", log=True, ticks=5),
-            Axis(metric),
-            tips={"s": "which", "n": "candidate|,d", "x": "parameters|,d", "v": f"{metric}|.5~g"},
-            guides=Guides(band=band),
-            height=300,
-        ),
+        spec=charts.scatter_chart(rows, _MARKED, across, up, tips=tips, guides=guides, height=300),
         description=description + _far_out(candidates),
         reading="The further left, the smaller the network. Candidates in the shaded band are "
         "within one standard error of the best: as far as the rows can tell, as good.",
-        legend=tuple((name, _MARKED[name].color) for name in names),
+        legend=tuple((name, _MARKED[name].color) for name, _ in chosen),
     )
 
 
 def setting_charts(candidates: Candidates) -> list[ChartBlock]:
     """Draw the value of candidates against each of the most important settings."""
-    metric = fmt.shorten(candidates.search.metric, 40)
-    charts: list[ChartBlock] = []
+    drawn: list[ChartBlock] = []
     for dimension in candidates.dimensions:
-        path = dimension.path
         having = [
             each
             for each in candidates.complete
-            if path in each.values and is_allowed(dimension, each.values[path])
+            if dimension.path in each.values and is_allowed(dimension, each.values[dimension.path])
         ]
-        if not having or len(charts) == MOST_SETTING_CHARTS:
-            continue
-        draw = _choices if dimension.kind == "choice" else _numbers
-        rows, axis, description = draw(candidates, dimension, having)
-        x = "setting" if axis.names else f"{axis.title}|.5~g"
-        spec = scatter_chart(
-            rows,
-            _SETTING_STYLES,
-            axis,
-            Axis(metric),
-            tips={"n": "candidate|,d", "x": x, "v": f"{metric}|.5~g"},
-            height=200,
-        )
-        charts.append(ChartBlock(title=fmt.shorten(path), spec=spec, description=description))
-    return charts
+        if having and len(drawn) < MOST_SETTING_CHARTS:
+            drawn.append(_setting_chart(candidates, dimension, having))
+    return drawn
 
 
-def _numbers(
+def _setting_chart(
     candidates: Candidates, dimension: StoredDimension, having: Sequence[TrialResult]
-) -> tuple[list[Row], Axis, str]:
-    """Return the points, the horizontal axis and the description of values against a number.
+) -> ChartBlock:
+    """Draw values against one setting.
 
     Args:
         candidates: all.
         dimension: the setting.
         having: those that have it, the best first.
     """
-    path = dimension.path
-    rows = [
-        _point(candidates, each, each.values[path], "candidate")
-        for each in spread(having, MOST_SETTING_POINTS)
-    ]
-    rows.append(_point(candidates, having[0], having[0].values[path], "best"))
-    numbers = [x for each in having if isinstance(x := each.values[path], int | float)]
-    is_log = dimension.log and (dimension.low or 0) > 0
-    is_wide = is_log and max(numbers) > _NEAR * min(numbers)
-    is_whole = dimension.kind == "integer" and not is_wide
-    axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
-    description = (
-        f"The best value, {fmt.number(having[0].value)}, is at "
-        f"{value_text(having[0].values[path])}; the range was {fmt.number(dimension.low)} to "
-        f"{fmt.number(dimension.high)}."
-    )
-    return rows, axis, description
-
-
-def _choices(
-    candidates: Candidates, dimension: StoredDimension, having: Sequence[TrialResult]
-) -> tuple[list[Row], Axis, str]:
-    """Return the same of values by choice, with their medians."""
+    path, metric, best = dimension.path, candidates.metric, having[0]
+    places: list[object] = [each.values[path] for each in having]
     names = fmt.shorten_names(map(value_text, dimension.choices), 24)
-    chosen = {
-        id(each): names[at]
-        for each in having
-        if (at := _choice(dimension, each.values[dimension.path])) is not None
-    }
-    medians = {
-        name: statistics.median(value_of(each) for each in having if chosen[id(each)] == name)
-        for name in dict.fromkeys(chosen.values())
-    }
-    rows = [
-        _point(candidates, each, chosen[id(each)], "candidate")
-        for each in spread(having, MOST_SETTING_POINTS)
-    ]
-    rows += [
-        {"x": name, "y": candidates.drawn(each), "v": each, "s": "median"}
-        for name, each in medians.items()
-    ]
-    rows.append(_point(candidates, having[0], chosen[id(having[0])], "best"))
-    shown = names[:_MOST_CHOICES]
-    order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
-    best, worst = order[0], order[-1]
-    other = f", worst for {worst} ({fmt.number(medians[worst])})" if len(order) > 1 else ""
-    description = f"The median is best for {best} ({fmt.number(medians[best])}){other}."
-    drawn = [row for row in rows if row["x"] in shown]
-    return drawn, Axis(fmt.shorten(dimension.path, 40), names=shown), description
+    if dimension.kind == "choice":
+        places = [names[_choice(dimension, each.values[path]) or 0] for each in having]
+    pairs = list(zip(having, places, strict=True))
+    rows = [_point(candidates, *pair, "candidate") for pair in spread(pairs, MOST_SETTING_POINTS)]
+    if dimension.kind == "choice":
+        shown = names[:_MOST_CHOICES]
+        values = {
+            name: [value_of(each) for each, place in pairs if place == name]
+            for name in dict.fromkeys(places)
+        }
+        medians = {str(name): statistics.median(each) for name, each in values.items()}
+        rows += [
+            {"x": name, "y": candidates.drawn(each), "v": each, "s": "median"}
+            for name, each in medians.items()
+        ]
+        order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
+        first, last = (f"{name} ({fmt.number(medians[name])})" for name in (order[0], order[-1]))
+        other = f", worst for {last}" if len(order) > 1 else ""
+        description = f"The median is best for {first}{other}."
+        axis, x = Axis(fmt.shorten(path, 40), names=shown), "setting"
+    else:
+        numbers = [place for place in places if isinstance(place, int | float)]
+        is_log = dimension.log and (dimension.low or 0) > 0
+        is_wide = is_log and max(numbers) > _NEAR * min(numbers)
+        is_whole = dimension.kind == "integer" and not is_wide
+        axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
+        x = f"{axis.title}|.5~g"
+        description = (
+            f"The best value, {fmt.number(best.value)}, is at {value_text(best.values[path])}; "
+            f"the range was {fmt.number(dimension.low)} to {fmt.number(dimension.high)}."
+        )
+    rows.append(_point(candidates, *pairs[0], "best"))
+    if axis.names is not None:
+        rows = [row for row in rows if row["x"] in axis.names]
+    tips = {"n": "candidate|,d", "x": x, "v": f"{metric}|.5~g"}
+    spec = charts.scatter_chart(rows, _SETTING_STYLES, axis, Axis(metric), tips=tips, height=200)
+    return ChartBlock(title=fmt.shorten(path), spec=spec, description=description)
 
 
-def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> Row:
+def _point(candidates: Candidates, trial: TrialResult, x: object, series: str) -> charts.Row:
     value = value_of(trial)
-    y = candidates.drawn(value)
-    return {"x": x, "y": y, "v": value, "n": trial.number, "s": series}
+    return {"x": x, "y": candidates.drawn(value), "v": value, "n": trial.number, "s": series}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
 from pydantic import BaseModel
@@ -52,26 +52,22 @@ def search_view(run: Run) -> views.View:
     summary = _summary_table(candidates)
     if "best" in candidates.finalists:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
-        link = ("predict", shlex.join(["dlcli", "predict", network]) + " DATA")
+        link = ("predict", shlex.join(["dlcli", "predict", network, "DATA"]))
     else:
         link = ("train the best", shlex.join(["dlcli", "train", str(run.path / RunFile.BEST)]))
 
     def sections() -> Sequence[views.PageSection]:
-        history = history_chart(candidates)
-        searched = views.TextBlock(_how_it_searched(candidates))
-        repeatable = views.TextBlock(_repeatability(run, search))
-        contents: dict[tuple[str, str], Iterable[views.ViewBlock]] = {
-            ("result", "The result"): (summary, *_evaluations(candidates)),
-            ("candidates", "The candidates"): _candidate_tables(candidates),
-            ("size", "The smallest good network"): _size(candidates),
-            ("varied", "The settings"): _settings(candidates),
-            ("course", "The course of the search"): (history,) if history else (),
-        }
+        evaluations, listed = _evaluations(candidates), _candidate_tables(candidates)
+        size, history = size_chart(candidates), history_chart(candidates)
         return [
-            *(views.PageSection(*names, tuple(blocks)) for names, blocks in contents.items()),
-            report_parts.config_section(run, searched),
-            views.PageSection("next", "Next steps", tuple(_next_steps(run, candidates))),
-            report_parts.reproduction_section(run, repeatable),
+            views.section("result", "The result", summary, *evaluations),
+            views.section("candidates", "The candidates", *listed),
+            views.section("size", "The smallest good network", _SIZE if size else None, size),
+            views.section("varied", "The settings", *_settings(candidates)),
+            views.section("course", "The course of the search", history),
+            report_parts.config_section(run, _how_it_searched(candidates)),
+            views.section("next", "Next steps", *_next_steps(run, candidates)),
+            report_parts.reproduction_section(run, _repeatability(run, search)),
         ]
 
     view = views.View(
@@ -94,10 +90,11 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
     if candidates.default_is_smallest and candidates.smallest is candidates.best:
         del named["smallest"]
     shown = {name: trial for name, trial in named.items() if trial is not None}
+    trials = shown.values()
     rows = [
-        (fmt.shorten(search.metric, 40), *(fmt.number(each.value) for each in shown.values())),
-        ("± standard error", *(fmt.number(each.standard_error) for each in shown.values())),
-        ("parameters", *(fmt.count(each.parameters) for each in shown.values())),
+        (candidates.metric, *(fmt.number(each.value) for each in trials)),
+        ("± standard error", *(fmt.number(each.standard_error) for each in trials)),
+        ("parameters", *(fmt.count(each.parameters) for each in trials)),
     ]
     if trained:
         first = next(iter(trained.values()))
@@ -105,7 +102,7 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
             trained = {**trained, "smallest": trained["best"]}
         finals = map(trained.get, shown)
         scores = (
-            command_views.metric_cell(each.metric or "", each) if each else "" for each in finals
+            fmt.number(each.metrics.get(each.metric or "")) if each else "" for each in finals
         )
         name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
         rows.append((name, *scores))
@@ -121,7 +118,7 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     rows = f"on the {candidates.held_out} rows"
     if search.folds:
         rows = f"over {plural(search.folds, 'fold')}"
-    value = f"{fmt.shorten(search.metric, 40)} {fmt.number(best.value)} {rows}"
+    value = f"{candidates.metric} {fmt.number(best.value)} {rows}"
     compared = ""
     if (default := candidates.default) is not None:
         is_better = candidates.is_better(value_of(best), value_of(default))
@@ -137,18 +134,19 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
             f"{fmt.count(default.parameters)} parameters instead of {fmt.count(best.parameters)}."
         )
     if smallest is not None and smallest is not best:
-        size = f"{fmt.count(smallest.parameters)} parameters"
+        sizes = (
+            f"{fmt.count(smallest.parameters)} parameters instead of {fmt.count(best.parameters)}"
+        )
         yield (
-            f"The smallest {kind} within one standard error is #{smallest.number}, with {size} "
-            f"instead of {fmt.count(best.parameters)}: {settings_text(smallest.values, 600)}."
+            f"The smallest {kind} within one standard error is #{smallest.number}, with {sizes}: "
+            f"{settings_text(smallest.values, 600)}."
         )
     elif not candidates.default_is_smallest:
         yield "No smaller network is within one standard error."
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
-        estimate = fmt.estimate(search.nested_value)
-        metric = fmt.shorten(search.metric, 40)
-        yield f"On rows that it did not use, the whole search gives {metric} {estimate}."
+        value = f"{candidates.metric} {fmt.estimate(search.nested_value)}"
+        yield f"On rows that it did not use, the whole search gives {value}."
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
@@ -175,9 +173,8 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
         )
     if best.gain is not None and best.gain.value is not None:
         compared += f", difference {fmt.metric_difference(best.metric, best.gain)}"
-    verdict = "not significantly better"
-    if best.verdict in ("better", "worse"):
-        verdict = fmt.VERDICTS[best.verdict]
+    is_clear = best.verdict in ("better", "worse")
+    verdict = fmt.VERDICTS[best.verdict] if is_clear else "not significantly better"
     keep = " Keep the default." if best.verdict == "worse" else ""
     return (
         "On test rows, which took no part in the search, the best is "
@@ -189,8 +186,8 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
     search, best, default = candidates.search, candidates.best, candidates.default
     metric = fmt.shorten(search.metric, 30)
     if best is not None:
-        error = best.standard_error
-        note = "" if error is None else f"± {fmt.number(error)} (standard error)"
+        note = f"± {fmt.number(best.standard_error)} (standard error)"
+        note = "" if best.standard_error is None else note
         yield views.Figure(f"{metric} of the best", fmt.number(best.value), note)
     if default is not None:
         yield views.Figure(f"{metric} of the default", fmt.number(default.value))
@@ -215,21 +212,21 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
     ends = {"stopped early": states["pruned"], "failed": states["failed"]}
     parts = [f"{count:,} {name}" for name, count in ends.items() if count]
     yield views.Figure("Candidates", f"{len(search.trials):,}", ", ".join(parts))
-    aside = f"{plural(search.set_aside, 'test row')} took no part" if search.set_aside else ""
-    yield views.Figure("Rows", f"{search.rows:,}", aside or "no test rows")
+    aside = report_parts.set_aside(search.set_aside) or "no test rows"
+    yield views.Figure("Rows", f"{search.rows:,}", aside)
     workers = f"{search.workers:,} processes" if search.workers > 1 else ""
     yield views.Figure("Time", fmt.duration(search.seconds), workers)
 
 
-def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock]:
+def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
     """Yield the metrics of rows that took no part in the choice."""
     search = candidates.search
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
-        yield views.TextBlock(_UNBIASED if is_unbiased else _BIASED.format(candidates.held_out))
+        yield _UNBIASED if is_unbiased else _BIASED.format(candidates.held_out)
         yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
     if search.nested:
-        yield views.TextBlock(_NESTED)
+        yield _NESTED
         yield _nested_table(search)
 
 
@@ -243,6 +240,12 @@ _BIASED = (
     "No test rows were set aside, so these networks were evaluated on the {} rows, which "
     "also chose them: their metrics are optimistically biased. Set data.test to get unbiased ones."
 )
+_SIZE = (
+    "The value of a candidate depends on the rows that evaluate it; the standard error estimates "
+    "by how much. Candidates within one standard error of the best are equally good as far as the "
+    "rows can tell, and the one with the fewest parameters is preferable: it overfits least, is "
+    "faster and is easier to understand (Breiman et al. 1984)."
+)
 _NESTED = (
     "The whole search was repeated without each outer fold, and its choice evaluated on that fold. "
     "So the last column shows what such a search gives on new rows; the one before it is what the "
@@ -253,8 +256,7 @@ _NESTED = (
 def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBlock:
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
-    known = [name for name in names if name in METRICS]
-    metrics = sorted(known, key=lambda name: name != first)[:_MOST_METRICS]
+    metrics = sorted(filter(METRICS.__contains__, names), key=lambda name: name != first)
     difference = f"{fmt.shorten(first or '', 30)} - default's [95 %]".lstrip()
     columns: dict[str, Callable[[Finalist], str]] = {
         "network": lambda each: each.name,
@@ -262,11 +264,10 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBloc
         difference: lambda each: fmt.estimate(each.gain, fmt.difference) if each.gain else "",
         "parameters": lambda each: f"{each.parameters:,}",
         "epochs": lambda each: f"{each.epochs:,}",
-        **{
-            f"{name} {command_views.direction_mark(name)}": partial(command_views.metric_cell, name)
-            for name in metrics
-        },
     }
+    for name in metrics[:_MOST_METRICS]:
+        title = f"{name} {command_views.direction_mark(name)}"
+        columns[title] = partial(command_views.metric_cell, name)
     caption = f"Trained in full, evaluated on {rows} rows"
     return views.TableBlock.of(finalists, columns, caption, text_columns=range(2))
 
@@ -291,15 +292,18 @@ def _nested_table(search: Search) -> views.TableBlock:
 def _candidate_tables(candidates: Candidates) -> Iterator[views.ViewBlock]:
     if candidates.complete:
         yield leaderboard_table(candidates)
-    failed = [each for each in candidates.search.trials if each.state == "failed"]
-    if failed:
-        columns: dict[str, Callable[[TrialResult], str]] = {
-            "candidate": lambda each: fmt.count(each.number),
-            "problem": lambda each: fmt.shorten(each.problem or "", 160),
-            "settings": lambda each: settings_text(each.values),
-        }
-        table = views.TableBlock.of(failed, columns, text_columns=range(3), most=_MOST_FAILED)
-        yield views.FoldBlock("Failed candidates", (table,))
+    if failed := [each for each in candidates.search.trials if each.state == "failed"]:
+        table = views.TableBlock.of(
+            failed,
+            {
+                "candidate": lambda each: fmt.count(each.number),
+                "problem": lambda each: fmt.shorten(each.problem or "", 160),
+                "settings": lambda each: settings_text(each.values),
+            },
+            text_columns=range(3),
+            most=_MOST_FAILED,
+        )
+        yield views.fold("Failed candidates", table)
 
 
 def leaderboard_table(candidates: Candidates) -> views.TableBlock:
@@ -320,7 +324,7 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
     settings = fmt.shorten_names(names, 24)
     return views.TableBlock(
         (
-            *("rank", "candidate", fmt.shorten(candidates.search.metric, 40), "± standard error"),
+            *("rank", "candidate", candidates.metric, "± standard error"),
             *("parameters", "epochs", *settings, *(["other settings"] if others else [])),
         ),
         tuple(rows),
@@ -355,50 +359,36 @@ def _candidate_cells(
     )
 
 
-def _size(candidates: Candidates) -> Iterator[views.ViewBlock]:
-    if (chart := size_chart(candidates)) is not None:
-        yield views.TextBlock(
-            "The value of a candidate depends on the rows that evaluate it; the standard error "
-            "estimates by how much. Candidates within one standard error of the best are equally "
-            "good as far as the rows can tell, and the one with the fewest parameters is "
-            "preferable: it overfits least, is faster and is easier to understand (Breiman et al. "
-            "1984)."
-        )
-        yield chart
-
-
-def _settings(candidates: Candidates) -> Iterator[views.ViewBlock]:
+def _settings(candidates: Candidates) -> Iterator[views.ViewBlock | str | None]:
     """Yield how the value depends on each setting."""
-    importance, charts = setting_importance_chart(candidates), setting_charts(candidates)
-    if importance is not None:
-        yield importance
-    elif charts and (count := len(candidates.complete)) < FEWEST_TRIALS:
+    importance, drawn = setting_importance_chart(candidates), views.grid(setting_charts(candidates))
+    count = len(candidates.complete)
+    yield importance
+    if drawn and not importance and count < FEWEST_TRIALS:
         finished = f"{plural(count, 'candidate')} finished"
-        yield views.TextBlock(f"{finished}: too few to estimate the importance of settings.")
-    if charts:
-        yield views.TextBlock(
+        yield f"{finished}: too few to estimate the importance of settings."
+    if drawn:
+        yield (
             "Each point is a candidate, the large one the best; the other settings differ, too. "
             "Lines mark the median of a choice."
         )
-        yield views.GridBlock(tuple(charts))
+    yield drawn
 
 
 def _how_it_searched(candidates: Candidates) -> str:
     search, rows = candidates.search, f"on {candidates.held_out} rows"
     if search.folds:
         rows = f"as the mean over {plural(search.folds, 'fold')}"
-    better = "lower" if search.direction == "minimize" else "higher"
-    aside = ""
-    if search.set_aside:
-        aside = f" {plural(search.set_aside, 'test row')} took no part in the search."
+    better = "lower" if candidates.minimizes else "higher"
+    aside = report_parts.set_aside(search.set_aside)
     return (
         f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. Each was "
-        f"evaluated by {fmt.shorten(search.metric, 40)} {rows}, the same for all; {better} is "
-        f"better.{aside}"
+        f"evaluated by {candidates.metric} {rows}, the same for all; {better} is better."
+        + (f" {aside} in the search." if aside else "")
     )
 
 
-def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock]:
+def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | str]:
     if report_parts.is_trained(run, "best"):
         best, default = str(run.path / "best"), str(run.path / "default")
         has_default = report_parts.is_trained(run, "default")
@@ -410,10 +400,10 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock]:
         text = "The best config was trained in full:"
         if is_worse:
             text = "Both were trained in full, and the default is better than the best found:"
-        yield views.TextBlock(text)
+        yield text
         yield report_parts.commands_block(lines)
     if configs := [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]:
-        yield views.TextBlock("The configs that were found can be trained again, or changed:")
+        yield "The configs that were found can be trained again, or changed:"
         yield report_parts.commands_block([["train", str(run.path / name)] for name in configs])
 
 
