@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, to_short
 from dlcli.config.data_section import GroupSplit, TimeSplit
@@ -27,7 +28,6 @@ from dlcli.schema.yaml_document import format_path
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 
-Indices = NDArray[np.int64]
 Numbers = dict[str, float | None]
 NumbersBySplit = Mapping[str, Numbers]
 
@@ -38,10 +38,10 @@ _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processo
 """Facts that results may depend on besides data and config, the most likely first."""
 _ROW_BITS = 40
 """Bits for the row number; the index of the file is above them."""
-_LEAST_SHARE = 0.5
+_LEAST_SHARED = 0.5
 """The share of the smaller set of rows that both runs must have, for pairs to show more than all
 rows."""
-_LONGEST = 200
+_LONGEST_FACT = 200
 """Most characters of a fact that are kept; a run folder may contain anything."""
 
 
@@ -87,14 +87,15 @@ class ComparedRun:
         run.require_network()
         run.require(RunFile.METRICS, RunFile.HISTORY, RunFile.ENVIRONMENT)
         files = (
-            DataFile(str(each.get("file")), _text(content_id(each))) for each in run.data_files
+            DataFile(str(each.get("file")), _short_text(content_id(each)))
+            for each in run.data_files
         )
-        baselines = {model: _numbers(metrics) for model, metrics in run.baselines.items()}
-        return cls(run, tuple(files), _numbers(run.metrics), baselines, run.history)
+        baselines = {model: _single_numbers(metrics) for model, metrics in run.baselines.items()}
+        return cls(run, tuple(files), _single_numbers(run.metrics), baselines, run.history)
 
     def fact(self, name: str) -> str | None:
         """Return a version, or a part of the machine."""
-        return _text(self.run.environment.get(name))
+        return _short_text(self.run.environment.get(name))
 
     def rows_of(self, split: str) -> HeldOut:
         """Return the held-out rows of one split.
@@ -109,7 +110,7 @@ class ComparedRun:
         return HeldOut.of(columns, self.run.task)
 
 
-def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
+def _single_numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
     """Return the metrics that are single numbers; a file may hold others, as of a newer dlcli."""
     return {
         split: {
@@ -122,8 +123,8 @@ def _numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
     }
 
 
-def _text(value: object) -> str | None:
-    return value[:_LONGEST] if isinstance(value, str) else None
+def _short_text(value: object) -> str | None:
+    return value[:_LONGEST_FACT] if isinstance(value, str) else None
 
 
 # Held-out rows
@@ -175,7 +176,8 @@ def pair_rows(
     """
     if not same_data(first, second):
         return "the runs have read different data"
-    if _is_file(first, split) != _is_file(second, split):
+    one, other = (split in each.run.config.data.sources for each in (first, second))
+    if one != other:
         return "the rows are a separate file in only one of the runs"
     keys, others = _keys(first, rows[0]), _keys(second, rows[1])
     if keys is None or others is None:
@@ -186,7 +188,7 @@ def pair_rows(
 def _pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices) -> Pair:
     _, one, other = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
     least = min(rows[0].rows, rows[1].rows)
-    if len(one) < _LEAST_SHARE * least:
+    if len(one) < _LEAST_SHARED * least:
         shared = f"only {len(one):,}" if len(one) else "none"
         return f"the runs share {shared} of {plural(least, 'row')}"
     pair = rows[0].take(one), rows[1].take(other)
@@ -231,11 +233,6 @@ def _truth(held: HeldOut) -> NDArray[np.generic]:
     """Return the true values; of classes the names, as class indices depend on the run."""
     is_classes = held.task.outcome == "classes"
     return np.asarray(held.task.classes)[held.values] if is_classes else held.values
-
-
-def _is_file(subject: ComparedRun, split: str) -> bool:
-    """Return whether a split is a separate file, not some of the training file's rows."""
-    return split in subject.run.config.data.sources
 
 
 def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
@@ -321,11 +318,11 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
     facts = {name: tuple(subject.fact(name) for subject in compared) for name in _FACTS}
     if data is None:
         split, held, pairs = _common_rows(compared)
-        notes = [*_other_rows(compared, pairs), *_notes(compared, split)]
+        notes = [*_other_rows(compared, pairs), *_caveats(compared, split)]
     else:
         split, held, pairs = _rows_of_table(compared, data)
         biased = [run.trained_on.warning(data, split) for run in runs]
-        notes = [*filter(None, biased), *_notes(compared, split)]
+        notes = [*filter(None, biased), *_caveats(compared, split)]
     for at, rows in enumerate(held):
         estimates = intervals.estimate_statistics(rows.statistics())
         compared[at] = replace(compared[at], rows=rows.rows, estimates=estimates)
@@ -376,21 +373,17 @@ def _check_different(paths: Sequence[Path]) -> None:
 
 
 def _check_targets(runs: Sequence[ComparedRun]) -> None:
-    first, *others = runs
-    for subject in others:
-        of_both = [(each.run.task.columns, each.run.task.outcome) for each in (first, subject)]
-        if of_both[0] != of_both[1]:
-            raise UsageError(
-                f"{first.run.path} predicts {_target_words(first)}, {subject.run.path} predicts "
-                f"{_target_words(subject)}: their metrics can't be compared; name runs of one "
-                "target"
+    first, *others = (each.run for each in runs)
+    for other in others:
+        targets = [(run.task.columns, run.task.outcome) for run in (first, other)]
+        if targets[0] != targets[1]:
+            said = (
+                f"{run.path} predicts {listed(columns, len(columns))} as {outcome}"
+                for run, (columns, outcome) in zip((first, other), targets, strict=True)
             )
-
-
-def _target_words(subject: ComparedRun) -> str:
-    """Describe the target: `'y' as numbers`."""
-    task = subject.run.task
-    return f"{listed(task.columns, len(task.columns))} as {task.outcome}"
+            raise UsageError(
+                f"{', '.join(said)}: their metrics can't be compared; name runs of one target"
+            )
 
 
 def _differences(
@@ -443,7 +436,7 @@ def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[
         )
 
 
-def _notes(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
+def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     """Yield caveats, as sentences."""
     out_of_fold = [each for each in runs if each.run.config.ensemble_folds is not None]
     if out_of_fold:
@@ -500,7 +493,7 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
     sections = [_config_keys(file) for file in files]
     others = [key for key in sections[0] if key not in (*_LAST_SECTIONS, *_OMITTED_KEYS)]
     every = (
-        _differing((key,), [section[key] for section in sections])
+        _differing_settings((key,), [section[key] for section in sections])
         for key in (*others, *_LAST_SECTIONS)
     )
     return list(chain.from_iterable(every))
@@ -516,40 +509,29 @@ def _config_keys(file: ConfigFile) -> dict[str, object]:
     return found
 
 
-def _differing(path: KeyPath, values: Sequence[object]) -> Iterator[Setting]:
+def _differing_settings(path: KeyPath, values: Sequence[object]) -> Iterator[Setting]:
     """Yield each path at which values differ, as deep as their types agree."""
-    if all(type(value) is type(values[0]) and value == values[0] for value in values):
+    is_one_type = len(set(map(type, values))) == 1
+    if is_one_type and all(value == values[0] for value in values):
         return
-    keys = _keys_of(values)
-    if keys is None:
+    parts = [_parts(value) for value in values]
+    known = [each for each in parts if each is not None]
+    if not is_one_type or len(known) < len(parts):
         yield Setting(format_path(path), tuple(map(to_short, values)))
         return
-    for key in keys:
-        yield from _differing((*path, key), [_below(value, key) for value in values])
+    for key in dict.fromkeys(key for each in known for key in each):
+        yield from _differing_settings((*path, key), [each.get(key) for each in known])
 
 
-def _keys_of(values: Sequence[object]) -> list[str | int] | None:
-    """Return the keys or indices of values of one type; `None` if they have none in common."""
-    first = values[0]
-    if isinstance(first, Section):
-        is_one_form = all(type(value) is type(first) for value in values)
-        return list(type(first).model_fields) if is_one_form else None
-    mappings = [value for value in values if isinstance(value, Mapping)]
-    if len(mappings) == len(values):
-        return list(dict.fromkeys(key for mapping in mappings for key in mapping))
-    lists = [value for value in values if isinstance(value, tuple)]
-    if len(lists) == len(values) and any(isinstance(item, Section) for item in sum(lists, ())):
-        return list(range(max(map(len, lists))))
-    return None
-
-
-def _below(value: object, key: str | int) -> object:
+def _parts(value: object) -> Mapping[str | int, object] | None:
+    """Return what is below the keys or indices of a value; `None` if it has none."""
     if isinstance(value, Section):
-        return getattr(value, str(key))
+        return {key: getattr(value, key) for key in type(value).model_fields}
     if isinstance(value, Mapping):
-        return value.get(key)
-    assert isinstance(value, tuple) and isinstance(key, int)
-    return value[key] if key < len(value) else None
+        return value
+    if isinstance(value, tuple) and all(isinstance(item, Section) for item in value):
+        return dict(enumerate(value))
+    return None
 
 
 # JSON

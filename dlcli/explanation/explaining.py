@@ -34,7 +34,7 @@ MOST_LAYERS = 500
 """Most layers that are listed, the last ones; only very many embeddings exceed it."""
 _RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
 """Activations that may return 0 for everything up to some number, and pass no gradient there."""
-_NEAR = 0.01
+_SATURATED = 0.01
 """Share of a range from its ends within which an output counts as saturated."""
 
 MOST_COLUMNS = 200
@@ -49,9 +49,9 @@ then scaled up, and distinct values are not counted."""
 MOST_BINS = 24
 _FAR_QUARTILES = 3
 """Interquartile ranges from the quartiles beyond which a value is an outlier (Tukey 1977)."""
-_FEW = 0.01
+_FEW_OUTLIERS = 0.01
 """Share of the values that may be outside the bins, which would be too wide otherwise."""
-_EXACT = 2.0**50
+_EXACT_WHOLE = 2.0**50
 """Whole numbers up to here differ from the halves between them."""
 Gradients = Mapping[str, float]
 """Norm of each layer's gradient, by the layer's name."""
@@ -205,7 +205,7 @@ def saturated_share(activation: Activation, output: activations.Floats) -> float
     is_bounded = np.isfinite(low) and np.isfinite(high)
     if not is_bounded or activation.across_units or activation.name in _RECTIFIERS:
         return None
-    reach = _NEAR * (high - low)
+    reach = _SATURATED * (high - low)
     return float(((output <= low + reach) | (output >= high - reach)).mean())
 
 
@@ -314,17 +314,14 @@ class ColumnDescriber:
     def describe(self, listed: ListedColumn) -> explanation_document.ColumnStatistics:
         """Compute the statistics of a column."""
         name, table = listed.name, self._train.table
-        encoder, largest = self._encoders.get(name), self._largest.get(name)
-        if encoder is None:
-            missing = int(self._train.whole.missing(name).sum())
-        else:
+        if encoder := self._encoders.get(name):
             missing = round(encoder.missing_share * self._train.whole.rows)
-        if encoder is not None:
             is_number = encoder.axis is not None
-        elif listed.role == "feature":
-            is_number = table.column(name).looks_numeric()
         else:
+            missing = int(self._train.whole.missing(name).sum())
             is_number = listed.type in ("numeric", "count", "weight")
+            if listed.role == "feature":
+                is_number = table.column(name).looks_numeric()
         if is_number:
             values = self._numbers(table, name)
             found: dict[str, object] = {
@@ -343,7 +340,7 @@ class ColumnDescriber:
                 "missing": missing,
                 **found,
                 "inputs": self._inputs.get(name, 0),
-                "largest_input": finite(largest),
+                "largest_input": finite(self._largest.get(name)),
             }
         )
 
@@ -450,7 +447,7 @@ def bin_edges(values: Floats) -> Floats:
     """
     low, high = _span(values)
     is_whole = bool((values == np.floor(values)).all())
-    if is_whole and max(abs(low), abs(high)) < _EXACT:
+    if is_whole and max(abs(low), abs(high)) < _EXACT_WHOLE:
         count = high - low + 1
         width = math.ceil(count / MOST_BINS)
         steps = np.arange(math.ceil(count / width) + 1, dtype=np.float64)
@@ -474,6 +471,6 @@ def _span(values: Floats) -> tuple[float, float]:
     lower, upper = np.quantile(values, [0.25, 0.75])
     reach = _FAR_QUARTILES * (upper - lower)
     near = values[(values >= lower - reach) & (values <= upper + reach)]
-    if reach > 0 and len(values) - len(near) <= max(1, _FEW * len(values)):
+    if reach > 0 and len(values) - len(near) <= max(1, _FEW_OUTLIERS * len(values)):
         return float(near.min()), float(near.max())
     return float(values.min()), float(values.max())

@@ -35,8 +35,8 @@ from dlcli.tasks.task import Task
 MOST_NUMBERS = 2**22
 """Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""
 MOST_WORST_ROWS = 20
-MOST_COLUMNS = 20
-MOST_CHARACTERS = 200
+MOST_COLUMNS_OF_ROW = 20
+MOST_CELL_CHARACTERS = 200
 """Columns of a worst row that are shown, and characters of each."""
 
 MOST_REPEATS = 5
@@ -235,7 +235,7 @@ def worst_rows(
         order = order[weights[order] > 0]
         worst, shown = table.take(order), predicted.take(order)
         truth, guesses = shown.truth(worst), shown.columns()
-        texts = {column: worst.texts(column) for column in columns[:MOST_COLUMNS]}
+        texts = {column: worst.texts(column) for column in columns[:MOST_COLUMNS_OF_ROW]}
         for at, error in enumerate(errors[order].tolist()):
             file, row = worst.where(at)
             found.append(
@@ -243,11 +243,13 @@ def worst_rows(
                     file=file if has_files else None,
                     row=row,
                     split=name,
-                    target=_text(truth, "target", at, task),
-                    prediction=_text(guesses, "prediction", at, task),
+                    target=_target_text(truth, "target", at, task),
+                    prediction=_target_text(guesses, "prediction", at, task),
                     error=error,
                     values={
-                        column: None if each[at] is None else truncate(each[at], MOST_CHARACTERS)
+                        column: None
+                        if each[at] is None
+                        else truncate(each[at], MOST_CELL_CHARACTERS)
                         for column, each in texts.items()
                     },
                 )
@@ -255,7 +257,7 @@ def worst_rows(
     return tuple(sorted(found, key=lambda row: -row.error)[:MOST_WORST_ROWS])  # stable
 
 
-def _text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:
+def _target_text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:
     """Write a row's target or prediction, as `predictions.parquet` has it.
 
     Several numbers follow their names; of columns of labels the names of the row's labels are
@@ -263,10 +265,10 @@ def _text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> st
     """
     found = {name: column[at].as_py() for name, column in columns.items() if name.startswith(kind)}
     if kind in found:
-        return truncate(written(found[kind]), MOST_CHARACTERS)
+        return truncate(written(found[kind]), MOST_CELL_CHARACTERS)
     named = {name.removeprefix(f"{kind}_"): value for name, value in found.items()}
     texts = {name: written(value) for name, value in named.items()}
-    return truncate(task.row_text(named, texts), MOST_CHARACTERS)
+    return truncate(task.row_text(named, texts), MOST_CELL_CHARACTERS)
 
 
 # Effects of columns
@@ -455,7 +457,7 @@ def partial_dependence(
     Returns:
         The dependence; None if there are fewer than two values, or predictions are not finite.
     """
-    values = list(_values(predictor, rows, column))
+    values = list(_values_shown(predictor, rows, column))
     matrix, weights = rows.matrix[others], rows.weights[others]
     if len(values) < 2 or not weights.sum() > 0:
         return None
@@ -472,21 +474,22 @@ def partial_dependence(
     return PartialDependence(column=column, points=tuple(points))
 
 
-def _values(
+def _values_shown(
     predictor: Predictor, rows: RowSample, column: str
 ) -> Iterator[tuple[int, str, float | None]]:
     """Yield the values to use, in order: a row that has each, its text, and its number."""
     encoder = next(each for each in predictor.encoding.features if each.column == column)
-    if encoder.axis == "numbers":
-        numbers = rows.axis_values(encoder)
-        for at in _spread(numbers):
-            yield at, written(numbers[at].item()), float(numbers[at])
-        return
-    texts = rows.texts(column)
-    if encoder.axis == "times":
-        seconds = rows.axis_values(encoder)
-        for at in _spread(seconds):
-            yield at, truncate(texts[at], MOST_LABEL_CHARACTERS), float(seconds[at])
+    texts = () if encoder.axis == "numbers" else rows.texts(column)
+    if encoder.axis is not None:
+        values = rows.axis_values(encoder)
+        for at in _spread(values):
+            is_time = encoder.axis == "times"
+            label = (
+                truncate(texts[at], MOST_LABEL_CHARACTERS)
+                if is_time
+                else written(values[at].item())
+            )
+            yield at, label, float(values[at])
         return
     counts = Counter(text for text in texts if text is not None)  # in the order of the rows
     first = {text: at for at, text in reversed([*enumerate(texts)])}

@@ -70,7 +70,7 @@ MOST_LABELED = 12
 _STEPS = 4
 """Steps from the first to the last of these labels, at most."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
-Layer = tuple[Rows, dict[str, Any]]
+DrawnLayer = tuple[Rows, dict[str, Any]]
 """A layer of a chart, after the rows that it draws; one without rows is omitted."""
 
 
@@ -135,7 +135,7 @@ class Guides:
     is_stepped: bool = False
     """True if that line is a step function."""
 
-    def layers(self, x: object, y: Mapping[str, object]) -> list[Layer]:
+    def layers(self, x: object, y: Mapping[str, object]) -> list[DrawnLayer]:
         """Return the layers that draw them, but for the path.
 
         Args:
@@ -225,7 +225,7 @@ def bar_chart(
         markers: marks on the bars: `y` and `x`.
         height: pixels, unless it follows from the number of bars.
     """
-    x, y = _channel("x", value), _names("y", names)
+    x, y = _channel("x", value), _names_channel("y", names)
     bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
     mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
     spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
@@ -249,7 +249,7 @@ def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Ti
         tips: as in `line_chart`.
     """
     shared = {
-        "y": _names("y", names, grid=True),
+        "y": _names_channel("y", names, grid=True),
         "color": _color(colors),
         "tooltip": _tooltip(tips),
     }
@@ -341,8 +341,8 @@ def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
         tips: as in `line_chart`, with the titles of columns and lines.
     """
     slanted = -40 if len(names) > 2 and max(map(len, names)) > 6 else 0
-    across = _names("x", names, tips["x"], grid=False, labelAngle=slanted, labelLimit=110)
-    down = _names("y", names, tips["y"], grid=False, labelLimit=110)
+    across = _names_channel("x", names, tips["x"], grid=False, labelAngle=slanted, labelLimit=110)
+    down = _names_channel("y", names, tips["y"], grid=False, labelLimit=110)
     depth = {
         "field": "s",
         "type": "quantitative",
@@ -386,10 +386,10 @@ _OF_EVERY_OBJECT = (
 """Properties of each object of JavaScript; Vega looks groups up by their names in plain objects."""
 
 
-def _chart(layers: Sequence[Layer], height: int = HEIGHT) -> Spec:
+def _chart(layers: Sequence[DrawnLayer], height: int = HEIGHT) -> Spec:
     """Return a chart as wide as there is space."""
     drawn = [(rows, layer) for rows, layer in layers if rows]
-    spec: Spec = _plain(
+    spec: Spec = _safe_json(
         {
             "width": "container",
             "height": height,
@@ -400,7 +400,7 @@ def _chart(layers: Sequence[Layer], height: int = HEIGHT) -> Spec:
     return spec
 
 
-def _plain(part: Any) -> Any:  # noqa: ANN401  (any JSON)
+def _safe_json(part: Any) -> Any:  # noqa: ANN401  (any JSON)
     """Round numbers to six significant digits, and make the rest safe for JSON and Vega.
 
     NaN and infinity become `None`; names that each object of JavaScript has get an invisible
@@ -411,9 +411,9 @@ def _plain(part: Any) -> Any:  # noqa: ANN401  (any JSON)
     if isinstance(part, str):
         return f"{part}\u2060" if part in _OF_EVERY_OBJECT else part
     if isinstance(part, list):
-        return [_plain(each) for each in part]
+        return [_safe_json(each) for each in part]
     if isinstance(part, dict):
-        return {key: _plain(value) for key, value in part.items()}
+        return {key: _safe_json(value) for key, value in part.items()}
     return part
 
 
@@ -423,11 +423,11 @@ def _layer(
     rows: Rows,
     name: str = "rows",
     **more: object,
-) -> Layer:
+) -> DrawnLayer:
     return rows, {"data": {"name": name}, "mark": mark, "encoding": encoding, **more}
 
 
-def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> Layer:
+def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> DrawnLayer:
     """A vertical line at the x nearest to the pointer, with the values of all series there.
 
     Series are fields of it by their place: `v0`, `v1`, ...
@@ -463,7 +463,7 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
     """Return the channel of a field along an axis."""
     if axis.names is not None:
         slanted = -40 if max(map(len, axis.names), default=0) > 6 else 0
-        return _names(field, axis.names, axis.title, labelAngle=slanted, labelLimit=110)
+        return _names_channel(field, axis.names, axis.title, labelAngle=slanted, labelLimit=110)
     scale: dict[str, object] = {"zero": axis.zero}
     if axis.log:
         scale = {"type": "log", "nice": False, "padding": 12}
@@ -485,7 +485,9 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
     return {**channel, "axis": look} if look else channel
 
 
-def _names(field: str, names: Sequence[str], title: str = "", **axis: object) -> dict[str, Any]:
+def _names_channel(
+    field: str, names: Sequence[str], title: str = "", **axis: object
+) -> dict[str, Any]:
     """Return a channel of names in their own order, with a bare axis."""
     return {
         "field": field,

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.runs.run import Run
 
-_MOST_NAMES = 10
+_MOST_PARTS_SHOWN = 10
 """Classes, labels or columns that are shown."""
 _LONGEST_NAME = 40
 _LONGEST_CELL = 60
-_MOST_COLUMNS = 40
+_MOST_SINGLE_COLUMNS = 40
 """Columns that are listed one by one, even if they are numbered."""
 _FEWEST_ALIKE = 3
 
@@ -52,7 +52,7 @@ def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...
     """Yield a row for each column; of many columns, one for numbered neighbors of the same type."""
 
     def kind(column: ColumnOverview) -> tuple[str | None, str, str]:
-        prefix = numbered_prefix(column.name) if len(columns) > _MOST_COLUMNS else None
+        prefix = numbered_prefix(column.name) if len(columns) > _MOST_SINGLE_COLUMNS else None
         return prefix, column.type, column.reason
 
     for (prefix, *_), group in groupby(columns, kind):
@@ -126,7 +126,7 @@ def evaluation_view(
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
         without_weight: the number of rows of weight 0 among them, shown separately.
     """
-    blocks: list[views.ViewBlock] = [*_tables(rows, without_weight, metrics, classes)]
+    blocks: list[views.ViewBlock] = [*_evaluation_tables(rows, without_weight, metrics, classes)]
     blocks += map(views.TextBlock, positive_class(metrics, classes))
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
@@ -135,20 +135,20 @@ def evaluation_view(
     return views.View(blocks=tuple(blocks))
 
 
-def _tables(
+def _evaluation_tables(
     rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
 ) -> Iterator[views.TableBlock]:
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
         sizes.append(("rows of weight 0", f"{without_weight:,}"))
     yield views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
-    if 0 < len(classes) <= _MOST_NAMES:
+    if 0 < len(classes) <= _MOST_PARTS_SHOWN:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
         counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
         yield views.TableBlock(("true \\ predicted", *names), counts)
     for parts in metrics.values():
-        if isinstance(parts, Mapping) and len(parts) <= _MOST_NAMES:
+        if isinstance(parts, Mapping) and len(parts) <= _MOST_PARTS_SHOWN:
             yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
 
 
@@ -264,7 +264,7 @@ def diagnosis_view(
             "metric": lambda trial: trial.metric or fmt.UNDEFINED,
             "before": lambda trial: fmt.number(trial.before),
             "after": lambda trial: fmt.number(trial.after),
-            "verdict": _verdict,
+            "verdict": _trial_verdict,
             "run": lambda trial: fmt.UNDEFINED if trial.run is None else str(trial.run),
         },
         f"{rows} rows:",
@@ -281,7 +281,7 @@ def diagnosis_view(
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))
 
 
-def _verdict(trial: Trial) -> str:
+def _trial_verdict(trial: Trial) -> str:
     if trial.rescued:
         return "better: it no longer diverges"
     if trial.converged and trial.problem:

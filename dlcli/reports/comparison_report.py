@@ -24,7 +24,7 @@ Sides = Mapping[str, ComparedRun]
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
 _MOST_ITEMS = 8
-_MOST_CHARACTERS = 80
+_MOST_SETTING_CHARACTERS = 80
 """Items and characters of one setting's value."""
 _MOST_CHARTS = 8
 """Metrics with a chart of their own."""
@@ -43,7 +43,7 @@ def comparison_view(comparison: Comparison) -> views.View:
         },
         text_columns=(0, 1),
     )
-    differing = views.blocks(_differing(comparison, sides))
+    differing = views.blocks(_what_differs(comparison, sides))
     metrics, others = tuple(_metrics(comparison, sides)), tuple(_other_sets(comparison, sides))
 
     def sections() -> Sequence[views.PageSection]:
@@ -101,7 +101,7 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
         yield f"{run} is {result} than {names[0]} (at 95 %)."
 
 
-def _differing(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
+def _what_differs(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
     """Yield what differs in configs, versions, machines and data."""
     texts = range(len(sides) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
@@ -117,7 +117,7 @@ def _differing(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock
     if comparison.same_data:
         yield f"The data are the same: {_file_names(comparison.sides[0].data)}"
     else:
-        yield from _data(sides)
+        yield from _differing_files(sides)
 
 
 def setting_text(value: object) -> str:
@@ -136,11 +136,11 @@ def _few_items(value: object) -> object:
     if isinstance(value, dict):
         kept = {key: _few_items(item) for key, item in islice(value.items(), _MOST_ITEMS)}
         return {**kept, **({"…": "…"} if len(value) > _MOST_ITEMS else {})}
-    is_long = isinstance(value, str) and len(value) > _MOST_CHARACTERS
-    return f"{str(value)[: _MOST_CHARACTERS - 1]}…" if is_long else value
+    is_long = isinstance(value, str) and len(value) > _MOST_SETTING_CHARACTERS
+    return f"{str(value)[: _MOST_SETTING_CHARACTERS - 1]}…" if is_long else value
 
 
-def _data(sides: Sides) -> Iterator[views.ViewBlock | str]:
+def _differing_files(sides: Sides) -> Iterator[views.ViewBlock | str]:
     """Yield the files that runs have read: those that differ, and which are the same in all."""
     files = [file for side in sides.values() for file in side.data]
     read = [{file.sha256 for file in side.data} for side in sides.values()]
@@ -191,12 +191,12 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
     caption = f"{split}: {counted}, with 95 % confidence intervals"
     marks = tuple(direction_mark(name) for name, *_ in rows)
     yield views.TableBlock(("", *names), tuple(rows), caption, marks=marks)
-    yield from _baselines(comparison, split)
+    yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
-        yield _differences(f"{split}: {name} - {names[0]}", difference, sides[0].rows)
+        yield _difference_table(f"{split}: {name} - {names[0]}", difference, sides[0].rows)
 
 
-def _baselines(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
+def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
     """Yield the metrics of the baselines, each once where several runs have the same."""
     groups: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
@@ -215,7 +215,7 @@ def _baselines(comparison: Comparison, split: str) -> Iterator[views.TableBlock]
     yield metric_table(heads, [dict(metrics) for _, metrics in groups], caption)
 
 
-def _differences(
+def _difference_table(
     compared: str, difference: RunDifference, rows_of_first: int | None
 ) -> views.TableBlock:
     """List the differences in each metric between a run and the first."""

@@ -38,7 +38,7 @@ _MOST_CHARTS = 8
 _MOST_METRICS_LISTED = 5
 """Metrics in the table of folds."""
 _FOLDS, _MEAN, _POOLED, _CONSTANT = "each fold", "mean of folds", "all rows", "constant baseline"
-_COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
+_SERIES_COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
 _WAYS_TO_SPLIT = {
     "random": "at random",
     "stratified": "at random within each class, so that each fold has the frequencies of classes",
@@ -58,7 +58,7 @@ _WHY_FOLDS_IN_TIME = (
 )
 
 
-class _Result(BaseModel):
+class _LoggedResult(BaseModel):
     """The fields of the log's last event that the report needs."""
 
     refit_problem: str | None = None
@@ -67,7 +67,7 @@ class _Result(BaseModel):
 class _Log(RunLog):
     """The log of a cross-validation."""
 
-    result: Last[_Result] = None
+    result: Last[_LoggedResult] = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         yield "No metric is defined."
     else:
         metric, pooled = record.main
-        ends = _ends(metric, pooled)
+        ends = _interval_ends(metric, pooled)
         ends = f" (95 % confidence interval: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value)
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
@@ -239,7 +239,7 @@ def _who(record: CrossValidationRecord) -> str:
     return f"{record.evaluated_rows:,} of {rows} were predicted, each by {networks} fitted {fitted}"
 
 
-def _ends(metric: str, interval: Estimate) -> str:
+def _interval_ends(metric: str, interval: Estimate) -> str:
     """Return the ends of a confidence interval; empty if it is unknown."""
     return " to ".join(fmt.metric(metric, end) for end in interval.ends or ())
 
@@ -249,7 +249,7 @@ def _figures(record: CrossValidationRecord) -> Iterator[views.Figure]:
     if record.main is not None:
         metric, pooled = record.main
         shown = partial(fmt.metric, metric)
-        ends, title = _ends(metric, pooled), fmt.metric_title(metric)
+        ends, title = _interval_ends(metric, pooled), fmt.metric_title(metric)
         note = f"95 %: {ends}" if ends else "no interval"
         yield views.Figure(f"{title}, all rows", shown(pooled.value), note)
         mean, deviation = cv.by_fold.get(metric), cv.deviations.get(metric)
@@ -319,7 +319,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBloc
             rows.append({"y": name, "s": name, "f": name, "x": mean.value, **ends_of_mean})
             parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
     present = {row["y"] for row in rows}
-    colors = {name: color for name, color in _COLORS.items() if name in present}
+    colors = {name: color for name, color in _SERIES_COLORS.items() if name in present}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return views.ChartBlock(
         title=fmt.capitalize(fmt.metric_title(metric)),

@@ -21,14 +21,14 @@ MOST_OPEN_CARDS = 12
 """The other cards are folded."""
 MOST_COLUMNS_LISTED = 500
 MOST_IMPORTANCES = 20
-MOST_DEPENDENCES = 12
+MOST_DEPENDENCES_DRAWN = 12
 MOST_WORST_COLUMNS = 12
 """Columns that are shown next to each of the worst rows."""
 _MOST_WARNINGS = 8
 _MOST_VALUES = 8
 _MOST_NAMED = 3
 """Columns that are named as the most important ones."""
-_LARGE = 10_000
+_LARGE_NUMBER = 10_000
 """Numbers from which `12k` is shorter than all digits."""
 _HEIGHT = 90
 _DAY = 86_400
@@ -38,16 +38,16 @@ _DAY = 86_400
 def data_section(record: TrainingRecord) -> views.PageSection:
     """Describe the data of a run."""
     log, config, explanation = record.log, record.run.config, record.run.explanation
-    rows = _rows(log.data, config) if log.data else ()
+    rows = _set_sizes(log.data, config) if log.data else ()
     columns: Sequence[views.ViewBlock | str] = ()
     if explanation.columns:
-        columns = _columns(explanation, is_in_time=isinstance(config.data.split, TimeSplit))
+        columns = _column_blocks(explanation, is_in_time=isinstance(config.data.split, TimeSplit))
     elif log.features:
         columns = [_types(log.features)]
     return views.section("data", "The data", *rows, *_warnings(log.warnings), *columns)
 
 
-def _rows(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
+def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
     total, data = sum(event.rows.values()), config.data
     stops = config.early_stopping is not None
     uses = {
@@ -79,7 +79,9 @@ def _warnings(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
         yield views.fold(plural(len(rest), "more warning"), views.WarningsBlock(rest))
 
 
-def _columns(explanation: document.Explanation, *, is_in_time: bool) -> list[views.ViewBlock | str]:
+def _column_blocks(
+    explanation: document.Explanation, *, is_in_time: bool
+) -> list[views.ViewBlock | str]:
     columns, rows = explanation.columns, explanation.rows.get("train", 0)
     cards = partial(column_cards, rows=rows, held_out=sum(explanation.rows.values()) - rows)
     read = [column for column in columns if type_named(column.type).is_read]
@@ -123,7 +125,9 @@ def column_cards(
     """
     names = fmt.shorten_names(column.name for column in columns)
     cards = (
-        views.ColumnCard(name, _type(each), tuple(_facts(each, rows)), _chart(each, rows, held_out))
+        views.ColumnCard(
+            name, _type(each), tuple(_facts(each, rows)), _column_chart(each, rows, held_out)
+        )
         for name, each in zip(names, columns, strict=True)
     )
     return views.ColumnCardsBlock(tuple(cards))
@@ -198,7 +202,9 @@ def _range(column: document.ColumnStatistics, first: str = "") -> str:
     return fmt.span(low, high, first=first)
 
 
-def _chart(column: document.ColumnStatistics, rows: int, held_out: int) -> views.ChartBlock | None:
+def _column_chart(
+    column: document.ColumnStatistics, rows: int, held_out: int
+) -> views.ChartBlock | None:
     if column.histogram is not None and any(column.histogram.train):
         return _distribution(column, column.histogram)
     if any(value.train for value in column.values[:_MOST_VALUES]):
@@ -226,7 +232,7 @@ def _distribution(
         }
         for at, count in enumerate(histogram.train)
     ]
-    is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE
+    is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE_NUMBER
     labels = "" if is_time else "~s" if is_large else ".4~g"
     name, mean = fmt.shorten(column.name), f", mean {format_value(column.mean)}"
     shares = {"y": "of training rows|.1%", "h": "of held-out rows|.1%"}
@@ -284,7 +290,7 @@ def explanation_section(record: TrainingRecord) -> views.PageSection:
         importance = importance_chart(explanation.importances, error, read)
     drawn = views.grid(
         dependence_chart(each, explanation, of_classes=task.outcome == "classes")
-        for each in explanation.partial_dependences[:MOST_DEPENDENCES]
+        for each in explanation.partial_dependences[:MOST_DEPENDENCES_DRAWN]
     )
     if drawn:
         text = f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE

@@ -34,7 +34,7 @@ VERDICTS = {
 """Differences by their verdict at the level of 95 %, unless that is unknown."""
 LEARNING_RATE = "learning_rate"
 """The value of an epoch that is not a loss or a metric."""
-_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
+_YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
 
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
@@ -128,7 +128,7 @@ def time(seconds: float | None, *, has_date: bool = True) -> str:
     if seconds is None:
         return UNDEFINED
     try:
-        moment = _EPOCH + timedelta(seconds=round(seconds))
+        moment = _YEAR_1970 + timedelta(seconds=round(seconds))
     except (OverflowError, ValueError):
         return number(seconds)
     if not has_date:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 LONG_SECONDS = 60.0
 """Duration of a training next to which the few seconds of making a page are short."""
-_WIDTH = 420
+_PICTURE_WIDTH = 420
 """Of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
@@ -219,13 +219,12 @@ def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
     """
     import vl_convert
 
-    parts = [_standing_alone(chart) for chart in charts]
     look = {**settings(), "font": "sans-serif", "background": "white", "autosize": "pad"}
     whole = {
         "title": {"text": title, "anchor": "start", "offset": 16},
-        "hconcat": parts,
+        "hconcat": [_standing_alone(chart) for chart in charts],
         "resolve": {"legend": {"color": "independent"}},
-        "config": _filled(look, {}),
+        "config": _in_light(look),
         "padding": 12,
     }
     picture: bytes = vl_convert.vegalite_to_png(whole, scale=2)
@@ -233,26 +232,22 @@ def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
 
 
 def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
-    """Return a chart of fixed width, with its rows and colors filled in for their names."""
-    bare = {key: part for key, part in chart.spec.items() if key != "datasets"}
-    filled: dict[str, Any] = _filled(bare, chart.spec["datasets"])
-    return {**filled, "title": chart.title, "width": _WIDTH}
+    """Return a chart of fixed width, with its rows in place and a legend, as a page has its own."""
+    spec = _in_light(chart.spec)
+    datasets = spec.pop("datasets")
+    for layer in spec["layer"]:
+        layer["data"] = {"values": datasets[layer["data"]["name"]]}
+        if "color" in layer["encoding"]:
+            legend = {"orient": "top", "title": None, "symbolType": "circle"}
+            layer["encoding"]["color"]["legend"] = legend
+    return {**spec, "title": chart.title, "width": _PICTURE_WIDTH}
 
 
-def _filled(part: Any, datasets: Mapping[str, Any]) -> Any:  # noqa: ANN401  (any JSON)
-    if isinstance(part, str):
-        return _VARIABLE.sub(lambda found: LIGHT[found[1]], part)
-    if isinstance(part, list):
-        return [_filled(each, datasets) for each in part]
-    if not isinstance(part, Mapping):
-        return part
-    filled = {
-        key: {"values": datasets[value["name"]]} if key == "data" else _filled(value, datasets)
-        for key, value in part.items()
-    }
-    if "legend" in filled:  # a page has one of its own
-        filled["legend"] = {"orient": "top", "title": None, "symbolType": "circle"}
-    return filled
+def _in_light(part: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a specification with the colors of a light page for their names."""
+    text = _VARIABLE.sub(lambda found: LIGHT[found[1]], json.dumps(part))
+    copy: dict[str, Any] = json.loads(text)
+    return copy
 
 
 # The code of Vega, so that charts of pages work offline
@@ -280,17 +275,17 @@ def _bundle() -> str:
     with suppress(OSError, UnicodeDecodeError):
         content = path.read_bytes().decode()
         bundle = content.partition("\n")[2]
-        if content == _stored(bundle):
+        if content == _with_digest(bundle):
             return bundle
     bundle = vl_convert.javascript_bundle(_REQUEST)
     with suppress(OSError):  # without it, the next page takes longer
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path, is_locked=False) as temporary:
-            temporary.write_bytes(_stored(bundle).encode())
+            temporary.write_bytes(_with_digest(bundle).encode())
     return bundle
 
 
-def _stored(bundle: str) -> str:
+def _with_digest(bundle: str) -> str:
     """Return a bundle as it is in the cache: below a digest of it and the request."""
     digest = hashlib.sha256(f"{_REQUEST}\n{bundle}".encode()).hexdigest()
     return f"// {digest}\n{bundle}"

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 AnyEvent = TypeVar("AnyEvent")
 Last = Annotated[AnyEvent | None, BeforeValidator(lambda logged: logged[-1])]
 """The last event of its kind."""
-_VERDICTS: Mapping[Verdict, str] = {
+_BASELINE_VERDICTS: Mapping[Verdict, str] = {
     "better": "{subject} is better than {}",
     "worse": "{subject} is worse than {}",
     "not_significant": "There is no clear difference from {}",
@@ -53,7 +53,7 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "same": "Its hidden layers do not improve the predictions yet.",
     "not_significant": "Its hidden layers do not clearly improve the predictions.",
 }
-MOST_CHARACTERS = 60_000
+MOST_CONFIG_CHARACTERS = 60_000
 """Of a config; one of very many columns is longer."""
 _MOST_FILES = 100
 _MOST_NOTES = 20
@@ -309,7 +309,7 @@ def baseline_sentences(
     """
     for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
         found = differences[name]
-        verdict = _VERDICTS[found.verdict].format(f"the {name} baseline", subject=subject)
+        verdict = _BASELINE_VERDICTS[found.verdict].format(f"the {name} baseline", subject=subject)
         if where:
             verdict = f"{where}, {verdict[:1].lower()}{verdict[1:]}"
         metric = found.metric
@@ -384,9 +384,9 @@ def _overrides(run: Run) -> Iterator[str]:
 
 def _whole_lines(text: str) -> str:
     """Cut a text after whole lines."""
-    if len(text) <= MOST_CHARACTERS:
+    if len(text) <= MOST_CONFIG_CHARACTERS:
         return text
-    kept = text[:MOST_CHARACTERS].rpartition("\n")[0]
+    kept = text[:MOST_CONFIG_CHARACTERS].rpartition("\n")[0]
     return f"{kept}\n# ... and {text.count(chr(10)) - kept.count(chr(10)):,} more lines"
 
 

@@ -37,15 +37,15 @@ from dlcli.runs.run import Run
 
 MOST_DRAWN_CLASSES = 25
 """Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
-MOST_LISTED = 50
+MOST_PARTS_LISTED = 50
 """Classes, labels or columns whose metrics are listed."""
 MOST_CURVE_POINTS = 300
 """Of the curve of one class; three times as many of all together."""
-MOST_POINTS = 2_000
+MOST_ROWS_DRAWN = 2_000
 """Of the scatter charts of one set of rows."""
-MOST_OUTPUTS = 6
+MOST_OUTPUTS_DRAWN = 6
 """Predicted columns of numbers with charts of their own."""
-MOST_BINS = 40
+MOST_ERROR_BINS = 40
 DECILES = 10
 _MOST_MISTAKES = 20
 _THRESHOLDS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
@@ -66,13 +66,13 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
         adjective = run.config.adjective(rows.split)
         found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))
         tables = _interval_tables(run) if rows.split == "test" else ()
-        parts = (_describe(rows, adjective, record.rows(rows.split)), *found, *tables)
+        parts = (_describe_rows(rows, adjective, record.rows(rows.split)), *found, *tables)
         put = views.fold if place else views.group
         blocks.append(put(f"{fmt.capitalize(adjective)} rows", *parts))
     return views.section("result", "The result", *blocks)
 
 
-def _describe(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
+def _describe_rows(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
     noun, sampled = plural(rows.rows, f"{adjective} row"), ""
     if rows.is_sample and all_rows and all_rows > rows.rows + rows.without_weight:
         noun = f"{rows.rows:,} of {all_rows:,} {adjective} rows"
@@ -129,7 +129,7 @@ def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
     columns, doubt = run.task.columns, stored.uncertainty(REPORTED_LEVEL)
     targets = {each.name: each for each in run.explanation.columns if each.role == "target"}
     level = f"{100 * REPORTED_LEVEL:g} %"
-    for column, ranges in zip(columns[:MOST_OUTPUTS], stored.test, strict=False):
+    for column, ranges in zip(columns[:MOST_OUTPUTS_DRAWN], stored.test, strict=False):
         name = f" of {fmt.shorten(column)}" if len(columns) > 1 else ""
         rows = sum(each.rows for each in ranges)
         coverage = sum(each.rows * each.coverage for each in ranges) / max(rows, 1)
@@ -173,7 +173,7 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableB
     metrics = [
         name for name, each in definitions.METRICS.items() if each.of_parts and kind in each.forms
     ]
-    names = fmt.shorten_names(list(known)[:MOST_LISTED])
+    names = fmt.shorten_names(list(known)[:MOST_PARTS_LISTED])
     rows = tuple(
         (name, *(fmt.number(each.get(metric)) for metric in metrics))
         for name, each in zip(names, known.values(), strict=False)
@@ -244,7 +244,7 @@ def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
     shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
-    if len(names) > MOST_LISTED:
+    if len(names) > MOST_PARTS_LISTED:
         order = np.argsort(-true, kind="stable").tolist()
     return views.TableBlock.of(
         order,
@@ -258,7 +258,7 @@ def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
         "Each class",
         note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
         "the share of the rows of this class that are predicted as such. F1: their harmonic mean.",
-        most=MOST_LISTED,
+        most=MOST_PARTS_LISTED,
         noun="but rarer class",
     )
 
@@ -422,10 +422,10 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
 
 
 def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list[views.ViewBlock]:
-    outputs = rows.numbers[:MOST_OUTPUTS]
+    outputs = rows.numbers[:MOST_OUTPUTS_DRAWN]
     blocks: list[views.ViewBlock] = []
     makers: dict[str, Callable[[PredictedNumbers], views.ChartBlock]] = {
-        "predicted_and_true": partial(_scatter, seed=seed, most=MOST_POINTS // len(outputs)),
+        "predicted_and_true": partial(_scatter, seed=seed, most=MOST_ROWS_DRAWN // len(outputs)),
         "residuals": _error_histogram,
         "deciles": lambda output: _decile_chart(error_by_decile(output)),
     }
@@ -510,7 +510,7 @@ def error_distribution(
         edges: of the bins, shape `(bins + 1,)`.
         shares: of the total weight, shape `(bins,)`.
     """
-    bins = bins or min(MOST_BINS, math.ceil(2 * len(errors) ** (1 / 3)))
+    bins = bins or min(MOST_ERROR_BINS, math.ceil(2 * len(errors) ** (1 / 3)))
     low, high = np.quantile(errors, [0.005, 0.995])
     if low == high:
         low, high = low - 0.5, high + 0.5

@@ -25,11 +25,11 @@ MOST_SETTING_CHARTS = 6
 MOST_SETTING_POINTS = 500
 _MOST_BARS = 40
 _MOST_CHOICES = 30
-_FEWEST = 4
+_FEWEST_FOR_QUARTILES = 4
 """Values that have quartiles."""
 _FENCE = 3.0
 """Interquartile ranges beyond the worse quartile from which a value is far out (Tukey 1977)."""
-_NEAR = 10
+_NARROW_RATIO = 10
 """Ratio up to which a logarithmic axis has ticks between powers of ten."""
 _STATES = {
     "finished": PointStyle("train", "circle", 45, 0.6),
@@ -119,7 +119,7 @@ class Candidates:
         That is three interquartile ranges beyond the worse quartile of all complete candidates.
         """
         values = [value_of(each) for each in self.complete]
-        if len(values) < _FEWEST:
+        if len(values) < _FEWEST_FOR_QUARTILES:
             return None
         low, high = np.quantile(values, [0.25, 0.75]).tolist()
         beyond = _FENCE * (high - low)
@@ -367,7 +367,7 @@ def _setting_chart(
     else:
         numbers = [place for place in places if isinstance(place, int | float)]
         is_log = dimension.log and (dimension.low or 0) > 0
-        is_wide = is_log and max(numbers) > _NEAR * min(numbers)
+        is_wide = is_log and max(numbers) > _NARROW_RATIO * min(numbers)
         is_whole = dimension.kind == "integer" and not is_wide
         axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
         x = f"{axis.title}|.5~g"

@@ -27,7 +27,7 @@ from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, StoredDimensio
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
-MOST_LISTED = 50
+MOST_CANDIDATES_LISTED = 50
 """Candidates of the leaderboard."""
 _MOST_FAILED = 20
 _MOST_OUTER_FOLDS = 100
@@ -62,8 +62,8 @@ def search_view(run: Run) -> views.View:
         return [
             views.section("result", "The result", summary, *evaluations),
             views.section("candidates", "The candidates", *listed),
-            views.section("size", "The smallest good network", _SIZE if size else None, size),
-            views.section("varied", "The settings", *_settings(candidates)),
+            views.section("size", "The smallest good network", _WHY_SMALL if size else None, size),
+            views.section("varied", "The settings", *_setting_blocks(candidates)),
             views.section("course", "The course of the search", history),
             report_parts.config_section(run, _how_it_searched(candidates)),
             views.section("next", "Next steps", *_next_steps(run, candidates)),
@@ -226,7 +226,7 @@ def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
         yield _UNBIASED if is_unbiased else _BIASED.format(candidates.held_out)
         yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
     if search.nested:
-        yield _NESTED
+        yield _WHY_NESTED
         yield _nested_table(search)
 
 
@@ -240,13 +240,13 @@ _BIASED = (
     "No test rows were set aside, so these networks were evaluated on the {} rows, which "
     "also chose them: their metrics are optimistically biased. Set data.test to get unbiased ones."
 )
-_SIZE = (
+_WHY_SMALL = (
     "The value of a candidate depends on the rows that evaluate it; the standard error estimates "
     "by how much. Candidates within one standard error of the best are equally good as far as the "
     "rows can tell, and the one with the fewest parameters is preferable: it overfits least, is "
     "faster and is easier to understand (Breiman et al. 1984)."
 )
-_NESTED = (
+_WHY_NESTED = (
     "The whole search was repeated without each outer fold, and its choice evaluated on that fold. "
     "So the last column shows what such a search gives on new rows; the one before it is what the "
     "search itself measured."
@@ -310,7 +310,7 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
     """List the best candidates, and the default at its rank among them."""
     shown = candidates.dimensions[:_MOST_SETTINGS]
     others = candidates.dimensions[_MOST_SETTINGS:]
-    listed = candidates.complete[:MOST_LISTED]
+    listed = candidates.complete[:MOST_CANDIDATES_LISTED]
     rows = [
         (f"{rank:,}", *_candidate_cells(candidates, trial, shown, others))
         for rank, trial in enumerate(listed, start=1)
@@ -359,7 +359,7 @@ def _candidate_cells(
     )
 
 
-def _settings(candidates: Candidates) -> Iterator[views.ViewBlock | str | None]:
+def _setting_blocks(candidates: Candidates) -> Iterator[views.ViewBlock | str | None]:
     """Yield how the value depends on each setting."""
     importance, drawn = setting_importance_chart(candidates), views.grid(setting_charts(candidates))
     count = len(candidates.complete)

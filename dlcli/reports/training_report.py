@@ -33,7 +33,7 @@ MOST_LINE_POINTS = 600
 MOST_BUNDLE_POINTS = 5_000
 """Of all lines of a chart that has one for each network."""
 SET_COLORS = {"training": "train", "validation": "validation"}
-_FEW_ROWS = 100
+_FEW_ROWS_EVALUATED = 100
 """Rows below which the second digit of a metric is mostly random."""
 _BASELINES = ("linear", "constant")
 """The simplest models, the one that is harder to beat first."""
@@ -43,7 +43,7 @@ _MOST_COLUMNS_NAMED = 4
 _MOST_LAYERS_LISTED = 40
 _MOST_LISTED_EPOCHS = 12
 _MOST_LAYERS_DRAWN = 60
-_EPOCH = Axis("epoch", whole=True)
+_EPOCHS = Axis("epoch", whole=True)
 
 
 def training_view(run: Run) -> views.View:
@@ -95,7 +95,7 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
     yield report_parts.reproduction_section(run, text, report_parts.commands_block(lines))
 
 
-def _baselines(record: TrainingRecord) -> dict[str, Mapping[str, object]]:
+def _baseline_metrics(record: TrainingRecord) -> dict[str, Mapping[str, object]]:
     """Return the metrics of the simplest models on the most independent set of rows."""
     first, models = "".join(record.splits[:1]), record.run.baselines
     return {name: models[name][first] for name in _BASELINES if first in models.get(name, {})}
@@ -103,7 +103,7 @@ def _baselines(record: TrainingRecord) -> dict[str, Mapping[str, object]]:
 
 def _metric_table(record: TrainingRecord) -> views.TableBlock:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
-    config, splits, baselines = record.run.config, record.splits[::-1], _baselines(record)
+    config, splits, baselines = record.run.config, record.splits[::-1], _baseline_metrics(record)
     facts = [
         "Metrics of training rows are optimistically biased, as the network was fitted to them"
     ]
@@ -163,7 +163,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
-    are_few = rows is not None and rows < _FEW_ROWS
+    are_few = rows is not None and rows < _FEW_ROWS_EVALUATED
     # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
     # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
     is_open = (
@@ -174,7 +174,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
         on_many, where = run.verdicts.on("validation"), f"On {many:,} out-of-fold rows"
-        yield from report_parts.baseline_sentences(on_many, where=where, are_few=many < _FEW_ROWS)
+        yield from report_parts.baseline_sentences(
+            on_many, where=where, are_few=many < _FEW_ROWS_EVALUATED
+        )
         are_few = False
     else:
         subject = "It" if doubt is None else "The network"
@@ -215,7 +217,7 @@ def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
             title = f"{fmt.metric_title(metric)}, {adjective} rows"
             yield views.Figure(title, fmt.metric(metric, run.metrics[split].get(metric)), note)
             note = ""
-        for name, scores in _baselines(record).items():
+        for name, scores in _baseline_metrics(record).items():
             value = fmt.metric(metric, scores.get(metric))
             yield views.Figure(f"{name} baseline, {adjectives[0]} rows", value)
     if network:
@@ -334,7 +336,7 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.Cha
         at_best = ""
         if best_epoch is not None and 0 < best_epoch <= len(values):
             at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
-        parts.append(f"{split} {_ends(values[0], values[-1])}{at_best}")
+        parts.append(f"{split} {_from_to(values[0], values[-1])}{at_best}")
     over = f"{fmt.capitalize(title)} over {plural(len(history[name]), 'epoch')}"
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     reading = ""
@@ -358,7 +360,7 @@ _READING = (
 _READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
 
 
-def _ends(first: float, last: float) -> str:
+def _from_to(first: float, last: float) -> str:
     return fmt.span(fmt.number(first), fmt.number(last), first="from")
 
 
@@ -410,7 +412,7 @@ def lines_chart(
     drawn = {name: colors[name] for name in lines}
     return views.ChartBlock(
         title=title,
-        spec=line_chart(rows, drawn, _EPOCH, Axis(axis), guides=guides),
+        spec=line_chart(rows, drawn, _EPOCHS, Axis(axis), guides=guides),
         description=description,
         reading=reading,
         numbers=_listed_epochs(lines, longest),
@@ -481,12 +483,12 @@ def _bundle_chart(
     last = {
         split: [points[-1][1] for _, of, points in lines if of == split] for split in SET_COLORS
     }
-    parts = [f"{split} {_ends(min(ends), max(ends))}" for split, ends in last.items() if ends]
+    parts = [f"{split} {_from_to(min(ends), max(ends))}" for split, ends in last.items() if ends]
     colors = {split: SET_COLORS[split] for split, ends in last.items() if ends}
     title, tips = fmt.shorten(name).replace("_", " "), {"d": each, "s": "rows"}
     return views.ChartBlock(
         title=fmt.capitalize(title),
-        spec=line_chart(rows, colors, _EPOCH, Axis(title), tips=tips, kind="bundle"),
+        spec=line_chart(rows, colors, _EPOCHS, Axis(title), tips=tips, kind="bundle"),
         description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),

@@ -320,9 +320,9 @@ def render_table(table: TableBlock, width: int | None = None) -> list[str]:
     columns = range(len(rows[0]))
     widths = [max(display_width(row[at]) for row in rows) for at in columns]
     if width is not None:
-        widths = _fit(widths, table, body, width)
+        widths = _fit_widths(widths, table, body, width)
     for row in rows:
-        cells = (_cut(cell, size) for cell, size in zip(row, widths, strict=True))
+        cells = (_cut_cell(cell, size) for cell, size in zip(row, widths, strict=True))
         aligned = [
             padded(cell, widths[at], left=at in table.text_columns) for at, cell in enumerate(cells)
         ]
@@ -330,7 +330,7 @@ def render_table(table: TableBlock, width: int | None = None) -> list[str]:
     return lines
 
 
-def _cut(cell: str, width: int) -> str:
+def _cut_cell(cell: str, width: int) -> str:
     """Shorten a cell to a width in columns of a terminal."""
     most = width
     while display_width(cut := fmt.shorten(cell, most)) > width:
@@ -338,7 +338,7 @@ def _cut(cell: str, width: int) -> str:
     return cut
 
 
-def _fit(
+def _fit_widths(
     widths: Sequence[int], table: TableBlock, body: Sequence[Sequence[str]], total: int
 ) -> list[int]:
     """Narrow the widest columns until a line fits, but none of numbers below its numbers."""
