@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlcli.cli import options
-from dlcli.cli.config_argument import read_config
-from dlcli.cli.messages import is_quiet, print_message
-from dlcli.cli.run_argument import looks_like_missing_run, refuse_run_folder
+from dlcli.cli.arguments import looks_like_missing_run, read_config, refuse_run_folder
+from dlcli.cli.output import is_quiet, open_output, print_json, print_message, print_view
+from dlcli.cli.run_commands import print_export
 from dlcli.errors import RunError, listed
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from dlcli.config.tune_section import Tune
     from dlcli.pipeline.events import Event
     from dlcli.schema.urls import Location
-    from dlcli.starter.config_writing import Preset
 
 EXPORT_DOCUMENT = "export.json"
 """The file by which the folder of an export is known, before its package is loaded."""
@@ -66,16 +65,12 @@ EXPORT_SCRIPT = "train.py"
     "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
     "tictactoe.",
 )
-@options.verbosity
-def init(  # noqa: PLR0913  (Click gives options by their names)
+def init(
     data: Location | None,
     targets: tuple[str, ...],
-    ignore: tuple[str, ...],
-    positive_class: str | None,
-    type: Literal["numeric", "count", "categorical"] | None,
-    preset: Preset | None,
     output: Path | None,
     example: str | None,
+    **others: Any,  # noqa: ANN401
 ) -> None:
     """Write a config to start from.
 
@@ -93,24 +88,15 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import write_example
 
-    others = (data, positive_class, type, preset, output)
-    is_plain = not targets and not ignore and all(each is None for each in others)
-    if example is not None and is_plain:
+    chosen = {name: value for name, value in others.items() if value}
+    if example is not None and not (data or targets or output or chosen):
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
             click.echo(top)
     elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
-        text = starter_config(
-            data,
-            targets,
-            config_folder=folder,
-            ignore=ignore,
-            positive_class=positive_class,
-            type=type or "auto",
-            preset=preset or "good",
-        )
-        with options.open_output(output) as stream:
+        text = starter_config(data, targets, config_folder=folder, **{"preset": "good", **chosen})
+        with open_output(output) as stream:
             stream.write(text.encode())
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
@@ -131,7 +117,6 @@ def init(  # noqa: PLR0913  (Click gives options by their names)
     help="The column to predict, or several; without it, leaks are not checked.",
 )
 @options.json_object
-@options.verbosity
 def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     """Check a table before training on it.
 
@@ -149,15 +134,14 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     from dlcli.cli.event_log import print_file_notes
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.command_views import inspection_view
-    from dlcli.reports.views import render_text
 
     table = read_for_inspection(data, targets or None)
     print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)
     if as_json:
-        click.echo(json.dumps(asdict(inspection), allow_nan=False))
-        return
-    click.echo(render_text(inspection_view(inspection), options.output_width()))
+        print_json(asdict(inspection))
+    else:
+        print_view(inspection_view(inspection))
 
 
 @click.command()
@@ -165,7 +149,6 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
 @options.settings
 @click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
 @options.json_object
-@options.verbosity
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, a run folder or an export.
 
@@ -185,7 +168,6 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     if config.is_dir() and (settings or data):
         raise click.UsageError("--set and --data apply to configs, and this is a folder")
     if (config / EXPORT_DOCUMENT).is_file():
-        from dlcli.cli.run_commands import print_export
         from dlcli.exports.export_folder import validate_export
 
         print_export(validate_export(config), as_json)
@@ -227,8 +209,10 @@ def _validate_run(folder: Path, as_json: bool) -> None:
         raise
     run.verify()
     count = len(run.manifest.files)
-    result = json.dumps({"run": str(folder), "files": count})
-    click.echo(result if as_json else f"{folder}: all {count} files are intact")
+    if as_json:
+        print_json({"run": str(folder), "files": count})
+    else:
+        click.echo(f"{folder}: all {count} files are intact")
 
 
 def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) -> None:
@@ -259,11 +243,11 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
         checked = check(file, read_rows=read_rows, listener=add)
     except ConfigError as error:
         problems = [asdict(problem) for problem in error.problems]
-        click.echo(json.dumps({**result, "problems": problems}))
+        print_json({**result, "problems": problems})
         raise
     result.setdefault("network", {"layers": [asdict(layer) for layer in checked.layers]})
     result |= {"rows_read": checked.rows_read, "warnings": warnings}
-    click.echo(json.dumps(result, allow_nan=False))
+    print_json(result)
 
 
 def search_space_lines(tune: Tune, held_out: str) -> list[str]:
@@ -304,7 +288,6 @@ def _range_text(dimension: Dimension) -> str:
 
 @click.command()
 @options.output_file
-@options.verbosity
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.
 
@@ -321,5 +304,5 @@ def schema(output: Path | None) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.config.config_schema import json_schema
 
-    with options.open_output(output) as stream:
+    with open_output(output) as stream:
         stream.write(json_schema().encode())

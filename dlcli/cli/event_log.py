@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.messages import ignoring_lost_output, is_terminal, print_line, print_message
+from dlcli.cli.output import ignoring_lost_output, is_terminal, print_line, print_message
 from dlcli.errors import plural, printable
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dlcli.cli import options
-from dlcli.cli.messages import print_message
-from dlcli.cli.run_argument import RunAndData, run_and_data
+from dlcli.cli.arguments import RunAndData, run_and_data
+from dlcli.cli.output import (
+    open_output,
+    print_json,
+    print_message,
+    print_view,
+    refuse_existing_path,
+)
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from dlcli.columns.value_problems import ValueProblems
+    from dlcli.columns.value_problems import Place, ValueProblems
     from dlcli.pipeline.events import Event
-    from dlcli.pipeline.folder_prediction import FolderOptions
-    from dlcli.pipeline.table_prediction import BadRows
+    from dlcli.pipeline.table_prediction import (
+        BadRows,
+        PredictionOptions,
+        RowDifferences,
+        Treatment,
+    )
     from dlcli.prediction.prediction_tables import Format
     from dlcli.prediction.predictor import Predictor
     from dlcli.schema.urls import Location
@@ -33,6 +42,25 @@ _MOST_NAMES = 8
 _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing, "
     "--on-bad-row reject --rejected FILE skips their rows"
+)
+_bad_row_options = options.combined(
+    click.option(
+        "--on-bad-row",
+        type=click.Choice(["error", "warn", "reject"]),
+        default="error",
+        show_default=True,
+        help="Treatment of values that can't be read or that the config forbids. error: stop. "
+        "warn: treat them as missing; rows with such a target are skipped. reject: write "
+        "their rows to the file of --rejected.",
+    ),
+    options.output(
+        "FILE",
+        "New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
+        "by its extension. A folder if --output is one.",
+        "--rejected",
+        is_local=True,
+        or_folder=True,
+    ),
 )
 
 
@@ -50,11 +78,18 @@ def _interval_option(result: str) -> options.Option:
 
 @click.command()
 @run_and_data
-@options.output_file_or_folder
+@options.output(
+    "FILE|FOLDER",
+    "Write to a new file, or to a URL such as s3://bucket/predictions.parquet, instead of "
+    "standard output. For a folder or glob of tables: write a "
+    "part for each to this folder; the same command resumes what was interrupted.",
+    or_folder=True,
+    or_stdout=True,
+)
 @options.jobs("predict the files of a folder", "one thread for linear algebra")
 @click.option(
     "--format",
-    "named",
+    "form",
     type=click.Choice(["csv", "parquet", "jsonl"]),
     help="Output format. [default: by the extension of FILE, else csv]",
 )
@@ -70,7 +105,7 @@ def _interval_option(result: str) -> options.Option:
     help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
 )
 @_interval_option("Add the columns `lower` and `upper`, or `prediction_set`.")
-@options.bad_rows
+@_bad_row_options
 @click.option(
     "--json",
     "as_json",
@@ -78,18 +113,14 @@ def _interval_option(result: str) -> options.Option:
     help="Print a summary with the differences from the training rows as one JSON object. Needs "
     "--output, as the predictions are written to standard output otherwise.",
 )
-@options.verbosity
-def predict(  # noqa: PLR0913  (Click gives options by their names)
+def predict(
     paths: RunAndData,
     output: Location | None,
-    named: Format | None,
-    keep: tuple[str, ...],
-    spreadsheet_safe: bool,
-    level: float | None,
     jobs: int | None,
-    on_bad_row: Literal["error", "warn", "reject"],
+    on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
+    **others: Any,  # noqa: ANN401
 ) -> None:
     """Predict each row of DATA, in order.
 
@@ -109,52 +140,16 @@ def predict(  # noqa: PLR0913  (Click gives options by their names)
     constant memory, to a part of the same name. A part appears when it is complete; the same
     command resumes after an interruption, and skips parts that are there.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline.table_prediction import predict as predict_table
-    from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
-    from dlcli.runs.run_folder import opened_network
+    from dlcli.pipeline.table_prediction import PredictionOptions
 
-    if output is not None and _is_folder_of_parts(paths[1], output, named):
-        from dlcli.pipeline.folder_prediction import FolderOptions
-
-        bad_rows = _bad_rows(on_bad_row, rejected)
-        choices = FolderOptions(keep, spreadsheet_safe, bad_rows, form=named, level=level)
-        _predict_folder(paths, Path(output), choices, jobs or 1, as_json)
+    wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
+    if output is not None and _is_folder_of_parts(paths[1], output, wanted.form):
+        _predict_folder(paths, Path(output), wanted, jobs or 1, as_json)
         return
     if jobs is not None:
         way_out = "name a local folder or glob of tables, and a folder with --output"
         raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
-    if output is not None:
-        options.refuse_existing_path(output)
-    bad_rows = _bad_rows_of_file(on_bad_row, rejected)
-    form = choose_format(named, output)
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
-    if as_json and output is None:
-        raise click.UsageError("--json needs --output FILE, the file for the predictions")
-    if output is not None and output == rejected:
-        raise click.UsageError("--output and --rejected name the same file")
-    run, data = paths
-    with options.open_output(output) as stream:
-        with opened_network(run) as opened:
-            predictor = opened.predictor_at(level)
-        found = predict_table(predictor, data, print_message, bad_rows, keep)
-        table, predictions, problems = found.table, found.predictions, found.problems
-        rows = assemble(predictions, table, keep, problems.bad_indices if rejected else None)
-        write_rows(rows, form, stream, spreadsheet_safe=spreadsheet_safe)
-        _write_rejected(table, problems, rejected)
-    _print_unused_columns(table.file, predictor.unread_columns(table, keep))
-    _print_uncertainty(predictor)
-    if as_json:
-        result = {"run": str(run), "output": str(output), "rows": table.rows}
-        if predictions.regions is not None:
-            result["interval"] = {"level": level, **predictions.regions.summary()}
-        result |= found.differences.to_json(predictor.encoding)
-        click.echo(json.dumps(result, allow_nan=False))
-        return
-    treatment = bad_rows.words(found.differences.bad_rows)
-    _print_warnings(
-        found.differences.warnings(table.file, predictor.encoding, treatment, table.place)
-    )
+    _predict_table(paths, output, wanted, as_json)
 
 
 def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
@@ -178,8 +173,49 @@ def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -
     return is_glob and not (output.suffix or form)
 
 
+def _predict_table(
+    paths: RunAndData, output: Location | None, wanted: PredictionOptions, as_json: bool
+) -> None:
+    """Predict the rows of one table."""
+    from dlcli.pipeline.table_prediction import predict
+    from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
+    from dlcli.runs.run_folder import opened_network
+
+    if output is not None:
+        refuse_existing_path(output)
+    rejected = _require_new_file(wanted.bad_rows.rejected)
+    form = choose_format(wanted.form, output)
+    if form == "parquet" and output is None and sys.stdout.isatty():
+        raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
+    if as_json and output is None:
+        raise click.UsageError("--json needs --output FILE, the file for the predictions")
+    if output is not None and output == rejected:
+        raise click.UsageError("--output and --rejected name the same file")
+    run, data = paths
+    with open_output(output) as stream:
+        with opened_network(run) as opened:
+            predictor = opened.predictor_at(wanted.level)
+        found = predict(predictor, data, print_message, wanted.bad_rows, wanted.keep)
+        table, predictions, problems = found.table, found.predictions, found.problems
+        rows = assemble(predictions, table, wanted.keep, problems.bad_indices if rejected else None)
+        write_rows(rows, form, stream, spreadsheet_safe=wanted.spreadsheet_safe)
+        _write_rejected(table, problems, rejected)
+    result = {"run": str(run), "output": str(output), "rows": table.rows}
+    if predictions.regions is not None:
+        result["interval"] = {"level": wanted.level, **predictions.regions.summary()}
+    _report(
+        predictor,
+        found.differences,
+        table.file,
+        predictor.unread_columns(table, wanted.keep),
+        wanted.bad_rows.words(found.differences.bad_rows),
+        result if as_json else None,
+        table.place,
+    )
+
+
 def _predict_folder(
-    paths: RunAndData, output: Path, choices: FolderOptions, jobs: int, as_json: bool
+    paths: RunAndData, output: Path, wanted: PredictionOptions, jobs: int, as_json: bool
 ) -> None:
     """Predict each file of a folder or glob to a part of its own."""
     from dlcli.cli.event_log import print_event, print_file_notes
@@ -193,41 +229,40 @@ def _predict_folder(
         else:
             print_event(event)
 
-    rejected = choices.bad_rows.rejected
+    rejected = wanted.bad_rows.rejected
     if rejected is not None and rejected.suffix:
         raise click.UsageError(f"--rejected {rejected}: name a folder, as --output is one")
     if rejected == output:
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
     with opened_network(run) as opened:
-        outcome = predict_folder(opened, Path(data), output, choices, jobs, listener)
-    predictor, found = outcome.predictor, outcome.differences
+        outcome = predict_folder(opened, Path(data), output, wanted, jobs, listener)
+    found = outcome.differences
     print_file_notes(outcome.file_notes)
-    _print_unused_columns(str(data), [*outcome.unread])
-    _print_uncertainty(predictor)
-    if as_json:
-        result = {"run": str(run), "output": str(output), "rows": found.rows}
-        result |= {"files": outcome.files, "skipped": outcome.skipped}
-        result |= found.to_json(predictor.encoding)
-        click.echo(json.dumps(result, allow_nan=False))
-        return
-    if outcome.skipped:
+    if outcome.skipped and not as_json:
         skipped = plural(outcome.skipped, "file")
         print_message("note", f"{data}: {skipped} of {outcome.files} had been predicted before")
-    treatment = choices.bad_rows.words(found.bad_rows)
-    _print_warnings(found.warnings(str(data), predictor.encoding, treatment))
+    result = {"run": str(run), "output": str(output), "rows": found.rows}
+    result |= {"files": outcome.files, "skipped": outcome.skipped}
+    _report(
+        outcome.predictor,
+        found,
+        str(data),
+        [*outcome.unread],
+        wanted.bad_rows.words(found.bad_rows),
+        result if as_json else None,
+    )
 
 
 @click.command()
 @run_and_data
 @_interval_option("Also compute the coverage and the mean width of intervals.")
-@options.bad_rows
+@_bad_row_options
 @options.json_object
-@options.verbosity
 def evaluate(
     paths: RunAndData,
     level: float | None,
-    on_bad_row: Literal["error", "warn", "reject"],
+    on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
 ) -> None:
@@ -244,35 +279,36 @@ def evaluate(
     from dlcli.pipeline.table_prediction import evaluate as evaluate_table
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.command_views import evaluation_view
-    from dlcli.reports.views import render_text
     from dlcli.runs.run_folder import opened_network
 
-    bad_rows = _bad_rows_of_file(on_bad_row, rejected)
+    bad_rows = _bad_rows(on_bad_row, rejected)
+    _require_new_file(rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
         predictor, trained_on = opened.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
     found = evaluate_table(predictor, trained_on, data, print_message, bad_rows)
-    evaluation, differences = found.evaluation, found.differences
+    evaluation, file = found.evaluation, found.table.file
     _write_rejected(evaluation.table, found.problems, rejected)
-    file = found.table.file
-    _print_unused_columns(file, predictor.unread_columns(found.table))
-    _print_uncertainty(predictor)
     rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
-    if as_json:
-        result = {"run": str(run), "rows": evaluation.rows, "left_out": found.omitted}
-        result["metrics"] = evaluation.metrics
-        if evaluation.interval is not None:
-            result["interval"] = evaluation.interval
-        if gates:
-            result["gates"] = [each.model_dump(mode="json") for each in gates]
-        click.echo(json.dumps({**result, **differences.to_json(predictor.encoding)}))
-    else:
-        treatment = bad_rows.words(differences.bad_rows, found.skipped)
-        place = evaluation.table.place
-        _print_warnings(differences.warnings(file, predictor.encoding, treatment, place))
+    result = {"run": str(run), "rows": evaluation.rows, "left_out": found.omitted}
+    result["metrics"] = evaluation.metrics
+    if evaluation.interval is not None:
+        result["interval"] = evaluation.interval
+    if gates:
+        result["gates"] = [each.model_dump(mode="json") for each in gates]
+    _report(
+        predictor,
+        found.differences,
+        file,
+        predictor.unread_columns(found.table),
+        bad_rows.words(found.differences.bad_rows, found.skipped),
+        result if as_json else None,
+        evaluation.table.place,
+    )
+    if not as_json:
         view = evaluation_view(
             evaluation.rows,
             evaluation.metrics,
@@ -280,41 +316,49 @@ def evaluate(
             evaluation.interval,
             evaluation.without_weight,
         )
-        click.echo(render_text(view, options.output_width()))
+        print_view(view)
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, file)
 
 
-def _print_unused_columns(file: str, columns: Sequence[str]) -> None:
-    """Print which columns of a file were not known in training."""
+def _report(
+    predictor: Predictor,
+    differences: RowDifferences,
+    file: str,
+    unread: Sequence[str],
+    treatment: str,
+    result: dict[str, object] | None,
+    place: Place | None = None,
+) -> None:
+    """Print the differences of rows from the training rows, as warnings or as JSON.
+
+    Args:
+        predictor: the model.
+        differences: those of the rows.
+        file: the name of the file or the folder.
+        unread: its columns that were not known in training.
+        treatment: what is done with rows that have values that can't be used.
+        result: the other fields of the JSON object; `None` for warnings.
+        place: names the row of an index.
+    """
     from dlcli.reports.formatting import join_names
 
-    if columns:
-        count = "a column" if len(columns) == 1 else f"{len(columns)} columns"
-        names = join_names(columns, _MOST_NAMES)
+    if unread:
+        count = "a column" if len(unread) == 1 else f"{len(unread)} columns"
+        names = join_names(unread, _MOST_NAMES)
         print_message("note", f"{file}: ignored {count} not seen in training: {names}")
-
-
-def _print_uncertainty(predictor: Predictor) -> None:
     if predictor.uncertainty:
         print_message("note", predictor.uncertainty)
+    if result is not None:
+        print_json({**result, **differences.to_json(predictor.encoding)})
+        return
+    for warning in differences.warnings(file, predictor.encoding, treatment, place):
+        print_message("warning", warning)
 
 
-def _bad_rows_of_file(
-    on_bad_row: Literal["error", "warn", "reject"], rejected: Path | None
-) -> BadRows:
-    """Return the treatment of values that can't be used, with a new file for rejected rows."""
-    from dlcli.prediction.prediction_tables import format_of
-
-    bad_rows = _bad_rows(on_bad_row, rejected)
-    if rejected is not None:
-        options.refuse_existing_path(rejected)
-        format_of(rejected)
-    return bad_rows
-
-
-def _bad_rows(on_bad_row: Literal["error", "warn", "reject"], rejected: Path | None) -> BadRows:
+def _bad_rows(on_bad_row: Treatment, rejected: Path | None) -> BadRows:
+    """Return the treatment of values that can't be used."""
     from dlcli.pipeline.table_prediction import BadRows
 
     if on_bad_row == "reject" and rejected is None:
@@ -325,9 +369,14 @@ def _bad_rows(on_bad_row: Literal["error", "warn", "reject"], rejected: Path | N
     return BadRows(on_bad_row, rejected, _BAD_ROW_HINT)
 
 
-def _print_warnings(warnings: Iterable[str]) -> None:
-    for warning in warnings:
-        print_message("warning", warning)
+def _require_new_file(rejected: Path | None) -> Path | None:
+    """Return the file for rejected rows, which is no folder and has an extension of a table."""
+    from dlcli.prediction.prediction_tables import format_of
+
+    if rejected is not None:
+        refuse_existing_path(rejected)
+        format_of(rejected)
+    return rejected
 
 
 def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) -> None:
@@ -335,5 +384,5 @@ def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) ->
     from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
 
     if path is not None:
-        with options.open_output(path) as stream:
+        with open_output(path) as stream:
             write_rows(rejected_rows(table, problems), format_of(path), stream)

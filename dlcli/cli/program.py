@@ -17,12 +17,12 @@ from typing import Any, NoReturn
 import click
 
 from dlcli import __version__, is_command_line
+from dlcli.cli import options
 from dlcli.cli.config_commands import init, inspect, schema, validate
-from dlcli.cli.messages import print_message
-from dlcli.cli.options import ARGUMENTS, VERBOSE
+from dlcli.cli.output import print_message
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, export, report, serve
-from dlcli.cli.training_commands import cv, reproduce, train, tune
+from dlcli.cli.training_commands import ARGUMENTS, cv, reproduce, train, tune
 from dlcli.errors import (
     ConfigError,
     DlcliError,
@@ -45,7 +45,7 @@ class _Terminated(SystemExit):
 
 
 @contextmanager
-def explain_failures(ctx: click.Context) -> Iterator[None]:
+def explain_failures() -> Iterator[None]:
     """Turn every failure of a block into a message on standard error and an exit code."""
     try:
         yield
@@ -67,7 +67,8 @@ def explain_failures(ctx: click.Context) -> Iterator[None]:
         message = "out of memory; use fewer rows, fewer units or a smaller batch_size"
         _exit([message], _notes(error), _UNEXPECTED)
     except Exception as error:
-        if ctx.meta.get(VERBOSE):
+        context = click.get_current_context(silent=True)
+        if context is not None and options.VERBOSE in context.meta:
             traceback.print_exc()
         advice = "this is a bug in dlcli: run again with -v for the traceback, and report it"
         message = f"unexpected {type(error).__name__}: {error}"
@@ -126,16 +127,28 @@ def _exit_after_system_error(error: OSError) -> NoReturn:
 
 
 def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
-    """Print one of Click's messages in the words of the others, and end the program."""
-    text = error.format_message().replace(". Did you mean", "; did you mean")
-    text = text if text.endswith("...") else text.removesuffix(".")
-    if isinstance(error, click.NoSuchOption):
-        near = did_you_mean(error.option_name, error.possibilities or [])
-        text = f"no such option '{error.option_name}'{_setting(error) or near}"
-    is_sentence = text[1:2].islower()
+    """Print one of Click's errors in the words of the others, and end the program."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     help_of = [f"see: {context.command_path} --help"] if context else []
-    _exit([text[:1].lower() + text[1:] if is_sentence else text], help_of, error.exit_code)
+    _exit([_usage_text(error)], help_of, error.exit_code)
+
+
+def _usage_text(error: click.ClickException) -> str:
+    """Return the text of one of Click's errors."""
+    match error:
+        case click.NoSuchOption():
+            near = did_you_mean(error.option_name, error.possibilities or [])
+            return f"no such option '{error.option_name}'{_setting(error) or near}"
+        case click.MissingParameter(param=click.Parameter() as param):
+            words = param.type.choices if isinstance(param.type, click.Choice) else ()
+            way_out = f"; one of {', '.join(words)}" if words else ""
+            return f"missing {param.param_type_name} {param.get_error_hint(error.ctx)}{way_out}"
+        case click.BadParameter(param=click.Parameter() as param):
+            return f"invalid value for {param.get_error_hint(error.ctx)}: {error.message}".removesuffix(
+                "."
+            )
+    text = error.format_message().removesuffix(".")
+    return text[:1].lower() + text[1:] if text[1:2].islower() else text  # it may begin with --
 
 
 def _setting(error: click.NoSuchOption) -> str:
@@ -206,6 +219,8 @@ class Commands(click.Group):
         """Add commands, which the help lists below the name of their group."""
         self.groups = groups
         for command in chain.from_iterable(groups.values()):
+            for option in options.VERBOSITY:
+                option(command)
             self.add_command(command)
 
     def resolve_command(
@@ -244,18 +259,14 @@ class Commands(click.Group):
     ) -> click.Context:
         """Read the options of the program itself; a wrong one becomes a message, too."""
         given = [*args]
-        try:
+        with explain_failures():
             context = super().make_context(info_name, args, parent, **extra)
-            context.meta[ARGUMENTS] = given
-            return context
-        except click.UsageError as error:
-            _exit_after_wrong_usage(error)
-        except OSError as error:  # of the help
-            _exit_after_system_error(error)
+        context.meta[ARGUMENTS] = given
+        return context
 
     def invoke(self, ctx: click.Context) -> object:
         """Run a command; every failure becomes a message and an exit code."""
-        with explain_failures(ctx), handle_signals():
+        with explain_failures(), handle_signals():
             return super().invoke(ctx)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,15 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcli.cli import options
-from dlcli.cli.messages import is_quiet, print_line, print_message
-from dlcli.cli.run_argument import refuse_run_folder, run_argument, runs_argument
+from dlcli.cli.arguments import missing_run, refuse_run_folder, run_argument, runs_argument
+from dlcli.cli.output import (
+    is_quiet,
+    open_output,
+    print_json,
+    print_line,
+    print_message,
+    print_view,
+)
 from dlcli.errors import UsageError, printable
 from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
 
@@ -31,11 +37,10 @@ _PAGE_WIDTH = 80
 
 @click.command()
 @run_argument(("train", "cv", "tune"))
-@options.new_path("FILE", "Write the page to a new file, and nothing to the run folder.")
-@options.new_path("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
+@options.output("FILE", "Write the page to a new file, and nothing to the run folder.")
+@options.output("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
 @options.json_object
-@options.verbosity
-def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -> None:
+def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) -> None:
     """Write the page of a run.
 
     RUN is a run folder of `dlcli train`, `cv` or `tune`. The page is RUN/report.html, a
@@ -47,15 +52,16 @@ def report(run: Path, output: Path | None, curves: Path | None, as_json: bool) -
       dlcli report runs/houses --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.reports.report_files import write_report
-    from dlcli.runs.run_folder import open_run
 
-    chosen = open_run(run)
-    picture = _curves_of(chosen) if curves is not None else b""
-    page = write_report(chosen, output)
+    picture = _curves_of(run) if curves is not None else b""
+    page = write_report(run, output)
     if curves is not None:
-        with options.open_output(curves) as stream:
+        with open_output(curves) as stream:
             stream.write(picture)
-    click.echo(json.dumps({"run": str(run), "page": str(page)}) if as_json else page)
+    if as_json:
+        print_json({"run": str(run.path), "page": str(page)})
+    else:
+        click.echo(page)
 
 
 def _curves_of(run: Run) -> bytes:
@@ -84,12 +90,9 @@ def _curves_of(run: Run) -> bytes:
     help="Compare on the rows of this table, which contains the target, or of its URL. [default: "
     "the held-out rows of each run]",
 )
-@options.new_path("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
+@options.output("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
 @options.json_object
-@options.verbosity
-def compare(
-    runs: tuple[Path, ...], data: Location | None, output: Path | None, as_json: bool
-) -> None:
+def compare(runs: list[Run], data: Location | None, output: Path | None, as_json: bool) -> None:
     """Compare runs, and test whether they differ significantly.
 
     Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
@@ -106,23 +109,20 @@ def compare(
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
     from dlcli.reports.comparison_report import comparison_view
-    from dlcli.reports.views import render_text
-    from dlcli.runs.run_folder import open_run
 
     if data == Path("-"):
         raise UsageError("--data: standard input can be read only once; name a file")
-    comparison = compare_runs([open_run(path) for path in runs], data)
+    comparison = compare_runs(runs, data)
     if output is not None:
         from dlcli.reports.report_files import to_html
 
         page = to_html(comparison_view(comparison))
-        with options.open_output(output) as stream:
+        with open_output(output) as stream:
             stream.write(page.encode())
     if as_json:
-        click.echo(json.dumps(to_document(comparison), allow_nan=False))
-        return
-    width = max(options.output_width(_PAGE_WIDTH), _PAGE_WIDTH)
-    click.echo(render_text(comparison_view(comparison), width))
+        print_json(to_document(comparison))
+    else:
+        print_view(comparison_view(comparison), least_width=_PAGE_WIDTH)
 
 
 @click.command()
@@ -135,8 +135,7 @@ def compare(
     "on the validation rows.",
 )
 @options.json_object
-@options.verbosity
-def diagnose(run: Path, tries: bool, as_json: bool) -> None:
+def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     """Find problems of a run, explain them and suggest remedies.
 
     RUN is a run folder of `dlcli train`, also of a diverged training. Only the run folder is read,
@@ -150,18 +149,15 @@ def diagnose(run: Path, tries: bool, as_json: bool) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.diagnosis.findings import diagnose as find_problems
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
-    from dlcli.reports.views import render_text
-    from dlcli.runs.run_folder import open_run
 
-    chosen = open_run(run)
-    chosen.require_training()
-    findings = find_problems(chosen)
+    run.require_training()
+    findings = find_problems(run)
     if not as_json:
-        click.echo(render_text(diagnosis_view(chosen, findings), options.output_width()))
+        print_view(diagnosis_view(run, findings))
     if tries:
-        _try_remedies(chosen, findings, as_json)
+        _try_remedies(run, findings, as_json)
     elif as_json:
-        click.echo(json.dumps(diagnosis_document(chosen, findings), allow_nan=False))
+        print_json(diagnosis_document(run, findings))
 
 
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
@@ -169,7 +165,6 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     from dlcli.cli.event_log import print_warning
     from dlcli.pipeline.retraining import choose_patches, try_patches
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
-    from dlcli.reports.views import render_text
 
     patches = choose_patches(findings)
     if not patches and findings:
@@ -188,10 +183,10 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
         finished = True
     finally:
         if as_json and (finished or trials):
-            click.echo(json.dumps(diagnosis_document(run, findings, trials), allow_nan=False))
+            print_json(diagnosis_document(run, findings, trials))
         elif trials:
-            text = render_text(diagnosis_view(run, findings, trials), options.output_width())
-            click.echo(f"\n{text}")
+            click.echo("")
+            print_view(diagnosis_view(run, findings, trials))
 
 
 @click.command()
@@ -203,7 +198,7 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     required=True,
     help=" ".join(f"{name}: {entry.summary}." for name, entry in ENTRIES.items()),
 )
-@options.new_path(
+@options.output(
     "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
 )
 @options.interval(
@@ -217,9 +212,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     "may then differ by up to 0.1 of their scale.",
 )
 @options.json_object
-@options.verbosity
 def export(
-    run: Path,
+    run: Run,
     named: FormatName,
     output: Path | None,
     level: float | None,
@@ -240,16 +234,15 @@ def export(
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.exports.export_folder import choose_format, export_run
-    from dlcli.runs.run_folder import open_run
 
     is_quantized = quantize is not None
     format = choose_format(named, level, quantize=is_quantized)
     if output is not None:
-        exported = export_run(open_run(run), named, output, level, quantize=is_quantized)
+        exported = export_run(run, named, output, level, quantize=is_quantized)
         print_export(exported, as_json)
     elif isinstance(format, TextFormat) and not as_json:
-        with options.open_output(None) as stream:
-            stream.write(format.text(open_run(run)).encode())
+        with open_output(None) as stream:
+            stream.write(format.text(run).encode())
     else:
         raise click.UsageError("missing option '--output', the path to create")
 
@@ -257,13 +250,12 @@ def export(
 def print_export(exported: Export, as_json: bool) -> None:
     """Print what the check of an export found, and its folder."""
     document = exported.document
-    if document is None:
-        path = str(exported.path)
-        click.echo(json.dumps({"export": path}) if as_json else f"export: {path}")
-        return
     if as_json:
-        fields = document.model_dump(mode="json")
-        click.echo(json.dumps({"export": str(exported.path), **fields}, allow_nan=False))
+        fields = {} if document is None else document.model_dump(mode="json")
+        print_json({"export": str(exported.path), **fields})
+        return
+    if document is None:
+        click.echo(f"export: {exported.path}")
         return
     if document.unchecked:
         print_message("note", f"only made-up rows were compared: {document.unchecked}")
@@ -302,12 +294,12 @@ def _named_runs(
 
 
 def _number_option(
-    name: str, bounds: tuple[int, int], default: int, metavar: str | None = None, *, help: str
+    name: str, bounds: tuple[int, int], default: int, metavar: str = "INTEGER", *, help: str
 ) -> options.Option:
     """Make the option for an integer."""
     return click.option(
         name,
-        type=options.IntegerFrom(*bounds),
+        type=options.integer(*bounds),
         default=default,
         show_default=True,
         metavar=metavar,
@@ -341,7 +333,6 @@ def _number_option(
 @_number_option(
     "--limit-time", (1, 3600), 30, "SECONDS", help="Most seconds that a request may take."
 )
-@options.verbosity
 def serve(
     run: Path | None,
     named: dict[str, Path],
@@ -363,8 +354,6 @@ def serve(
     SIGTERM or Ctrl-C ends the server, after the requests that were begun. SIGHUP loads the runs
     again, without losing one.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.cli.messages import print_message
-    from dlcli.cli.run_argument import missing_run
     from dlcli.serving.served_model import Limits, model_names
     from dlcli.serving.server import Settings, run_server
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import options
-from dlcli.cli.messages import is_quiet, print_line
-from dlcli.cli.run_argument import run_argument
-from dlcli.errors import RequirementError, UsageError, plural
+from dlcli.cli.arguments import config_names, read_config, run_argument
+from dlcli.cli.output import is_quiet, print_line, print_view
+from dlcli.errors import RequirementError, UsageError, listed, plural, require_packages
 
 if TYPE_CHECKING:
     from dlcli.cluster import Cluster
@@ -26,8 +26,117 @@ if TYPE_CHECKING:
     Source = ConfigFile | Path
     """The config to start from, or the run to resume."""
 
+ARGUMENTS = "dlcli.arguments"
+"""The key under which Click's context has the arguments of the program."""
 _MOST_FOLDS = 100_000
-_MOST_WORKERS = 64
+_TRACKERS = ("tensorboard", "mlflow")
+"""Trackers by the names of their options, which are also those of their packages."""
+
+
+# The options of all commands that train
+
+
+def _refuse_existing_run(
+    ctx: click.Context, parameter: click.Parameter, path: Path | None
+) -> Path | None:
+    if path is not None and os.path.lexists(path):
+        from dlcli.runs.manifest import is_unfinished
+        from dlcli.runs.run_folder import existing_folder_advice
+
+        # Workers that a scheduler starts again get the same command as before.
+        if not (_joins_cluster(ctx.params.get("workers")) and is_unfinished(path)):
+            raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
+    return path
+
+
+def _joins_cluster(workers: int | None) -> bool:
+    """Return whether training may be that of a cluster, given the value of `--workers`."""
+    return workers is not None or bool({"TF_CONFIG", "SLURM_PROCID"} & {*os.environ})
+
+
+def _new_run_folder(suffix: str) -> options.Option:
+    """Make the option for the run folder that a command creates.
+
+    Args:
+        suffix: appended to the name of the config in the default name.
+    """
+    return click.option(
+        "-o",
+        "--output",
+        type=options.LOCAL,
+        metavar="RUN",
+        callback=_refuse_existing_run,
+        help="Run folder to create. NAME is the config's name or file name. "
+        f"[default: runs/NAME{suffix}, then runs/NAME{suffix}-2 and so on]",
+    )
+
+
+_json_lines = click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print events as JSON lines; the last one is the result.",
+)
+
+
+def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> bool:
+    if enabled and parameter.name:
+        require_packages(f"--{parameter.name}", parameter.name, parameter.name)
+    return enabled
+
+
+_trackers = options.combined(
+    click.option(
+        "--tensorboard",
+        is_flag=True,
+        callback=_check_installed,
+        help="Also write TensorBoard event files to the run folder; view them with "
+        "`tensorboard --logdir runs`. Install it with: pip install -e '.[tensorboard]'",
+    ),
+    click.option(
+        "--mlflow",
+        is_flag=True,
+        callback=_check_installed,
+        help="Also log parameters, metrics and files to MLflow, as MLFLOW_TRACKING_URI and "
+        "MLFLOW_EXPERIMENT_NAME specify; install it with: pip install -e '.[mlflow]' "
+        "[default: mlflow.db in the current folder]",
+    ),
+)
+
+
+def _source(
+    config: Path | None,
+    settings: Sequence[str],
+    output: Path | None,
+    run: Path | None,
+    others: Mapping[str, object],
+) -> Source:
+    """Read the config to start from, or return the run to resume.
+
+    Args:
+        config: the argument CONFIG.
+        settings: values of `--set`.
+        output: the value of `--output`.
+        run: the run to resume.
+        others: values of other options that can't be changed when resuming.
+
+    Raises:
+        UsageError: of Click, for neither of both, or for options that contradict `--resume`.
+    """
+    if run is None:
+        if config is None:
+            here = config_names(Path())
+            way_out = f"; try {listed(here)}" if here else ""
+            raise click.UsageError(f"missing argument 'CONFIG'{way_out}")
+        return read_config(config, settings)
+    named = {f"--{name}": value for name, value in others.items()}
+    values = {"CONFIG": config, **named, "--set": settings, "--output": output}
+    if fixed := [name for name, value in values.items() if value]:
+        raise click.UsageError(
+            "--resume uses the config and options that the run was started with; remove "
+            f"{' and '.join(fixed)}."
+        )
+    return run
 
 
 def _training_command(
@@ -51,17 +160,23 @@ def _training_command(
         Makes the command of a function of source, run folder, listener and these options, which
         returns the run.
     """
+    job, outcome = resuming
 
     def decorate(carry_out: Callable[..., Run | None]) -> click.Command:
         @click.command()
-        @options.optional_config
+        @click.argument("config", type=options.PATH, required=False)
         @options.combined(*first)
         @options.settings
-        @options.new_run_folder(suffix)
-        @options.run_to_resume(*resuming)
-        @options.json_lines
-        @options.trackers
-        @options.verbosity
+        @_new_run_folder(suffix)
+        @click.option(
+            "--resume",
+            "run",
+            type=options.PATH,
+            metavar="RUN",
+            help=f"Resume {job} in run folder RUN; {outcome}.",
+        )
+        @_json_lines
+        @_trackers
         @wraps(carry_out)
         def command(
             config: Path | None,
@@ -71,19 +186,18 @@ def _training_command(
             as_json: bool,
             **others: Any,  # noqa: ANN401
         ) -> None:
-            trackers = tuple(name for name in options.TRACKERS if others.pop(name))
-            named = {name: others[name] for name in fixed}
-            overridden = ((path, others.pop(name)) for name, path in (overrides or {}).items())
-            given = tuple(f"{path}={value}" for path, value in overridden if value is not None)
+            trackers = tuple(name for name in _TRACKERS if others.pop(name))
+            fixed_values = {name: others[name] for name in fixed}
+            overridden = {path: others.pop(name) for name, path in (overrides or {}).items()}
             if run is None:
+                given = (f"{path}={value}" for path, value in overridden.items() if value)
                 settings = (*settings, *given)
             # Before the slow imports.
-            source = options.config_or_run(config, settings, output, run, **named)
+            source = _source(config, settings, output, run, fixed_values)
 
             from dlcli.cli.event_log import event_listener
             from dlcli.prediction.gates import require_gates
             from dlcli.reports.report_files import view_of
-            from dlcli.reports.views import render_text
             from dlcli.tracking.tracked_events import tracked
 
             with (
@@ -94,30 +208,12 @@ def _training_command(
             if finished is None:  # on another worker than the one that reports
                 return
             if not as_json:
-                click.echo(render_text(view_of(finished), options.output_width()))
+                print_view(view_of(finished))
             require_gates(finished.gates, str(finished.path))
 
         return command
 
     return decorate
-
-
-def _check_seconds(ctx: click.Context, parameter: click.Parameter, seconds: float) -> float:
-    """Refuse what is no duration."""
-    if not 0 < seconds < math.inf:
-        raise click.BadParameter(f"expected more than 0 seconds, got {seconds:g}")
-    return seconds
-
-
-_WORKER_TIMEOUT = click.option(
-    "--worker-timeout",
-    type=float,
-    metavar="SECONDS",
-    default=300,
-    show_default=True,
-    callback=_check_seconds,
-    help="How long the workers of a cluster wait for each other before training.",
-)
 
 
 def _workers_options(work: str) -> tuple[options.Option, ...]:
@@ -126,14 +222,23 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
     Args:
         work: what its workers do.
     """
-    workers = click.option(
-        "--workers",
-        type=options.IntegerFrom(2, _MOST_WORKERS),
-        metavar="N",
-        is_eager=True,
-        help=f"Number of processes on this machine that {work}, each on a share of rows.",
+    return (
+        click.option(
+            "--workers",
+            type=options.integer(2, 64),
+            metavar="N",
+            is_eager=True,
+            help=f"Number of processes on this machine that {work}, each on a share of rows.",
+        ),
+        click.option(
+            "--worker-timeout",
+            type=options.Number("more than 0 seconds", float, lambda each: 0 < each < math.inf),
+            metavar="SECONDS",
+            default=300,
+            show_default=True,
+            help="How long the workers of a cluster wait for each other before training.",
+        ),
     )
-    return workers, _WORKER_TIMEOUT
 
 
 @_training_command(
@@ -182,15 +287,14 @@ def _find_cluster(workers: int | None) -> Cluster | None:
     Args:
         workers: the number of workers to start on this machine, if there is no cluster yet.
     """
-    if not options.joins_cluster(workers):
+    if not _joins_cluster(workers):
         return None
     from dlcli.cluster import end_with_launcher, find_cluster, run_local_workers
 
     cluster = find_cluster(os.environ)
     if cluster is None and workers is not None:
-        arguments = click.get_current_context().meta[options.ARGUMENTS]
+        arguments = click.get_current_context().meta[ARGUMENTS]
         command = [sys.executable, "-m", "dlcli", *arguments]
-
         raise click.exceptions.Exit(run_local_workers(command, workers, print_line))
     if cluster is not None and workers not in (None, cluster.size):
         named = plural(cluster.size, "worker")
@@ -204,13 +308,13 @@ def _find_cluster(workers: int | None) -> Cluster | None:
 _FOLD_OPTIONS = (
     click.option(
         "--folds",
-        type=options.IntegerFrom(2, _MOST_FOLDS),
+        type=options.integer(2, _MOST_FOLDS),
         metavar="K",
         help="Number of folds, 2 or more. [default: 5]",
     ),
     click.option(
         "--repeats",
-        type=options.IntegerFrom(1, _MOST_FOLDS),
+        type=options.integer(1, _MOST_FOLDS),
         metavar="R",
         help="Number of repetitions, each with new folds and other initial weights. [default: 1]",
     ),
@@ -272,7 +376,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
 _SEARCH_OPTIONS: tuple[options.Option, ...] = (
     click.option(
         "--folds",
-        type=options.IntegerFrom(2, 1000),
+        type=options.integer(2, 1000),
         metavar="K",
         help="Number of folds on which each candidate is evaluated, 2 or more, instead of the "
         "validation rows. [default: tune.folds of the config]",
@@ -340,28 +444,18 @@ def tune(
     return tune(source, search, output, listener)
 
 
-def _check_tolerance(
-    ctx: click.Context, parameter: click.Parameter, tolerance: float | None
-) -> float | None:
-    if tolerance is not None and not 0 <= tolerance < 1:
-        raise click.BadParameter(f"expected a share from 0 to below 1, got {tolerance:g}")
-    return tolerance
-
-
 @click.command()
 @run_argument()
 @click.option(
     "--tolerance",
-    type=float,
+    type=options.Number("a share from 0 to below 1", float, lambda each: 0 <= each < 1),
     metavar="SHARE",
-    callback=_check_tolerance,
     help="Largest difference of a metric that is accepted, as a share of its size: 1e-3. Weights "
     "and versions may then differ, as they do on another machine. [default: all must be equal]",
 )
-@options.new_run_folder("-reproduced")
-@options.json_lines
-@options.verbosity
-def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: bool) -> None:
+@_new_run_folder("-reproduced")
+@_json_lines
+def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: bool) -> None:
     """Train a run again, and report what is equal.
 
     RUN is a run folder of `dlcli train`. Its complete config is trained again, in a new run folder.
@@ -375,14 +469,11 @@ def reproduce(run: Path, tolerance: float | None, output: Path | None, as_json: 
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import reproduce as train_again
     from dlcli.reports.command_views import reproduction_view
-    from dlcli.reports.views import render_text
-    from dlcli.runs.run_folder import open_run
 
-    chosen = open_run(run)
     with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
-        reproduction = train_again(chosen, output, listener, tolerance)
+        reproduction = train_again(run, output, listener, tolerance)
     if not as_json:
-        click.echo(render_text(reproduction_view(reproduction), options.output_width()))
+        print_view(reproduction_view(reproduction))
     if reproduction.differing:
         differing = ", ".join(reproduction.differing)
-        raise RequirementError(f"{run}: not reproduced, differing: {differing}")
+        raise RequirementError(f"{run.path}: not reproduced, differing: {differing}")

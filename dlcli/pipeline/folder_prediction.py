@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from dlcli import __version__, errors, safe_files
 from dlcli.pipeline.events import Event, Listener
-from dlcli.pipeline.table_prediction import BadRows, RowDifferences
+from dlcli.pipeline.table_prediction import PredictionOptions, RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction import prediction_tables
 from dlcli.prediction.predictor import Predictor
@@ -52,19 +52,6 @@ _OPTIONS = {
 """The options that the fields of a plan are of."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Environment variables that set the threads of libraries for linear algebra."""
-
-
-@dataclass(frozen=True)
-class FolderOptions:
-    """The options of one prediction of a folder."""
-
-    keep: tuple[str, ...] = ()
-    """Columns to pass through, before the predictions."""
-    spreadsheet_safe: bool = False
-    bad_rows: BadRows = BadRows()
-    form: prediction_tables.Format | None = None
-    """The format of all parts; that of each file if omitted, for Arrow Parquet."""
-    level: float | None = None
 
 
 class PartEvent(Event, kind="part"):
@@ -177,7 +164,7 @@ def predict_folder(
     run: Run,
     data: Path,
     folder: Path,
-    options: FolderOptions,
+    options: PredictionOptions,
     jobs: int,
     listener: Listener,
 ) -> FolderOutcome:
@@ -243,7 +230,7 @@ def _predict_parts(
     predictor: Predictor,
     parts: Sequence[_FilePart],
     folder: Path,
-    options: FolderOptions,
+    options: PredictionOptions,
     threads: int,
     listener: Listener,
 ) -> None:
@@ -273,7 +260,7 @@ def _single_threaded_algebra() -> Iterator[None]:
 
 
 def _predict_part(
-    predictor: Predictor, part: _FilePart, folder: Path, options: FolderOptions
+    predictor: Predictor, part: _FilePart, folder: Path, options: PredictionOptions
 ) -> PartEvent | None:
     """Predict each row of a file, in order, and write its part.
 
@@ -421,7 +408,7 @@ def _with_partition(predictor: Predictor, table: Table, partition: Partition) ->
 # Files and parts
 
 
-def _find_parts(data: Path, folder: Path, options: FolderOptions) -> list[_FilePart]:
+def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_FilePart]:
     """List the files to predict, in order, and their parts.
 
     Raises:
@@ -491,7 +478,7 @@ def _tables_of(folder: Path) -> list[Path]:
 # The plan
 
 
-def _plan(run: Run, options: FolderOptions, parts: Sequence[_FilePart]) -> _PredictionPlan:
+def _plan(run: Run, options: PredictionOptions, parts: Sequence[_FilePart]) -> _PredictionPlan:
     return _PredictionPlan(
         dlcli=__version__,
         run=hashlib.sha256(run.manifest.to_json()).hexdigest(),

@@ -15,6 +15,7 @@ from typing import Literal
 from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
 from dlcli.encoding.table_encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
+from dlcli.prediction.prediction_tables import Format
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.runs.environment import TrainingData
@@ -25,6 +26,7 @@ from dlcli.tables.table import Table
 
 Report = Callable[[Literal["warning", "note"], str], None]
 """Receives a message for the user."""
+Treatment = Literal["error", "warn", "reject"]
 _SHOWN_BAD_VALUES = 3
 """Values that can't be used that are named one by one."""
 
@@ -33,7 +35,7 @@ _SHOWN_BAD_VALUES = 3
 class BadRows:
     """The treatment of rows with a value that can't be encoded."""
 
-    treatment: Literal["error", "warn", "reject"] = "error"
+    treatment: Treatment = "error"
     """Refuse such a value, treat it as missing, or write its row to another file."""
     rejected: Path | None = None
     """The file or folder for rejected rows."""
@@ -58,6 +60,19 @@ class BadRows:
         if skipped == count:
             return "skipped"
         return f"{skipped} of them skipped, the others treated as missing"
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """The options of a prediction of one table or of a folder, in Python as on the command line."""
+
+    keep: tuple[str, ...] = ()
+    """Columns to pass through, before the predictions."""
+    spreadsheet_safe: bool = False
+    bad_rows: BadRows = BadRows()
+    form: Format | None = None
+    """The format of all parts; that of each file if omitted, for Arrow Parquet."""
+    level: float | None = None
 
 
 @dataclass

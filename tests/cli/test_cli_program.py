@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from inline_snapshot import snapshot
 
 import dlcli as package
-from dlcli.cli.options import verbosity
+from dlcli.cli.options import VERBOSITY, combined
 from dlcli.cli.program import Commands, main
 from dlcli.errors import (
     ConfigError,
@@ -36,7 +36,7 @@ def end_by(action, *arguments):
     """Runs a verb that does one thing."""
 
     @click.command()
-    @verbosity
+    @combined(*VERBOSITY)
     def verb():
         action()
 

@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 import click
 import pytest
 
-from dlcli.cli.messages import QUIET, print_message
+from dlcli.cli.output import QUIET, print_message
 
 
 class Terminal(io.StringIO):
