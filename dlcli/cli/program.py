@@ -147,8 +147,9 @@ def _usage_text(error: click.ClickException) -> str:
             return f"invalid value for {param.get_error_hint(error.ctx)}: {error.message}".removesuffix(
                 "."
             )
-    text = error.format_message().removesuffix(".")
-    return text[:1].lower() + text[1:] if text[1:2].islower() else text  # it may begin with --
+    text = error.format_message()
+    is_sentence = text[:1].isupper() and text[1:2].islower()  # of Click's own
+    return text[:1].lower() + text[1:].removesuffix(".") if is_sentence else text
 
 
 def _setting(error: click.NoSuchOption) -> str:

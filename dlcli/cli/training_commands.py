@@ -134,7 +134,7 @@ def _source(
     if fixed := [name for name, value in values.items() if value]:
         raise click.UsageError(
             "--resume uses the config and options that the run was started with; remove "
-            f"{' and '.join(fixed)}."
+            f"{' and '.join(fixed)}"
         )
     return run
 
@@ -366,7 +366,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
     if url is None:
         return None
     if not url.strip():
-        raise click.UsageError("--storage is empty; omit it to keep trials in the run folder.")
+        raise click.UsageError("--storage is empty; omit it to keep trials in the run folder")
     from dlcli.pipeline.search_storage import mask_password
 
     sys.argv[:] = [argument.replace(url, mask_password(url)) for argument in sys.argv]
@@ -437,7 +437,7 @@ def tune(
     if workers is not None:  # else the processes of a scheduler are searches of their own
         if search.jobs > 1 or search.nested:
             other = "--nested" if search.nested else "--jobs"
-            raise click.UsageError(f"--workers train one candidate at a time; remove {other}.")
+            raise click.UsageError(f"--workers train one candidate at a time; remove {other}")
         cluster = _find_cluster(workers)
         assert cluster is not None  # or this process has started it, and ended with it
         return ClusterRun(source, output, listener, cluster, worker_timeout).tune(search)
