@@ -144,9 +144,8 @@ def _usage_text(error: click.ClickException) -> str:
             way_out = f"; one of {', '.join(words)}" if words else ""
             return f"missing {param.param_type_name} {param.get_error_hint(error.ctx)}{way_out}"
         case click.BadParameter(param=click.Parameter() as param):
-            return f"invalid value for {param.get_error_hint(error.ctx)}: {error.message}".removesuffix(
-                "."
-            )
+            message = error.message.removesuffix(".")
+            return f"invalid value for {param.get_error_hint(error.ctx)}: {message}"
     text = error.format_message()
     is_sentence = text[:1].isupper() and text[1:2].islower()  # of Click's own
     return text[:1].lower() + text[1:].removesuffix(".") if is_sentence else text
