@@ -76,11 +76,12 @@ def _explain_folder(path: Path) -> str:
 
     try:
         run = open_run(path)
-        why, config = "to train it again", run.resolved_path()
         if run.kind == "tune" and run.has(RunFile.BEST):
             why, config = "to train the best config", run.path / RunFile.BEST
         elif run.kind == "cv" and run.has(RunFile.REFIT):
             why, config = "to train on all rows", run.path / RunFile.REFIT
+        else:
+            why, config = "to train it again", run.resolved_path()
     except RunError:
         inside = [str(path / name) for name in config_names(path)]
         return "is a folder, expected a config" + (f"; try {listed(inside)}" if inside else "")
