@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import options
-from dlcli.cli.arguments import looks_like_missing_run, read_config, refuse_run_folder
+from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.output import is_quiet, open_output, print_json, print_message, print_view
 from dlcli.cli.run_commands import print_export
 from dlcli.errors import RunError, listed

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import options
-from dlcli.cli.arguments import RunAndData, run_and_data
+from dlcli.cli.input_arguments import RunAndData, run_and_data
 from dlcli.cli.output import (
     open_output,
     print_json,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcli.cli import options
-from dlcli.cli.arguments import missing_run, refuse_run_folder, run_argument, runs_argument
+from dlcli.cli.input_arguments import missing_run, refuse_run_folder, run_argument, runs_argument
 from dlcli.cli.output import (
     is_quiet,
     open_output,
