@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,13 +114,19 @@ def present(*patches: Patch | None) -> tuple[Patch, ...]:
     return tuple(distinct.values())
 
 
+Applies = Callable[[Hidden], object]
+"""Whether a hidden layer is to be changed."""
+Layers = Collection[int] | None
+"""Indices of hidden layers; `None` for all."""
+
+
 def change_hidden(
     config: Config,
     name: str,
     why: str,
-    changes: Mapping[str, str],
-    applies: Callable[[Hidden], object],
-    among: Sequence[int] | None = None,
+    applies: Applies = bool,
+    among: Layers = None,
+    **changes: str,
 ) -> Patch | None:
     """Set keys of the hidden layers to which a condition applies.
 
@@ -128,12 +134,12 @@ def change_hidden(
         config: the config to change.
         name: name of the patch.
         why: its effect.
+        applies: whether a layer is to be changed; all if omitted.
+        among: the layers to look at.
         changes: values by key of a hidden layer.
-        applies: whether a layer is to be changed.
-        among: indices of the layers to look at; `None` for all.
     """
-    indices = range(len(config.hidden)) if among is None else among
-    paths = [format_path(("hidden", at)) for at in indices if applies(config.hidden[at])]
+    layers = [(at, layer) for at, layer in enumerate(config.hidden) if among is None or at in among]
+    paths = [format_path(("hidden", at)) for at, layer in layers if applies(layer)]
     settings = [(f"{path}.{key}", value) for key, value in changes.items() for path in paths]
     return Patch(name, why, tuple(settings)) if settings else None
 
@@ -143,8 +149,8 @@ def dropout(config: Config) -> Patch | None:
     least = min((layer.dropout for layer in config.hidden), default=1.0)
     rate = _LIGHT if least < _LIGHT else _HEAVY
     why = "drops units at random in each training step, so that none can memorize rows"
-    changes = {"dropout": f"{rate:g}"}
-    return change_hidden(config, "dropout", why, changes, lambda layer: layer.dropout < rate)
+    value = f"{rate:g}"
+    return change_hidden(config, "dropout", why, lambda layer: layer.dropout < rate, dropout=value)
 
 
 def no_scaling_layer(config: Config) -> Patch | None:
@@ -161,21 +167,20 @@ def weight_penalty(config: Config) -> Patch | None:
     penalty = max([_PENALTY, *(10 * each.l2 for each in found if isinstance(each, L2))])
     if any(each and not isinstance(each, L2) for each in found) or penalty > _HIGHEST_PENALTY:
         return None
-    changes = {"kernel_regularizer": f"{{name: l2, l2: {number(penalty)}}}"}
     why = "penalizes large weights, which makes what is learned smoother"
-    return change_hidden(config, "l2", why, changes, lambda _: True)
+    value = f"{{name: l2, l2: {number(penalty)}}}"
+    return change_hidden(config, "l2", why, kernel_regularizer=value)
 
 
 def unregularized(config: Config) -> Patch | None:
     """Remove dropout and weight penalties."""
-    why = "removes what restricts the network"
-    patches = present(
-        change_hidden(config, "", why, {"dropout": "0.0"}, lambda layer: layer.dropout),
-        change_hidden(
-            config, "", why, {"kernel_regularizer": "null"}, lambda layer: layer.kernel_regularizer
-        ),
+    settings = tuple(
+        (f"{format_path(('hidden', at))}.{key}", value)
+        for key, value in (("dropout", "0.0"), ("kernel_regularizer", "null"))
+        for at, layer in enumerate(config.hidden)
+        if getattr(layer, key)
     )
-    settings = tuple(setting for patch in patches for setting in patch.settings)
+    why = "removes what restricts the network"
     return Patch("unregularized", why, settings) if settings else None
 
 
@@ -225,40 +230,35 @@ def nonlinear(config: Config) -> Patch | None:
     """Give an activation to hidden layers without one."""
     why = "makes the network nonlinear: layers without an activation amount to a single layer"
     return change_hidden(
-        config, "relu", why, {"activation": "relu"}, lambda layer: layer.activation == Linear()
+        config, "relu", why, lambda layer: layer.activation == Linear(), activation="relu"
     )
 
 
 def normalization(config: Config) -> Patch | None:
     """Add batch normalization to hidden layers without it."""
+    why = "keeps the outputs of each layer near mean 0 and deviation 1 (Ioffe & Szegedy 2015)"
     return change_hidden(
         config,
         "normalized",
-        "keeps the outputs of each layer near mean 0 and deviation 1 (Ioffe & Szegedy 2015)",
-        {"batch_normalization": "true"},
+        why,
         lambda layer: layer.batch_normalization is None,
+        batch_normalization="true",
     )
 
 
-def rectified(config: Config, among: Sequence[int] | None = None) -> Patch | None:
+def rectified(config: Config, among: Layers = None) -> Patch | None:
     """Use ReLU, with suitable initial weights, in layers with another activation."""
-    return change_hidden(
-        config,
-        "relu",
-        "takes relu, whose slope does not vanish, and suitable initial weights (He et al. 2015)",
-        {"activation": "relu", "kernel_initializer": "he_normal"},
-        lambda layer: layer.activation.name not in ("relu", "leaky_relu"),
-        among,
-    )
+    why = "takes relu, whose slope does not vanish, and suitable initial weights (He et al. 2015)"
+
+    def is_other(layer: Hidden) -> bool:
+        return layer.activation.name not in ("relu", "leaky_relu")
+
+    changes = {"activation": "relu", "kernel_initializer": "he_normal"}
+    return change_hidden(config, "relu", why, is_other, among, **changes)
 
 
 def initial_weights(
-    config: Config,
-    initializer: str,
-    why: str,
-    among: Sequence[int] | None = None,
-    *,
-    instead_of: tuple[str, ...] = (),
+    config: Config, initializer: str, why: str, among: Layers = None, *instead_of: str
 ) -> Patch | None:
     """Use an initializer in layers that have none of its family.
 
@@ -266,18 +266,15 @@ def initial_weights(
         config: the config to change.
         initializer: name of the initializer; its family is the part before `_`.
         why: its effect.
-        among: indices of the layers to look at; `None` for all.
+        among: the layers to look at.
         instead_of: further families that are as good.
     """
     family = initializer.partition("_")[0]
-    return change_hidden(
-        config,
-        family,
-        why,
-        {"kernel_initializer": initializer},
-        lambda layer: not layer.kernel_initializer.name.startswith((f"{family}_", *instead_of)),
-        among,
-    )
+
+    def is_other(layer: Hidden) -> bool:
+        return not layer.kernel_initializer.name.startswith((f"{family}_", *instead_of))
+
+    return change_hidden(config, family, why, is_other, among, kernel_initializer=initializer)
 
 
 def more_epochs(config: Config, factor: int) -> Patch:

@@ -408,9 +408,7 @@ def exploding_gradients(case: Case) -> Finding | None:
         meaning="each layer enlarges its outputs, and the gradient on the way back, because its "
         "weights are large; the first steps throw the weights about",
         patches=present(
-            remedies.initial_weights(
-                case.config, "glorot_uniform", why, instead_of=("he_", "lecun_")
-            ),
+            remedies.initial_weights(case.config, "glorot_uniform", why, None, "he_", "lecun_"),
             remedies.normalization(case.config),
             remedies.clipping(case.config),
             remedies.fewer_layers(case.config),
@@ -455,17 +453,16 @@ def dead_units(case: Case) -> Finding | None:
                 config,
                 "leaky-relu",
                 "lets a small share of negative sums through",
-                {"activation": "leaky_relu"},
-                lambda _: True,
-                layers,
+                among=layers,
+                activation="leaky_relu",
             ),
             remedies.change_hidden(
                 config,
                 "zero-bias",
                 "initializes biases with 0",
-                {"bias_initializer": "zeros"},
                 lambda layer: layer.bias_initializer.name != "zeros",
                 layers,
+                bias_initializer="zeros",
             ),
             remedies.initial_weights(
                 config, "he_normal", "initializes weights with the size that suits relu", layers
