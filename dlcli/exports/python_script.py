@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from dlcli import __version__
 from dlcli.columns.column_exports import ScriptCode, call_lines, literal
+from dlcli.columns.graph_operations import Traced
 from dlcli.columns.registry import in_order_of_types
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile
@@ -33,7 +34,6 @@ from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.exports.formats import FolderFormat
 from dlcli.metrics.definitions import METRICS, is_higher_better
-from dlcli.metrics.formula import Traced
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.schema.section import Section

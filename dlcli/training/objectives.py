@@ -19,12 +19,12 @@ import numpy as np
 import tensorflow as tf
 
 from dlcli import keras_model
+from dlcli.columns.graph_operations import Traced
 from dlcli.config import training_choices
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
 from dlcli.config.training_choices import Loss, PiecewiseConstant
 from dlcli.metrics.definitions import metrics_of
-from dlcli.metrics.formula import Traced
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer
 from dlcli.schema.section import Section
