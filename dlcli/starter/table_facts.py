@@ -14,10 +14,9 @@ from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.config.data_section import Input, SplitChoice, StratifiedSplit, Target
-from dlcli.data_checks.naming_checks import MOST_VALUES, NamingKind, explain_by_values
+from dlcli.data_checks import target_checks
 from dlcli.data_checks.row_checks import SplitAdvice, advise_split
 from dlcli.data_checks.sample import draw_sample
-from dlcli.data_checks.target_checks import explain_by_columns, select_leaks, type_without_classes
 from dlcli.encoding.column_types import count_all_rows, type_columns
 from dlcli.errors import DataError, option
 from dlcli.splitting import Shares, assign_rows
@@ -106,7 +105,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
     inferred = type_columns(section, table, target.columns, whole)
     sample = draw_sample(table, inferred, task)
-    leaks = select_leaks(explain_by_columns(sample), task)
+    leaks = target_checks.select_leaks(target_checks.explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
     split = advise_split(table, inferred, task)
@@ -116,8 +115,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = explain_by_values(sample)
-        most = min(MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
+        named = target_checks.explain_by_values(sample)
+        most = min(target_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
             _as_named(column, named[column.name].kind, most) if column.name in named else column
             for column in columns
@@ -128,7 +127,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         task=task,
         positive_class=target.positive_class,
         target_values=values,
-        without_classes=type_without_classes(table, task),
+        without_classes=target_checks.type_without_classes(table, task),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,
         holds_out=_holds_out(table, task, StratifiedSplit()),
@@ -138,14 +137,14 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-_NAMING_REASONS: Mapping[NamingKind, str] = {
+_NAMING_REASONS: Mapping[target_checks.NamingKind, str] = {
     "codes": "codes, as their order explains nothing",
     "repeated_amounts": "numbers that also name things",
     "many_categories": "text whose rare values matter",
 }
 
 
-def _as_named(column: ColumnFacts, kind: NamingKind, most: int) -> ColumnFacts:
+def _as_named(column: ColumnFacts, kind: target_checks.NamingKind, most: int) -> ColumnFacts:
     """Return a column whose values name something, with inputs for at most so many."""
     most = min(column.values.distinct, most)
     feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))

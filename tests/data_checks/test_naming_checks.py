@@ -11,7 +11,8 @@ from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Input
 from dlcli.data_checks.inspection import inspect_split, inspect_table
-from dlcli.data_checks.naming_checks import (
+from dlcli.data_checks.sample import feature_scores, target_scores
+from dlcli.data_checks.target_checks import (
     _nearest_errors,
     _own_errors,
     _residuals,
@@ -19,7 +20,6 @@ from dlcli.data_checks.naming_checks import (
     explain_by_values,
     find_naming_columns,
 )
-from dlcli.data_checks.sample import feature_scores, target_scores
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table
