@@ -5,8 +5,8 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -27,7 +27,6 @@ from dlcli.prediction import baseline_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
-from dlcli.tasks.task import DecodedRows
 from dlcli.training_job import StopOnSignal, choose_engine
 
 Baselines = dict[str, dict[str, Metrics]]
@@ -63,71 +62,52 @@ PARAMETERS = 1_000_000
 def save_baselines(
     result: FitResult, writer: RunWriter, events: Events
 ) -> tuple[Baselines, BaselineComparison]:
-    """Store the simplest models, their metrics and the comparison, see `evaluate_baselines`.
-
-    Args:
-        result: the trained network.
-        writer: the run.
-        events: receives the names of the models, and why there is no linear one.
-
-    Raises:
-        Interrupted: if a signal has arrived.
-    """
-    stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
-    baselines, comparison, models = evaluate_baselines(result, stop, events)
-    writer.write_json(RunFile.BASELINES, baselines)
-    writer.write_arrays(RunFile.BASELINE_WEIGHTS, models.arrays)
-    writer.write_json(RunFile.VERDICTS, comparison.model_dump(mode="json"))
-    return baselines, comparison
-
-
-def evaluate_baselines(
-    result: FitResult, stop: StopOnSignal, events: Events
-) -> tuple[Baselines, BaselineComparison, BaselineModels]:
-    """Evaluate the simplest models on each set, and compare the network with them.
+    """Evaluate the simplest models on each set, compare the network with them, and store them.
 
     `constant` knows only the target of the training rows, see `constant_outputs`; `linear` is the
     network without its hidden layers, see `fit_linear`. It is omitted where it can't be trained.
 
     Args:
         result: the trained network.
-        stop: ends it when a signal arrives.
+        writer: the run.
         events: receives the names of the models, and why there is no linear one.
 
     Returns:
-        The metrics of each model on each set, the comparison on held-out rows, and the models.
+        The metrics of each model on each set, and the comparison on held-out rows.
 
     Raises:
         Interrupted: if a signal has arrived.
     """
     start, task = time.perf_counter(), result.predictor.task
+    stop = StopOnSignal(writer, lambda: plural(result.training.epochs, "epoch"))
     metric = task.comparison_metric(result.config).name
+    compare = partial(baseline_comparison.compare_to_baseline, task, metric)
     baselines: Baselines = {}
     differences: dict[str, dict[str, baseline_comparison.BaselineDifference]] = {}
-
-    def evaluate(model: str, rows: Callable[[str], DecodedRows]) -> None:
-        baselines[model], differences[model] = {}, {}
-        for name in result.tables:
-            decoded = rows(name)
-            baselines[model][name] = task.metrics(decoded)
-            if name != "train":
-                pairs = [(result.decoded(name), decoded)]
-                differences[model][name] = baseline_comparison.compare_to_baseline(
-                    task, metric, pairs
-                )
-
-    evaluate("constant", result.constant_decoded)
     with stop.handling_signals():
         linear, reason = fit_linear_if_possible(result, stop, events)
+        decoded = {"constant": result.constant_decoded}
         if linear is not None:
-            evaluate("linear", linear.decoded)
+            decoded["linear"] = linear.decoded
+        for model, rows_of in decoded.items():
+            rows = {name: rows_of(name) for name in result.tables}
+            baselines[model] = {name: task.metrics(each) for name, each in rows.items()}
+            differences[model] = {
+                name: compare([(result.decoded(name), each)])
+                for name, each in rows.items()
+                if name != "train"
+            }
     perfect, leaks = _signs_of_a_leak(result, baselines)
     seconds = round(time.perf_counter() - start, 3)
     events.emit(BaselinesEvent(models=[*baselines], no_linear=reason, seconds=seconds))
     comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
     constant = result.constant_outputs.astype(np.float32)
     fitted = None if linear is None else linear.predictor
-    return baselines, comparison, BaselineModels(result.predictor, constant, fitted)
+    models = BaselineModels(result.predictor, constant, fitted)
+    writer.write_json(RunFile.BASELINES, baselines)
+    writer.write_arrays(RunFile.BASELINE_WEIGHTS, models.arrays)
+    writer.write_json(RunFile.VERDICTS, comparison.model_dump(mode="json"))
+    return baselines, comparison
 
 
 def fit_linear_if_possible(
