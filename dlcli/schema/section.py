@@ -8,9 +8,10 @@ import inspect
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
-from types import MappingProxyType, UnionType
+from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import pydantic
@@ -327,6 +328,7 @@ def is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+@dataclass(eq=False)
 class Expected:
     """Marks a type whose errors all read `expected <phrase>, got <value>`.
 
@@ -338,8 +340,8 @@ class Expected:
             the type allows.
     """
 
-    def __init__(self, phrase: str, way_out: Callable[[object], str] | None = None) -> None:
-        self.phrase, self.way_out = phrase, way_out
+    phrase: str
+    way_out: Callable[[object], str] | None = None
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -384,6 +386,7 @@ class Described(Expected):
         return handler(source)
 
 
+@dataclass(eq=False)
 class OneOf:
     """Marks a choice between sections: `name` or `{name: ..., parameter: ...}`.
 
@@ -398,21 +401,14 @@ class OneOf:
         members: the sections by name, if the marked type alone does not tell them.
     """
 
-    def __init__(
-        self,
-        noun: str,
-        key: str = "name",
-        instead: Mapping[str, str] = MappingProxyType({}),
-        members: Mapping[str, type[Section]] | None = None,
-    ) -> None:
-        self.noun = noun
-        self.key = key
-        self.instead = instead
-        self._listed = members
+    noun: str
+    key: str = "name"
+    instead: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, type[Section]] | None = None
 
     def members_in(self, choice: Any) -> Mapping[str, Any]:  # noqa: ANN401
         """Return the sections by name, given the marked type."""
-        return self._listed or members_of(choice, self.key)
+        return self.members or members_of(choice, self.key)
 
     def __get_pydantic_core_schema__(
         self,

@@ -282,8 +282,7 @@ class Column:
             is_whole = pc.equal(whole.cast(storage, safe=False), values)
             return pc.if_else(is_whole, whole.cast(pa.string()), texts)
         if pa.types.is_decimal(storage):
-            without_zeros = pc.replace_substring_regex(texts, r"(\.\d*?)0+$", r"\1")
-            return pc.replace_substring_regex(without_zeros, r"\.$", "")
+            return pc.replace_substring_regex(texts, r"(\.\d*[1-9])0+$|\.0*$", r"\1")
         return texts
 
     def present_texts(self) -> pa.ChunkedArray:

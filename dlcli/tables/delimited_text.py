@@ -6,7 +6,6 @@ import codecs
 import csv
 import io
 import re
-import sys
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -256,9 +255,12 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     try:
         text = _read(stored, encoding, head_only)
     except UnicodeError as error:
-        raise _undecodable(stored, str(encoding), form, str(error)) from None
+        if not isinstance(error, UnicodeDecodeError) or "BOM" in error.reason:  # there is no mark
+            message = f"is not {encoding}, which data.format specifies: {error}"
+            raise DataError(message, file=stored.file) from None
+        raise _first_error(stored, str(encoding), form) from None
     if text.continuations > text.invalid > 0:
-        raise _undecodable(stored, _UTF_8, form)
+        raise _first_error(stored, _UTF_8, form)
     if text.invalid:
         text = _read_guessed(stored, text, head_only)
         guess = f"is not UTF-8; read as {text.encoding}, which is a guess: if letters look wrong, "
@@ -266,8 +268,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     elif not declared and text.encoding != _UTF_8:
         text.file_notes = (FileNote(f"is {text.encoding[:6].upper()}"),)
     if text.has_nul:
-        message = "a NUL byte, expected text; is the file damaged, or not a table?"
-        raise _error_after(_before_nul(stored, text.encoding), stored.file, form, message)
+        raise _first_error(stored, text.encoding, form, of_nul=True)
     return text
 
 
@@ -287,37 +288,34 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
     decoder = codecs.getincrementaldecoder(text.encoding)(errors)
     position = line_start = 0
     last = ""
-    with stored.open() as stream:
-        head = _read_exactly(stream, HEAD_BYTES)
-        rest = () if head_only else chain(iter(partial(stream.read, HEAD_BYTES), b""), [b""])
-        for block in chain([head], rest):
-            decoded = decoder.decode(block, final=not block)
-            text.head = text.head or decoded
-            text.has_quotes |= '"' in decoded
-            text.has_escaped_quotes |= '\\"' in decoded or last + decoded[:1] == '\\"'
-            last = decoded[-1:] or last
-            text.has_nul = "\0" in decoded
-            if text.has_nul:
-                break
-            newline = max(decoded.rfind("\n"), decoded.rfind("\r"))
-            line_start = line_start if newline < 0 else position + newline
-            position += len(decoded)
-            if block is head and len(head) == HEAD_BYTES and not _has_line(decoded):
-                long = f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have"
-                message = f"{long}; if it is a table, write it as Parquet"
-                raise DataError(message, file=stored.file)
-            if position - line_start > LONGEST_ROW:
-                raise long_row(stored)
-            text.continuations += len(block) - len(decoded)
-            if encoding or decoded.isascii():
-                continue
-            invalid = _INVALID.findall(decoded)
-            text.invalid += len(invalid)
-            if text.invalid:
-                text.controls.update(byte for byte in invalid if byte <= _LAST_CONTROL)
-                lines = decoded.encode(_UTF_8, "surrogateescape").splitlines()
-                foreign = b"\n".join(line for line in lines if not line.isascii())
-                text.sample = (text.sample + foreign)[:_SAMPLE_BYTES]
+    for number, block in enumerate(islice(_blocks(stored), 1 if head_only else None)):
+        decoded = decoder.decode(block, final=not block)
+        text.head = decoded if not number else text.head
+        text.has_quotes |= '"' in decoded
+        text.has_escaped_quotes |= '\\"' in decoded or last + decoded[:1] == '\\"'
+        last = decoded[-1:] or last
+        text.has_nul = "\0" in decoded
+        if text.has_nul:
+            break
+        newline = max(decoded.rfind("\n"), decoded.rfind("\r"))
+        line_start = line_start if newline < 0 else position + newline
+        position += len(decoded)
+        if not number and len(block) == HEAD_BYTES and not _has_line(decoded):
+            long = f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have"
+            message = f"{long}; if it is a table, write it as Parquet"
+            raise DataError(message, file=stored.file)
+        if position - line_start > LONGEST_ROW:
+            raise long_row(stored)
+        text.continuations += len(block) - len(decoded)
+        if encoding or decoded.isascii():
+            continue
+        invalid = _INVALID.findall(decoded)
+        text.invalid += len(invalid)
+        if text.invalid:
+            text.controls.update(byte for byte in invalid if byte <= _LAST_CONTROL)
+            lines = decoded.encode(_UTF_8, "surrogateescape").splitlines()
+            foreign = b"\n".join(line for line in lines if not line.isascii())
+            text.sample = (text.sample + foreign)[:_SAMPLE_BYTES]
     if not encoding:
         text.continuations -= len(decoder.getstate()[0])  # of a character cut by the end
     return text
@@ -392,56 +390,55 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
 # Errors with row and column
 
 
-def _undecodable(stored: SourceFile, encoding: str, form: CsvFormat, reason: str = "") -> DataError:
-    """Make the error for the first byte that is invalid in an encoding."""
-    decoder = codecs.getincrementaldecoder(encoding)()
-    position = 0
+def _blocks(stored: SourceFile) -> Iterator[bytes]:
+    """Yield a file in blocks, of which the first is of full size, and an empty one at the end."""
     with stored.open() as stream:
-        for block in chain(iter(partial(stream.read, HEAD_BYTES), b""), [b""]):
-            position += len(block)
+        yield _read_exactly(stream, HEAD_BYTES)
+        yield from iter(partial(stream.read, HEAD_BYTES), b"")
+        yield b""
+
+
+def _first_error(
+    stored: SourceFile, encoding: str, form: CsvFormat, *, of_nul: bool = False
+) -> DataError:
+    """Make the error for the first byte that is invalid in an encoding, or the first NUL."""
+    message = "a NUL byte, expected text; is the file damaged, or not a table?"
+
+    def before() -> Iterator[str]:
+        nonlocal message
+        decoder = codecs.getincrementaldecoder(encoding)()
+        for block in _blocks(stored):
             try:
-                decoder.decode(block, final=not block)
+                text = decoder.decode(block, final=not block)
             except UnicodeDecodeError as error:
-                if "BOM" in error.reason:  # there is no byte order mark; in Python 3.13
-                    break
+                byte = f"byte 0x{error.object[error.start]:02x}"
                 name = encoding.upper().replace("_", "-")
-                message = (
-                    f"byte 0x{error.object[error.start]:02x} is not {name}; save the file as "
-                    "UTF-8, or set its encoding: data.format: {name: csv, encoding: ...}"
-                )
-                size = position - len(error.object) + error.start
-                return _error_after(_decoded(stored, encoding, size), stored.file, form, message)
-            except UnicodeError:  # the same in earlier versions
-                break
-    return DataError(f"is not {encoding}, which data.format specifies: {reason}", file=stored.file)
+                way_out = "set its encoding: data.format: {name: csv, encoding: ...}"
+                message = f"{byte} is not {name}; save the file as UTF-8, or {way_out}"
+                invalid = len(error.object) - error.start
+                yield decoder.decode(block[: max(len(block) - invalid, 0)])
+                return
+            text, nul, _ = text.partition("\0") if of_nul else (text, "", "")
+            yield text
+            if nul:
+                return
+
+    texts = before()
+    row, column = _end_of(texts, stored.file, form)
+    for _ in texts:  # after a quote that does not close; the last one has the error
+        pass
+    if row == 0:
+        return DataError(f"in the header: {message}", file=stored.file)
+    return DataError(message, file=stored.file, row=row, column=column)
 
 
-def _decoded(stored: SourceFile, encoding: str, size: int = sys.maxsize) -> Iterator[str]:
-    """Yield the text of the first bytes of a file, in parts; one at least."""
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
-    with stored.open() as stream:
-        while block := stream.read(min(size, HEAD_BYTES)):
-            size -= len(block)
-            yield decoder.decode(block)
-    yield ""
-
-
-def _before_nul(stored: SourceFile, encoding: str) -> Iterator[str]:
-    for text in _decoded(stored, encoding):
-        before, nul, _ = text.partition("\0")
-        yield before
-        if nul:
-            return
-
-
-def _error_after(texts: Iterator[str], file: str, form: CsvFormat, message: str) -> DataError:
-    """Make an error with the row and column in which a part of a file ends.
+def _end_of(texts: Iterator[str], file: str, form: CsvFormat) -> tuple[int, str | None]:
+    """Return the row and the column in which a part of a file ends; the header is row 0.
 
     Args:
         texts: the part, from the file's beginning.
         file: its name.
         form: the declared format.
-        message: what is wrong there.
     """
     beginning = next(texts).removeprefix(_BYTE_ORDER_MARK)
     delimiter, _ = _find_delimiter(beginning, form, file)
@@ -451,10 +448,7 @@ def _error_after(texts: Iterator[str], file: str, form: CsvFormat, message: str)
         header = last = next(records)
         for row, last in enumerate(records, start=1):  # noqa: B007  (the last ones are used)
             pass
-    if row == 0:
-        return DataError(f"in the header: {message}", file=file)
-    column = dict(enumerate(_names(header, iter(())))).get(len(last) - 1)
-    return DataError(message, file=file, row=row, column=column)
+    return row, dict(enumerate(_names(header, iter(())))).get(len(last) - 1)
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:

@@ -161,8 +161,7 @@ def _of_records(records: Sequence[object], name: str) -> pa.Table:
         if not row.keys() <= columns.keys():
             columns.update(dict.fromkeys(row))
         rows.append(row)
-    cells = ((column, [row.get(column) for row in rows]) for column in columns)
-    values = ((column, _of_cells(each, name, column)) for column, each in cells)
+    values = ((each, _of_cells([row.get(each) for row in rows], name, each)) for each in columns)
     return _of_columns(values, name)
 
 
@@ -224,7 +223,8 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
         return _fixed_width(values.view(np.uint8), pa.uint8()).cast(pa.bool_())
     if kind == "M":
         return _of_objects([*values], name, column)
-    raise _unsupported(values.dtype, name, column)
+    message = f"holds {values.dtype}, which is not supported; convert it to numbers or text"
+    raise DataError(message, file=name, column=column)
 
 
 def _fixed_width(values: NDArray[Any], storage: pa.DataType) -> pa.Array:
@@ -330,8 +330,3 @@ def _text(value: object) -> str | None:
     if is_plain or type(value).__name__ in _TYPES_WITH_TEXT:
         return str(value).encode(errors="replace").decode()
     return None
-
-
-def _unsupported(kind: object, name: str, column: str) -> DataError:
-    message = f"holds {kind}, which is not supported; convert it to numbers or text"
-    return DataError(message, file=name, column=column)

@@ -252,7 +252,7 @@ def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> s
     if not _MAY_BE_NEGATIVE.search("\n".join(texts)):  # quick, for most
         return ""
     distinct = {*map(str.strip, texts)} - {"", *missing_words, *_MISSING_WORDS}
-    for negative, (pattern, replacement) in NEGATIVES.items():
+    for negative, (pattern, replacement, _) in NEGATIVES.items():
         marked = [text for text in distinct if re.search(pattern, text)]
         plain = {text: re.sub(pattern, replacement, text) for text in distinct}
         amounts = [text for text in distinct if _AMOUNT.fullmatch(plain[text])]

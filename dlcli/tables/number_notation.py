@@ -22,19 +22,15 @@ GAP = "[ \u00a0\u202f\u2009]?"
 _LONGEST_UNIT = 12
 _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 """The abbreviations of a thousand, a million and a billion, with their exponents."""
+_IN_PARENTHESES = r"^([^0-9(]*)\(([^()\n]+)\)([^0-9)]*)$"
 NEGATIVES = {
-    "(n)": (r"^([^0-9(]*)\(([^()\n]+)\)([^0-9)]*)$", r"-\1\2\3"),
-    "\u2212n": ("\u2212", "-"),
-    "n-": (r"^(.+)-$", r"-\1"),
+    "(n)": (_IN_PARENTHESES, r"-\1\2\3", "negative numbers in parentheses"),
+    "\u2212n": ("\u2212", "-", "\u2212 for minus"),
+    "n-": (r"^(.+)-$", r"-\1", "the minus sign after negative numbers"),
 }
 """Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
-with one after the number. Each has a regular expression, and what it is replaced by to have a - in
-front."""
-_NEGATIVE_WORDS = {
-    "(n)": "negative numbers in parentheses",
-    "\u2212n": "\u2212 for minus",
-    "n-": "the minus sign after negative numbers",
-}
+with one after the number. Each has a regular expression, what it is replaced by to have a - in
+front, and its name."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +71,7 @@ class Notation:
         """Describe unit, multiples and negative numbers."""
         unit = [f"the unit {self.unit}" + f" (12 {self.unit} is 12, not 0.12)" * self.needs_unit]
         multiples = ["k for 1,000, M for 1,000,000"] * self.multiples
-        negative = [_NEGATIVE_WORDS[self.negative]] if self.negative else []
+        negative = [NEGATIVES[self.negative][2]] if self.negative else []
         return [*unit * bool(self.unit), *multiples, *negative]
 
     @property
@@ -190,7 +186,7 @@ class Notation:
 
     @property
     def _of_marks(self) -> list[tuple[str, str]]:
-        negative = [NEGATIVES[self.negative]] if self.negative else []
+        negative = [NEGATIVES[self.negative][:2]] if self.negative else []
         unit = [(f"{GAP}{self._unit_pattern}{GAP}", "")] * bool(self.unit)
         multiples = _MULTIPLES.items() if self.multiples else ()
         return [*negative, *unit, *((f"{letters}$", exponent) for letters, exponent in multiples)]

@@ -153,38 +153,6 @@ class _Stream(InputStream):
         return block
 
 
-class _Retried(InputStream):
-    """A file for random access, of which a part is fetched again if the connection is lost."""
-
-    def __init__(self, url: Url, file: BinaryIO) -> None:
-        self._url, self._stream = url, file
-
-    def seekable(self) -> bool:
-        """Return true."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return some bytes, none at the end, or the rest without a size."""
-        start = self._stream.tell()
-
-        def fetch() -> bytes:
-            self._stream.seek(start)
-            block: bytes = self._stream.read(size)
-            return block
-
-        return attempt(self._url, fetch)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Change the position."""
-        position: int = self._stream.seek(offset, whence)
-        return position
-
-    def tell(self) -> int:
-        """Return the position."""
-        position: int = self._stream.tell()
-        return position
-
-
 def _changed(url: Url) -> DataError:
     """Return the error for a file that was written to while it was read."""
     message = "has changed while it was read; read it again once nothing writes to it"
@@ -233,6 +201,35 @@ class _Checked(InputStream):
         with explained(self._url):
             block: bytes = self._stream.read(size)
         return block
+
+
+class _Retried(_Checked):
+    """A file for random access, of which a part is fetched again if the connection is lost."""
+
+    def seekable(self) -> bool:
+        """Return true."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes, none at the end, or the rest without a size."""
+        start = self._stream.tell()
+
+        def fetch() -> bytes:
+            self._stream.seek(start)
+            block: bytes = self._stream.read(size)
+            return block
+
+        return attempt(self._url, fetch)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Change the position."""
+        position: int = self._stream.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        """Return the position."""
+        position: int = self._stream.tell()
+        return position
 
 
 def each_file(function: Callable[[Location], _Result], files: Sequence[Location]) -> list[_Result]:

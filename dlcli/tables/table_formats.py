@@ -109,16 +109,10 @@ _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
 )
 """First bytes of files that are mistaken for tables, and what to do about each."""
 _ENDINGS: dict[str, Format] = {
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".tab": "csv",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".arrow": "arrow",
-    ".arrows": "arrow",
-    ".feather": "arrow",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
+    **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
+    **dict.fromkeys((".parquet", ".pq"), "parquet"),
+    **dict.fromkeys((".arrow", ".arrows", ".feather"), "arrow"),
+    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
 }
 _COMPRESSED_ENDINGS = (".gz", ".zst")
 FORMAT_NAMES: dict[Format, str] = {
