@@ -142,7 +142,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
         DlcliError: see `train`.
     """
     from dlcli.pipeline import search
-    from dlcli.pipeline.search_context import SearchSettings
+    from dlcli.pipeline.search_trials import SearchSettings
 
     settings = SearchSettings(
         jobs=arguments.job_count(jobs),
@@ -196,7 +196,7 @@ def resume(
     with listening(progress) as listener:
         if kind == "tune":
             from dlcli.pipeline import search
-            from dlcli.pipeline.search_context import SearchSettings
+            from dlcli.pipeline.search_trials import SearchSettings
 
             settings = SearchSettings(jobs=jobs, storage=storage)
             resumed = search.tune(folder, settings, listener=listener, tables=tables)

@@ -367,7 +367,7 @@ def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | No
         return None
     if not url.strip():
         raise click.UsageError("--storage is empty; omit it to keep trials in the run folder")
-    from dlcli.pipeline.search_storage import mask_password
+    from dlcli.pipeline.search_study import mask_password
 
     sys.argv[:] = [argument.replace(url, mask_password(url)) for argument in sys.argv]
     return url
@@ -431,7 +431,7 @@ def tune(
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.search import tune
-    from dlcli.pipeline.search_context import SearchSettings
+    from dlcli.pipeline.search_trials import SearchSettings
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
     if workers is not None:  # else the processes of a scheduler are searches of their own

@@ -40,7 +40,7 @@ from dlcli.training_job import handling_terminating
 from dlcli.workers import Workers
 
 if TYPE_CHECKING:
-    from dlcli.pipeline.search_context import SearchSettings
+    from dlcli.pipeline.search_trials import SearchSettings
 
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""

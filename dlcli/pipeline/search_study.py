@@ -1,42 +1,65 @@
-"""The Optuna study of a search: draw candidates, start trials, store results, retry lost ones."""
+"""The Optuna study of a search: where it is stored, in the run folder or a database; its trials."""
 
 from __future__ import annotations
 
 import copy
 import json
+import logging
 import math
+import os
+import re
+import stat
 import time
+import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Literal
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+from typing import Any
 
-import numpy as np
 import optuna
-from optuna.distributions import BaseDistribution
-from optuna.exceptions import UpdateFinishedTrialError
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, PercentilePruner
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from optuna.storages import (
-    BaseStorage,
-    RDBStorage,
-    RetryHeartbeatStaleTrialCallback,
-    fail_stale_trials,
-)
+from optuna import storages
+from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
+from optuna.storages import journal
 from optuna.storages._heartbeat import get_heartbeat_thread  # that of `optimize`
+from optuna.storages.journal._file import BaseJournalFileLock
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError, DatabaseError, SQLAlchemyError
 
-from dlcli.config.search_space import Dimension, Value, count_combinations
-from dlcli.config.tune_section import MedianPruning
-from dlcli.errors import OutOfMemoryError, UsageError, WorkerError, override
+from dlcli import errors, safe_files
+from dlcli.config.search_space import Value
 from dlcli.metrics.statistic import finite_number
-from dlcli.pipeline.search_context import SearchPlan, combination, distribution_of
-from dlcli.pipeline.search_storage import GRACE_SECONDS, ORIGINAL, candidate_numbers, quiet_optuna
+from dlcli.pipeline import search_plan
+from dlcli.pipeline.search_plan import SearchPlan, candidate_numbers
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs.documents import TrialResult
-from dlcli.safe_files import parse_document
 
+JOURNAL = "study.journal"
+"""The file in the run folder."""
+LOCK = f"{JOURNAL}.lock"
+"""The file that is locked while a process writes to the journal."""
+GRACE_SECONDS = 90
+"""Time without a heartbeat after which the process of a trial is considered dead."""
+HEARTBEAT_SECONDS = 20
+_MAX_BYTES = 2**32
+"""Size of the largest journal that is read."""
+_PAUSES = (0.1, 0.3, 1.0)
+"""Seconds to wait while another process creates the tables."""
+_CREATED_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
+"""Matches the errors of databases when two processes create the same tables."""
+_SECRET = re.compile(r"(?i)(pass|pwd|secret|token|key)")
+"""Matches the parameters of a URL that must not be shown."""
+_POSTGRESQL = f"psycopg {errors.install_command('postgresql')}"
+_DRIVERS = {
+    "psycopg": f"install {_POSTGRESQL}",
+    "psycopg2": f"write postgresql+psycopg:// and install {_POSTGRESQL}",
+    "MySQLdb": "write mysql+pymysql:// and pip install pymysql",
+    "pymysql": "pip install pymysql",
+}
+"""The way to install each missing module."""
 IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the
 process; both are missing if it was killed before it could store them."""
@@ -55,122 +78,282 @@ INTERRUPTED = "interrupted"
 """Set if a trial was ended by a signal or an error, not by the death of its process."""
 _SPENT = "spent"
 """The key of a stored result for the seconds that its search had taken by then."""
-_KEPT_AFTER_FOLD = 75.0
-"""Percentage of the candidates that are trained on after a fold."""
-_MAX_DRAWS = 20
-"""Draws of a combination that was not tried yet; then the first one of the grid is taken."""
 
 
-def make_pruner(plan: SearchPlan) -> BasePruner:
-    """Return Optuna's pruner: by the median at epochs; after a fold the worst quarter.
-
-    Means over folds differ little, and a further fold is cheap once its program is compiled: the
-    median would prune half of the good candidates for a difference that is noise.
-    """
-    section = plan.pruner
-    if not isinstance(section, MedianPruning):
-        return NopPruner()
-    at_epochs = MedianPruner(section.startup_trials, math.ceil(section.warmup * plan.epochs))
-    after_folds = PercentilePruner(_KEPT_AFTER_FOLD, section.startup_trials)
-
-    class PrunerByStep(BasePruner):
-        """Applies one of them; Optuna has no pruner with two thresholds."""
-
-        def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
-            last = trial.last_step or 0
-            if last <= plan.max_epochs:
-                return at_epochs.prune(study, trial)
-            latest = copy.copy(trial)  # Optuna would take the best of all steps
-            latest.intermediate_values = {last: trial.intermediate_values[last]}
-            return after_folds.prune(study, latest)
-
-    return PrunerByStep()
+# Where trials are stored
 
 
-class CandidateSampler(BaseSampler):
-    """Draws each candidate by a sampler of Optuna's with a seed of its own.
+@contextmanager
+def quiet_optuna() -> Iterator[None]:
+    """Suppress Optuna's log and warnings; errors are exceptions and pass."""
+    logger = logging.getLogger("optuna")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            # Features that it calls experimental, such as heartbeats, are meant.
+            warnings.filterwarnings("ignore", module=r"optuna|dlcli\.pipeline")
+            warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*")
+            yield
+    finally:
+        logger.setLevel(level)
 
-    The samplers of Optuna keep their random state in the process, so a resumed search would draw
-    other values than an uninterrupted one, and processes of the same seed would draw the same ones.
-    Here the values follow from seed, number of the candidate and results of earlier trials alone.
-    The grid is not Optuna's either: its samplers assign combinations by the number of the trial,
-    which retried trials shift, and two processes may draw the same one.
 
-    `tpe` is the tree-structured Parzen estimator over all dimensions jointly (Bergstra et al. 2011,
-    Falkner et al. 2018). It treats running trials as bad ones, so that processes try different
-    values.
+def open_journal(folder: Path) -> storages.BaseStorage:
+    """Open the journal of a run folder, or create it.
 
     Args:
-        plan: what candidates depend on.
+        folder: the run folder, which may come from a stranger.
+
+    Raises:
+        RunError: if the file is no journal.
+        TrainingError: if it can't be written.
+    """
+    path = folder / JOURNAL
+    _check_regular(path)
+    is_windows = os.name == "nt"
+    lock = journal.JournalFileOpenLock(str(path)) if is_windows else JournalLock(path)
+    with quiet_optuna():
+        try:
+            return storages.JournalStorage(journal.JournalFileBackend(str(path), lock))
+        except OSError as error:
+            reason = safe_files.os_error_text(error)
+            raise errors.TrainingError(f"{path}: could not be stored: {reason}") from error
+        except Exception as error:  # a stranger's lines may raise anything
+            raise safe_files.damaged(path, f"is not an Optuna journal: {error!r}") from None
+
+
+def repair_journal(folder: Path) -> None:
+    """Remove an incomplete last line, which a killed process or a full disk may have left.
+
+    Args:
+        folder: the run folder, which this process has locked.
+
+    Raises:
+        RunError: if the journal or its lock is no regular file.
+    """
+    path = folder / JOURNAL
+    _check_regular(folder / LOCK)
+    if os.name == "nt":  # there the file's existence is the lock
+        remove_lock(folder)
+    _check_regular(path)
+    if path.exists():
+        _truncate_to_lines(path)
+
+
+def remove_lock(folder: Path) -> None:
+    """Remove the lock file once no process writes any more."""
+    (folder / LOCK).unlink(missing_ok=True)
+
+
+class JournalLock(BaseJournalFileLock):
+    """A lock of the operating system for a journal; acquiring it repairs the journal's end.
+
+    The system releases its locks when a process ends for whatever reason. Optuna's locks are files,
+    which a killed process leaves; others wait half a minute for each of them. Nor does Optuna
+    repair an incomplete last line, to which the next process would append.
     """
 
-    def __init__(self, plan: SearchPlan) -> None:
-        self._plan = plan
-        self.distributions = {
-            each.path: distribution_of(each, each.labels) for each in plan.dimensions
-        }
-        """The distribution of each dimension, by path."""
-        self._combinations = count_combinations(plan.dimensions)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._descriptor = -1
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """Return all dimensions: they are drawn jointly."""
-        return self.distributions
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        import fcntl  # not on Windows
 
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Draw the values of a candidate."""
-        plan, trials = self._plan, study.get_trials(deepcopy=False)
-        number = candidate_numbers(trials)[trial.number]
-        if plan.sampler == "grid":
-            is_complete = plan.trials == self._combinations
-            return {**combination(plan.dimensions, number, spread=not is_complete)}
-        tried = [each.params for each in trials if each.number != trial.number]
-        for draw in range(_MAX_DRAWS):
-            seed = np.random.SeedSequence([plan.seed, number, draw]).generate_state(1)[0]
-            values = self._draw(study, trial, int(seed))
-            if self._combinations is None or values not in tried:
-                return values
-        indices = range(self._combinations or 0)
-        grid = (combination(plan.dimensions, index, spread=True) for index in indices)
-        return next((untried for untried in grid if untried not in tried), values)
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(self._path.with_name(LOCK), flags, 0o666)
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        _truncate_to_lines(self._path)
+        return True
 
-    def sample_independent(
-        self,
-        study: optuna.Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:  # noqa: ANN401
-        """Refuse other dimensions: all are drawn jointly.
-
-        Raises:
-            ValueError: always.
-        """
-        raise ValueError(f"{param_name} is no dimension")
-
-    def _draw(self, study: optuna.Study, trial: FrozenTrial, seed: int) -> dict[str, Any]:
-        sampler: BaseSampler = RandomSampler(seed=seed)
-        if self._plan.sampler == "tpe":
-            startup = self._plan.startup_trials
-            sampler = TPESampler(n_startup_trials=startup, seed=seed, multivariate=True)
-        space = sampler.infer_relative_search_space(study, trial)
-        values = sampler.sample_relative(study, trial, space)
-        for path, distribution in self.distributions.items():
-            if path not in values:
-                values[path] = sampler.sample_independent(study, trial, path, distribution)
-        dimensions = self._plan.dimensions
-        return {each.path: _without_rounding(each, values[each.path]) for each in dimensions}
+    def release(self) -> None:
+        """Close the lock file, which unlocks it."""
+        os.close(self._descriptor)
 
 
-def _without_rounding(dimension: Dimension, value: Value) -> Value:
-    """Return 0.3 for 0.30000000000000004 of a range with steps."""
-    if dimension.kind != "float" or dimension.step is None or dimension.low is None:
-        return value
-    assert isinstance(value, float)
-    return dimension.value(round((value - dimension.low) / dimension.step))
+def _check_regular(path: Path) -> None:
+    """Refuse a link that could lead out of the folder, a device, and a huge file.
+
+    Raises:
+        RunError: saying which of them it is.
+    """
+    if not os.path.lexists(path):
+        return
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise safe_files.not_regular(path)
+    if status.st_size > _MAX_BYTES:
+        raise errors.RunError(
+            f"{path}: has {status.st_size:,} bytes; the maximum is {_MAX_BYTES:,}"
+        )
+
+
+def _truncate_to_lines(path: Path) -> None:
+    """Remove what follows the last line break of a file."""
+    size = path.stat().st_size
+    if not size:  # which can't be mapped
+        return
+    with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
+        length = content.rfind(b"\n") + 1
+    if length < size:
+        os.truncate(path, length)
+        safe_files.sync(path)
+
+
+class _Database(storages.RDBStorage):
+    """A database that may be unreachable for a while between two results.
+
+    Optuna's thread would end with the first heartbeat that is not stored, and others would take its
+    trial for lost. If the database stays away, the next result can't be stored, which is reported.
+    """
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        with quiet_optuna(), suppress(StorageInternalError, SQLAlchemyError):
+            super().record_heartbeat(trial_id)
+
+
+def open_database(url: str) -> storages.BaseStorage:
+    """Open a database that many processes share; its tables are created if they are missing.
+
+    Args:
+        url: as for SQLAlchemy and Optuna: `postgresql+psycopg://user@host/name`.
+
+    Raises:
+        UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
+    """
+    parsed = _parse(url)
+    if parsed is not None and _is_cut_at_password(parsed):
+        raise _unusable(url, "write %40 for @, and %2F for /, in a user or password")
+    is_file = parsed is not None and parsed.get_backend_name() == "sqlite"
+    if parsed is not None and is_file and parsed.database in (None, "", ":memory:"):
+        raise _unusable(url, "is in the memory of a process; name a file: sqlite:///study.db")
+    with quiet_optuna(), explaining_unusable_database(url):
+        arguments = {} if is_file else {"pool_pre_ping": True}
+        pauses = iter(_PAUSES)
+        while True:
+            try:
+                return _Database(
+                    url,
+                    arguments,
+                    heartbeat_interval=HEARTBEAT_SECONDS,
+                    grace_period=GRACE_SECONDS,
+                )
+            except DatabaseError as error:
+                pause = next(pauses, None)
+                if pause is None or not _CREATED_BY_ANOTHER.search(str(error)):
+                    raise
+            time.sleep(pause)
+
+
+@contextmanager
+def explaining_unusable_database(url: str) -> Iterator[None]:
+    """Explain what is wrong with a database, without its password.
+
+    Raises:
+        UsageError: for whatever Optuna, SQLAlchemy and its drivers raise.
+    """
+    try:
+        yield
+    except ValueError:  # its message may contain a part of a password
+        raise _unusable(url, "can't be used: invalid URL") from None
+    except (StorageInternalError, SQLAlchemyError, ImportError, RuntimeError, OSError) as error:
+        if module := _missing_module(error):
+            way_out = _DRIVERS.get(module, f"pip install {module}")
+            problem = f"needs the module {module}, which is not installed; {way_out}"
+        else:
+            problem = f"can't be used: {_without_secrets(error, url)}"
+        raise _unusable(url, problem) from None
+
+
+def _unusable(url: str, problem: str) -> errors.UsageError:
+    return errors.UsageError(f"{errors.option('storage', mask_password(url))}: {problem}")
+
+
+@contextmanager
+def explaining_lost_database(url: str | None) -> Iterator[None]:
+    """Explain why trials can't be read or stored any more.
+
+    Args:
+        url: the URL of the database, if they are stored in one.
+
+    Raises:
+        TrainingError: if it is lost, or has become full or read-only.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        reason = f"trials can't be stored any more: {_without_secrets(error, url or '')}"
+        raise errors.TrainingError(f"{url and mask_password(url)}: {reason}") from None
+
+
+@contextmanager
+def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
+    """Explain why trials can't be stored any more, in a database or in the run folder.
+
+    Args:
+        folder: the run folder.
+        url: the URL of the database, if they are stored in one.
+
+    Raises:
+        TrainingError: for a full disk, or a lost database.
+    """
+    path = folder / JOURNAL
+    try:
+        with explaining_lost_database(url):
+            yield
+    except OSError as error:
+        is_of_reader = isinstance(error, BrokenPipeError)  # of the events
+        if is_of_reader or url is not None or error.filename not in (None, str(path)):
+            raise
+        message = f"{path}: could not be stored: {safe_files.os_error_text(error)}"
+        raise errors.TrainingError(f"{message}; free some space") from error
+
+
+def mask_password(url: str) -> str:
+    """Return a URL without its password, to be shown and stored."""
+    parsed = _parse(url)
+    if parsed is None or _is_cut_at_password(parsed):
+        return "URL"  # any part of it may be a password
+    query = {name: "***" if _SECRET.search(name) else text for name, text in parsed.query.items()}
+    shown: str = parsed.set(query=query).render_as_string(hide_password=True)
+    return shown.replace("%2A%2A%2A", "***")
+
+
+def _parse(url: str) -> URL | None:
+    """Return the parts of a URL; None if it is invalid."""
+    with suppress(ArgumentError, ValueError):
+        return make_url(url)
+    return None
+
+
+def _is_cut_at_password(url: URL) -> bool:
+    """Return whether an unescaped @ in a password makes its rest a part of the host or database."""
+    is_cut = any("@" in part for part in (url.host or "", url.database or ""))
+    return url.password is not None and is_cut
+
+
+def _missing_module(error: BaseException | None) -> str | None:
+    while error is not None and not isinstance(error, ModuleNotFoundError):
+        error = error.__cause__ or error.__context__
+    return None if error is None else error.name
+
+
+def _without_secrets(error: BaseException, url: str) -> str:
+    """Return the first line of an error, or of the driver's that it is about, without passwords."""
+    cause = error.__cause__ if error.__cause__ is not None else error
+    text = str(getattr(cause, "orig", None) or cause).strip()
+    text = re.sub(r"\s+", " ", text.partition("\n")[0]) or type(error).__name__
+    if (parsed := _parse(url)) is not None:
+        query = parsed.normalized_query
+        hidden = [value for name in query if _SECRET.search(name) for value in query[name]]
+        for secret in filter(None, [parsed.password, *hidden]):
+            text = text.replace(secret, "***")
+    return text.replace(url, mask_password(url)) if url else text
+
+
+# Trials
 
 
 @dataclass(frozen=True)
@@ -200,19 +383,19 @@ class Study:
         UsageError: if the storage has a study of that name with another direction.
     """
 
-    def __init__(self, plan: SearchPlan, storage: BaseStorage, run: str = "") -> None:
-        sampler = CandidateSampler(plan)
+    def __init__(self, plan: SearchPlan, storage: storages.BaseStorage, run: str = "") -> None:
+        sampler = search_plan.CandidateSampler(plan)
         with quiet_optuna():
             self._study = optuna.create_study(
                 storage=storage,
                 sampler=sampler,
-                pruner=make_pruner(plan),
+                pruner=search_plan.make_pruner(plan),
                 study_name=plan.name,
                 direction=plan.direction,
                 load_if_exists=True,
             )
         if self._study.direction.name.lower() != plan.direction:
-            raise UsageError(_different(plan.name, "optimizes another metric"))
+            raise errors.UsageError(_different(plan.name, "optimizes another metric"))
         self.plan = plan
         self.run = run
         self._distributions = sampler.distributions
@@ -221,7 +404,7 @@ class Study:
 
     def close(self) -> None:
         """Close the connections to a database."""
-        if isinstance(self._storage, RDBStorage):
+        if isinstance(self._storage, storages.RDBStorage):
             self._storage.remove_session()
             self._storage.engine.dispose()
 
@@ -240,15 +423,15 @@ class Study:
         elif stored != fingerprint:
             known = stored if isinstance(stored, dict) else {}
             is_config = known.get("config") != fingerprint.get("config")
-            what = "another config" if is_config else "other data"
-            raise UsageError(_different(self.plan.name, f"was started with {what}"))
+            what = "another config, or by another dlcli" if is_config else "other data"
+            raise errors.UsageError(_different(self.plan.name, f"was started with {what}"))
 
     def ask(self) -> RunningTrial | None:
         """Start the next trial; `None` if all candidates have been started."""
         with quiet_optuna():
             while self._has_more():
                 trial = self._study.ask(self._distributions)
-                if isinstance(self._storage, RDBStorage):
+                if isinstance(self._storage, storages.RDBStorage):
                     # Optuna takes no trial without a heartbeat for dead. It comes first, so that
                     # every trial with a worker has one.
                     self._storage.record_heartbeat(trial._trial_id)
@@ -284,7 +467,7 @@ class Study:
         with suppress(UpdateFinishedTrialError), heartbeats:
             try:
                 yield
-            except (OutOfMemoryError, WorkerError):
+            except (errors.OutOfMemoryError, errors.WorkerError):
                 raise  # of a cluster, as if this process were killed: see `MAX_DEATHS`
             except BaseException:
                 self.interrupt(running)
@@ -319,7 +502,7 @@ class Study:
         with quiet_optuna(), suppress(UpdateFinishedTrialError):
             self._end_evaluated()
             running.trial.set_user_attr(INTERRUPTED, True)
-            self._finish(running.trial, "FAIL")
+            self._end(running.trial)
 
     def retry_lost(self, is_dead: IsDead = lambda _: False) -> int:
         """Retry trials whose processes are dead, or were interrupted.
@@ -336,12 +519,12 @@ class Study:
         """
         with quiet_optuna():
             self._end_evaluated()
-            fail_stale_trials(self._study)
+            storages.fail_stale_trials(self._study)
             for trial in self._trials():
                 is_running = trial.state.name == "RUNNING"
                 if is_running and (is_dead(worker_of(trial)) or self._is_anonymous(trial)):
-                    self._finish(trial.number, "FAIL")
-            retry = RetryHeartbeatStaleTrialCallback()
+                    self._end(trial.number)
+            retry = storages.RetryHeartbeatStaleTrialCallback()
             lost = [*self._lost()]
             for attempts in lost:
                 if sum(_was_killed(trial) for trial in attempts) >= MAX_DEATHS:
@@ -396,7 +579,7 @@ class Study:
             create_trial(
                 state=TrialState.PRUNED,
                 user_attrs={RESULT: _to_json(result)},
-                system_attrs={ORIGINAL: attempts[0].number},
+                system_attrs={search_plan.ORIGINAL: attempts[0].number},
             )
         )
 
@@ -453,7 +636,7 @@ class Study:
     @property
     def is_shared(self) -> bool:
         """True if processes may work on it that this one does not know of."""
-        return isinstance(self._storage, RDBStorage)
+        return isinstance(self._storage, storages.RDBStorage)
 
     def _is_planned(self, candidate: int) -> bool:
         return self.plan.trials is None or candidate < self.plan.trials
@@ -463,20 +646,18 @@ class Study:
         fields = {**_mapping(stored), "number": number}
         fields.pop(_SPENT, None)
         name = f"the study '{self.plan.name}': {label}"
-        return parse_document(TrialResult, json.dumps(fields), name, "; search again")
+        return safe_files.parse_document(TrialResult, json.dumps(fields), name, "; search again")
 
     def _trials(self) -> list[FrozenTrial]:
         with quiet_optuna():
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
 
-    def _end(self, trial: optuna.Trial | int, result: TrialResult) -> None:
-        if result.state == "complete":
-            self._study.tell(trial, result.value, skip_if_finished=True)
-        else:
-            self._finish(trial, "PRUNED")
-
-    def _finish(self, trial: optuna.Trial | int, state: Literal["FAIL", "PRUNED"]) -> None:
-        self._study.tell(trial, state=TrialState[state], skip_if_finished=True)
+    def _end(self, trial: optuna.Trial | int, result: TrialResult | None = None) -> None:
+        """End a trial for Optuna: it failed without a result, and is pruned without a value."""
+        value, state = None, TrialState.FAIL if result is None else TrialState.PRUNED
+        if result is not None and result.state == "complete":
+            value, state = result.value, TrialState.COMPLETE
+        self._study.tell(trial, value, state, skip_if_finished=True)
 
 
 def worker_of(trial: FrozenTrial) -> Mapping[str, Any]:
@@ -516,5 +697,5 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _different(name: str, why: str) -> str:
-    other = override("name", "...")
-    return f"the study '{name}' in that storage {why}; choose another name: {other}"
+    other = errors.override("name", "...")
+    return f"the study '{name}' in that storage {why}; search again with another name: {other}"

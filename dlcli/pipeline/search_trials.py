@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,28 +16,48 @@ from numpy.typing import NDArray
 from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 
+from dlcli import errors
 from dlcli.config.config_file import ConfigFile, Tables
+from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Value, candidate
-from dlcli.errors import ConfigError, DataError, DivergenceError, OutOfMemoryError, plural
-from dlcli.metrics.intervals import standard_error
-from dlcli.metrics.statistic import Mean, Number, Statistic, mean_of_all, positive_weights
-from dlcli.pipeline import search_storage
-from dlcli.pipeline.events import DefaultEvent, Events, Listener, TrialEvent, TrialProgressEvent
+from dlcli.config.training_choices import Loss
+from dlcli.metrics.definitions import metric_bounds
+from dlcli.metrics.intervals import Estimate, corrected_interval, standard_error
+from dlcli.metrics.statistic import Mean, Number, Statistic, finite, mean_of_all, positive_weights
+from dlcli.pipeline import cross_validation, events, search_study
 from dlcli.pipeline.fit import FitResult, release_memory
 from dlcli.pipeline.members import FitObserver, MemberProgress
-from dlcli.pipeline.preparation import read_candidates
-from dlcli.pipeline.search_context import LOSS, SearchContext, SearchPlan, TimeBudget
+from dlcli.pipeline.preparation import Dataset, read_candidates
+from dlcli.pipeline.search_plan import LOSS, SearchContext, SearchPlan, TimeBudget, make_splits
 from dlcli.pipeline.search_study import RunningTrial, Study
-from dlcli.pipeline.worker_pool import threads_per_worker, worker_name
+from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
 from dlcli.runs import documents
 from dlcli.runs.run_writer import RunWriter
+from dlcli.splitting import Split
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal
 from dlcli.workers import NO_OTHERS, Workers
 
+_FAILURES = errors.ConfigError, errors.DataError, errors.DivergenceError, errors.OutOfMemoryError
+"""The errors of a candidate that can't be trained."""
 _POLL_SECONDS = 1.0
 """Time between two looks at the trials of other processes."""
 _POLLS_PER_CHECK = 15
 """Looks after which it is checked whether those processes are alive."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """The settings of a search that do not change its candidates."""
+
+    jobs: int = 1
+    """Processes that evaluate candidates in parallel."""
+    storage: str | None = None
+    """The URL of a database that processes and machines share; `None`: a file in the run folder."""
+    nested: bool = False
+    """True to evaluate the whole search by nested cross-validation, too."""
+
+
+# One candidate
 
 
 @dataclass(frozen=True)
@@ -119,7 +139,7 @@ class TrialReporter:
                 self.epochs = epoch
             is_due = fold == 1 and member == 1 and epoch % self.plan.report_interval == 0
             if is_due and self.plan.prunes_at_epochs:
-                self._report_value(values.get(self.plan.metric), epoch)
+                self._report_value(values.get(self.plan.tune.metric), epoch)
 
         return progress
 
@@ -148,7 +168,11 @@ class TrialReporter:
 
 
 def run_trials(
-    context: SearchContext, study: Study, budget: TimeBudget, stop: StopOnSignal, events: Events
+    context: SearchContext,
+    study: Study,
+    budget: TimeBudget,
+    stop: StopOnSignal,
+    log: events.Events,
 ) -> None:
     """Evaluate candidates until there are enough or the time is over.
 
@@ -160,7 +184,7 @@ def run_trials(
         study: starts and stores them.
         budget: the time in which trials may start.
         stop: ends the search when a signal arrives; it handles signals already.
-        events: receives each trial once it is stored, and `progress`.
+        log: receives each trial once it is stored, and `progress`.
 
     Raises:
         Interrupted: if a signal has arrived; the running trial is retried when the search resumes.
@@ -173,7 +197,7 @@ def run_trials(
         running = study.ask()
         if running is not None:
             with study.keep_alive(running):
-                _run_trial(context, study, running, budget, stop, events)
+                _run_trial(context, study, running, budget, stop, log)
         elif not study.is_shared or not study.unfinished:
             return
         else:
@@ -189,45 +213,38 @@ def _run_trial(
     running: RunningTrial,
     budget: TimeBudget,
     stop: StopOnSignal,
-    events: Events,
+    log: events.Events,
 ) -> None:
-    plan, results = study.plan, study.results()
-    metric, of = plan.metric, plan.trials
-    best, value = _best(study, results)
-    events.emit(
-        TrialProgressEvent(
-            trial=len(results) + 1, of=of, metric=metric, best=best, best_value=value
-        )
-    )
-    if running.number == 0 and study.default is None:
-        reporter = TrialReporter(plan, workers=context.fits.workers)
-        default = evaluate_candidate(context, {}, reporter, stop)
-        study.default = default
-        events.emit(DefaultEvent(metric=metric, result=default))
+    plan, folds, workers = study.plan, len(context.splits), context.fits.workers
 
-    reporter = TrialReporter(plan, partial(study.report, running), context.fits.workers)
+    def standing() -> dict[str, Any]:
+        """Return the search's metric and number of trials, and the best trial so far."""
+        best = documents.best_trial(study.results(), plan.direction)
+        number, value = (None, None) if best is None else (best.number, best.value)
+        return {
+            "of": plan.trials,
+            "metric": plan.tune.metric,
+            "best": number,
+            "best_value": value,
+        }
+
+    log.emit(events.TrialProgressEvent(trial=len(study.results()) + 1, **standing()))
+    if running.number == 0 and study.default is None:
+        default = evaluate_candidate(context, {}, TrialReporter(plan, workers=workers), stop)
+        study.default = default
+        log.emit(events.DefaultEvent(metric=plan.tune.metric, result=default))
+    reporter = TrialReporter(plan, partial(study.report, running), workers)
     result = evaluate_candidate(context, running.values, reporter, stop)
     study.tell(running, result, budget.spent)
-    results = study.results()
-    best, value = _best(study, results)
-    events.emit(
-        TrialEvent(
+    log.emit(
+        events.TrialEvent(
             number=running.number,
-            of=of,
-            ended=len(results),
-            metric=metric,
-            of_folds=len(context.splits) if len(context.splits) > 1 else None,
+            ended=len(study.results()),
+            of_folds=folds if folds > 1 else None,
             result=result,
-            best=best,
-            best_value=value,
+            **standing(),
         )
     )
-
-
-def _best(study: Study, results: Sequence[documents.TrialResult]) -> tuple[int | None, Number]:
-    """Return number and value of the best trial so far."""
-    best = documents.best_trial(results, study.plan.direction)
-    return (None, None) if best is None else (best.number, best.value)
 
 
 def evaluate_candidate(
@@ -260,21 +277,22 @@ def evaluate_candidate(
         workers.gather({"values": dict(values)})
 
     def result(
-        state: documents.TrialEnd,
-        value: float | None,
-        **fields: Any,  # noqa: ANN401
+        state: documents.TrialEnd, value: float | None = None, **fields: object
     ) -> documents.TrialResult:
-        found: dict[str, Any] = {
-            "folds": tuple(each.value for each in folds) if len(context.splits) > 1 else (),
-            "metrics": documents.mean_metrics([each.metrics for each in folds]),
-            "parameters": max((each.parameters for each in folds), default=None),
-            "epochs": documents.rounded_median([each.epochs for each in folds]),
-            "best_epoch": documents.rounded_median([each.best_epoch for each in folds]),
-            "seconds": round(time.perf_counter() - start, 3),
-            "worker": worker_name(),
-        }
-        found |= fields
-        return documents.TrialResult(number=None, state=state, values=values, value=value, **found)
+        known = documents.TrialResult(
+            number=None,
+            state=state,
+            values=values,
+            value=value,
+            folds=tuple(each.value for each in folds) if len(context.splits) > 1 else (),
+            metrics=documents.mean_metrics([each.metrics for each in folds]),
+            parameters=max((each.parameters for each in folds), default=None),
+            epochs=documents.rounded_median([each.epochs for each in folds]),
+            best_epoch=documents.rounded_median([each.best_epoch for each in folds]),
+            seconds=round(time.perf_counter() - start, 3),
+            worker=worker_name(),
+        )
+        return known.model_copy(update=fields)
 
     try:
         config = candidate(context.file, values).config
@@ -290,15 +308,16 @@ def evaluate_candidate(
     except TrialPruned:
         epochs = documents.rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)
-    except (ConfigError, DataError, DivergenceError, OutOfMemoryError) as error:
-        fails_all = isinstance(error, DataError) and not values  # whatever is tried on these rows
-        leaves_others = isinstance(error, OutOfMemoryError) and workers.size > 1
-        if fails_all or leaves_others:  # who wait for this worker, and can only end with it
+    except _FAILURES as error:
+        # Whatever is tried on these rows fails, or others can only end with this worker.
+        fails_all = isinstance(error, errors.DataError) and not values
+        leaves_others = isinstance(error, errors.OutOfMemoryError) and workers.size > 1
+        if fails_all or leaves_others:
             raise
-        return result("failed", None, problem=release_memory(error))
+        return result("failed", problem=release_memory(error))
     mean = mean_of_all(each.value for each in folds)
     if mean is None:
-        return result("failed", None, problem=f"{plan.metric} is undefined")
+        return result("failed", problem=f"{plan.tune.metric} is undefined")
     error_of_mean = folds[0].standard_error  # over rows
     if len(folds) > 1:
         error_of_mean = standard_error_of_folds([each.value for each in folds])
@@ -323,7 +342,7 @@ def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSigna
         study: gives the number of finished trials for the message.
     """
     results = study.results if study else tuple
-    return StopOnSignal(writer, lambda: plural(len(results()), "trial"), resumable=True)
+    return StopOnSignal(writer, lambda: errors.plural(len(results()), "trial"), resumable=True)
 
 
 @dataclass(frozen=True)
@@ -338,7 +357,7 @@ class SearchAccess:
     """The URL of the storage with its password; `None`: it is in the folder."""
     jobs: int = 1
     """The number of processes on this machine."""
-    budget: TimeBudget = field(default_factory=lambda: TimeBudget(None))
+    budget: TimeBudget = TimeBudget()
     """The time in which trials may start."""
     tables: Tables = field(default_factory=dict)
 
@@ -359,11 +378,11 @@ class SearchAccess:
         Raises:
             DlcliError: see `SearchContext.of`.
         """
-        file = self.file
+        file, log = self.file, events.Events()
         threads = threads_per_worker(file.config.threads, self.jobs)
         file = replace(file, config=file.config.model_copy(update={"threads": threads}))
         with file.located():
-            yield SearchContext.of(file, read_candidates(file, Events()), Events())
+            yield SearchContext.of(file, read_candidates(file, log), log)
 
     def open_study(self, plan: SearchPlan) -> Study:
         """Open the study, which is to be closed.
@@ -372,13 +391,16 @@ class SearchAccess:
             UsageError, RunError, TrainingError: if its storage can't be used.
         """
         if self.storage is None:
-            return Study(plan, search_storage.open_journal(self.folder), self.run)
-        storage = search_storage.open_database(self.storage)
-        with search_storage.explaining_unusable_database(self.storage):
-            return Study(plan, storage, self.run)
+            return Study(plan, search_study.open_journal(self.folder), self.run)
+        with search_study.explaining_unusable_database(self.storage):
+            return Study(plan, search_study.open_database(self.storage), self.run)
+
+    def explaining_lost_storage(self) -> AbstractContextManager[None]:
+        """Explain why trials can't be stored any more, see `search_study`."""
+        return search_study.explaining_lost_storage(self.folder, self.storage)
 
 
-def run_search_worker(access: SearchAccess, listener: Listener) -> None:
+def run_search_worker(access: SearchAccess, listener: events.Listener) -> None:
     """Evaluate candidates in one of several processes until there are enough.
 
     Args:
@@ -391,11 +413,8 @@ def run_search_worker(access: SearchAccess, listener: Listener) -> None:
     """
     with access.context() as context, closing(access.open_study(context.plan)) as study:
         stop = stop_of_search(RunWriter(access.folder), study)
-        with (
-            stop.handling_signals(),
-            search_storage.explaining_lost_storage(access.folder, access.storage),
-        ):
-            run_trials(context, study, access.budget, stop, Events(listener))
+        with stop.handling_signals(), access.explaining_lost_storage():
+            run_trials(context, study, access.budget, stop, events.Events(listener))
 
 
 def standard_error_of_folds(values: Sequence[Number]) -> Number:
@@ -410,3 +429,197 @@ def standard_error_of_folds(values: Sequence[Number]) -> Number:
     known = np.array([value for value in values if value is not None], dtype=np.float64)
     deviation = documents.standard_deviation(known)
     return None if deviation is None else deviation / math.sqrt(len(known))
+
+
+# The whole search, evaluated on outer folds
+
+
+def evaluate_search(
+    access: SearchAccess,
+    context: SearchContext,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    log: events.Events,
+) -> tuple[documents.NestedFold, ...]:
+    """Repeat the search without each outer fold, and evaluate its best config on that fold.
+
+    Each search has the budget, sampler and seed of the original one. Its best config is trained as
+    in a cross-validation: a share for validation is held out of the training rows. Finished outer
+    folds are stored in the run folder, and not repeated when the search is resumed.
+
+    Args:
+        access: the search, for its other processes.
+        context: what all trials of the search share.
+        writer: the run folder.
+        stop: ends it when a signal arrives.
+        log: receives each outer fold, and a warning for each process that was lost.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DataError: if there are too few rows for such folds.
+        RunError: if a stored result is damaged.
+        DlcliError: see `run_trials`.
+    """
+    if writer.has_plan:
+        writer.read_plan()
+    else:
+        writer.write_plan({"folds": context.outer_folds})
+    if access.jobs > 1:
+        task = partial(run_nested_worker, access)
+        run_workers(task, access.jobs, stop, log.emit)
+    outers = outer_folds(context)
+    return tuple(_finish_fold(outer, context, writer, stop, log) for outer in outers)
+
+
+def run_nested_worker(access: SearchAccess, listener: events.Listener) -> None:
+    """Search without those outer folds that no other process has taken.
+
+    Args:
+        access: the search.
+        listener: receives each outer fold.
+
+    Raises:
+        Interrupted: if a signal has arrived.
+        DlcliError: see `run_trials`.
+    """
+    writer = RunWriter(access.folder)
+    with access.context() as context:
+        for outer in cross_validation.unclaimed_folds(writer, outer_folds(context)):
+            _finish_fold(outer, context, writer, stop_of_search(writer), events.Events(listener))
+
+
+def outer_folds(context: SearchContext) -> tuple[cross_validation.CVFold, ...]:
+    """Return the outer folds, as many as the search itself has."""
+    plan = cross_validation.CrossValidationPlan(folds=context.outer_folds)
+    return cross_validation.assign_folds(context.fits.dataset, plan, context.plan.seed)
+
+
+def check_outer_folds(context: SearchContext) -> None:
+    """Refuse outer folds that leave too few rows, before anything is trained.
+
+    Raises:
+        DataError: for too few rows, groups or times.
+    """
+    for outer in outer_folds(context):
+        dataset, _ = exclude_fold(context.fits.dataset, outer, context.file.config)
+        make_splits(dataset, context.plan)
+
+
+def exclude_fold(
+    dataset: Dataset, outer: cross_validation.CVFold, config: Config
+) -> tuple[Dataset, Split]:
+    """Return the rows of a search without an outer fold, and the split to train its best config.
+
+    Args:
+        dataset: all rows.
+        outer: the fold.
+        config: reads `data.validation`.
+    """
+    split = outer.split(config, dataset)
+    indices = dataset.candidate_indices[outer.rows.train]
+    return replace(dataset, candidate_indices=indices, split=replace(split, test=None)), split
+
+
+def _finish_fold(
+    outer: cross_validation.CVFold,
+    context: SearchContext,
+    writer: RunWriter,
+    stop: StopOnSignal,
+    log: events.Events,
+) -> documents.NestedFold:
+    """Return the stored result of an outer fold, or search without it and store the result."""
+    result = _read(writer, outer)
+    if result is None:
+        with stop.handling_signals():
+            result = _search_without(outer, context, stop)
+            writer.write_partial_result(outer.number, result)
+            log.emit(events.NestedEvent(of=context.outer_folds, result=result))
+    return result
+
+
+def _search_without(
+    outer: cross_validation.CVFold, context: SearchContext, stop: StopOnSignal
+) -> documents.NestedFold:
+    config = context.file.config
+    dataset, split = exclude_fold(context.fits.dataset, outer, config)
+    inner = replace(context, splits=make_splits(dataset, context.plan))
+    results = run_inner_trials(inner, stop)
+    best = documents.best_trial(results, context.plan.direction)
+    found = None if best is None else evaluate_best(context, best, split, stop)
+    return documents.NestedFold(
+        fold=outer.fold,
+        train=split.train.rows,
+        held_out=len(outer.rows.held_out),
+        trials=len(results),
+        values={} if best is None else best.values,
+        inner=None if best is None else best.value,
+        value=None if found is None or found.value is None else finite(found.value),
+        metrics={} if found is None else found.metrics,
+    )
+
+
+def run_inner_trials(
+    context: SearchContext, stop: StopOnSignal
+) -> tuple[documents.TrialResult, ...]:
+    """Run the trials of a search in memory; an interrupted one starts over."""
+    from optuna.storages import InMemoryStorage
+
+    study = Study(context.plan, InMemoryStorage())
+    run_trials(context, study, TimeBudget(context.plan.tune.time), stop, events.Events())
+    return study.results()
+
+
+def evaluate_best(
+    context: SearchContext, best: documents.TrialResult, split: Split, stop: StopOnSignal
+) -> TrialEvaluation | None:
+    """Evaluate the best config on the outer fold; `None` if it can't be trained on the others."""
+    config = candidate(context.file, best.values).config
+    try:
+        result = context.fits.fit(config, split, stop)
+    except _FAILURES as error:
+        release_memory(error)
+        return None
+    return evaluate(result, context.plan.objective)
+
+
+def _read(writer: RunWriter, outer: cross_validation.CVFold) -> documents.NestedFold | None:
+    """Read the stored result of an outer fold; `None` if it is not finished."""
+    what = f"outer fold {outer.fold}"
+    stored = writer.read_partial_result(outer.number, documents.NestedFold, what)
+    if stored is None:
+        return None
+    result, _ = stored
+    if (result.fold, result.held_out) != (outer.fold, len(outer.rows.held_out)):
+        message = f"the stored result of {what} is of other rows; start the search again"
+        raise errors.RunError(f"{writer.path}: {message}")
+    return result
+
+
+def combine(
+    nested: Sequence[documents.NestedFold], metric: str | None = None, loss: Loss | None = None
+) -> Estimate:
+    """Return the metric of a whole search, estimated on the rows of its outer folds.
+
+    The mean over outer folds, weighted by their rows, with the interval of `corrected_interval`.
+    As each value is of rows that were not used to choose, the mean is free of the optimistic bias
+    of the choice: Cawley and Talbot, JMLR 11 (2010); Varma and Simon, BMC Bioinformatics 7 (2006).
+
+    Args:
+        nested: the outer folds, which together are all rows once.
+        metric: its name, which bounds the interval.
+        loss: the loss, if the metric is the loss.
+    """
+    known = [(each, each.value) for each in nested if each.value is not None]
+    if not known:
+        return Estimate()
+    rows = np.array([max(1, each.held_out) for each, _ in known], dtype=np.float64)
+    ratio = float(np.mean(rows / [max(1, each.train) for each, _ in known]))
+    values = np.array([value for _, value in known])
+    bounds = metric_bounds(metric or "")
+    if loss is not None and metric in ("loss", "val_loss"):
+        bounds = loss.bounds
+    found = corrected_interval(values, rows, ratio, bounds)
+    if len(known) == len(nested):
+        return found
+    missing = f"{len(nested) - len(known)} of {len(nested)} outer folds have no value"
+    return Estimate(value=found.value, reason=missing)

@@ -23,7 +23,7 @@ from dlcli.pipeline.events import (
     TrialEvent,
     TrialProgressEvent,
 )
-from dlcli.pipeline.search_context import SearchSettings
+from dlcli.pipeline.search_trials import SearchSettings
 from dlcli.runs.documents import Finalist, NestedFold, Search, TrialResult
 from tests.cli.test_cli_events import documented
 from tests.reports.hand_made_experiments import search_run

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.forked import Ended
 from dlcli.config.search_space import Value
-from dlcli.pipeline.search_context import SearchContext
+from dlcli.pipeline.search_plan import SearchContext
 from dlcli.pipeline.search_trials import join_trial
 from tests.cluster.test_cluster_training import _write_table
 from tests.forks import Forks
@@ -103,7 +103,7 @@ def test_workers_search_like_one_process(tmp_path: Path, together: Together, for
 def test_a_search_resumes_to_the_bit_after_a_worker_was_killed(
     tmp_path: Path, together: Together
 ) -> None:
-    killed = together("killed", **{"dlcli.pipeline.search.join_trial": _end_at_second})
+    killed = together("killed", **{"dlcli.pipeline.search_trials.join_trial": _end_at_second})
     assert killed.code != 0 and not (tmp_path / "killed" / "tune.json").exists()
     assert "another worker has ended" in killed.errors
     assert "dlcli tune --resume killed" in killed.errors

@@ -12,7 +12,7 @@ from dlcli.config.training_choices import Poisson
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import standard_error
 from dlcli.metrics.statistic import Mean, positive_weights
-from dlcli.pipeline.search_evaluation import importances
+from dlcli.pipeline.search import importances
 from dlcli.pipeline.search_trials import standard_error_of_folds
 from dlcli.runs.documents import (
     Search,

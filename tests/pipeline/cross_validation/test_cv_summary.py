@@ -21,7 +21,7 @@ from dlcli.pipeline.cv_summary import (
     median_epochs,
     pooled_estimates,
 )
-from dlcli.pipeline.search_evaluation import combine
+from dlcli.pipeline.search_trials import combine
 from dlcli.runs.documents import FoldResult
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dlcli.config import tune_section
 from dlcli.config.search_space import Dimension
-from dlcli.config.tune_section import NoPruner
-from dlcli.pipeline.search_context import SearchPlan
+from dlcli.config.tune_section import NoPruner, Range, Tune
+from dlcli.pipeline.search_plan import SearchPlan
 from dlcli.runs.documents import TrialResult
 
 RATE = Dimension("optimizer.learning_rate", "float", 1e-4, 1e-1, log=True)
@@ -13,21 +14,26 @@ LAYERS = Dimension("hidden_layers.number", "integer", 1, 4, 1)
 DROPOUT = Dimension("hidden_layers.dropout", "float", 0.1, 0.5, 0.2)
 
 
-def plan(dimensions=(RATE, UNITS), *, startup=3, **fields):
-    usual = {
-        "metric": "val_loss",
-        "sampler": "random",
-        "seed": 7,
-        "trials": 5,
-        "pruner": NoPruner(),
-        "epochs": 20,
+def plan(
+    dimensions=(RATE, UNITS), startup=3, sampler="random", trials=5, seed=7, epochs=20, **fields
+):
+    """Return the plan of a search between some dimensions."""
+    samplers = {
+        "random": tune_section.RandomSampler(),
+        "grid": tune_section.Grid(),
+        "tpe": tune_section.Tpe(startup_trials=startup),
     }
-    return SearchPlan(
-        name="planned",
-        dimensions=tuple(dimensions),
-        startup_trials=startup,
-        **{**usual, **fields},
-    )
+    space = {each.path: each.choices or varied(each) for each in dimensions}
+    limit = {"trials": trials} if trials is not None else {"time": 3600.0}
+    usual = {"metric": "val_loss", "pruner": NoPruner(), "folds": None, **fields}
+    tune = Tune.model_construct(space=space, sampler=samplers[sampler], **limit, **usual)
+    return SearchPlan("planned", tune, seed, epochs)
+
+
+def varied(dimension):
+    ends = {"low": dimension.low, "high": dimension.high, "log": dimension.log}
+    step = None if dimension.log else dimension.step
+    return Range.model_construct(**ends, step=step)
 
 
 def result_of(values, value=None, state="complete", problem=None):

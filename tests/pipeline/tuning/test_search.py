@@ -15,12 +15,11 @@ from sqlalchemy.exc import OperationalError
 
 from dlcli.config.config_file import load_config, to_plain
 from dlcli.errors import ConfigError, Interrupted, RunError, TrainingError, UsageError
-from dlcli.pipeline import search_evaluation
+from dlcli.pipeline import search
 from dlcli.pipeline.run_recording import recorded
 from dlcli.pipeline.search import StudyRecord, tune
-from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import stop_of_search
+from dlcli.pipeline.search_trials import SearchSettings, stop_of_search
 from dlcli.pipeline.train_run import train
 from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs.manifest import is_unfinished, resume_command
@@ -68,7 +67,7 @@ def line(tmp_path_factory):
 @pytest.fixture
 def no_finalists(monkeypatch):
     """Omit the training of finalists, which takes most of the time."""
-    monkeypatch.setattr(search_evaluation, "train_finalists", lambda *given: given[2])
+    monkeypatch.setattr(search, "train_finalists", lambda *given: given[2])
 
 
 def trials_of(run):
@@ -462,7 +461,7 @@ def test_the_trial_of_a_machine_that_dies_is_taken_over_and_no_file_has_the_pass
     assert is_unfinished(tmp_path / "dies")
 
     for name, seconds in (("HEARTBEAT_SECONDS", 1), ("GRACE_SECONDS", 2)):
-        monkeypatch.setattr(f"dlcli.pipeline.search_storage.{name}", seconds)
+        monkeypatch.setattr(f"dlcli.pipeline.search_study.{name}", seconds)
     for name, value in (("_POLL_SECONDS", 0.1), ("_POLLS_PER_CHECK", 1)):
         monkeypatch.setattr(f"dlcli.pipeline.search_trials.{name}", value)
     run = start(tmp_path, settings=SearchSettings(storage=url), run="survives")

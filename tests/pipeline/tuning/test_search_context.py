@@ -13,15 +13,7 @@ from dlcli.config.tune_section import Tune
 from dlcli.errors import ConfigError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
-from dlcli.pipeline.search_context import (
-    SearchContext,
-    SearchPlan,
-    combination,
-    fits_per_program,
-    max_trials,
-    tune_section,
-    warn_of_large_grid,
-)
+from dlcli.pipeline.search_plan import SearchContext, SearchPlan, combination, warn_of_large_grid
 from dlcli.tasks.classification import Binary
 from dlcli.tasks.regression import Regression
 from tests.pipeline.tuning.search_examples import Recorder, line_file
@@ -33,6 +25,10 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 def context_of(file):
     with file.located():
         return SearchContext.of(file, read_candidates(file, Events()), Events())
+
+
+def plan_of(tune):
+    return SearchPlan("planned", Tune.model_validate(tune), seed=7, epochs=20)
 
 
 def problem_of(file):
@@ -54,8 +50,8 @@ GRID = {
 )
 def test_a_large_grid_without_limits_has_a_warning(bounds, is_warned):
     recorder = Recorder()
-    tune = Tune.model_validate({"space": GRID, "sampler": {"name": "grid"}, **bounds})
-    warn_of_large_grid(tune, Events(recorder))
+    plan = plan_of({"space": GRID, "sampler": {"name": "grid"}, **bounds})
+    warn_of_large_grid(plan, Events(recorder))
 
     message = (
         "all 10,100 combinations will be tried; to try fewer, from all over the grid: "
@@ -68,7 +64,7 @@ def test_a_search_without_rows_to_evaluate_candidates_on_is_refused(tmp_path):
     file = line_file(tmp_path, overrides=["data.validation=null"])
 
     with pytest.raises(ConfigError) as error:
-        tune_section(file)
+        SearchPlan.of(file)
     assert str(error.value) == (
         snapshot(
             "tune.folds: is missing, and there are no validation rows to evaluate candidates on; set "
@@ -146,20 +142,20 @@ def test_folds_hold_out_each_row_once_and_no_test_row(tmp_path):
 def test_there_are_no_more_trials_than_combinations(tmp_path):
     file = line_file(tmp_path, overrides=["tune.trials=50"])
 
-    assert max_trials(tune_section(file)) == 4
+    assert SearchPlan.of(file).trials == 4
 
 
 def test_a_grid_has_all_combinations(tmp_path):
     file = line_file(tmp_path, overrides=["tune.trials=null"])
 
-    assert max_trials(tune_section(file)) == 4
+    assert SearchPlan.of(file).trials == 4
 
 
 def test_a_time_limit_alone_sets_no_number_of_trials(tmp_path):
     space = "tune.space={optimizer.learning_rate: {low: 0.1, high: 0.2}}"
     more = ["tune.trials=null", "tune.time=10s", "tune.sampler=random", space]
 
-    assert max_trials(tune_section(line_file(tmp_path, overrides=more))) is None
+    assert SearchPlan.of(line_file(tmp_path, overrides=more)).trials is None
 
 
 def test_folds_are_compared_after_the_most_epochs_of_any_candidate(tmp_path):
@@ -170,8 +166,7 @@ def test_folds_are_compared_after_the_most_epochs_of_any_candidate(tmp_path):
 
 
 def shared_by(folds, trials, **space):
-    tune = Tune.model_validate({"trials": trials, "space": space})
-    return fits_per_program(tune, folds)
+    return plan_of({"trials": trials, "space": space}).fits_per_program(folds)
 
 
 def test_candidates_that_differ_in_runtime_values_share_a_program():

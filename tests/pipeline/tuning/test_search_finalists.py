@@ -9,9 +9,9 @@ from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config
 from dlcli.errors import DivergenceError, OutOfMemoryError
-from dlcli.pipeline import search_evaluation as module
+from dlcli.pipeline import search as module
 from dlcli.pipeline.events import Events, RunEvent, WarningEvent
-from dlcli.pipeline.search_evaluation import finalist_metric, train_finalists
+from dlcli.pipeline.search import finalist_metric, train_finalists
 from dlcli.runs.documents import Search
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import open_run

@@ -15,14 +15,19 @@ from dlcli.errors import (
     OutOfMemoryError,
     RunError,
 )
-from dlcli.pipeline import search_evaluation as nested
+from dlcli.pipeline import search_trials as nested
 from dlcli.pipeline.cross_validation import CrossValidationPlan, assign_folds
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.search_context import SearchContext
-from dlcli.pipeline.search_evaluation import evaluate_search, exclude_fold, run_nested_worker
-from dlcli.pipeline.search_trials import SearchAccess, TrialEvaluation
+from dlcli.pipeline.search_plan import SearchContext
+from dlcli.pipeline.search_trials import (
+    SearchAccess,
+    TrialEvaluation,
+    evaluate_search,
+    exclude_fold,
+    run_nested_worker,
+)
 from dlcli.runs.documents import TrialResult
 from dlcli.runs.manifest import RunFile, locked
 from dlcli.runs.run_folder import new_run
@@ -123,16 +128,20 @@ def test_each_outer_fold_finds_the_better_rate_and_is_reported(file, context, wr
 @pytest.fixture
 def searches(monkeypatch):
     """Replace searches; gives the outer folds of which there was one."""
-    made = []
+    made, exclude_fold = [], nested.exclude_fold
 
-    def search(context, outer, stop):
+    def exclude(dataset, outer, config):
         made.append(outer.fold)
+        return exclude_fold(dataset, outer, config)
+
+    def search(context, stop):
         result = TrialResult(
             number=0, state="complete", values={}, value=1.0, standard_error=None, seconds=0.0
         )
         return (result,)
 
     evaluation = TrialEvaluation(2.0, None, {"rmse": 2.0}, 2, 20, 20)
+    monkeypatch.setattr(nested, "exclude_fold", exclude)
     monkeypatch.setattr(nested, "run_inner_trials", search)
     monkeypatch.setattr(nested, "evaluate_best", lambda *_: evaluation)
     return made

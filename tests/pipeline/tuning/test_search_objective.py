@@ -29,8 +29,8 @@ from dlcli.pipeline import search_trials
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
 from dlcli.pipeline.preparation import read_candidates
-from dlcli.pipeline.search_context import SearchContext
-from dlcli.pipeline.search_study import Study, make_pruner
+from dlcli.pipeline.search_plan import SearchContext, make_pruner
+from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import (
     TrialEvaluation,
     TrialReporter,

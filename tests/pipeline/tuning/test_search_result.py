@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.config.search_space import Dimension
 from dlcli.config.tune_section import MedianPruning, NoPruner
-from dlcli.pipeline.search_evaluation import summarize_trials
+from dlcli.pipeline.search import summarize_trials
 from dlcli.runs.documents import StoredDimension, TrialResult
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, plan
 
@@ -24,8 +24,7 @@ def summary(trials, how=None, *, folds=None, default=None):
     dataset = SimpleNamespace(test_rows=5, candidates=SimpleNamespace(rows=41))
     context = SimpleNamespace(
         file=SimpleNamespace(name="houses"),
-        plan=how or plan(trials=len(trials)),
-        tune=SimpleNamespace(folds=folds),
+        plan=how or plan(trials=len(trials), folds=folds),
         splits=[SimpleNamespace(train=table, validation=SimpleNamespace(rows=12))],
         fits=SimpleNamespace(dataset=dataset),
     )

@@ -18,17 +18,17 @@ from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
 from dlcli.errors import RunError, TrainingError, UsageError
-from dlcli.pipeline.search_storage import (
+from dlcli.pipeline.search_study import (
     GRACE_SECONDS,
     JOURNAL,
     LOCK,
+    Study,
     explaining_lost_storage,
     mask_password,
     open_database,
     open_journal,
     repair_journal,
 )
-from dlcli.pipeline.search_study import Study
 from dlcli.pipeline.search_trials import SearchAccess
 from tests.pipeline.tuning.study_examples import finish, plan
 
@@ -68,9 +68,9 @@ def test_a_journal_of_one_incomplete_line_starts_over(tmp_path):
 HOLDS = """
 import os, signal, sys
 from pathlib import Path
-from dlcli.pipeline.search_storage import JOURNAL, _journal_lock
+from dlcli.pipeline.search_study import JOURNAL, JournalLock
 path = Path(sys.argv[1]) / JOURNAL
-_journal_lock(path).acquire()
+JournalLock(path).acquire()
 with path.open("ab") as stream:
     stream.write(b'{"op_code":4,"worker')
 os.kill(os.getpid(), signal.SIGKILL)
@@ -320,7 +320,7 @@ def test_a_trial_of_a_process_that_dies_before_its_first_heartbeat_is_retried(
 def test_a_trial_is_kept_alive_after_a_heartbeat_that_could_not_be_stored(
     tmp_path, monkeypatch, opened
 ):
-    monkeypatch.setattr("dlcli.pipeline.search_storage.HEARTBEAT_SECONDS", 1)
+    monkeypatch.setattr("dlcli.pipeline.search_study.HEARTBEAT_SECONDS", 1)
     path = tmp_path / "study.db"
     study = opened(f"sqlite:///{path}", "one")
     running, lost = study.ask(), threading.Event()

@@ -9,8 +9,7 @@ from inline_snapshot import snapshot
 from optuna.storages import InMemoryStorage
 
 from dlcli.errors import RunError, UsageError
-from dlcli.pipeline.search_storage import JOURNAL, open_journal
-from dlcli.pipeline.search_study import DEFAULT, RESULT, Study
+from dlcli.pipeline.search_study import DEFAULT, JOURNAL, RESULT, Study, open_journal
 from tests.pipeline.tuning.study_examples import LAYERS, RATE, UNITS, finish, plan, result_of
 
 FINGERPRINT = {"config": "c" * 64, "data": ["d" * 64]}
@@ -192,7 +191,10 @@ def test_the_time_of_a_search_is_that_of_its_own_trials(storage):
 
 @pytest.mark.parametrize(
     ("other", "what"),
-    [({"config": "e" * 64}, "another config"), ({"data": ["e" * 64]}, "other data")],
+    [
+        ({"config": "e" * 64}, "another config, or by another dlcli"),
+        ({"data": ["e" * 64]}, "other data"),
+    ],
 )
 def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
     Study(plan(), storage).join(FINGERPRINT)
@@ -201,7 +203,7 @@ def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
     with pytest.raises(UsageError) as error:
         Study(plan(), storage).join({**FINGERPRINT, **other})
     assert str(error.value) == (
-        f"the study 'planned' in that storage was started with {what}; choose another "
+        f"the study 'planned' in that storage was started with {what}; search again with another "
         "name: overrides={'name': '...'}"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ from optuna.storages import InMemoryStorage
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import search_trials
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.search_context import TimeBudget
+from dlcli.pipeline.search_plan import TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import StopOnSignal
@@ -86,15 +87,16 @@ def test_a_finished_trial_is_reported_with_the_best_so_far(tried, stop):
     assert [each["of_folds"] for each in reported] == [2, 2]
 
 
-def test_no_trial_starts_once_the_time_is_over(evaluating, stop):
+def test_no_trial_starts_once_the_time_is_over(evaluating, stop, monkeypatch):
     clock = Clock()
+    monkeypatch.setattr("dlcli.pipeline.search_plan.time.time", clock)
 
     def take_time(values, reporter):
         clock.now += 4.0
 
     evaluating(take_time)
     study = Study(plan(trials=None), InMemoryStorage())
-    run(study, stop, TimeBudget(10.0, clock=clock))  # the original config takes 4 of them
+    run(study, stop, TimeBudget(10.0))  # the original config takes 4 of them
 
     assert len(study.results()) == 2
     assert study.spent == 12.0
@@ -103,14 +105,14 @@ def test_no_trial_starts_once_the_time_is_over(evaluating, stop):
 def test_the_time_of_earlier_processes_counts(tried, stop):
     study = Study(plan(trials=None), InMemoryStorage())
     finish(study, study.ask())
-    run(study, stop, TimeBudget(10.0, spent=10.0))
+    run(study, stop, TimeBudget(10.0, time.time() - 10.0))
 
     assert tried == []
 
 
 def test_one_candidate_is_evaluated_however_short_the_time_is(tried, stop):
     study = Study(plan(trials=None), InMemoryStorage())
-    run(study, stop, TimeBudget(10.0, spent=10.0))
+    run(study, stop, TimeBudget(10.0, time.time() - 10.0))
 
     assert [values == {} for values in tried] == [True, False]
 

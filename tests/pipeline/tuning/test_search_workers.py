@@ -17,12 +17,11 @@ from optuna.storages import InMemoryStorage
 
 import dlcli
 from dlcli.errors import ConfigError, DivergenceError, Interrupted, TrainingError
-from dlcli.pipeline import search, search_evaluation, worker_pool
+from dlcli.pipeline import search, worker_pool
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.search import tune
-from dlcli.pipeline.search_context import SearchSettings
 from dlcli.pipeline.search_study import Study
-from dlcli.pipeline.search_trials import SearchAccess
+from dlcli.pipeline.search_trials import SearchAccess, SearchSettings
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker, worker_name
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import StopOnSignal
@@ -280,7 +279,7 @@ def test_a_signal_to_workers_says_how_many_trials_are_finished(storage, tmp_path
 @pytest.mark.slow
 @pytest.mark.usefixtures("preloaded_workers")
 def test_a_search_has_each_trial_once_though_a_worker_is_killed(tmp_path, monkeypatch):
-    monkeypatch.setattr(search_evaluation, "train_finalists", lambda *given: given[2])
+    monkeypatch.setattr(search, "train_finalists", lambda *given: given[2])
     recorder, killed = Recorder(), []
 
     def kill_first(event):
