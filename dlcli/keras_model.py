@@ -165,13 +165,14 @@ def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, kera
 def with_scaling_layer(
     dense: type[keras.layers.Dense], speed: float, columns: NDArray[np.int64]
 ) -> type[keras.layers.Dense]:
-    """Derive a Dense layer, for training, that has a trained factor for each column of the table.
+    """Derive a Dense layer, for training, that includes a scaling layer before it.
 
-    They multiply the rows of the kernel, which have a gradient already, as the inputs have not.
+    The learned weights of the columns multiply the rows of the kernel, which have a gradient
+    already, unlike the inputs.
 
     Args:
         dense: the class.
-        speed: the learning rate of the factors, as a multiple of that of other weights.
+        speed: the learning rate of these weights, as a multiple of that of the others.
         columns: the column of each input, as an index.
     """
 
@@ -182,8 +183,8 @@ def with_scaling_layer(
 
         @property
         def kernel(self) -> Any:  # noqa: ANN401
-            factors = keras.ops.take(1 + speed * self._changes, columns)
-            return super().kernel * keras.ops.expand_dims(factors, 1)
+            scales = keras.ops.take(1 + speed * self._changes, columns)
+            return super().kernel * keras.ops.expand_dims(scales, 1)
 
     return Scaled
 

@@ -2,7 +2,7 @@
 
 The members of an ensemble have seeds of their own. With folds, each is validated on the rows of one
 fold and trained on the others; with fewer folds than members, several have the same fold. The first
-may be trained twice, to choose whether all have factors of columns.
+may be trained twice, to choose whether all have a scaling layer.
 
 Small networks leave processors idle: two at a time train 1.5 times as fast on two processors as one
 after the other. No result depends on how many are trained at a time.
@@ -120,7 +120,7 @@ class FitObserver:
         """Receive each network once it is trained, in order, numbered from 1."""
 
     def factor_trial(self, trial: FactorTrial) -> None:
-        """Receive the comparison that shows whether an ensemble has factors of columns."""
+        """Receive the comparison that shows whether an ensemble has a scaling layer."""
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
         """Receive a divergence before it is raised, and add notes on the likely causes to it.
@@ -320,21 +320,21 @@ def fit_with_and_without_factors(
     observer: FitObserver,
     at_once: int,
 ) -> FittedMember:
-    """Train the first member of an ensemble with and without factors of columns.
+    """Train the first member of an ensemble with and without a scaling layer.
 
     With few validation rows it is trained with them only.
 
     Args:
         member: the member.
         fit_one: trains it.
-        observer: receives its epochs with factors, and the losses.
+        observer: receives its epochs with the layer, and the losses.
         at_once: how many networks to train at a time.
 
     Returns:
-        The network with factors, unless `FactorTrial.leaves_out`, or only that one diverges.
+        The network with the layer, unless `FactorTrial.leaves_out`, or only that one diverges.
 
     Raises:
-        MemberDivergence: of the network with factors, if both diverge.
+        MemberDivergence: of the network with the layer, if both diverge.
     """
 
     def fit_either(each: Member, report_epoch: EpochProgress) -> FittedMember | MemberDivergence:

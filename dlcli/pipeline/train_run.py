@@ -279,7 +279,7 @@ class _FitReporter(FitObserver):
             self.events.emit(event_types.MemberEvent(**which, epochs=epochs, best_epoch=best))
 
     def factor_trial(self, trial: FactorTrial) -> None:
-        """Report whether an ensemble has factors of columns."""
+        """Report whether an ensemble has a scaling layer."""
         loss: Mapping[Literal["with", "without"], Number]
         loss = {"with": finite(trial.with_factors), "without": finite(trial.without)}
         kept = not trial.leaves_out

@@ -20,6 +20,7 @@ from dlcli.reports.command_views import reproduction_view
 from dlcli.reports.views import render_text
 from dlcli.runs.manifest import DIVERGED
 from dlcli.runs.run_folder import open_run
+from tests.catalogue import hand_made
 from tests.recorded import recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "no_linear_baseline", "folder")
@@ -28,6 +29,7 @@ data: {train: rows.csv, validation: 0.2, target: y}
 hidden: [{units: 3, activation: relu}]
 epochs: 2
 """
+LINEAR = "data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n"
 ROWS = "x,y\n" + "".join(f"{at % 7},{at % 5}\n" for at in range(30))
 
 
@@ -41,6 +43,14 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def run():
     return train(load_config(Path("rows.yaml")))
+
+
+@pytest.fixture
+def run_by_hand():
+    """A run whose manifest does not list environment.json."""
+    run = open_run(hand_made.make_run(LINEAR, "rows"))
+    files = {name: each for name, each in run.manifest.files.items() if name != "environment.json"}
+    return replace(run, manifest=run.manifest.model_copy(update={"files": files}))
 
 
 def equal(found):
@@ -62,6 +72,12 @@ def test_all_is_equal_in_a_new_run(run):
     assert (name, fields["reproduced"], fields["causes"]) == ("result", True, [])
     assert fields["findings"] == {each.part: each.finding for each in found.parts}
     assert "bit-identical" in render_text(reproduction_view(found))
+
+
+def test_a_run_without_its_environment_is_refused(run_by_hand):
+    with pytest.raises(RunError, match="environment.json: is not part of this run; name a run"):
+        reproduce(run_by_hand)
+    assert not Path("runs/rows-reproduced").exists()
 
 
 @pytest.mark.slow
