@@ -29,9 +29,6 @@ from dlcli.exports.agreement import Agreement, ExportDocument
 from dlcli.exports.formats import ENTRIES, Format, FormatName, TextFormat, load_format
 from dlcli.exports.model_interface import Arrays, Exported, ModelFormat, Runner, type_name
 from dlcli.pipeline.fit import quiet_tensorflow
-from dlcli.prediction.conformal import REPORTED_LEVEL
-from dlcli.prediction.predictor import Predictor
-from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
@@ -113,7 +110,7 @@ def _export_model(
     run: Run, name: FormatName, format: ModelFormat, output: Path, level: float | None
 ) -> ExportDocument:
     """Write a model to a new folder, and return its description."""
-    exported = format.describe(_load_predictor(run, level))
+    exported = format.describe(run.predictor_with_intervals(level))
     with new_folder(output) as folder:
         with quiet_tensorflow():  # runtimes report what they do
             written = format.write(exported, folder)
@@ -202,14 +199,6 @@ def new_folder(output: Path) -> Iterator[Path]:
         for parent in missing:
             with suppress(OSError):  # it is not empty
                 parent.rmdir()
-
-
-def _load_predictor(run: Run, level: float | None) -> Predictor:
-    """Load the predictor, with intervals if there can be any."""
-    if level is None and run.has(RunFile.CONFORMAL):
-        with suppress(UsageError):  # of labels, or for too few held-out rows
-            return run.predictor_at(REPORTED_LEVEL)
-    return run.predictor_at(level)
 
 
 # The check

@@ -20,7 +20,6 @@ from dlcli.exports.export_folder import cell, describe_target, markdown_table
 from dlcli.exports.formats import TextFormat
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.conformal import REPORTED_LEVEL
-from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_files import view_of
@@ -42,27 +41,26 @@ def model_card(run: Run) -> str:
     Raises:
         RunError: for a run without a network, or a damaged one.
     """
-    subject, predictor = ComparedRun.of(run), run.predictor
-    explanation = run.explanation
-    splits = [name for name in SPLITS if name in subject.metrics]
+    subject = ComparedRun.of(run)
+    split = next((name for name in SPLITS if name in subject.metrics), None)
     parts = [
         f"# Model card: {run.path.resolve().name}",
-        *_purpose(run, predictor),
+        *_purpose(run),
         "## Model",
-        *_model(subject, predictor),
+        *_model(subject),
         "## Data",
-        *_data(subject, explanation),
+        *_data(subject),
         "## Results",
-        *_results(subject, splits, explanation),
+        *_results(subject, split),
         "## Limits",
-        _list(_limits(run, predictor, subject, splits, explanation)),
+        _list(_limits(subject, split)),
         "## What new rows must be like",
-        *_contract(explanation),
+        *_contract(run.explanation),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
+def _purpose(run: Run) -> Iterator[str]:
     """Yield the comment at the beginning of the config, and what is predicted from what."""
     lines = run.read_text(RunFile.CONFIG).removeprefix(EDITOR_COMMENT).splitlines()
     comment = []
@@ -72,17 +70,16 @@ def _purpose(run: Run, predictor: Predictor) -> Iterator[str]:
         comment.append(line.lstrip("#").strip())
     if text := "\n".join(comment).strip():
         yield text
-    columns = plural(len(predictor.encoding.features), "column")
-    yield f"It predicts {describe_target(predictor.task)}, from {columns}."
+    columns = plural(len(run.encoding.features), "column")
+    yield f"It predicts {describe_target(run.task)}, from {columns}."
 
 
-def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
-    config, output = predictor.config, predictor.config.output
-    assert output.activation is not None  # resolved
+def _model(subject: ComparedRun) -> Iterator[str]:
+    predictor = subject.run.predictor
+    config, output, loss = predictor.config, predictor.config.output, predictor.config.loss
+    assert output.activation is not None and loss is not None  # resolved
     layers = [f"{each.units} {each.activation.name}" for each in config.hidden]
     layers.append(f"{output.units} {output.activation.name}")
-    loss = predictor.config.loss
-    assert loss is not None  # resolved
     network = (
         f"{predictor.network.inputs} inputs, Dense layers of {', '.join(layers)}; "
         f"{predictor.network.parameters:,} parameters"
@@ -93,7 +90,7 @@ def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
         "network": network,
         "loss": loss.name,
         "trained": f"{subject.run.created:%Y-%m-%d}",
-        "seed": str(predictor.config.seed),
+        "seed": str(config.seed),
     }
     for name in ("dlcli", "tensorflow", "keras"):
         if version := subject.fact(name):
@@ -101,16 +98,17 @@ def _model(subject: ComparedRun, predictor: Predictor) -> Iterator[str]:
     yield markdown_table(("", ""), [*facts.items()])
 
 
-def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
+def _data(subject: ComparedRun) -> Iterator[str]:
+    config, explanation = subject.run.config, subject.run.explanation
     files = [
         (as_code(PurePath(each.name).name), f"`{(each.sha256 or '')[:16]}`")
         for each in subject.data
     ]
     if files:
         yield markdown_table(("file", "SHA-256 begins with"), files)
-    is_out_of_fold = subject.run.config.ensemble_folds is not None
+    is_out_of_fold = config.ensemble_folds is not None
     rows = [
-        (subject.run.config.adjective(name), f"{count:,}")
+        (config.adjective(name), f"{count:,}")
         for name, count in explanation.rows.items()
         if not (is_out_of_fold and name == "validation")  # they are the training rows
     ]
@@ -127,38 +125,36 @@ def _data(subject: ComparedRun, explanation: Explanation) -> Iterator[str]:
         )
 
 
-def _results(
-    subject: ComparedRun, splits: Sequence[str], explanation: Explanation
-) -> Iterator[str]:
+def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     """Yield metrics with intervals, the comparison with baselines, and important columns."""
+    config, explanation = subject.run.config, subject.run.explanation
     estimates: dict[str, Estimate] = {}
-    if splits and subject.run.predictions is not None:
-        estimates = dict(estimate_statistics(subject.rows_of(splits[0]).statistics()))
+    if evaluated and subject.run.predictions is not None:
+        estimates = dict(estimate_statistics(subject.rows_of(evaluated).statistics()))
     every = [name for name in ("train", "validation", "test") if name in subject.metrics]
-    config = subject.run.config
     heads = [f"{config.adjective(name)} rows" for name in every]
     names = dict.fromkeys(name for split in every for name in subject.metrics[split])
     lines = []
     for name in names:
         cells = [
             fmt.estimate(estimates[name])
-            if name in estimates and split == splits[0]
+            if name in estimates and split == evaluated
             else fmt.number(subject.metrics[split].get(name))
             for split in every
         ]
         lines.append((fmt.metric_title(name), *cells))
     yield markdown_table(("metric", *heads), lines)
-    if estimates:
+    if evaluated and estimates:
         biased = "Metrics of training rows are optimistically biased"
         if config.ensemble_folds is not None:
             biased += "; out-of-fold rows are the same, each predicted by networks that were not "
             biased += "trained on it"
         elif "validation" in every and config.early_stopping is not None:
             biased += "; validation rows decided when to stop"
-        brackets = (
-            f"In brackets: the 95 % confidence interval on {config.adjective(splits[0])} rows. "
-        )
-        yield f"{brackets if any(e.lower is not None for e in estimates.values()) else ''}{biased}."
+        if any(each.lower is not None for each in estimates.values()):
+            of_rows = f"on {config.adjective(evaluated)} rows"
+            biased = f"In brackets: the 95 % confidence interval {of_rows}. {biased}"
+        yield f"{biased}."
     yield _list(view_of(subject.run).sentences)
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
     if important:
@@ -168,30 +164,25 @@ def _results(
         yield markdown_table(("column", f"increase of {error}"), pairs)
 
 
-def _limits(
-    run: Run,
-    predictor: Predictor,
-    subject: ComparedRun,
-    splits: Sequence[str],
-    explanation: Explanation,
-) -> Iterator[str]:
+def _limits(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     """Yield what the model can't do, and what is known to be doubtful."""
-    rows = explanation.rows.get(splits[0], 0) if splits else 0
-    if rows and subject.run.predictions is not None:
-        stored = subject.run.predictions.of_split(splits[0])
-        rows -= stored.rows - subject.rows_of(splits[0]).rows  # those of weight 0
-    if not splits:
+    run, task = subject.run, subject.run.task
+    rows = run.explanation.rows.get(evaluated, 0) if evaluated else 0
+    if evaluated and rows and run.predictions is not None:
+        stored = run.predictions.of_split(evaluated)
+        rows -= stored.rows - subject.rows_of(evaluated).rows  # those of weight 0
+    if not evaluated:
         yield "No rows were held out, so nothing is known about new ones."
     elif rows < 1_000:
-        kind = predictor.config.adjective(splits[0])
+        kind = run.config.adjective(evaluated)
         yield f"It was evaluated on only {plural(rows, f'{kind} row')}."
     yield (
         "Predictions hold for rows like the training rows. Beyond their ranges, the network "
         "extrapolates, and a category that they do not have is encoded as unknown."
     )
-    conformal = None if predictor.task.outcome == "labels" else run.conformal
+    conformal = None if task.outcome == "labels" else run.conformal
     if conformal is not None and conformal.reaches(REPORTED_LEVEL):
-        noun = "intervals" if predictor.task.outcome == "numbers" else "sets of classes"
+        noun = "intervals" if task.outcome == "numbers" else "sets of classes"
         yield (
             f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
             f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -23,7 +24,7 @@ from dlcli.network.layers import Network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table_files import MissingWords
-from dlcli.tasks.task import OutputUnit, Task
+from dlcli.tasks.task import OutputUnit
 
 
 def encode(
@@ -65,42 +66,6 @@ def encode(
 def in_input_order(features: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
     """Return encoders in the order of the network's inputs: sparse ones come last."""
     return sorted(features, key=lambda feature: feature.is_sparse)
-
-
-def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
-    """Return the outputs of a run by name.
-
-    Args:
-        ops: the operations of the format.
-        predictor: the run's.
-        matrix: encoded rows, float32 (rows, inputs).
-    """
-    task, numbers = predictor.task, range(1, predictor.members + 1)
-    members = {number: _member(ops, predictor, number, matrix) for number in numbers}
-
-    def average(chosen: Sequence[int]) -> Value:
-        each = [members[number] for number in chosen]
-        return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
-
-    outputs = average(numbers)
-    if task.outcome == "labels":
-        return _labels(ops, task, outputs)
-    folds = [average(chosen) for chosen in predictor.members_by_fold] or [outputs]
-    if task.outcome == "numbers":
-        return _numbers(ops, predictor, outputs, folds)
-    return _classes(ops, predictor, outputs, folds)
-
-
-def _member(ops: Operations, predictor: Predictor, number: int, matrix: Value) -> Value:
-    """Return a member's numbers in the target's unit, else probabilities or margins, (rows, units).
-
-    Numbers and what is averaged are float64.
-    """
-    outputs = forward(ops, predictor.network, matrix, predictor.weights_of(number))
-    if predictor.tasks or predictor.task.outcome == "numbers":
-        outputs = ops.cast(outputs, "float64")
-    unit = (predictor.tasks or (predictor.task,))[number - 1].output_unit
-    return outputs if unit is None else _in_unit(ops, unit, outputs)
 
 
 # The network
@@ -155,121 +120,147 @@ def activate(ops: Operations, activation: Activation, x: Value) -> Value:
 # Predictions
 
 
-def _numbers(
-    ops: Operations, predictor: Predictor, outputs: Value, folds: Sequence[Value]
-) -> dict[str, Value]:
-    found = {"prediction": outputs}
-    if predictor.conformal is not None:
-        found |= _intervals(ops, predictor, predictor.conformal, folds)
-    if predictor.task.width == 1:
-        return {name: ops.column(values, 0) for name, values in found.items()}
-    return found
+def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, Value]:
+    """Return the outputs of a run by name.
+
+    Args:
+        ops: the operations of the format.
+        predictor: the run's.
+        matrix: encoded rows, float32 (rows, inputs).
+    """
+    return _Predicted(ops, predictor).outputs(matrix)
 
 
-def _intervals(
-    ops: Operations, predictor: Predictor, conformal: Conformal, folds: Sequence[Value]
-) -> dict[str, Value]:
-    """Return the ends of intervals, (rows, columns), as `Conformal.regions` does."""
-    rank = conformal.stored_rank(predictor.level)
-    unit = predictor.task.output_unit
-    assert unit is not None
-    scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
-    numbers = [ops.log1p(fold) if unit.is_log else fold for fold in folds]
-    centers = [(each - offset) / scale for each in numbers]
-    low, high = (None if end is None else float(end) for end in conformal.bounds)
-    ends: dict[str, Value] = {}
-    for name, sign in (("lower", -1.0), ("upper", 1.0)):
-        columns = []
-        for at, scores in enumerate(conformal.scores):
-            signed = [ops.column(each, at) * sign for each in centers]
-            columns.append(ops.as_column(_ranked_sum(ops, signed, scores, rank)))
-        y = _in_unit(ops, unit, ops.concat(columns) * sign)
-        y = y if low is None else ops.apply("maximum", y, low)
-        ends[name] = y if high is None else ops.apply("minimum", y, high)
-    return ends
+@dataclass(frozen=True)
+class _Predicted:
+    """The predictions of a run in the operations of a format."""
 
+    ops: Operations
+    predictor: Predictor
 
-def _in_unit(ops: Operations, unit: OutputUnit, x: Value) -> Value:
-    """Convert outputs, float64 (rows, columns), to the target's own unit."""
-    scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
-    y = x * scale + offset
-    return ops.apply("exp", y) - 1.0 if unit.is_log else y
+    def outputs(self, matrix: Value) -> dict[str, Value]:
+        """Return the outputs by name, see `predict`."""
+        predictor, numbers = self.predictor, range(1, self.predictor.members + 1)
+        members = {number: self._member(number, matrix) for number in numbers}
 
+        def average(chosen: Sequence[int]) -> Value:
+            each = [members[number] for number in chosen]
+            return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
 
-def _ranked_sum(
-    ops: Operations, centers: Sequence[Value], scores: Sequence[Sequence[float]], rank: int
-) -> Value:
-    """Return the rank-th smallest sum of a center and a score of its fold, (rows,)."""
-    if len(scores) == 1:
-        return centers[0] + float(scores[0][rank - 1])
-    pairs = zip(centers, scores, strict=True)
-    sums = [ops.as_column(x) + ops.constant(np.array([fold])) for x, fold in pairs]
-    return ops.ranked(ops.concat(sums), rank, sum(map(len, scores)))
+        outputs = average(numbers)
+        if predictor.task.outcome == "labels":
+            return self._labels(outputs)
+        folds = [average(chosen) for chosen in predictor.members_by_fold] or [outputs]
+        of_task = self._numbers if predictor.task.outcome == "numbers" else self._classes
+        return of_task(outputs, folds)
 
+    def _member(self, number: int, matrix: Value) -> Value:
+        """Return a member's numbers in the target's unit, else probabilities or margins.
 
-def _labels(ops: Operations, task: Task, probabilities: Value) -> dict[str, Value]:
-    has_label = probabilities > 0.5
-    is_boolean = getattr(task, "stored", "") == "boolean"
-    return {
-        "prediction": has_label if is_boolean else ops.cast(has_label, "int64"),
-        "probabilities": ops.cast(probabilities, "float32"),
-    }
+        Numbers and what is averaged are float64; the result is (rows, units).
+        """
+        predictor = self.predictor
+        weights = predictor.weights_of(number)
+        outputs = forward(self.ops, predictor.network, matrix, weights)
+        if predictor.tasks or predictor.task.outcome == "numbers":
+            outputs = self.ops.cast(outputs, "float64")
+        unit = (predictor.tasks or (predictor.task,))[number - 1].output_unit
+        return outputs if unit is None else self._in_unit(unit, outputs)
 
+    def _numbers(self, outputs: Value, folds: Sequence[Value]) -> dict[str, Value]:
+        found = {"prediction": outputs}
+        if self.predictor.conformal is not None:
+            found |= self._intervals(self.predictor.conformal, folds)
+        if self.predictor.task.width == 1:
+            return {name: self.ops.column(values, 0) for name, values in found.items()}
+        return found
 
-def _classes(
-    ops: Operations, predictor: Predictor, outputs: Value, folds: Sequence[Value]
-) -> dict[str, Value]:
-    task = predictor.task
-    if task.width == 2:
-        last = ops.column(outputs, predictor.network.outputs - 1)
-        index = ops.cast(last > (0.5 if task.has_probabilities else 0.0), "int64")
-    else:
-        index = ops.argmax(outputs)
-    found = {"prediction": ops.lookup(task.class_values, index)}
-    if task.has_probabilities:
-        found["probabilities"] = ops.cast(_shares(ops, predictor, outputs), "float32")
-    else:
-        found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
-    if predictor.conformal is not None:
-        scores = [_class_scores(ops, predictor, fold) for fold in folds]
-        found["prediction_set"] = _sets(ops, predictor, predictor.conformal, scores, index)
-    return found
+    def _intervals(self, conformal: Conformal, folds: Sequence[Value]) -> dict[str, Value]:
+        """Return the ends of intervals, (rows, columns), as `Conformal.regions` does."""
+        ops, unit = self.ops, self.predictor.task.output_unit
+        assert unit is not None
+        rank = conformal.stored_rank(self.predictor.level)
+        scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
+        numbers = [ops.log1p(fold) if unit.is_log else fold for fold in folds]
+        centers = [(each - offset) / scale for each in numbers]
+        low, high = (None if end is None else float(end) for end in conformal.bounds)
+        ends: dict[str, Value] = {}
+        for name, sign in (("lower", -1.0), ("upper", 1.0)):
+            columns = []
+            for at, scores in enumerate(conformal.scores):
+                signed = [ops.column(each, at) * sign for each in centers]
+                columns.append(ops.as_column(self._ranked_sum(signed, scores, rank)))
+            y = self._in_unit(unit, ops.concat(columns) * sign)
+            y = y if low is None else ops.apply("maximum", y, low)
+            ends[name] = y if high is None else ops.apply("minimum", y, high)
+        return ends
 
+    def _in_unit(self, unit: OutputUnit, x: Value) -> Value:
+        """Convert outputs, float64 (rows, columns), to the target's own unit."""
+        scale, offset = (self.ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
+        y = x * scale + offset
+        return self.ops.apply("exp", y) - 1.0 if unit.is_log else y
 
-def _shares(ops: Operations, predictor: Predictor, outputs: Value) -> Value:
-    """Return the probability of each class, (rows, classes)."""
-    if predictor.network.outputs == 1:
-        return ops.concat([1.0 - outputs, outputs])
-    return outputs
+    def _ranked_sum(
+        self, centers: Sequence[Value], scores: Sequence[Sequence[float]], rank: int
+    ) -> Value:
+        """Return the rank-th smallest sum of a center and a score of its fold, (rows,)."""
+        if len(scores) == 1:
+            return centers[0] + float(scores[0][rank - 1])
+        ops, pairs = self.ops, zip(centers, scores, strict=True)
+        sums = [ops.as_column(x) + ops.constant(np.array([fold])) for x, fold in pairs]
+        return ops.ranked(ops.concat(sums), rank, sum(map(len, scores)))
 
+    def _labels(self, probabilities: Value) -> dict[str, Value]:
+        has_label = probabilities > 0.5
+        is_boolean = getattr(self.predictor.task, "stored", "") == "boolean"
+        return {
+            "prediction": has_label if is_boolean else self.ops.cast(has_label, "int64"),
+            "probabilities": self.ops.cast(probabilities, "float32"),
+        }
 
-def _class_scores(ops: Operations, predictor: Predictor, outputs: Value) -> Value:
-    """Return the score that a row has if a class is the true one, float64 (rows, classes)."""
-    if not predictor.task.has_probabilities:
-        margin = ops.cast(outputs, "float64")
-        return ops.concat([margin, -margin])
-    shares = _shares(ops, predictor, outputs)
-    return 1.0 - ops.cast(shares, "float64")
+    def _classes(self, outputs: Value, folds: Sequence[Value]) -> dict[str, Value]:
+        ops, task = self.ops, self.predictor.task
+        if task.width == 2:
+            last = ops.column(outputs, self.predictor.network.outputs - 1)
+            index = ops.cast(last > (0.5 if task.has_probabilities else 0.0), "int64")
+        else:
+            index = ops.argmax(outputs)
+        found = {"prediction": ops.lookup(task.class_values, index)}
+        if task.has_probabilities:
+            found["probabilities"] = ops.cast(self._shares(outputs), "float32")
+        else:
+            found["margin"] = ops.cast(ops.column(outputs, 0), "float32")
+        if (conformal := self.predictor.conformal) is not None:
+            scores = [self._class_scores(fold) for fold in folds]
+            found["prediction_set"] = self._sets(conformal, scores, index)
+        return found
 
+    def _shares(self, outputs: Value) -> Value:
+        """Return the probability of each class, (rows, classes)."""
+        is_single = self.predictor.network.outputs == 1
+        return self.ops.concat([1.0 - outputs, outputs]) if is_single else outputs
 
-def _sets(
-    ops: Operations,
-    predictor: Predictor,
-    conformal: Conformal,
-    folds: Sequence[Value],
-    index: Value,
-) -> Value:
-    """Return the classes of each row's set, (rows, classes)."""
-    rank = conformal.stored_rank(predictor.level)
-    [scores] = conformal.scores
-    if len(folds) == 1:
-        included = folds[0] <= scores[0][rank - 1]
-    else:
-        lower: Any = 0
-        for x, fold in zip(folds, scores, strict=True):
-            # The number of scores below: the index among them, all ascending. All are below NaN.
-            below = ~(ops.as_column(x) <= ops.constant(np.array([[fold]])))
-            lower = ops.sum_last(ops.cast(below, "int64")) + lower
-        included = lower < rank
-    every = ops.constant(np.arange(predictor.task.width)[None])
-    return included | ops.equal(ops.as_column(index), every)
+    def _class_scores(self, outputs: Value) -> Value:
+        """Return the score that a row has if a class is the true one, float64 (rows, classes)."""
+        if not self.predictor.task.has_probabilities:
+            margin = self.ops.cast(outputs, "float64")
+            return self.ops.concat([margin, -margin])
+        return 1.0 - self.ops.cast(self._shares(outputs), "float64")
+
+    def _sets(self, conformal: Conformal, folds: Sequence[Value], index: Value) -> Value:
+        """Return the classes of each row's set, (rows, classes)."""
+        ops, rank = self.ops, conformal.stored_rank(self.predictor.level)
+        [scores] = conformal.scores
+        if len(folds) == 1:
+            included = folds[0] <= scores[0][rank - 1]
+        else:
+            lower: Any = 0
+            for x, fold in zip(folds, scores, strict=True):
+                # The number of scores below: the index among them, all ascending. All are below
+                # NaN.
+                below = ~(ops.as_column(x) <= ops.constant(np.array([[fold]])))
+                lower = ops.sum_last(ops.cast(below, "int64")) + lower
+            included = lower < rank
+        every = ops.constant(np.arange(self.predictor.task.width)[None])
+        return included | ops.equal(ops.as_column(index), every)

@@ -513,33 +513,30 @@ def _training_code(facts: _Facts) -> Iterator[str]:
 def _rate_code(config: Config) -> tuple[str, list[str]]:
     """Return the learning rate, and lines before it."""
     schedule, rate = config.learning_rate_schedule, repr(config.optimizer.learning_rate)
-    steps = f"steps = -(-len(y) // {config.batch_size})  # in an epoch"
-    start = "rate = keras.optimizers.schedules."
     if isinstance(schedule, training_choices.ExponentialDecay):
+        kind = "ExponentialDecay"
         arguments = [rate, f"{schedule.decay_epochs!r} * steps", repr(schedule.decay_rate)]
         arguments += ["staircase=True"] * schedule.staircase
-        return "rate", [steps, *call_lines(f"{start}ExponentialDecay", arguments)]
-    if isinstance(schedule, training_choices.PiecewiseConstant):
+    elif isinstance(schedule, training_choices.PiecewiseConstant):
+        kind = "PiecewiseConstantDecay"
         boundaries = f"[epoch * steps - 1 for epoch in {[*schedule.boundaries]}]"
-        values = f"{[config.optimizer.learning_rate, *schedule.values]}"
-        return "rate", [steps, *call_lines(f"{start}PiecewiseConstantDecay", [boundaries, values])]
-    if isinstance(schedule, training_choices.CosineDecay):
-        epochs = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
-        arguments = [
-            "0.0" if schedule.warmup_epochs else rate,
-            f"decay_steps=round({epochs!r} * steps)",
-            *([f"alpha={schedule.alpha!r}"] if schedule.alpha else []),
-        ]
-        if schedule.warmup_epochs:
-            warmup = f"warmup_steps=round({schedule.warmup_epochs!r} * steps)"
-            arguments += [f"warmup_target={rate}", warmup]
-        return "rate", [steps, *call_lines(f"{start}CosineDecay", arguments)]
-    if isinstance(schedule, training_choices.CosineDecayRestarts):
-        first = f"{schedule.first_decay(config.epochs)!r} * steps"
+        arguments = [boundaries, f"{[config.optimizer.learning_rate, *schedule.values]}"]
+    elif isinstance(schedule, training_choices.CosineDecay):
+        kind, warmup = "CosineDecay", schedule.warmup_epochs
+        epochs = schedule.decay_epochs or config.epochs - warmup
+        arguments = ["0.0" if warmup else rate, f"decay_steps=round({epochs!r} * steps)"]
+        arguments += [f"alpha={schedule.alpha!r}"] * bool(schedule.alpha)
+        if warmup:
+            arguments += [f"warmup_target={rate}", f"warmup_steps=round({warmup!r} * steps)"]
+    elif isinstance(schedule, training_choices.CosineDecayRestarts):
+        kind, first = "CosineDecayRestarts", f"{schedule.first_decay(config.epochs)!r} * steps"
         multiples = [f"t_mul={schedule.t_mul!r}", f"m_mul={schedule.m_mul!r}"]
         arguments = [rate, first, *multiples, f"alpha={schedule.alpha!r}"]
-        return "rate", [steps, *call_lines(f"{start}CosineDecayRestarts", arguments)]
-    return rate, []
+    else:
+        return rate, []
+    steps = f"steps = -(-len(y) // {config.batch_size})  # in an epoch"
+    call = call_lines(f"rate = keras.optimizers.schedules.{kind}", arguments)
+    return "rate", [steps, *call]
 
 
 def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
@@ -560,12 +557,10 @@ def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
 def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
     """Yield the lines of each callback; the loss replaces a metric that is not known."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
-    sections: list[tuple[str, Section]] = []
-    if isinstance(schedule, training_choices.ReduceOnPlateau):
-        sections.append(("ReduceLROnPlateau", schedule))
-    if stopping is not None:
-        sections.append(("EarlyStopping", stopping))
-    for kind, section in sections:
+    plateau = schedule if isinstance(schedule, training_choices.ReduceOnPlateau) else None
+    for kind, section in (("ReduceLROnPlateau", plateau), ("EarlyStopping", stopping)):
+        if section is None:
+            continue
         options = section.model_dump(exclude={"name"})
         name = str(options["monitor"]).removeprefix("val_")
         if name not in known:

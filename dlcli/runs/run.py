@@ -6,7 +6,7 @@ import os
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property, partial
@@ -255,6 +255,15 @@ class Run:
         conformal = self._required_conformal()
         conformal.require(level)
         return replace(self.predictor, conformal=conformal, level=level)
+
+    def predictor_with_intervals(self, level: float | None) -> Predictor:
+        """Return the network at a level, or without one at `REPORTED_LEVEL` if it can be."""
+        from dlcli.prediction.conformal import REPORTED_LEVEL
+
+        if level is None:
+            with suppress(UsageError):  # of labels, or for too few held-out rows
+                return self.predictor_at(REPORTED_LEVEL)
+        return self.predictor_at(level)
 
     @cached_property
     def conformal(self) -> Conformal | None:

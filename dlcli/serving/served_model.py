@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +15,6 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
 from dlcli.explanation.explanation_document import Histogram
-from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.runs.run import Run
@@ -171,10 +169,7 @@ class ServedModel:
         if files:
             message = f"'{files[0]}' is a column of image files, which are not part of a request"
             raise UsageError(f"{path}: {message}; use dlcli predict")
-        for_form = predictor
-        if level is None:
-            with suppress(UsageError):  # there may be no held-out rows for intervals
-                for_form = run.predictor_at(REPORTED_LEVEL)
+        for_form = run.predictor_with_intervals(level)
         return cls(name, path, predictor, served_columns(run, predictor), for_form)
 
     @cached_property
