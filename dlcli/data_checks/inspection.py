@@ -104,6 +104,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
     advice = row_checks.advise_split(labelled, decisions, task)
+    splits = advice is not None and advice.is_clear  # by one of the columns that name something
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -116,21 +117,15 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_constants(sample),
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
-            *(
-                target_checks.find_naming_columns(sample)
-                if advice is None or not advice.is_clear  # to split by one of them
-                else ()
-            ),
+            *([] if splits else target_checks.find_naming_columns(sample)),
         ),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),
-        advice.finding if advice is not None else None,
+        None if advice is None else advice.finding,
     ]
-    findings = [_lenient(finding, decisions) for finding in found if finding is not None]
-    findings.sort(
-        key=lambda finding: finding.severity == "note"
-    )  # stable: else in the order of checks
+    findings = [_lenient(each, decisions) for each in found if each is not None]
+    findings.sort(key=lambda each: each.severity == "note")  # stable: else in the order of checks
     overviews = (
         _overview(table if name in targets else labelled, name, decisions.get(name), task)
         for name in table.columns

@@ -519,8 +519,7 @@ def _kernel(sample: Sample, skipped: str) -> Floats:
     squares = np.diag(products)
     scale = max(float(squares.mean()), 1e-12)
     distances = squares[:, np.newaxis] + squares - 2 * products
-    kernel: Floats = 1 + products / scale + np.exp(-2 * distances / scale)
-    return kernel
+    return np.asarray(1 + products / scale + np.exp(-2 * distances / scale))
 
 
 def _left_out_errors(

@@ -204,8 +204,7 @@ def scaled(values: Floats) -> Floats:
     """Center columns, and scale all of them together to a mean square of 1 a row."""
     centered = values - values.mean(axis=0)
     size = float(np.sqrt((centered**2).sum(axis=1).mean()))
-    result: Floats = centered / size if size > 0 else centered
-    return result
+    return np.asarray(centered / size if size > 0 else centered)
 
 
 # Findings

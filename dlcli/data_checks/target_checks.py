@@ -416,8 +416,7 @@ def _lines(groups: Indices, at: Floats, values: Floats, learn: Mask) -> Floats:
     slope = _sums(known, moved * (truth - level[:, known]), count)
     slope = np.divide(slope, spread, out=np.zeros_like(slope), where=spread > 0)
     tested = groups[~learn]
-    predicted: Floats = level[:, tested] + slope[:, tested] * (at[~learn] - center[tested])
-    return predicted
+    return np.asarray(level[:, tested] + slope[:, tested] * (at[~learn] - center[tested]))
 
 
 def _sums(groups: Indices, values: Floats, count: int) -> Floats:
@@ -537,8 +536,7 @@ def _residuals(sample: Sample) -> Callable[[str], Floats]:
             return left
         # The weights without some inputs, as if they had been fitted again.
         change = inverse[:, own] @ np.linalg.solve(inverse[np.ix_(own, own)], weights[own])
-        others: Floats = left + inputs @ change
-        return others
+        return np.asarray(left + inputs @ change)
 
     return left_by_others
 
@@ -556,8 +554,7 @@ class _Rows(NamedTuple):
     def errors(self, predicted: Floats) -> Floats:
         """Return the squared errors of a prediction for each value, (values,)."""
         products = (predicted * self.sums).sum(axis=1)
-        errors: Floats = self.squares - 2 * products + self.counts * (predicted**2).sum(axis=1)
-        return errors
+        return np.asarray(self.squares - 2 * products + self.counts * (predicted**2).sum(axis=1))
 
     def share_without(self, errors: Floats) -> float:
         """Return the share of the variance that squared errors of each value leave out."""

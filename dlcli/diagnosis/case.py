@@ -13,21 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
-from dlcli.config.training_choices import Loss
 from dlcli.diagnosis.remedies import number
 from dlcli.explanation.explanation_document import Explanation
-from dlcli.metrics.definitions import (
-    ACCURACY,
-    AUC,
-    AVERAGE_PRECISION,
-    BALANCED_ACCURACY,
-    LOG_LOSS,
-    MAE,
-    MSE,
-    POISSON_DEVIANCE,
-    R2,
-    stored_confusion,
-)
+from dlcli.metrics import definitions
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.run import MetricsBySplit, Run
@@ -47,7 +35,14 @@ _NORMAL = 1.4826
 """Ratio of standard deviation to median absolute deviation of a normal distribution."""
 _LARGEST_FLOAT = 3.5e38
 """Beyond the range of float32."""
-_OTHERS = (AUC, AVERAGE_PRECISION, BALANCED_ACCURACY, LOG_LOSS, MAE, POISSON_DEVIANCE)
+_OTHERS = (
+    definitions.AUC,
+    definitions.AVERAGE_PRECISION,
+    definitions.BALANCED_ACCURACY,
+    definitions.LOG_LOSS,
+    definitions.MAE,
+    definitions.POISSON_DEVIANCE,
+)
 """Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
 class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
 outliers dominate r2."""
@@ -263,23 +258,49 @@ class Case:
         values = self.history.get(name, ())
         return Curve(tuple(takewhile(lambda value: abs(value) <= _LARGEST_FLOAT, values)))
 
+    @property
+    def has_minimum_zero(self) -> bool:
+        """True if the loss can't fall below 0, so that shares of its level are meaningful.
+
+        Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's
+        is −1; both may cross 0 on the way.
+        """
+        return self.config.loss is None or not self.config.loss.is_signed
+
+    def scale_of(self, curve: Curve, level: float) -> float:
+        """Return the size against which changes of a loss are compared.
+
+        Args:
+            curve: the whole curve.
+            level: the loss where the change is.
+
+        Returns:
+            The level; for a loss that may cross 0 the decrease to its lowest value if that is
+            larger.
+        """
+        if self.has_minimum_zero or not curve.values:
+            return level
+        return max(abs(level), curve.values[0] - min(curve.values))
+
     def error(self, split: str, model: str | None = None) -> Error | None:
         """Return the error of the network, or of a baseline, on a split; `None` if unknown."""
         metrics = (self.metrics if model is None else self.baselines.get(model, {})).get(split, {})
         rows = self.rows.get(split, 0)
         if rows < 1:
             return None
-        if (r2 := _finite(metrics.get(R2.name))) is not None:
+        if (r2 := _finite(metrics.get(definitions.R2.name))) is not None:
             has_unit = len(self.config.data.target.columns) == 1
-            mse = _finite(metrics.get(MSE.name)) if has_unit else None
-            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), R2.name, r2, mse)
+            mse = _finite(metrics.get(definitions.MSE.name)) if has_unit else None
+            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), definitions.R2.name, r2, mse)
         constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
-        accuracy = _finite(metrics.get(ACCURACY.name))
-        most = max(class_shares(metrics), default=_finite(constant.get(ACCURACY.name)))
+        accuracy = _finite(metrics.get(definitions.ACCURACY.name))
+        most = max(class_shares(metrics), default=_finite(constant.get(definitions.ACCURACY.name)))
         if accuracy is None or most is None or most >= 1:
             return None
         wrong, deviation = 1 - accuracy, proportion_error(rows, rows * (1 - accuracy))
-        return Error(wrong / (1 - most), deviation / (1 - most), ACCURACY.name, accuracy, wrong)
+        return Error(
+            wrong / (1 - most), deviation / (1 - most), definitions.ACCURACY.name, accuracy, wrong
+        )
 
     @property
     def learned_nothing(self) -> bool:
@@ -315,9 +336,9 @@ class Case:
             return stored or {}
         entropy = -sum(share * math.log(share) for share in shares)
         return {
-            AUC.name: 0.5,
-            BALANCED_ACCURACY.name: 1 / len(shares),
-            LOG_LOSS.name: entropy,
+            definitions.AUC.name: 0.5,
+            definitions.BALANCED_ACCURACY.name: 1 / len(shares),
+            definitions.LOG_LOSS.name: entropy,
         }
 
 
@@ -346,7 +367,7 @@ def proportion_error(rows: float, hits: float) -> float:
 
 def class_shares(metrics: Mapping[str, object]) -> list[float]:
     """Return each class's share of the rows; empty without classes."""
-    matrix = stored_confusion(metrics.get("confusion"))
+    matrix = definitions.stored_confusion(metrics.get("confusion"))
     shares: list[float] = [] if matrix is None else (matrix.sum(axis=1) / matrix.sum()).tolist()
     return shares
 
@@ -354,28 +375,3 @@ def class_shares(metrics: Mapping[str, object]) -> list[float]:
 def _finite(value: object) -> float | None:
     known = finite_number(value)
     return None if known is None or abs(known) > _LARGEST else known
-
-
-def has_minimum_zero(loss: Loss | None) -> bool:
-    """Return whether the loss can't fall below 0, so that shares of its level are meaningful.
-
-    Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's is
-    −1; both may cross 0 on the way.
-    """
-    return loss is None or not loss.is_signed
-
-
-def scale_of(curve: Curve, level: float, loss: Loss | None) -> float:
-    """Return the size against which changes of a loss are compared.
-
-    Args:
-        curve: the whole curve.
-        level: the loss where the change is.
-        loss: the loss function.
-
-    Returns:
-        The level; for a loss that may cross 0 the decrease to its lowest value if that is larger.
-    """
-    if has_minimum_zero(loss) or not curve.values:
-        return level
-    return max(abs(level), curve.values[0] - min(curve.values))

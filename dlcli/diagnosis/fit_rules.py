@@ -8,15 +8,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.config.training_choices import ConstantLearningRate, CosineDecayRestarts
 from dlcli.diagnosis import remedies
-from dlcli.diagnosis.case import (
-    LEARNED_NOTHING,
-    LEARNED_WELL,
-    STANDARD_ERRORS,
-    Case,
-    Curve,
-    has_minimum_zero,
-    scale_of,
-)
+from dlcli.diagnosis.case import LEARNED_NOTHING, LEARNED_WELL, STANDARD_ERRORS, Case, Curve
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 from dlcli.diagnosis.setup_rules import dead_units
 from dlcli.metrics.definitions import is_higher_better
@@ -91,7 +83,7 @@ def _memorized(case: Case) -> bool:
     The metrics are of the weights of that epoch, and show nothing of the others.
     """
     train = case.curve("loss")
-    is_known = len(train) >= FEWEST_EPOCHS and has_minimum_zero(case.config.loss)
+    is_known = len(train) >= FEWEST_EPOCHS and case.has_minimum_zero
     if not (_restores_best(case.config) and is_known):
         return False
     return train.part(1 / 2, 1).level < LEARNED_WELL * train.values[0]
@@ -101,7 +93,7 @@ def _oscillation(case: Case, train: Curve) -> str:
     if len(train) < FEWEST_EPOCHS:
         return ""
     late = train.part(1 / 2, 1)
-    size = scale_of(train, late.level, case.config.loss)
+    size = case.scale_of(train, late.level)
     # Random layers make the loss of a row vary by about its own size, and the mean over n rows by
     # 1/√n of that; more than three standard deviations are something else.
     rows, limit = case.rows.get("train", 0), MUCH_NOISE
@@ -109,7 +101,7 @@ def _oscillation(case: Case, train: Curve) -> str:
         limit = max(limit, 3 / math.sqrt(rows))
     if size <= 0 or late.noise / size <= limit:
         return ""
-    what = "its level" if has_minimum_zero(case.config.loss) else "its size"
+    what = "its level" if case.has_minimum_zero else "its size"
     return f"training loss jumps by {percent(late.noise / size)} of {what} from epoch to epoch"
 
 
@@ -128,7 +120,7 @@ def _training_rise(case: Case, train: Curve) -> str:
     end, size = train.part(0.9, 1).level, max(1, len(train) // 10)
     starts = range(0, len(train) - size + 1, size)
     best = min(Curve(train.values[at : at + size]).level for at in starts)
-    scale = scale_of(train, best, case.config.loss)
+    scale = case.scale_of(train, best)
     if scale <= 0 or end - best <= (RISEN - 1) * scale or end - best <= 3 * train.noise:
         return ""
     return f"training loss rose again from {number(best)} to {number(end)}"
@@ -190,7 +182,7 @@ def plateau(case: Case) -> Finding | None:
     is_level = abs(late.slope) <= STANDARD_ERRORS * max(late.slope_error, late.noise / len(late))
     if not is_level or case.learned_nothing or case.learned_well or _memorized(case):
         return None
-    size = scale_of(case.curve("loss"), late.level, case.config.loss)
+    size = case.scale_of(case.curve("loss"), late.level)
     noise = late.noise / size if size > 0 else 0.0
     if noise < SOME_NOISE or rate_too_high(case) or overfitting(case):
         return None
@@ -218,7 +210,7 @@ def still_improving(case: Case) -> Finding | None:
         return None
     last = curve.part(0.8, 1)
     gain = last.slope * len(last)
-    size = abs(scale_of(curve, curve.values[-1], case.config.loss))
+    size = abs(case.scale_of(curve, curve.values[-1]))
     is_significant = last.slope > STANDARD_ERRORS * last.slope_error and curve.fall > 0
     if not is_significant or gain <= max(UNSETTLED * curve.fall, LEAST_GAIN * size):
         return None
@@ -329,13 +321,13 @@ def _validation_rise(case: Case) -> str:
         return ""
     lowest, end = min(held_out.values), held_out.part(0.9, 1).mean
     best, rise = held_out.values.index(lowest), end - lowest
-    size = abs(scale_of(held_out, lowest, case.config.loss))
+    size = abs(case.scale_of(held_out, lowest))
     is_large = rise > GENERALIZATION_LOSS * max(size, abs(held_out.values[0]))
     # The lowest of many values is below their level at random, by 3 standard deviations at most.
     is_significant = rise > (STANDARD_ERRORS + 1) * held_out.noise
     if not (is_large and is_significant and train.part(0.9, 1).mean < train.values[best]):
         return ""
-    is_share = lowest > 0 and has_minimum_zero(case.config.loss)
+    is_share = lowest > 0 and case.has_minimum_zero
     share = f" ({percent(rise / lowest)} more)" if is_share else ""
     return (
         f"validation loss rose from {number(lowest)} in epoch {best + 1} to {number(end)} at the "
@@ -404,7 +396,7 @@ def _later_gain(case: Case) -> float:
         return 0.0
     best = max(monitored) if is_higher_better(stopping.monitor) else min(monitored)
     kept = train.values[monitored.index(best)]
-    size = abs(scale_of(train, kept, case.config.loss))
+    size = abs(case.scale_of(train, kept))
     return (kept - train.part(0.9, 1).level) / size if size > 0 else 0.0
 
 

@@ -400,8 +400,7 @@ Center = Callable[[Operand, Operand], Operand]
 
 def weighted_mean(values: Operand, weights: Floats | None) -> Floats:
     """Return the mean Σwy / Σw of each column, which is best for squared errors and deviances."""
-    mean: Floats = np.average(values.astype(np.float64), axis=0, weights=weights)
-    return mean
+    return np.asarray(np.average(values.astype(np.float64), axis=0, weights=weights))
 
 
 def quantile_center(share: float) -> Center:

@@ -272,8 +272,7 @@ class ClassMean(Statistic):
         cells = class_sums(
             self.target * self.classes + self.predicted, self.weights, self.classes**2
         )
-        matrix: Array = cells.reshape(self.classes, self.classes).astype(self.weights.dtype)
-        return matrix
+        return np.asarray(cells.reshape(self.classes, self.classes).astype(self.weights.dtype))
 
     def _sums(self, weights: Array) -> tuple[Floats, Floats]:
         """Numerator and denominator for each class, `(classes,)` or `(resamples, classes)`."""

@@ -18,24 +18,12 @@ from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Softmax
 from dlcli.errors import did_you_mean, first_names
-from dlcli.metrics.definitions import (
-    BALANCED_ACCURACY,
-    cross_entropy,
-    decide,
-    metric_values,
-    statistics_of,
-)
+from dlcli.metrics import definitions
 from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows, weighted_mean
 from dlcli.metrics.statistic import Metrics
 from dlcli.tables.table import Table
-from dlcli.tasks.task import (
-    DecodedRows,
-    Outputs,
-    StoredPredictions,
-    TargetValues,
-    Task,
-    refuse_missing,
-)
+from dlcli.tasks import task as base
+from dlcli.tasks.task import Outputs, TargetValues, Task
 
 StorageType = Literal["text", "integer", "boolean"]
 
@@ -85,7 +73,7 @@ class _Classes(Task):
 
     def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.int64]:
         (column,) = self.columns
-        refuse_missing(table, column, problems)
+        base.refuse_missing(table, column, problems)
         codes, texts = table.codes(column)
         index = {name: at for at, name in enumerate(self.classes)}
         known = np.array([*(index.get(text, -1) for text in texts), -1], dtype=np.int64)
@@ -150,8 +138,7 @@ class _Classes(Task):
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         probabilities = self.probabilities(outputs)
         of_truth = np.take_along_axis(probabilities, values[:, np.newaxis], axis=1)
-        errors: Floats = cross_entropy(of_truth.astype(np.float64))
-        return errors
+        return np.asarray(definitions.cross_entropy(of_truth.astype(np.float64)))
 
     # Columns of stored predictions.
 
@@ -163,7 +150,7 @@ class _Classes(Task):
         convert = _PYTHON_TYPES[self.stored]
         return {prefix: [convert(self.classes[index]) for index in values.tolist()]}
 
-    def read_values(self, columns: StoredPredictions, prefix: str) -> TargetValues:
+    def read_values(self, columns: base.StoredPredictions, prefix: str) -> TargetValues:
         return columns.indices(prefix, self.classes)
 
 
@@ -201,7 +188,7 @@ class Binary(_Classes):
         return outputs[:, -1:]
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        return decide(decoded[:, 0], probabilistic=self.has_probabilities)
+        return definitions.decide(decoded[:, 0], probabilistic=self.has_probabilities)
 
     def probabilities(self, outputs: Outputs) -> Outputs:
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
@@ -225,8 +212,7 @@ class _Margin(Binary):
 
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         sides = np.where(values == 1, 1.0, -1.0)[:, np.newaxis]
-        hinges: Floats = np.maximum(0.0, 1.0 - sides * outputs)
-        return hinges
+        return np.asarray(np.maximum(0.0, 1.0 - sides * outputs))
 
     @property
     def score_names(self) -> tuple[str, ...]:
@@ -247,11 +233,10 @@ class Multiclass(_Classes):
     classes: Annotated[tuple[str, ...], Field(min_length=3)]
     rows_type = ClassRows
     usual_loss = training_choices.SparseCategoricalCrossentropy
-    ranking_metric = BALANCED_ACCURACY
+    ranking_metric = definitions.BALANCED_ACCURACY
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        indices: NDArray[np.int64] = decoded.argmax(axis=1)
-        return indices
+        return np.asarray(decoded.argmax(axis=1))
 
 
 class Multilabel(Task):
@@ -296,7 +281,7 @@ class Multilabel(Task):
             return self._encode_texts(table, self.delimiter, problems)
         encoded = np.empty((table.rows, self.width), dtype=np.float32)
         for at, column in enumerate(self.columns):
-            refuse_missing(table, column, problems)
+            base.refuse_missing(table, column, problems)
             parsed = table.column(column).booleans()
             problems.refuse(parsed.unreadable, table, column, parsed.problem)
             encoded[:, at] = np.nan_to_num(parsed.values)
@@ -348,22 +333,26 @@ class Multilabel(Task):
     # Predictions.
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        return decide(decoded)
+        return definitions.decide(decoded)
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         return weighted_mean(self.encode(train, ValueProblems()), weights)
 
     # Evaluation.
 
-    def metrics(self, rows: DecodedRows) -> Metrics:
+    def metrics(self, rows: base.DecodedRows) -> Metrics:
         pairs = zip(rows.values.T, rows.decoded.T, strict=True)
-        each = (metric_values(statistics_of(PairRows.of(*pair, rows.weights))) for pair in pairs)
+        each = (
+            definitions.metric_values(definitions.statistics_of(PairRows.of(*pair, rows.weights)))
+            for pair in pairs
+        )
         return {**super().metrics(rows), "by_label": dict(zip(self.labels, each, strict=True))}
 
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
         probabilities = outputs.astype(np.float64)
-        errors: Floats = cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
-        return errors
+        return np.asarray(
+            definitions.cross_entropy(np.where(values > 0, probabilities, 1 - probabilities))
+        )
 
     # Columns of stored predictions.
 
@@ -384,7 +373,7 @@ class Multilabel(Task):
         columns = zip(self.labels, zip(*rows, strict=True), strict=True)
         return {f"{prefix}_{label}": [*map(convert, column)] for label, column in columns}
 
-    def read_values(self, columns: StoredPredictions, prefix: str) -> NDArray[np.int64]:
+    def read_values(self, columns: base.StoredPredictions, prefix: str) -> NDArray[np.int64]:
         if self.delimiter is None:
             stored = columns.floats(*(f"{prefix}_{label}" for label in self.labels))
             return (stored > 0).astype(np.int64)

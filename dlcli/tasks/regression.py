@@ -24,15 +24,8 @@ from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
 from dlcli.metrics.metric import Metric, NumberRows
 from dlcli.metrics.statistic import Metrics
 from dlcli.tables.table import Table
-from dlcli.tasks.task import (
-    DecodedRows,
-    Outputs,
-    OutputUnit,
-    StoredPredictions,
-    TargetValues,
-    Task,
-    refuse_missing,
-)
+from dlcli.tasks import task as base
+from dlcli.tasks.task import Outputs, TargetValues, Task
 
 Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Which rows have a wrong value, (rows,), and the problem of the one at an index."""
@@ -109,7 +102,7 @@ class _Numbers(Task):
     def values(self, table: Table, problems: ValueProblems) -> Floats:
         columns = []
         for column, scaling in zip(self.columns, self._scalings, strict=True):
-            refuse_missing(table, column, problems)
+            base.refuse_missing(table, column, problems)
             parsed = table.column(column).numbers()
             problems.refuse(parsed.unreadable, table, column, parsed.problem)
             for wrong, problem in self._out_of_range(parsed.values, scaling):
@@ -175,8 +168,8 @@ class _Numbers(Task):
     # Training.
 
     @property
-    def output_unit(self) -> OutputUnit:
-        return OutputUnit(
+    def output_unit(self) -> base.OutputUnit:
+        return base.OutputUnit(
             scale=tuple(scaling.scale for scaling in self._scalings),
             offset=tuple(scaling.offset for scaling in self._scalings),
             is_log=self._scalings[0].name == "log1p",
@@ -224,7 +217,7 @@ class _Numbers(Task):
             return R2
         return MAE if isinstance(config.output.scaling, column_scaling.Log1p) else metric
 
-    def metrics(self, rows: DecodedRows) -> Metrics:
+    def metrics(self, rows: base.DecodedRows) -> Metrics:
         metrics = super().metrics(rows)
         if self.width == 1:
             return metrics
@@ -258,7 +251,7 @@ class _Numbers(Task):
     def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
         return {}
 
-    def read_values(self, columns: StoredPredictions, prefix: str) -> TargetValues:
+    def read_values(self, columns: base.StoredPredictions, prefix: str) -> TargetValues:
         return columns.floats(*self._named(prefix))
 
     @property
