@@ -31,7 +31,7 @@ from importlib.util import find_spec
 from itertools import islice
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dlcli import is_command_line
 
@@ -59,6 +59,19 @@ class UsageError(DlcliError):
     exit_code = 2
 
 
+class Position(NamedTuple):
+    """The position of a problem in a config."""
+
+    name: str = ""
+    """The file as the user named it, or the `--set` argument; empty if it is not known."""
+    line: int = 0
+    """Line and column, counted from 1; 0 in an argument."""
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.line}:{self.column}" if self.line else self.name
+
+
 @dataclass(frozen=True)
 class Problem:
     """A problem of a config."""
@@ -67,11 +80,10 @@ class Problem:
     """Path of the key as `--set` takes it, `hidden[1].units`; empty for the whole config."""
     message: str
     """The value, what was expected, and the way out, on one line without a period."""
-    position: str = ""
-    """Position in the text, `iris.yaml:7:12`, or the `--set` argument; empty if not yet known."""
+    position: Position = Position()
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.position, self.path, self.message) if part)
+        return ": ".join(filter(None, (str(self.position), self.path, self.message)))
 
 
 class ConfigError(DlcliError):

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from dlcli.api import arguments, results
 from dlcli.api.models import Model
 from dlcli.api.notebook import Progress, listening, warn
-from dlcli.config.config_file import ConfigFile, load_config, make_config
+from dlcli.config.config_file import ConfigFile, load_config, load_config_of_run, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
-from dlcli.errors import UsageError, did_you_mean
+from dlcli.errors import ConfigError, UsageError, did_you_mean
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline import cross_validation, retraining, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan
@@ -408,7 +408,12 @@ def _config_file(
     if is_path:
         path = Path(str(config))
         _refuse_other_file(path)
-        return load_config(path, changes, tables)
+        try:
+            return load_config(path, changes, tables)
+        except ConfigError:
+            if not is_run_folder(path.parent):
+                raise
+            return load_config_of_run(path, changes, tables)
     if isinstance(config, str | Config | Mapping):
         return make_config(config, changes, tables)
     kind = type(config).__name__

@@ -242,7 +242,7 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
 
         checked = check(file, read_rows=read_rows, listener=add)
     except ConfigError as error:
-        problems = [asdict(problem) for problem in error.problems]
+        problems = [{**asdict(each), "position": str(each.position)} for each in error.problems]
         print_json({**result, "problems": problems})
         raise
     result.setdefault("network", {"layers": [asdict(layer) for layer in checked.layers]})

@@ -29,18 +29,25 @@ _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
     """Read a config, with overrides from the command line.
 
+    One that a run has written may have the names of an earlier version.
+
     Raises:
         UsageError: for a table, a folder or a missing file, with the command to use instead; or for
             a file that can't be read.
         ConfigError: with all problems of the config.
     """
-    from dlcli.config.config_file import load_config
+    from dlcli.config.config_file import has_earlier_names, load_config, load_config_of_run
 
     try:
         return load_config(path, settings)
     except (UsageError, ConfigError) as error:
         if message := _explain_mistake(path, error):
             raise UsageError(f"{path}: {message}") from None
+        if path.is_file() and isinstance(error, ConfigError) and has_earlier_names(path):
+            from dlcli.runs.run_folder import is_run_folder
+
+            if is_run_folder(path.parent):
+                return load_config_of_run(path, settings)
         raise
 
 

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Files
 from dlcli.config.tune_section import Tune
-from dlcli.errors import ConfigError, Problem, plural, printable
+from dlcli.errors import ConfigError, Position, Problem, plural, printable
 from dlcli.schema.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
 from dlcli.schema.urls import Location, hide_secrets, locate
 from dlcli.schema.yaml_document import (
@@ -147,21 +147,14 @@ def load_config(
     return _checked(text, parse(text, str(path)), path, overrides, tables)
 
 
-def load_config_of_run(path: FilePath, overrides: Overrides = ()) -> ConfigFile:
-    """Read the complete config of a run, which an earlier version may have written.
-
-    Args:
-        path: its `resolved.yaml`.
-        overrides: settings to change.
-
-    Raises:
-        UsageError: if the file can't be read.
-        ConfigError: with all problems of the config.
-    """
+def load_config_of_run(
+    path: FilePath, overrides: Overrides = (), tables: Tables | None = None
+) -> ConfigFile:
+    """Read a config that a run has written, perhaps by an earlier version; see `load_config`."""
     text = read_text(path)
     document = parse(text, str(path))
-    rename(document.root)
-    return _checked(text, document, path, overrides)
+    _use_present_names(document.root)
+    return _checked(text, document, path, overrides, tables)
 
 
 def make_config(
@@ -273,10 +266,9 @@ def first_problems(
         yield document.problem((), f"and {plural(more, 'more problem')}")
 
 
-def line_and_column(problem: Problem) -> list[int]:
+def line_and_column(problem: Problem) -> tuple[int, int]:
     """Return the position of a problem as a key to sort by; those of arguments come first."""
-    position = re.search(r":(\d+):(\d+)$", problem.position)
-    return [int(number) for number in position.groups()] if position else []
+    return problem.position.line, problem.position.column
 
 
 def dump_config(config: Config) -> str:
@@ -347,7 +339,7 @@ def override(document: YamlDocument, argument: str) -> None:
     try:
         path, text = _split_argument(argument)
     except ValueError as error:
-        raise ConfigError([Problem("", str(error), name)]) from None
+        raise ConfigError([Problem("", str(error), Position(name))]) from None
     null = scalar("null", "", yaml.Mark(name, 0, 0, 0, None, 0))
     put(document.root, path, compose(text, name) or null)
 
@@ -487,24 +479,36 @@ _VALUES: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
 """The path of a section, a key, and its earlier and its present value."""
 
 
-def rename(root: yaml.MappingNode) -> None:
+def has_earlier_names(path: FilePath) -> bool:
+    """Return whether a config has names of an earlier version, as one that a run has written."""
+    root = parse(read_text(path), str(path)).root
+    return next(_earlier_names(root), None) is not None
+
+
+def _use_present_names(root: yaml.MappingNode) -> None:
     """Give keys and values their present names.
 
     Args:
         root: the top of a complete config, which is modified.
     """
+    for node, present in _earlier_names(root):
+        node.value = present  # before the next one is found, which may be below it
+    for section in _sections(root, ("input",)):
+        section.value = [(key, _as_section(key, value)) for key, value in section.value]
+
+
+def _earlier_names(root: yaml.MappingNode) -> Iterator[tuple[yaml.Node, str]]:
+    """Yield each node with an earlier name, and its present name."""
     for path, earlier, present in _KEYS:
         for section in _sections(root, path):
             for key, value in section.value:
                 if key.value == earlier and _has_new_name(present, section, value):
-                    key.value = present
+                    yield key, present
     for path, name, earlier, present in _VALUES:
         for section in _sections(root, path):
             for key, value in section.value:
                 if key.value == name and value.value == earlier:
-                    value.value = present
-    for section in _sections(root, ("input",)):
-        section.value = [(key, _as_section(key, value)) for key, value in section.value]
+                    yield value, present
 
 
 def _sections(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:

@@ -13,17 +13,18 @@ from typing import Literal
 
 import yaml
 
-from dlcli.config.config_file import (
-    ConfigFile,
-    first_problems,
-    line_and_column,
-    put,
-    to_plain,
-    validated,
-)
+from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed, printable, truncate
+from dlcli.errors import (
+    ConfigError,
+    Position,
+    Problem,
+    did_you_mean_or_all,
+    listed,
+    printable,
+    truncate,
+)
 from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
 
@@ -370,7 +371,7 @@ def _located(
         problem: the problem; it is at a value of the search space, or elsewhere in the config.
         causes: values without which there is no such problem; none if all values have it.
     """
-    if not line_and_column(problem):  # of Python or --set, where all have the same position
+    if not problem.position.line:  # of Python or --set, where all have the same position
         key = problem.path.rpartition(".")[2]
         dimensions = [each for each in dimensions if each.path.rpartition(".")[2] == key]
     for dimension in dimensions:
@@ -391,7 +392,7 @@ def _located(
     return replace(problem, message=f"{problem.message} {note}")
 
 
-def _positions(node: yaml.Node) -> Iterator[str]:
+def _positions(node: yaml.Node) -> Iterator[Position]:
     """Yield the positions of a node and of all nodes below it."""
     yield yaml_document.position_of(node)
     for item in node.value if isinstance(node, yaml.CollectionNode) else ():

@@ -476,7 +476,9 @@ def read_resolved(path: Path, run: Location) -> ConfigFile:
     try:
         return load_config_of_run(path)
     except errors.ConfigError as error:
-        problem: errors.Problem | UsageError = replace(error.problems[0], position="")
+        problem: errors.Problem | UsageError = replace(
+            error.problems[0], position=errors.Position()
+        )
     except UsageError as error:
         problem = error
     raise RunError(f"{run}: its {path.name} can't be read: {problem}; train it again")

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from dlcli.errors import ConfigError, Problem, UsageError, by_caller, printable, truncate
+from dlcli.errors import ConfigError, Position, Problem, UsageError, by_caller, printable, truncate
 
 try:
     from yaml import CSafeDumper as _Dumper
@@ -122,7 +122,7 @@ def read_text(path: FilePath) -> str:
         raise UsageError(f"{path}: can't be read: {error.strerror}") from None
     if len(content) > MAX_BYTES:
         message = f"is over {MAX_BYTES >> 20} MiB, too large for a config"
-        raise ConfigError([Problem("", message, f"{path}:1:1")])
+        raise ConfigError([Problem("", message, Position(str(path), 1, 1))])
     encoding = "utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
     try:
         return content.decode(encoding)
@@ -130,13 +130,13 @@ def read_text(path: FilePath) -> str:
         before = error.object[: error.start].decode(error.encoding, "replace").lstrip("\ufeff")
         byte = f"byte 0x{error.object[error.start]:02x}"
         message = f"{byte} is not {error.encoding.upper()}; save the file as UTF-8"
-        raise ConfigError([Problem("", message, f"{path}:{_end_of(before)}")]) from None
+        raise ConfigError([Problem("", message, _end_of(before, str(path)))]) from None
 
 
-def _end_of(text: str) -> str:
-    """Return line and column of the character after a text, both counted from 1."""
+def _end_of(text: str, name: str) -> Position:
+    """Return the position of the character after a text."""
     lines = f"{text}|".splitlines()
-    return f"{len(lines)}:{len(lines[-1])}"
+    return _position(name, len(lines), len(lines[-1]))
 
 
 def _check_characters(text: str, name: str) -> None:
@@ -150,7 +150,7 @@ def _check_characters(text: str, name: str) -> None:
         message = "has a NUL character; save the file as UTF-8"
     else:
         message = f"has the character U+{ord(sign):04X}, which YAML forbids; remove it"
-    raise ConfigError([Problem("", message, _position(name, _end_of(text[: found.start()])))])
+    raise ConfigError([Problem("", message, _end_of(text[: found.start()], name))])
 
 
 # Nodes
@@ -220,7 +220,7 @@ class YamlDocument:
 
     def located(self, problem: Problem) -> Problem:
         """Return the same problem with a position, unless it has one."""
-        if problem.position:
+        if problem.position.name:
             return problem
         node = self.node(parse_path(problem.path) if problem.path else ())
         return Problem(problem.path, problem.message, position_of(node))
@@ -262,16 +262,16 @@ def empty_mapping(mark: yaml.Mark | None) -> yaml.MappingNode:
     return yaml.MappingNode(f"{_TAG}map", [], mark)
 
 
-def position_of(node: yaml.Node | yaml.Event) -> str:
-    """Return the position of a node: `iris.yaml:7:12`, or the `--set` argument it comes from."""
+def position_of(node: yaml.Node | yaml.Event) -> Position:
+    """Return the position of a node, in a file or in the `--set` argument that it comes from."""
     mark = node.start_mark
     assert mark is not None  # the parser sets it
-    return _position(mark.name, f"{mark.line + 1}:{mark.column + 1}")
+    return _position(mark.name, mark.line + 1, mark.column + 1)
 
 
-def _position(name: str, line_and_column: str) -> str:
+def _position(name: str, line: int, column: int) -> Position:
     """Return a position in a file; an argument is short, and a config of Python has no lines."""
-    return f"{name}:{line_and_column}" if name and not name.startswith("--set") else name
+    return Position(name, line, column) if name and not name.startswith("--set") else Position(name)
 
 
 # Parsing
@@ -287,7 +287,7 @@ def parse(text: str, name: str) -> YamlDocument:
     if root is None:
         way_out = by_caller("'dlcli init DATA'", "'dlcli.starter_config(DATA, target=...)'")
         message = f"is empty; start from {way_out}"
-        raise ConfigError([Problem("", message, f"{name}:1:1")])
+        raise ConfigError([Problem("", message, Position(name, 1, 1))])
     if not isinstance(root, yaml.MappingNode):
         message = "expected keys and values (data: ..., hidden: ...) at the top"
         raise ConfigError([Problem("", message, position_of(root))])
@@ -333,7 +333,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
     if "could not find expected ':'" in message and error.context_mark is not None:
         mark = error.context_mark  # where the key begins, not where it ends
     assert mark is not None  # the parser sets it
-    position = _position(name, f"{mark.line + 1}:{mark.column + 1}")
+    position = _position(mark.name, mark.line + 1, mark.column + 1)
     for words, plain in _PLAIN_MESSAGES.items():
         if words in message:
             return Problem("", plain, position)

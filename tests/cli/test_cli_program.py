@@ -24,6 +24,7 @@ from dlcli.errors import (
     DataError,
     DlcliError,
     OutOfMemoryError,
+    Position,
     Problem,
     RunError,
     TrainingError,
@@ -210,7 +211,9 @@ def test_an_error_is_one_line_whatever_the_names_in_it():
 
 
 def test_a_lone_problem_of_a_config_is_one_line():
-    result = end_by(raising(ConfigError([Problem("epochs", "is required", "a.yaml:1:1")])))
+    result = end_by(
+        raising(ConfigError([Problem("epochs", "is required", Position("a.yaml", 1, 1))]))
+    )
     assert (result.exit_code, result.stderr) == (2, "error: a.yaml:1:1: epochs: is required\n")
 
 

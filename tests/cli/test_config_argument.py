@@ -186,3 +186,19 @@ def test_a_pipe_that_holds_no_config_is_not_opened_again(dlcli, verb, monkeypatc
     writing.join()
     assert result.exit_code == 2
     assert "pipe:1:1" in result.stderr
+
+
+def test_the_config_of_a_run_of_an_earlier_version_is_read_with_its_names(dlcli, folder):
+    config = (
+        "data: {train: a.csv, target: y}\ninput: {scaling: {name: log}}\nhidden: []\nepochs: 0\n"
+    )
+    Path("runs/old").mkdir(parents=True)
+    for path in (Path("resolved.yaml"), Path("runs/old/resolved.yaml")):
+        path.write_text(config)
+    Path("runs/old/manifest.json").write_text("{}")
+    own, of_run = (dlcli("validate", path) for path in ("resolved.yaml", "runs/old/resolved.yaml"))
+    assert "unknown scaling 'log'" in own.stderr
+    assert (
+        of_run.stderr
+        == "error: runs/old/resolved.yaml:4:9: epochs: expected a positive integer, got 0\n"
+    )

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from inline_snapshot import snapshot
 
 from dlcli.config.config_file import load_config, make_config, relative_path
-from dlcli.errors import ConfigError, Problem, UsageError
+from dlcli.errors import ConfigError, Position, Problem, UsageError
 
 Problems = Callable[..., list[str]]
 
@@ -200,7 +200,7 @@ def test_later_problems_are_located_and_sorted(
                 Problem("loss", "doesn't fit"),
                 Problem("data.sample_weight", "no such column"),
                 Problem("", "is odd"),
-                Problem("seed", "is odd", "elsewhere:1:1"),
+                Problem("seed", "is odd", Position("elsewhere", 1, 1)),
             ]
         )
     assert str(caught.value).splitlines() == snapshot(
@@ -224,7 +224,7 @@ def load_or_explain(path: Path, overrides: list[str]) -> None:
         assert len(str(error).splitlines()) == len(error.problems)
         for problem in error.problems:
             assert problem.message
-            assert problem.position.startswith((str(path), "--set '"))
+            assert problem.position.name.startswith((str(path), "--set '"))
     except UsageError as error:
         assert len(str(error).splitlines()) == 1
 

@@ -7,7 +7,7 @@ import signal
 import time
 from pathlib import Path
 
-from dlcli.errors import ConfigError, DivergenceError, Interrupted, Problem
+from dlcli.errors import ConfigError, DivergenceError, Interrupted, Position, Problem
 from dlcli.pipeline.events import Event
 
 
@@ -71,7 +71,7 @@ def fail_at_once(folder: Path, listener):
         (folder / "failed").touch(exist_ok=False)
     except FileExistsError:
         work_forever(listener)
-    raise ConfigError([Problem("hidden[0].units", "is too many", "a.yaml:3:4")])
+    raise ConfigError([Problem("hidden[0].units", "is too many", Position("a.yaml", 3, 4))])
 
 
 def diverge(listener):
