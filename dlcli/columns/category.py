@@ -18,17 +18,7 @@ from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Indices, Matrix, np
-from dlcli.columns import column_type
-from dlcli.columns.column_exports import (
-    MOST_CHECKED,
-    RECIPE,
-    ClientColumn,
-    ModelInput,
-    ScriptCode,
-    as_code,
-    literal,
-    sent_texts,
-)
+from dlcli.columns import column_exports, column_type
 from dlcli.columns.layout import Block, InputForm
 from dlcli.errors import DataError, first_names, plural
 from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
@@ -368,17 +358,17 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     # Exported models.
 
-    def model_input(self, notation: "Notation") -> ModelInput:
+    def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         words = ["Text; empty if it is missing. Write whole numbers without a decimal point: 3."]
         if self.unseen == "error":
-            known = first_names([*map(as_code, self.categories)], _SHOWN)
+            known = first_names([*map(column_exports.as_code, self.categories)], _SHOWN)
             words.append(f"dlcli refuses any other value than its categories: {known}.")
-        return ModelInput(self.column, "string", (*words, *self.missing_advice))
+        return column_exports.ModelInput(self.column, "string", (*words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> "NDArray[Any]":
         """Return what a client sends for the rows of a table, (rows,)."""
-        return np.array(sent_texts(table.column(self.column)), dtype=object)
+        return np.array(column_exports.sent_texts(table.column(self.column)), dtype=object)
 
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
         """Encode the column in a graph, see `ColumnEncoder`."""
@@ -397,10 +387,11 @@ class CategoryEncoder(column_type.DenseEncoder):
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, int64 (rows,); a value without one has their number."""
 
-    def number_input(self, notation: "Notation") -> ModelInput:
+    def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the codes that a client sends."""
-        advice = f"The code of the category: its index in `categories` of {RECIPE}, see there."
-        return ModelInput(self.column, "int32", (advice,))
+        words = "The code of the category: its index in `categories` of"
+        advice = f"{words} {column_exports.RECIPE}, see there."
+        return column_exports.ModelInput(self.column, "int32", (advice,))
 
     def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the codes that a client sends for the rows of a table, (rows,)."""
@@ -427,13 +418,13 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
         """Make up typical and odd values."""
-        typical = [*self.categories[:MOST_CHECKED]]
+        typical = [*self.categories[: column_exports.MOST_CHECKED]]
         odd = [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
         return typical, odd
 
     # Scripts.
 
-    script_code: ClassVar = ScriptCode("category", "fit_category")
+    script_code: ClassVar = column_exports.ScriptCode("category", "fit_category")
 
     script_type: ClassVar[str] = "category"
     """The name of the encoding in a script."""
@@ -452,13 +443,13 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def client_column(
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    ) -> column_exports.ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         known = [value for value in frequent if value in self.known]
         categories = [*dict.fromkeys([*known, *self.categories])]
         others = "Others are refused." if self.unseen == "error" else "There may be others."
         names = first_names(categories, _SHOWN)
-        return ClientColumn(
+        return column_exports.ClientColumn(
             self.column,
             ("string", "number", "boolean"),
             self.fill or categories[0],
@@ -518,7 +509,7 @@ class EmbeddingEncoder(CategoryEncoder):
 
     def script_layers(self, name: str) -> Iterator[str]:
         """Yield the layers that look up the vectors, see `ColumnEncoder`."""
-        input_name, column = literal(name), literal(self.column)
+        input_name, column = column_exports.literal(name), column_exports.literal(self.column)
         yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
         yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"
         yield f'codes = inputs[{input_name}] = keras.Input((), name={input_name}, dtype="int32")'

@@ -637,6 +637,11 @@ class FilledEncoder(DenseEncoder):
         return ops.concat([*parts, *marks])
 
 
+def in_input_order(encoders: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
+    """Return encoders in the order of the network's inputs: sparse ones come last."""
+    return sorted(encoders, key=lambda encoder: encoder.is_sparse)
+
+
 def refuse_missing(missing: Mask, rows: "Rows", column: str, problems: "ValueProblems") -> None:
     """Refuse rows without a value, which `missing: error` forbids."""
     problems.refuse(missing, rows, column, lambda _: "is empty; 'missing: error' forbids it")

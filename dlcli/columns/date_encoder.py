@@ -14,15 +14,7 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Matrix
-from dlcli.columns import column_type, date_graph
-from dlcli.columns.column_exports import (
-    CURVE_POINTS,
-    RECIPE,
-    ClientColumn,
-    ModelInput,
-    ScriptCode,
-    sent_texts,
-)
+from dlcli.columns import column_exports, column_type, date_graph
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import LinearScaling
@@ -147,7 +139,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     # Exported models.
 
-    def model_input(self, notation: "Notation") -> ModelInput:
+    def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         if self.timezone != "UTC":
             raise ExportError(
@@ -156,7 +148,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
             )
         if self.formats in (("unix",), ("unix_ms",)):
             words = f"The {self._unit} since 1970-01-01T00:00Z; NaN if it is missing."
-            return ModelInput(self.column, "float64", (words, *self.missing_advice))
+            return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
         if not all(map(date_graph.is_supported, self.formats)):
             raise ExportError(
                 f"column '{self.column}': an exported model can't read dates written as "
@@ -167,7 +159,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
             f"A date as {self._written_formats}, in UTC, without an offset other than Z; empty if "
             "it is missing. Any other text counts as missing."
         )
-        return ModelInput(self.column, "string", (words, *self.missing_advice))
+        return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
     @property
     def _unit(self) -> str:
@@ -187,7 +179,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         column = table.column(self.column)
         if self._ticks:
             return column.numbers().values
-        return np.array(sent_texts(column), dtype=object)
+        return np.array(column_exports.sent_texts(column), dtype=object)
 
     def graph(self, ops: Operations, x: Value, missing: Sequence[str]) -> Value:
         """Encode the column in a graph, see `ColumnEncoder`."""
@@ -220,11 +212,11 @@ class DatetimeEncoder(column_type.FilledEncoder):
             "can't read: write them in UTC"
         )
 
-    def number_input(self, notation: "Notation") -> ModelInput:
+    def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the parts of a date that a client sends."""
         inputs = "; ".join(self.inputs)
-        advice = f"The parts of the date, computed as {RECIPE} says: {inputs}."
-        return ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
+        advice = f"The parts of the date, computed as {column_exports.RECIPE} says: {inputs}."
+        return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
 
     def number_values(self, table: "Table", problems: ValueProblems) -> NDArray[Any]:
         """Return the parts that a client sends for the rows of a table, (rows, inputs)."""
@@ -279,7 +271,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     # Scripts.
 
-    script_code: ClassVar = ScriptCode(
+    script_code: ClassVar = column_exports.ScriptCode(
         "date", "fit_date", values={"months": dict(enumerate(datetime_parsing.MONTHS.values(), 1))}
     )
 
@@ -297,7 +289,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     def client_column(
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    ) -> column_exports.ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
         meaning = f"A number of {self._unit} since 1970"
@@ -305,8 +297,11 @@ class DatetimeEncoder(column_type.FilledEncoder):
             zone = f"without offset in the zone {self.timezone}"
             meaning = f"A time as {self._written_formats}, {zone}"
         span = self.latest - self.earliest
-        moments = (self.earliest + span * at / (CURVE_POINTS - 1) for at in range(CURVE_POINTS))
-        return ClientColumn(
+        moments = (
+            self.earliest + span * at / (column_exports.CURVE_POINTS - 1)
+            for at in range(column_exports.CURVE_POINTS)
+        )
+        return column_exports.ClientColumn(
             self.column,
             ("number", "string") if self._ticks else ("string",),
             self._written(self.fill or self.earliest + span / 2),

@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats, Indices, Mask, Matrix, np
-from dlcli.columns import column_type
+from dlcli.columns import column_exports, column_type
 from dlcli.columns import scaling as scalings
-from dlcli.columns.column_exports import (
-    CURVE_POINTS,
-    MOST_CHECKED,
-    ClientColumn,
-    ModelInput,
-    ScriptCode,
-    call_lines,
-    literal,
-)
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
@@ -167,11 +158,11 @@ class NumberEncoder(column_type.FilledEncoder):
 
     reads_numbers = True
 
-    def model_input(self, notation: "Notation") -> ModelInput:
+    def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         unit = f" in {notation.unit}" if notation.unit else ""
         words = f"A number{unit}; NaN if it is missing."
-        return ModelInput(self.column, "float64", (words, *self.missing_advice))
+        return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> "NDArray[Any]":
         """Return what a client sends for the rows of a table, (rows,)."""
@@ -199,17 +190,17 @@ class NumberEncoder(column_type.FilledEncoder):
         """Make up typical and odd values, as many categories as 200 among the former."""
         span = self.high - self.low or 1.0
         numbers = [self.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
-        numbers += self.categories[:MOST_CHECKED]
+        numbers += self.categories[: column_exports.MOST_CHECKED]
         return numbers, [None, 0.0, self.low - span, self.high + span, math.inf, 1e39, -1e38]
 
     # Scripts.
 
     @property
-    def script_code(self) -> ScriptCode:
+    def script_code(self) -> column_exports.ScriptCode:
         """The functions of a script that fit and encode the column."""
         is_quantile = self.scaling.name == "quantile"
         imports = ("from statistics import NormalDist",) if is_quantile else ()
-        return ScriptCode("number", "fit_number", imports)
+        return column_exports.ScriptCode("number", "fit_number", imports)
 
     def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
@@ -235,16 +226,18 @@ class NumberEncoder(column_type.FilledEncoder):
 
     def client_column(
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    ) -> column_exports.ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         typical = self._typical(middle)
         unit = f" in {notation.unit}" if notation.unit else ""
         ends = f"training rows: {self.low:.12g} to {self.high:.12g}."
-        column = partial(ClientColumn, self.column, is_required=not self.accepts_missing)
+        column = partial(
+            column_exports.ClientColumn, self.column, is_required=not self.accepts_missing
+        )
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
             return column(("string",), written, f"A number with its unit, as '{written}'; {ends}")
-        along = np.linspace(self.low, self.high, CURVE_POINTS).tolist()
+        along = np.linspace(self.low, self.high, column_exports.CURVE_POINTS).tolist()
         return column(
             ("number", "string"),
             typical,
@@ -344,7 +337,7 @@ class NumericEncoder(NumberEncoder):
 
     def script_layers(self, name: str) -> Iterator[str]:
         """Yield the layers of sines and cosines, see `ColumnEncoder`."""
-        form, input_name, width = self.periodic, literal(name), len(self.inputs)
+        form, input_name, width = self.periodic, column_exports.literal(name), len(self.inputs)
         assert form is not None  # else it has no layers
         yield "# Sines and cosines of the number, with trained frequencies."
         yield f"x = inputs[{input_name}] = keras.Input(({width},), name={input_name})"
@@ -355,7 +348,7 @@ class NumericEncoder(NumberEncoder):
             yield "x = x[:, :1]"
         start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
         arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
-        yield from call_lines("x = keras.layers.Dense", arguments, "(x)")
+        yield from column_exports.call_lines("x = keras.layers.Dense", arguments, "(x)")
         yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
 
     # Statistics.

@@ -14,16 +14,8 @@ from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Floats, Indices, Mask, np, pc
-from dlcli.columns import column_type
+from dlcli.columns import column_exports, column_type
 from dlcli.columns.category import MOST_CATEGORIES
-from dlcli.columns.column_exports import (
-    RECIPE,
-    ClientColumn,
-    ModelInput,
-    ScriptCode,
-    plain_text,
-    sent_texts,
-)
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import LargeInputs
 from dlcli.errors import DataError, plural
@@ -358,7 +350,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     # Exported models.
 
-    def model_input(self, notation: "Notation") -> ModelInput:
+    def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         words = (
             "Text; empty if it is missing. If it may have characters beyond ASCII, apply "
@@ -366,11 +358,14 @@ class TextEncoder(column_type.SparseEncoder):
             "of category Cf but U+200B, and U+FE00 to U+FE0F. A text that is only a whole number "
             "has no decimal point."
         )
-        return ModelInput(self.column, "string", (words, *self.missing_advice))
+        return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> "NDArray[Any]":
         """Return what a client sends for the rows of a table, (rows,)."""
-        return np.array([*map(plain_text, sent_texts(table.column(self.column)))], dtype=object)
+        return np.array(
+            [*map(column_exports.plain_text, column_exports.sent_texts(table.column(self.column)))],
+            dtype=object,
+        )
 
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
         """Encode the column in a graph, see `ColumnEncoder`."""
@@ -383,10 +378,11 @@ class TextEncoder(column_type.SparseEncoder):
             counts = counts * ops.as_column(ops.cast(present, "float32"))
         return self.number_graph(ops, counts, missing)
 
-    def number_input(self, notation: "Notation") -> ModelInput:
+    def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the counts that a client sends."""
-        advice = f"The number of times that the text has each of the `tokens` of {RECIPE}."
-        return ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
+        words = "The number of times that the text has each of the `tokens` of"
+        advice = f"{words} {column_exports.RECIPE}."
+        return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
 
     def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
         """Return the counts that a client sends for the rows of a table, (rows, tokens)."""
@@ -431,7 +427,9 @@ class TextEncoder(column_type.SparseEncoder):
 
     # Scripts.
 
-    script_code: ClassVar = ScriptCode("text", "fit_text", ("import re", "import unicodedata"))
+    script_code: ClassVar = column_exports.ScriptCode(
+        "text", "fit_text", ("import re", "import unicodedata")
+    )
 
     def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
@@ -443,9 +441,9 @@ class TextEncoder(column_type.SparseEncoder):
 
     def client_column(
         self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    ) -> column_exports.ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        return ClientColumn(
+        return column_exports.ClientColumn(
             self.column,
             ("string", "number", "boolean"),
             frequent[0] if frequent else self.tokens[0],

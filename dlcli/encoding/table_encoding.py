@@ -19,19 +19,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from dlcli.arrays import Matrix
-from dlcli.columns import column_type
+from dlcli.columns import column_type, value_problems
+from dlcli.columns.column_type import ColumnEncoder, ColumnGroup, DenseEncoder, SparseEncoder
 from dlcli.columns.layout import Layout
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.scaling import Fitted
-from dlcli.columns.value_problems import (
-    OUTSIDE,
-    ColumnProblems,
-    Line,
-    Place,
-    ValueProblems,
-    summarize_notes,
-    value_notes,
-)
+from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.data_section import Input
 from dlcli.encoding import encoded_rows
 from dlcli.errors import DataError, absent_columns
@@ -65,8 +58,13 @@ class Encoding(Fitted):
     @property
     def layout(self) -> Layout:
         """The blocks of inputs: those of columns in order, sparse ones last."""
-        columns = [*self._dense, *self._sparse]
-        return Layout(tuple(block for feature in columns for block in feature.blocks))
+        return Layout(
+            tuple(
+                block
+                for feature in column_type.in_input_order(self.features)
+                for block in feature.blocks
+            )
+        )
 
     def transform(
         self, rows: Table | FewRows, problems: ValueProblems
@@ -87,10 +85,11 @@ class Encoding(Fitted):
         if isinstance(rows, FewRows):
             inputs = encoded_rows.InMemoryInputs(self._encode_few(rows, problems))
         else:
-            dense = encode_dense(self._dense, rows, problems)
-            inputs = encoded_rows.InMemoryInputs(
-                dense, tuple(each.encode(rows, problems) for each in self._sparse)
-            )
+            encoders = [each for each in self.features if isinstance(each, DenseEncoder)]
+            dense = encode_dense(encoders, rows, problems)
+            others = (each for each in self.features if isinstance(each, SparseEncoder))
+            sparse = tuple(each.encode(rows, problems) for each in others)
+            inputs = encoded_rows.InMemoryInputs(dense, sparse)
         problems.rows += rows.rows
         return inputs
 
@@ -105,9 +104,9 @@ class Encoding(Fitted):
             if encoder.column in encoded:
                 if record := encoded[encoder.column]:
                     record(problems)
-            elif isinstance(encoder, column_type.SparseEncoder):
+            elif isinstance(encoder, SparseEncoder):
                 encoder.encode(rows, problems).fill(matrix[:, inputs])
-            elif isinstance(encoder, column_type.DenseEncoder):
+            elif isinstance(encoder, DenseEncoder):
                 encoder.encode(rows, matrix[:, inputs], problems)
         return matrix
 
@@ -119,10 +118,10 @@ class Encoding(Fitted):
     @cached_property
     def _of_few(
         self,
-    ) -> tuple[int, list[tuple[column_type.ColumnEncoder, slice]], list[column_type.ColumnGroup]]:
+    ) -> tuple[int, list[tuple[ColumnEncoder, slice]], list[ColumnGroup]]:
         """The number of inputs, those of each encoder, and the columns encoded at once."""
-        encoders, start = list[tuple[column_type.ColumnEncoder, slice]](), 0
-        for encoder in (*self._dense, *self._sparse):
+        encoders, start = list[tuple[ColumnEncoder, slice]](), 0
+        for encoder in column_type.in_input_order(self.features):
             stop = start + len(encoder.inputs)
             encoders.append((encoder, slice(start, stop)))
             start = stop
@@ -131,18 +130,6 @@ class Encoding(Fitted):
             if encoder.group is not None:
                 alike[encoder.group].append((encoder, inputs))
         return start, encoders, [group(columns) for group, columns in alike.items()]
-
-    @property
-    def _dense(self) -> list[column_type.DenseEncoder]:
-        return [
-            feature for feature in self.features if isinstance(feature, column_type.DenseEncoder)
-        ]
-
-    @property
-    def _sparse(self) -> list[column_type.SparseEncoder]:
-        return [
-            feature for feature in self.features if isinstance(feature, column_type.SparseEncoder)
-        ]
 
 
 def fit_encoding(
@@ -195,39 +182,28 @@ def encode_rows(
     Raises:
         DataError: for columns that the table doesn't have, or values that can't be encoded.
     """
-    inputs: encoded_rows.Inputs
+
+    def encode(own: Table, recorded: ValueProblems) -> encoded_rows.Inputs:
+        if writer is None:
+            return encoding.transform(own, recorded)
+        rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
+        for part in own.parts(rows):
+            writer.append(encoding.transform(part, recorded))
+        return writer.finish()
+
     if (shares := table.shares) is None:
-        inputs = _encode_inputs(encoding, table, problems, writer)
+        inputs = encode(table, problems)
     else:
-        inputs = _encode_share(encoding, table, shares, problems, writer)
+        own = ValueProblems(lenient=problems.lenient)
+        held = shares.workers.agree(lambda: encode(table.own_rows(), own))
+        inputs = encoded_rows.ShardedInputs(held, RowShares.of(shares.workers, shares.owners))
+        _gather_problems(own, shares, problems)
     target = encoding.task.encode(table, ValueProblems())
     return encoded_rows.EncodedRows(inputs, target, row_weights(table, weight, ValueProblems()))
 
 
-def _encode_inputs(
-    encoding: Encoding,
-    table: Table,
-    problems: ValueProblems,
-    writer: encoded_rows.InputsWriter | None,
-) -> encoded_rows.InMemoryInputs | encoded_rows.OnDiskInputs:
-    if writer is None:
-        return encoding.transform(table, problems)
-    rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
-    for part in table.parts(rows):
-        writer.append(encoding.transform(part, problems))
-    return writer.finish()
-
-
-def _encode_share(
-    encoding: Encoding,
-    table: Table,
-    shares: RowShares,
-    problems: ValueProblems,
-    writer: encoded_rows.InputsWriter | None,
-) -> encoded_rows.ShardedInputs:
-    """Encode this worker's rows, and record the problems of all."""
-    own = ValueProblems(lenient=problems.lenient)
-    stored = shares.workers.agree(lambda: _encode_inputs(encoding, table.own_rows(), own, writer))
+def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProblems) -> None:
+    """Record the problems of the rows of all workers."""
     recorded = {column: vars(each) for column, each in own.columns.items()}
     for rank, columns in enumerate(shares.workers.gather(recorded)):
         rows = np.flatnonzero(shares.owners == rank)
@@ -236,12 +212,9 @@ def _encode_share(
             if found.unseen_index is not None:
                 found.unseen_index = int(rows[found.unseen_index])
             problems.add(column, found)
-    return encoded_rows.ShardedInputs(stored, RowShares.of(shares.workers, shares.owners))
 
 
-def encode_dense(
-    encoders: Sequence[column_type.DenseEncoder], table: Table, problems: ValueProblems
-) -> Matrix:
+def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
     """Encode columns side by side, (rows, inputs).
 
     Writing a single input of each row into a wide matrix loads a whole cache line for each four
@@ -382,8 +355,8 @@ def find_differences(
 
 
 def difference_lines(
-    differences: Sequence[ColumnDifference], place: Place | None = None
-) -> Iterator[Line]:
+    differences: Sequence[ColumnDifference], place: value_problems.Place | None = None
+) -> Iterator[value_problems.Line]:
     """Summarize differences in lines: one line about missing values, as they often concur.
 
     Args:
@@ -391,9 +364,13 @@ def difference_lines(
         place: names the row of an index, as `Table.place` does.
     """
     notes = (
-        note for each in differences for note in value_notes(each.column, each.problems, place)
+        note
+        for each in differences
+        for note in value_problems.value_notes(each.column, each.problems, place)
     )
-    yield from summarize_notes(sorted(notes, key=lambda note: note.kind == OUTSIDE))
+    yield from value_problems.summarize_notes(
+        sorted(notes, key=lambda note: note.kind == value_problems.OUTSIDE)
+    )
     shares = [
         f"'{each.column}' {100 * each.missing_share:.3g} %, "
         f"not {100 * each.training_missing_share:.3g} %"
@@ -403,4 +380,6 @@ def difference_lines(
     if shares:
         rest = len(shares) - _SHOWN_COLUMNS
         shown = shares[:_SHOWN_COLUMNS] + ([f"and {rest} more"] if rest > 0 else [])
-        yield Line(f"the share of missing values differs from training: {', '.join(shown)}")
+        yield value_problems.Line(
+            f"the share of missing values differs from training: {', '.join(shown)}"
+        )

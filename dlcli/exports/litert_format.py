@@ -19,12 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.column_exports import RECIPE, ModelInput
+from dlcli.columns.column_type import in_input_order
 from dlcli.columns.graph_operations import Dtype, Function, Value
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import ExportError, require_packages
 from dlcli.exports import model_interface as interface
 from dlcli.exports import saved_model_format as saved_model
-from dlcli.exports.model_graph import in_input_order, predict
+from dlcli.exports.model_graph import predict
 from dlcli.exports.model_interface import Arrays, Exported, ModelOutput, Runner
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table

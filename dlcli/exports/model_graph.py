@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcli.columns.column_type import ColumnEncoder
+from dlcli.columns.column_type import ColumnEncoder, in_input_order
 from dlcli.columns.graph_operations import Operations, Value, by_formula
 from dlcli.config.layer_choices import Activation, Gelu
 from dlcli.network import layers
@@ -63,9 +63,6 @@ def encode(
     return matrix if order == [*range(width)] else ops.columns(matrix, order)
 
 
-def in_input_order(features: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
-    """Return encoders in the order of the network's inputs: sparse ones come last."""
-    return sorted(features, key=lambda feature: feature.is_sparse)
 
 
 # The network
