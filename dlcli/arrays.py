@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
-__all__ = ["Floats", "Indices", "LazyModule", "Mask", "Matrix", "np", "pa", "pc"]
+__all__ = ["Array", "Floats", "Indices", "LazyModule", "Mask", "Matrix", "np", "pa", "pc"]
 
 
 class LazyModule:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pyarrow.compute as pc
     from numpy.typing import NDArray
 
+    Array = NDArray[Any]
     Mask = NDArray[np.bool_]
     Indices = NDArray[np.int64]
     Floats = NDArray[np.float64]
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     Scalar = TypeVar("Scalar", bound=np.generic)
 else:
     np, pa, pc = map(LazyModule, ("numpy", "pyarrow", "pyarrow.compute"))
-    Mask = Indices = Floats = Matrix = Any
+    Array = Mask = Indices = Floats = Matrix = Any
 
 MAX_BYTES = 2**31 - 1
 """Capacity of one array of Arrow's default string type."""

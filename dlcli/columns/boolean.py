@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import model_validator
 
-from dlcli.arrays import Matrix, np
+from dlcli.arrays import Array, Matrix, np
 from dlcli.columns import column_type
-from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.layout import Block
 from dlcli.schema.section import OneOf, Section
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.type_inference import ColumnSummary, ColumnView
+    from dlcli.columns.type_inference import ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.column import Column
     from dlcli.tables.number_notation import Notation
@@ -34,6 +33,7 @@ class Boolean(column_type.ColumnType):
     """True or false, as 1 or 0."""
 
     has_usual_missing_words = True
+    has_listed_values = True
 
     type: Literal["boolean"] = "boolean"
     missing: BooleanMissing = MostFrequent()
@@ -43,7 +43,7 @@ class Boolean(column_type.ColumnType):
         """Return whether a column of which most values are of the type has one that is not."""
         return bool(column.booleans().unreadable.any())
 
-    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "BooleanEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "BooleanEncoder":
         """Fit the encoder of a column on training rows."""
         values = train.booleans(column, column_type.way_out)
         present = column_type.present_numbers(column, values, train)
@@ -54,10 +54,6 @@ class Boolean(column_type.ColumnType):
             fill=None if is_required else float(present.mean() > 0.5),
             indicator=column_type.needs_indicator(self.missing, len(present) < len(values)),
         )
-
-    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
-        """Return the comment on a column in a starter config, with its values."""
-        return f"{super().starter_comment(reason, values)}: {values.listing}"
 
 
 def decide_words(view: "ColumnView") -> column_type.Decision | None:
@@ -102,7 +98,7 @@ class BooleanEncoder(column_type.FilledEncoder):
         words = "1 for true, 0 for false; NaN if it is missing."
         return ModelInput(self.column, "float64", (words, *self.missing_advice))
 
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, (rows,)."""
         return table.column(self.column).booleans().values
 
@@ -124,20 +120,18 @@ class BooleanEncoder(column_type.FilledEncoder):
 
     script_code: ClassVar = ScriptCode("boolean", "fit_boolean")
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {"type": "boolean", "indicator": self.indicator}
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         return ClientColumn(
             self.column,
             ("boolean", "string", "integer"),
-            [*frequent[:1]] == ["true"],
+            [*known.frequent[:1]] == ["true"],
             "true or false.",
             choices=("true", "false"),
             is_required=not self.accepts_missing,

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
-from dlcli.arrays import Indices, Matrix, np
+from dlcli.arrays import Array, Indices, Matrix, np
 from dlcli.columns import column_exports, column_type
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.errors import DataError, first_names, plural
 from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.type_inference import ColumnSummary, ColumnView
     from dlcli.columns.value_problems import ValueProblems
@@ -73,6 +73,7 @@ class Categorical(column_type.ColumnType):
     """One of several values."""
 
     identifier_share = 0.95
+    has_listed_values = True
 
     type: Literal["categorical"] = "categorical"
     encoding: CategoricalEncoding = OneHot()
@@ -99,9 +100,7 @@ class Categorical(column_type.ColumnType):
         # They are compared as texts: 007 and 7 differ.
         return identity_of_categories(view_column(whole, column), self.identifier_share)
 
-    def fit(
-        self, column: str, train: "Table", defaults: column_type.Defaults
-    ) -> "OneHotEncoder | EmbeddingEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "CategoryEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
@@ -149,10 +148,6 @@ class Categorical(column_type.ColumnType):
     def inputs_of(self, distinct: int, bins: int) -> int:
         """Return about how many inputs encode a column, see `ColumnType`."""
         return min(self.max_categories, distinct)
-
-    def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
-        """Return the comment on a column in a starter config, with its frequent values."""
-        return f"{super().starter_comment(reason, values)}: {values.listing}"
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
         """Suggest an embedding for many values."""
@@ -366,7 +361,7 @@ class CategoryEncoder(column_type.DenseEncoder):
             words.append(f"dlcli refuses any other value than its categories: {known}.")
         return column_exports.ModelInput(self.column, "string", (*words, *self.missing_advice))
 
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, (rows,)."""
         return np.array(column_exports.sent_texts(table.column(self.column)), dtype=object)
 
@@ -393,7 +388,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         advice = f"{words} {column_exports.RECIPE}, see there."
         return column_exports.ModelInput(self.column, "int32", (advice,))
 
-    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> Array:
         """Return the codes that a client sends for the rows of a table, (rows,)."""
         return self.codes(table, problems).astype(np.int32)
 
@@ -429,7 +424,7 @@ class CategoryEncoder(column_type.DenseEncoder):
     script_type: ClassVar[str] = "category"
     """The name of the encoding in a script."""
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         assert isinstance(section, Categorical)
         return {
@@ -441,15 +436,13 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> column_exports.ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        known = [value for value in frequent if value in self.known]
-        categories = [*dict.fromkeys([*known, *self.categories])]
+        frequent = [value for value in known.frequent if value in self.known]
+        categories = [*dict.fromkeys([*frequent, *self.categories])]
         others = "Others are refused." if self.unseen == "error" else "There may be others."
         names = first_names(categories, _SHOWN)
-        return column_exports.ClientColumn(
+        return ClientColumn(
             self.column,
             ("string", "number", "boolean"),
             self.fill or categories[0],

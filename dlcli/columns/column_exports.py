@@ -8,7 +8,7 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dlcli.arrays import pc
 from dlcli.errors import printable
@@ -72,6 +72,18 @@ def single_line(name: str) -> str:
 JsonType = Literal["number", "string", "boolean", "integer"]
 CURVE_POINTS = 25
 """Points of a curve of predictions along numbers or times."""
+
+
+class KnownValues(NamedTuple):
+    """What is known of the training rows' values of a column."""
+
+    frequent: Sequence[str] = ()
+    """The most frequent ones."""
+    middle: float | None = None
+    """The median of numbers."""
+
+
+UNKNOWN = KnownValues()
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
-from dlcli.arrays import Floats, Mask, Matrix, np
-from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode
+from dlcli.arrays import Array, Floats, Mask, Matrix, np
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import Fitted, LargeInputs, Scaling, large_scaled_inputs
 from dlcli.errors import DataError
 from dlcli.schema.section import Choice, Expected, Section
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.layout import SparseRows
     from dlcli.columns.type_inference import ColumnSummary, ColumnView, Strays
@@ -143,6 +141,8 @@ class ColumnType(Section):
     """True if values are names of categories: one in two spellings is two."""
     is_time: ClassVar[bool] = False
     """True if values are times."""
+    has_listed_values: ClassVar[bool] = False
+    """True if the frequent values tell what a column is."""
     has_common_values: ClassVar[bool] = True
     """True if all rows might have the same value, as in a curve of predictions."""
 
@@ -207,7 +207,8 @@ class ColumnType(Section):
             reason: the reason for its type.
             values: the counts of its values.
         """
-        return ", ".join(filter(None, [reason, values.missing_note]))
+        comment = ", ".join(filter(None, [reason, values.missing_note]))
+        return f"{comment}: {values.listing}" if self.has_listed_values else comment
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
         """Return another way to encode a column, for a line below it; empty if none suits it.
@@ -358,7 +359,7 @@ class ColumnEncoder(Fitted):
         return () if self.accepts_missing else (refused,)
 
     @abstractmethod
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, as `model_input` describes it.
 
         Returns:
@@ -414,7 +415,7 @@ class ColumnEncoder(Fitted):
         described = self.model_input(notation)
         return replace(described, type="float32") if described.type == "float64" else described
 
-    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> Array:
         """Return the numbers that a client sends for the rows of a table, (rows, *shape)."""
         from dlcli.tables.number_notation import Notation
 
@@ -477,15 +478,12 @@ class ColumnEncoder(Fitted):
     # Servers: what the clients send, and the form.
 
     @abstractmethod
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what the clients of a server send, in JSON.
 
         Args:
             notation: that of numbers in the training rows.
-            frequent: the most frequent values of the training rows, as far as they are known.
-            middle: the median of their numbers, if it is known.
+            known: what is known of their values.
         """
 
     # Statistics and charts.
@@ -586,13 +584,13 @@ class FilledEncoder(DenseEncoder):
 
     def fill_missing(
         self,
-        values: "NDArray[Any]",
+        values: Array,
         missing: Mask,
         unreadable: Mask,
         rows: "Rows",
         out: Matrix,
         problems: "ValueProblems",
-    ) -> "NDArray[Any]":
+    ) -> Array:
         """Replace missing values, and mark them in the last column of `out` if an input does so.
 
         Args:

@@ -13,8 +13,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pydantic import AwareDatetime, Field, model_validator
 
-from dlcli.arrays import Floats, Indices, Matrix
+from dlcli.arrays import Array, Floats, Indices, Matrix
 from dlcli.columns import column_exports, column_type, date_graph
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import LinearScaling
@@ -174,7 +176,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
     def _written_formats(self) -> str:
         return " or ".join("ISO 8601" if each == "iso" else each for each in self.formats)
 
-    def client_values(self, table: "Table") -> NDArray[Any]:
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, (rows,)."""
         column = table.column(self.column)
         if self._ticks:
@@ -218,7 +220,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         advice = f"The parts of the date, computed as {column_exports.RECIPE} says: {inputs}."
         return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
 
-    def number_values(self, table: "Table", problems: ValueProblems) -> NDArray[Any]:
+    def number_values(self, table: "Table", problems: ValueProblems) -> Array:
         """Return the parts that a client sends for the rows of a table, (rows, inputs)."""
         found = np.zeros((table.rows, len(self.inputs)), np.float32)
         self.encode(table, found, problems)
@@ -275,7 +277,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         "date", "fit_date", values={"months": dict(enumerate(datetime_parsing.MONTHS.values(), 1))}
     )
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {
             "type": "date",
@@ -287,9 +289,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> column_exports.ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
         meaning = f"A number of {self._unit} since 1970"
@@ -301,7 +301,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
             self.earliest + span * at / (column_exports.CURVE_POINTS - 1)
             for at in range(column_exports.CURVE_POINTS)
         )
-        return column_exports.ClientColumn(
+        return ClientColumn(
             self.column,
             ("number", "string") if self._ticks else ("string",),
             self._written(self.fill or self.earliest + span / 2),

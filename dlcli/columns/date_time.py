@@ -13,7 +13,7 @@ from pydantic import Field
 
 from dlcli.arrays import np
 from dlcli.columns import column_type
-from dlcli.columns.column_type import Decision
+from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.scaling import Standard
 from dlcli.errors import DataError, listed
 from dlcli.schema.section import Conflict, Expected, OneOf
@@ -96,7 +96,7 @@ class Datetime(column_type.ColumnType):
 
         return bool(parse_times(column, self.formats).unreadable.any())
 
-    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "DatetimeEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "DatetimeEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:

@@ -14,7 +14,8 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
-from numpy.typing import NDArray
+
+from dlcli.arrays import Array
 
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
@@ -35,7 +36,7 @@ class Operations(ABC):
     """The operations of one format."""
 
     @abstractmethod
-    def constant(self, array: NDArray[Any]) -> Value:
+    def constant(self, array: Array) -> Value:
         """Return a constant; of texts, an array of objects."""
 
     @abstractmethod
@@ -63,7 +64,7 @@ class Operations(ABC):
         return self.apply("minimum", self.apply("maximum", x, low), high)
 
     @abstractmethod
-    def lookup(self, table: NDArray[Any], index: Value) -> Value:
+    def lookup(self, table: Array, index: Value) -> Value:
         """Return the rows of a constant table, or the elements of a vector, at indices."""
 
     @abstractmethod
@@ -99,7 +100,7 @@ class Operations(ABC):
         """Return the column of the greatest value of each row, the first of several."""
 
     @abstractmethod
-    def matmul(self, x: Value, kernel: NDArray[Any]) -> Value:
+    def matmul(self, x: Value, kernel: Array) -> Value:
         """Multiply a matrix by a constant one."""
 
     @abstractmethod

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from dlcli.arrays import Indices, Matrix, np
-from dlcli.columns import column_type
-from dlcli.columns.column_exports import ClientColumn, ModelInput, ScriptCode, call_lines, literal
+from dlcli.arrays import Array, Indices, Matrix, np
+from dlcli.columns import column_exports, column_type
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
 from dlcli.schema.urls import Url, locate
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from PIL import Image as Pillow
 
     from dlcli.columns.graph_operations import Operations, Value
@@ -71,7 +71,7 @@ class Image(column_type.ColumnType):
             message = f"expected less than the {side} pixels of the shorter side"
             yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
 
-    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "ImageEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "ImageEncoder":
         """Make the encoder of a column, and try it on the first image.
 
         Raises:
@@ -216,10 +216,7 @@ class ImageEncoder(column_type.DenseEncoder):
         )
         return (Block(self.column, "image", names, ImageForm(self.shape, self.augmentation)),)
 
-    @property
-    def accepts_missing(self) -> bool:
-        """False: every row needs an image."""
-        return False
+    accepts_missing: ClassVar = False
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
@@ -249,7 +246,7 @@ class ImageEncoder(column_type.DenseEncoder):
         )
         return ModelInput(self.column, "uint8", (words,), self.shape)
 
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return the pixels for the rows of a table, (rows, height, width, channels)."""
         codes, files = image_files(table, self.column)
         pixels, _ = read_images(files, self.shape)
@@ -279,13 +276,13 @@ class ImageEncoder(column_type.DenseEncoder):
         "image", None, ("from PIL import Image, ImageOps",), packages=("pillow>=11",)
     )
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         return {"type": "image", "shape": [*self.shape]}
 
     def script_layers(self, name: str) -> Iterator[str]:
         """Yield the layers that change images in training, and flatten them."""
-        input_name, (height, width, channels) = literal(name), self.shape
+        input_name, (height, width, channels) = column_exports.literal(name), self.shape
         shape = f"({height}, {width}, {channels})"
         yield f"x = inputs[{input_name}] = keras.Input({shape}, name={input_name})"
         if (changes := self.augmentation) is not None:
@@ -295,16 +292,16 @@ class ImageEncoder(column_type.DenseEncoder):
             if changes.shift:
                 arguments = [f"{changes.shift} / {height}", f"{changes.shift} / {width}"]
                 arguments += ['fill_mode="constant"', 'interpolation="nearest"']
-                yield from call_lines("x = keras.layers.RandomTranslation", arguments, "(x)")
+                yield from column_exports.call_lines(
+                    "x = keras.layers.RandomTranslation", arguments, "(x)"
+                )
             if changes.noise:
                 yield f"x = keras.layers.GaussianNoise({changes.noise})(x)"
         yield "parts.append(keras.layers.Flatten()(x))"
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Refuse to describe paths, which are not part of a request."""
         raise NotImplementedError("columns of files are not served")
 
@@ -352,7 +349,7 @@ def _folder(table: str) -> Path:
 
 def read_images(
     files: Sequence[Path], shape: tuple[int, int, int]
-) -> "tuple[NDArray[np.uint8], tuple[str, ...]]":
+) -> tuple[Array, tuple[str, ...]]:
     """Read images, several at a time.
 
     Args:
@@ -406,7 +403,7 @@ def _problem(error: Exception, file: Path) -> str:
     return f"{{}} is damaged: {error or type(error).__name__}"
 
 
-def _decode(file: Path, shape: tuple[int, int, int]) -> "NDArray[np.uint8]":
+def _decode(file: Path, shape: tuple[int, int, int]) -> Array:
     """Read the pixels of an image, turned upright, (pixels,)."""
     from PIL import Image, ImageOps
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from dlcli.arrays import Floats, np, pc
 from dlcli.columns import column_type
 from dlcli.columns import scaling as scalings
-from dlcli.columns.column_type import Decision
+from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block
 from dlcli.errors import ConfigError, Problem, listed
 from dlcli.schema import section
@@ -128,7 +128,7 @@ class Numeric(column_type.ColumnType):
         parsed = values.numbers()
         return identity_of_numbers(column, parsed.values[~parsed.missing])
 
-    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "NumberEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "NumberEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
@@ -182,15 +182,13 @@ class Numeric(column_type.ColumnType):
         parsed = column.numbers()
         return None if parsed.unreadable.any() else parsed.values
 
-    def keeps_tails(self, defaults: column_type.Defaults) -> bool:
+    def keeps_tails(self, defaults: Defaults) -> bool:
         """Return whether the scaling is linear, and there are no bins."""
         if isinstance(self.encoding or defaults.encoding, PiecewiseLinear):
             return False
         return (self.scaling or defaults.scaling).name in _LINEAR
 
-    def large_inputs(
-        self, block: Block, defaults: column_type.Defaults
-    ) -> scalings.LargeInputs | None:
+    def large_inputs(self, block: Block, defaults: Defaults) -> scalings.LargeInputs | None:
         """Return the scaling that lets numbers be large, see `ColumnType`."""
         return scalings.large_scaled_inputs(block, self.scaling, defaults.scaling)
 

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from dlcli.arrays import Floats, Indices, Mask, Matrix, np
+from dlcli.arrays import Array, Floats, Indices, Mask, Matrix, np
 from dlcli.columns import column_exports, column_type
 from dlcli.columns import scaling as scalings
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
@@ -21,8 +23,6 @@ from dlcli.schema.section import Section
 from dlcli.tables.column import missing_numbers
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dlcli.tables.few_rows import FewRows
     from dlcli.tables.number_notation import Notation
     from dlcli.tables.table import Rows, Table
@@ -41,7 +41,7 @@ def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
     return tuple(categories)
 
 
-def _in_32_bits(values: Sequence[float] | Floats) -> "NDArray[np.float32]":
+def _in_32_bits(values: Sequence[float] | Floats) -> Matrix:
     """Return numbers as a file or a client of 32 bits has them: 0.1 is equal to its 0.1 then."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float64).astype(np.float32)
@@ -164,7 +164,7 @@ class NumberEncoder(column_type.FilledEncoder):
         words = f"A number{unit}; NaN if it is missing."
         return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
 
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, (rows,)."""
         return table.column(self.column).numbers().values
 
@@ -202,7 +202,7 @@ class NumberEncoder(column_type.FilledEncoder):
         imports = ("from statistics import NormalDist",) if is_quantile else ()
         return column_exports.ScriptCode("number", "fit_number", imports)
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         given = section.model_dump()
         missing = given["missing"].get("value", given["missing"]["name"])
@@ -215,25 +215,19 @@ class NumberEncoder(column_type.FilledEncoder):
             **self.scaling_settings(given, defaults),
         }
 
-    def scaling_settings(
-        self, given: dict[str, Any], defaults: column_type.Defaults
-    ) -> dict[str, Any]:
+    def scaling_settings(self, given: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script for scaling and encoding."""
         scaling = given["scaling"] or defaults.scaling.model_dump()
         return {"scaling": scaling.pop("name"), **scaling}
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> column_exports.ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        typical = self._typical(middle)
+        typical = self._typical(known.middle)
         unit = f" in {notation.unit}" if notation.unit else ""
         ends = f"training rows: {self.low:.12g} to {self.high:.12g}."
-        column = partial(
-            column_exports.ClientColumn, self.column, is_required=not self.accepts_missing
-        )
+        column = partial(ClientColumn, self.column, is_required=not self.accepts_missing)
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
             return column(("string",), written, f"A number with its unit, as '{written}'; {ends}")
@@ -478,9 +472,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
         shares = shares / ops.constant(np.diff(edges)[None])
         return ops.clip(shares, ops.constant(low), ops.constant(high))
 
-    def scaling_settings(
-        self, given: dict[str, Any], defaults: column_type.Defaults
-    ) -> dict[str, Any]:
+    def scaling_settings(self, given: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script for scaling and encoding."""
         encoding = given["encoding"] or defaults.encoding.model_dump()
         return {"bins": encoding.get("bins", len(self.edges) - 1)}

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
-from dlcli.arrays import Floats, Indices, Mask, np, pc
+from dlcli.arrays import Array, Floats, Indices, Mask, np, pc
 from dlcli.columns import column_exports, column_type
 from dlcli.columns.category import MOST_CATEGORIES
+from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
+from dlcli.columns.column_type import Defaults
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import LargeInputs
 from dlcli.errors import DataError, plural
 from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dlcli.columns.graph_operations import Operations, Value
     from dlcli.columns.layout import SparseRows
     from dlcli.columns.type_inference import ColumnView
@@ -85,7 +85,7 @@ class Text(column_type.ColumnType):
     missing: TextMissing = EmptyText()
     """Replacement of missing values."""
 
-    def fit(self, column: str, train: "Table", defaults: column_type.Defaults) -> "TextEncoder":
+    def fit(self, column: str, train: "Table", defaults: Defaults) -> "TextEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
@@ -125,7 +125,7 @@ class Text(column_type.ColumnType):
         """True for texts other than lists of names, of which there are few."""
         return not isinstance(self.encoding, MultiHot)
 
-    def large_inputs(self, block: Block, defaults: column_type.Defaults) -> LargeInputs | None:
+    def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
         """Return the encoding by counts, which may be large."""
         return LargeInputs("encoding", "count", "tf_idf") if self.encoding.name == "count" else None
 
@@ -360,7 +360,7 @@ class TextEncoder(column_type.SparseEncoder):
         )
         return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
-    def client_values(self, table: "Table") -> "NDArray[Any]":
+    def client_values(self, table: "Table") -> Array:
         """Return what a client sends for the rows of a table, (rows,)."""
         return np.array(
             [*map(column_exports.plain_text, column_exports.sent_texts(table.column(self.column)))],
@@ -384,7 +384,7 @@ class TextEncoder(column_type.SparseEncoder):
         advice = f"{words} {column_exports.RECIPE}."
         return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
 
-    def number_values(self, table: "Table", problems: "ValueProblems") -> "NDArray[Any]":
+    def number_values(self, table: "Table", problems: "ValueProblems") -> Array:
         """Return the counts that a client sends for the rows of a table, (rows, tokens)."""
         counts = self.model_copy(update={"encoding": "count"}).encode(table, problems)
         found = np.zeros((table.rows, len(self.tokens)), np.float32)
@@ -431,7 +431,7 @@ class TextEncoder(column_type.SparseEncoder):
         "text", "fit_text", ("import re", "import unicodedata")
     )
 
-    def script_settings(self, section: Section, defaults: column_type.Defaults) -> dict[str, Any]:
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script, see `ColumnEncoder`."""
         assert isinstance(section, Text)
         encoding = section.encoding
@@ -439,14 +439,12 @@ class TextEncoder(column_type.SparseEncoder):
 
     # Servers.
 
-    def client_column(
-        self, notation: "Notation", frequent: Sequence[str] = (), middle: float | None = None
-    ) -> column_exports.ClientColumn:
+    def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
-        return column_exports.ClientColumn(
+        return ClientColumn(
             self.column,
             ("string", "number", "boolean"),
-            frequent[0] if frequent else self.tokens[0],
+            known.frequent[0] if known.frequent else self.tokens[0],
             "A text.",
             is_long=True,
             is_required=not self.accepts_missing,

@@ -10,9 +10,8 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
-from dlcli.arrays import Floats, Mask, integers
+from dlcli.arrays import Floats, Indices, Mask, integers
 from dlcli.columns.scaling import LARGEST
 from dlcli.errors import DataError, are_years, plural, truncate
 from dlcli.tables.column import Column, DistinctTexts, count_texts
@@ -236,7 +235,7 @@ def summarize_column(table: Table, name: str) -> ColumnSummary:
     return view_column(table, name).summary
 
 
-def _readable_numbers(column: Column) -> NDArray[np.float64] | None:
+def _readable_numbers(column: Column) -> Floats | None:
     """Return the values that are not missing, if all are numbers that the network can read."""
     if not column.looks_numeric() or (parsed := column.numbers()).unreadable.any():
         return None
@@ -244,22 +243,22 @@ def _readable_numbers(column: Column) -> NDArray[np.float64] | None:
     return numbers if np.abs(numbers).max() <= LARGEST else None
 
 
-def _texts_of(column: Column, rows: NDArray[np.int64]) -> list[str]:
+def _texts_of(column: Column, rows: Indices) -> list[str]:
     """Return the canonical texts of some rows."""
     texts: list[str]
     texts = replace(column, values=column.values.take(integers(rows))).canonical().to_pylist()
     return texts
 
 
-def _most_frequent(counts: NDArray[np.int64]) -> list[int]:
+def _most_frequent(counts: Indices) -> list[int]:
     """Return the indices of the largest counts, the first ones of equal ones."""
     return list(np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist())
 
 
 def _summary(
     column: Column,
-    numbers: NDArray[np.float64] | None,
-    counts: NDArray[np.int64],
+    numbers: Floats | None,
+    counts: Indices,
     frequent: Sequence[str],
 ) -> ColumnSummary:
     """Summarize a column, given its numbers, how many rows have each value, and the top ones."""

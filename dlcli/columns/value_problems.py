@@ -10,14 +10,10 @@ from heapq import merge
 from itertools import islice
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dlcli.arrays import Indices, Mask
 from dlcli.errors import DataError, listed, plural, truncate
 from dlcli.tables.table import Rows
-
-Mask = NDArray[np.bool_]
-Indices = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 # Values that can't be encoded, or that differ from those of training, column by column.
 

@@ -63,8 +63,6 @@ def encode(
     return matrix if order == [*range(width)] else ops.columns(matrix, order)
 
 
-
-
 # The network
 
 

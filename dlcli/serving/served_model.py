@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.columns.column_exports import ClientColumn
+from dlcli.columns.column_exports import ClientColumn, KnownValues
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
@@ -338,7 +338,7 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
         notation, known = notations.get(feature.column, Notation()), statistics.get(feature.column)
         frequent = [each.value for each in known.values] if known else []
         middle = _median(known.histogram) if known and known.histogram else None
-        found.append(feature.client_column(notation, frequent, middle))
+        found.append(feature.client_column(notation, KnownValues(frequent, middle)))
     return tuple(found)
 
 
