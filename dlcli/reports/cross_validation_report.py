@@ -130,7 +130,7 @@ class CrossValidationRecord:
             return None
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
-        rows = PredictedRows.of(columns, self._task().for_loss(self.run.config.loss), "test")
+        rows = PredictedRows.read(columns, self._task().for_loss(self.run.config.loss), "test")
         return rows if rows.rows else None
 
     def _task(self) -> Task:

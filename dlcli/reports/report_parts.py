@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,14 @@ from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import Verdict
 from dlcli.metrics.statistic import Floats, ThresholdCounts
 from dlcli.pipeline import events
+from dlcli.prediction.predictions import HeldOut
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import PAGE, RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
-from dlcli.tasks.task import StoredPredictions, TargetValues, Task
+from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
     from dlcli.prediction.baseline_comparison import BaselineDifference
@@ -109,66 +110,49 @@ class PredictedNumbers(NamedTuple):
     weights: Floats
 
 
-@dataclass(frozen=True)
-class PredictedRows:
-    """The rows of one set, read from their table when they are needed.
+@dataclass(frozen=True, kw_only=True)
+class PredictedRows(HeldOut):
+    """The rows of one set, without those of weight 0 or without a finite score of the network."""
 
-    Rows of weight 0 are omitted, and rows for which the network gave no finite score.
-    """
-
-    split: str
-    """`test`, `validation` or `train`."""
-    task: Task
-    is_sample: bool
-    """True if they are a random sample of the set."""
+    decoded: Floats
     weights: Floats
     """Shape `(rows,)`; 1 each unless the config names a column of weights."""
+    split: str
+    """`test`, `validation` or `train`."""
+    is_sample: bool
+    """True if they are a random sample of the set."""
     is_weighted: bool
-    """True if the config names such a column."""
-    _columns: StoredPredictions
-    without_weight: int = 0
+    """True if the config names a column of weights."""
+    without_weight: int
     """The number of rows of weight 0, which are omitted."""
 
     @classmethod
-    def of(
-        cls, part: StoredPredictions, task: Task, split: str, *, is_sample: bool = False
+    def read(
+        cls, stored: StoredPredictions, task: Task, split: str, *, is_sample: bool = False
     ) -> PredictedRows:
-        """Select the rows that count.
+        """Read the rows that count.
 
         Raises:
             RunError: if a column is missing or damaged.
         """
-        weights, without_weight = np.ones(part.rows), 0
-        if is_weighted := part.has("weight"):
-            weights = part.floats("weight")[:, 0]
-            counts = np.isfinite(weights) & (weights > 0)
-            without_weight = part.rows - int(np.count_nonzero(counts))
-            part, weights = part.filtered(counts), weights[counts]
+        held = HeldOut.of(stored, task)
+        without_weight, is_weighted = stored.rows - held.rows, held.weights is not None
         if task.names:
-            scores = task.read_decoded(part)
-            finite = np.asarray(np.isfinite(scores).all(axis=1))
-            part, weights = part.filtered(finite), weights[finite]
-        return cls(split, task, is_sample, weights, is_weighted, part, without_weight)
-
-    @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.weights)
-
-    @cached_property
-    def values(self) -> TargetValues:
-        """The true values, as the task has them."""
-        return self.task.read_values(self._columns, "target")
+            held = held.take(np.flatnonzero(np.isfinite(held.decoded).all(axis=1)))
+        weights = np.ones(held.rows) if held.weights is None else held.weights
+        return cls(
+            **{**vars(held), "weights": weights},
+            split=split,
+            is_sample=is_sample,
+            is_weighted=is_weighted,
+            without_weight=without_weight,
+        )
 
     @cached_property
-    def predicted_values(self) -> TargetValues:
-        """The predicted values, as the task has them."""
-        return self.task.read_values(self._columns, "prediction")
-
-    @cached_property
-    def decoded(self) -> Floats:
-        """The decoded outputs of the network: probabilities, margins or numbers."""
-        return self.task.read_decoded(self._columns)
+    def predicted_values(self) -> NDArray[np.int64]:
+        """The indices of the predicted classes, shape `(rows,)`."""
+        rows: Any = self.task.rows_type.of(self.values, self.decoded)
+        return np.reshape(rows.decided, -1)
 
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:
@@ -228,7 +212,7 @@ class TrainingRecord:
         run = self.run
         tables = {False: run.predictions, True: run.sample}
         parts = [
-            PredictedRows.of(table.of_split(split), run.task, split, is_sample=is_sample)
+            PredictedRows.read(table.of_split(split), run.task, split, is_sample=is_sample)
             for split in fmt.SPLITS
             for is_sample, table in tables.items()
             if table is not None

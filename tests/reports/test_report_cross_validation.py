@@ -224,6 +224,7 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of(tmp_path):
 
 def test_labels_of_one_column_are_split_at_the_delimiter_of_the_config(tmp_path):
     rows = {
+        "row": [1, 2, 3, 4],
         "repeat": [1, 1, 1, 1],
         "target": ["a|b", "b", "a", ""],
         "prediction": ["a|b", "b", "b", "a"],
