@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,12 @@ MOST_ROWS = 100_000
 """Rows of a table in which values are counted, at random where there are more. Counts are
 then scaled up, and distinct values are not counted."""
 MOST_BINS = 24
+_MOMENTS: dict[str, Callable[[Floats], Any]] = {
+    "mean": np.mean,
+    "deviation": np.std,
+    "minimum": np.min,
+    "maximum": np.max,
+}
 _FAR_QUARTILES = 3
 """Interquartile ranges from the quartiles beyond which a value is an outlier (Tukey 1977)."""
 _FEW_OUTLIERS = 0.01
@@ -324,24 +330,22 @@ class ColumnDescriber:
                 is_number = table.column(name).looks_numeric()
         if is_number:
             values = self._numbers(table, name)
-            found: dict[str, object] = {
+            found: dict[str, Any] = {
                 "distinct": len(np.unique(values)) if self._train.is_all else None,
                 **self._moments(name, values),
                 "histogram": self._histogram(name, values),
             }
         else:
             found = self._frequent_values(name)
-        return explanation_document.ColumnStatistics.model_validate(
-            {
-                "name": name,
-                "role": listed.role,
-                "type": listed.type,
-                "reason": truncate(listed.reason, MOST_CHARACTERS_OF_REASON),
-                "missing": missing,
-                **found,
-                "inputs": self._inputs.get(name, 0),
-                "largest_input": finite(self._largest.get(name)),
-            }
+        return explanation_document.ColumnStatistics(
+            name=name,
+            role=listed.role,
+            type=listed.type,
+            reason=truncate(listed.reason, MOST_CHARACTERS_OF_REASON),
+            missing=missing,
+            **found,
+            inputs=self._inputs.get(name, 0),
+            largest_input=finite(self._largest.get(name)),
         )
 
     def _moments(self, name: str, values: Floats) -> dict[str, Number]:
@@ -360,13 +364,7 @@ class ColumnDescriber:
         if not len(values):
             return {}
         with np.errstate(all="ignore"):
-            found = {
-                "mean": values.mean(),
-                "deviation": values.std(),
-                "minimum": values.min(),
-                "maximum": values.max(),
-            }
-        return {key: finite(value) for key, value in found.items()}
+            return {key: finite(moment(values)) for key, moment in _MOMENTS.items()}
 
     @np.errstate(over="ignore")
     def _histogram(self, name: str, values: Floats) -> explanation_document.Histogram | None:

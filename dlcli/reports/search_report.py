@@ -23,7 +23,7 @@ from dlcli.reports.search_charts import (
     value_of,
     value_text,
 )
-from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, StoredDimension, TrialResult
+from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, TrialResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
@@ -308,18 +308,31 @@ def _candidate_tables(candidates: Candidates) -> Iterator[views.ViewBlock]:
 
 def leaderboard_table(candidates: Candidates) -> views.TableBlock:
     """List the best candidates, and the default at its rank among them."""
-    shown = candidates.dimensions[:_MOST_SETTINGS]
-    others = candidates.dimensions[_MOST_SETTINGS:]
+    paths = [each.path for each in candidates.dimensions]
+    shown, others = paths[:_MOST_SETTINGS], paths[_MOST_SETTINGS:]
     listed = candidates.complete[:MOST_CANDIDATES_LISTED]
-    rows = [
-        (f"{rank:,}", *_candidate_cells(candidates, trial, shown, others))
-        for rank, trial in enumerate(listed, start=1)
-    ]
+
+    def cells(trial: TrialResult) -> tuple[str, ...]:
+        marks = "★" if trial is candidates.best else ""
+        marks += "◆" if trial is candidates.smallest else ""
+        values = trial.values
+        rest = settings_text({path: values[path] for path in others if path in values})
+        return (
+            "default" if trial.number is None else f"{trial.number:,} {marks}".rstrip(),
+            fmt.number(trial.value),
+            fmt.number(trial.standard_error),
+            fmt.count(trial.parameters),
+            fmt.count(trial.epochs),
+            *(value_text(values[path], 30) if path in values else fmt.UNDEFINED for path in shown),
+            *([rest] if others else []),
+        )
+
+    rows = [(f"{rank:,}", *cells(trial)) for rank, trial in enumerate(listed, start=1)]
     if (default := candidates.default) is not None:
         rank = sum(candidates.is_better(value_of(each), value_of(default)) for each in listed)
-        rows.insert(rank, (fmt.UNDEFINED, *_candidate_cells(candidates, default, shown, others)))
+        rows.insert(rank, (fmt.UNDEFINED, *cells(default)))
     more = fmt.omitted(len(candidates.complete) - len(listed))
-    keys = (each.path.rpartition(".")[2] or each.path for each in shown)
+    keys = (path.rpartition(".")[2] or path for path in shown)
     names = ("layers" if key == "number" else key for key in keys)  # that of hidden layers
     settings = fmt.shorten_names(names, 24)
     return views.TableBlock(
@@ -332,30 +345,6 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
         text_columns=range(2),
         note="★ the best, ◆ the smallest good one: the one with the fewest parameters of all "
         f"within one standard error of the best. “Default” is the config as given. {more}",
-    )
-
-
-def _candidate_cells(
-    candidates: Candidates,
-    trial: TrialResult,
-    shown: Sequence[StoredDimension],
-    others: Sequence[StoredDimension],
-) -> tuple[str, ...]:
-    marks = "★" if trial is candidates.best else ""
-    marks += "◆" if trial is candidates.smallest else ""
-    settings = (
-        value_text(trial.values[each.path], 30) if each.path in trial.values else fmt.UNDEFINED
-        for each in shown
-    )
-    rest = {each.path: trial.values[each.path] for each in others if each.path in trial.values}
-    return (
-        "default" if trial.number is None else f"{trial.number:,} {marks}".rstrip(),
-        fmt.number(trial.value),
-        fmt.number(trial.standard_error),
-        fmt.count(trial.parameters),
-        fmt.count(trial.epochs),
-        *settings,
-        *([settings_text(rest)] if others else []),
     )
 
 
