@@ -148,9 +148,8 @@ class Job:
     @cached_property
     def loss_weights(self) -> NDArray[np.float32] | None:
         """The training rows' weights, class weights included, (rows,)."""
-        return self.task.loss_weights(
-            self.train.target, self.train.weights, self.config.class_weight
-        )
+        rows = self.train
+        return self.task.loss_weights(rows.target, rows.weights, self.config.class_weight)
 
     def problem(self, checkpoint: Checkpoint) -> str:
         """Return why a checkpoint can't be a state of the job, though its arrays fit; or nothing.

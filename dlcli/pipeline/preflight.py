@@ -111,9 +111,8 @@ def check(
 
 def _training_file_rows(data: Data, rows: preparation.FitRows) -> int:
     sources = {"train": 1.0, "validation": data.validation, "test": data.test}
-    return sum(
-        table.rows for name, table in rows.tables.items() if isinstance(sources[name], float)
-    )
+    tables = rows.tables.items()
+    return sum(table.rows for name, table in tables if isinstance(sources[name], float))
 
 
 def outline(config: Config) -> tuple[LayerSummary, ...]:
@@ -172,9 +171,8 @@ def row_storage(
     """
     storage = file.config.data.storage
     if storage == "auto":
-        needed = workers.cluster.host_share * sum(
-            each_file(_expanded_size, preparation.data_files(file))
-        )
+        sizes = each_file(_expanded_size, preparation.data_files(file))
+        needed = workers.cluster.host_share * sum(sizes)
         storage = "disk" if needed > available_memory() / 2 else "memory"
     if storage == "memory":
         yield Storage(None, workers)
@@ -271,10 +269,8 @@ def prepare_example(
         ConfigError, UsageError: see `check_plan`.
         ConfigError, DataError: see `prepare_rows`.
     """
-    reported = events.only(
-        event_types.TargetEvent, event_types.FeaturesEvent, event_types.NetworkEvent
-    )
-    rows, plan = preparation.prepare_fit(config, dataset, split, reported)
+    kinds = event_types.TargetEvent, event_types.FeaturesEvent, event_types.NetworkEvent
+    rows, plan = preparation.prepare_fit(config, dataset, split, events.only(*kinds))
     preparation.warn_of_random_split(dataset, rows.decisions, events)
     check_plan(rows, plan, events)
     return rows, plan

@@ -20,12 +20,14 @@ from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_not
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
+from dlcli.config.data_section import GroupSplit, StratifiedSplit, TimeSplit
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
+from dlcli.errors import did_you_mean, first_names
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
 from dlcli.pipeline import events as event_types
@@ -115,9 +117,8 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
         table = read_table(source, words, data.format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
-    features = column_types.choose_features(
-        file.config.input, given["train"].columns, file.config.reserved
-    )
+    config, columns = file.config, given["train"].columns
+    features = column_types.choose_features(config.input, columns, config.reserved)
     read_alike = column_types.settle_missing_words([*given.values()], data, features)
     given = dict(zip(given, read_alike, strict=True))
     train = given["train"]
@@ -187,7 +188,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
     """
     data, (train, *others) = config.data, headers
     problems: list[errors.Problem] = []
-    if isinstance(data.split, data_section.GroupSplit | data_section.TimeSplit):
+    if isinstance(data.split, GroupSplit | TimeSplit):
         problems += _missing_column("data.split.column", data.split.column, train)
     for column in data.missing if isinstance(data.missing, Mapping) else ():
         path = format_path(("data", "missing", column))
@@ -213,9 +214,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
 def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.Problem]:
     file, columns = header
     if column not in columns:
-        hint = (
-            errors.did_you_mean(column, columns) or f"; there are {errors.first_names(columns, 12)}"
-        )
+        hint = did_you_mean(column, columns) or f"; there are {first_names(columns, 12)}"
         yield errors.Problem(path, f"no column '{column}' in {file}{hint}")
 
 
@@ -308,10 +307,8 @@ def split_rows(
         _, names = train.codes(classes)
         if len(names) == train.rows > 1:
             raise _single_row_classes(train, target, len(names))
-    choice = data.split or (
-        data_section.StratifiedSplit() if classes else data_section.RandomSplit()
-    )
-    if isinstance(choice, data_section.StratifiedSplit) and not classes:
+    choice = data.split or (StratifiedSplit() if classes else data_section.RandomSplit())
+    if isinstance(choice, StratifiedSplit) and not classes:
         what = "labels" if target.labels else "a number"
         message = f"'stratified' is for classes, and {target.name} is {what}; use random"
         raise errors.ConfigError([errors.Problem("data.split", message)])
@@ -550,7 +547,7 @@ def warn_of_random_split(
         decisions: the type of each column.
         events: receives the warning.
     """
-    if isinstance(dataset.split_choice, data_section.GroupSplit | data_section.TimeSplit):
+    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
         return
     table = dataset.tables[0]
     if advice := advise_split(table, decisions, dataset.task):
@@ -570,11 +567,9 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
         ConfigError: for a config that contradicts the data.
         DataError: for values that can't be encoded or don't suit the loss.
     """
-    train, task = split.train, dataset.task
-    labelled = dataset.tables[0]
-    decisions = column_types.type_columns(
-        config.input, labelled, config.reserved, dataset.whole, train
-    )
+    train, task, whole = split.train, dataset.task, dataset.whole
+    labelled, reserved = dataset.tables[0], config.reserved
+    decisions = column_types.type_columns(config.input, labelled, reserved, whole, train)
     events.emit(
         event_types.TargetEvent(
             columns=task.columns,
@@ -598,8 +593,8 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     fitted = task.fit(head.output.scaling, train)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     choice = dataset.split_choice
-    is_grouped = isinstance(choice, data_section.GroupSplit)
-    findings = inspect_split(split, dataset.whole, task, decisions, config.input, is_grouped)
+    is_grouped = isinstance(choice, GroupSplit)
+    findings = inspect_split(split, whole, task, decisions, config.input, is_grouped)
     for finding in findings:
         events.emit(finding_warning(train.file, finding))
     weight, storage = config.data.sample_weight, dataset.storage
@@ -629,9 +624,8 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
         except errors.DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
-            message = (
-                f"{error.message} in the {name} rows; split otherwise, or omit data.sample_weight"
-            )
+            way_out = "split otherwise, or omit data.sample_weight"
+            message = f"{error.message} in the {name} rows; {way_out}"
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         notes = [] if name == "train" else problems.notes(table.place)

@@ -109,9 +109,8 @@ class ChunkedProgram(compiled_program.Program):
         inputs, rows = self.validation_inputs()
         labels, weights = job.validation_labels[rows], job.validation.weights
         weights = None if weights is None else weights[rows]
-        size = compiled_program.rows_per_chunk(
-            inputs.width, compiled_program.ROWS_VALIDATED_AT_ONCE
-        )
+        at_once = compiled_program.ROWS_VALIDATED_AT_ONCE
+        size = compiled_program.rows_per_chunk(inputs.width, at_once)
         for start in range(0, len(inputs), size):
             matrix = inputs.part(start, start + size)
             yield DeviceRows.of(matrix, labels, weights, slice(start, start + size))
@@ -287,9 +286,8 @@ class ClusterProgram(ChunkedProgram):
             matrix = inputs.held.take(inputs.shares.indices[rows])
             block = DeviceRows.of(matrix, job.labels, weights, rows)
             starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
-            yield ShareOfChunk(
-                first, stop, block, tf.constant(at % size, tf.int64), tf.constant(starts)
-            )
+            positions = tf.constant(at % size, tf.int64)
+            yield ShareOfChunk(first, stop, block, positions, tf.constant(starts))
 
     def advance(self, chunk: ShareOfChunk, state: State, upto: int) -> State:
         """Run the steps of a chunk from the state's to before another."""

@@ -571,13 +571,11 @@ class ResidentProgram(Program):
     def _orders(self, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
         """Yield the row orders of some epochs at a time, with the first of these."""
         job, count = self.job, self.epochs_at_once
-        rows = len(job.train.inputs)
+        rows, width = len(job.train.inputs), job.train.inputs.width
         for first in range(epoch, job.epochs, count):
             orders = np.zeros((count, job.steps * job.batch_size), dtype=np.int32)
             for index in range(min(count, job.epochs - first)):
-                orders[index, :rows] = epoch_order(
-                    rows, job.train.inputs.width, job.config.seed, first + index
-                )
+                orders[index, :rows] = epoch_order(rows, width, job.config.seed, first + index)
             yield first, orders.reshape(count, job.steps, job.batch_size)
 
     def run(

@@ -64,9 +64,8 @@ def fit(
     best = None
     if stopping is not None and stopping.best_weights is not None:
         best = stopping.best_epoch + 1
-    return training_job.TrainingResult(
-        weights_of(learner.model, job.network), recorder.history, best
-    )
+    weights = weights_of(learner.model, job.network)
+    return training_job.TrainingResult(weights, recorder.history, best)
 
 
 def _batches(job: training_job.Job, first: int) -> Iterator[KerasBatch]:

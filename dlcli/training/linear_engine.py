@@ -187,9 +187,8 @@ class _LinearModel:
 
     def losses(self, rows: _Rows) -> tuple[Floats, Floats]:
         """Return the weighted loss of each row, and its gradient with respect to the sums."""
-        losses, gradient = self._residuals(
-            rows.matrix @ self._values[:-1] + self._values[-1], rows.labels
-        )
+        sums = rows.matrix @ self._values[:-1] + self._values[-1]
+        losses, gradient = self._residuals(sums, rows.labels)
         if rows.weights is None:
             return losses, gradient
         return losses * rows.weights, gradient * rows.weights[:, np.newaxis]

@@ -301,10 +301,8 @@ def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
     """
     if section.formula is not None:
         return FormulaLoss(section.formula)
-    made: keras.losses.Loss = _class_of(keras.losses, section, is_compact)(
-        **keras_model.parameters_of(section)
-    )
-    return made
+    kind: type[keras.losses.Loss] = _class_of(keras.losses, section, is_compact)
+    return kind(**keras_model.parameters_of(section))
 
 
 class FormulaLoss(keras.losses.Loss):
@@ -592,9 +590,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
         x, real = tf.cast(inputs, kind), share.real
         real = tf.ones(tf.shape(x)[:1], kind) if real is None else tf.cast(real, kind)
         weights = real[:, tf.newaxis]
-        total = share.add_up(
-            tf.concat([tf.reduce_sum(weights * x, 0), tf.reduce_sum(weights, 0)], 0)
-        )
+        sums = tf.reduce_sum(weights * x, 0), tf.reduce_sum(weights, 0)
+        total = share.add_up(tf.concat(sums, 0))
         mean = total[:-1] / total[-1]
         deviations = share.add_up(tf.reduce_sum(weights * tf.square(x - mean), 0))
         return tf.cast(mean, inputs.dtype), tf.cast(deviations / total[-1], inputs.dtype)

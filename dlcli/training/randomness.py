@@ -286,6 +286,5 @@ def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 def _upper_bits(bits: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Return the upper 24 bits as a number; float32 holds it and the next one exactly."""
-    return tf.cast(
-        tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.int32), dtype
-    )
+    upper = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
+    return tf.cast(tf.cast(upper, tf.int32), dtype)
