@@ -17,13 +17,7 @@ from dlcli.api.notebook import warn
 from dlcli.columns.value_problems import Place
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
-from dlcli.pipeline.table_prediction import (
-    BadRows,
-    RowDifferences,
-    evaluate,
-    predict,
-    predict_records,
-)
+from dlcli.pipeline.table_prediction import BadRows, RowDifferences, TablePrediction
 from dlcli.prediction.prediction_tables import assemble
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
@@ -101,8 +95,9 @@ class Model:
             UsageError: if the run has no held-out rows for intervals.
         """
         predictor = self._warned_predictor(interval, on_bad_row)
-        found = predict(predictor, table_source(data), _warn, BadRows(on_bad_row))
-        treatment = BadRows(on_bad_row).words(found.differences.bad_rows)
+        bad_rows = BadRows(on_bad_row)
+        found = TablePrediction(predictor, _warn, bad_rows).predict(table_source(data))
+        treatment = bad_rows.words(found.differences.bad_rows)
         self._warn_of(found.differences, found.table.file, treatment, found.table.place)
         return Prediction(found.predictions, _index_of(data))
 
@@ -126,7 +121,8 @@ class Model:
         if not isinstance(rows, list | tuple):
             return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
         predictor, bad_rows = self._warned_predictor(interval, on_bad_row), BadRows(on_bad_row)
-        predictions, found = predict_records(predictor, rows, table_source, _warn, bad_rows)
+        prediction = TablePrediction(predictor, _warn, bad_rows)
+        predictions, found = prediction.predict_records(rows, table_source)
         treatment = bad_rows.words(found.bad_rows)
         self._warn_of(found, "data", treatment, lambda index: f"row {index + 1}")
         return Prediction(predictions)
@@ -192,8 +188,9 @@ class Model:
             DataError, UsageError: see `predict`.
         """
         predictor = self._warned_predictor(interval, on_bad_row)
-        bad_rows, trained_on = BadRows(on_bad_row), self.training_data
-        found = evaluate(predictor, trained_on, table_source(data), _warn, bad_rows)
+        bad_rows = BadRows(on_bad_row)
+        prediction = TablePrediction(predictor, _warn, bad_rows)
+        found = prediction.evaluate(table_source(data), self.training_data)
         treatment = bad_rows.words(found.differences.bad_rows, found.skipped)
         table = found.evaluation.table
         self._warn_of(found.differences, table.file, treatment, table.place)

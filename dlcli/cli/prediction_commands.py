@@ -177,7 +177,7 @@ def _predict_table(
     paths: RunAndData, output: Location | None, wanted: PredictionOptions, as_json: bool
 ) -> None:
     """Predict the rows of one table."""
-    from dlcli.pipeline.table_prediction import predict
+    from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
     from dlcli.runs.run_folder import opened_network
 
@@ -195,7 +195,8 @@ def _predict_table(
     with open_output(output) as stream:
         with opened_network(run) as opened:
             predictor = opened.predictor_at(wanted.level)
-        found = predict(predictor, data, print_message, wanted.bad_rows, wanted.keep)
+        prediction = TablePrediction(predictor, print_message, wanted.bad_rows)
+        found = prediction.predict(data, wanted.keep)
         table, predictions, problems = found.table, found.predictions, found.problems
         rows = assemble(predictions, table, wanted.keep, problems.bad_indices if rejected else None)
         write_rows(rows, form, stream, spreadsheet_safe=wanted.spreadsheet_safe)
@@ -276,7 +277,7 @@ def evaluate(
       dlcli evaluate runs/houses new.csv
       dlcli evaluate runs/houses new.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.pipeline.table_prediction import evaluate as evaluate_table
+    from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.command_views import evaluation_view
     from dlcli.runs.run_folder import opened_network
@@ -288,7 +289,8 @@ def evaluate(
         predictor, trained_on = opened.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
-    found = evaluate_table(predictor, trained_on, data, print_message, bad_rows)
+    prediction = TablePrediction(predictor, print_message, bad_rows)
+    found = prediction.evaluate(data, trained_on)
     evaluation, file = found.evaluation, found.table.file
     _write_rejected(evaluation.table, found.problems, rejected)
     rows = models.decoded(named, evaluation) if models else {}

@@ -379,17 +379,10 @@ def fit(
         Interrupted: if a signal has arrived.
     """
     start = time.perf_counter()
-    job = Job(
-        config=plan.config,
-        network=plan.network,
-        head=plan.head,
-        task=rows.encoding.task,
-        train=rows.encoded["train"],
-        validation=rows.encoded.get("validation"),
-        initial_weights=plan.initial_weights,
-        until=plan.until,
-        placed=plan.device_inputs,
-    )
+    train, validation = rows.encoded["train"], rows.encoded.get("validation")
+    job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, validation)
+    start_at, placed = plan.initial_weights, plan.device_inputs
+    job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
     members = tuple(_fit_members(job, rows, plan, checkpointer, observer or FitObserver()))
     config = job.config.with_scaling_layer(members[0].learning_rate_multiplier)
     job = replace(job, config=config)

@@ -192,100 +192,74 @@ class EvaluatedTable:
         return self.evaluation.table.rows - self.evaluation.rows
 
 
-def predict(
-    predictor: Predictor,
-    source: Source | MemoryTable,
-    report: Report,
-    bad_rows: BadRows,
-    keep: Sequence[str] = (),
-) -> PredictedTable:
-    """Predict each row of a table, in order.
+@dataclass(frozen=True)
+class TablePrediction:
+    """The prediction or evaluation of tables."""
 
-    Args:
-        predictor: the model.
-        source: the table.
-        report: receives what was detected about the file.
-        bad_rows: the treatment of values that can't be encoded.
-        keep: columns to read besides those that are predicted from.
+    predictor: Predictor
+    """The model."""
+    report: Report
+    """Receives what was detected about a file, and doubts about metrics."""
+    bad_rows: BadRows
+    """The treatment of values that can't be encoded."""
 
-    Raises:
-        DataError: for something that is no table, columns that it doesn't have, or values that
-            can't be encoded.
-    """
-    problems = bad_rows.new_record()
-    table = _read(predictor, source, report, bad_rows, keep)
-    predictions = predictor.predict(table, problems)
-    return PredictedTable(table, predictions, problems, RowDifferences.of(problems, table))
+    def predict(self, source: Source | MemoryTable, keep: Sequence[str] = ()) -> PredictedTable:
+        """Predict each row of a table, in order.
 
+        Args:
+            source: the table.
+            keep: columns to read besides those that are predicted from.
 
-def predict_records(
-    predictor: Predictor,
-    records: Sequence[object],
-    as_source: Callable[[object], Source | MemoryTable],
-    report: Report,
-    bad_rows: BadRows,
-) -> tuple[Predictions, RowDifferences]:
-    """Predict rows given as mappings: what `predict` does, many times as fast for few of them.
+        Raises:
+            DataError: for something that is no table, columns that it doesn't have, or values that
+                can't be encoded.
+        """
+        problems = self.bad_rows.new_record()
+        table = self._read(source, keep)
+        predictions = self.predictor.predict(table, problems)
+        return PredictedTable(table, predictions, problems, RowDifferences.of(problems, table))
 
-    Args:
-        predictor: the model.
-        records: a mapping of columns to values for each row.
-        as_source: takes them as a table.
-        report: see `predict`.
-        bad_rows: see `predict`.
+    def predict_records(
+        self, records: Sequence[object], as_source: Callable[[object], Source | MemoryTable]
+    ) -> tuple[Predictions, RowDifferences]:
+        """Predict rows given as mappings: what `predict` does, many times as fast for few of them.
 
-    Raises:
-        DataError: see `predict`.
-    """
+        Args:
+            records: a mapping of columns to values for each row.
+            as_source: takes them as a table.
 
-    def table() -> Table:
-        return _read(predictor, as_source(records), report, bad_rows, ())
+        Raises:
+            DataError: see `predict`.
+        """
+        problems = self.bad_rows.new_record()
+        rows = self.predictor.few_rows(records, lambda: self._read(as_source(records)), "data")
+        return self.predictor.predict(rows, problems), RowDifferences.of(problems, rows)
 
-    problems = bad_rows.new_record()
-    rows = predictor.few_rows(records, table, "data")
-    predictions = predictor.predict(rows, problems)
-    return predictions, RowDifferences.of(problems, rows)
+    def evaluate(self, source: Source | MemoryTable, trained_on: TrainingData) -> EvaluatedTable:
+        """Compute the metrics of the rows of a table.
 
+        Args:
+            source: a table that contains the target.
+            trained_on: the tables that the model was trained on, whose metrics are too optimistic.
 
-def evaluate(
-    predictor: Predictor,
-    trained_on: TrainingData,
-    source: Source | MemoryTable,
-    report: Report,
-    bad_rows: BadRows,
-) -> EvaluatedTable:
-    """Compute the metrics of the rows of a table.
+        Raises:
+            DataError: see `Predictor.evaluate`.
+        """
+        problems, predictor = self.bad_rows.new_record(), self.predictor
+        table = self._read(source, predictor.metric_columns)
+        if warning := trained_on.warning(source, table.file):
+            self.report("warning", warning)
+        rejects = self.bad_rows.treatment == "reject"
+        evaluation = predictor.evaluate(table, problems, reject=rejects)
+        for message in filter(None, (evaluation.warning, evaluation.shortfall)):
+            self.report("warning", f"{table.file}: {message}")
+        differences = RowDifferences.of(problems, evaluation.table)
+        return EvaluatedTable(table, evaluation, problems, differences)
 
-    Args:
-        predictor: the model.
-        trained_on: the tables that it was trained on, whose metrics are too optimistic.
-        source: a table that contains the target.
-        report: receives what was detected about the file, and doubts about the metrics.
-        bad_rows: the treatment of values that can't be encoded.
-
-    Raises:
-        DataError: see `Predictor.evaluate`.
-    """
-    problems = bad_rows.new_record()
-    table = _read(predictor, source, report, bad_rows, predictor.metric_columns)
-    if warning := trained_on.warning(source, table.file):
-        report("warning", warning)
-    evaluation = predictor.evaluate(table, problems, reject=bad_rows.treatment == "reject")
-    for message in filter(None, (evaluation.warning, evaluation.shortfall)):
-        report("warning", f"{table.file}: {message}")
-    differences = RowDifferences.of(problems, evaluation.table)
-    return EvaluatedTable(table, evaluation, problems, differences)
-
-
-def _read(
-    predictor: Predictor,
-    source: Source | MemoryTable,
-    report: Report,
-    bad_rows: BadRows,
-    others: Sequence[str],
-) -> Table:
-    """Read a table; all of its columns if rejected rows are written."""
-    table = predictor.read(source, others=None if bad_rows.rejected is not None else others)
-    for note in sorted(table.file_notes, key=lambda note: note.is_doubtful):
-        report("warning" if note.is_doubtful else "note", note.message)
-    return table
+    def _read(self, source: Source | MemoryTable, others: Sequence[str] = ()) -> Table:
+        """Read a table; all of its columns if rejected rows are written."""
+        reads_all = self.bad_rows.rejected is not None
+        table = self.predictor.read(source, others=None if reads_all else others)
+        for note in sorted(table.file_notes, key=lambda note: note.is_doubtful):
+            self.report("warning" if note.is_doubtful else "note", note.message)
+        return table
