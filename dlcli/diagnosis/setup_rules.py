@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
@@ -84,18 +84,21 @@ def identifiers(case: Case) -> Finding | None:
     importances = case.explanation.importances
     is_first = bool(importances) and importances[0].column in names
     rank = ", which is the most important one" if is_first else ""
-    settings = [(format_path(("input", "features", name)), "ignored") for name in names]
     return Finding(
         rule="identifiers",
         observation=f"a feature only distinguishes or numbers the rows: {printable(listed(names))}"
         f"{rank}",
         meaning="it says nothing about new rows; in a file sorted by the target it predicts "
         "held-out rows, too, and metrics are too good",
-        patches=(
-            Patch("no-identifier", "reads other columns only", tuple(settings[:_MOST_SETTINGS])),
-        ),
+        patches=_ignoring(names, "no-identifier", "reads other columns only"),
         source=_LEAKAGE,
     )
+
+
+def _ignoring(features: Iterable[str], name: str, why: str) -> tuple[Patch, ...]:
+    """Return a patch that ignores features; none without any."""
+    settings = [(format_path(("input", "features", each)), "ignored") for each in features]
+    return (Patch(name, why, tuple(settings[:_MOST_SETTINGS])),) if settings else ()
 
 
 def unscaled_inputs(case: Case) -> Finding | None:
@@ -148,9 +151,8 @@ def unscaled_target(case: Case) -> Finding | None:
     """Find a numeric target far from 1 that is trained on without scaling."""
     loss, output = case.config.loss, case.config.output
     targets = {name: size for name, size in _target_sizes(case) if size > LARGE}
-    if not targets or loss is None or not isinstance(output.scaling, Unscaled):
-        return None
-    if loss.needs_original_scale:
+    is_unscaled = isinstance(output.scaling, Unscaled)
+    if not targets or not is_unscaled or loss is None or loss.needs_original_scale:
         return None
     settings: tuple[Setting, ...] = (("output.scaling", "standard"),)
     if output.activation not in (None, Linear()):
@@ -278,15 +280,12 @@ def too_good(case: Case) -> Finding | None:
         return None
     features = case.config.input.features or {}
     keys = [key for name in doubt.leaks if (key := matching_name(name, features))]
-    settings = tuple(
-        (format_path(("input", "features", key)), "ignored") for key in dict.fromkeys(keys)
-    )[:_MOST_SETTINGS]
     why = "shows what can be predicted without it"
     return Finding(
         rule="possible_leak" if doubt.leaks else "nearly_perfect_baseline",
         observation=doubt.observation,
         meaning=doubt.meaning,
-        patches=(Patch("without-leak", why, settings),) if settings else (),
+        patches=_ignoring(dict.fromkeys(keys), "without-leak", why),
         source=_LEAKAGE,
     )
 
@@ -305,15 +304,11 @@ def small_validation(case: Case) -> Finding | None:
     rarest = ""
     if shares and case.config.data.sample_weight is None:  # else they are shares of the weight
         rarest = f", {round(rows * min(shares))} of the rarest class"
-    share = case.config.data.validation
-    patches: tuple[Patch, ...] = ()
-    if isinstance(share, float):
-        larger = [each for each in _LARGER_SHARES if each > share]
-        enough = [each for each in larger if rows * each / share >= FEWEST_ROWS]
-        why = "holds out more rows, which are then not trained on"
-        patches = tuple(
-            Patch("validation", why, (("data.validation", f"{each:g}"),)) for each in enough[:1]
-        )
+    validation = case.config.data.validation
+    share = validation if isinstance(validation, float) else 1.0
+    larger = [each for each in _LARGER_SHARES if each > share]
+    enough = [f"{each:g}" for each in larger if rows * each / share >= FEWEST_ROWS]
+    why = "holds out more rows, which are then not trained on"
     return Finding(
         rule="small_validation",
         observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
@@ -321,7 +316,9 @@ def small_validation(case: Case) -> Finding | None:
         meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
         "choice based on them is largely random. Hold out more rows, or evaluate configs with "
         "`dlcli cv`, which predicts all rows but test rows in turn",
-        patches=patches,
+        patches=tuple(
+            Patch("validation", why, (("data.validation", each),)) for each in enough[:1]
+        ),
         source=_VALIDATION,
     )
 

@@ -362,7 +362,7 @@ def stored_confusion(value: object) -> Floats | None:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """forms.Rows of similar predicted probability."""
+    """Rows of similar predicted probability."""
 
     predicted: float
     """Their mean probability."""
