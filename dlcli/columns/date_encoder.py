@@ -24,7 +24,7 @@ from dlcli.columns.value_problems import ColumnProblems, ValueProblems, short_mo
 from dlcli.errors import ExportError
 from dlcli.schema.section import Section
 from dlcli.tables import datetime_parsing, table_formats
-from dlcli.tables.datetime_parsing import DAY, SECOND, UNIX_TICKS
+from dlcli.tables.datetime_parsing import DAY, SECOND, UNIX_TICKS, first_day
 from dlcli.tables.table_formats import Part
 
 if TYPE_CHECKING:
@@ -431,8 +431,8 @@ class LocalTimes:
             return self._months % 12, 12
         is_month = part == "day"
         first = self._months if is_month else self._months - self._months % 12
-        begins = _first_days(first)
-        return self._days - begins, _first_days(first + (1 if is_month else 12)) - begins
+        begins = first_day(first)
+        return self._days - begins, first_day(first + (1 if is_month else 12)) - begins
 
     @cached_property
     def _months(self) -> Indices:
@@ -453,8 +453,3 @@ def circles(part: Part) -> tuple[Indices, Matrix]:
     angles = [2 * math.pi * step / steps for steps in lengths for step in range(steps)]
     points = [(math.sin(angle), math.cos(angle)) for angle in angles]
     return starts, np.array(points, dtype=np.float32)
-
-
-def _first_days(months: Indices) -> Indices:
-    """Return the first day of months since January 1970, in days since then, (rows,)."""
-    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)

@@ -92,8 +92,8 @@ def calendar_steps(ops: Operations, moments: Value) -> CalendarSteps:
     steps = {
         "month": month - 1,
         "day": day - 1,
-        "weekday": _weekday(days),
-        "day_of_year": days - _first_day(ops, year, 1),
+        "weekday": datetime_parsing.weekday(days),
+        "day_of_year": days - datetime_parsing.first_day((year - 1970) * 12),
         "hour": clock // 3600,
         "minute": (clock // 60) % 60,
         "second": clock % 60,
@@ -115,29 +115,6 @@ def _date(ops: Operations, days: Value) -> tuple[Value, Value, Value]:
     of_month = day - (month * 153 + 2) // 5 + 1
     is_late = ops.cast(month >= 10, "int64")  # January or February of the next year
     return year + era * 400 + is_late, month + 3 - is_late * 12, of_month
-
-
-def _first_day(ops: Operations, year: Value, month: Value | int) -> Value:
-    """Return the first day of a month, in days since 1970-01-01, from the year 1 on."""
-    if isinstance(month, int):
-        month = year * 0 + month
-    is_late = ops.cast(month <= 2, "int64")
-    year = year - is_late
-    era = year // 400
-    of_era = year - era * 400
-    days = ((month - 3 + is_late * 12) * 153 + 2) // 5
-    return era * 146_097 + of_era * 365 + of_era // 4 - of_era // 100 + days - _SHIFT
-
-
-def _first_monday(ops: Operations, year: Value) -> Value:
-    """Return the Monday of a year's first ISO week, that of the 4th of January."""
-    fourth = _first_day(ops, year, 1) + 3
-    return fourth - _weekday(fourth)
-
-
-def _weekday(days: Value) -> Value:
-    """Return the days since the last Monday."""
-    return (days + _SHIFT + 2) % 7  # 0000-03-01 was a Wednesday
 
 
 def _is_leap_year(year: Value, ops: Operations) -> Value:
@@ -236,24 +213,11 @@ def _assemble(
             in_range = (part >= least) & (part <= most)
             readable = readable & in_range
             found[name] = ops.where(in_range, part, default)
-    zero = next(iter(found.values())) * 0
-    year = found.get("year", zero + 1970)
-    if "short_year" in found:
-        short = found["short_year"]
-        year = short + ops.where(short < datetime_parsing.CENTURY_TURN, zero + 2000, zero + 1900)
-    month, day = found.get("month", zero + 1), found.get("day", zero + 1)
-    if "quarter" in found:
-        month = found["quarter"] * 3 - 2
-    readable = readable & (day <= _month_length(ops, month, _is_leap_year(year, ops)))
-    days = _first_day(ops, year, month) + day - 1
-    if "week" in found:
-        days = _first_monday(ops, found["week_year"]) + (found["week"] - 1) * 7
-        readable = readable & (days < _first_monday(ops, found["week_year"] + 1))
-    hour = found.get("hour", zero)
-    if "half_hour" in found:
-        hour = hour + found["half_hour"] % 12 + parts["afternoon"] * 12
-    seconds = (hour * 60 + found.get("minute", zero)) * 60 + found.get("second", zero)
-    moments = days * datetime_parsing.DAY + seconds * datetime_parsing.SECOND
+    defaults = {name: default for name, (default, *_) in datetime_parsing.TIME_PARTS.items()}
+    whole = {**defaults, "afternoon": parts.get("afternoon", 0), **found}
+    moments, is_date = datetime_parsing.local_time(whole, found)
+    if is_date is not True:  # as for times alone
+        readable = readable & is_date
     if fraction is not None:
         # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")

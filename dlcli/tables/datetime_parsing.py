@@ -10,7 +10,7 @@ import json
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache, partial
@@ -322,7 +322,33 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
     return _Read._make(_at(matched, each) for each in (moments, has_offset, valid))
 
 
-def _moments_of(parts: Mapping[str, Any], present: defaultdict[str, Any]) -> tuple[Any, Any, Any]:
+def local_time(parts: Mapping[str, Any], present: Container[str]) -> tuple[Any, Any]:
+    """Return the local times of the parts of texts, by a formula for arrays, integers and graphs.
+
+    Args:
+        parts: the numeric parts, 1 in `afternoon` for PM; with defaults where a text omits them.
+        present: the parts that some text has.
+
+    Returns:
+        moments: microseconds since 1970-01-01T00:00; undefined where invalid.
+        valid: where there is such a date; the ranges of parts are for the caller to check.
+    """
+    year = parts["year"]
+    if "short_year" in present:
+        year = parts["short_year"] - parts["short_year"] // CENTURY_TURN * 100 + 2000
+    months = (year - 1970) * 12 + parts["month"] - 1 + (parts["quarter"] - 1) * 3
+    days = first_day(months) + parts["day"] - 1
+    valid = days < first_day(months + 1)  # a month may have fewer days
+    if "week" in present:
+        days = _first_monday(parts["week_year"]) + (parts["week"] - 1) * 7
+        valid = days < _first_monday(parts["week_year"] + 1)  # most years have 52 weeks
+    hour = parts["hour"] + parts["half_hour"] % 12 + parts["afternoon"] * 12
+    seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
+    fraction = parts["fraction"] // 1000  # finer digits are dropped
+    return days * DAY + seconds * SECOND + fraction, valid
+
+
+def _moments_of(parts: dict[str, Any], present: defaultdict[str, Any]) -> tuple[Any, Any, Any]:
     """Return the times of the parts of texts, or of one text.
 
     Args:
@@ -334,25 +360,14 @@ def _moments_of(parts: Mapping[str, Any], present: defaultdict[str, Any]) -> tup
         has_offset: where there is an offset.
         valid: where all parts are in their ranges.
     """
-    valid = True
-    for name in TIME_PARTS.keys() & present:
-        _, least, most = TIME_PARTS[name]
-        valid &= (parts[name] >= least) & (parts[name] <= most)
-    year = parts["year"]
-    if "short_year" in present:
-        year = parts["short_year"] + 1900 + 100 * (parts["short_year"] < CENTURY_TURN)
-    months = (year - 1970) * 12 + parts["month"] - 1 + 3 * (parts["quarter"] - 1)
     for at, name in enumerate(MONTHS):
         if name in present:
-            months = months + at * present[name]
-    days = _first_day(months) + parts["day"] - 1
-    valid &= days < _first_day(months + 1)  # a month may have fewer days
-    if "week" in present:
-        days = _first_monday(parts["week_year"]) + 7 * (parts["week"] - 1)
-        valid &= days < _first_monday(parts["week_year"] + 1)  # most years have 52 weeks
-    hour = parts["hour"] + parts["half_hour"] % 12 + 12 * present["afternoon"]
-    seconds = (hour * 60 + parts["minute"]) * 60 + parts["second"]
-    local = days * DAY + seconds * SECOND + parts["fraction"] // 1000  # finer digits are dropped
+            parts["month"] = parts["month"] + at * present[name]
+    parts["afternoon"] = present["afternoon"] * 1
+    local, valid = local_time(parts, present)
+    for name in TIME_PARTS.keys() & present:
+        _, least, most = TIME_PARTS[name]
+        valid = valid & (parts[name] >= least) & (parts[name] <= most)
     ahead = (parts["offset_hour"] * 60 + parts["offset_minute"]) * 60 * SECOND
     has_offset = present["minus"] | present["plus"] | present["utc"]
     return local + (2 * present["minus"] - 1) * ahead, has_offset, valid
@@ -400,24 +415,27 @@ def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
     return spread
 
 
-def _first_day(months: Any) -> Any:  # noqa: ANN401
-    """Return the first day of months since January 1970, in days since then.
+def first_day(months: Any) -> Any:  # noqa: ANN401
+    """Return the first day of months since January 1970, from the year 1 on, in days since then.
 
     Years are counted from March here, so that a leap day is the last of a year [1]_.
 
     .. [1] Howard Hinnant, chrono-Compatible Low-Level Date Algorithms, `days_from_civil`.
     """
-    year, month = divmod(months + 12 * 1970 - 2, 12)
-    return 365 * year + year // 4 - year // 100 + year // 400 + (153 * month + 2) // 5 - 719_468
+    months = months + (1970 * 12 - 2)
+    year, month = months // 12, months % 12
+    return year * 365 + year // 4 - year // 100 + year // 400 + (month * 153 + 2) // 5 - 719_468
+
+
+def weekday(days: Any) -> Any:  # noqa: ANN401
+    """Return the days since the last Monday, given days since 1970-01-01, from the year 1 on."""
+    return (days + 719_470) % 7  # positive, where graphs agree on remainders
 
 
 def _first_monday(years: Any) -> Any:  # noqa: ANN401
-    """Return the Monday of the first ISO week of years, in days since 1970-01-01.
-
-    That week has the 4th of January; 1970-01-01 was a Thursday.
-    """
-    fourth = _first_day((years - 1970) * 12) + 3
-    return fourth - (fourth + 3) % 7
+    """Return the Monday of the first ISO week of years, that of the 4th of January."""
+    fourth = first_day((years - 1970) * 12) + 3
+    return fourth - weekday(fourth)
 
 
 # Guessing a format
