@@ -5,14 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli import errors
@@ -25,22 +26,8 @@ from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.metrics.definitions import main_metric
 from dlcli.network.layers import Network
-from dlcli.pipeline import cv_summary, run_recording
+from dlcli.pipeline import cv_summary, events, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
-from dlcli.pipeline.events import (
-    CrossValidationResultEvent,
-    EpochEvent,
-    Event,
-    Events,
-    FoldEvent,
-    FoldProgressEvent,
-    KeptEvent,
-    Listener,
-    RunEvent,
-    TrainedEvent,
-    WarningEvent,
-    ignore,
-)
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
 from dlcli.pipeline.members import FitObserver, MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
@@ -65,7 +52,6 @@ PROGRESS_SECONDS = 0.2
 """Time from one progress event to the next, at least."""
 REFIT = "refit"
 """The run folder within that of the cross-validation."""
-"""The beginning of the warning that reports a failure."""
 _SEEDS = 2**32
 
 
@@ -103,7 +89,7 @@ def cross_validate(
     source: ConfigFile | Path,
     plan: CrossValidationPlan = CrossValidationPlan(),  # noqa: B008  (it is frozen)
     output: Path | None = None,
-    listener: Listener = ignore,
+    listener: events.Listener = events.ignore,
     jobs: int = 1,
     tables: Tables | None = None,
 ) -> Run:
@@ -134,17 +120,17 @@ def cross_validate(
 
 
 def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) -> Run:
-    file, events = recording.file, recording.events
+    file, log = recording.file, recording.events
     config = file.config
     if recording.writer is None and jobs > 1:
         plan = plan.model_copy(update={"threads": threads_per_worker(config.threads)})
-    dataset = read_candidates(file, events)
+    dataset = read_candidates(file, log)
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
-    example, fit_plan = prepare_example(config, dataset, folds[0].split(config, dataset), events)
+    example, fit_plan = prepare_example(config, dataset, folds[0].split(config, dataset), log)
     every = Split(dataset.candidates, dataset.split.validation, None)
     images = run_recording.image_fingerprints(replace(example, split=every))
-    context = FitContext(dataset, config, events, plan.fits, keep_encodings=False)
+    context = FitContext(dataset, config, log, plan.fits, keep_encodings=False)
     device = context.device if jobs == 1 else None  # workers load TensorFlow themselves
     threads = threads_per_worker(config.threads, jobs) if device is None else device.threads
     resolve = partial(run_recording.resolved_config, file, example, fit_plan, of_folds=True)
@@ -154,27 +140,27 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         images,
         store_inputs=lambda writer: writer.write_plan(plan.model_dump()),
     ) as writer:
-        events.emit(RunEvent(folder=str(writer.path)))
-        resolved = recording.resolved
-        worker = partial(run_fold_worker, writer.path, file.tables)
-        finished = _fit_folds(folds, resolved, context, worker, jobs, writer, events)
+        log.emit(events.RunEvent(folder=str(writer.path)))
+        resolved, path = recording.resolved, str(writer.path)
+        finished = _fit_folds(folds, resolved, context, jobs, writer, log, file.tables)
         notes: defaultdict[str, list[Sequence[ValueNote]]] = defaultdict(list)
         for each in finished:
-            for rows, noted in each.notes.items():
+            for rows, noted in each.stored.notes.items():
                 notes[rows].append(noted)
         for rows, by_fold in notes.items():
-            warn_of_notes(rows, merge_notes(by_fold, len(folds)), events)
-        path = str(writer.path)
-        found = cv_summary.combine_folds(finished, file.name, resolved, plan.repeats, dataset, path)
-        writer.write_table(RunFile.PREDICTIONS, cv_summary.join_predictions(finished, path))
+            warn_of_notes(rows, merge_notes(by_fold, len(folds)), log)
+        found, predictions = cv_summary.combine_folds(
+            finished, file.name, resolved, plan.repeats, dataset, path
+        )
+        writer.write_table(RunFile.PREDICTIONS, predictions)
         writer.write_text(RunFile.CROSS_VALIDATION, found.model_dump_json())
         refitted = None
         if found.best_epochs is not None:
-            refit = refit_config(resolved, found.best_epochs, events)
+            refit = refit_config(resolved, found.best_epochs, log)
             if plan.threads is not None:
                 refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text(RunFile.REFIT, dump_config(refit))
-            refitted = _refit(writer, events, file.tables) if plan.refit else None
+            refitted = _refit(writer, log, file.tables) if plan.refit else None
         gates = None
         if resolved.gates:
             checked = [
@@ -183,8 +169,8 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 if not name.startswith("train.")
             ]
             gates = run_recording.store_gates(checked, writer)
-        events.emit(
-            CrossValidationResultEvent(
+        log.emit(
+            events.CrossValidationResultEvent(
                 run=str(writer.path),
                 metrics=found.pooled,
                 result=found,
@@ -318,10 +304,10 @@ def _fit_folds(
     folds: Sequence[CVFold],
     config: Config,
     context: FitContext,
-    worker: Callable[[Listener], None],
     jobs: int,
     writer: RunWriter,
-    events: Events,
+    log: events.Events,
+    tables: Tables,
 ) -> list[cv_summary.FinishedFold]:
     """Train all folds that are not finished yet, in this process or in several others.
 
@@ -336,48 +322,48 @@ def _fit_folds(
     found = {each.number: read_fold(writer, each, context.dataset) for each in folds}
     done = sum(fold is not None for fold in found.values())
     if done:
-        events.emit(KeptEvent(folds=done, of=len(found)))
+        log.emit(events.KeptEvent(folds=done, of=len(found)))
     stop = StopOnSignal(
         writer, lambda: f"{done:,} of {errors.plural(len(folds), 'fold')}", resumable=True
     )
-    storing = threading.Lock()
-    epochs = _EpochCount(len(folds), config.epochs * config.networks, events)
+    training = _FoldTraining(folds, config, context, writer, stop)
+    epochs = _EpochCount(len(folds), config.epochs * config.networks, log)
 
-    def listen(event: Event) -> None:
+    def listen(event: events.Event) -> None:
         nonlocal done
-        if isinstance(event, FoldEvent):
+        if isinstance(event, events.FoldEvent):
             done += 1
             writer.has_partial_results = True
-        if isinstance(event, WarningEvent):
-            events.warn_once(event)
+        if isinstance(event, events.WarningEvent):
+            log.warn_once(event)
         else:
-            events.emit(event)
+            log.emit(event)
 
-    def fit_and_store(fold: CVFold, progress: MemberProgress) -> cv_summary.FinishedFold:
+    def train(fold: CVFold, progress: MemberProgress) -> cv_summary.FinishedFold:
         epochs.begin(fold.number)
-        finished = _fit_fold(fold, config, context, progress, stop)
+        finished = training.fit(fold, progress)
         epochs.end(fold.number)
-        with storing:
-            _store_fold(finished, fold, folds[-1], config, writer, listen)
+        training.store(fold, finished, listen)
         return finished
 
     missing = [each for each in folds if found[each.number] is None]
     if missing and jobs > 1:
+        worker = partial(run_fold_worker, writer.path, tables)
         run_workers(worker, min(jobs, len(missing)), stop, listen)
     else:
         with stop.handling_signals():  # one between two folds ends the next
             # The first compiles the program, and shows how many to train at a time.
             for some in (missing[:1], missing[1:]):
-                fitted = fit_each(some, fit_and_store, epochs.add, context.at_once)
+                fitted = fit_each(some, train, epochs.add, context.at_once)
                 found |= zip((each.number for each in some), fitted, strict=True)
-    for each in folds:
+    for each in missing:
         found[each.number] = found[each.number] or read_fold(writer, each, context.dataset)
     results = [fold for each in folds if (fold := found[each.number]) is not None]
     _check_any_trained(results, writer)
-    return cv_summary.drop_incomplete_linear_predictions(results)
+    return results
 
 
-def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
+def run_fold_worker(folder: Path, tables: Tables, listener: events.Listener) -> None:
     """Train those folds of a cross-validation that no other process has taken.
 
     Args:
@@ -390,19 +376,18 @@ def run_fold_worker(folder: Path, tables: Tables, listener: Listener) -> None:
         DlcliError: if the result of a fold can't be stored.
     """
     writer = RunWriter(folder)
-    file = replace(writer.config_file, tables=tables)
-    plan = CrossValidationPlan.of(writer)
-    warnings = Events(listener).only(WarningEvent)
+    file, plan = replace(writer.config_file, tables=tables), CrossValidationPlan.of(writer)
+    warnings = events.Events(listener).only(events.WarningEvent)
     with file.located():
-        config, dataset = file.config, read_candidates(file, Events())
+        config, dataset = file.config, read_candidates(file, events.Events())
         context = FitContext(dataset, config, warnings, plan.fits, keep_encodings=False)
         folds = assign_folds(dataset, plan, config.seed)
         stop = StopOnSignal(writer, lambda: "some folds", resumable=True)
+        training = _FoldTraining(folds, config, context, writer, stop)
         with stop.handling_signals():
             for each in unclaimed_folds(writer, folds):
                 if read_fold(writer, each, dataset) is None:
-                    finished = _fit_fold(each, config, context, lambda *_: None, stop)
-                    _store_fold(finished, each, folds[-1], config, writer, listener)
+                    training.store(each, training.fit(each, lambda *_: None), listener)
 
 
 def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFold]:
@@ -423,31 +408,16 @@ def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFo
             yield fold
 
 
-def _store_fold(
-    finished: cv_summary.FinishedFold,
-    fold: CVFold,
-    last: CVFold,
-    config: Config,
-    writer: RunWriter,
-    listener: Listener,
-) -> None:
-    """Store a finished fold, and report it."""
-    writer.write_partial_result(fold.number, finished.document, finished.predictions)
-    result = finished.result
-    metric = main_metric(config.metrics or (), result.metrics)
-    listener(FoldEvent(result=result, of=last.fold, repeats=last.repeat, metric=metric))
-
-
 class _EpochCount:
     """Reports at the beginning of a fold, and then from time to time, how far it has come.
 
     Of several that are trained at the same time, it reports the first one.
     """
 
-    def __init__(self, folds: int, epochs: int, events: Events) -> None:
+    def __init__(self, folds: int, epochs: int, log: events.Events) -> None:
         self._folds = folds
         self._epochs = epochs
-        self._events = events
+        self._log = log
         self._trained: dict[int, int] = {}
         self._due = 0.0
         self._lock = threading.Lock()
@@ -474,8 +444,8 @@ class _EpochCount:
         if fold == min(self._trained):
             self._due = time.monotonic() + PROGRESS_SECONDS
             epoch, of = self._trained[fold], self._epochs
-            self._events.emit(
-                FoldProgressEvent(done=fold - 1, epoch=epoch, folds=self._folds, of=of)
+            self._log.emit(
+                events.FoldProgressEvent(done=fold - 1, epoch=epoch, folds=self._folds, of=of)
             )
 
 
@@ -489,75 +459,96 @@ class _FoldObserver(FitObserver):
         return super().diverged(error, job)
 
 
-def _fit_fold(
-    fold: CVFold, config: Config, context: FitContext, progress: MemberProgress, stop: StopOnSignal
-) -> cv_summary.FinishedFold:
-    """Train one fold and evaluate it; a failure is a result, too, so that others are kept."""
-    start = time.perf_counter()
-    split = fold.split(config, context.dataset)
-    notes: defaultdict[str, tuple[ValueNote, ...]] = defaultdict(tuple)
+@dataclass(eq=False)
+class _FoldTraining:
+    """Trains folds in one process, and stores their results."""
 
-    observer = _FoldObserver(progress)
+    folds: Sequence[CVFold]
+    """All of them."""
+    config: Config
+    context: FitContext
+    writer: RunWriter
+    stop: StopOnSignal
+    _storing: threading.Lock = field(default_factory=threading.Lock)
 
-    def take_notes(rows: str, found: Sequence[ValueNote]) -> None:
-        notes[rows] += tuple(found)
+    def fit(self, fold: CVFold, progress: MemberProgress) -> cv_summary.FinishedFold:
+        """Train one fold and evaluate it; a failure is a result, so that others are kept."""
+        start, config, context = time.perf_counter(), self.config, self.context
+        split, observer = fold.split(config, context.dataset), _FoldObserver(progress)
+        notes: defaultdict[str, tuple[ValueNote, ...]] = defaultdict(tuple)
 
-    try:
-        result = context.fit(fold.config(config), split, stop, observer, take_notes)
-        linear = None
-        if "linear" in required_baselines(config.gates):
-            linear, _ = fit_linear_if_possible(result, stop, Events(context.events.warn_once))
-        return replace(_evaluate_fold(fold, result, linear, start), notes=notes)
-    except (errors.DivergenceError, errors.ConfigError, errors.DataError) as error:
-        problem, epochs, reason = release_memory(error), 0, None
-        if isinstance(error, errors.DivergenceError):
-            epochs = max(error.epoch - 1, 0)
-        else:
-            reason = error.with_traceback(None)
-        sizes = _sizes(fold, config, split, observer.network, start)
-        failed = FoldResult(**sizes, epochs=epochs, problem=problem)
-        return cv_summary.FinishedFold(failed, error=reason, notes=notes)
+        def take_notes(rows: str, found: Sequence[ValueNote]) -> None:
+            notes[rows] += tuple(found)
+
+        def outcome(network: Network | None, **fields: Any) -> FoldResult:  # noqa: ANN401
+            """Return a result with what is known of any fold."""
+            return FoldResult(
+                repeat=fold.repeat,
+                fold=fold.fold,
+                train=split.train.rows,
+                validation=0 if split.validation is None else split.validation.rows,
+                held_out=len(fold.rows.held_out),
+                inputs=network.inputs if network else 0,
+                parameters=network.trainable_parameters * config.networks if network else 0,
+                seconds=round(time.perf_counter() - start, 3),
+                **fields,
+            )
+
+        try:
+            result = context.fit(fold.config(config), split, self.stop, observer, take_notes)
+            linear = None
+            if "linear" in required_baselines(config.gates):
+                warnings = events.Events(context.events.warn_once)
+                linear, _ = fit_linear_if_possible(result, self.stop, warnings)
+            constant = result.predictor.task.metrics(result.constant_decoded("test"))
+            found = outcome(
+                result.plan.network,
+                epochs=result.training.epochs,
+                best_epoch=result.best_epoch,
+                metrics=scalar_metrics(result.metrics("test")),
+                constant=scalar_metrics(constant),
+                history=some_epochs(result.training.history),
+            )
+            [outputs] = result.predictor.decode(result.constant_outputs[np.newaxis]).decoded
+            stored = cv_summary.StoredFold(
+                result=found, constant=tuple(map(float, outputs)), notes=notes
+            )
+            return cv_summary.FinishedFold(stored, _predictions(fold, result, linear))
+        except errors.DivergenceError as error:
+            epochs, problem = max(error.epoch - 1, 0), release_memory(error)
+            failed = outcome(observer.network, epochs=epochs, problem=problem)
+            return cv_summary.FinishedFold(cv_summary.StoredFold(result=failed, notes=notes))
+        except (errors.ConfigError, errors.DataError) as error:
+            failed = outcome(None, epochs=0, problem=release_memory(error))
+            cause: Literal["config", "data"] = "config"
+            if isinstance(error, errors.DataError):
+                cause = "data"
+            stored = cv_summary.StoredFold(result=failed, cause=cause, notes=notes)
+            return cv_summary.FinishedFold(stored, caught=error.with_traceback(None))
+
+    def store(
+        self, fold: CVFold, finished: cv_summary.FinishedFold, listener: events.Listener
+    ) -> None:
+        """Store a finished fold, and report it."""
+        result, last = finished.result, self.folds[-1]
+        metric = main_metric(self.config.metrics or (), result.metrics)
+        with self._storing:
+            self.writer.write_partial_result(fold.number, finished.stored, finished.predictions)
+            listener(
+                events.FoldEvent(result=result, of=last.fold, repeats=last.repeat, metric=metric)
+            )
 
 
-def _evaluate_fold(
-    fold: CVFold, result: FitResult, linear: FitResult | None, start: float
-) -> cv_summary.FinishedFold:
-    trained = result.training
-    document = FoldResult(
-        **_sizes(fold, result.config, result.rows.split, result.plan.network, start),
-        epochs=trained.epochs,
-        best_epoch=result.best_epoch,
-        metrics=scalar_metrics(result.metrics("test")),
-        constant=scalar_metrics(result.predictor.task.metrics(result.constant_decoded("test"))),
-        history=some_epochs(trained.history),
-    )
-    [constant] = result.predictor.decode(result.constant_outputs[np.newaxis]).decoded
+def _predictions(fold: CVFold, result: FitResult, linear: FitResult | None) -> pa.Table:
+    """Return the predictions of a fold's rows, and those of a linear model if there is one."""
     columns = {
-        name: integers(np.full(document.held_out, number, np.int64))
+        name: integers(np.full(len(fold.rows.held_out), number, np.int64))
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
-    if linear is not None:
-        predictions = cv_summary.with_linear_predictions(
-            predictions, linear.predictions("test").columns()
-        )
-    return cv_summary.FinishedFold(document, tuple(map(float, constant)), predictions)
-
-
-def _sizes(
-    fold: CVFold, config: Config, split: Split, network: Network | None, start: float
-) -> dict[str, Any]:
-    """Return what is known of any fold; of the network, if its rows could be encoded."""
-    return {
-        "repeat": fold.repeat,
-        "fold": fold.fold,
-        "train": split.train.rows,
-        "validation": 0 if split.validation is None else split.validation.rows,
-        "held_out": 0 if split.test is None else split.test.rows,
-        "inputs": 0 if network is None else network.inputs,
-        "parameters": 0 if network is None else network.trainable_parameters * config.networks,
-        "seconds": round(time.perf_counter() - start, 3),
-    }
+    if linear is None:
+        return predictions
+    return cv_summary.with_linear_predictions(predictions, linear.predictions("test").columns())
 
 
 def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.FinishedFold | None:
@@ -579,7 +570,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.F
         fits = fits and np.array_equal(StoredPredictions(predictions, path).integers("row"), rows)
     if not fits:
         raise errors.RunError(f"{path} is of other rows; begin the cross-validation again")
-    return cv_summary.FinishedFold.of(document, predictions)
+    return cv_summary.FinishedFold(document, predictions)
 
 
 def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWriter) -> None:
@@ -600,7 +591,7 @@ def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWr
     raise errors.DivergenceError(message, first.epochs + 1)
 
 
-def refit_config(config: Config, epochs: int, events: Events) -> Config:
+def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
     """Return the config that trains on all rows but test rows, for a fixed number of epochs.
 
     Without validation rows there is nothing to stop training by: it ends after as many epochs as
@@ -609,7 +600,7 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
     Args:
         config: that of the folds.
         epochs: the median over folds of the best one.
-        events: receives a warning if the schedule or a gate can't be kept.
+        log: receives a warning if the schedule or a gate can't be kept.
     """
     if config.ensemble_folds is not None:  # each member still stops by its own fold
         return config
@@ -622,12 +613,12 @@ def refit_config(config: Config, epochs: int, events: Events) -> Config:
             f"{RunFile.REFIT}: learning_rate_schedule needs validation rows, which are training "
             "rows there; the learning rate stays constant"
         )
-        events.warn(message)
+        log.warn(message)
     gates = config.gates or {}
     lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
     for name in lost:
         message = "needs validation rows, which are training rows there; it is omitted"
-        events.warn(f"{RunFile.REFIT}: gates.{name} {message}")
+        log.warn(f"{RunFile.REFIT}: gates.{name} {message}")
     return config.model_copy(
         update={
             "data": data,
@@ -664,7 +655,7 @@ def _refit_schedule(
     return schedule
 
 
-def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | str:
+def _refit(writer: RunWriter, log: events.Events, tables: Tables) -> Run | str:
     """Train `refit.yaml` as the run `refit/`, or resume it.
 
     Returns:
@@ -675,9 +666,11 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | str:
     """
     file = load_config(writer.path / RunFile.REFIT, tables=tables)
 
-    def pass_on(event: Event) -> None:
-        if isinstance(event, EpochEvent | TrainedEvent):  # which the run's own log has
-            events.listener(event)
+    def pass_on(event: events.Event) -> None:
+        if isinstance(
+            event, events.EpochEvent | events.TrainedEvent
+        ):  # which the run's own log has
+            log.listener(event)
 
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
@@ -688,5 +681,5 @@ def _refit(writer: RunWriter, events: Events, tables: Tables) -> Run | str:
         errors.UsageError,
     ) as error:
         problem = release_memory(error)
-        events.warn(f"training on all rows failed: {problem}")
+        log.warn(f"training on all rows failed: {problem}")
         return problem

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, Self
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config, EarlyStopping
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.errors import ConfigError, DataError, Problem, RunError, listed, number, plural
+from dlcli.metrics import intervals
 from dlcli.metrics.definitions import METRICS, main_metric, metric_bounds
-from dlcli.metrics.intervals import (
-    Estimate,
-    corrected_interval,
-    estimate_statistics,
-    mean_estimate,
-    standard_error,
-)
+from dlcli.metrics.intervals import Estimate
 from dlcli.metrics.statistic import Array, Number, mean_of_defined
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
@@ -51,7 +47,9 @@ class StoredFold(Document):
     """The result of a fold, which is stored next to its predictions."""
 
     result: documents.FoldResult
-    constant: tuple[float, ...]
+    """Sizes, metrics and history."""
+    constant: tuple[float, ...] = ()
+    """The prediction of a constant model for any of its rows, as `HeldOut.decoded` has it."""
     cause: Literal["config", "data"] | None = None
     """The source of the problem, unless training diverged."""
     notes: Mapping[str, tuple[ValueNote, ...]] = {}
@@ -62,34 +60,25 @@ class StoredFold(Document):
 class FinishedFold:
     """A fold that was trained, or could not be."""
 
-    result: documents.FoldResult
-    """Sizes, metrics and history."""
-    constant: tuple[float, ...] = ()
-    """The prediction of a constant model for any of its rows, as `HeldOut.decoded` has it."""
+    stored: StoredFold
     predictions: pa.Table | None = None
     """Those of its rows; `None` if training failed."""
-    error: ConfigError | DataError | None = None
-    """Why it can't be trained or evaluated on its rows."""
-    notes: Mapping[str, tuple[ValueNote, ...]] = field(default_factory=dict)
-    """Notes on its rows, by the name of these."""
+    caught: ConfigError | DataError | None = None
+    """Why it can't be trained or evaluated, if this process has tried to."""
 
     @property
-    def document(self) -> StoredFold:
-        """The document that is stored next to its predictions."""
-        cause: Literal["config", "data"] | None = None
-        if self.error is not None:
-            cause = "data" if isinstance(self.error, DataError) else "config"
-        return StoredFold(result=self.result, constant=self.constant, cause=cause, notes=self.notes)
+    def result(self) -> documents.FoldResult:
+        """Sizes, metrics and history."""
+        return self.stored.result
 
-    @classmethod
-    def of(cls, stored: StoredFold, predictions: pa.Table | None) -> Self:
-        """Return a fold that was stored with its predictions."""
-        error: ConfigError | DataError | None = None
-        if stored.cause is not None:
-            problem = stored.result.problem or ""
-            is_of_data = stored.cause == "data"
-            error = DataError(problem) if is_of_data else ConfigError([Problem("", problem)])
-        return cls(stored.result, stored.constant, predictions, error, stored.notes)
+    @property
+    def error(self) -> ConfigError | DataError | None:
+        """Why it can't be trained or evaluated on its rows."""
+        if self.caught is not None or self.stored.cause is None:
+            return self.caught
+        problem = self.result.problem or ""
+        is_of_data = self.stored.cause == "data"
+        return DataError(problem) if is_of_data else ConfigError([Problem("", problem)])
 
 
 def combine_folds(
@@ -99,8 +88,8 @@ def combine_folds(
     repeats: int,
     dataset: Dataset,
     path: str,
-) -> documents.CrossValidation:
-    """Return the document of a cross-validation.
+) -> tuple[documents.CrossValidation, pa.Table]:
+    """Return the document of a cross-validation, and the predictions of all folds.
 
     Args:
         folds: in order: repeat, then fold; at least one that was trained.
@@ -122,19 +111,20 @@ def combine_folds(
         if fold.predictions is None:
             return None
         found = read(fold.predictions)
-        if found.decoded.shape[1] != len(fold.constant):
+        if found.decoded.shape[1] != len(fold.stored.constant):
             message = "its stored folds are of another target; begin it again"
             raise RunError(f"{path}: {message}")
         return found
 
     held_out = [read_fold(fold) for fold in folds]
-    tables = [*_by_repeat(folds, repeats, path)]
+    joined = join_predictions(folds, path)
+    repeated = (joined.filter(pc.field("repeat") == each) for each in range(1, repeats + 1))
+    tables = [table for table in repeated if table.num_rows]
     by_repeat = [read(table) for table in tables]
     results = [fold.result for fold in folds]
     pooled = pooled_estimates(by_repeat)
     means, deviations = fold_intervals(results, [*pooled])
     values = {name: found.value for name, found in pooled.items()}
-    metric = main_metric(config.metrics or (), values)
     constant = _constant_rows(folds, held_out, by_repeat)
     linear = [read(_by_linear_models(table)) for table in tables if _linear_columns(table)]
 
@@ -147,7 +137,7 @@ def combine_folds(
         for fold, rows in zip(folds, held_out, strict=True)
         if rows is not None and fold.result.repeat == 1
     ]
-    return documents.CrossValidation(
+    document = documents.CrossValidation(
         name=name,
         target=task.columns,
         task=task.outcome,
@@ -159,7 +149,7 @@ def combine_folds(
         seed=config.seed,
         rows=dataset.candidates.rows,
         set_aside=dataset.test_rows,
-        main_metric=metric,
+        main_metric=main_metric(config.metrics or (), values),
         results=tuple(results),
         pooled=pooled,
         by_fold=means,
@@ -168,18 +158,9 @@ def combine_folds(
         against_constant=compare_all(by_repeat, constant),
         against_linear=compare_all(by_repeat, linear) if linear else None,
         best_epochs=median_epochs(results),
-        notes=tuple(
-            notes_of(
-                results,
-                held_out,
-                compared_folds,
-                split=choice.name,
-                rows=dataset.candidates.rows,
-                metric=metric,
-                stopping=config.early_stopping,
-            )
-        ),
     )
+    notes = notes_of(document, held_out, compared_folds, config.early_stopping)
+    return document.model_copy(update={"notes": tuple(notes)}), joined
 
 
 def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array]) -> pa.Table:
@@ -192,19 +173,6 @@ def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array
     for name, column in linear.items():
         predictions = predictions.append_column(f"{_LINEAR}{name}", column)
     return predictions
-
-
-def drop_incomplete_linear_predictions(folds: Sequence[FinishedFold]) -> list[FinishedFold]:
-    """Return folds without the predictions of linear models if one of them has none."""
-    trained = [fold.predictions for fold in folds if fold.predictions is not None]
-    if all(_linear_columns(table) for table in trained):
-        return [*folds]
-    return [
-        fold
-        if (table := fold.predictions) is None
-        else replace(fold, predictions=table.drop_columns(_linear_columns(table)))
-        for fold in folds
-    ]
 
 
 def _linear_columns(predictions: pa.Table) -> list[str]:
@@ -222,23 +190,19 @@ def _by_linear_models(predictions: pa.Table) -> pa.Table:
 def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     """Return the predictions of all folds, in their order.
 
+    Those of linear models are omitted if one of the folds has none.
+
     Raises:
         RunError: if their columns differ, as they never do within one cross-validation.
     """
     tables = [fold.predictions for fold in folds if fold.predictions is not None]
+    if not all(map(_linear_columns, tables)):
+        tables = [table.drop_columns(_linear_columns(table)) for table in tables]
     try:
         return pa.concat_tables(tables)
     except pa.ArrowException:
         message = "its stored folds have different columns; begin it again"
         raise RunError(f"{path}: {message}") from None
-
-
-def _by_repeat(folds: Sequence[FinishedFold], repeats: int, path: str) -> Iterator[pa.Table]:
-    """Yield the predictions of all folds of each repeat, as far as they were trained."""
-    for repeat in range(1, repeats + 1):
-        of_repeat = [fold for fold in folds if fold.result.repeat == repeat]
-        if any(fold.predictions is not None for fold in of_repeat):
-            yield join_predictions(of_repeat, path)
 
 
 def _constant_rows(
@@ -251,7 +215,7 @@ def _constant_rows(
     It knows only the target of each fold's training rows.
     """
     repeated = [
-        np.broadcast_to(fold.constant, (rows.rows, len(fold.constant)))
+        np.broadcast_to(fold.stored.constant, (rows.rows, len(fold.stored.constant)))
         for fold, rows in zip(folds, held_out, strict=True)
         if rows is not None
     ]
@@ -304,7 +268,7 @@ def fold_intervals(
             values = np.array([value for _, value in known])
             ratio = float(np.mean([each.held_out / max(1, each.train) for each, _ in known]))
             weights, bounds = np.ones(len(values)), metric_bounds(metric)
-            means[metric] = corrected_interval(values, weights, ratio, bounds)
+            means[metric] = intervals.corrected_interval(values, weights, ratio, bounds)
             deviations[metric] = documents.standard_deviation(values)
     return means, deviations
 
@@ -338,32 +302,29 @@ def pooled_estimates(
         held_out: for each repeat the rows of all its folds.
         only: the metrics to return, if not all.
     """
-    found = [estimate_statistics(each.statistics(only)) for each in held_out]
+    found = [intervals.estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
-    return {name: mean_estimate([estimates.get(name) for estimates in found]) for name in names}
+    return {
+        name: intervals.mean_estimate([estimates.get(name) for estimates in found])
+        for name in names
+    }
 
 
 def notes_of(
-    results: Sequence[documents.FoldResult],
+    document: documents.CrossValidation,
     held_out: Sequence[HeldOut | None],
-    compared: Sequence[BaselineDifference] = (),
-    *,
-    split: str,
-    rows: int,
-    metric: str | None,
+    compared: Sequence[BaselineDifference],
     stopping: EarlyStopping | None,
 ) -> Iterator[str]:
     """Yield the points to bear in mind of a cross-validation.
 
     Args:
-        results: of all folds of all repeats, in order.
+        document: its result.
         held_out: the rows of each fold with their predictions; `None` for a fold that failed.
         compared: the folds of the first repeat, each compared with a constant model.
-        split: how rows were split: `random`, `stratified`, `group`, `time`.
-        rows: how many were split into folds.
-        metric: the one to compare by.
         stopping: how training was stopped early.
     """
+    results, split = document.results, document.split
     failed = sum(each.problem is not None for each in results)
     if failed:
         yield (
@@ -375,8 +336,8 @@ def notes_of(
             f"in {len(worse)} of {plural(len(compared), 'fold')} the network is significantly "
             f"worse than a constant model, by {worse[0]}"
         )
-    if metric is not None:
-        yield from _about_spread(results, held_out, metric, split)
+    if document.main_metric is not None:
+        yield from _about_spread(results, held_out, document.main_metric, split)
     fewest = min(each.held_out for each in results)
     if fewest < FEW_ROWS:
         yield (
@@ -394,7 +355,7 @@ def notes_of(
         evaluated = sum(each.held_out for each in results if each.repeat == 1)
         yield (
             "each fold is evaluated by a network trained on earlier rows, the first on few; the "
-            f"earliest {plural(rows - evaluated, 'row')} are never evaluated"
+            f"earliest {plural(document.rows - evaluated, 'row')} are never evaluated"
         )
         yield (
             "pooled intervals take rows for independent, though those of neighboring times may be "
@@ -444,7 +405,7 @@ def _differ_significantly(
         for result, rows in folds
         if rows is not None and rows.rows >= FEW_ROWS
         if (value := result.metrics.get(metric)) is not None
-        if (error := standard_error(rows.statistics()[metric]))
+        if (error := intervals.standard_error(rows.statistics()[metric]))
     ]
     if len(known) < max(2, len(folds)):
         return False

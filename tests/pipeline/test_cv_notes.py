@@ -8,6 +8,7 @@ import pytest
 from dlcli.config.config_schema import EarlyStopping
 from dlcli.pipeline.cv_summary import notes_of
 from dlcli.prediction.baseline_comparison import BaselineDifference
+from dlcli.runs.documents import CrossValidation
 from dlcli.tasks.classification import Multiclass, Multilabel
 from tests.comparison.hand_made import held_out, numbers, two_classes
 from tests.pipeline.hand_made_results import failed, fold, folds
@@ -21,8 +22,9 @@ ALWAYS = (
 
 
 def notes(results, held=None, *, compared=(), split="random", rows=250, metric=None, stopping=None):
-    held, more = held or [None] * len(results), {"metric": metric, "stopping": stopping}
-    found = notes_of(results, held, compared, split=split, rows=rows, **more)
+    fields = {"results": results, "split": split, "rows": rows, "main_metric": metric}
+    document = CrossValidation.model_construct(**fields)
+    found = notes_of(document, held or [None] * len(results), compared, stopping)
     *others, last = found
     assert last == ALWAYS
     return others

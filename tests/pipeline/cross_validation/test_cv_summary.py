@@ -16,6 +16,7 @@ from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.cross_validation import CrossValidationPlan
 from dlcli.pipeline.cv_summary import (
     FinishedFold,
+    StoredFold,
     combine_folds,
     fold_intervals,
     median_epochs,
@@ -247,7 +248,7 @@ def combined(folds, target=NUMBERS, repeats=1):
     config, dataset, _ = dataset_and_folds(CrossValidationPlan(folds=2), "seed=7")
     resolved = config.model_copy(update={"loss": MeanSquaredError(), "metrics": ("mae",)})
     dataset = replace(dataset, task=target)
-    return combine_folds(folds, "rows", resolved, repeats, dataset, "runs/x")
+    return combine_folds(folds, "rows", resolved, repeats, dataset, "runs/x")[0]
 
 
 def finished(number, columns, constant, repeat=1, **changes):
@@ -270,7 +271,8 @@ def finished(number, columns, constant, repeat=1, **changes):
         "repeat": [repeat] * rows,
         "fold": [number] * rows,
     }
-    return FinishedFold(result, constant, pa.table({**places, **columns}) if columns else None)
+    stored = StoredFold(result=result, constant=constant)
+    return FinishedFold(stored, pa.table({**places, **columns}) if columns else None)
 
 
 TWO = [
@@ -343,7 +345,12 @@ def test_the_document_has_the_plan():
 
 def test_predictions_of_another_target_are_refused():
     with pytest.raises(RunError) as caught:
-        combined([replace(TWO[0], constant=(1.0, 2.0)), TWO[1]])
+        combined(
+            [
+                replace(TWO[0], stored=TWO[0].stored.model_copy(update={"constant": (1.0, 2.0)})),
+                TWO[1],
+            ]
+        )
     message = snapshot("runs/x: its stored folds are of another target; begin it again")
     assert str(caught.value) == message
 
