@@ -90,7 +90,7 @@ def several_at_once(monkeypatch):
     """Sets how many folds are trained at a time; those here are too small for more than one."""
 
     def set_count(count):
-        monkeypatch.setattr("dlcli.pipeline.fit.networks_at_once", lambda *_: count)
+        monkeypatch.setattr("dlcli.pipeline.members.networks_at_once", lambda *_: count)
 
     return set_count
 
