@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from dlcli.api.functions import tune as tune
     from dlcli.api.models import Model as Model
     from dlcli.api.models import Prediction as Prediction
-    from dlcli.api.notebook import DataWarning as DataWarning
     from dlcli.api.results import ComparisonResult as ComparisonResult
     from dlcli.api.results import CrossValidationRun as CrossValidationRun
     from dlcli.api.results import DiagnosisResult as DiagnosisResult
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     from dlcli.config.config_schema import Config as Config
     from dlcli.errors import ConfigError as ConfigError
     from dlcli.errors import DataError as DataError
+    from dlcli.errors import DataWarning as DataWarning
     from dlcli.errors import DivergenceError as DivergenceError
     from dlcli.errors import DlcliError as DlcliError
     from dlcli.errors import ExportError as ExportError
@@ -70,12 +70,15 @@ _MODULES = {
         ("api.functions", "compare cross_validate diagnose export inspect load open_run reproduce"),
         ("api.functions", "resume starter_config train tune"),
         ("api.models", "Model Prediction"),
-        ("api.notebook", "DataWarning events"),
+        ("api.arguments", "events"),
         ("api.results", "ComparisonResult CrossValidationRun DiagnosisResult ExportResult"),
         ("api.results", "InspectionResult ReproductionResult SearchRun TrainingRun"),
         ("config.config_schema", "Config"),
         ("errors", "ConfigError DataError DivergenceError DlcliError ExportError Interrupted"),
-        ("errors", "OutOfMemoryError RequirementError RunError TrainingError UsageError"),
+        (
+            "errors",
+            "DataWarning OutOfMemoryError RequirementError RunError TrainingError UsageError",
+        ),
     )
     for name in names.split()
 }

@@ -53,6 +53,10 @@ class DlcliError(Exception):
         return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
+class DataWarning(UserWarning):
+    """Something about the data or the config that may spoil a training or its metrics."""
+
+
 class UsageError(DlcliError):
     """A command that can't be carried out: an unknown name, an existing file, a missing input."""
 

@@ -1,44 +1,69 @@
-"""Checks of arguments, whose messages name the argument, what was expected and what came."""
+"""Arguments of functions: checks, whose messages name the argument, and progress in a notebook."""
 
 from __future__ import annotations
 
+import inspect
 import operator
 import os
-from collections.abc import Iterable, Mapping
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from html import escape
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlcli.errors import UsageError, local_path_advice, shown_argument
+from dlcli.errors import DataWarning, UsageError, local_path_advice, shown_argument
+from dlcli.pipeline import events
+from dlcli.reports import formatting as fmt
 from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import locate_table
 
-_MOST_JOBS = 1024
+Progress = bool | events.Listener | None
+
+_COLUMNS = "the name of a column or a list of them"
+_SECONDS_BETWEEN = 0.2
+"""Between two updates of the display."""
+_STYLE = '<div style="font-family: monospace; white-space: pre">'
+_PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
+
+
+def _require(is_valid: bool, name: str, expected: str, value: object, got: str = "") -> None:
+    """Raise `UsageError` for an argument that is not as expected.
+
+    Args:
+        is_valid: whether it is.
+        name: of the argument.
+        expected: what is expected.
+        value: of the argument.
+        got: what came, if the value is not shown.
+    """
+    if not is_valid:
+        raise UsageError(f"{name}: expected {expected}, got {got or shown_argument(value)}")
 
 
 def check_level(interval: float) -> None:
     """Raise `UsageError` for a level of intervals that is no share between 0 and 1."""
-    if not isinstance(interval, Real) or not 0 < interval < 1:
-        raise UsageError(
-            f"interval: expected a share between 0 and 1, got {shown_argument(interval)}"
-        )
+    is_share = isinstance(interval, Real) and 0 < interval < 1
+    _require(is_share, "interval", "a share between 0 and 1", interval)
 
 
 def check_tolerance(tolerance: float | None) -> None:
     """Raise `UsageError` for an accepted difference that is no share from 0 to below 1."""
-    if tolerance is not None and not (isinstance(tolerance, Real) and 0 <= tolerance < 1):
-        got = shown_argument(tolerance)
-        raise UsageError(f"tolerance: expected a share from 0 to below 1, got {got}")
+    is_share = tolerance is None or (isinstance(tolerance, Real) and 0 <= tolerance < 1)
+    _require(is_share, "tolerance", "a share from 0 to below 1", tolerance)
 
 
 def check_columns(name: str, columns: object) -> None:
     """Raise `UsageError` for an argument that is neither the name of a column nor several."""
     several = columns if isinstance(columns, list | tuple) else [columns]
-    if not several or not all(isinstance(each, str) for each in several):
-        raise _no_columns(name, columns)
+    is_valid = bool(several) and all(isinstance(each, str) for each in several)
+    _require(is_valid, name, _COLUMNS, columns, type(columns).__name__)
 
 
 def column_names(name: str, columns: object) -> tuple[str, ...]:
@@ -49,14 +74,9 @@ def column_names(name: str, columns: object) -> tuple[str, ...]:
     """
     several = (columns,) if isinstance(columns, str) else columns
     names = tuple(several) if isinstance(several, Iterable) else (several,)
-    if not all(isinstance(each, str) for each in names):
-        raise _no_columns(name, columns)
+    is_valid = all(isinstance(each, str) for each in names)
+    _require(is_valid, name, _COLUMNS, columns, type(columns).__name__)
     return names
-
-
-def _no_columns(name: str, columns: object) -> UsageError:
-    kind = type(columns).__name__
-    return UsageError(f"{name}: expected the name of a column or a list of them, got {kind}")
 
 
 def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
@@ -66,9 +86,8 @@ def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
         UsageError: for anything else but `None`.
     """
     plain = value.item() if isinstance(value, np.generic) else value
-    if plain is None or isinstance(plain, str | int):
-        return plain
-    raise UsageError(f"{name}: expected the name of a class, got {shown_argument(value)}")
+    _require(plain is None or isinstance(plain, str | int), name, "the name of a class", value)
+    return plain
 
 
 def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
@@ -77,9 +96,10 @@ def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
     Raises:
         UsageError: for anything else.
     """
-    if value is None or isinstance(value, str):
-        return value
-    raise UsageError(f"{name}: expected the URL of a database, got {type(value).__name__}")
+    is_valid = value is None or isinstance(value, str)
+    _require(is_valid, name, "the URL of a database", value, type(value).__name__)
+    url: str | None = value
+    return url
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
@@ -94,13 +114,10 @@ def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
     Raises:
         UsageError: for anything else.
     """
-    try:
+    number = low - 1
+    with suppress(TypeError):
         number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or not low <= number <= high:
-        message = f"expected an integer from {low} to {high:,}, got {shown_argument(value)}"
-        raise UsageError(f"{name}: {message}")
+    _require(low <= number <= high, name, f"an integer from {low} to {high:,}", value)
     return number
 
 
@@ -110,7 +127,7 @@ def job_count(jobs: Any) -> int:  # noqa: ANN401
     Raises:
         UsageError: if it is not one.
     """
-    return integer("jobs", jobs, 1, _MOST_JOBS)
+    return integer("jobs", jobs, 1, 1024)
 
 
 def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
@@ -119,8 +136,8 @@ def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
     Raises:
         UsageError: for anything else.
     """
-    if not isinstance(value, Real | np.bool_) or value not in (True, False):
-        raise UsageError(f"{name}: expected True or False, got {shown_argument(value)}")
+    is_valid = isinstance(value, Real | np.bool_) and value in (True, False)
+    _require(is_valid, name, "True or False", value)
     return bool(value)
 
 
@@ -130,15 +147,13 @@ def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]
     Raises:
         UsageError: if they are no mapping of paths.
     """
-    if overrides is None:
-        return {}
-    if not isinstance(overrides, Mapping):
-        got = type(overrides).__name__
-    elif others := [each for each in overrides if not isinstance(each, str)]:
+    found, got = {} if overrides is None else overrides, ""
+    if not isinstance(found, Mapping):
+        got = type(found).__name__
+    elif others := [each for each in found if not isinstance(each, str)]:
         got = f"the key {others[0]!r}"
-    else:
-        return overrides
-    raise UsageError(f"overrides: expected a mapping such as {{'epochs': 3}}, got {got}")
+    _require(not got, "overrides", "a mapping such as {'epochs': 3}", found, got)
+    return found
 
 
 def output_path(output: str | os.PathLike[str]) -> Path:
@@ -147,8 +162,8 @@ def output_path(output: str | os.PathLike[str]) -> Path:
     Raises:
         UsageError: for a URL, or what is no path.
     """
-    if not isinstance(output, str | os.PathLike):
-        raise UsageError(f"output: expected a path, got {type(output).__name__}")
+    is_path = isinstance(output, str | os.PathLike)
+    _require(is_path, "output", "a path", output, type(output).__name__)
     location = locate_table(os.fspath(output))
     if not isinstance(location, Path):
         raise UsageError(local_path_advice(location))
@@ -163,3 +178,88 @@ def table_source(data: object) -> Location | MemoryTable:
         DataError: for something that is no table.
     """
     return locate_table(data) if isinstance(data, str | Path) else memory_table(data)
+
+
+# Warnings and progress
+
+
+def warn(message: str) -> None:
+    """Give a warning at the line that called dlcli."""
+    files = [each.filename for each in inspect.stack(context=0)]
+    inside = [level for level, file in enumerate(files, 1) if file.startswith(_PACKAGE)]
+    warnings.warn(message, DataWarning, stacklevel=max(inside, default=0) + 1)
+
+
+@contextmanager
+def listening(progress: Progress) -> Iterator[events.Listener]:
+    """Give a listener that turns warnings into Python's, and shows progress if it is wanted.
+
+    Args:
+        progress: see `dlcli.train`.
+    """
+    if callable(progress):
+        pass_on: events.Listener = progress
+        display = None
+    else:
+        if progress and not is_notebook():
+            raise UsageError("progress=True is for notebooks; elsewhere, pass a function of events")
+        is_wanted = is_notebook() if progress is None else progress
+        display = _Display() if is_wanted else None
+        pass_on = display.show if display else events.ignore
+
+    def listen(event: events.Event) -> None:
+        if isinstance(event, events.WarningEvent):
+            warn(event.message)
+        pass_on(event)
+
+    try:
+        yield listen
+    finally:
+        if display:
+            display.close()
+
+
+def is_notebook() -> bool:
+    """Return whether the program runs in a notebook, which shows HTML."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
+
+
+class _Display:
+    """A line with a bar that is updated in place."""
+
+    def __init__(self) -> None:
+        from IPython.display import HTML, display
+
+        self._count = fmt.EpochCount()
+        self._html = HTML
+        self._handle = display(HTML(""), display_id=True)
+        self._shown = 0.0
+        self._latest = ""
+
+    def show(self, event: events.Event) -> None:
+        """Show an event, unless another was shown a moment ago."""
+        self._count.add(event)
+        if (line := progress_html(event, self._count)) is None:
+            return
+        self._latest = line
+        if time.monotonic() - self._shown >= _SECONDS_BETWEEN:
+            self._update(line)
+
+    def close(self) -> None:
+        """Show the last event."""
+        self._update(self._latest)
+
+    def _update(self, line: str) -> None:
+        self._shown = time.monotonic()
+        self._handle.update(self._html(line))
+
+
+def progress_html(event: events.Event, count: fmt.EpochCount) -> str | None:
+    """Return the line of an event; `None` for one that shows no progress."""
+    if isinstance(event, events.EpochEvent):
+        bar = f'<progress value="{count.done}" max="{count.total}"></progress>'
+        return f"{_STYLE}{bar} {escape(fmt.epoch_line(event))}</div>"
+    line = fmt.progress_line(event)
+    return None if line is None else f"{_STYLE}{escape(line)}</div>"

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcli.api import arguments, results
+from dlcli.api.arguments import Progress, listening, warn
 from dlcli.api.models import Model
-from dlcli.api.notebook import Progress, listening, warn
 from dlcli.config.config_file import ConfigFile, load_config, load_config_of_run, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS

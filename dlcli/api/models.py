@@ -12,8 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.api.arguments import check_level, column_names, table_source
-from dlcli.api.notebook import warn
+from dlcli.api.arguments import check_level, column_names, table_source, warn
 from dlcli.columns.value_problems import Place
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural

@@ -94,7 +94,7 @@ def _unexplained(error: DlcliError) -> str:
     if error.exit_code == 1 or not str(error).strip():
         return f"says nothing: {error!r}"
     problems = error.problems if isinstance(error, ConfigError) else ()
-    homeless = [each for each in problems if not _PLACE.fullmatch(each.position)]
+    homeless = [each for each in problems if not _PLACE.fullmatch(str(each.position))]
     return f"has no place: {homeless[0]!r}" if homeless else ""
 
 
