@@ -9,7 +9,7 @@ import textwrap
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING
@@ -120,18 +120,15 @@ class _TextLog:
             self._epochs.close()
 
     def _start_epochs(self) -> LiveView | EpochLines:
-        if (console := _interactive_console()) is None:
-            return EpochLines()
-
-        return LiveView(console, self._rows, resumed=self._resumed)
+        console = _interactive_console()
+        return LiveView(console, self._rows, resumed=self._resumed) if console else EpochLines()
 
     def _show_progress(self, line: str) -> None:
         """Replace the progress line, on a terminal."""
-        if self._progress is None:
-            if (console := _interactive_console()) is None:
-                return
-
+        if self._progress is None and (console := _interactive_console()) is not None:
             self._progress = start_live(console)
+        if self._progress is None:
+            return
         from rich.text import Text
 
         text = Text(line, style="dim", no_wrap=True, overflow="crop")
@@ -451,14 +448,15 @@ def _terminal_width() -> int:
 
     `shutil.get_terminal_size` asks standard output, which may be a file.
     """
-    given = os.environ.get("COLUMNS", "")
+    given, width = os.environ.get("COLUMNS", ""), 0
     if given.isdecimal() and int(given):
         return int(given)
-    try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or _DEFAULT_WIDTH
-    except (OSError, ValueError, AttributeError):
-        return _DEFAULT_WIDTH
+    with suppress(OSError, ValueError, AttributeError):
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    return width or _DEFAULT_WIDTH
 
+
+# The live view
 
 SECONDS = 0.1
 """Least time between two frames."""
@@ -482,10 +480,9 @@ class Measure:
 
     def add(self, value: float | None, epoch: int) -> None:
         """Add the value of an epoch; `None` is undefined."""
-        self.now = value
+        self.now, best = value, self.best
         if value is None:
             return
-        best = self.best
         if best is None or (value > best if self.higher_is_better else value < best):
             self.best, self.best_epoch = value, epoch
 
@@ -563,7 +560,7 @@ class LiveView:
         """Compose the current frame, within the size of the terminal."""
         from rich.console import Group
         from rich.progress_bar import ProgressBar
-        from rich.table import Table as Grid
+        from rich.table import Column, Table
         from rich.text import Text
 
         event, speed = self._shown, self._speed()
@@ -572,10 +569,8 @@ class LiveView:
         place = f"epoch {event.epoch:,}/{event.of:,}"
         if event.member is not None:
             place = f"member {event.member}/{event.members}, {place}"
-        head = Grid.grid(padding=(0, 1), expand=True)
-        head.add_column(no_wrap=True)
-        head.add_column(ratio=1)
-        head.add_column(no_wrap=True)
+        columns = (Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True))
+        head = Table.grid(*columns, padding=(0, 1), expand=True)
         head.add_row(place, ProgressBar(total=total, completed=done), left)
 
         shown = self._shown_measures()
@@ -593,7 +588,8 @@ class LiveView:
         available = max(1, self._console.height - _OTHER_LINES)
         if len(self._measures) <= available:
             return self._measures
-        losses_first = sorted(self._measures, key=lambda each: _bare(each.name) != "loss")
+        losses = ("loss", "val_loss")
+        losses_first = sorted(self._measures, key=lambda each: each.name not in losses)
         return losses_first[:available]
 
     def _measure_lines(self, shown: list[Measure]) -> list[str]:
@@ -658,10 +654,6 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _bare(name: str) -> str:
-    return name.removeprefix("val_")
 
 
 def _table_lines(header: tuple[str, ...], rows: list[list[str]]) -> list[str]:
