@@ -233,10 +233,10 @@ def export(
       dlcli export runs/houses --format python --output houses-script
       dlcli export runs/houses --format card --output houses.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
-    from dlcli.exports.export_folder import choose_format, export_run
+    from dlcli.exports.export_folder import checked_format, export_run
 
     is_quantized = quantize is not None
-    format = choose_format(named, level, quantize=is_quantized)
+    format = checked_format(named, level, quantize=is_quantized)
     if output is not None:
         exported = export_run(run, named, output, level, quantize=is_quantized)
         print_export(exported, as_json)

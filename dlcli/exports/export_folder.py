@@ -39,7 +39,6 @@ README = "README.md"
 MADE_UP = "made-up rows"
 _MOST_NAMES = 20
 """Classes or labels that are named."""
-_DTYPES: dict[str, Any] = {"string": object}
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ def export_run(
         ExportError: for what the format can't express, or a model that predicts otherwise.
         RunError: for a run without a network, or a damaged one.
     """
-    chosen = choose_format(format, level, quantize=quantize)
+    chosen = checked_format(format, level, quantize=quantize)
     if isinstance(chosen, ModelFormat):
         run.require_network()
         return Export(output, _export_model(run, format, chosen, output, level))
@@ -90,7 +89,7 @@ def export_run(
     return Export(output)
 
 
-def choose_format(name: FormatName, level: float | None, *, quantize: bool) -> Format:
+def checked_format(name: FormatName, level: float | None, *, quantize: bool) -> Format:
     """Return the format that options choose.
 
     Raises:
@@ -268,15 +267,13 @@ def _write_check(path: Path, inputs: Arrays, outputs: Arrays) -> None:
 
 def _read_check(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
     document = json.loads(_read(path))
-    inputs, outputs = (
-        {name: _array(**each) for name, each in document[key].items()}
-        for key in ("inputs", "outputs")
-    )
-    return inputs, outputs
 
+    def array(type: str, shape: list[int], values: list[Any]) -> NDArray[Any]:
+        dtype = object if type == "string" else type
+        return np.array(values, dtype).reshape(len(values), *shape)
 
-def _array(type: str, shape: list[int], values: list[Any]) -> NDArray[Any]:
-    return np.array(values, dtype=_DTYPES.get(type, type)).reshape(len(values), *shape)
+    inputs, outputs = document["inputs"].items(), document["outputs"].items()
+    return {n: array(**each) for n, each in inputs}, {n: array(**each) for n, each in outputs}
 
 
 def _digests(folder: Path) -> dict[str, safe_files.FileDigest]:

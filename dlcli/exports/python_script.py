@@ -128,6 +128,11 @@ class _Facts:
         return self.predictor.config
 
     @property
+    def loss(self) -> training_choices.Loss:
+        assert self.config.loss is not None  # resolved
+        return self.config.loss
+
+    @property
     def held_out(self) -> list[str]:
         """The sets of held-out rows that there are."""
         stored = set(self.split["set"].to_pylist()) if self.split is not None else set()
@@ -361,8 +366,7 @@ def _input_names(facts: _Facts) -> dict[str, str]:
 
 def _predicted(facts: _Facts) -> str:
     """Return what a prediction is, for a docstring."""
-    task, loss = facts.predictor.task, facts.config.loss
-    assert loss is not None  # resolved
+    task, loss = facts.predictor.task, facts.loss
     if task.outcome == "numbers":
         return "the values in the target's unit"
     if loss.output == "margin":
@@ -476,8 +480,7 @@ def _activation_code(section: Hidden | Output) -> Iterator[str]:
 
 
 def _training_code(facts: _Facts) -> Iterator[str]:
-    config = facts.config
-    assert config.loss is not None  # resolved
+    config, section = facts.config, facts.loss
     rate, lines = _rate_code(config)
     yield from lines
     options = config.optimizer.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
@@ -491,10 +494,10 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield from (f"    {each}," for each in metrics.values())
         yield "]"
     weighted = "weighted_metrics" if config.data.sample_weight else "metrics"
-    loss = _call(config.loss, "losses")
-    if config.loss.formula is not None:
-        yield from _formula_code(config.loss)
-        loss = config.loss.name
+    loss = _call(section, "losses")
+    if section.formula is not None:
+        yield from _formula_code(section)
+        loss = section.name
     arguments = ["optimizer", f"loss={loss}"]
     yield from call_lines("model.compile", [*arguments, *[f"{weighted}=metrics"] * bool(metrics)])
     callbacks = [*_callbacks(config, {"loss", *metrics})]
@@ -544,8 +547,7 @@ def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
 
     Those of scaled numbers are in their scaled unit.
     """
-    outputs, loss = facts.predictor.network.outputs, facts.config.loss
-    assert loss is not None  # resolved
+    outputs, loss = facts.predictor.network.outputs, facts.loss
     kind = "classes" if loss.output == "shares" else facts.predictor.task.rows_type.kind
     for name in facts.config.metrics or ():
         metric = METRICS[name]

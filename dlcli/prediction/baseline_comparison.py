@@ -7,7 +7,7 @@ reaches: the interval of the paired difference in one metric that the task finds
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Literal, NamedTuple
 
@@ -227,23 +227,14 @@ def compare_to_baseline(
         networks.append(after.value)
         baselines.append(before.value)
         estimates.append(found[metric])
-    mean = _mean_difference(metric, estimates)
+    mean = intervals.mean_estimate(estimates)
+    difference = intervals.difference_estimate(metric, mean.value, mean.ends or mean.reason)
     return BaselineDifference(
-        **dict(mean),
+        **dict(difference),
         metric=metric,
         network=mean_of_defined(networks),
         baseline=mean_of_defined(baselines),
     )
-
-
-def _mean_difference(
-    metric: str, estimates: Sequence[intervals.DifferenceEstimate]
-) -> intervals.DifferenceEstimate:
-    """Return the mean of the differences of several repeats."""
-    if len(estimates) == 1:
-        return estimates[0]
-    mean = intervals.mean_estimate(estimates)
-    return intervals.difference_estimate(metric, mean.value, mean.ends or mean.reason)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext, suppress
 from itertools import groupby
+from types import SimpleNamespace
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
@@ -230,22 +231,13 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _csv(records: Iterable[Sequence[str | None]]) -> str:
-    lines = _Lines()
-    csv.writer(lines, lineterminator=_CRLF).writerows(records)
-    return "".join(lines.written)
-
-
-class _Lines:
-    """Receives lines that end in CR and LF, and ends them in LF.
+    """Return lines that end in LF.
 
     Before Python 3.13, a field's own CR is quoted only if CR ends lines, too.
     """
-
-    def __init__(self) -> None:
-        self.written: list[str] = []
-
-    def write(self, line: str) -> None:
-        self.written.append(line.removesuffix(_CRLF) + "\n")
+    lines: list[str] = []
+    csv.writer(SimpleNamespace(write=lines.append), lineterminator=_CRLF).writerows(records)
+    return "".join(f"{line.removesuffix(_CRLF)}\n" for line in lines)
 
 
 def _without_formula(value: str | None) -> str | None:
