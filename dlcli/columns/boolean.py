@@ -9,7 +9,7 @@ from pydantic import model_validator
 from dlcli.arrays import Array, Matrix, np
 from dlcli.columns import column_type
 from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
-from dlcli.columns.column_type import Defaults
+from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block
 from dlcli.schema.section import OneOf, Section
 
@@ -56,11 +56,11 @@ class Boolean(column_type.ColumnType):
         )
 
 
-def decide_words(view: "ColumnView") -> column_type.Decision | None:
+def decide_words(view: "ColumnView") -> Decision | None:
     """Decide for true and false in these words; yes and no are categories."""
     if not view.column.looks_boolean():
         return None
-    return column_type.Decision(Boolean(), "all true or false")
+    return Decision(Boolean(), "all true or false")
 
 
 class BooleanEncoder(column_type.FilledEncoder):

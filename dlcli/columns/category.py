@@ -20,7 +20,7 @@ from pydantic import PositiveInt as PositiveInteger
 from dlcli.arrays import Array, Indices, Matrix, np
 from dlcli.columns import column_exports, column_type
 from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
-from dlcli.columns.column_type import Defaults
+from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.errors import DataError, first_names, plural
 from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
@@ -169,7 +169,7 @@ _POSTAL_NAME = re.compile(
 _POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may lack leading zeros
 
 
-def decide_postal_codes(view: "ColumnView") -> "column_type.Decision | None":
+def decide_postal_codes(view: "ColumnView") -> Decision | None:
     """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
     if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
         return None
@@ -178,16 +178,16 @@ def decide_postal_codes(view: "ColumnView") -> "column_type.Decision | None":
     return as_categories(view, "postal codes, by the column's name")
 
 
-def decide_categories(view: "ColumnView") -> column_type.Decision | None:
+def decide_categories(view: "ColumnView") -> Decision | None:
     """Decide for categories if no other rule decided for a column of text."""
     return as_categories(view, "text") if view.column.kind == "text" else None
 
 
-def as_categories(view: "ColumnView", reason: str) -> column_type.Decision:
+def as_categories(view: "ColumnView", reason: str) -> Decision:
     """Decide for categories; the reason ends with `103 values; the 100 most frequent are kept`."""
     distinct = view.summary.distinct
     cut = f"; the {MOST_CATEGORIES} most frequent are kept" if distinct > MOST_CATEGORIES else ""
-    return column_type.Decision(Categorical(), f"{reason}, {plural(distinct, 'value')}{cut}")
+    return Decision(Categorical(), f"{reason}, {plural(distinct, 'value')}{cut}")
 
 
 # Encoding.

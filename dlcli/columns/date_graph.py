@@ -30,13 +30,9 @@ _ISO = (
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
 
 
-class ReadTimes(NamedTuple):
-    """Times as a graph reads them."""
-
-    moments: Value
-    """Microseconds since 1970-01-01T00:00Z, int64 (rows,)."""
-    readable: Value
-    """Where they are valid, (rows,)."""
+ReadTimes = tuple[Value, Value]
+"""Times as a graph reads them: microseconds since 1970-01-01T00:00Z, int64 (rows,), and where they
+are valid, (rows,)."""
 
 
 def read_times(
@@ -55,12 +51,12 @@ def read_times(
     x = ops.trimmed(x)
     moments, readable = _read_texts(ops, x, formats[0])
     for each in formats[1:]:
-        other = _read_texts(ops, x, each)
-        moments = ops.where(readable, moments, other.moments)
-        readable = readable | other.readable
+        others, are_readable = _read_texts(ops, x, each)
+        moments = ops.where(readable, moments, others)
+        readable = readable | are_readable
     if words := {word.strip(): 1 for word in missing if word.strip()}:
         readable = readable & ops.equal(ops.codes(x, words, 0), 0)
-    return ReadTimes(moments, readable)
+    return moments, readable
 
 
 class CalendarSteps(NamedTuple):
@@ -135,7 +131,7 @@ def _read_unix(ops: Operations, x: Value, ticks: int) -> ReadTimes:
     numbers = x * float(datetime_parsing.SECOND // ticks)
     readable = (numbers >= float(_FIRST)) & (numbers < float(_END))  # not NaN
     moments = ops.cast(ops.apply("round", ops.where(readable, numbers, 0.0)), "int64")
-    return ReadTimes(moments, readable)
+    return moments, readable
 
 
 def is_supported(format: str) -> bool:
@@ -221,7 +217,7 @@ def _assemble(
     if fraction is not None:
         # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")
-    return ReadTimes(moments, readable)
+    return moments, readable
 
 
 def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:

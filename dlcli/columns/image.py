@@ -14,7 +14,7 @@ from pydantic import Field
 from dlcli.arrays import Array, Indices, Matrix, np
 from dlcli.columns import column_exports, column_type
 from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
-from dlcli.columns.column_type import Defaults
+from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.schema.section import Conflict, Expected, Flag, NonNegative, NonNegativeInt, Section
 from dlcli.schema.urls import Url, locate
@@ -133,7 +133,7 @@ _USUAL_SIDE = 32
 _GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "F"))
 
 
-def decide_images(view: "ColumnView") -> "column_type.Decision | None":
+def decide_images(view: "ColumnView") -> Decision | None:
     """Decide for images if 90 % of the values end like image paths, and the first leads to one.
 
     Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
@@ -151,7 +151,7 @@ def decide_images(view: "ColumnView") -> "column_type.Decision | None":
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
         reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
-        return column_type.Decision(
+        return Decision(
             column_type.Ignored(), reason, "ignored, although they end like paths of images"
         )
     known = [shape for shape in shapes if shape]
@@ -166,7 +166,7 @@ def decide_images(view: "ColumnView") -> "column_type.Decision | None":
     color = "grayscale" if channels == 1 else "color"
     size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
     reason = f"paths of {names} files, {color}, {size}"
-    return column_type.Decision(Image(shape=(height, width, channels)), reason)
+    return Decision(Image(shape=(height, width, channels)), reason)
 
 
 def _image_shape(file: Path) -> ImageShape | None:

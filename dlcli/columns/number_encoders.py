@@ -136,9 +136,7 @@ class NumberEncoder(column_type.FilledEncoder):
         if is_usual:
             scaled = self.scale(values)
         else:
-            with np.errstate(all="ignore"):
-                scaled = self.scale(values)
-            scaled = scalings.refuse_overflow(scaled, values, rows, self.column, problems)
+            scaled = scalings.scale_column(self.scale, values, rows, self.column, problems)
         self.write(values, scaled, out)
 
     @cached_property

@@ -175,6 +175,7 @@ def large_scaled_inputs(block: Block, own: Scaling | None, default: Scaling) -> 
 
 # Fitted on training rows.
 
+Scale = Callable[[Floats], Floats]
 LARGEST = (2 - 2.0**-23) * 2.0**127
 """The largest number that a network can read."""
 _FAR = 1e15
@@ -401,33 +402,13 @@ def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
 
 
 def scale_column(
-    scaling: FeatureScaling, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
+    scale: Scale, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
 ) -> Floats:
     """Scale a column, and refuse values that leave float32's range by that.
 
     Args:
-        scaling: fitted on training rows.
+        scale: scales values in the column's own unit, (rows,).
         values: the column's values, none missing, (rows,).
-        rows: the rows.
-        column: the column's name.
-        problems: as in `refuse_overflow`.
-
-    Raises:
-        DataError: as `refuse_overflow` does.
-    """
-    with np.errstate(all="ignore"):
-        scaled = scaling.apply(values)
-    return refuse_overflow(scaled, values, rows, column, problems)
-
-
-def refuse_overflow(
-    scaled: Floats, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
-) -> Floats:
-    """Refuse scaled values that leave float32's range.
-
-    Args:
-        scaled: the column's scaled values, (rows,).
-        values: the values in their own unit, (rows,).
         rows: the rows.
         column: the column's name.
         problems: records values so far from the training rows that they overflow, if it is lenient.
@@ -438,7 +419,8 @@ def refuse_overflow(
     Raises:
         DataError: for the first of these, with its row, unless `problems` is lenient.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
+        scaled = scale(values)
         wrong = ~(np.abs(scaled) <= LARGEST)
     end = f"the largest number a network reads is {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
     problems.refuse(wrong, rows, column, lambda at: end.format(values[at], scaled[at]))

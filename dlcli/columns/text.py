@@ -17,15 +17,14 @@ from dlcli.arrays import Array, Floats, Indices, Mask, np, pc
 from dlcli.columns import column_exports, column_type
 from dlcli.columns.category import MOST_CATEGORIES
 from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
-from dlcli.columns.column_type import Defaults
-from dlcli.columns.layout import Block
+from dlcli.columns.column_type import Decision, Defaults
+from dlcli.columns.layout import Block, SparseRows, stack_sparse
 from dlcli.columns.scaling import LargeInputs
 from dlcli.errors import DataError, plural
 from dlcli.schema.section import Choice, Expected, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
-    from dlcli.columns.layout import SparseRows
     from dlcli.columns.type_inference import ColumnView
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.number_notation import Notation
@@ -151,7 +150,7 @@ _LIST_SIGNS = (r"\|", ";", ",")
 _FEWEST_REPEATS = 5
 
 
-def decide_lists(view: "ColumnView") -> "column_type.Decision | None":
+def decide_lists(view: "ColumnView") -> Decision | None:
     """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
 
     There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
@@ -173,11 +172,11 @@ def decide_lists(view: "ColumnView") -> "column_type.Decision | None":
         is_few = 2 * len(distinct) <= len(which) and repeats >= _FEWEST_REPEATS
         if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
             reason = f"lists of {len(distinct)} names, as '{view.example(which)}'"
-            return column_type.Decision(Text(encoding=MultiHot()), reason)
+            return Decision(Text(encoding=MultiHot()), reason)
     return None
 
 
-def decide_text(view: "ColumnView") -> "column_type.Decision | None":
+def decide_text(view: "ColumnView") -> Decision | None:
     """Decide for texts, or else for categories.
 
     Texts have at least three words on average, and either differ in at least half of the rows with
@@ -194,7 +193,7 @@ def decide_text(view: "ColumnView") -> "column_type.Decision | None":
         words = float(some.count_matches(word).mean())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
-            return column_type.Decision(Text(), reason)
+            return Decision(Text(), reason)
     return None
 
 
@@ -259,9 +258,8 @@ class TextEncoder(column_type.SparseEncoder):
         """True if a value may be missing."""
         return self.missing != "error"
 
-    def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
+    def encode(self, rows: "Rows", problems: "ValueProblems") -> SparseRows:
         """Return the column's inputs."""
-        from dlcli.columns.layout import stack_sparse
         from dlcli.columns.tokens import count_tokens, count_tokens_of_few
 
         texts = rows.few_texts(self.column)
@@ -277,7 +275,7 @@ class TextEncoder(column_type.SparseEncoder):
             column_type.refuse_missing(missing, rows, self.column, problems)
         return self._with_missing(counted, missing, problems)
 
-    def _count(self, keys: Indices, counts: Indices, texts: int) -> "SparseRows":
+    def _count(self, keys: Indices, counts: Indices, texts: int) -> SparseRows:
         """Encode some texts, given their tokens.
 
         Args:
@@ -285,8 +283,6 @@ class TextEncoder(column_type.SparseEncoder):
             counts: how often the text has it, (entries,).
             texts: how many texts there are.
         """
-        from dlcli.columns.layout import SparseRows
-
         rows, columns = np.divmod(keys, len(self.tokens))
         return SparseRows(
             np.searchsorted(rows, np.arange(texts + 1)),
@@ -296,8 +292,8 @@ class TextEncoder(column_type.SparseEncoder):
         )
 
     def _with_missing(
-        self, texts: "SparseRows", missing: Mask, problems: "ValueProblems"
-    ) -> "SparseRows":
+        self, texts: SparseRows, missing: Mask, problems: "ValueProblems"
+    ) -> SparseRows:
         """Add the rows without a text, and record them and those without a token.
 
         Args:

@@ -245,9 +245,8 @@ def _readable_numbers(column: Column) -> Floats | None:
 
 def _texts_of(column: Column, rows: Indices) -> list[str]:
     """Return the canonical texts of some rows."""
-    texts: list[str]
-    texts = replace(column, values=column.values.take(integers(rows))).canonical().to_pylist()
-    return texts
+    some = replace(column, values=column.values.take(integers(rows)))
+    return [*some.canonical().to_pylist()]
 
 
 def _most_frequent(counts: Indices) -> list[int]:
@@ -256,10 +255,7 @@ def _most_frequent(counts: Indices) -> list[int]:
 
 
 def _summary(
-    column: Column,
-    numbers: Floats | None,
-    counts: Indices,
-    frequent: Sequence[str],
+    column: Column, numbers: Floats | None, counts: Indices, frequent: Sequence[str]
 ) -> ColumnSummary:
     """Summarize a column, given its numbers, how many rows have each value, and the top ones."""
     missing = int(np.count_nonzero(column.missing()))

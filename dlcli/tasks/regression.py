@@ -94,7 +94,7 @@ class _Numbers(Task):
     def encode(self, table: Table, problems: ValueProblems) -> NDArray[np.float32]:
         triples = zip(self._scalings, self.values(table, problems).T, self.columns, strict=True)
         scaled = [
-            column_scaling.scale_column(scaling, values, table, column, problems)
+            column_scaling.scale_column(scaling.apply, values, table, column, problems)
             for scaling, values, column in triples
         ]
         return np.stack(scaled, axis=1).astype(np.float32)
