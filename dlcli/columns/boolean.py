@@ -88,7 +88,8 @@ class BooleanEncoder(column_type.FilledEncoder):
         if np.isnan(values).any():
             wrong = parsed.unreadable
             problems.refuse(wrong, rows, self.column, parsed.problem)
-            values = self.fill_missing(values, parsed.missing, wrong, rows, out, problems)
+            empty = self.find_empty(parsed.missing, wrong, rows, out, problems)
+            values = np.where(empty, self.fill_number, values)
         out[:, 0] = values
 
     # Exported models.

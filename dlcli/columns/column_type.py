@@ -582,32 +582,25 @@ class FilledEncoder(DenseEncoder):
         """The number that replaces a missing or refused value when it is encoded."""
         return self.fill if isinstance(self.fill, float) else 0.0
 
-    def fill_missing(
-        self,
-        values: Array,
-        missing: Mask,
-        unreadable: Mask,
-        rows: "Rows",
-        out: Matrix,
-        problems: "ValueProblems",
-    ) -> Array:
-        """Replace missing values, and mark them in the last column of `out` if an input does so.
+    def find_empty(
+        self, missing: Mask, refused: Mask, rows: "Rows", out: Matrix, problems: "ValueProblems"
+    ) -> Mask:
+        """Return which values `fill_number` replaces, and mark them if an input does so.
 
         Args:
-            values: the column's values, (rows,).
             missing: which are missing, (rows,).
-            unreadable: which were refused, (rows,).
+            refused: which were refused, (rows,).
             rows: the rows.
-            out: the column's inputs, (rows, inputs).
+            out: the column's inputs, (rows, inputs), of which the last marks missing values.
             problems: records missing values.
         """
-        empty = missing | unreadable
+        empty = missing | refused
         self.record_missing(int(np.count_nonzero(missing)), problems)
         if self.fill is None:
             refuse_missing(missing, rows, self.column, problems)
         elif self.indicator:
             out[:, -1] = empty
-        return np.where(empty, self.fill_number, values)
+        return empty
 
     def record_missing(self, count: int, problems: "ValueProblems") -> None:
         """Record rows without a value, and what replaces it."""

@@ -113,7 +113,8 @@ class DatetimeEncoder(column_type.FilledEncoder):
             if count := int(np.count_nonzero(outside & ~empty)):
                 ends = self.earliest.isoformat(), self.latest.isoformat()
                 problems.add(self.column, ColumnProblems(outside=count, range=ends))
-            moments = self.fill_missing(moments, missing, wrong, rows, out, problems)
+            empty = self.find_empty(missing, wrong, rows, out, problems)
+            moments = np.where(empty, self.fill_number, moments)
         self._write(moments, out)
 
     @property

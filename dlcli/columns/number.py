@@ -122,11 +122,8 @@ class Numeric(column_type.ColumnType):
         """Return why a column merely distinguishes or numbers the rows; None if it doesn't."""
         from dlcli.columns.type_inference import identity_of_numbers
 
-        values = whole.column(column)
-        if values.kind not in ("number", "text"):
-            return None
-        parsed = values.numbers()
-        return identity_of_numbers(column, parsed.values[~parsed.missing])
+        numbers = self.amounts(whole.column(column))
+        return None if numbers is None else identity_of_numbers(column, numbers[~np.isnan(numbers)])
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "NumberEncoder":
         """Fit the encoder of a column on training rows.

@@ -132,7 +132,8 @@ class NumberEncoder(column_type.FilledEncoder):
             hits = np.flatnonzero(categories[found] == narrow)
             out[hits, found[hits] - len(self.categories) - self.indicator] = 1
         if has_empty:
-            values = self.fill_missing(values, parsed.missing, wrong, rows, out, problems)
+            empty = self.find_empty(parsed.missing, wrong, rows, out, problems)
+            values = np.where(empty, self.fill_number, values)
         if is_usual:
             scaled = self.scale(values)
         else:

@@ -140,7 +140,7 @@ _VALUES_SAMPLED = 1_000
 
 
 _ASCII_WORD = r"\S*[A-Za-z]\S*"
-"""`any_word` for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""
+"""`ANY_WORD` for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""
 
 
 _LIST_SIGNS = (r"\|", ";", ",")
@@ -184,12 +184,12 @@ def decide_text(view: "ColumnView") -> Decision | None:
     """
     if view.column.kind != "text":
         return None
-    from dlcli.columns.tokens import any_word
+    from dlcli.columns.tokens import ANY_WORD
 
     distinct, present = view.summary.distinct, view.summary.present
     if 2 * distinct >= present or distinct > MOST_CATEGORIES:
         some = view.distinct.first(_VALUES_SAMPLED)
-        word = _ASCII_WORD if some.matches(r"^[\x00-\x7f]*$").all() else any_word()
+        word = _ASCII_WORD if some.matches(r"^[\x00-\x7f]*$").all() else ANY_WORD
         words = float(some.count_matches(word).mean())
         if words >= FEWEST_WORDS:
             reason = f"text of {words:.0f} words on average, {plural(distinct, 'value')}"
@@ -270,7 +270,7 @@ class TextEncoder(column_type.SparseEncoder):
         else:
             missing = np.array([text is None for text in texts])
             present = [text for text in texts if text is not None]
-            counted = self._count(*count_tokens_of_few(present, self._columns, self._longest))
+            counted = self._count(*count_tokens_of_few(present, *self._vocabulary))
         if self.missing == "error":
             column_type.refuse_missing(missing, rows, self.column, problems)
         return self._with_missing(counted, missing, problems)
@@ -317,16 +317,12 @@ class TextEncoder(column_type.SparseEncoder):
         return replace(texts, starts=np.cumsum(starts))
 
     @cached_property
-    def _columns(self) -> dict[str, int]:
-        """The column of each token."""
-        return {token: column for column, token in enumerate(self.tokens)}
-
-    @cached_property
-    def _longest(self) -> int:
-        """Most words of a token."""
+    def _vocabulary(self) -> tuple[dict[str, int], int]:
+        """The number of each token, and the most words of a token."""
         from dlcli.columns.tokens import longest_of
 
-        return longest_of(self.tokens)
+        numbers = {token: number for number, token in enumerate(self.tokens)}
+        return numbers, longest_of(self.tokens)
 
     @cached_property
     def rarity(self) -> "array[float]":

@@ -40,11 +40,8 @@ UNSPACED_SCRIPTS = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts without spaces between words: each of their characters is one."""
 UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED_SCRIPTS)
 """Their characters, for a class of RE2."""
-
-
-def any_word() -> str:
-    """Return the pattern of anything with a letter between spaces, or of an unspaced character."""
-    return rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
+ANY_WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
+"""The pattern of anything with a letter between spaces, or of an unspaced character."""
 
 
 def _word_pattern() -> str:

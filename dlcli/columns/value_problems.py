@@ -96,24 +96,13 @@ class BadRow:
     reason: str
 
 
-@dataclass(frozen=True)
-class _Refusal:
-    """Values of a column that were refused together.
+Problem = Callable[[int], str]
+"""Words the reason for refusing the value of one of the rows that are encoded."""
 
-    There may be millions, so only their rows are stored; the reason for each is worded on demand.
-    """
 
-    column: str
-    start: int
-    """Number of rows encoded before."""
-    rows: Indices
-    """The rows, counted from `start`."""
-    problem: Callable[[int], str]
-    """Words the reason for one of the rows."""
-
-    def bad_rows(self) -> Iterator[BadRow]:
-        for row in self.rows:
-            yield BadRow(self.start + int(row), self.column, self.problem(int(row)))
+def _bad_rows(column: str, start: int, rows: Indices, problem: Problem) -> Iterator[BadRow]:
+    for row in rows.tolist():
+        yield BadRow(start + row, column, problem(row))
 
 
 class ValueProblems:
@@ -133,9 +122,12 @@ class ValueProblems:
         self.rows = 0
         """Number of rows encoded so far."""
         self.columns: defaultdict[str, ColumnProblems] = defaultdict(ColumnProblems)
-        self._refusals: list[_Refusal] = []
+        self._refusals: list[tuple[str, int, Indices, Problem]] = []
+        """Values of a column that were refused together: the column, the number of rows encoded
+        before, their rows, and what words the reasons. There may be millions, so each is worded on
+        demand."""
 
-    def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Callable[[int], str]) -> None:
+    def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Problem) -> None:
         """Refuse values that can't be encoded.
 
         Args:
@@ -157,7 +149,7 @@ class ValueProblems:
                     error.add_note(self._hint)
                 raise
         indices = np.flatnonzero(wrong)
-        self._refusals.append(_Refusal(column, self.rows, indices, problem))
+        self._refusals.append((column, self.rows, indices, problem))
         self.columns[column].unreadable += len(indices)
 
     def add(self, column: str, found: ColumnProblems) -> None:
@@ -176,13 +168,13 @@ class ValueProblems:
     @property
     def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be encoded, each once, in order."""
-        parts = (refusal.start + refusal.rows for refusal in self._refusals)
+        parts = (start + rows for _, start, rows, _ in self._refusals)
         rows = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
         return rows[np.diff(rows, prepend=-1) > 0]  # np.unique takes fifty times as long
 
     def bad_rows(self) -> Iterator[BadRow]:
         """Yield the values that can't be encoded, in the order of their rows."""
-        columns = (refusal.bad_rows() for refusal in self._refusals)
+        columns = (_bad_rows(*refusal) for refusal in self._refusals)
         return merge(*columns, key=lambda bad: bad.index)
 
     def notes(self, place: Place | None = None) -> list[ValueNote]:
