@@ -370,18 +370,9 @@ def spans_decades(values: Sequence[float]) -> bool:
 
 
 _OF_EVERY_OBJECT = (
-    "constructor",
-    "__proto__",
-    "__defineGetter__",
-    "__defineSetter__",
-    "__lookupGetter__",
-    "__lookupSetter__",
-    "hasOwnProperty",
-    "isPrototypeOf",
-    "propertyIsEnumerable",
-    "toLocaleString",
-    "toString",
-    "valueOf",
+    *("constructor", "__proto__", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"),
+    *("__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
+    *("toLocaleString", "toString", "valueOf"),
 )
 """Properties of each object of JavaScript; Vega looks groups up by their names in plain objects."""
 

@@ -126,30 +126,26 @@ def evaluation_view(
         interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
         without_weight: the number of rows of weight 0 among them, shown separately.
     """
-    blocks: list[views.ViewBlock] = [*_evaluation_tables(rows, without_weight, metrics, classes)]
-    blocks += map(views.TextBlock, positive_class(metrics, classes))
-    if interval is not None:
-        parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
-        heads, caption = map(fmt.shorten, parts), f"Level {interval['level']:g}"
-        blocks.append(metric_table([*heads], [*parts.values()], caption))
-    return views.View(blocks=tuple(blocks))
-
-
-def _evaluation_tables(
-    rows: int, without_weight: int, metrics: Mapping[str, Any], classes: Sequence[str]
-) -> Iterator[views.TableBlock]:
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
         sizes.append(("rows of weight 0", f"{without_weight:,}"))
-    yield views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))
+    blocks = [views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))]
     if 0 < len(classes) <= _MOST_PARTS_SHOWN:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
         counts = tuple((name, *map(fmt.number, line)) for name, line in lines)
-        yield views.TableBlock(("true \\ predicted", *names), counts)
+        blocks.append(views.TableBlock(("true \\ predicted", *names), counts))
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= _MOST_PARTS_SHOWN:
-            yield metric_table([fmt.shorten(name) for name in parts], list(parts.values()))
+            heads = [fmt.shorten(name) for name in parts]
+            blocks.append(metric_table(heads, [*parts.values()]))
+    texts = positive_class(metrics, classes)
+    of_level = None
+    if interval is not None:
+        parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
+        heads, caption = [*map(fmt.shorten, parts)], f"Level {interval['level']:g}"
+        of_level = metric_table(heads, [*parts.values()], caption)
+    return views.View(blocks=views.blocks([*blocks, *texts, of_level]))
 
 
 def metric_table(

@@ -49,18 +49,18 @@ def data_section(record: TrainingRecord) -> views.PageSection:
 
 def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
     total, data = sum(event.rows.values()), config.data
-    stops = config.early_stopping is not None
     uses = {
-        "train": ("Training rows", "used to fit the network"),
-        "validation": (
-            "Validation rows",
-            "used to decide when to stop" if stops else "not trained on",
-        ),
-        "test": ("Test rows", "used for the final evaluation only"),
+        "train": "used to fit the network",
+        "validation": "used to decide when to stop" if config.early_stopping else "not trained on",
+        "test": "used for the final evaluation only",
     }
     figures = tuple(
-        views.Figure(title, f"{count:,}", f"{fmt.percent(count / total)}, {use}")
-        for name, (title, use) in uses.items()
+        views.Figure(
+            f"{fmt.capitalize(config.adjective(name))} rows",
+            f"{count:,}",
+            f"{fmt.percent(count / total)}, {use}",
+        )
+        for name, use in uses.items()
         if (count := event.rows.get(name))
     )
     split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""
@@ -301,8 +301,6 @@ def explanation_section(record: TrainingRecord) -> views.PageSection:
             error = f"error{explanation.unit}"
         worst = [
             each.model_copy(update={"split": config.adjective(each.split)})
-            if each.split == "validation"
-            else each
             for each in explanation.worst
         ]
         errors = views.group("The largest errors", worst_table(worst, error))

@@ -65,10 +65,9 @@ class Candidates:
         return fmt.shorten(self.search.metric, 40)
 
     @cached_property
-    def complete(self) -> tuple[TrialResult, ...]:
+    def complete(self) -> list[TrialResult]:
         """Those with a value that may be compared, the best first."""
-        board = leaderboard(self.search)
-        return tuple(each for each in board if each.state == "complete" and each.value is not None)
+        return leaderboard(self.search)
 
     @property
     def best(self) -> TrialResult | None:

@@ -338,19 +338,12 @@ class Search(Document):
         return next((each for each in self.trials if each.number == number), None)
 
 
-def leaderboard(search: Search) -> tuple[TrialResult, ...]:
-    """Return all trials, best first.
+def leaderboard(search: Search) -> list[TrialResult]:
+    """Return the complete trials, best first; of equal ones the smallest, then the first.
 
-    Complete ones by their value, those of the same value by fewer parameters, then by number; then
-    pruned ones, whose values are of different epochs and not compared, and failed ones.
+    Values of pruned ones are of different epochs and not compared.
     """
-    states = ("complete", "pruned", "failed")
-
-    def key(trial: TrialResult) -> tuple[float, ...]:
-        values = _rank(trial, search.direction) if trial.state == "complete" else ()
-        return (states.index(trial.state), *values, trial.number or 0)
-
-    return tuple(sorted(search.trials, key=key))
+    return sorted(complete_trials(search.trials), key=lambda each: _rank(each, search.direction))
 
 
 def best_trial(trials: Sequence[TrialResult], direction: Direction) -> TrialResult | None:

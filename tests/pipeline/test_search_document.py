@@ -64,7 +64,7 @@ def test_of_equal_values_the_smaller_network_is_first_then_the_earlier_trial():
     assert board(trials) == [2, 3, 1, 0]
 
 
-def test_pruned_trials_come_after_complete_ones_and_failed_ones_last():
+def test_only_complete_trials_with_a_value_are_ranked():
     trials = [
         trial(0, None, state="failed"),
         trial(1, 0.01, state="pruned"),
@@ -73,7 +73,7 @@ def test_pruned_trials_come_after_complete_ones_and_failed_ones_last():
         trial(4, 0.001, state="pruned"),
         trial(5, None, state="failed"),
     ]
-    assert board(trials) == [2, 3, 1, 4, 0, 5]
+    assert board(trials) == [2]
 
 
 def test_the_best_trial_is_a_complete_one():
