@@ -7,7 +7,6 @@ import platform
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,8 @@ from functools import partial
 from multiprocessing import get_context, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from multiprocessing.reduction import ForkingPickler
-from typing import Literal, NamedTuple
+from multiprocessing.pool import ExceptionWithTraceback  # type: ignore[attr-defined]
+from typing import Literal
 
 from dlcli import is_command_line
 from dlcli.cluster import TERMINATING, after_parent, available_processors
@@ -75,7 +74,7 @@ def worker_name(process: int | None = None) -> str:
 class _Worker:
     process: SpawnProcess
     inbox: Connection
-    """Receives each event, and at the end a `_Failure` or `None`."""
+    """Receives each event, and at the end the exception that ended it or `None`."""
     is_done: bool = False
     """True if it has found nothing left to do."""
 
@@ -97,16 +96,16 @@ class _Pool:
     """The end of each lost worker, in words."""
 
     def run(self) -> None:
-        patience = GRACE_SECONDS
+        patience, count = GRACE_SECONDS, self.jobs
         try:
-            self._start(self.jobs)
-            known = 0
-            self._listen()
-            while len(self.lost) > known and not self.stop.is_ending:
+            while True:
                 known = len(self.lost)
-                self._check_losses()
-                self._start(1)  # the others may have found nothing to do before that one was lost
+                self._start(count)
                 self._listen()
+                if len(self.lost) == known or self.stop.is_ending:
+                    break
+                self._check_losses()
+                count = 1  # the others may have found nothing to do before that one was lost
         except KeyboardInterrupt:  # the second Ctrl-C
             patience = 0.0
             raise
@@ -145,8 +144,8 @@ class _Pool:
             if not worker.is_done and not self.stop.is_ending:
                 self._report_loss(worker.process)
             return
-        if isinstance(message, _Failure):
-            raise message.error from RuntimeError(f"in a worker process:\n{message.trace}")
+        if isinstance(message, Exception):
+            raise message
         if message is None:
             worker.is_done = True
         else:
@@ -195,9 +194,8 @@ def _describe_end(code: int | None) -> str:
     if code >= 0:
         return f"ended with exit code {code}"
     names = {number.value: number.name for number in signal.Signals}
-    name = names.get(-code, f"signal {-code}")
-    hint = ", perhaps because memory ran out" if name == "SIGKILL" else ""
-    return f"was ended by {name}{hint}"
+    hint = ", perhaps because memory ran out" if names.get(-code) == "SIGKILL" else ""
+    return f"was ended by {names.get(-code, f'signal {-code}')}{hint}"
 
 
 @contextmanager
@@ -230,24 +228,11 @@ def _work(task: WorkerTask, outbox: Connection) -> None:
     except Interrupted:
         sys.exit(_TERMINATED)
     except Exception as error:
-        outbox.send(_failure(error))
+        try:
+            outbox.send(ExceptionWithTraceback(error, error.__traceback__))
+        except Exception:  # pickling may raise anything
+            plain = RuntimeError(f"{type(error).__name__}: {error}")
+            outbox.send(ExceptionWithTraceback(plain, error.__traceback__))
     else:
         outbox.send(None)
     outbox.close()
-
-
-class _Failure(NamedTuple):
-    """An exception on its way to another process, and its traceback."""
-
-    error: Exception
-    trace: str
-
-
-def _failure(error: Exception) -> _Failure:
-    """Return an exception to be sent; its text alone if it can't be pickled."""
-    failure = _Failure(error, traceback.format_exc())
-    try:
-        ForkingPickler.dumps(failure)  # as the pipe does
-    except Exception:  # pickling may raise anything
-        return _Failure(RuntimeError(f"{type(error).__name__}: {error}"), failure.trace)
-    return failure

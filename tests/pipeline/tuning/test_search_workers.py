@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -112,26 +111,19 @@ def test_an_error_of_one_worker_ends_all_and_is_raised_unchanged(stop, recorder,
     assert not any(is_alive(fields["process"]) for fields in recorder.named("started"))
 
 
-def sent(error):
-    """Return an error after it was sent to another process."""
-    return pickle.loads(pickle.dumps(worker_pool._failure(error))).error
-
-
-def test_a_sent_error_keeps_its_attributes_and_notes():
+@pytest.mark.slow
+def test_a_sent_error_keeps_its_attributes_and_notes(stop, recorder):
     with pytest.raises(DivergenceError) as caught:
-        worker_tasks.diverge(None)
-    received = sent(caught.value)
-
-    assert (type(received), str(received)) == (DivergenceError, "the loss is NaN")
-    assert (received.epoch, received.__notes__) == (7, ["use less"])
+        run_workers(worker_tasks.diverge, 1, stop, recorder)
+    assert (str(caught.value), caught.value.epoch) == ("the loss is NaN", 7)
+    assert caught.value.__notes__ == ["use less"]
 
 
-def test_an_error_that_can_not_be_pickled_is_sent_as_its_text():
-    class Local(Exception):
-        """A class that another process can't import."""
-
-    received = sent(Local("words"))
-    assert (type(received), str(received)) == (RuntimeError, "Local: words")
+@pytest.mark.slow
+def test_an_error_that_can_not_be_pickled_is_sent_as_its_text(stop, recorder):
+    with pytest.raises(RuntimeError) as caught:
+        run_workers(worker_tasks.raise_local, 1, stop, recorder)
+    assert str(caught.value) == "Local: words"
 
 
 @pytest.mark.parametrize(

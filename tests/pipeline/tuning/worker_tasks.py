@@ -109,3 +109,12 @@ def evaluate_forever(*_):
     Path("evaluating").touch()
     while True:
         time.sleep(1)
+
+
+def raise_local(listener):
+    """Raise an error of a class that another process can't import."""
+
+    class Local(Exception):
+        """A class of this function."""
+
+    raise Local("words")
