@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import is_command_line
-from dlcli.cluster import TERMINATING, Handler, replacing_handlers
+from dlcli.cluster import NO_OTHERS, TERMINATING, Handler, Workers, replacing_handlers
 from dlcli.config.config_schema import CompiledEngine, Config, Engine, KerasEngine
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.encoding.encoded_rows import EncodedRows, Inputs
@@ -28,7 +28,6 @@ from dlcli.runs.file_formats import ArraySpec, weight_specs
 from dlcli.runs.run_writer import Checkpoint, RunWriter
 from dlcli.safe_files import damaged
 from dlcli.tasks.task import Task
-from dlcli.workers import NO_OTHERS, Workers
 
 Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, errors
-from dlcli.cluster import Cluster, available_processors, decline, meet
+from dlcli.cluster import Cluster, Workers, available_processors, decline, meet
 from dlcli.config.config_file import ConfigFile, dump_config, make_config
 from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
 from dlcli.errors import ConfigError, DataError, DlcliError
@@ -37,7 +37,6 @@ from dlcli.runs.manifest import RunKind, is_unfinished
 from dlcli.runs.run import Run
 from dlcli.schema.urls import Url
 from dlcli.training_job import handling_terminating
-from dlcli.workers import Workers
 
 if TYPE_CHECKING:
     from dlcli.pipeline.search_trials import SearchSettings

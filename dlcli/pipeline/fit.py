@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from dlcli import is_command_line, training_job
 from dlcli.arrays import Indices, floats, integers
-from dlcli.cluster import ALONE, Cluster
+from dlcli.cluster import ALONE, Cluster, Workers
 from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows
@@ -45,7 +45,6 @@ from dlcli.splitting import Split
 from dlcli.tables.table import Table
 from dlcli.tasks.task import DecodedRows
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
-from dlcli.workers import Workers
 
 if TYPE_CHECKING:
     from dlcli.training.compiled_engine import ProgramCache

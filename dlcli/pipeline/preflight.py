@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
@@ -37,7 +38,6 @@ from dlcli.schema.yaml_document import format_path
 from dlcli.splitting import Split
 from dlcli.tables.remote_files import each_file, file_size
 from dlcli.tables.stored_columns import Storage
-from dlcli.workers import NO_OTHERS, Workers
 
 LARGE_BYTES = 20_000_000
 """Size of the data files from which on rows are read only on request."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
 
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.column_type import ColumnEncoder
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, relative_path
 from dlcli.config.config_schema import Config
@@ -43,7 +44,6 @@ from dlcli.safe_files import Document, parse_document
 from dlcli.schema.urls import Location, Url
 from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
-from dlcli.workers import NO_OTHERS, Workers
 
 EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")
 """The entries of `environment.json` that the bits of the weights depend on."""

@@ -19,6 +19,7 @@ from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
 
 from dlcli import errors, safe_files
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
 from dlcli.config import config_file, search_space
 from dlcli.config.config_file import ConfigFile, Tables
@@ -42,7 +43,6 @@ from dlcli.runs.manifest import RunFile, resume_command
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tables.stored_columns import Storage
-from dlcli.workers import NO_OTHERS, Workers
 
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object] = {

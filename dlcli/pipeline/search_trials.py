@@ -17,6 +17,7 @@ from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 
 from dlcli import errors
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.config.config_file import ConfigFile, Tables
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Value, candidate
@@ -35,7 +36,6 @@ from dlcli.runs import documents
 from dlcli.runs.run_writer import RunWriter
 from dlcli.splitting import Split
 from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal
-from dlcli.workers import NO_OTHERS, Workers
 
 _FAILURES = errors.ConfigError, errors.DataError, errors.DivergenceError, errors.OutOfMemoryError
 """The errors of a candidate that can't be trained."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, strings
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.config.config_schema import Config
@@ -47,7 +48,6 @@ from dlcli.runs.run_folder import is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
 from dlcli.training_job import Job, RunCheckpointer, TrainingResult
-from dlcli.workers import NO_OTHERS, Workers
 
 SAMPLE_ROWS = 2_000
 """Training rows whose predictions are stored, at most."""

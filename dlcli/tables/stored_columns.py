@@ -23,8 +23,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import integers, plain, widened
+from dlcli.cluster import NO_OTHERS, ConnectedWorkers, Workers
 from dlcli.errors import TrainingError, option
-from dlcli.workers import NO_OTHERS, ConnectedWorkers, Workers
 
 ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from dlcli.cluster import ConnectedWorkers
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables import source_files, stored_columns, typed_files
 from dlcli.tables.delimited_text import open_text, read_names
@@ -24,7 +25,6 @@ from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import AutoFormat, CsvFormat, FormatChoice, recognize
-from dlcli.workers import ConnectedWorkers
 
 _AUTO = AutoFormat()
 _MOST_EXPANDED = 200

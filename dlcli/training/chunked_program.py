@@ -30,7 +30,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
 
-from dlcli.cluster import LOST_WORKER, Cluster
+from dlcli.cluster import LOST_WORKER, Cluster, ConnectedWorkers
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
 from dlcli.errors import UsageError, WorkerError
 from dlcli.training import compiled_program
@@ -38,7 +38,6 @@ from dlcli.training.compiled_program import DeviceRows, State
 from dlcli.training.objectives import BatchShare, Learner, build_learner
 from dlcli.training.randomness import order_parts
 from dlcli.training_job import Job
-from dlcli.workers import ConnectedWorkers
 
 _MESSAGE_NUMBERS = 2**20
 """Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""

@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, BrokenBarrierError
 from typing import TypeVar
 
-from dlcli.cluster import Cluster
+from dlcli.cluster import Cluster, ConnectedWorkers, Workers
 from dlcli.errors import DlcliError
-from dlcli.workers import ConnectedWorkers, Workers
 
 Result = TypeVar("Result")
 SECONDS = 60

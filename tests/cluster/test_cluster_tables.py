@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Input
 from dlcli.encoding.column_types import (
@@ -28,7 +29,6 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables.stored_columns import ShardedColumns, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
-from dlcli.workers import NO_OTHERS, Workers
 from tests.cluster.exchanges import on_workers
 
 ROOT = Path(__file__).parents[2]
@@ -347,7 +347,7 @@ from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.stored_columns import ShardedColumns
-from dlcli.workers import ConnectedWorkers
+from dlcli.cluster import ConnectedWorkers
 
 class OnlyWorker(ConnectedWorkers):
     def gather_bytes(self, message):

@@ -15,13 +15,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dlcli.cluster import Cluster
+from dlcli.cluster import NO_OTHERS, Cluster, Workers
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import fit, load_tensorflow
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.tables.stored_columns import Storage
-from dlcli.workers import NO_OTHERS, Workers
 from tests.cluster.forked_workers import run_workers
 
 

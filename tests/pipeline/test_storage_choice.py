@@ -6,14 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from dlcli.cluster import Cluster
+from dlcli.cluster import Cluster, Workers
 from dlcli.config.config_file import load_config
 from dlcli.errors import UsageError
 from dlcli.pipeline import preflight
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import row_storage
 from dlcli.pipeline.train_run import train
-from dlcli.workers import Workers
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
 

@@ -21,7 +21,6 @@ PACKAGES = (
     "safe_files",
     "arrays",
     "cluster",
-    "workers",
     "metrics",
     "schema",
     "tables",

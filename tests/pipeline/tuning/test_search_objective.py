@@ -13,6 +13,7 @@ from optuna import TrialPruned
 from optuna.pruners import NopPruner
 from optuna.storages import InMemoryStorage
 
+from dlcli.cluster import NO_OTHERS
 from dlcli.config.config_file import load_config
 from dlcli.config.search_space import Dimension
 from dlcli.config.training_choices import (
@@ -42,7 +43,6 @@ from dlcli.runs.documents import mean_metrics
 from dlcli.splitting import Split
 from dlcli.tasks.classification import Binary, Multiclass
 from dlcli.tasks.regression import Regression
-from dlcli.workers import NO_OTHERS
 from tests.pipeline.tuning.search_examples import line_file
 from tests.pipeline.tuning.study_examples import RATE, UNITS, finish, plan
 

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 from optuna.storages import InMemoryStorage
 
+from dlcli.cluster import NO_OTHERS
 from dlcli.errors import DataError, Interrupted
 from dlcli.pipeline import search_trials
 from dlcli.pipeline.events import Events
@@ -16,7 +17,6 @@ from dlcli.pipeline.search_plan import TimeBudget
 from dlcli.pipeline.search_study import Study
 from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import StopOnSignal
-from dlcli.workers import NO_OTHERS
 from tests.pipeline.tuning.search_examples import Recorder
 from tests.pipeline.tuning.study_examples import finish, plan, result_of
 
