@@ -386,7 +386,7 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     members = _for_rows(facts.rows, _MEMBERS)
     # Large layers memorize rows by their words: of 150 test reviews, they classified .77 correctly,
     # the small network .80, and eight of them .82.
-    if any(column.has_words for column in facts.columns):
+    if any(column.feature.has_words for column in facts.columns):
         return _small_network(facts, members)
     return _large_ensemble(facts, members)
 

@@ -51,11 +51,6 @@ class ColumnFacts:
         """The name of the type."""
         return self.feature.type
 
-    @property
-    def has_words(self) -> bool:
-        """True for texts other than lists of names, of which there are few."""
-        return self.feature.has_words
-
 
 @dataclass(frozen=True)
 class TableFacts:

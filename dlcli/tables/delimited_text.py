@@ -624,22 +624,15 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     return _Header(tuple(names), delimiter, size, file_notes, nameless)
 
 
-def _first_rows(reader: Iterator[list[str]]) -> list[list[str]]:
-    """Return the rows of a sample; none if one is not closed, as the last one may not be."""
-    try:
-        with _long_fields():
-            return list(islice(reader, _SAMPLE_RECORDS))
-    except csv.Error:
-        return []
-
-
 def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
     names = [name.strip() for name in record]
     if not names[0]:
         names[0] = "column_1"
     if "" not in names:
         return names
-    rows = _first_rows(reader)
+    rows: list[list[str]] = []
+    with _long_fields(), suppress(csv.Error):  # a row that is not closed, as the last may not be
+        rows = list(islice(reader, _SAMPLE_RECORDS))
     for at, name in enumerate(names):
         if not name and rows and not any(row[at].strip() for row in rows if at < len(row)):
             names[at] = f"column_{at + 1}"

@@ -168,41 +168,37 @@ class _Values:
         return math.nan if number in self.reading.missing_numbers else number
 
 
+@dataclass(eq=False)
 class FewRows:
     """Few rows, whose columns are read one by one; see `Rows`.
 
     Args:
         records: one for each row; what a mapping lacks is missing.
         readings: how the values of each column are read.
-        table: reads the same rows as a table.
+        read_table: reads the same rows as a table.
         file: the name of the table in messages.
     """
 
-    def __init__(
-        self,
-        records: Sequence[dict[str, object]],
-        readings: Mapping[str, Reading],
-        table: Callable[[], Table],
-        file: str,
-    ) -> None:
-        self.rows = len(records)
-        self.file = file
-        self._records = records
-        self._readings = readings
-        self._read_table = table
+    records: Sequence[dict[str, object]]
+    readings: Mapping[str, Reading]
+    read_table: Callable[[], Table]
+    file: str
+
+    def __post_init__(self) -> None:
+        self.rows = len(self.records)
         self._none = np.zeros(self.rows, dtype=np.bool_)
 
     @cached_property
     def columns(self) -> Collection[str]:
         """The columns' names."""
         if self.rows == 1:
-            return self._records[0]
-        return dict.fromkeys(name for record in self._records for name in record)
+            return self.records[0]
+        return dict.fromkeys(name for record in self.records for name in record)
 
     @cached_property
     def table(self) -> Table:
         """The same rows as a table."""
-        return self._read_table()
+        return self.read_table()
 
     def numbers_of(self, name: str) -> column.Parsed:
         """Return a column as numbers, see `Column.numbers`."""
@@ -260,10 +256,10 @@ class FewRows:
         Returns:
             None if a value is of another type, or to be read in some way.
         """
-        if not all(self._readings[name].has_plain_numbers for name in names):
+        if not all(self.readings[name].has_plain_numbers for name in names):
             return None
         try:
-            values = [[record[name] for name in names] for record in self._records]
+            values = [[record[name] for name in names] for record in self.records]
         except KeyError:
             return None
         kinds = {type(value) for row in values for value in row}
@@ -283,8 +279,8 @@ class FewRows:
         Raises:
             _Rare: if they are to be read as a table.
         """
-        kind, values = _typed([record.get(name) for record in self._records])
-        return _Values(kind, values, self._readings[name])
+        kind, values = _typed([record.get(name) for record in self.records])
+        return _Values(kind, values, self.readings[name])
 
 
 def few_rows(

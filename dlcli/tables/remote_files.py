@@ -373,9 +373,10 @@ def file_system(url: Url) -> tuple[FileSystem, str]:
         UsageError: for a scheme that is unknown or not installed, or a missing bucket.
     """
     if url.scheme == "s3":
-        endpoint = _environment("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-        region = _environment("AWS_REGION", "AWS_DEFAULT_REGION")
-        if region is None:
+        get = os.environ.get
+        endpoint = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or None
+        region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
+        if not region:
             bucket, _, _ = url.path.partition("/")
             region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
         return _s3(endpoint, region), url.path.rstrip("/")
@@ -401,10 +402,6 @@ def _fsspec_files(system: FileSystem) -> AbstractFileSystem | None:
     from pyarrow.fs import PyFileSystem
 
     return system.handler.fs if isinstance(system, PyFileSystem) else None
-
-
-def _environment(*names: str) -> str | None:
-    return next((value for name in names if (value := os.environ.get(name))), None)
 
 
 @cache
