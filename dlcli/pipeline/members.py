@@ -22,6 +22,7 @@ from typing import Concatenate, Generic, NamedTuple, ParamSpec, Protocol, TypeVa
 
 import numpy as np
 
+from dlcli import training_job
 from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
@@ -32,13 +33,7 @@ from dlcli.errors import DivergenceError, Interrupted, printable
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
 from dlcli.tasks.task import Task
-from dlcli.training_job import (
-    EpochProgress,
-    Job,
-    TrainingResult,
-    estimate_step_seconds,
-    measure_magnitudes,
-)
+from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
 """Time that a further set of variables for the compiled program takes."""
@@ -128,7 +123,7 @@ class FitObserver:
         Returns:
             The magnitudes that they are based on.
         """
-        magnitudes = measure_magnitudes(job, error.epoch)
+        magnitudes = training_job.measure_magnitudes(job, error.epoch)
         for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
             error.add_note(printable(f"  {finding.observation}; try {finding.patches[0].advice}"))
         return magnitudes
@@ -207,7 +202,7 @@ def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
         return 1
     batch = min(config.batch_size, len(inputs))
     steps = config.epochs * -(-len(inputs) // batch)
-    seconds = networks * steps * estimate_step_seconds(plan.network, batch)
+    seconds = networks * steps * training_job.estimate_step_seconds(plan.network, batch)
     each = sum(required_memory(rows, plan).values())
     room = 1 + available_memory() / (MEMORY_SHARE * each)  # infinite if the memory is unknown
     most = int(min(networks, device.threads, room))
