@@ -213,9 +213,9 @@ def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataFindi
     rare = [name for name in task.classes if 0 < total[name] < FEW_ROWS and name not in untaught]
     if not untaught and not rare:
         return None
-    without, few = ({c: plural(total[c], "row") for c in names} for names in (untaught, rare))
-    parts = [f"without a training row: {sampling.listed(without, 'classes')}"] if untaught else []
-    parts += [f"with few rows: {sampling.listed(few, 'classes')}"] if rare else []
+    kinds = {"without a training row": untaught, "with few rows": rare}
+    shown = {kind: {c: plural(total[c], "row") for c in names} for kind, names in kinds.items()}
+    parts = [f"{kind}: {sampling.listed(rows, 'classes')}" for kind, rows in shown.items() if rows]
     rows = sum(total[name] for name in [*untaught, *rare])
     message = f"classes {', and '.join(parts)}"
     advice = "too few to learn from or to evaluate: collect more such rows, or combine classes"

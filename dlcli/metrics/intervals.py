@@ -72,6 +72,7 @@ UNDEFINED = "undefined in too many resamples of the rows"
 TOO_FEW = f"fewer than {FEWEST} rows"
 ONE_ROW = "a single row has most of the weight"
 NO_VALUE = "undefined on these rows"
+TOO_LARGE = "beyond what a float holds"
 
 
 class Estimate(Document):
@@ -492,7 +493,7 @@ def corrected_interval(
         value = float(shares @ values)
         squares = float(np.sum((values - value) ** 2))
     if not math.isfinite(squares):
-        return Estimate(value=finite(value), reason="beyond what a float holds")
+        return Estimate(value=finite(value), reason=TOO_LARGE)
     if len(values) < 2:
         return Estimate(value=value, reason="a single fold has no spread")
     if np.ptp(values) <= _ROUNDING * abs(value):
@@ -500,7 +501,5 @@ def corrected_interval(
     freedom = len(values) - 1
     variance = (float(shares @ shares) + ratio) * squares / freedom
     half = student_quantile(1 - TAIL, freedom) * math.sqrt(variance)
-    lower, upper = finite(max(bounds[0], value - half)), finite(min(bounds[1], value + half))
-    if lower is None or upper is None:
-        return Estimate(value=value, reason="beyond what a float holds")
-    return Estimate(value=value, lower=lower, upper=upper)
+    ends = value - half, value + half
+    return _estimate(value, ends if np.isfinite(ends).all() else TOO_LARGE, bounds)

@@ -322,8 +322,16 @@ class HitRate(_RatioForm):
         return hits, np.ones_like(hits)
 
 
+class _MeanOfRatios(SumForm):
+    """The mean of the ratios of two sums that are defined; 0 if there are none."""
+
+    def value(self, *sums: Operand) -> Operand:
+        count = np.sum(np.where(sums[1] > 0, 1.0, 0.0), axis=-1)
+        return np.sum(_ratios(*sums), axis=-1) / np.maximum(count, 1.0)
+
+
 @dataclass(frozen=True)
-class MeanOverClasses(SumForm):
+class MeanOverClasses(_MeanOfRatios):
     """The mean over classes of a ratio, for which a row's decision is whether it is of the class.
 
     Classes for which the ratio is undefined don't count.
@@ -342,12 +350,9 @@ class MeanOverClasses(SumForm):
     def terms(self, rows: ClassRows | PairRows) -> tuple[Operand, ...]:
         return self.ratio.of_each(rows.by_class)
 
-    def value(self, *sums: Operand) -> Operand:
-        return _mean_of_ratios(*sums)
-
 
 @dataclass(frozen=True)
-class MeanOverLabels(SumForm):
+class MeanOverLabels(_MeanOfRatios):
     """The mean over labels of a metric of two classes; labels without it don't count."""
 
     form: RatioOf | RankingOf
@@ -365,9 +370,6 @@ class MeanOverLabels(SumForm):
         assert isinstance(self.form, RatioOf)
         return self.form.of_each(rows)
 
-    def value(self, *sums: Operand) -> Operand:
-        return _mean_of_ratios(*sums)
-
 
 @dataclass(frozen=True)
 class RankingOf(Form):
@@ -382,12 +384,6 @@ class RankingOf(Form):
 def _ratios(numerators: Operand, denominators: Operand) -> Operand:
     """Return the ratios, whose numerators are 0 where the denominators are; 0 if undefined."""
     return numerators / np.where(denominators > 0, denominators, 1.0)
-
-
-def _mean_of_ratios(numerators: Operand, denominators: Operand) -> Operand:
-    """Return the mean of the ratios that are defined; 0 if there are none."""
-    count = np.sum(np.where(denominators > 0, 1.0, 0.0), axis=-1)
-    return np.sum(_ratios(numerators, denominators), axis=-1) / np.maximum(count, 1.0)
 
 
 # Records
