@@ -382,14 +382,14 @@ class ColumnEncoder(Fitted):
         """
 
     def graph_group(self, missing: Sequence[str]) -> str | None:
-        """Return what columns have in common that `graph_together` encodes; None if alone.
+        """Return what columns have in common that `graph_of_group` encodes; None if alone.
 
         A runtime takes longer to start an operation than to carry it out for a row.
         """
         return None
 
     @classmethod
-    def graph_together(
+    def graph_of_group(
         cls, ops: "Operations", encoders: Sequence[Any], values: "Sequence[Value]"
     ) -> "tuple[Value, list[list[int]]]":
         """Encode several columns of one `graph_group` in a graph.

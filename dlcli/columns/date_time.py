@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlcli.arrays import np
+from dlcli.arrays import LazyModule, np
 from dlcli.columns import column_type
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.scaling import Standard
@@ -22,9 +22,11 @@ from dlcli.tables.table_formats import PARTS, Part, format_error, time_zone_erro
 if TYPE_CHECKING:
     from dlcli.columns.date_encoder import DatetimeEncoder
     from dlcli.columns.type_inference import ColumnView, Strays
+    from dlcli.tables import datetime_parsing
     from dlcli.tables.column import Column
-    from dlcli.tables.datetime_parsing import TimeGuess
     from dlcli.tables.table import Table
+else:
+    datetime_parsing = LazyModule("dlcli.tables.datetime_parsing")
 
 
 Parts = Annotated[
@@ -92,9 +94,7 @@ class Datetime(column_type.ColumnType):
 
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of which most values are of the type has one that is not."""
-        from dlcli.tables.datetime_parsing import parse_times
-
-        return bool(parse_times(column, self.formats).unreadable.any())
+        return bool(datetime_parsing.parse_times(column, self.formats).unreadable.any())
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "DatetimeEncoder":
         """Fit the encoder of a column on training rows.
@@ -103,7 +103,6 @@ class Datetime(column_type.ColumnType):
             DataError: for a value that is no time, no value at all, or dates with two readings.
         """
         from dlcli.columns import date_encoder
-        from dlcli.tables import datetime_parsing
 
         formats = self.formats or _guessed_formats(column, train)
         times = datetime_parsing.parse_times(train.column(column), formats, self.timezone)
@@ -154,12 +153,10 @@ def decide_dates_of_digits(view: "ColumnView") -> Decision | None:
     eight digits may be in any column if more than `MAX_CODES` differ, as only 4 % of such numbers
     are dates.
     """
-    from dlcli.tables.datetime_parsing import compact_dates
-
     is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
     if not view.summary.whole or (is_short and view.column.kind == "number"):
         return None
-    formats = compact_dates(view.distinct)
+    formats = datetime_parsing.compact_dates(view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.are_amounts(view.matches("."))
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
@@ -184,16 +181,14 @@ def decide_dates(view: "ColumnView") -> Decision | None:
     will refuse them unless they are declared missing. Dates in several formats, as of files that
     were written by different programs, are ignored.
     """
-    from dlcli.tables.datetime_parsing import guess_times
-
-    if guess := guess_times(view.column):
+    if guess := datetime_parsing.guess_times(view.column):
         return _dates(view, guess)
     if view.column.kind != "text":
         return None
     strays = view.strays(~view.matches("[0-9]"))
     if strays is not None:
         missing_words = (*view.column.missing_words, *strays.words)
-        if guess := guess_times(replace(view.column, missing_words=missing_words)):
+        if guess := datetime_parsing.guess_times(replace(view.column, missing_words=missing_words)):
             return _dates(view, guess, strays)
     return _dates_in_several_formats(view)
 
@@ -212,7 +207,9 @@ def _dates_in_several_formats(view: "ColumnView") -> Decision | None:
     return Decision(column_type.Ignored(), reason, warning)
 
 
-def _dates(view: "ColumnView", guess: "TimeGuess", strays: "Strays | None" = None) -> Decision:
+def _dates(
+    view: "ColumnView", guess: "datetime_parsing.TimeGuess", strays: "Strays | None" = None
+) -> Decision:
     if view.column.kind != "text":
         return Decision(Datetime(), "stored as dates")
     if guess.is_ambiguous:
@@ -235,8 +232,6 @@ def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:
         DataError: if the day might be the month, or if the column holds numbers, which may be
             anything.
     """
-    from dlcli.tables import datetime_parsing
-
     values = train.column(column)
     may_be_digits = values.kind in ("number", "text")
     if may_be_digits and (formats := datetime_parsing.compact_dates(values.distinct)):

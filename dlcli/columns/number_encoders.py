@@ -309,7 +309,7 @@ class NumericEncoder(NumberEncoder):
         return self.scaling.formula
 
     @classmethod
-    def graph_together(
+    def graph_of_group(
         cls, ops: Operations, encoders: Sequence["NumericEncoder"], values: Sequence[Value]
     ) -> tuple[Value, list[list[int]]]:
         """Encode several columns in a graph: all scaled, then the indicators of missing values."""

@@ -47,7 +47,7 @@ def encode(
     width = 0
     for group in [groups[name] for name in sorted(groups) if len(groups[name]) > 1]:
         of_group = [values[each.column] for each in group]
-        part, places = group[0].graph_together(ops, group, of_group)
+        part, places = group[0].graph_of_group(ops, group, of_group)
         parts.append(part)
         for each, own in zip(group, places, strict=True):
             indices[each.column] = [width + at for at in own]
