@@ -12,10 +12,10 @@ from dlcli.errors import are_years, plural, printable
 from dlcli.errors import number as number
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.statistic import finite_number
-from dlcli.pipeline import events
 
 if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
+    from dlcli.pipeline import events
 
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
@@ -231,6 +231,8 @@ class EpochCount:
 
     def add(self, event: events.Event) -> None:
         """Count an epoch, or a member of an ensemble that needs no more epochs."""
+        from dlcli.pipeline import events  # whose many types take long to make
+
         if isinstance(event, events.MemberEvent):
             self._finished.add(event.member)
         elif isinstance(event, events.EpochEvent):
@@ -272,6 +274,8 @@ def progress_line(event: events.Event) -> str | None:
     Returns:
         `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
     """
+    from dlcli.pipeline import events
+
     match event:
         case events.FoldProgressEvent():
             place = f"fold {event.done + 1}/{event.folds}"
