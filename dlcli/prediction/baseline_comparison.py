@@ -323,10 +323,7 @@ def _without_hidden_layers(predictor: Predictor) -> Predictor:
     return replace(
         predictor,
         config=config.model_copy(
-            update={
-                "hidden": (),
-                "ensemble": None if folds is None else Ensemble(members=folds),
-            }
+            update={"hidden": (), "ensemble": None if folds is None else Ensemble(members=folds)}
         ),
         network=build_network(predictor.encoding.layout, (), linear_output(config.output)),
         weights={},

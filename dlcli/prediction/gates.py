@@ -56,10 +56,7 @@ class GateResults(Document):
 
 
 def check_gate(
-    name: str,
-    gate: Gate,
-    estimate: Estimate | None,
-    baselines: Mapping[str, BaselineDifference],
+    name: str, gate: Gate, estimate: Estimate | None, baselines: Mapping[str, BaselineDifference]
 ) -> GateResult:
     """Check a gate.
 
@@ -80,10 +77,7 @@ def check_gate(
 
 
 def _failures(
-    name: str,
-    gate: Gate,
-    estimate: Estimate,
-    baselines: Mapping[str, BaselineDifference],
+    name: str, gate: Gate, estimate: Estimate, baselines: Mapping[str, BaselineDifference]
 ) -> Iterator[str]:
     metric = name.partition(".")[2]
     value, what = estimate.value, metric
@@ -94,11 +88,9 @@ def _failures(
     if value is None and (gate.at_least is not None or gate.at_most is not None):
         yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
     elif value is not None and gate.at_least is not None and value < gate.at_least:
-        shown, bound = _distinguished(value, gate.at_least)
-        yield f"{what} is {shown}, at least {bound} is required"
+        yield _missed(what, value, "at least", gate.at_least)
     elif value is not None and gate.at_most is not None and value > gate.at_most:
-        shown, bound = _distinguished(value, gate.at_most)
-        yield f"{what} is {shown}, at most {bound} is required"
+        yield _missed(what, value, "at most", gate.at_most)
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:
@@ -108,16 +100,15 @@ def _failures(
             yield f"the network is {words} the {gate.better_than} baseline"
 
 
-def _distinguished(value: float, bound: float) -> tuple[str, str]:
+def _missed(what: str, value: float, side: str, bound: float) -> str:
     """Word a value and the bound that it misses, with as many digits as distinguish them."""
     shown, limit = number(value), f"{bound:,.12g}"
-    return (f"{value:,.12g}" if shown in (limit, number(bound)) else shown), limit
+    shown = f"{value:,.12g}" if shown in (limit, number(bound)) else shown
+    return f"{what} is {shown}, {side} {limit} is required"
 
 
 def check_evaluation(
-    predictor: Predictor,
-    evaluation: Evaluation,
-    baseline_rows: Mapping[str, DecodedRows],
+    predictor: Predictor, evaluation: Evaluation, baseline_rows: Mapping[str, DecodedRows]
 ) -> tuple[GateResult, ...]:
     """Check all gates but those of training rows on the rows of a table.
 

@@ -1,4 +1,4 @@
-"""What a server tells about itself: OpenAPI 3.1, documentation, and a form.
+"""The pages of a server: documentation, also in OpenAPI 3.1, and a form.
 
 The form shows the prediction of one row and its curves.
 

@@ -1,4 +1,4 @@
-"""What the protocols of a server share: its models, the body of a request, and metrics.
+"""Requests to a server in any protocol: its models, the body of a request, and metrics.
 
 The metrics are for Prometheus, in its text format: requests, rows, and how rows differ from
 training.
