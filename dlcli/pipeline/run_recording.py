@@ -136,7 +136,7 @@ class Recording:
             check_unchanged(self.stamps)
             check_images(self.writer, images)
             if device is not None:
-                warn_of_changes(self.writer, self.file, device, self.events, self.workers.size)
+                self._warn_of_changes(self.writer, device)
             self.events.log_to(self.writer)
             self.resolved = self.file.config
             yield self.writer
@@ -148,12 +148,27 @@ class Recording:
             writer.write_text(RunFile.CONFIG, self.file.text)
             writer.write_resolved(dump_config(self.resolved))
             data = data_fingerprints(self.file) if self.workers.cluster.is_chief else ()
-            environment = _environment(self.resolved, device, data, self.workers.size)
+            environment = self._environment(self.resolved, device, data)
             writer.write_json(
-                RunFile.ENVIRONMENT, {**environment, **({"images": images} if images else {})}
+                RunFile.ENVIRONMENT, environment | ({"images": images} if images else {})
             )
             check_unchanged(self.stamps)
             yield writer
+
+    def _warn_of_changes(self, writer: RunWriter, device: Device) -> None:
+        """Warn of changes since training began that may change the last bits of the weights."""
+        now = self._environment(self.file.config, device)
+        if changes := environment_changes(writer.environment, now):
+            differ = "the weights may differ from those of an uninterrupted run"
+            self.events.warn(f"{writer.path}: {', '.join(changes.values())}; {differ}")
+
+    def _environment(
+        self, config: Config, device: Device | None, data: Sequence[Mapping[str, object]] = ()
+    ) -> dict[str, object]:
+        name = device.name if device else config.device
+        threads = device.threads if device else threads_per_worker(config.threads)
+        found = collect_environment(seed=config.seed, threads=threads, device=name, data=data)
+        return found if self.workers.size == 1 else {**found, "workers": self.workers.size}
 
 
 @contextmanager
@@ -336,25 +351,6 @@ def check_images(writer: RunWriter, images: Images) -> None:
             )
 
 
-def warn_of_changes(
-    writer: RunWriter, file: ConfigFile, device: Device, events: Events, workers: int
-) -> None:
-    """Warn of what has changed since training began that may change the last bits of the weights.
-
-    Args:
-        writer: the run.
-        file: its resolved config.
-        device: what will train it.
-        events: receives the warning.
-        workers: how many will train it.
-    """
-    before = writer.environment
-    now = _environment(file.config, device, workers=workers)
-    if changes := environment_changes(before, now):
-        differ = "the weights may differ from those of an uninterrupted run"
-        events.warn(f"{writer.path}: {', '.join(changes.values())}; {differ}")
-
-
 def environment_changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
     """Return what has changed of what the bits of the weights depend on, by its name.
 
@@ -369,21 +365,6 @@ def environment_changes(before: Mapping[str, object], now: Mapping[str, object])
         for name, (earlier, later) in found.items()
         if earlier != later and "auto" not in (earlier, later)  # a device that workers choose
     }
-
-
-def _environment(
-    resolved: Config,
-    device: Device | None,
-    data: Sequence[Mapping[str, object]] = (),
-    workers: int = 1,
-) -> dict[str, object]:
-    if device is not None:
-        name, threads = device.name, device.threads
-    else:
-        name, threads = resolved.device, threads_per_worker(resolved.threads)
-    cluster = {} if workers == 1 else {"workers": workers}
-    environment = collect_environment(seed=resolved.seed, threads=threads, device=name, data=data)
-    return {**environment, **cluster}
 
 
 def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:
@@ -427,24 +408,18 @@ def resolved_config(
             as given, as they may differ by fold.
     """
     config = plan.head.resolve(moved_config(file, folder))
-    data = config.data
+    data, ensemble = config.data, config.ensemble
     is_split = of_folds or any(data.shares) or config.ensemble_folds is not None
     target = data.target.model_copy(update={"type": rows.task.type})
     split = rows.split_choice if is_split else data.split
     data = data.model_copy(update={"split": split, "target": target})
-    ensemble = config.ensemble
     if ensemble is not None:
-        folds = ensemble.fold_count or "none"
-        ensemble = ensemble.model_copy(update={"folds": folds})
-    update: dict[str, object] = {
-        "data": data,
-        "ensemble": ensemble,
-        "threads": threads,
-    }
+        ensemble = ensemble.model_copy(update={"folds": ensemble.fold_count or "none"})
+    update: dict[str, object] = {"ensemble": ensemble, "threads": threads, "data": data}
     if not of_folds:
         features = {column: decision.feature for column, decision in rows.decisions.items()}
-        update["input"] = config.input.model_copy(update={"features": features})
         missing = resolved_missing(data, features, rows.split.train)
+        update["input"] = config.input.model_copy(update={"features": features})
         update["data"] = data.model_copy(update={"missing": missing})
         update["engine"] = plan.engine
     return config.model_copy(update=update)

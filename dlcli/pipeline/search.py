@@ -45,12 +45,8 @@ from dlcli.runs.run_writer import RunWriter
 from dlcli.tables.stored_columns import Storage
 
 _TOKEN_BYTES = 8
-_WITHOUT_EFFECT: dict[str, object] = {
-    "name": None,
-    "device": "auto",
-    "threads": "auto",
-    "checkpoint": {},
-}
+_WITHOUT_EFFECT: dict[str, object]
+_WITHOUT_EFFECT = {"name": None, "device": "auto", "threads": "auto", "checkpoint": {}}
 """Settings that may differ between searches of one study: they have no effect on candidates."""
 _PATHS = ("train", "validation", "test")
 _EDGE = 0.02
@@ -610,7 +606,7 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[docume
             run=name,
             split="test" if split == "test" else "validation",
             metrics=metrics,
-            parameters=_count_parameters(run),
+            parameters=run.run.network.trainable_parameters * run.run.config.networks,
             epochs=run.run.epochs,
             metric=compared_by,
             gain=gain,
@@ -642,10 +638,6 @@ def _difference(
     if metric is None:
         return DifferenceEstimate(reason="no metric is defined")
     return estimate_difference(default, run, split, metric)
-
-
-def _count_parameters(run: ComparedRun) -> int:
-    return run.run.network.trainable_parameters * run.run.config.networks
 
 
 def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[str]:

@@ -528,12 +528,17 @@ def _finish_fold(
     log: events.Events,
 ) -> documents.NestedFold:
     """Return the stored result of an outer fold, or search without it and store the result."""
-    result = _read(writer, outer)
-    if result is None:
-        with stop.handling_signals():
-            result = _search_without(outer, context, stop)
-            writer.write_partial_result(outer.number, result)
-            log.emit(events.NestedEvent(of=context.outer_folds, result=result))
+    what, held_out = f"outer fold {outer.fold}", len(outer.rows.held_out)
+    if stored := writer.read_partial_result(outer.number, documents.NestedFold, what):
+        result, _ = stored
+        if (result.fold, result.held_out) != (outer.fold, held_out):
+            message = f"the stored result of {what} is of other rows; start the search again"
+            raise errors.RunError(f"{writer.path}: {message}")
+        return result
+    with stop.handling_signals():
+        result = _search_without(outer, context, stop)
+        writer.write_partial_result(outer.number, result)
+        log.emit(events.NestedEvent(of=context.outer_folds, result=result))
     return result
 
 
@@ -580,19 +585,6 @@ def evaluate_best(
         release_memory(error)
         return None
     return evaluate(result, context.plan.objective)
-
-
-def _read(writer: RunWriter, outer: cross_validation.CVFold) -> documents.NestedFold | None:
-    """Read the stored result of an outer fold; `None` if it is not finished."""
-    what = f"outer fold {outer.fold}"
-    stored = writer.read_partial_result(outer.number, documents.NestedFold, what)
-    if stored is None:
-        return None
-    result, _ = stored
-    if (result.fold, result.held_out) != (outer.fold, len(outer.rows.held_out)):
-        message = f"the stored result of {what} is of other rows; start the search again"
-        raise errors.RunError(f"{writer.path}: {message}")
-    return result
 
 
 def combine(

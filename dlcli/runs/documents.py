@@ -378,8 +378,9 @@ def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int |
 def complete_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
     """Return those that have a value, in order of their numbers."""
     known = [each for each in trials if each.state == "complete" and each.value is not None]
-    numbered = [each for each in known if each.number is not None]
-    return sorted(numbered, key=lambda trial: trial.number or 0)
+    return sorted(
+        (each for each in known if each.number is not None), key=lambda each: each.number or 0
+    )
 
 
 def _rank(trial: TrialResult, direction: Direction) -> tuple[float, float]:

@@ -515,7 +515,12 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
     """
     contents, limit = _Contents.of(folder, config), file_formats.max_archive_bytes(specs)
     with contents.open(folder, "arrays.npz", limit) as stream:
-        arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
+        try:
+            arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
+        except RunError as error:
+            version = "it is as it was written, perhaps by another version of dlcli"
+            error.add_note(f"  {version}: resume with that version, or train the run again")
+            raise
     with contents.open(folder, "history.csv", RunFile.HISTORY.limit) as stream:
         history = file_formats.parse_history(stream.read(), folder / RunFile.HISTORY)
     return Checkpoint(arrays, history)

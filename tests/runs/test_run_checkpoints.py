@@ -303,3 +303,13 @@ def test_removed_checkpoints_leave_nothing(two):
     remove_resume_files(two)
     assert names(two) == ["resolved.yaml"]
     remove_resume_files(two)  # of a crash between that and the end
+
+
+def test_an_intact_checkpoint_of_other_arrays_may_be_of_another_version(run):
+    write(run, 1, **{"model/1": np.zeros(1)})
+    with pytest.raises(RunError) as caught:
+        RunWriter(run).read_checkpoint(KINDS)
+    assert caught.value.__notes__ == [
+        "  it is as it was written, perhaps by another version of dlcli: resume with that version, "
+        "or train the run again"
+    ]
