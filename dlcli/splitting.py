@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dlcli.config.data_section import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
@@ -88,19 +89,19 @@ def assign_rows(
     """
     if isinstance(how, TimeSplit):
         return _split_in_time(table, how.column, shares)
-    generator = _generator_of(seed, "split")
+    rng = _generator_of(seed, "split")
     if isinstance(how, GroupSplit):
-        return _split_by_group(table, how.column, shares, generator)
+        return _split_by_group(table, how.column, shares, rng)
     if isinstance(how, StratifiedSplit):
-        return _split_stratified(table, classes, shares, generator)
+        return _split_stratified(table, classes, shares, rng)
     validation, test = _held_out_rows(table, shares)
-    order = generator.permutation(table.rows)
+    order = rng.permutation(table.rows)
     return _assignment(table, order[test : test + validation], order[:test])
 
 
-def _generator_of(seed: SeedKey, purpose: str) -> np.random.Generator:
+def _generator_of(seed: SeedKey, purpose: str) -> Generator:
     """Make a generator for one purpose, independent of those for others with the same seed."""
-    return np.random.Generator(np.random.Philox(key=_key_of(seed, purpose)))
+    return Generator(np.random.Philox(key=_key_of(seed, purpose)))
 
 
 def _key_of(seed: SeedKey, purpose: str) -> int:
@@ -171,7 +172,7 @@ def _require_values(table: Table, column: str) -> None:
 
 
 def _split_stratified(
-    table: Table, classes: str | None, shares: Shares, generator: np.random.Generator
+    table: Table, classes: str | None, shares: Shares, rng: Generator
 ) -> Assignment:
     assert classes is not None  # a stratified split of numbers is refused with the config
     codes = table.codes(classes)[0]
@@ -188,9 +189,9 @@ def _split_stratified(
             once = f"each of the {len(sizes)} classes is seen once"
             message = f"{once}; is it a number, a name or a date?"
         raise DataError(message, file=table.file, column=classes)
-    tested = _apportion(test, sizes, spare, generator)
-    validated = _apportion(validation, sizes, spare - tested, generator)
-    shuffled = generator.permutation(table.rows)
+    tested = _apportion(test, sizes, spare, rng)
+    validated = _apportion(validation, sizes, spare - tested, rng)
+    shuffled = rng.permutation(table.rows)
     order = shuffled[np.argsort(codes[shuffled], kind="stable")]
     position = np.arange(table.rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # in its class
     test_end, validation_end = (np.repeat(end, sizes) for end in (tested, tested + validated))
@@ -198,14 +199,14 @@ def _split_stratified(
     return _assignment(table, order[~is_test & (position < validation_end)], order[is_test])
 
 
-def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Generator) -> Rows:
+def _apportion(total: int, sizes: Rows, spare: Rows, rng: Generator) -> Rows:
     """Apportion rows to classes by their sizes, with the largest remainder method.
 
     Args:
         total: the number of rows to apportion; no more than are spare.
         sizes: the number of rows of each class, (classes,).
         spare: the most that each class can give, (classes,).
-        generator: decides between equal remainders.
+        rng: decides between equal remainders.
 
     Returns:
         The number of rows that each class gives, (classes,).
@@ -214,7 +215,7 @@ def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Genera
     given: Rows = np.minimum(np.floor(quota).astype(np.int64), spare)
     # Drawn once, also where no remainder is left: the rows that are then drawn for test are the
     # same whatever validation takes, and without it.
-    order = generator.permutation(len(sizes))
+    order = rng.permutation(len(sizes))
     while (short := total - int(given.sum())) > 0:
         # Where a class cannot give its share, those with the next largest remainders do.
         able = order[given[order] < spare[order]]
@@ -226,16 +227,14 @@ def _apportion(total: int, sizes: Rows, spare: Rows, generator: np.random.Genera
 # By group
 
 
-def _split_by_group(
-    table: Table, column: str, shares: Shares, generator: np.random.Generator
-) -> Assignment:
+def _split_by_group(table: Table, column: str, shares: Shares, rng: Generator) -> Assignment:
     _require_values(table, column)
     groups, names = table.codes(column)
     validation, test = _held_out_rows(table, shares)
     held_out_sets = (validation > 0) + (test > 0)
     _require(held_out_sets + 1, len(names), "group", "one for each set", table, column)
     sizes = np.bincount(groups)
-    order = generator.permutation(len(names)).tolist()
+    order = rng.permutation(len(names)).tolist()
     tested = _choose_groups(order, sizes, test, reserved=held_out_sets)
     taken = set(tested)
     rest = [group for group in order if group not in taken]
@@ -386,15 +385,12 @@ def make_folds(
     if isinstance(how, TimeSplit):
         use = "one to begin with, one for each fold"
         windows = _windows_in_time(table, how.column, folds + 1, use)
-        assigned = [
-            Fold(np.sort(np.concatenate(windows[:at])), windows[at]) for at in range(1, folds + 1)
-        ]
+        earlier = [np.sort(np.concatenate(windows[:at])) for at in range(1, folds + 1)]
+        assigned = [*map(Fold, earlier, windows[1:])]
     else:
         numbers = _fold_numbers(table, how, classes, folds, _generator_of(seed, "folds"))
-        assigned = [
-            Fold(np.flatnonzero(numbers != number), np.flatnonzero(numbers == number))
-            for number in range(folds)
-        ]
+        are_held_out = (numbers == number for number in range(folds))
+        assigned = [Fold(np.flatnonzero(~each), np.flatnonzero(each)) for each in are_held_out]
     return _checked(assigned, table, classes)
 
 
@@ -436,13 +432,13 @@ def hold_out(
 
 
 def _fold_numbers(
-    table: Table, how: SplitChoice, classes: str | None, folds: int, generator: np.random.Generator
+    table: Table, how: SplitChoice, classes: str | None, folds: int, rng: Generator
 ) -> Rows:
     """Return the fold that each row is held out in, from 0, (rows,)."""
     if isinstance(how, GroupSplit):
-        return _group_fold_numbers(table, how.column, folds, generator)
+        return _group_fold_numbers(table, how.column, folds, rng)
     _require(folds, table.rows, "row", "one for each fold", table)
-    order = generator.permutation(table.rows)
+    order = rng.permutation(table.rows)
     if isinstance(how, StratifiedSplit):
         # A class continues at the fold where the previous one ended, so that sizes stay even.
         assert classes is not None  # as above
@@ -452,14 +448,12 @@ def _fold_numbers(
     return numbers
 
 
-def _group_fold_numbers(
-    table: Table, column: str, folds: int, generator: np.random.Generator
-) -> Rows:
+def _group_fold_numbers(table: Table, column: str, folds: int, rng: Generator) -> Rows:
     _require_values(table, column)
     groups, names = table.codes(column)
     _require(folds, len(names), "group", "one for each fold", table, column)
     sizes = np.bincount(groups)
-    order = generator.permutation(len(names))
+    order = rng.permutation(len(names))
     # The largest groups come first, for even folds. Those within a factor of two stay in random
     # order, as groups that all differ in size would else be assigned alike by every seed.
     order = order[np.argsort(-np.frexp(sizes[order])[1], kind="stable")]

@@ -61,18 +61,14 @@ def _contents(name: str) -> dict[str, bytes]:
         raise UsageError(f"no example '{name}'; {listed}")
     config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
     files = {f"{name}.yaml": config.replace(b"../data/", b"")}
-    data, table = _examples_folder() / "data", _table_of(config)
+    data = _examples_folder() / "data"
+    table = config.partition(b"../data/")[2].partition(b".csv")[0].decode()  # several may share one
     tables = (data / f"{table}.csv", data / f"{table}.md")
     files |= {path.name: path.read_bytes() for path in tables}
     files[SCHEMA] = _examples_folder().joinpath("configs", SCHEMA).read_bytes()
     for path in sorted(data.glob(f"{table}/*.png")):
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
-
-
-def _table_of(config: bytes) -> str:
-    """Return the name of the table of an example; several may share one."""
-    return config.partition(b"../data/")[2].partition(b".csv")[0].decode()
 
 
 def _examples_folder() -> Path:

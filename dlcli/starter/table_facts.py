@@ -189,16 +189,13 @@ def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
 def _columns(
     table: Table, decisions: Mapping[str, Decision], leaks: Collection[str]
 ) -> tuple[ColumnFacts, ...]:
-    return tuple(
-        _column(table, name, decision, auto=decisions[name].values is not None, leaks=name in leaks)
-        for name, decision in count_all_rows(decisions, table).items()
-    )
-
-
-def _column(table: Table, name: str, decision: Decision, *, auto: bool, leaks: bool) -> ColumnFacts:
-    feature, values = decision.feature, decision.values
-    assert values is not None  # counted
-    if feature.is_risky(values):
-        check_range("none", table.numbers(name), table, name)  # it is read for want of another
-    reason = decision.reason if auto else f"as {option('ignore')} sets"
-    return ColumnFacts(name, feature, reason, auto, values, leaks)
+    found = []
+    for name, decision in count_all_rows(decisions, table).items():
+        feature, values = decision.feature, decision.values
+        assert values is not None  # counted
+        if feature.is_risky(values):
+            check_range("none", table.numbers(name), table, name)  # it is read for want of another
+        auto = decisions[name].values is not None
+        reason = decision.reason if auto else f"as {option('ignore')} sets"
+        found.append(ColumnFacts(name, feature, reason, auto, values, name in leaks))
+    return tuple(found)

@@ -192,9 +192,7 @@ class Notation:
         return [*negative, *unit, *((f"{letters}$", exponent) for letters, exponent in multiples)]
 
 
-def _replace_all(
-    texts: pa.ChunkedArray, replacements: Iterable[tuple[str, str]]
-) -> pa.ChunkedArray:
-    for pattern, replacement in replacements:
+def _replace_all(texts: pa.ChunkedArray, pairs: Iterable[tuple[str, str]]) -> pa.ChunkedArray:
+    for pattern, replacement in pairs:
         texts = pc.replace_substring_regex(texts, pattern, replacement)
     return texts

@@ -408,8 +408,7 @@ def _fsspec_files(system: FileSystem) -> AbstractFileSystem | None:
 def _region(bucket: str) -> str:
     from pyarrow.fs import resolve_s3_region
 
-    region: str = resolve_s3_region(bucket)
-    return region
+    return str(resolve_s3_region(bucket))
 
 
 @cache

@@ -402,9 +402,7 @@ def _distinct_notes(parts: Sequence[_Part], name: str) -> list[FileNote]:
     ]
 
 
-def _concatenate(
-    parts: Sequence[_Part], unread: Collection[str]
-) -> pa.Table | StoredColumns | ShardedColumns:
+def _concatenate(parts: Sequence[_Part], unread: Collection[str]) -> stored_columns.Columns:
     """Concatenate the rows of all parts, without some columns.
 
     Raises:
