@@ -104,7 +104,7 @@ def _ignoring(features: Iterable[str], name: str, why: str) -> tuple[Patch, ...]
 def unscaled_inputs(case: Case) -> Finding | None:
     """Find columns whose inputs are far from 1, due to their scaling or the lack of one."""
     found = far_inputs(case, case.peaks, "inputs reach")
-    return found and found[0]
+    return None if found is None else found[0]
 
 
 def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> tuple[Finding, float] | None:
