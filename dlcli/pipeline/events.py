@@ -632,14 +632,10 @@ class Events:
         ignored, so that this can be the listener of that part.
         """
         with self._lock:
-            if isinstance(event, WarningEvent) and not self._has_warned(event):
-                self.emit(event)
-
-    def _has_warned(self, event: WarningEvent) -> bool:
-        if event.message in self._warnings:
-            return True
-        found = self._found.get(event.check or "")
-        return found is not None and found.issuperset(event.columns or ())
+            if isinstance(event, WarningEvent) and event.message not in self._warnings:
+                found = self._found.get(event.check or "")
+                if found is None or not found.issuperset(event.columns or ()):
+                    self.emit(event)
 
     def only(self, *kinds: type[Event]) -> Events:
         """Return a reporter that passes on the events of these types alone."""

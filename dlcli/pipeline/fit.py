@@ -290,9 +290,8 @@ class FitResult:
             return None
         folds = [(predictions.take(fold), rows.target[fold]) for fold in chosen]
         conformal = Conformal.fit(folds, self.config.output)
-        if "test" not in self.tables or task.outcome == "classes":
-            return conformal
-        if not conformal.reaches(REPORTED_LEVEL):
+        has_intervals = task.outcome != "classes" and conformal.reaches(REPORTED_LEVEL)
+        if "test" not in self.tables or not has_intervals:
             return conformal
         predictor = replace(self.predictor, conformal=conformal, level=REPORTED_LEVEL)
         test = self.encoded["test"]

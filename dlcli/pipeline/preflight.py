@@ -21,7 +21,6 @@ from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import Data
 from dlcli.config.layer_choices import Linear
 from dlcli.config.search_space import check_tune, with_search_space
 from dlcli.config.training_choices import SGD, Optimizer, RMSprop
@@ -104,15 +103,12 @@ def check(
             preparation.encode_sets(rows, events)
             preparation.initial_weights(file, plan.network)
         if file.config.tune is not None:
-            file = with_search_space(file, _training_file_rows(file.config.data, rows))
+            data, tables = file.config.data, rows.tables.items()
+            sources = {"train": 1.0, "validation": data.validation, "test": data.test}
+            of_file = (table.rows for name, table in tables if isinstance(sources[name], float))
+            file = with_search_space(file, sum(of_file))
             check_tune(file)
         return CheckedConfig(summarize(plan.network), rows_read=True, tune=file.config.tune)
-
-
-def _training_file_rows(data: Data, rows: preparation.FitRows) -> int:
-    sources = {"train": 1.0, "validation": data.validation, "test": data.test}
-    tables = rows.tables.items()
-    return sum(table.rows for name, table in tables if isinstance(sources[name], float))
 
 
 def outline(config: Config) -> tuple[LayerSummary, ...]:
