@@ -318,8 +318,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBloc
             ends_of_mean = {"l": mean.lower, "u": mean.upper} if name != _CONSTANT else {}
             rows.append({"y": name, "s": name, "f": name, "x": mean.value, **ends_of_mean})
             parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
-    present = {row["y"] for row in rows}
-    colors = {name: color for name, color in _SERIES_COLORS.items() if name in present}
+    colors = {str(row["s"]): _SERIES_COLORS[str(row["s"])] for row in rows}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return views.ChartBlock(
         title=fmt.capitalize(fmt.metric_title(metric)),

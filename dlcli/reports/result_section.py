@@ -400,20 +400,16 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
     """List the metrics of other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
     name = fmt.shorten(positive, 40)
-    lines = [
-        {"threshold": at, **definitions.decision_metrics(is_positive, scores > at, rows.weights)}
-        for at in _THRESHOLDS
-    ]
-    return views.TableBlock.of(
-        lines,
-        {
-            "threshold": lambda each: fmt.number(each["threshold"]),
-            "predicted so": lambda each: fmt.percent(each["selected"]),
-            definitions.PRECISION.name: lambda each: fmt.percent(each[definitions.PRECISION.name]),
-            definitions.RECALL.name: lambda each: fmt.percent(each[definitions.RECALL.name]),
-            "F1": lambda each: fmt.number(each[definitions.F1.name]),
-            definitions.ACCURACY.name: lambda each: fmt.percent(each[definitions.ACCURACY.name]),
-        },
+    rows_of_table = []
+    for at in _THRESHOLDS:
+        found = definitions.decision_metrics(is_positive, scores > at, rows.weights)
+        shares = ("selected", definitions.PRECISION.name, definitions.RECALL.name)
+        f1, accuracy = found[definitions.F1.name], found[definitions.ACCURACY.name]
+        percents = (fmt.percent(found[share]) for share in shares)
+        rows_of_table.append((fmt.number(at), *percents, fmt.number(f1), fmt.percent(accuracy)))
+    return views.TableBlock(
+        ("threshold", "predicted so", "precision", "recall", "F1", "accuracy"),
+        tuple(rows_of_table),
         f"Other thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "
         "finds more and is wrong more often; the best depends on the costs of both mistakes. The "

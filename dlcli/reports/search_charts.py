@@ -228,12 +228,12 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
         }
         for each in shown
     ]
-    steps = [(each.number or 0, candidates.drawn(value_of(each))) for each in better]
-    steps.append((max((each.number or 0 for each in trials), default=0), steps[-1][1]))
+    path = [{"x": each.number or 0, "y": candidates.drawn(value_of(each))} for each in better]
+    path.append({**path[-1], "x": max(each.number or 0 for each in trials)})
     default, metric = candidates.default, candidates.metric
     guides = charts.Guides(
         y=None if default is None else candidates.drawn(value_of(default)),
-        path=[{"x": at, "y": value} for at, value in steps],
+        path=path,
         is_stepped=True,
     )
     tips = {"x": "candidate|,d", "v": f"{metric}|.5~g", "s": "state"}
