@@ -178,7 +178,7 @@ def _predict_table(
 ) -> None:
     """Predict the rows of one table."""
     from dlcli.pipeline.table_prediction import TablePrediction
-    from dlcli.prediction.prediction_tables import assemble, choose_format, write_rows
+    from dlcli.prediction.prediction_tables import choose_format, write_rows
     from dlcli.runs.run_folder import opened_network
 
     if output is not None:
@@ -198,7 +198,7 @@ def _predict_table(
         prediction = TablePrediction(predictor, print_message, wanted.bad_rows)
         found = prediction.predict(data, wanted.keep)
         table, predictions, problems = found.table, found.predictions, found.problems
-        rows = assemble(predictions, table, wanted.keep, problems.bad_indices if rejected else None)
+        rows = wanted.rows(predictions, table, problems)
         write_rows(rows, form, stream, spreadsheet_safe=wanted.spreadsheet_safe)
         _write_rejected(table, problems, rejected)
     result = {"run": str(run), "output": str(output), "rows": table.rows}

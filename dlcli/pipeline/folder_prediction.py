@@ -296,8 +296,7 @@ def _predict_part(
         for table in chain([first], tables):
             problems = options.bad_rows.new_record()
             predictions = predictor.predict(table, problems)
-            bad = problems.bad_indices if rejected else None
-            output.write(prediction_tables.assemble(predictions, table, options.keep, bad))
+            output.write(options.rows(predictions, table, problems))
             if rejected and problems.bad_indices.size:
                 rejects = rejects or stack.enter_context(_new_file(rejected / part.name))
                 rejects.write(prediction_tables.rejected_rows(table, problems))

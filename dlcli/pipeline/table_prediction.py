@@ -12,10 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Literal
 
+import pyarrow as pa
+
 from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
 from dlcli.encoding.table_encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
-from dlcli.prediction.prediction_tables import Format
+from dlcli.prediction.prediction_tables import Format, assemble
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.runs.environment import TrainingData
@@ -73,6 +75,11 @@ class PredictionOptions:
     form: Format | None = None
     """The format of all parts; that of each file if omitted, for Arrow Parquet."""
     level: float | None = None
+
+    def rows(self, predictions: Predictions, table: Table, problems: ValueProblems) -> pa.Table:
+        """Return the rows to write: columns to keep, and predictions except of rejected rows."""
+        rejected = problems.bad_indices if self.bad_rows.rejected else None
+        return assemble(predictions, table, self.keep, rejected)
 
 
 @dataclass
