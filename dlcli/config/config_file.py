@@ -172,7 +172,7 @@ def make_config(
     Raises:
         ConfigError: with all problems of the config.
     """
-    text = source if isinstance(source, str) else dump_yaml(_to_yaml_values(source))
+    text = source if isinstance(source, str) else dump_yaml(to_plain(source))
     return _checked(text, parse(text, ""), _IN_MEMORY, overrides, tables)
 
 
@@ -201,29 +201,6 @@ def _checked(
     for key in tables or {}:
         _override_value(document, f"data.{key}", MEMORY)
     return ConfigFile(validated(document), path, text, document, tables or {})
-
-
-def _to_yaml_values(value: object, path: Path = ()) -> object:
-    """Convert a value of Python to what YAML can hold.
-
-    Raises:
-        ConfigError: for any other value, with its path.
-    """
-    if isinstance(value, Section):
-        return to_plain(value)
-    if isinstance(value, Mapping):
-        keys = {str(key): each for key, each in value.items()}
-        return {key: _to_yaml_values(each, (*path, key)) for key, each in keys.items()}
-    if isinstance(value, list | tuple):
-        return [_to_yaml_values(each, (*path, at)) for at, each in enumerate(value)]
-    if isinstance(value, FilePath):
-        return str(value)
-    is_numpy = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
-    plain = getattr(value, "item")() if is_numpy else value  # noqa: B009  (of an unknown type)
-    if plain is None or isinstance(plain, str | bool | int | float):
-        return plain
-    message = f"expected text, a number, a list or a mapping, got {type(value).__name__}"
-    raise ConfigError([Problem(format_path(path) if path else "", message)])
 
 
 def validated(document: YamlDocument) -> Config:
@@ -285,8 +262,16 @@ def dump_config(config: Config) -> str:
     return text
 
 
-def to_plain(value: object) -> object:
-    """Convert sections, mappings and tuples to dicts and lists, without optional nulls."""
+def to_plain(value: object, path: Path = ()) -> object:
+    """Convert sections, mappings and tuples to dicts and lists, without optional nulls.
+
+    Args:
+        value: a part of a config, or a value of Python that YAML can hold.
+        path: its path, for messages.
+
+    Raises:
+        ConfigError: for any other value, with its path.
+    """
     if isinstance(value, Section):
         # Keys that a section shares with all others of its kind come last.
         bases = {*Section.__mro__, Choice}
@@ -298,8 +283,18 @@ def to_plain(value: object) -> object:
             key: to_plain(item) for key, item in fields if item is not None or value.differs(key)
         }
     if isinstance(value, Mapping):
-        return {key: to_plain(item) for key, item in value.items()}
-    return [to_plain(item) for item in value] if isinstance(value, tuple) else value
+        keyed = {str(key): item for key, item in value.items()}
+        return {key: to_plain(item, (*path, key)) for key, item in keyed.items()}
+    if isinstance(value, list | tuple):
+        return [to_plain(item, (*path, at)) for at, item in enumerate(value)]
+    if isinstance(value, FilePath):
+        return str(value)
+    is_numpy = type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0
+    plain = getattr(value, "item")() if is_numpy else value  # noqa: B009  (of an unknown type)
+    if plain is None or isinstance(plain, str | bool | int | float):
+        return plain
+    message = f"expected text, a number, a list or a mapping, got {type(value).__name__}"
+    raise ConfigError([Problem(format_path(path) if path else "", message)])
 
 
 def to_short(value: object) -> object:
@@ -355,7 +350,7 @@ def _override_value(document: YamlDocument, name: str, value: object) -> None:
         path = parse_path(name)
     except ValueError as error:
         raise ConfigError([Problem("", f"overrides: {error}")]) from None
-    text = dump_yaml(_to_yaml_values(value, path), flow=True)
+    text = dump_yaml(to_plain(value, path), flow=True)
     node = compose(text, "")
     assert node is not None  # null is a node, too
     put(document.root, path, node)

@@ -26,7 +26,7 @@ from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, par
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment, Metric
+    from mlflow.entities import Metric
     from mlflow.entities import Run as MlflowRun
 
 Item = TypeVar("Item")
@@ -98,17 +98,12 @@ class MLflow:
         self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
     ) -> None:
         """Create a run of MLflow below this one for a fold or a trial; see `Tracker`."""
-        from mlflow.entities import Metric
-        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
-
-        client, now = self._store.client, time.time_ns() // 1_000_000
+        client = self._store.client
         with short_timeouts():
             tags = {"mlflow.parentRunId": self._run_id}
             made = client.create_run(self._store.experiment_id, tags=tags, run_name=name)
             self._log_parameters(made.info.run_id, parameters)
-            metrics = [Metric(metric, value, now, 0) for metric, value in values.items()]
-            for some in _batches(metrics, MAX_METRICS_PER_BATCH):
-                client.log_batch(made.info.run_id, metrics=some)
+            self._log_metrics(made.info.run_id, _points(0, values))
             client.set_terminated(made.info.run_id)
 
     def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
@@ -176,21 +171,22 @@ class MLflow:
             self._store.client.log_batch(run_id, params=some)
 
     def _add(self, step: int, values: TrackedValues) -> None:
-        from mlflow.entities import Metric
-
-        now = time.time_ns() // 1_000_000
-        self._waiting += [Metric(name, value, now, step) for name, value in values.items()]
+        self._waiting += _points(step, values)
 
     def _send(self) -> None:
-        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
-
         waiting, self._waiting = self._waiting, []
         start = time.monotonic()
         with short_timeouts():
-            for some in _batches(waiting, MAX_METRICS_PER_BATCH):
-                self._store.client.log_batch(self._run_id, metrics=some)
+            self._log_metrics(self._run_id, waiting)
         end = time.monotonic()
         self._due = end + max(_SECONDS, _SHARE * (end - start))
+
+    def _log_metrics(self, run_id: str, points: Sequence[Metric]) -> None:
+        """Send points of curves in batches as large as MLflow takes them."""
+        from mlflow.utils.validation import MAX_METRICS_PER_BATCH
+
+        for some in _batches(points, MAX_METRICS_PER_BATCH):
+            self._store.client.log_batch(run_id, metrics=some)
 
     def _place(self) -> TrackingEvent:
         uri = hide_secrets(_CREDENTIALS.sub("", self._store.uri))
@@ -219,6 +215,13 @@ def _tags(run: RunWriter) -> dict[str, str]:
         tags["mlflow.source.git.commit"] = str(git["commit"])
         tags["dlcli.git_dirty"] = _text(git["dirty"])
     return tags
+
+
+def _points(step: int, values: TrackedValues) -> list[Metric]:
+    from mlflow.entities import Metric
+
+    now = time.time_ns() // 1_000_000
+    return [Metric(name, value, now, step) for name, value in values.items()]
 
 
 def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
@@ -286,21 +289,17 @@ def _find(uri: str) -> Store:
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
-    if number := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-        return Store(client, uri, _usable(client.get_experiment(number)))
     name = os.environ.get("MLFLOW_EXPERIMENT_NAME") or "Default"
-    if experiment := client.get_experiment_by_name(name):
-        return Store(client, uri, _usable(experiment))
-    return Store(client, uri, client.create_experiment(name))
-
-
-def _usable(experiment: Experiment) -> str:
-    if experiment.lifecycle_stage != "active":
+    number = os.environ.get("MLFLOW_EXPERIMENT_ID")
+    found = client.get_experiment(number) if number else client.get_experiment_by_name(name)
+    if found is None:
+        return Store(client, uri, client.create_experiment(name))
+    if found.lifecycle_stage != "active":
         raise UsageError(
-            f"MLflow: the experiment '{experiment.name}' is deleted; restore it, or set "
+            f"MLflow: the experiment '{found.name}' is deleted; restore it, or set "
             "MLFLOW_EXPERIMENT_NAME to another"
         )
-    return str(experiment.experiment_id)
+    return Store(client, uri, str(found.experiment_id))
 
 
 @contextmanager
