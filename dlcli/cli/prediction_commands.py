@@ -344,9 +344,9 @@ def _report(
         result: the other fields of the JSON object; `None` for warnings.
         place: names the row of an index.
     """
-    from dlcli.reports.formatting import join_names
-
     if unread:
+        from dlcli.reports.formatting import join_names
+
         count = "a column" if len(unread) == 1 else f"{len(unread)} columns"
         names = join_names(unread, _MOST_NAMES)
         print_message("note", f"{file}: ignored {count} not seen in training: {names}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeAlias
@@ -36,16 +35,14 @@ ENTRIES: Mapping[FormatName, Entry] = {
 }
 
 
-@dataclass(frozen=True)
-class FolderFormat:
+class FolderFormat(NamedTuple):
     """A format of files that are not compared with dlcli, such as a script."""
 
     write: Callable[[Run, Path], object]
     """Writes a run to a new folder."""
 
 
-@dataclass(frozen=True)
-class TextFormat:
+class TextFormat(NamedTuple):
     """A format of a single text."""
 
     text: Callable[[Run], str]

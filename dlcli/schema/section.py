@@ -346,15 +346,14 @@ class Expected:
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
-        words = [*words_of(source)]
-
         def validate(value: object, inner: core_schema.ValidatorFunctionWrapHandler) -> object:
             try:
                 return inner(value)
             except ValidationError as error:
                 if lines := [_again(line) for line in error.errors() if _is_of_item(line)]:
                     raise _validation_error(self.phrase, *lines) from None
-                way_out = did_you_mean(value, words) if isinstance(value, str) else ""
+                words = [*words_of(source)] if isinstance(value, str) else []
+                way_out = did_you_mean(str(value), words)
                 if self.way_out is not None:
                     way_out = self.way_out(value)
                 raise not_as_expected(self.phrase, value, way_out, "expected") from None
