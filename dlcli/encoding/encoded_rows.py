@@ -66,8 +66,8 @@ class Inputs(ABC):
     @property
     def is_resident(self) -> bool:
         """True if inputs are a matrix in memory while they are trained on."""
-        is_matrix = not self.sparse or len(self) * self.width <= MOST_FILLED
-        return isinstance(self.stored, InMemoryInputs) and is_matrix
+        is_filled = not self.stored.sparse or len(self) * self.width <= MOST_FILLED
+        return isinstance(self.stored, InMemoryInputs) and is_filled
 
     @property
     def stored_values(self) -> int:
@@ -224,11 +224,6 @@ class SelectedInputs(Inputs):
         return self.every
 
     @property
-    def sparse(self) -> Sequence[SparseRows | OnDiskSparse]:
-        """The inputs of all rows that are mostly 0."""
-        return self.every.sparse
-
-    @property
     def stored_values(self) -> int:
         """Number of values that are stored, about."""
         return self.every.stored_values * len(self) // max(1, len(self.every))
@@ -243,7 +238,7 @@ class SelectedInputs(Inputs):
 
     def in_memory(self) -> Inputs:
         """Return the same inputs in memory; those that are sparse stay so."""
-        if not self.sparse:
+        if not self.every.sparse:
             return super().in_memory()
         return SelectedInputs(self.every.in_memory(), self.rows)
 
