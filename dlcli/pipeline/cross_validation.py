@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from dlcli import errors
 from dlcli.arrays import integers
@@ -40,7 +40,7 @@ from dlcli.runs.documents import FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter, check_folder
-from dlcli.safe_files import parse_document
+from dlcli.safe_files import Document, parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.table import Table
 from dlcli.tasks.task import StoredPredictions
@@ -55,10 +55,8 @@ REFIT = "refit"
 _SEEDS = 2**32
 
 
-class CrossValidationPlan(BaseModel):
+class CrossValidationPlan(Document):
     """The numbers of folds and repeats of a cross-validation."""
-
-    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
     folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] = 5
     """Number of folds."""
