@@ -552,11 +552,11 @@ def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:
     return frozen
 
 
+# Messages
+
+
 Arrays = Mapping[str, Array]
 Result = TypeVar("Result")
-
-
-# Messages
 
 
 class Workers:

@@ -357,7 +357,7 @@ class SearchAccess:
     """The URL of the storage with its password; `None`: it is in the folder."""
     jobs: int = 1
     """The number of processes on this machine."""
-    budget: TimeBudget = TimeBudget()
+    budget: TimeBudget = field(default_factory=TimeBudget)
     """The time in which trials may start."""
     tables: Tables = field(default_factory=dict)
 
