@@ -15,17 +15,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from dlcli.cluster import after_parent
 from dlcli.errors import DlcliError, UsageError, require_packages
+from dlcli.pipeline.table_prediction import Report
+from dlcli.serving.served_model import Limits, ServedModel
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
-
-    from dlcli.serving.served_model import Limits, ServedModel
-
-Label = Literal["note", "warning"]
 
 _NEEDED = ("starlette", "uvicorn", "orjson", "prometheus_client")
 _BACKLOG = 2048
@@ -59,13 +57,11 @@ def load_models(settings: Settings) -> dict[str, ServedModel]:
     Raises:
         RunError, UsageError: see `ServedModel.load`.
     """
-    from dlcli.serving.served_model import ServedModel
-
     loaded = settings.runs.items()
     return {name: ServedModel.load(name, path, settings.level) for name, path in loaded}
 
 
-def run_server(settings: Settings, report: Callable[[Label, str], None]) -> None:
+def run_server(settings: Settings, report: Report) -> None:
     """Serve until SIGTERM or SIGINT; requests that were begun are answered first.
 
     SIGHUP loads the runs again, from where they were: requests go on meanwhile. A run that can't be
@@ -90,10 +86,7 @@ def run_server(settings: Settings, report: Callable[[Label, str], None]) -> None
 
 
 def _run_one(
-    settings: Settings,
-    loaded: Mapping[str, ServedModel],
-    listening: socket.socket,
-    report: Callable[[Label, str], None],
+    settings: Settings, loaded: Mapping[str, ServedModel], listening: socket.socket, report: Report
 ) -> None:
     """Serve in this process."""
     import uvicorn
@@ -121,9 +114,7 @@ def _run_one(
         server.run(sockets=[listening])
 
 
-def _run_workers(
-    settings: Settings, listening: socket.socket, report: Callable[[Label, str], None]
-) -> None:
+def _run_workers(settings: Settings, listening: socket.socket, report: Report) -> None:
     """Serve in processes of their own, which accept connections at the same socket."""
     from uvicorn.supervisors import Multiprocess
 
@@ -237,9 +228,7 @@ def _listening(host: str, port: int) -> socket.socket:
     return listening
 
 
-def _announce(
-    settings: Settings, listening: socket.socket, report: Callable[[Label, str], None]
-) -> None:
+def _announce(settings: Settings, listening: socket.socket, report: Report) -> None:
     host, port = listening.getsockname()[:2]
     address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
     report("note", f"serving {', '.join(settings.runs)} at {address}")
