@@ -141,7 +141,8 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
             message = f"not received and answered within {limits.seconds:g} s"
             return _explained(RequestError(408, message))
         except Exception as error:
-            return _explain_failure(error)
+            traceback.print_exception(error, file=sys.stderr)  # the server's log alone names it
+            return json_response({"error": "the server failed; its log has the reason"}, 500)
 
     return handle
 
@@ -175,12 +176,6 @@ async def _explain_status(request: Request, error: HTTPException) -> Response:
     response = json_response({"error": message}, error.status_code)
     response.headers.update(error.headers or {})
     return response
-
-
-def _explain_failure(error: Exception) -> Response:
-    """Answer a request in which dlcli failed; what failed is for the server's log alone."""
-    traceback.print_exception(error, file=sys.stderr)
-    return json_response({"error": "the server failed; its log has the reason"}, 500)
 
 
 class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of two classes
