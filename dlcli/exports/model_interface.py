@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from dlcli.columns.column_exports import ModelInput, as_code
 from dlcli.columns.registry import FeatureEncoder
-from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.number_notation import Notation
@@ -75,9 +74,7 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
 
 def outputs_of_model(predictor: Predictor) -> tuple[ModelOutput, ...]:
     """Describe the outputs of an exported model, as those of one row show."""
-    row = np.zeros((1, predictor.network.inputs), np.float32)
-    outputs = outputs_of(predictor.predict_encoded(InMemoryInputs(row, ())))
-    meanings = _meanings(predictor)
+    outputs, meanings = outputs_of(predictor.predict_zeros()), _meanings(predictor)
     return tuple(
         ModelOutput(name, type_name(values), values.shape[1:], meanings[name])
         for name, values in outputs.items()
@@ -121,9 +118,8 @@ class Exported:
 
 def columns_of(predictor: Predictor) -> Iterator[tuple[FeatureEncoder, Notation]]:
     """Yield the encoders of a run with the notation of each column."""
-    notations = predictor.encoding.notations
     for feature in predictor.encoding.features:
-        yield feature, notations.get(feature.column, Notation())
+        yield feature, predictor.notation(feature.column)
 
 
 def with_signature_names(inputs: Iterable[ModelInput]) -> tuple[ModelInput, ...]:

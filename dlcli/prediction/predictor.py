@@ -15,7 +15,7 @@ from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.column_types import words_to_read
-from dlcli.encoding.encoded_rows import Inputs
+from dlcli.encoding.encoded_rows import InMemoryInputs, Inputs
 from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
@@ -265,11 +265,16 @@ class Predictor:
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
-        notations, columns = self.encoding.notations, [f.column for f in self.encoding.features]
-        return {
-            name: Reading(self.missing_words(name), notations.get(name, Notation()))
-            for name in columns
-        }
+        columns = (each.column for each in self.encoding.features)
+        return {name: Reading(self.missing_words(name), self.notation(name)) for name in columns}
+
+    def notation(self, column: str) -> Notation:
+        """Return the notation of a column of the training table."""
+        return self.encoding.notations.get(column, Notation())
+
+    def predict_zeros(self) -> Predictions:
+        """Predict one row of zeros, which shows the types of all outputs."""
+        return self.predict_encoded(InMemoryInputs(np.zeros((1, self.network.inputs), np.float32)))
 
     def predict_encoded(self, inputs: Inputs) -> Predictions:
         """Predict encoded rows."""

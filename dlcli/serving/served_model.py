@@ -12,7 +12,6 @@ import numpy as np
 
 from dlcli.columns.column_exports import ClientColumn, KnownValues
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
 from dlcli.explanation.explanation_document import Histogram
 from dlcli.prediction.predictions import Predictions
@@ -21,7 +20,6 @@ from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
 from dlcli.tables.few_rows import MOST_CHARACTERS
 from dlcli.tables.memory_tables import memory_table
-from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
@@ -332,10 +330,9 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
         predictor: the run's.
     """
     statistics = {each.name: each for each in run.explanation.columns}
-    notations = predictor.encoding.notations
     found = []
     for feature in predictor.encoding.features:
-        notation, known = notations.get(feature.column, Notation()), statistics.get(feature.column)
+        notation, known = predictor.notation(feature.column), statistics.get(feature.column)
         frequent = [each.value for each in known.values] if known else []
         middle = _median(known.histogram) if known and known.histogram else None
         found.append(feature.client_column(notation, KnownValues(frequent, middle)))
@@ -351,8 +348,7 @@ def _median(histogram: Histogram) -> float:
 
 def answer_types(predictor: Predictor) -> dict[str, str]:
     """Return the type in JSON of each column of an answer, as that to one row shows."""
-    inputs = InMemoryInputs(np.zeros((1, predictor.network.inputs), np.float32))
-    columns = predictor.predict_encoded(inputs).lists()
+    columns = predictor.predict_zeros().lists()
     return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
 
 
