@@ -198,8 +198,8 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     """Yield what to do if classes are none, or the positive one is common, or integers are some."""
     if len(facts.target_values) > 1:
         return
+    column = scalar(facts.task.columns[0])
     if facts.without_classes and facts.without_classes.feature.is_amount:
-        column = scalar(facts.task.columns[0])
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
@@ -208,12 +208,11 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         (most, rows), (other, others) = values.frequent
         if most == facts.task.classes[1] and rows > others:
             yield f"precision and recall are of {scalar(most)}; for those of the rarer class, write"
-            column = scalar(facts.task.columns[0])
             yield f"  target: {{column: {column}, positive_class: {scalar(other)}}}"
     is_number = facts.task.type == "numeric" and facts.task.reason != "declared"
     if not is_number or not values.whole or values.bounds is None:
         return
-    declared = f"target: {{column: {scalar(facts.task.columns[0])}, type: "
+    declared = f"target: {{column: {column}, type: "
     repeats = values.present >= 2 * values.distinct
     if repeats and 1 < values.distinct <= MOST_CLASS_NUMBERS:
         yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
@@ -417,12 +416,8 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
         Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3"),
         Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows"),
         Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
+        _stopping_line(facts, 20, "epochs without improvement", "it needs validation rows"),
     ]
-    if facts.holds_out:
-        stopped = "{monitor: val_loss, patience: 20}"
-        training.append(Line("early_stopping", stopped, "epochs without improvement"))
-    else:
-        training.append(_comment("no early_stopping: it needs validation rows"))
     has_folds = members > 1 and facts.holds_out
     if members > 1:
         training.append(_ensemble_line(members, has_folds=has_folds))
@@ -460,19 +455,15 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
     adamw = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
     restarts = "falls to 0 four times, ever more slowly"
+    why = "epochs without improvement; the best is kept"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),
         Line("learning_rate_schedule", "cosine_decay_restarts", restarts),
         Line("epochs", str(epochs), "passes over the rows"),
         Line("batch_size", str(batch_size), "rows per step"),
+        _stopping_line(facts, epochs // 2, why, "there are too few rows to validate on"),
+        _ensemble_line(members, has_folds=facts.holds_out),
     ]
-    if facts.holds_out:
-        stopping = f"{{monitor: val_loss, patience: {epochs // 2}}}"
-        why = "epochs without improvement; the best is kept"
-        training.append(Line("early_stopping", stopping, why))
-    else:
-        training.append(_comment("no early_stopping: there are too few rows to validate on"))
-    training.append(_ensemble_line(members, has_folds=facts.holds_out))
     bins = _bins(facts)
     inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
     has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
@@ -511,6 +502,12 @@ def _seconds(steps: float, batch_size: int, inputs: int) -> float:
     weights = sum(a * b for a, b in zip((inputs, *_UNITS), _UNITS, strict=False))
     per_step = _SECONDS_A_STEP + batch_size * weights * _SECONDS_A_WEIGHT
     return _SECONDS_BEFORE + steps * per_step
+
+
+def _stopping_line(facts: TableFacts, patience: int, why: str, why_not: str) -> Line:
+    if not facts.holds_out:
+        return _comment(f"no early_stopping: {why_not}")
+    return Line("early_stopping", f"{{monitor: val_loss, patience: {patience}}}", why)
 
 
 def _ensemble_line(members: int, *, has_folds: bool) -> Line:
