@@ -2,7 +2,7 @@
 
 `python -m benchmarks.engines` draws networks, batch sizes and lengths of training, measures both,
 and reports the regret: the time of the engine that `choose_engine` takes, divided by that of the
-faster one. The figures in `dlcli.network` come from its JSON.
+faster one. The figures in `dlcli.training_job` come from its JSON.
 """
 
 from __future__ import annotations

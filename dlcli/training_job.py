@@ -1,4 +1,4 @@
-"""A training without TensorFlow: device, job and result, what engines check, and checkpoints."""
+"""A training without TensorFlow: its device, job, engine, result, checkpoints and checks."""
 
 from __future__ import annotations
 

@@ -3,6 +3,10 @@
 Several jobs may set some values differently in the same compiled program. A program that serves one
 job has them as constants. A program that several jobs share reads them from variables, which each
 job sets before it runs.
+
+The compiled engine has layers, a loss and optimizers of fewer or faster operations, with Keras's
+mathematics: a program is traced operation by operation, at half a millisecond each, and as a graph
+starts each of them in every step.
 """
 
 from __future__ import annotations
