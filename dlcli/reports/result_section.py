@@ -17,20 +17,9 @@ from dlcli.metrics import definitions
 from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
+from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
-from dlcli.reports import views
-from dlcli.reports.charts import (
-    Axis,
-    Guides,
-    PointStyle,
-    bar_chart,
-    heat_map,
-    histogram,
-    line_chart,
-    numbers_table,
-    scatter_chart,
-    series_colors,
-)
+from dlcli.reports.charts import Axis, Guides, PointStyle
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.runs.run import Run
@@ -105,21 +94,21 @@ def prediction_blocks(
     names, task = rows.task.charts, rows.task
     if task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
-    charts: list[views.ViewBlock] = []
+    drawn: list[views.ViewBlock] = []
     tables: list[views.ViewBlock] = []
     if "confusion" in names:
         matrix = _confusion_matrix(rows, metrics.get("confusion"))
-        charts.append(confusion_block(matrix, task.classes))
+        drawn.append(confusion_block(matrix, task.classes))
         tables.append(class_table(matrix, task.classes))
     if counted := rows.threshold_counts:
         part = "label" if task.labels else "class"
-        charts += [_CURVES[name](counted, part) for name in names if name in _CURVES]
+        drawn += [_CURVES[name](counted, part) for name in names if name in _CURVES]
     if "calibration" in names:
-        charts.append(_calibration_chart(rows))
+        drawn.append(_calibration_chart(rows))
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
     parts = _metrics_of_parts("label", metrics.get("by_label"), "two classes")
-    return [views.GridBlock(tuple(charts)), *tables, *parts]
+    return [views.GridBlock(tuple(drawn)), *tables, *parts]
 
 
 def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
@@ -231,7 +220,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
     tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
     return views.ChartBlock(
         title="Confusion matrix",
-        spec=heat_map(rows, shown, tips=tips),
+        spec=charts.heat_map(rows, shown, tips=tips),
         description=f"{right} of {total} are correct.{worst}",
         reading="Each line is a true class, each column a predicted one. Correct predictions are "
         "on the diagonal; the darker a cell, the larger its share of its line.",
@@ -311,7 +300,7 @@ def _curves_chart(
     reading: str,
 ) -> views.ChartBlock:
     names, (title, part), (measure, values) = fmt.shorten_names(counted, 40), headings, areas
-    colors, is_single = series_colors(names), len(names) == 1
+    colors, is_single = charts.series_colors(names), len(names) == 1
     most = MOST_CURVE_POINTS if is_single else 3 * MOST_CURVE_POINTS // len(names)
     rows = [
         {"x": x[at], "y": y[at], "s": name}
@@ -336,7 +325,7 @@ def _curves_chart(
     )
     return views.ChartBlock(
         title=title,
-        spec=line_chart(rows, colors, across, up, tips=tips, kind="path", guides=guides),
+        spec=charts.line_chart(rows, colors, across, up, tips=tips, kind="path", guides=guides),
         description=description,
         reading=reading,
         numbers=None if is_single else views.TableBlock((part, "rows", measure), numbers),
@@ -387,12 +376,12 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
     apart = f"{100 * definitions.expected_calibration_error(list(bins)):.1f} percentage points"
     return views.ChartBlock(
         title="Calibration of probabilities",
-        spec=scatter_chart(points, style, across, up, tips=tips, guides=guides),
+        spec=charts.scatter_chart(points, style, across, up, tips=tips, guides=guides),
         description=f"Predicted probability and observed frequency differ by {apart} on average.",
         reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
         "occurs as often as predicted; below it the probabilities are too high. Larger points are "
         "more rows; small ones are mostly random.",
-        numbers=numbers_table(points, tips),
+        numbers=charts.numbers_table(points, tips),
     )
 
 
@@ -426,8 +415,8 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
         "deciles": lambda output: _decile_chart(error_by_decile(output)),
     }
     for place, output in enumerate(outputs):
-        charts = [makers[name](output) for name in names] if len(output.target) else []
-        grid, name = views.GridBlock(tuple(charts)), fmt.shorten(output.column)
+        drawn = [makers[name](output) for name in names] if len(output.target) else []
+        grid, name = views.GridBlock(tuple(drawn)), fmt.shorten(output.column)
         put = views.fold if place else views.group
         blocks.append(grid if len(outputs) == 1 else put(name, grid))
     if rest := len(rows.numbers) - len(outputs):
@@ -451,7 +440,7 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
     across, up = (Axis.within(title, *bounds) for title in ("true", "predicted"))
     return views.ChartBlock(
         title=f"Predicted against true {fmt.shorten(output.column, 40)}",
-        spec=scatter_chart(
+        spec=charts.scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},
             across,
@@ -475,7 +464,7 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
     return views.ChartBlock(
         title="Errors",
-        spec=histogram(
+        spec=charts.histogram(
             [{"l": low, "u": high, "y": share} for low, high, share in bins],
             Axis("prediction - true value"),
             Axis("share of rows", format="%", zero=True),
@@ -563,11 +552,11 @@ def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
     tips = {"y": "true value", "n": "rows|,d", "x": error, "b": "mean error|.4~g"}
     return views.ChartBlock(
         title="Error by size of the true value",
-        spec=bar_chart(rows, names, Axis("error", zero=True), tips=tips, markers=marks),
+        spec=charts.bar_chart(rows, names, Axis("error", zero=True), tips=tips, markers=marks),
         description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
         f"for true values of {names[worst]}.",
         reading=f"Rows are divided into {plural(len(deciles), 'part')}, from the lowest true "
         "values to the highest. Bars show the mean absolute error; orange marks the mean error: "
         "above 0 where predictions are too high, below 0 where they are too low.",
-        numbers=numbers_table(rows, tips),
+        numbers=charts.numbers_table(rows, tips),
     )

@@ -11,18 +11,9 @@ from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
-from dlcli.reports import command_views, report_parts, views
+from dlcli.reports import command_views, report_parts, search_charts, views
 from dlcli.reports import formatting as fmt
-from dlcli.reports.search_charts import (
-    Candidates,
-    history_chart,
-    setting_charts,
-    setting_importance_chart,
-    settings_text,
-    size_chart,
-    value_of,
-    value_text,
-)
+from dlcli.reports.search_charts import Candidates, settings_text, value_of, value_text
 from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, TrialResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
@@ -58,7 +49,10 @@ def search_view(run: Run) -> views.View:
 
     def sections() -> Sequence[views.PageSection]:
         evaluations, listed = _evaluations(candidates), _candidate_tables(candidates)
-        size, history = size_chart(candidates), history_chart(candidates)
+        size, history = (
+            search_charts.size_chart(candidates),
+            search_charts.history_chart(candidates),
+        )
         return [
             views.section("result", "The result", summary, *evaluations),
             views.section("candidates", "The candidates", *listed),
@@ -350,7 +344,10 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
 
 def _setting_blocks(candidates: Candidates) -> Iterator[views.ViewBlock | str | None]:
     """Yield how the value depends on each setting."""
-    importance, drawn = setting_importance_chart(candidates), views.grid(setting_charts(candidates))
+    importance, drawn = (
+        search_charts.setting_importance_chart(candidates),
+        views.grid(search_charts.setting_charts(candidates)),
+    )
     count = len(candidates.complete)
     yield importance
     if drawn and not importance and count < FEWEST_TRIALS:
