@@ -57,7 +57,7 @@ class Block:
     @property
     def keys(self) -> list[str]:
         """A piece of config as overrides, one for each of its own keys."""
-        pairs = re.findall(r"^(\w+):((?:.*\n)(?:[ ].*\n)*)", self.text, re.MULTILINE)
+        pairs = re.findall(r"^(\w+):((?:.*\n)(?:[ -].*\n)*)", self.text, re.MULTILINE)
         return [f"{key}={value}" for key, value in pairs]
 
 
