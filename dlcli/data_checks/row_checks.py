@@ -369,7 +369,7 @@ def _is_in_blocks(groups: Indices) -> bool:
 
 
 def _find_step(table: Table, steps: Sequence[str], groups: Indices) -> str | None:
-    """Find a time that goes up from row to row within blocks, and starts anew with them."""
+    """Find a time that goes up from row to row within blocks, and starts again with them."""
     inside = np.diff(groups) == 0
     for step in steps:
         ranks = _ranks(table, step)

@@ -1,4 +1,4 @@
-"""What checks look at, all rows of a small table or random ones of a large one; and findings."""
+"""The rows that checks look at, all of a small table or random ones, and the findings of checks."""
 
 from __future__ import annotations
 
@@ -212,7 +212,7 @@ def scaled(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """What one check found in a table, in all columns that it concerns."""
+    """The finding of one check in a table, in all columns that it concerns."""
 
     check: str
     """The check's name: `target_leakage`."""

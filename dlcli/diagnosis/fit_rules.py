@@ -231,7 +231,7 @@ def _restores_best(config: Config) -> bool:
 
 
 def _rate_restarts(config: Config) -> bool:
-    """Return whether the loss rises with the rate, and falls anew, in each of several cycles."""
+    """Return whether the loss rises with the rate, and falls again, in each of several cycles."""
     return isinstance(config.learning_rate_schedule, CosineDecayRestarts)
 
 

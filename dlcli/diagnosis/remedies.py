@@ -115,7 +115,7 @@ def present(*patches: Patch | None) -> tuple[Patch, ...]:
 
 
 Applies = Callable[[Hidden], object]
-"""Whether a hidden layer is to be changed."""
+"""Returns true for a hidden layer that is to be changed."""
 Layers = Collection[int] | None
 """Indices of hidden layers; `None` for all."""
 

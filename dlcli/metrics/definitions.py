@@ -75,7 +75,9 @@ _AVERAGE_PRECISION = forms.RankingOf("precision_recall")
 _RECALLS = forms.MeanOverClasses(_RECALL, counts_predicted=False)
 
 _error = partial(Metric, higher_is_better=False)
+"""A metric that is better if it is lower, from 0 on."""
 _score = partial(Metric, higher_is_better=True, bounds=(0.0, 1.0))
+"""A metric that is better if it is higher, from 0 to 1."""
 
 MSE = _error(
     "mse",

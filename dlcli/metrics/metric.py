@@ -25,9 +25,9 @@ else:
 Kind = Literal["numbers", "two classes", "classes", "labels"]
 """The kinds of targets that metrics tell apart."""
 IntervalMethod = Literal["wilson", "studentized", "delong", "bca"]
-"""How the confidence interval of a metric is computed, see `intervals`: Wilson's of a share of
-rows, the studentized bootstrap of a mean over rows, DeLong's of an area under a ROC curve, or the
-BCa bootstrap of anything else."""
+"""The method of a metric's confidence interval, see `intervals`: Wilson's of a share of rows, the
+studentized bootstrap of a mean over rows, DeLong's of an area under a ROC curve, or the BCa
+bootstrap of anything else."""
 Operand = Any
 """An array of NumPy, or a value of a training program in its place; see `Traced`."""
 
@@ -293,8 +293,8 @@ class RatioOf(_RatioForm):
     numerator: Callable[[LabelRows], Operand]
     """Returns what is summed for each decision, (rows, labels)."""
     denominator: Callable[[LabelRows], Operand]
-    """See `numerator`. The interval of a share of rows is for two classes, and a numerator that
-    counts some of the rows that the denominator counts."""
+    """See `numerator`. The interval is Wilson's only for two classes, where the numerator counts
+    some of the rows that the denominator counts."""
 
     def terms(self, rows: LabelRows) -> tuple[Operand, ...]:
         return tuple(np.sum(each, axis=1, keepdims=True) for each in self.of_each(rows))
