@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli import options
+from dlcli.cli import console, options
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
-from dlcli.cli.output import is_quiet, open_output, print_json, print_message, print_view
 from dlcli.cli.run_commands import print_export
 from dlcli.errors import RunError, listed
 
@@ -96,7 +95,7 @@ def init(
     elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
         text = starter_config(data, targets, config_folder=folder, **{"preset": "good", **chosen})
-        with open_output(output) as stream:
+        with console.open_output(output) as stream:
             stream.write(text.encode())
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
@@ -139,9 +138,9 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)
     if as_json:
-        print_json(asdict(inspection))
+        console.print_json(asdict(inspection))
     else:
-        print_view(inspection_view(inspection))
+        console.print_view(inspection_view(inspection))
 
 
 @click.command()
@@ -185,10 +184,12 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     from dlcli.reports.command_views import layer_table
     from dlcli.reports.views import render_table
 
-    checked = check(file, read_rows=data, listener=print_warning if is_quiet() else print_event)
+    checked = check(
+        file, read_rows=data, listener=print_warning if console.is_quiet() else print_event
+    )
     if not checked.rows_read:
         note = "the data files are large, so only headers were read; --data reads the rows, too"
-        print_message("note", note)
+        console.print_message("note", note)
     for line in render_table(layer_table(checked.layers)):
         click.echo(line)
     if checked.tune and checked.tune.space:
@@ -210,7 +211,7 @@ def _validate_run(folder: Path, as_json: bool) -> None:
     run.verify()
     count = len(run.manifest.files)
     if as_json:
-        print_json({"run": str(folder), "files": count})
+        console.print_json({"run": str(folder), "files": count})
     else:
         click.echo(f"{folder}: all {count} files are intact")
 
@@ -243,11 +244,11 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
         checked = check(file, read_rows=read_rows, listener=add)
     except ConfigError as error:
         problems = [{**asdict(each), "position": str(each.position)} for each in error.problems]
-        print_json({**result, "problems": problems})
+        console.print_json({**result, "problems": problems})
         raise
     result.setdefault("network", {"layers": [asdict(layer) for layer in checked.layers]})
     result |= {"rows_read": checked.rows_read, "warnings": warnings}
-    print_json(result)
+    console.print_json(result)
 
 
 def search_space_lines(tune: Tune, held_out: str) -> list[str]:
@@ -304,5 +305,5 @@ def schema(output: Path | None) -> None:
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.config.config_schema import json_schema
 
-    with open_output(output) as stream:
+    with console.open_output(output) as stream:
         stream.write(json_schema().encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import textwrap
@@ -14,9 +13,7 @@ from dataclasses import dataclass
 from functools import singledispatch
 from typing import TYPE_CHECKING
 
-import click
-
-from dlcli.cli.output import ignoring_lost_output, is_terminal, print_line, print_message
+from dlcli.cli import console
 from dlcli.errors import plural, printable
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events
@@ -54,18 +51,18 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[events.Listener]:
         elif quiet:
             print_warning(event)
         elif not as_json:
-            with ignoring_lost_output():
+            with console.ignoring_lost_output():
                 log.add(event)
         elif event.is_logged:
-            _print_json(event.kind, event.to_json())
+            console.print_json({"event": event.kind, **event.to_json()})
 
     try:
         yield listen
     finally:
-        with ignoring_lost_output():
+        with console.ignoring_lost_output():
             log.close()
     if as_json and result:  # of several workers, one has it
-        _print_json(events.RESULT, result)
+        console.print_json({"event": events.RESULT, **result})
 
 
 def print_event(event: events.Event) -> None:
@@ -73,19 +70,19 @@ def print_event(event: events.Event) -> None:
     print_warning(event)
     for index, line in enumerate(event_lines(event)):
         label = "" if index else event.kind
-        print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
+        console.print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
 
 
 def print_warning(event: events.Event) -> None:
     """Print an event to standard error if it is a warning."""
     if isinstance(event, events.WarningEvent):
-        print_message("warning", event.message)
+        console.print_message("warning", event.message)
 
 
 def print_file_notes(file_notes: Iterable[FileNote]) -> None:
     """Print what was detected in a table's files and is not obvious: notes, then warnings."""
     for note in sorted(file_notes, key=lambda note: note.is_doubtful):
-        print_message("warning" if note.is_doubtful else "note", note.message)
+        console.print_message("warning" if note.is_doubtful else "note", note.message)
 
 
 class _TextLog:
@@ -120,13 +117,13 @@ class _TextLog:
             self._epochs.close()
 
     def _start_epochs(self) -> LiveView | EpochLines:
-        console = _interactive_console()
-        return LiveView(console, self._rows, resumed=self._resumed) if console else EpochLines()
+        terminal = _interactive_console()
+        return LiveView(terminal, self._rows, resumed=self._resumed) if terminal else EpochLines()
 
     def _show_progress(self, line: str) -> None:
         """Replace the progress line, on a terminal."""
-        if self._progress is None and (console := _interactive_console()) is not None:
-            self._progress = start_live(console)
+        if self._progress is None and (terminal := _interactive_console()) is not None:
+            self._progress = start_live(terminal)
         if self._progress is None:
             return
         from rich.text import Text
@@ -152,7 +149,7 @@ class EpochLines:
         Epochs of members that are trained at the same time would come in any order.
         """
         if isinstance(event, events.MemberEvent):
-            print_line(fmt.member_line(event))
+            console.print_line(fmt.member_line(event))
         elif event.member is None:
             self._held = event
             if event.epoch == 1 or event.epoch % -(-event.of // _EPOCH_LINES) == 0:
@@ -162,7 +159,7 @@ class EpochLines:
         """Print the epoch that is held."""
         if self._held is not None:
             event, self._held = self._held, None
-            print_line(fmt.epoch_line(event))
+            console.print_line(fmt.epoch_line(event))
 
 
 # The lines of each event
@@ -416,23 +413,19 @@ def _device(event: events.DeviceEvent) -> list[str]:
 # Standard error
 
 
-def _print_json(kind: str, fields: Mapping[str, object]) -> None:
-    click.echo(json.dumps({"event": kind, **fields}, allow_nan=False))
-
-
 def _interactive_console() -> Console | None:
     """Return the terminal of standard error, if its lines can be replaced."""
-    if not is_terminal():
+    if not console.is_terminal():
         return None
     from rich.console import Console
 
-    console = Console(stderr=True)
-    return console if console.is_interactive else None
+    terminal = Console(stderr=True)
+    return terminal if terminal.is_interactive else None
 
 
 def _wrap(line: str) -> str:
     """Wrap a line to the width of the terminal, with continuation lines below its text."""
-    if not is_terminal():
+    if not console.is_terminal():
         return line.rstrip()
     return textwrap.fill(
         line,
@@ -493,7 +486,7 @@ class LiveView:
     If several members of an ensemble are trained at a time, it shows the first of them.
 
     Args:
-        console: the terminal.
+        terminal: the terminal.
         rows: number of training rows, if known.
         clock: the time in seconds.
         resumed: by member of an ensemble, or 1, the number of epochs before its training was
@@ -502,7 +495,7 @@ class LiveView:
 
     def __init__(
         self,
-        console: Console,
+        terminal: Console,
         rows: int | None = None,
         clock: Callable[[], float] = time.monotonic,
         *,
@@ -510,7 +503,7 @@ class LiveView:
     ) -> None:
         self._rows = rows
         self._resumed = resumed or {}
-        self._console = console
+        self._console = terminal
         self._clock = clock
         self._live: Live | None = None
         self._due = 0.0
@@ -628,7 +621,7 @@ class LiveView:
         return (last - first) / (now - before) if last > first and now > before else None
 
 
-def start_live(console: Console) -> Live:
+def start_live(terminal: Console) -> Live:
     """Start a frame that is removed at its end and drawn on request only."""
     from rich.live import Live
 
@@ -644,7 +637,7 @@ def start_live(console: Console) -> Live:
                 self.console.quiet = False
                 raise
 
-    live = Frame(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+    live = Frame(console=terminal, auto_refresh=False, transient=True, redirect_stdout=False)
     live.start()
     return live
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli.output import QUIET, refuse_existing_path
+from dlcli.cli.console import QUIET, refuse_existing_path
 from dlcli.errors import UsageError, local_path_advice
 
 if TYPE_CHECKING:
@@ -50,10 +50,7 @@ class _Location(click.ParamType["Location | None"]):
         self.or_folder, self.or_stdout = or_folder, or_stdout
 
     def convert(
-        self,
-        value: Any,  # noqa: ANN401
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Location | None:
         """Return the path or the URL.
 
@@ -61,11 +58,11 @@ class _Location(click.ParamType["Location | None"]):
             UsageError: for a URL with a secret, or where a local path is needed; for a path that
                 exists and is to be written.
         """
-        location: Location = Path(value)
+        location: Location = Path(str(value))
         if "://" in str(value):
             from dlcli.tables.source_files import locate_table
 
-            location = locate_table(value)
+            location = locate_table(str(value))
             if self.is_local and not isinstance(location, Path):
                 raise UsageError(local_path_advice(location))
         if self.or_stdout and location == Path("-"):
@@ -101,14 +98,11 @@ class Number(click.ParamType[float]):
         self.expected, self.parse, self.is_valid = expected, parse, is_valid
 
     def convert(
-        self,
-        value: Any,  # noqa: ANN401
-        param: click.Parameter | None,
-        ctx: click.Context | None,
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         """Return the number, or raise Click's error for a wrong parameter."""
         with suppress(ValueError):
-            if self.is_valid(number := self.parse(value)):
+            if self.is_valid(number := self.parse(str(value))):
                 return number
         raise click.BadParameter(f"expected {self.expected}, got {value}", ctx, param)
 

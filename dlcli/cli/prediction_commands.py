@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dlcli.cli import options
+from dlcli.cli import console, options
 from dlcli.cli.input_arguments import RunAndData, run_and_data
-from dlcli.cli.output import (
-    open_output,
-    print_json,
-    print_message,
-    print_view,
-    refuse_existing_path,
-)
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
@@ -182,7 +175,7 @@ def _predict_table(
     from dlcli.runs.run_folder import opened_network
 
     if output is not None:
-        refuse_existing_path(output)
+        console.refuse_existing_path(output)
     rejected = _require_new_file(wanted.bad_rows.rejected)
     form = choose_format(wanted.form, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
@@ -192,10 +185,10 @@ def _predict_table(
     if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
-    with open_output(output) as stream:
+    with console.open_output(output) as stream:
         with opened_network(run) as opened:
             predictor = opened.predictor_at(wanted.level)
-        prediction = TablePrediction(predictor, print_message, wanted.bad_rows)
+        prediction = TablePrediction(predictor, console.print_message, wanted.bad_rows)
         found = prediction.predict(data, wanted.keep)
         table, predictions, problems = found.table, found.predictions, found.problems
         rows = wanted.rows(predictions, table, problems)
@@ -226,7 +219,7 @@ def _predict_folder(
     def listener(event: Event) -> None:
         if isinstance(event, PartEvent):
             rows = plural(event.differences.rows, "row")
-            print_message("note", f"{event.state}: {output / event.part}, {rows}")
+            console.print_message("note", f"{event.state}: {output / event.part}, {rows}")
         else:
             print_event(event)
 
@@ -242,7 +235,9 @@ def _predict_folder(
     print_file_notes(outcome.file_notes)
     if outcome.skipped and not as_json:
         skipped = plural(outcome.skipped, "file")
-        print_message("note", f"{data}: {skipped} of {outcome.files} had been predicted before")
+        console.print_message(
+            "note", f"{data}: {skipped} of {outcome.files} had been predicted before"
+        )
     result = {"run": str(run), "output": str(output), "rows": found.rows}
     result |= {"files": outcome.files, "skipped": outcome.skipped}
     _report(
@@ -289,7 +284,7 @@ def evaluate(
         predictor, trained_on = opened.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
-    prediction = TablePrediction(predictor, print_message, bad_rows)
+    prediction = TablePrediction(predictor, console.print_message, bad_rows)
     found = prediction.evaluate(data, trained_on)
     evaluation, file = found.evaluation, found.table.file
     _write_rejected(evaluation.table, found.problems, rejected)
@@ -318,7 +313,7 @@ def evaluate(
             evaluation.interval,
             evaluation.without_weight,
         )
-        print_view(view)
+        console.print_view(view)
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, file)
@@ -349,14 +344,14 @@ def _report(
 
         count = "a column" if len(unread) == 1 else f"{len(unread)} columns"
         names = join_names(unread, _MOST_NAMES)
-        print_message("note", f"{file}: ignored {count} not seen in training: {names}")
+        console.print_message("note", f"{file}: ignored {count} not seen in training: {names}")
     if predictor.uncertainty:
-        print_message("note", predictor.uncertainty)
+        console.print_message("note", predictor.uncertainty)
     if result is not None:
-        print_json({**result, **differences.to_json(predictor.encoding)})
+        console.print_json({**result, **differences.to_json(predictor.encoding)})
         return
     for warning in differences.warnings(file, predictor.encoding, treatment, place):
-        print_message("warning", warning)
+        console.print_message("warning", warning)
 
 
 def _bad_rows(on_bad_row: Treatment, rejected: Path | None) -> BadRows:
@@ -376,7 +371,7 @@ def _require_new_file(rejected: Path | None) -> Path | None:
     from dlcli.prediction.prediction_tables import format_of
 
     if rejected is not None:
-        refuse_existing_path(rejected)
+        console.refuse_existing_path(rejected)
         format_of(rejected)
     return rejected
 
@@ -386,5 +381,5 @@ def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) ->
     from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
 
     if path is not None:
-        with open_output(path) as stream:
+        with console.open_output(path) as stream:
             write_rows(rejected_rows(table, problems), format_of(path), stream)

@@ -16,22 +16,13 @@ from typing import Any, NoReturn
 
 import click
 
-from dlcli import __version__, is_command_line
+from dlcli import __version__, errors, is_command_line
 from dlcli.cli import options
 from dlcli.cli.config_commands import init, inspect, schema, validate
-from dlcli.cli.output import print_message
+from dlcli.cli.console import print_message
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, export, report, serve
 from dlcli.cli.training_commands import ARGUMENTS, cv, reproduce, train, tune
-from dlcli.errors import (
-    ConfigError,
-    DlcliError,
-    Interrupted,
-    OutOfMemoryError,
-    TrainingError,
-    did_you_mean,
-    printable,
-)
 
 _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
@@ -54,8 +45,8 @@ def explain_failures() -> Iterator[None]:
         raise  # after --help
     except click.ClickException as error:
         _exit_after_wrong_usage(error)
-    except DlcliError as error:
-        at_once = isinstance(error, OutOfMemoryError)
+    except errors.DlcliError as error:
+        at_once = isinstance(error, errors.OutOfMemoryError)
         _exit(*_texts_of(error), error.exit_code, at_once=at_once)
     except (KeyboardInterrupt, _Terminated) as error:
         is_signal = isinstance(error, _Terminated)
@@ -99,13 +90,13 @@ def handle_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _texts_of(error: DlcliError) -> tuple[Sequence[str], Sequence[str]]:
+def _texts_of(error: errors.DlcliError) -> tuple[Sequence[str], Sequence[str]]:
     """Return the text of each error, none of an interruption, and the lines below them."""
-    if isinstance(error, Interrupted):
-        return (), [f"ended by {printable(str(error))}"]
+    if isinstance(error, errors.Interrupted):
+        return (), [f"ended by {errors.printable(str(error))}"]
     if error.is_reported:
         return (), ()
-    if isinstance(error, ConfigError):
+    if isinstance(error, errors.ConfigError):
         texts = [str(problem) for problem in error.problems]
         return texts, [f"{len(texts)} problems"] if len(texts) > 1 else ()
     return [str(error)], _notes(error)
@@ -113,7 +104,7 @@ def _texts_of(error: DlcliError) -> tuple[Sequence[str], Sequence[str]]:
 
 def _notes(error: BaseException) -> list[str]:
     """Return the notes that were added to an error, with control characters escaped."""
-    return [printable(note) for note in getattr(error, "__notes__", ())]
+    return [errors.printable(note) for note in getattr(error, "__notes__", ())]
 
 
 def _exit_after_system_error(error: OSError) -> NoReturn:
@@ -122,7 +113,7 @@ def _exit_after_system_error(error: OSError) -> NoReturn:
     if isinstance(error, BrokenPipeError):
         sys.exit(_BROKEN_PIPE)
     where = str(error.filename or "standard output")
-    code = TrainingError.exit_code if error.errno in _DISK_FULL else _UNEXPECTED
+    code = errors.TrainingError.exit_code if error.errno in _DISK_FULL else _UNEXPECTED
     _exit([f"{where}: {error.strerror or error}"], _notes(error), code)
 
 
@@ -137,7 +128,7 @@ def _usage_text(error: click.ClickException) -> str:
     """Return the text of one of Click's errors."""
     match error:
         case click.NoSuchOption():
-            near = did_you_mean(error.option_name, error.possibilities or [])
+            near = errors.did_you_mean(error.option_name, error.possibilities or [])
             return f"no such option '{error.option_name}'{_setting(error) or near}"
         case click.MissingParameter(param=click.Parameter() as param):
             words = param.type.choices if isinstance(param.type, click.Choice) else ()
@@ -230,7 +221,11 @@ class Commands(click.Group):
         name = args[0]
         if name not in self.commands and not name.startswith("-"):
             meant = _MEANT.get(name.lower().replace("-", "").replace("_", ""))
-            near = f"; did you mean '{meant}'?" if meant else did_you_mean(name, [*self.commands])
+            near = (
+                f"; did you mean '{meant}'?"
+                if meant
+                else errors.did_you_mean(name, [*self.commands])
+            )
             ctx.fail(f"no such command '{name}'{near}")
         return super().resolve_command(ctx, args)
 

@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli import options
+from dlcli.cli import console, options
 from dlcli.cli.input_arguments import missing_run, refuse_run_folder, run_argument, runs_argument
-from dlcli.cli.output import (
-    is_quiet,
-    open_output,
-    print_json,
-    print_line,
-    print_message,
-    print_view,
-)
 from dlcli.errors import UsageError, printable
 from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
 
@@ -56,10 +48,10 @@ def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) ->
     picture = _curves_of(run) if curves is not None else b""
     page = write_report(run, output)
     if curves is not None:
-        with open_output(curves) as stream:
+        with console.open_output(curves) as stream:
             stream.write(picture)
     if as_json:
-        print_json({"run": str(run.path), "page": str(page)})
+        console.print_json({"run": str(run.path), "page": str(page)})
     else:
         click.echo(page)
 
@@ -117,12 +109,12 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
         from dlcli.reports.report_files import to_html
 
         page = to_html(comparison_view(comparison))
-        with open_output(output) as stream:
+        with console.open_output(output) as stream:
             stream.write(page.encode())
     if as_json:
-        print_json(to_document(comparison))
+        console.print_json(to_document(comparison))
     else:
-        print_view(comparison_view(comparison), least_width=_PAGE_WIDTH)
+        console.print_view(comparison_view(comparison), least_width=_PAGE_WIDTH)
 
 
 @click.command()
@@ -153,11 +145,11 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     run.require_training()
     findings = find_problems(run)
     if not as_json:
-        print_view(diagnosis_view(run, findings))
+        console.print_view(diagnosis_view(run, findings))
     if tries:
         _try_remedies(run, findings, as_json)
     elif as_json:
-        print_json(diagnosis_document(run, findings))
+        console.print_json(diagnosis_document(run, findings))
 
 
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
@@ -168,12 +160,12 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
 
     patches = choose_patches(findings)
     if not patches and findings:
-        print_message("note", "none of these suggestions can be tried on the same rows")
+        console.print_message("note", "none of these suggestions can be tried on the same rows")
 
     def print_start(index: int, patch: Patch) -> None:
-        if not is_quiet():
+        if not console.is_quiet():
             overrides = printable(" ".join(patch.overrides))
-            print_line(f"trying {index} of {len(patches)}: {patch.name}: {overrides}")
+            console.print_line(f"trying {index} of {len(patches)}: {patch.name}: {overrides}")
 
     trials: list[Trial] = []
     finished = False
@@ -183,10 +175,10 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
         finished = True
     finally:
         if as_json and (finished or trials):
-            print_json(diagnosis_document(run, findings, trials))
+            console.print_json(diagnosis_document(run, findings, trials))
         elif trials:
             click.echo("")
-            print_view(diagnosis_view(run, findings, trials))
+            console.print_view(diagnosis_view(run, findings, trials))
 
 
 @click.command()
@@ -241,7 +233,7 @@ def export(
         exported = export_run(run, named, output, level, quantize=is_quantized)
         print_export(exported, as_json)
     elif isinstance(format, TextFormat) and not as_json:
-        with open_output(None) as stream:
+        with console.open_output(None) as stream:
             stream.write(format.text(run).encode())
     else:
         raise click.UsageError("missing option '--output', the path to create")
@@ -252,16 +244,16 @@ def print_export(exported: Export, as_json: bool) -> None:
     document = exported.document
     if as_json:
         fields = {} if document is None else document.model_dump(mode="json")
-        print_json({"export": str(exported.path), **fields})
+        console.print_json({"export": str(exported.path), **fields})
         return
     if document is None:
         click.echo(f"export: {exported.path}")
         return
     if document.unchecked:
-        print_message("note", f"only made-up rows were compared: {document.unchecked}")
+        console.print_message("note", f"only made-up rows were compared: {document.unchecked}")
     if not document.checked:
         message = "the files are intact; the model is not loaded, as that may run code"
-        print_message("note", message)
+        console.print_message("note", message)
     for rows, found in document.checked.items():
         parts = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
         if differences := found.relative_difference.values():
@@ -368,4 +360,4 @@ def serve(
     settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
     gc.freeze()  # imports stay for good
     gc.enable()  # a server runs on, unlike other commands, which end before garbage matters
-    run_server(settings, print_message)
+    run_server(settings, console.print_message)

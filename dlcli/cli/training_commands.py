@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import options
+from dlcli.cli.console import is_quiet, print_line, print_view
 from dlcli.cli.input_arguments import config_names, read_config, run_argument
-from dlcli.cli.output import is_quiet, print_line, print_view
 from dlcli.errors import RequirementError, UsageError, listed, plural, require_packages
 
 if TYPE_CHECKING:

@@ -13,18 +13,10 @@ from typing import Literal
 
 import yaml
 
+from dlcli import errors
 from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
 from dlcli.config.config_schema import Config, Hidden
 from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
-from dlcli.errors import (
-    ConfigError,
-    Position,
-    Problem,
-    did_you_mean_or_all,
-    listed,
-    printable,
-    truncate,
-)
 from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
 
@@ -200,22 +192,22 @@ def candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
         values: by path of the dimension; other settings stay as in the config.
 
     Raises:
-        ConfigError: if a value is not in the search space, or the config with all of them is
+        errors.ConfigError: if a value is not in the search space, or the config with all of them is
             invalid.
     """
     try:
         return _candidate(file, values)
-    except ConfigError as error:
-        raise ConfigError([_with_values(each, values) for each in error.problems]) from None
+    except errors.ConfigError as error:
+        raise errors.ConfigError([_with_values(each, values) for each in error.problems]) from None
 
 
-def _with_values(problem: Problem, values: Mapping[str, Value]) -> Problem:
+def _with_values(problem: errors.Problem, values: Mapping[str, Value]) -> errors.Problem:
     """Add the values that cause a problem to its message."""
     pairs = (f"{path}: {shown(value)}" for path, value in values.items())
-    text = truncate(", ".join(pairs), _MAX_CHARACTERS)
-    # Values may come from a storage that others write to, so they may not be printable.
-    message = printable(f"{problem.message} (with {text})")
-    return replace(problem, path=printable(problem.path), message=message)
+    text = errors.truncate(", ".join(pairs), _MAX_CHARACTERS)
+    # Values may come from a storage that others write to, so they may not be errors.printable.
+    message = errors.printable(f"{problem.message} (with {text})")
+    return replace(problem, path=errors.printable(problem.path), message=message)
 
 
 def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
@@ -223,24 +215,24 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     tune = file.config.tune
     dimensions = {each.path: each for each in dimensions_of(tune)} if tune else {}
     if unknown := [path for path in values if path not in dimensions]:
-        varied = f"; tune.space has {listed(dimensions)}" if dimensions else ""
-        raise ConfigError([Problem(unknown[0], f"is not varied{varied}")])
+        varied = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
+        raise errors.ConfigError([errors.Problem(unknown[0], f"is not varied{varied}")])
     root = copy(file.document.root)
     root.value = [(key, value) for key, value in root.value if key.value != "tune"]
-    problems: list[Problem] = []
+    problems: list[errors.Problem] = []
     # The number of layers comes first, since other values are set in each of them.
     for path in sorted(values, key=lambda path: path != LAYERS):
         try:
             _set(root, file.document, dimensions[path], values[path])
-        except ConfigError as error:
+        except errors.ConfigError as error:
             problems += error.problems
     document = yaml_document.YamlDocument(file.document.name, root)
     try:
         config = validated(document)
-    except ConfigError as error:
+    except errors.ConfigError as error:
         problems += error.problems
     if problems:
-        raise ConfigError(problems)
+        raise errors.ConfigError(problems)
     return replace(file, config=config, document=document)
 
 
@@ -268,13 +260,15 @@ def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Val
     """Return a value as a node at its position in the search space."""
     if dimension.kind == "choice":
         if value not in dimension.labels:
-            labels = listed(list(map(str, dimension.labels)))
+            labels = errors.listed(list(map(str, dimension.labels)))
             message = f"expected one of {labels}, got {shown(value)}"
-            raise ConfigError([Problem(dimension.path, message)])
+            raise errors.ConfigError([errors.Problem(dimension.path, message)])
         return document.node((*dimension.declaration, dimension.labels.index(value)))
     if not is_number(value) or (dimension.kind == "integer" and not isinstance(value, int)):
         expected = "an integer" if dimension.kind == "integer" else "a number"
-        raise ConfigError([Problem(dimension.path, f"expected {expected}, got {shown(value)}")])
+        raise errors.ConfigError(
+            [errors.Problem(dimension.path, f"expected {expected}, got {shown(value)}")]
+        )
     ends = [key for key in ("low", "high") if getattr(dimension, key) == value]
     mark = document.node((*dimension.declaration, *ends[:1])).start_mark
     return yaml_document.scalar("int" if isinstance(value, int) else "float", repr(value), mark)
@@ -293,12 +287,12 @@ def check_tune(file: ConfigFile) -> None:
     Does nothing for a config without `tune`.
 
     Raises:
-        ConfigError: with all problems, in the order of the text.
+        errors.ConfigError: with all problems, in the order of the text.
     """
     if file.config.tune is None:
         return
     dimensions: list[Dimension] = []
-    found: list[Problem] = []
+    found: list[errors.Problem] = []
     for dimension in dimensions_of(file.config.tune):
         if message := _layer_error(file, dimension):
             found.append(file.document.problem(dimension.declaration, message, of_key=True))
@@ -321,7 +315,7 @@ def check_tune(file: ConfigFile) -> None:
     # A value of all layers has the same problems in each.
     unique = {(each.position, each.message): each for each in reversed(found)}
     if unique:
-        raise ConfigError(first_problems(unique.values(), file.document))
+        raise errors.ConfigError(first_problems(unique.values(), file.document))
 
 
 def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
@@ -331,7 +325,7 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     known = ["number", *Hidden.model_fields]
     key = str(dimension.of_layers[0])
     if key not in known:
-        return f"unknown key{did_you_mean_or_all(key, known)}"
+        return f"unknown key{errors.did_you_mean_or_all(key, known)}"
     assert file.config.tune is not None
     if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
         return None
@@ -347,11 +341,11 @@ def _values_to_check(dimension: Dimension) -> list[Value]:
     return values
 
 
-def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, Problem]:
+def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, errors.Problem]:
     """Return the problems of a candidate; only those of the first of equal layers."""
     try:
         _candidate(file, values)
-    except ConfigError as error:
+    except errors.ConfigError as error:
         return {
             (each.path, each.message): each
             for each in error.problems
@@ -361,8 +355,11 @@ def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, Probl
 
 
 def _located(
-    file: ConfigFile, dimensions: list[Dimension], problem: Problem, causes: Mapping[str, Value]
-) -> Problem:
+    file: ConfigFile,
+    dimensions: list[Dimension],
+    problem: errors.Problem,
+    causes: Mapping[str, Value],
+) -> errors.Problem:
     """Add to a problem of a candidate which values cause it, unless its position shows that.
 
     Args:
@@ -392,7 +389,7 @@ def _located(
     return replace(problem, message=f"{problem.message} {note}")
 
 
-def _positions(node: yaml.Node) -> Iterator[Position]:
+def _positions(node: yaml.Node) -> Iterator[errors.Position]:
     """Yield the positions of a node and of all nodes below it."""
     yield yaml_document.position_of(node)
     for item in node.value if isinstance(node, yaml.CollectionNode) else ():

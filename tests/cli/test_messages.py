@@ -10,7 +10,7 @@ from contextlib import redirect_stderr
 import click
 import pytest
 
-from dlcli.cli.output import QUIET, print_message
+from dlcli.cli.console import QUIET, print_message
 
 
 class Terminal(io.StringIO):
