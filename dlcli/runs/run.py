@@ -55,11 +55,11 @@ class Run:
     manifest: Manifest
     """Files of the run."""
     url: Url | None = None
-    """Where the folder was copied from, if it is a copy."""
+    """The URL that the folder was copied from, if it is a copy."""
 
     @property
     def location(self) -> Location:
-        """Where the run is, for messages."""
+        """The folder, or the URL that it is a copy of, for messages."""
         return self.url or self.path
 
     @property
@@ -125,7 +125,7 @@ class Run:
 
     @property
     def trained_on(self) -> TrainingData:
-        """What recognizes the table that the run was trained on."""
+        """The table that the run was trained on, as far as it can be recognized."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
         return TrainingData(self.location, self.data_files, held_out)
 

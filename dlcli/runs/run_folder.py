@@ -11,14 +11,17 @@ import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlcli import safe_files
 from dlcli.errors import DlcliError, RunError, UsageError, did_you_mean, option
 from dlcli.runs import manifest
 from dlcli.runs.manifest import MANIFEST, PAGE, Manifest, RunFile, is_unfinished
 from dlcli.runs.run import Run, train_command
-from dlcli.runs.run_writer import RunWriter, remove_resume_files
 from dlcli.schema.urls import Location, Url, hide_secrets
+
+if TYPE_CHECKING:
+    from dlcli.runs.run_writer import RunWriter  # predictions start without it
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -41,6 +44,8 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
     Raises:
         UsageError: if the folder exists or can't be made, or the name is invalid.
     """
+    from dlcli.runs.run_writer import RunWriter
+
     made = _make_numbered(base, name) if folder is None else _make_named(folder)
     writer = RunWriter(made[-1])
     try:
@@ -67,6 +72,8 @@ def unfinished_run(folder: Path, kind: manifest.RunKind = "train") -> Iterator[R
         RunError: if there is none, it is finished or of another kind, another process trains it, it
             was ended before training began, or one of its files is a link or anything else.
     """
+    from dlcli.runs.run_writer import RunWriter
+
     require_folder(folder)
     _check_unfinished(folder, kind)  # first, since a lock would remain in any other folder
     writer = RunWriter(folder)
@@ -93,11 +100,13 @@ def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
 
 def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
     """Raise `RunError` unless a folder is an unfinished run of a kind, without links."""
-    if os.path.lexists(folder / manifest.MANIFEST):
-        manifest.Manifest.of(folder)  # raises an error if it is damaged
+    from dlcli.runs.run_writer import remove_resume_files
+
+    if os.path.lexists(folder / MANIFEST):
+        Manifest.of(folder)  # raises an error if it is damaged
         remove_resume_files(folder)  # they may be left by a crash
         raise RunError(f"{folder}: is finished, there is nothing left to train")
-    for name in (*manifest.RunFile, manifest.LOCK):
+    for name in (*RunFile, manifest.LOCK):
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             raise safe_files.not_regular(path)
@@ -118,14 +127,14 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
     Args:
         writer: the other, whose resolved config is stored.
     """
-    path = writer.path / manifest.RunFile.RESOLVED
+    path = writer.path / RunFile.RESOLVED
     content = path.read_bytes()
 
     return [
         folder
         for folder in sorted(entries_of(writer.path.parent))
         if folder != writer.path
-        and manifest.is_unfinished(folder)
+        and is_unfinished(folder)
         and manifest.holder_of(folder) is None
         and safe_files.has_content(folder / path.name, content)
     ]
@@ -135,7 +144,7 @@ def existing_folder_advice(folder: Path) -> str:
     """Return what to do about an output folder that exists."""
     if holder := manifest.holder_of(folder):
         return f"process {holder} is training it; name a new folder with {option('output')}"
-    if not manifest.is_unfinished(folder):
+    if not is_unfinished(folder):
         return f"name a new folder with {option('output')}, or remove this one first"
     return f"it is unfinished; resume with: {manifest.resume_command(folder)}"
 
@@ -155,6 +164,8 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     Raises:
         UsageError: if it can't be made.
     """
+    from dlcli.runs.run_writer import RunWriter
+
     parent = base if folder is None else folder.parent
     for old in parent.glob(".*.cache"):
         is_ours = _CACHE.fullmatch(old.name) and (old / manifest.LOCK).is_file()
