@@ -410,9 +410,7 @@ class OneOf:
         return self.members or members_of(choice, self.key)
 
     def __get_pydantic_core_schema__(
-        self,
-        source: Any,  # noqa: ANN401
-        handler: pydantic.GetCoreSchemaHandler,
+        self, source: object, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         self._members = self.members_in(source)
 

@@ -91,10 +91,8 @@ def starter_config(
     facts = gather_facts(table, declared, ignore)
     if isinstance(data, MemoryTable):
         path = MEMORY
-    elif isinstance(data, Url):
-        path = str(data)
     else:
-        path = relative_path(Path(data), config_folder)
+        path = str(data) if isinstance(data, Url) else relative_path(Path(data), config_folder)
     notes = [_comment(message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)

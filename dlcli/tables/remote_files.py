@@ -380,9 +380,7 @@ def file_system(url: Url) -> tuple[FileSystem, str]:
             bucket, _, _ = url.path.partition("/")
             region = "us-east-1" if endpoint else attempt(url, partial(_region, bucket))
         return _s3(endpoint, region), url.path.rstrip("/")
-    if url.scheme in _ARROW_SCHEMES:
-        return _arrow(url)
-    return _fsspec(url)
+    return _arrow(url) if url.scheme in _ARROW_SCHEMES else _fsspec(url)
 
 
 def open_file(url: Url) -> pa.NativeFile:

@@ -363,9 +363,7 @@ class ShardedColumns:
     def own(self) -> pa.Table | StoredColumns:
         """This worker's rows among those selected."""
         rows = self.shares.indices[self.shares.own]
-        if self._are_all(rows):
-            return self.stored
-        return take_rows(self.stored, rows)
+        return self.stored if self._are_all(rows) else take_rows(self.stored, rows)
 
     def _are_all(self, rows: NDArray[np.int64]) -> bool:
         """Return whether some of this worker's rows are all of them, in their order."""
