@@ -88,7 +88,7 @@ def _dlcli(case: str, workload: Workload, data: EncodedData) -> float:
     from pyarrow import parquet
 
     from dlcli.config.config_file import load_config
-    from dlcli.pipeline import fit
+    from dlcli.pipeline import members
     from dlcli.pipeline.fit import quiet_tensorflow
     from dlcli.pipeline.train_run import fit_only
 
@@ -101,7 +101,7 @@ def _dlcli(case: str, workload: Workload, data: EncodedData) -> float:
         parquet.write_table(pa.table({**columns, "y": data.target[:, 0]}), path / "rows.parquet")
         (path / "config.yaml").write_text(_config(case, workload), "utf-8")
         if case == "one at a time":
-            fit.networks_at_once = lambda *_: 1  # type: ignore[assignment]
+            members.networks_at_once = lambda *_: 1  # type: ignore[assignment]
         start = time.perf_counter()
         for seed in range(MEMBERS if case == "8 trainings" else 1):
             fit_only(load_config(path / "config.yaml", [f"seed={seed}"]))

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import ensembles
 from benchmarks.ensembles import MEMBERS, SHAPES, seconds_of
-from dlcli.pipeline import fit, train_run
+from dlcli.pipeline import members, train_run
 
 pytestmark = pytest.mark.release
 
@@ -29,7 +29,9 @@ def test_each_case_trains_its_networks(
 ) -> None:
     found = []
     fit_only = train_run.fit_only
-    monkeypatch.setattr(fit, "networks_at_once", fit.networks_at_once)  # is put back at the end
+    monkeypatch.setattr(
+        members, "networks_at_once", members.networks_at_once
+    )  # is put back at the end
     monkeypatch.setattr(train_run, "fit_only", lambda file: found.append(fit_only(file)))
 
     assert seconds_of(case, TINY) > 0
@@ -37,4 +39,4 @@ def test_each_case_trains_its_networks(
     assert [len(result.members) for result in found] == [networks] * trainings
     seeds = {member.seed for result in found for member in result.members}
     assert len(seeds) == trainings * networks
-    assert (fit.networks_at_once.__module__ == ensembles.__name__) == (case == "one at a time")
+    assert (members.networks_at_once.__module__ == ensembles.__name__) == (case == "one at a time")
