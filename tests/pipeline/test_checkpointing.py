@@ -14,7 +14,8 @@ from inline_snapshot import snapshot
 
 from dlcli import is_command_line, training_job
 from dlcli.errors import Interrupted, RunError
-from dlcli.runs.run_writer import Checkpoint, ResumableRun
+from dlcli.runs import run_writer
+from dlcli.runs.run_writer import Checkpoint
 from dlcli.training_job import RunCheckpointer
 
 pytestmark = pytest.mark.usefixtures("handles_signals")
@@ -43,7 +44,7 @@ class RunWriter:
 
     @property
     def way_to_resume(self):
-        return ResumableRun(self.path).way_to_resume
+        return run_writer.RunWriter(self.path).way_to_resume
 
     def write_checkpoint(self, checkpoint, member=None):
         self.clock.now += self.takes
