@@ -36,16 +36,13 @@ def inspection_view(inspection: Inspection) -> views.View:
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
     header = ("column", "type", "missing", "distinct", "values", "why")
     rows = tuple(_overview_rows(columns))
+    table = views.TableBlock(header, rows, text_columns=(0, 1, 4, 5))
     found = (
         views.DataFindingBlock(each.severity, each.message, each.advice)
         for each in inspection.issues
     )
-    blocks = (
-        views.TextBlock(f"{inspection.file}: {size}"),
-        views.TableBlock(header, rows, text_columns=(0, 1, 4, 5)),
-        *(found if inspection.issues else [views.TextBlock("no problems found")]),
-    )
-    return views.View(blocks=blocks)
+    result = found if inspection.issues else ["no problems found"]
+    return views.View(blocks=views.blocks([f"{inspection.file}: {size}", table, *result]))
 
 
 def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
@@ -105,9 +102,9 @@ def reproduction_view(reproduction: Reproduction) -> views.View:
         },
         text_columns=(0, 1, 2),
     )
-    causes = "; ".join(reproduction.causes)
-    blocks = [parts, views.TextBlock(f"likely cause: {causes}")] if causes else [parts]
-    return views.View(blocks=tuple(blocks), links=(("run", str(reproduction.again.path)),))
+    causes = f"likely cause: {'; '.join(reproduction.causes)}" if reproduction.causes else None
+    links = (("run", str(reproduction.again.path)),)
+    return views.View(blocks=views.blocks([parts, causes]), links=links)
 
 
 def evaluation_view(
@@ -246,10 +243,8 @@ def diagnosis_view(
     title = fmt.shorten(run.path, 200)
     if trials is None:
         count = plural(len(findings), "finding") if findings else "nothing stands out"
-        head = views.TextBlock(f"{run.path}: {count}")
-        return views.View(
-            title, blocks=(head, views.FindingsBlock(tuple(findings), run.resolved_path()))
-        )
+        listed = views.FindingsBlock(tuple(findings), run.resolved_path())
+        return views.View(title, blocks=views.blocks([f"{run.path}: {count}", listed]))
     from dlcli.pipeline.retraining import winner
 
     best, rows = winner(trials), run.config.adjective("validation")
