@@ -139,19 +139,16 @@ class TrialReporter:
                 self.epochs = epoch
             is_due = fold == 1 and member == 1 and epoch % self.plan.report_interval == 0
             if is_due and self.plan.prunes_at_epochs:
-                self._report_value(values.get(self.plan.tune.metric), epoch)
+                self.report_value(values.get(self.plan.tune.metric), epoch)
 
         return progress
 
-    def finish_fold(self, number: int, value: float | None) -> None:
-        """Report the mean over the folds so far.
+    def report_value(self, value: float | None, step: int) -> None:
+        """Report the metric at an epoch of the first fold, or the mean over the folds so far.
 
         Raises:
             optuna.TrialPruned: if the candidate is pruned.
         """
-        self._report_value(value, self.plan.step_after_fold(number))
-
-    def _report_value(self, value: float | None, step: int) -> None:
         if value is None or not math.isfinite(value):
             return
         self.last = value
@@ -304,7 +301,8 @@ def evaluate_candidate(
                 evaluate(context.fits.fit(config, rows, checkpointer, observer), plan.objective)
             )
             if number < len(context.splits):
-                reporter.finish_fold(number, mean_of_all(each.value for each in folds))
+                mean = mean_of_all(each.value for each in folds)
+                reporter.report_value(mean, plan.step_after_fold(number))
     except TrialPruned:
         epochs = documents.rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)

@@ -224,7 +224,7 @@ def test_epochs_of_the_first_fold_are_reported_and_then_folds():
     reporter, found = recording_reporter(plan(epochs=2))
     for fold in (1, 2):
         reporter.progress(fold)(1, 1, {"val_loss": 0.5 + fold})
-        reporter.finish_fold(fold, 0.25)
+        reporter.report_value(0.25, reporter.plan.step_after_fold(fold))
 
     assert found == [(1, 1.5), (3, 0.25), (4, 0.25)]
 
@@ -258,7 +258,7 @@ def test_missing_and_undefined_values_are_not_reported(values):
 def test_folds_are_reported_where_epochs_are_not():
     reporter, found = recording_reporter(plan([L2]))
     reporter.progress(1)(1, 2, {"val_loss": 0.5})
-    reporter.finish_fold(1, 0.5)
+    reporter.report_value(0.5, reporter.plan.step_after_fold(1))
 
     assert found == [(21, 0.5)]
 
