@@ -1,4 +1,8 @@
-"""Run folders made, resumed and, if a run ends without a result, removed without a trace."""
+"""Run folders made, resumed, and found by their paths or opened at URLs.
+
+The folder of a run that ends without a result is removed without a trace. Here, too, are the files
+in it that the manifest doesn't list: the page, and those of trackers.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from dlcli.runs.run_writer import RunWriter  # predictions start without it
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
+_MLFLOW = "mlflow.json"
+_MAX_MLFLOW_BYTES = 2**10
+_MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -364,6 +371,53 @@ def tracked_files(run: Run) -> list[Path]:
     """Return the files of a finished run that trackers store, too."""
     names = [*run.manifest.files, MANIFEST, PAGE]
     return [path for name in names if (path := run.path / name).is_file()]
+
+
+# Files of trackers, which the manifest doesn't list
+
+
+def tensorboard_folder(run: Path, part: str = "") -> Path:
+    """Make the folder of a run's TensorBoard event files, or a folder below it.
+
+    Args:
+        run: the run folder.
+        part: such as `train`; empty for what concerns the whole run.
+
+    Raises:
+        RunError: if there is something else of that name, such as a link.
+        OSError: if it can't be made.
+    """
+    folder = run / "tensorboard"
+    for path in (folder, folder / part) if part else (folder,):
+        path.mkdir(exist_ok=True)
+        if not safe_files.is_folder(path):
+            raise safe_files.damaged(path, "is not a folder but a link")
+    return folder / part
+
+
+def write_mlflow_run(run: Path, run_id: str) -> None:
+    """Store the MLflow run that tracks a run.
+
+    Raises:
+        OSError: if it can't be stored.
+    """
+    with safe_files.write_atomically(run / _MLFLOW) as temporary:
+        temporary.write_bytes(safe_files.to_json({"run_id": run_id}))
+
+
+def read_mlflow_run(run: Path) -> str | None:
+    """Return the MLflow run that tracks a run, if any.
+
+    Raises:
+        RunError: if the stored one is invalid.
+    """
+    path = run / _MLFLOW
+    if not os.path.lexists(path):
+        return None
+    run_id = safe_files.read_object(path, _MAX_MLFLOW_BYTES).get("run_id")
+    if not isinstance(run_id, str) or not _MLFLOW_ID.fullmatch(run_id):
+        raise safe_files.damaged(path, "has no ID of an MLflow run")
+    return run_id
 
 
 # Runs at URLs

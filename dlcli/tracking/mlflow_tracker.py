@@ -19,8 +19,8 @@ from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.environment import content_id
 from dlcli.runs.manifest import kind_of_unfinished
 from dlcli.runs.run import Run
-from dlcli.runs.run_folder import tracked_files
-from dlcli.runs.run_writer import RunWriter, read_mlflow_run, write_mlflow_run
+from dlcli.runs.run_folder import read_mlflow_run, tracked_files, write_mlflow_run
+from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.urls import hide_secrets
 from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of, reason
 

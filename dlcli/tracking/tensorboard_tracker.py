@@ -18,7 +18,8 @@ from typing import Any
 from dlcli.errors import truncate
 from dlcli.pipeline.events import TrackingEvent
 from dlcli.runs.run import Run
-from dlcli.runs.run_writer import RunWriter, tensorboard_folder
+from dlcli.runs.run_folder import tensorboard_folder
+from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of
 
 _SECONDS = 1.0
