@@ -4,7 +4,6 @@ import atexit
 import gc
 import os
 import sys
-from types import ModuleType
 
 
 def _open_closed_streams() -> None:
@@ -24,19 +23,15 @@ def run() -> None:
     """Run the program in a process of its own, most of whose time may be its start.
 
     Imports make many objects and hardly any garbage, so nothing is collected before training, nor
-    at exit. pydantic's plugins are not for this program, and what it searches them with (archives,
-    e-mail, sockets) takes a twentieth of the start to load.
+    at exit. pydantic's plugins are not for this program.
     """
     _open_closed_streams()
     gc.disable()
     atexit.register(gc.freeze)  # or the interpreter would collect at last
-    if os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__") == "__all__":
-        no_plugins = ModuleType("pydantic.plugin._loader")
-        vars(no_plugins)["get_plugins"] = tuple
-        sys.modules[no_plugins.__name__] = no_plugins
     # The user's keras.json may name another backend, or a float type that changes the weights.
     # There is none below the null device, and none can be written.
     os.environ.update(KERAS_BACKEND="tensorflow", KERAS_HOME=os.devnull)
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
     from dlcli.cli.program import main
 

@@ -118,7 +118,7 @@ def test_every_event_of_a_cross_validation_is_documented(tmp_path, monkeypatch):
     assert known.keys() >= {event for event, _ in events}
     for event in ("rows", "kept", "progress", "fold", "result"):
         [fields, *_] = [fields for name, fields in events if name == event]
-        assert set(fields) == known[event], event
+        assert set(fields) == known[event] - {"refit_problem"}, event  # only of a failed one
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ def used(folder, monkeypatch):
 
     def train(*given):
         with new_run(Path("runs/line"), "line") as writer:
+            writer.write_resolved(CONFIG)
             return writer.finish()
 
     monkeypatch.setattr("dlcli.tracking.tracked_events.tracked", tracked)
