@@ -70,6 +70,11 @@ class SparseRows:
     width: int
     """Number of inputs."""
 
+    @property
+    def entries(self) -> Indices:
+        """Number of entries of each row, (rows,)."""
+        return self.starts[1:] - self.starts[:-1]
+
     def write(self, rows: Indices, out: Matrix) -> None:
         """Write the entries of some rows into `out`, zeros of shape (len(rows), width)."""
         counts = self.starts[rows + 1] - self.starts[rows]
@@ -78,8 +83,7 @@ class SparseRows:
 
     def fill(self, out: Matrix) -> None:
         """Write the entries of all rows into `out`, zeros of shape (rows, width)."""
-        rows = np.repeat(np.arange(len(out)), np.diff(self.starts))
-        out[rows, self.columns] = self.values
+        out[np.arange(len(out)).repeat(self.entries), self.columns] = self.values
 
 
 def stack_sparse(parts: Sequence[SparseRows]) -> SparseRows:

@@ -285,7 +285,7 @@ class TextEncoder(column_type.SparseEncoder):
         """
         rows, columns = np.divmod(keys, len(self.tokens))
         return SparseRows(
-            np.searchsorted(rows, np.arange(texts + 1)),
+            rows.searchsorted(np.arange(texts + 1)),
             columns.astype(np.int32),
             self._values(rows, columns, counts).astype(np.float32),
             len(self.tokens),
@@ -303,14 +303,16 @@ class TextEncoder(column_type.SparseEncoder):
         """
         from dlcli.columns.value_problems import ColumnProblems
 
-        entries = np.diff(texts.starts)
-        if count := int(np.count_nonzero(entries == 0)):
+        entries = texts.entries
+        if not entries.all():
+            count = int(np.count_nonzero(entries == 0))
             found = ColumnProblems(without_tokens=count, without_tokens_encoding=_NO_INPUT)
             problems.add(self.column, found)
-        if not (count := int(np.count_nonzero(missing))):
+        if not missing.any():
             return texts
         is_unmarked = self.missing != "error" and not self.missing_share
         encoding = _NO_INPUT if is_unmarked else ""
+        count = int(np.count_nonzero(missing))
         problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
         starts = np.zeros(len(missing) + 1, dtype=np.int64)
         starts[1:][~missing] = entries

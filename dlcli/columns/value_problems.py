@@ -168,6 +168,8 @@ class ValueProblems:
     @property
     def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be encoded, each once, in order."""
+        if not self._refusals:  # the quick way for one row
+            return np.empty(0, np.int64)
         parts = (start + rows for _, start, rows, _ in self._refusals)
         rows = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
         return rows[np.diff(rows, prepend=-1) > 0]  # np.unique takes fifty times as long

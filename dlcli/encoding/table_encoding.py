@@ -342,16 +342,13 @@ def find_differences(
     Returns:
         The columns with a difference, in the order of the features.
     """
-    every = (
-        ColumnDifference(
-            feature.column,
-            columns.get(feature.column, ColumnProblems()),
-            rows,
-            feature.missing_share,
-        )
-        for feature in encoding.features
-    )
-    return [difference for difference in every if difference.to_json()]
+    none, found = ColumnProblems(), []
+    for feature in encoding.features:
+        problems = columns.get(feature.column, none)
+        difference = ColumnDifference(feature.column, problems, rows, feature.missing_share)
+        if difference.to_json():
+            found.append(difference)
+    return found
 
 
 def difference_lines(
