@@ -359,7 +359,7 @@ def _written_value(value: object) -> str:
 # Networks and their training
 #
 # The settings were chosen on the public tables of `benchmarks/public_tables.py` except those held
-# back; the ablations are in docs/accuracy.md.
+# back; the ablations are in benchmarks/accuracy.md.
 
 
 @dataclass(frozen=True)
