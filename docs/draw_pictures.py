@@ -24,6 +24,7 @@ from typing import Any
 
 import altair
 import numpy as np
+from picture_theme import ACCENT, BLUE, PICTURES, save
 from rich.console import Console, RenderableType
 from rich.text import Text
 
@@ -38,15 +39,12 @@ from dlcli.pipeline.train_run import train
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.run_folder import open_run
 
-PICTURES = Path(__file__).parent / "pictures"
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
 """The models whose errors are drawn, with their names in the picture."""
-ROOM = {"left": 5, "right": 30, "top": 5, "bottom": 5}
-"""Space around a picture, as the words of its legend may be wider than was estimated."""
 TITLES = {
-    "small": "1,000 rows of 10 numbers, layers of 32 and 1 units, 32 rows a step",
-    "digits": "1,797 images of 8 × 8, layers of 128, 64 and 10 units, 32 rows a step",
-    "table": "100,000 rows of 50 numbers, layers of 256, 256 and 1 units, 1,024 rows a step",
+    "small": "1,000 rows of 10 numbers, layers of 32 and 1 units, batch size 32",
+    "digits": "1,797 images of 8 × 8, layers of 128, 64 and 10 units, batch size 32",
+    "table": "100,000 rows of 50 numbers, layers of 256, 256 and 1 units, batch size 1,024",
 }
 """The workloads of the benchmark that are drawn."""
 SLOWEST, FASTEST = 0.5, 1_000
@@ -95,7 +93,7 @@ def draw_ensemble(folder: Path) -> None:
     )
     dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color="black", size=25)
     picture = curve + dots.encode(x="x:Q", y="y:Q")
-    picture.properties(width=560, height=280, padding=ROOM).save(PICTURES / "ensemble.svg")
+    save(picture.properties(width=560, height=280), "ensemble")
 
 
 def draw_xor(folder: Path) -> None:
@@ -120,7 +118,7 @@ def draw_xor(folder: Path) -> None:
     cases = [{"a": x, "b": y, "case": str(x ^ y)} for x in (0, 1) for y in (0, 1)]
     text = altair.Chart(altair.Data(values=cases)).mark_text(fontSize=22, fontWeight="bold")
     picture = plane + text.encode(x="a:Q", y="b:Q", text="case:N")
-    picture.properties(width=300, height=300, padding=ROOM).save(PICTURES / "xor.svg")
+    save(picture.properties(width=300, height=300), "xor")
 
 
 def draw_overfitting(folder: Path) -> None:
@@ -144,8 +142,7 @@ def draw_overfitting(folder: Path) -> None:
     marked = altair.Chart(altair.Data(values=[{"epoch": best, "words": f"best: epoch {best}"}]))
     rule = marked.mark_rule(strokeDash=[4, 4]).encode(x="epoch:Q")
     words = marked.mark_text(align="left", dx=5, y=10).encode(x="epoch:Q", text="words:N")
-    picture = (lines + rule + words).properties(width=560, height=260, padding=ROOM)
-    picture.save(PICTURES / "overfitting.svg")
+    save((lines + rule + words).properties(width=560, height=260), "overfitting")
 
 
 def draw_digits(folder: Path) -> None:
@@ -165,13 +162,13 @@ def draw_digits(folder: Path) -> None:
     white = altair.condition("datum.images > 10", altair.value("white"), altair.value("black"))
     picture = base.mark_rect().encode(color=color)
     picture += base.mark_text().encode(text="images:Q", color=white)
-    picture.properties(width=300, height=300).save(PICTURES / "digits.svg")
+    save(picture.properties(width=300, height=300), "digits")
 
 
 def draw_accuracy(*files: Path) -> None:
     """Draw the error of each model relative to LightGBM's, a line for each table."""
     fits = [Fit(**fit) for file in files for fit in json.loads(file.read_text())["fits"]]
-    kinds = {fit.source: fit.kind for fit in fits}
+    kinds = {fit.source: "numbers" if fit.kind == "regression" else fit.kind for fit in fits}
     dots = [
         {"table": table, "kind": kinds[table], "model": SHOWN[model], "error": error}
         for table, errors in relative_errors(fits).items()
@@ -189,9 +186,9 @@ def draw_accuracy(*files: Path) -> None:
             domain=[*SHOWN.values()], range=["#9ecae9", "#d62728", "#7f7f7f"]
         ),
     )
-    rule = base.mark_rule(color="#333333").encode(x=altair.datum(1))
+    rule = base.mark_rule(color="#808080").encode(x=altair.datum(1))
     picture = (rule + dot).properties(width=480).facet(row=altair.Row("kind:N", title=None))
-    picture.resolve_scale(y="independent").save(PICTURES / "accuracy.svg")
+    save(picture.resolve_scale(y="independent"), "accuracy")
 
 
 def draw_speed(file: Path) -> None:
@@ -205,25 +202,20 @@ def draw_speed(file: Path) -> None:
             ratio = outcome.ratio("Keras fit", case, "epoch_seconds")
             if ratio is not None and "epochs" not in case:
                 bars.append({"table": TITLES[name], "program": case, "speed": ratio})
-    title = "epochs in the time of one by Keras's fit"
+    title = "epochs trained in the time that Keras fit needs for one"
     base = altair.Chart(altair.Data(values=bars)).encode(
         x=altair.X("speed:Q", title=title).scale(type="log", domain=[SLOWEST, FASTEST]),
         y=altair.Y(
             "program:N", title=None, sort=altair.EncodingSortField("speed", order="descending")
         ),
     )
-    bar = base.mark_bar().encode(
-        x2=altair.datum(SLOWEST),
-        color=altair.condition(
-            "datum.program == 'dlcli'", altair.value("#d62728"), altair.value("#9ecae9")
-        ),
-    )
-    text = base.mark_text(align="left", dx=4).encode(text=altair.Text("speed:Q", format=".3~r"))
+    color = altair.condition("datum.program == 'dlcli'", altair.value(ACCENT), altair.value(BLUE))
+    dot = base.mark_circle(size=110, opacity=1).encode(color=color)
+    text = base.mark_text(align="left", dx=10).encode(text=altair.Text("speed:Q", format=".3~r"))
     header = altair.Header(labelAngle=0, labelOrient="top", labelAnchor="start", labelFontSize=12)
     rows = altair.Row("table:N", title=None, header=header)
-    picture = (bar + text).properties(width=520).facet(row=rows).resolve_scale(y="independent")
-    picture = picture.properties(padding={**ROOM, "left": 20})
-    picture.save(PICTURES / "speed.svg")
+    picture = (dot + text).properties(width=520).facet(row=rows).resolve_scale(y="independent")
+    save(picture, "speed")
 
 
 def draw_training(config: Path) -> None:
