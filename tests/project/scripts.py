@@ -15,7 +15,10 @@ import numpy as np
 from pages import EXIT_CODE, Block, Run
 
 NOT_RUN = {
-    r"python3 -m venv|pip install": "installs packages; .ci/run does, and tests/cli has messages",
+    r"python3 -m venv|bin/activate|pip install|pip wheel|uv tool|pipx install": (
+        "installs packages; .ci/run does, and tests/cli has messages"
+    ),
+    r"python -m benchmarks": "takes minutes; the benchmarks have tests of their own",
     r"export TF_CONFIG": "needs several machines; tests/cluster has workers on one",
     r"sbatch|kubectl|--storage postgresql": "needs a scheduler or a database of several machines",
     r"aws s3|s3://": "needs a bucket; tests/remote has one",
