@@ -69,6 +69,8 @@ class Scripts:
         if "--output houses.yaml" in command:
             # It writes no config over another one, and its reader has none yet.
             (self._folder / "houses.yaml").unlink(missing_ok=True)
+        if command.startswith("dlcli schema --output"):  # `init --example` has written it, too
+            (self._folder / "dlcli.schema.json").unlink(missing_ok=True)
         if "train --resume" in command and not (self._folder / "runs" / "houses").exists():
             self._run("dlcli train houses.yaml", self._folder)
         if self._server is not None:
