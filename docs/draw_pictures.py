@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -24,11 +25,12 @@ from typing import Any
 
 import altair
 import numpy as np
-from picture_theme import ACCENT, BLUE, PICTURES, save
+from picture_theme import ACCENT, BELOW, BLUE, GRAY, PICTURES, save
 from rich.console import Console, RenderableType
 from rich.text import Text
 
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
+from benchmarks.public_tables import SOURCES
 from benchmarks.runner import Outcome
 from dlcli import load
 from dlcli.cli.event_log import LiveView, event_lines
@@ -166,28 +168,33 @@ def draw_digits(folder: Path) -> None:
 
 
 def draw_accuracy(*files: Path) -> None:
-    """Draw the error of each model relative to LightGBM's, a line for each table."""
-    fits = [Fit(**fit) for file in files for fit in json.loads(file.read_text())["fits"]]
-    kinds = {fit.source: "numbers" if fit.kind == "regression" else fit.kind for fit in fits}
-    dots = [
-        {"table": table, "kind": kinds[table], "model": SHOWN[model], "error": error}
-        for table, errors in relative_errors(fits).items()
-        for model, error in errors.items()
-        if model in SHOWN
-    ]
+    """Draw the error of each model relative to LightGBM's on the same splits, by table."""
+    kinds = {source.name: source.kind for source in SOURCES}
+    results = [fit for file in files for fit in json.loads(file.read_text())["fits"]]
+    unused = {"seconds": math.nan, "cpu_seconds": math.nan, "failure": ""}  # not in the results
+    fits = [Fit(**{**unused, **fit, "kind": kinds[fit["source"]]}) for fit in results]
+    titles = {"regression": "numbers", "classes": "classes"}
+    dots = []
+    for model, shown in SHOWN.items():
+        splits = {(fit.source, fit.split) for fit in fits if fit.model == model}
+        same = [fit for fit in fits if (fit.source, fit.split) in splits]
+        dots += [
+            {"table": table, "kind": titles[kinds[table]], "model": shown, "error": errors[model]}
+            for table, errors in relative_errors(same).items()
+        ]
     base = altair.Chart(altair.Data(values=dots))
     table = altair.Y("table:N", title=None, sort=altair.SortField("table"))
-    dot = base.mark_point(filled=True, size=60, clip=True).encode(
-        x=altair.X("error:Q", title=f"error / {REFERENCE}'s").scale(
-            type="log", domain=[LEAST, MOST], nice=False
-        ),
+    dot = base.mark_circle(size=60, opacity=0.9, clip=True).encode(
+        x=altair.X("error:Q", title=f"error relative to {REFERENCE}'s (logarithmic)")
+        .scale(type="log", domain=[LEAST, MOST], nice=False)
+        .axis(values=[0.2, 0.5, 1, 2, 5], format="~g"),
         y=table,
-        color=altair.Color("model:N", title=None).scale(
-            domain=[*SHOWN.values()], range=["#9ecae9", "#d62728", "#7f7f7f"]
+        color=altair.Color("model:N", title=None, legend=BELOW).scale(
+            domain=[*SHOWN.values()], range=[BLUE, ACCENT, GRAY]
         ),
     )
-    rule = base.mark_rule(color="#808080").encode(x=altair.datum(1))
-    picture = (rule + dot).properties(width=480).facet(row=altair.Row("kind:N", title=None))
+    rule = base.mark_rule(color=GRAY).encode(x=altair.datum(1))
+    picture = (rule + dot).properties(width=400).facet(row=altair.Row("kind:N", title=None))
     save(picture.resolve_scale(y="independent"), "accuracy")
 
 

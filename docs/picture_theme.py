@@ -13,6 +13,8 @@ TEXT = "#7a7a7a"
 """The color of words and axes, with enough contrast to white and to a dark page alike."""
 ROOM = {"left": 20, "right": 30, "top": 5, "bottom": 5}
 """Space around a picture, as the words of its legend may be wider than was estimated."""
+BELOW = altair.Legend(orient="bottom", columnPadding=24)
+"""A legend that keeps a picture narrow, so it can be read on a phone."""
 
 
 def chart(values: list[dict[str, Any]]) -> altair.Chart:

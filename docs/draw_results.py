@@ -1,0 +1,280 @@
+"""Draw the pictures of the how-to pages, from trainings of the shipped tables.
+
+`python docs/draw_results.py` draws all of them in docs/pictures, and
+`python docs/draw_results.py thresholds missing` draws two. It takes about two minutes.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import altair
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+from picture_theme import ACCENT, BELOW, BLUE, GRAY, GREEN, ORANGE, chart, save
+
+import dlcli
+
+ROOT = Path(__file__).parents[1]
+SETS = {"training": BLUE, "validation": ORANGE, "test": GREEN}
+"""The sets of a split, and their colors."""
+
+
+def color_of(colors: dict[str, str], field: str, **options: object) -> altair.Color:
+    """Return a color for each name, in the order of the names."""
+    scale = altair.Scale(domain=[*colors], range=[*colors.values()])
+    return altair.Color(f"{field}:N", title=None, sort=[*colors], scale=scale, **options)
+
+
+# Classes
+
+
+@cache
+def tumors() -> tuple[np.ndarray, np.ndarray]:
+    """Return whether each row is malignant, and its probability, each from five-fold training."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = dlcli.cross_validate(
+            str(ROOT / "configs" / "breast_cancer.yaml"),
+            overrides={"class_weight": None},
+            output=Path(folder, "cv"),
+        )
+        rows = run.predictions
+    is_malignant = np.array(rows["target"].to_pylist()) == "malignant"
+    return is_malignant, rows["probability_malignant"].to_numpy()
+
+
+def draw_confusion() -> None:
+    """Draw the confusion matrix of two classes, with a word for each cell."""
+    truth, probability = tumors()
+    names = ["malignant", "benign"]
+    words = [["found", "missed"], ["false alarm", "correctly cleared"]]
+    cells = [
+        {
+            "true": names[row],
+            "predicted": names[column],
+            "rows": int(np.sum((truth == (row == 0)) & ((probability > 0.5) == (column == 0)))),
+            "word": words[row][column],
+            "right": row == column,
+        }
+        for row in (0, 1)
+        for column in (0, 1)
+    ]
+    base = chart(cells).encode(
+        x=altair.X("predicted:N", sort=names)
+        .axis(labelAngle=0, orient="top", ticks=False, domain=False)
+        .scale(padding=0.03),
+        y=altair.Y("true:N", sort=names).axis(ticks=False, domain=False).scale(padding=0.05),
+    )
+    fill = altair.condition("datum.right", altair.value(BLUE), altair.value(ORANGE))
+    white = altair.value("white")
+    picture = base.mark_rect(cornerRadius=3).encode(color=fill)
+    picture += base.mark_text(fontSize=26, fontWeight="bold", dy=-8).encode(
+        text="rows:Q", color=white
+    )
+    picture += base.mark_text(fontSize=14, fontWeight="bold", dy=18).encode(
+        text="word:N", color=white
+    )
+    save(picture.properties(width=320, height=190), "confusion")
+
+
+def draw_thresholds() -> None:
+    """Draw precision and recall at each threshold of the probability."""
+    truth, probability = tumors()
+    points = []
+    for threshold in np.linspace(0.01, 0.99, 99).tolist():
+        is_positive = probability > threshold
+        hits = int(np.sum(truth & is_positive))
+        measured = {"recall": hits / truth.sum(), "precision": hits / is_positive.sum()}
+        points += [
+            {"threshold": threshold, "share": float(share), "metric": name}
+            for name, share in measured.items()
+        ]
+    lines = chart(points).mark_line(strokeWidth=2.5, interpolate="step-after")
+    picture = lines.encode(
+        x=altair.X("threshold:Q").scale(domain=[0, 1]),
+        y=altair.Y("share:Q", title=None).scale(domain=[0.7, 1], nice=False).axis(format="%"),
+        color=color_of({"precision": BLUE, "recall": ORANGE}, "metric", legend=BELOW),
+    )
+    default = chart([{"threshold": 0.5, "words": "default"}])
+    picture += default.mark_rule(strokeDash=[4, 4], color=GRAY).encode(x="threshold:Q")
+    picture += default.mark_text(align="left", dx=5, y=190).encode(x="threshold:Q", text="words:N")
+    save(picture.properties(width=380, height=210), "thresholds")
+
+
+# Numbers
+
+
+def split_rows(table: pa.Table, test: float, seed: int = 0) -> tuple[pa.Table, pa.Table]:
+    """Return the training and the test rows of a random split."""
+    order = np.random.default_rng(seed).permutation(table.num_rows)
+    held_out = round(test * table.num_rows)
+    return table.take(order[held_out:]), table.take(order[:held_out])
+
+
+def draw_intervals() -> None:
+    """Draw 90 % prediction intervals, and the true value of each test row."""
+    table = pa_csv.read_csv(ROOT / "data" / "diabetes.csv")
+    train, test = split_rows(table, 0.2)
+    config: dict[str, Any] = {
+        "data": {"target": "progression"},
+        "hidden": [{"units": 64, "activation": "relu"}],
+        "epochs": 60,
+        "early_stopping": {"patience": 10},
+        "ensemble": {"members": 8},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        run = dlcli.train(config, train, output=Path(folder, "run"))
+        predicted = run.model.predict(test, interval=0.9).to_arrow().to_pydict()
+    points = [
+        {"prediction": value, "lower": lower, "upper": upper, "true": float(true)}
+        for value, lower, upper, true in zip(
+            *(predicted[name] for name in ("prediction", "lower", "upper")),
+            test["progression"].to_pylist(),
+            strict=True,
+        )
+    ]
+    for point in points:
+        is_inside = point["lower"] <= point["true"] <= point["upper"]
+        point["row"] = "inside its interval" if is_inside else "outside"
+    inside = sum(point["row"] != "outside" for point in points)
+    base = chart(points).encode(
+        x=altair.X("prediction:Q").scale(domain=[50, 300]).axis(tickCount=5)
+    )
+    bars = base.mark_rule(color=GRAY, opacity=0.45, strokeWidth=2)
+    picture = bars.encode(y=altair.Y("lower:Q", title="true value"), y2="upper:Q")
+    colors = {"inside its interval": BLUE, "outside": ACCENT}
+    dots = base.mark_circle(size=42, opacity=1)
+    picture += dots.encode(y="true:Q", color=color_of(colors, "row", legend=BELOW))
+    title = f"{inside} of {len(points)} true values are inside their 90 % interval"
+    save(picture.properties(width=400, height=270, title=title), "intervals")
+
+
+def draw_learning_curve() -> None:
+    """Draw the error on the same test rows after training on more and more rows."""
+    table = pa_csv.read_csv(ROOT / "data" / "steering.csv").drop_columns(["drive"])
+    train, test = split_rows(table, 0.3)
+    truth = test["steering_angle"].to_numpy()
+    networks: dict[str, list[dict[str, Any]]] = {
+        "linear model": [],
+        "network": [{"units": 64, "activation": "silu"}, {"units": 32, "activation": "silu"}],
+    }
+    points = []
+    for name, hidden in networks.items():
+        for rows in (65, 130, 260, 525, 1050, 2100):
+            config: dict[str, Any] = {
+                "data": {"target": "steering_angle", "validation": 0.2},
+                "hidden": hidden,
+                "optimizer": {"name": "adam", "learning_rate": 0.003},
+                "epochs": 200,
+                "early_stopping": {"patience": 30},
+            }
+            with tempfile.TemporaryDirectory() as folder:
+                run = dlcli.train(config, train.slice(0, rows), output=Path(folder, "run"))
+                error = np.array(run.model.predict(test).values, float).ravel() - truth
+            points.append({"rows": rows, "rmse": float(np.sqrt(np.mean(error**2))), "model": name})
+    picture = chart(points).mark_line(strokeWidth=2.5, point={"size": 50})
+    picture = picture.encode(
+        x=altair.X("rows:Q", title="training rows")
+        .scale(type="log", domain=[60, 2300], nice=False)
+        .axis(values=[65, 130, 260, 525, 1050, 2100], format="d"),
+        y=altair.Y("rmse:Q", title="RMSE on test rows (degrees)").scale(domain=[0, 4]),
+        color=color_of({"linear model": GRAY, "network": BLUE}, "model", legend=BELOW),
+    )
+    save(picture.properties(width=400, height=230), "learning-curve")
+
+
+# Tables
+
+
+def draw_splits() -> None:
+    """Draw which rows are held out by a random split, by groups and by time."""
+    groups = "AAAABBBBBCCCCDDDEEEEFFFF"
+    random = np.random.default_rng(2).permutation(
+        ["training"] * 16 + ["validation"] * 4 + ["test"] * 4
+    )
+    set_of_group = {"B": "test", "D": "validation"}
+    by_group = [set_of_group.get(group, "training") for group in groups]
+    by_time = ["training"] * 16 + ["validation"] * 4 + ["test"] * 4
+    titles = {
+        "random: each row by chance": (random.tolist(), groups),
+        "group: all rows of a patient in one set": (by_group, groups),
+        "time: train on the past, test on the future": (by_time, " " * 24),
+    }
+    cells = [
+        {"row": at, "set": name, "group": group, "split": title}
+        for title, (sets, labels) in titles.items()
+        for at, (name, group) in enumerate(zip(sets, labels, strict=True))
+    ]
+    base = chart(cells).encode(x=altair.X("row:O", axis=None).scale(padding=0.06))
+    legend = altair.Legend(orient="bottom", columnPadding=24, symbolType="square")
+    picture = base.mark_rect().encode(color=color_of(SETS, "set", legend=legend))
+    picture += base.mark_text(fontSize=12, fontWeight="bold").encode(
+        text="group:N", color=altair.value("white")
+    )
+    header = altair.Header(labelOrient="top", labelAnchor="start", labelPadding=2)
+    rows = altair.Row("split:N", title=None, sort=[*titles], header=header)
+    save(picture.properties(width=400, height=26).facet(row=rows, spacing=8), "splits")
+
+
+def draw_missing() -> None:
+    """Draw the inputs that a column with missing values becomes."""
+    ages = [31.0, None, 54.0, 42.0, None]
+    median = float(np.median([age for age in ages if age is not None]))
+    columns: dict[str, Callable[[float | None], str]] = {
+        "age": lambda age: "" if age is None else f"{age:.0f}",
+        "age, filled": lambda age: f"{median if age is None else age:.0f}",
+        "age is missing": lambda age: f"{int(age is None)}",
+    }
+    cells = [
+        {
+            "row": row,
+            "column": name,
+            "text": text(age),
+            "panel": "your column" if name == "age" else "inputs of the network",
+            "filled": age is None,
+        }
+        for name, text in columns.items()
+        for row, age in enumerate(ages, start=1)
+    ]
+    panels = []
+    for panel in ("your column", "inputs of the network"):
+        base = chart([cell for cell in cells if cell["panel"] == panel]).encode(
+            x=altair.X("column:N", title=None, sort=[*columns])
+            .axis(labelAngle=0, orient="top", ticks=False, domain=False)
+            .scale(padding=0.02),
+            y=altair.Y("row:O", axis=None).scale(padding=0.08),
+        )
+        fill = altair.condition("datum.filled", altair.value(ORANGE), altair.value(BLUE))
+        squares = base.mark_rect().encode(color=fill)
+        numbers = base.mark_text(fontSize=14, fontWeight="bold")
+        picture = squares + numbers.encode(text="text:N", color=altair.value("white"))
+        width = 110 if panel == "your column" else 230
+        panels.append(picture.properties(title=panel, width=width, height=140))
+    save(altair.hconcat(*panels, spacing=30), "missing")
+
+
+PICTURES = {
+    "confusion": draw_confusion,
+    "thresholds": draw_thresholds,
+    "intervals": draw_intervals,
+    "learning-curve": draw_learning_curve,
+    "splits": draw_splits,
+    "missing": draw_missing,
+}
+
+
+def chosen(names: list[str]) -> Iterator[Callable[[], None]]:
+    """Yield the functions that draw the named pictures, or all of them."""
+    for name in names or PICTURES:
+        yield PICTURES[name]
+
+
+if __name__ == "__main__":
+    for draw in chosen(sys.argv[1:]):
+        draw()
