@@ -1,9 +1,9 @@
-"""Write a table of simulated drives: what a car's lane sensors saw, and how it was steered.
+"""Write a table of simulated drives: the readings of a car's lane sensors and its steering angle.
 
-Each drive follows its own winding lane. The car moves as a kinematic bicycle, a pure-pursuit
-controller steers it towards the middle of the lane some way ahead, and wind and road push it about,
-so that the table also shows how to come back from the side. Once a second the sensors
-are read, with noise, beside the angle that the controller asked for, with noise too.
+Each drive has its own winding lane. The car moves like a kinematic bicycle, a pure-pursuit
+controller steers it towards the middle of the lane some way ahead, and wind and road push it to the
+sides, so the table also shows how to return to the middle. Once a second the table gets a row: the
+sensors and the controller's steering angle, both with noise.
 
 Sources: R. C. Coulter (1992), Implementation of the Pure Pursuit Path Tracking Algorithm,
 CMU-RI-TR-92-01; the look-ahead that grows with speed and the bicycle model: J. M. Snider (2009),
@@ -152,8 +152,17 @@ def reading(car: Car, road: Road, place: int, random: np.random.RandomState) -> 
     return [round(float(value), 2) + 0.0 for value in (*seen, speed, heading_error, steering)]
 
 
+def disturb(car: Car, cruise: float, push: float, random: np.random.RandomState) -> float:
+    """Change the speed of a car at random, and return the next push by wind and road.
+
+    Both are random walks that return to their mean: the cruising speed, and 0.
+    """
+    car.speed += 0.02 * (cruise - car.speed) + random.normal(0.0, 0.2)
+    return push + (-0.1 * push + random.normal(0.0, np.radians(2.6)))
+
+
 def drive(random: np.random.RandomState) -> Iterator[list[float]]:
-    """The readings of one drive on a road of its own, one a second."""
+    """Yield the readings of one drive on a new road, one a second."""
     road = winding_road(random)
     cruise = random.uniform(5.0, 16.0)
     car = Car(complex(road.middle[0]), float(road.heading[0]), cruise)
@@ -162,9 +171,7 @@ def drive(random: np.random.RandomState) -> Iterator[list[float]]:
         place = road.nearest(car.position, place)
         if step % STEPS_PER_MOMENT == 0:
             yield reading(car, road, place, random)
-        # Both wander at random, and are drawn back: to the cruising speed and to nought.
-        car.speed += 0.02 * (cruise - car.speed) + random.normal(0.0, 0.2)
-        push += -0.1 * push + random.normal(0.0, np.radians(2.6))
+        push = disturb(car, cruise, push, random)
         car.move(pure_pursuit(car, road, place), push)
 
 

@@ -1,4 +1,4 @@
-"""The shipped examples: a config, its table and a description of the table's columns."""
+"""The shipped examples: a config, its table, a description of its columns, and scripts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ def example_names() -> list[str]:
 
 
 def write_example(name: str, folder: Path) -> list[Path]:
-    """Write an example's config, table and description to a folder, and its images below it.
+    """Write an example's config, table, description and scripts to a folder, images below it.
+
+    Files of another example that has the same table are kept.
 
     Args:
         name: the example.
@@ -26,17 +28,18 @@ def write_example(name: str, folder: Path) -> list[Path]:
         The files, the config first.
 
     Raises:
-        UsageError: for an unknown name, a file that exists already or a folder that cannot be
-            written to; none of the files remains then.
+        UsageError: for an unknown name, a config or another version of a file that exists already,
+            or a folder that cannot be written to; none of the files remains then.
     """
     contents = _contents(name)
-    if folder.joinpath(SCHEMA).exists():  # of another example
-        del contents[SCHEMA]
-    for file in contents:
-        if folder.joinpath(file).exists():
-            raise UsageError(f"{folder / file}: exists already; choose another folder")
     written: list[Path] = []
     try:
+        present = [file for file in contents if folder.joinpath(file).exists()]
+        for file in present:
+            is_same = folder.joinpath(file).read_bytes() == contents[file]
+            if file == f"{name}.yaml" or not (is_same or file == SCHEMA):
+                raise UsageError(f"{folder / file}: exists already; choose another folder")
+            del contents[file]
         for file, content in contents.items():
             folder.joinpath(file).parent.mkdir(parents=True, exist_ok=True)
             with folder.joinpath(file).open("xb") as stream:
@@ -64,7 +67,8 @@ def _contents(name: str) -> dict[str, bytes]:
     data = _examples_folder() / "data"
     table = config.partition(b"../data/")[2].partition(b".csv")[0].decode()  # several may share one
     tables = (data / f"{table}.csv", data / f"{table}.md")
-    files |= {path.name: path.read_bytes() for path in tables}
+    scripts = sorted(data.glob(f"*_{table}.py"))
+    files |= {path.name: path.read_bytes() for path in (*tables, *scripts)}
     files[SCHEMA] = _examples_folder().joinpath("configs", SCHEMA).read_bytes()
     for path in sorted(data.glob(f"{table}/*.png")):
         files[path.relative_to(data).as_posix()] = path.read_bytes()

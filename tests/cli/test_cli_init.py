@@ -181,6 +181,30 @@ def test_an_example_is_copied_with_its_data(dlcli):
 
 
 @pytest.mark.usefixtures("folder")
+def test_an_example_brings_the_scripts_of_its_table(dlcli):
+    written = dlcli("init", "--example", "tictactoe").stdout.splitlines()
+
+    assert {"generate_tictactoe.py", "play_tictactoe.py"} <= {*written}
+
+
+@pytest.mark.usefixtures("folder")
+def test_two_examples_with_the_same_table_share_it(dlcli):
+    dlcli("init", "--example", "steering")
+
+    assert dlcli("init", "--example", "steering_search").stdout == "steering_search.yaml\n"
+
+
+@pytest.mark.usefixtures("folder")
+def test_an_example_never_overwrites_a_file_that_differs(dlcli):
+    Path("line.csv").write_text("x,y\n1,1\n")
+
+    result = dlcli("init", "--example", "line")
+
+    assert result.stderr == snapshot("error: line.csv: exists already; choose another folder\n")
+    assert not Path("line.yaml").exists()
+
+
+@pytest.mark.usefixtures("folder")
 def test_an_unknown_example_lists_those_there_are(dlcli):
     result = dlcli("init", "--example", "lines")
     assert result.exit_code == 2
