@@ -64,7 +64,10 @@ Tips = Mapping[str, str]
 HEIGHT = 260
 """Pixels."""
 DECADES = 100
-"""Ratio of the greatest to the least value from which on a logarithmic scale shows more."""
+"""Ratio of the largest to the smallest value from which a logarithmic scale is offered."""
+TENFOLD = 10
+"""The same ratio of a loss, from which its scale is logarithmic at first: on a linear one, its
+later part would look flat."""
 MOST_LABELED = 12
 """Distance of whole numbers up to which their labels are chosen here."""
 _STEPS = 4
@@ -239,6 +242,27 @@ def bar_chart(
     return _chart(layers, height or max(90, 26 * len(names) + 10))
 
 
+def range_chart(rows: Rows, names: Sequence[str], value: Axis, *, tips: Tips) -> Spec:
+    """Draw a horizontal bar for each range, one below the other, with a dashed line at 0.
+
+    Args:
+        rows: `y`, the name of the bar; `l` and `u`, its ends; `x`, a mark on it.
+        names: the bars in order.
+        value: the horizontal axis.
+        tips: as in `line_chart`.
+    """
+    y, tooltip = _names_channel("y", names), _tooltip(tips)
+    bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
+    mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
+    ends = {"x": _channel("l", value), "x2": {"field": "u"}, "y": y, "tooltip": tooltip}
+    layers = [
+        _layer(bar, ends, rows),
+        *Guides(x=0).layers(_channel("x", value), {}),
+        _layer(mark, {"x": _channel("x", value), "y": y, "tooltip": tooltip}, rows),
+    ]
+    return _chart(layers, max(90, 26 * len(names) + 10))
+
+
 def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Tips) -> Spec:
     """Draw values as points, on a line for each name, with their intervals if they have some.
 
@@ -363,10 +387,20 @@ def milliseconds(seconds: float) -> int:
     return int(1000 * seconds)
 
 
-def spans_decades(values: Sequence[float]) -> bool:
-    """Return whether a logarithmic scale would show more of some values."""
+def padded_domain(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return an axis that has all values, with some space around them; `None` for Vega's choice."""
     finite = [value for value in values if math.isfinite(value)]
-    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= DECADES
+    if not finite or min(finite) == max(finite):
+        return None
+    low, high = min(finite), max(finite)
+    space = 0.05 * (high - low)
+    return low - space, high + space
+
+
+def spans_decades(values: Sequence[float], ratio: float = DECADES) -> bool:
+    """Return whether a logarithmic scale shows more of values that are this far apart."""
+    finite = [value for value in values if math.isfinite(value)]
+    return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= ratio
 
 
 _OF_EVERY_OBJECT = (

@@ -54,9 +54,9 @@ def comparison_view(comparison: Comparison) -> views.View:
             lead += f" The first {MOST_SERIES} runs are shown."
         result = (_INTERVALS, intervals, *metrics) if metrics else ()
         return [
-            views.section("result", "The result", *result),
-            views.section("config", "What differs", runs, *differing),
-            views.section("curves", "The training", lead if curves else None, curves),
+            views.section("result", "Result", *result),
+            views.section("config", "Differences", runs, *differing),
+            views.section("curves", "Training", lead if curves else None, curves),
             views.section("splits", "Other rows", *others),
         ]
 
@@ -286,11 +286,13 @@ def _curve_charts(sides: Sides) -> Iterator[views.ChartBlock]:
         if not lines:
             continue
         bare = name.removeprefix("val_")
-        words, split = fmt.shorten(bare).replace("_", " "), ", validation"
+        words, split = fmt.metric_title(fmt.shorten(bare)), ", validation"
         if bare == name:
             split = "" if bare == fmt.LEARNING_RATE else ", training"
         table = views.TableBlock.of(list(lines.items()), columns)
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
         title, description = fmt.capitalize(f"{words}{split}"), f"{'; '.join(parts)}."
-        chart = lines_chart(title, lines, series_colors(list(sides)), description)
+        measured_name = "" if bare == fmt.LEARNING_RATE else bare
+        colors = series_colors(list(sides))
+        chart = lines_chart(title, lines, colors, description, name=measured_name)
         yield replace(chart, numbers=table)

@@ -182,19 +182,19 @@ def _sections(
     if record.metrics:
         folds = _WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS
         charts = views.grid(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
-        yield views.section("result", "The result", folds, metrics, charts)
+        yield views.section("result", "Result", folds, metrics, charts)
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         fitted = f"{count}, each predicted by the network that was fitted without it."
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
-        yield views.section("predictions", "The predictions", text, *blocks)
+        yield views.section("predictions", "Predictions", text, *blocks)
     if curves := views.grid(_curve_charts(record)):
         note = f"The first {MOST_DRAWN_FOLDS:,} folds are shown."
         shown = note if len(cv.results) > MOST_DRAWN_FOLDS else None
-        yield views.section("training", "The training", shown, curves)
-    yield views.section("folds", "Each fold", _fold_table(record))
+        yield views.section("training", "Training", shown, curves)
+    yield views.section("folds", "Folds", _fold_table(record))
     yield report_parts.config_section(run, _how_it_was_split(cv))
     search = (
         "To look for a better config, name in its section tune what may vary; each candidate is "

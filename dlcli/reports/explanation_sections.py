@@ -1,14 +1,15 @@
-"""The sections on the data, on what predictions depend on, and on the largest errors."""
+"""The sections on the data, on feature importance and on the largest errors."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dlcli.columns.registry import type_named
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import TimeSplit
-from dlcli.errors import plural
+from dlcli.errors import joined, plural
 from dlcli.explanation import explanation_document as document
 from dlcli.pipeline.events import DataEvent, FeaturesEvent
 from dlcli.reports import charts, views
@@ -44,7 +45,7 @@ def data_section(record: TrainingRecord) -> views.PageSection:
         columns = _column_blocks(explanation, is_in_time=isinstance(config.data.split, TimeSplit))
     elif log.features:
         columns = [_types(log.features)]
-    return views.section("data", "The data", *rows, *_warnings(log.warnings), *columns)
+    return views.section("data", "Data", *rows, *columns)
 
 
 def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
@@ -71,7 +72,8 @@ def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBloc
     return f"{total:,} rows of {files}{split}.", views.FiguresBlock(figures)
 
 
-def _warnings(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
+def warning_blocks(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
+    """Show warnings, the first few unfolded."""
     texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in warnings)
     if texts:
         yield views.WarningsBlock(texts[:_MOST_WARNINGS])
@@ -279,43 +281,74 @@ def _frequencies(column: document.ColumnStatistics, train: int, held_out: int) -
 
 
 def explanation_section(record: TrainingRecord) -> views.PageSection:
-    """Show what the predictions depend on; empty without an explanation or held-out rows."""
-    explanation, task, config = record.run.explanation, record.run.task, record.run.config
+    """Show feature importance and partial dependence; empty without an explanation."""
+    explanation, task = record.run.explanation, record.run.task
     metric, features = explanation.importance_metric, record.log.features
-    importance = dependence = errors = None
+    importance = dependence = None
     if explanation.importances:
         types = [each.type for each in features.columns.values()] if features else []
         read = len(types) - types.count("ignored") if features else None
-        error = (metric or "error") + explanation.unit
+        error = fmt.metric_title(fmt.shorten(metric or "error")) + explanation.unit
         importance = importance_chart(explanation.importances, error, read)
-    drawn = views.grid(
-        dependence_chart(each, explanation, of_classes=task.outcome == "classes")
-        for each in explanation.partial_dependences[:MOST_DEPENDENCES_DRAWN]
-    )
+    drawn = dependence_charts(explanation, of_classes=task.outcome == "classes")
     if drawn:
-        text = f"{_DEPENDENCE} {_STANDARDIZED}" if explanation.unit else _DEPENDENCE
-        dependence = views.group("Partial dependence", text, drawn)
-    if explanation.worst:
-        error = fmt.shorten((metric or task.error_name).replace("_", " "))
-        if task.outcome == "numbers":
-            error = f"error{explanation.unit}"
-        worst = [
-            each.model_copy(update={"split": config.adjective(each.split)})
-            for each in explanation.worst
-        ]
-        errors = views.group("The largest errors", worst_table(worst, error))
-    return views.section("explanation", "What it depends on", importance, dependence, errors)
+        texts = [_DEPENDENCE, *([_STANDARDIZED] if explanation.unit else ())]
+        texts += _interactions(drawn, explanation.importances)
+        grid = views.grid(each.chart for each in drawn)
+        dependence = views.group("Partial dependence", " ".join(texts), grid)
+    title = "Feature importance and partial dependence"
+    return views.section("explanation", title, importance, dependence)
+
+
+def errors_section(record: TrainingRecord) -> views.PageSection:
+    """List the rows with the largest errors; empty without held-out rows."""
+    explanation, task = record.run.explanation, record.run.task
+    if not explanation.worst:
+        return views.section("errors", "Largest errors")
+    error = fmt.metric_title(fmt.shorten(explanation.importance_metric or task.error_name))
+    if task.outcome == "numbers":
+        error = f"error{explanation.unit}"
+    worst = [
+        each.model_copy(update={"split": record.run.config.adjective(each.split)})
+        for each in explanation.worst
+    ]
+    return views.section("errors", "Largest errors", worst_table(worst, error))
 
 
 _DEPENDENCE = (
     "Each chart shows the mean prediction if one column had the same value in every row and all "
-    "other columns were as they are. Steep means a strong dependence, flat means none. Where "
-    "columns depend on one another, it includes rows that can't exist."
+    "other columns kept theirs. All charts have the same vertical axis: the steeper the line, the "
+    "more the mean prediction depends on the column. If columns are correlated, the means include "
+    "combinations of values that do not occur."
 )
 _STANDARDIZED = (
-    "Each number is drawn in standard deviations from its mean over the training rows, as numbers "
-    "may have units of their own."
+    "Predictions are in standard deviations from the mean of their target, as targets may have "
+    "different units."
 )
+_IMPORTANT, _FLAT = 1 / 3, 1 / 3
+"""Shares of the largest importance and of the largest range of mean predictions: a column above the
+first and below the second is important although its line is flat."""
+
+
+def _interactions(
+    drawn: Sequence[DrawnDependence], importances: Sequence[document.Importance]
+) -> Iterator[str]:
+    """Yield why columns are important although the mean prediction hardly depends on them."""
+    increases = {each.column: each.increase for each in importances}
+    most_important = max(increases.values(), default=0.0)
+    widest = max(each.range for each in drawn)
+    names = [
+        each.chart.title
+        for each in drawn
+        if increases.get(each.column, 0.0) > _IMPORTANT * most_important
+        and each.range < _FLAT * widest
+    ]
+    if names:
+        verb, have, their = ("is", "has", "its") if len(names) == 1 else ("are", "have", "their")
+        yield (
+            f"{joined(names[:_MOST_NAMED])} {verb} important but {have} a rather flat line: "
+            f"{their} effect depends on other columns (an interaction), so it averages out here."
+        )
 
 
 def importance_chart(
@@ -340,15 +373,16 @@ def importance_chart(
         }
         for name, each in zip(names, shown, strict=True)
     ]
-    title = fmt.shorten(metric).replace("_", " ")
-    tips = {"y": "column", "x": f"increase of {title}|.4~g", "d": "standard deviation|.4~g"}
+    title = fmt.shorten(metric)
+    tips = {"y": "column", "x": f"increase in {title}|.3~g", "d": "standard deviation|.2~g"}
     return views.ChartBlock(
         title="Permutation importance",
-        spec=charts.bar_chart(rows, names, Axis(f"increase of {title}", zero=True), tips=tips),
+        spec=charts.bar_chart(rows, names, Axis(f"increase in {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
-        reading=f"The values of each column were shuffled among the held-out rows: the bar shows "
-        f"by how much {title} increased, the thin line its standard deviation. Of columns with the "
-        "same information, each may look unimportant, as the network still has the other.",
+        reading=f"The values of one column at a time were shuffled among the held-out rows. The "
+        f"bar shows by how much this increases the {title}, the thin line the standard deviation "
+        "over several shuffles. If two columns hold the same information, both may look "
+        "unimportant, because the network still has the other one.",
         numbers=charts.numbers_table(rows, tips),
     )
 
@@ -371,63 +405,128 @@ def _most_important(
             yield f"{count:,} {which} {columns} not {done}."
 
 
-def dependence_chart(
-    each: document.PartialDependence, explanation: document.Explanation, *, of_classes: bool
-) -> views.ChartBlock | None:
-    """Draw the mean prediction by the value of one column; `None` if there is nothing to draw.
+@dataclass(frozen=True)
+class DrawnDependence:
+    """The partial dependence on a column, and its chart."""
+
+    column: str
+    chart: views.ChartBlock
+    range: float
+    """The difference of the highest and the lowest mean prediction of an output."""
+
+
+@dataclass(frozen=True)
+class _Line:
+    """The mean predictions of an output, by the value of a column."""
+
+    output: str
+    name: str
+    """The output as it is shown."""
+    values: Sequence[float]
+    drawn: Sequence[float]
+    """The values on the vertical axis."""
+
+    @property
+    def range(self) -> float:
+        return max(self.drawn) - min(self.drawn)
+
+
+def dependence_charts(
+    explanation: document.Explanation, *, of_classes: bool
+) -> list[DrawnDependence]:
+    """Draw the mean prediction by the value of each column, all with the same vertical axis.
 
     Args:
-        each: the partial dependence.
-        explanation: which it is of; numbers with units of their own are drawn in standard
-            deviations.
+        explanation: numbers with different units are drawn in standard deviations.
         of_classes: whether the predictions are probabilities of classes.
     """
     outputs = explanation.outputs
-    targets = {column.name: column for column in explanation.columns if column.role == "target"}
-    read = next((column for column in explanation.columns if column.name == each.column), None)
-    is_time = read is not None and type_named(read.type).is_time
     places = range(min(len(outputs), charts.MOST_SERIES))
     if of_classes and len(outputs) == 2:
         places = range(1, 2)  # the second class, as it determines the first
     names = fmt.shorten_names((outputs[at] for at in places), 40)
-    points = [point for point in each.points if len(point.predictions) == len(outputs)]
-    if not points or not names:
-        return None
+    lines = {}
+    for each in explanation.partial_dependences[:MOST_DEPENDENCES_DRAWN]:
+        points = [point for point in each.points if len(point.predictions) == len(outputs)]
+        if points and names:
+            lines[each.column] = (
+                points,
+                [
+                    _line(
+                        outputs[at], name, [point.predictions[at] for point in points], explanation
+                    )
+                    for name, at in zip(names, places, strict=True)
+                ],
+            )
+    drawn = [value for _, found in lines.values() for line in found for value in line.drawn]
+    domain = charts.padded_domain(drawn)
+    return [
+        DrawnDependence(
+            column,
+            _dependence_chart(column, points, found, explanation, domain),
+            max(line.range for line in found),
+        )
+        for column, (points, found) in lines.items()
+    ]
+
+
+def _line(output: str, name: str, values: list[float], explanation: document.Explanation) -> _Line:
+    target = _column_named(explanation, output, "target")
+    return _Line(
+        output, name, values, _standardized(values, target) if explanation.unit else values
+    )
+
+
+def _column_named(
+    explanation: document.Explanation, name: str, role: str
+) -> document.ColumnStatistics | None:
+    found = (each for each in explanation.columns if each.name == name)
+    return next((each for each in found if (each.role == "target") == (role == "target")), None)
+
+
+def _dependence_chart(
+    name: str,
+    points: Sequence[document.Point],
+    lines: Sequence[_Line],
+    explanation: document.Explanation,
+    domain: tuple[float, float] | None,
+) -> views.ChartBlock:
+    read = _column_named(explanation, name, "feature")
+    is_time = read is not None and type_named(read.type).is_time
     labels = fmt.shorten_names((point.label for point in points), 20)
     numbers = [point.number for point in points if point.number is not None]
     is_number = len(numbers) == len(points)
     across: Sequence[object] = labels
     if is_number:
         across = list(map(charts.milliseconds, numbers)) if is_time else numbers
-    rows, ranges = [], {}
-    for name, at in zip(names, places, strict=True):
-        target, values = targets.get(outputs[at]), [point.predictions[at] for point in points]
-        scaled = _standardized(values, target) if explanation.unit else values
-        low, high = map(format_of(target), (min(values), max(values)))
-        ranges[name] = max(scaled) - min(scaled), f"{name} is between {low} and {high}"
-        rows += [
-            {"x": x, "y": y, "s": name, "t": label, "v": value}
-            for x, y, label, value in zip(across, scaled, labels, values, strict=True)
-        ]
-    column, colors = fmt.shorten(each.column, 40), charts.series_colors(names)
+    rows = [
+        {"x": x, "y": y, "s": line.name, "t": label, "v": value}
+        for line in lines
+        for x, y, label, value in zip(across, line.drawn, labels, line.values, strict=True)
+    ]
+    column, colors = fmt.shorten(name, 40), charts.series_colors([line.name for line in lines])
     tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
     y = Axis("mean prediction (standardized)")
     if not explanation.unit:
-        y = _axis_of("mean prediction", targets.get(outputs[places[0]]))
+        y = _axis_of("mean prediction", _column_named(explanation, lines[0].output, "target"))
+    y = replace(y, domain=domain)
     if is_number:
         x = Axis(column, is_time=True) if is_time else _axis_of(column, read)
         spec = charts.line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
         x = Axis(column, names=labels)
         look = partial(charts.PointStyle, size=70, opacity=1)
-        styles = {name: look(color) for name, color in colors.items()}
+        styles = {series: look(color) for series, color in colors.items()}
         spec = charts.scatter_chart(rows, styles, x, y, tips=tips)
-    _, widest = max(ranges.values(), key=lambda found: found[0])
+    widest = max(lines, key=lambda line: line.range)
+    show = format_of(_column_named(explanation, widest.output, "target"))
+    low, high = map(show, (min(widest.values), max(widest.values)))
     return views.ChartBlock(
         title=column,
         spec=spec,
-        legend=tuple(colors.items()) if len(names) > 1 else (),
-        description=f"If only {column} changes, the mean prediction of {widest}.",
+        legend=tuple(colors.items()) if len(lines) > 1 else (),
+        description=f"If only {column} changes, the mean prediction of {widest.name} is between "
+        f"{low} and {high}.",
     )
 
 

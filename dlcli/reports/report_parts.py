@@ -347,8 +347,7 @@ def config_section(run: Run, *parts: views.ViewBlock | str | None) -> views.Page
     changed = views.CodeBlock(_whole_lines(changes), "Changed with --set:") if changes else None
     resolved = views.CodeBlock(_whole_lines(run.resolved_path().read_text("utf-8")))
     filled_in = views.fold("With all defaults filled in", resolved)
-    config = views.group("The config", given, changed, filled_in)
-    return views.section("config", "The config", *parts, config)
+    return views.section("config", "Config", *parts, given, changed, filled_in)
 
 
 def _command(run: Run) -> list[str]:
@@ -409,4 +408,4 @@ def reproduction_section(run: Run, *parts: views.ViewBlock | str) -> views.PageS
         rows.append(("git commit", fmt.shorten(git["commit"], 64) + changed))
     table = views.TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
     versions = views.fold("Versions", table)
-    return views.section("reproduce", "How to reproduce it", *parts, command, files, versions)
+    return views.section("reproduce", "Reproduction", *parts, command, files, versions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
 
@@ -50,7 +50,8 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
     run, blocks = record.run, list[views.ViewBlock]()
     if record.splits:
         by_column = run.metrics[record.splits[0]].get("by_column")
-        blocks += [metrics, *_metrics_of_parts("column", by_column, "numbers")]
+        table = _independent_first(metrics, len(record.splits))
+        blocks += [table, *_metrics_of_parts("column", by_column, "numbers")]
     for place, rows in enumerate(record.predicted):
         adjective = run.config.adjective(rows.split)
         found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))
@@ -58,7 +59,23 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
         parts = (_describe_rows(rows, adjective, record.rows(rows.split)), *found, *tables)
         put = views.fold if place else views.group
         blocks.append(put(f"{fmt.capitalize(adjective)} rows", *parts))
-    return views.section("result", "The result", *blocks)
+    return views.section("result", "Result", *blocks)
+
+
+def _independent_first(metrics: views.TableBlock, sets: int) -> views.TableBlock:
+    """Return the table of metrics with the most independent set of rows and the baselines first.
+
+    So a narrow screen shows the columns that matter.
+
+    Args:
+        metrics: the name of the metric, then a column for each set, the most independent one last,
+            then the baselines.
+        sets: the number of sets.
+    """
+    columns = range(len(metrics.header))
+    order = [0, *columns[sets:], *reversed(columns[1:sets])]
+    header, *rows = (tuple(row[at] for at in order) for row in (metrics.header, *metrics.rows))
+    return replace(metrics, header=header, rows=tuple(rows))
 
 
 def _describe_rows(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
@@ -461,7 +478,7 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     edges, shares = error_distribution(errors, output.weights)
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
     mean = float(np.average(errors, weights=output.weights))
-    low, high = (float(weighted_quantile(errors, output.weights, at)) for at in (0.1, 0.9))
+    low, high = _middle(errors, output.weights)
     return views.ChartBlock(
         title="Errors",
         spec=charts.histogram(
@@ -516,6 +533,9 @@ class Decile:
     """The mean absolute error."""
     bias: float
     """The mean error: above 0 where predictions are too high."""
+    low: float
+    high: float
+    """The ends of the middle 80 % of the errors."""
 
 
 def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Decile]:
@@ -532,9 +552,16 @@ def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Deci
         rows = index == at
         error = float(np.average(np.abs(errors[rows]), weights=weights[rows]))
         bias = float(np.average(errors[rows], weights=weights[rows]))
+        low, high = _middle(errors[rows], weights[rows])
         lowest, highest = float(target[rows].min()), float(target[rows].max())
-        result.append(Decile(lowest, highest, int(np.count_nonzero(rows)), error, bias))
+        result.append(Decile(lowest, highest, int(np.count_nonzero(rows)), error, bias, low, high))
     return result
+
+
+def _middle(errors: Floats, weights: Floats) -> tuple[float, float]:
+    """Return the ends of the middle 80 % of errors."""
+    low, high = (float(weighted_quantile(errors, weights, at)) for at in (0.1, 0.9))
+    return low, high
 
 
 def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
@@ -543,20 +570,19 @@ def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
         fmt.span(format_value(each.lowest), format_value(each.highest)) for each in deciles
     )
     rows = [
-        {"y": name, "x": each.error, "b": each.bias, "n": each.rows}
+        {"y": name, "x": each.bias, "l": each.low, "u": each.high, "e": each.error, "n": each.rows}
         for name, each in zip(names, deciles, strict=True)
     ]
-    marks = [{**row, "x": row["b"]} for row in rows]
     worst = max(range(len(deciles)), key=lambda at: deciles[at].error)
-    error = "mean absolute error|.4~g"
-    tips = {"y": "true value", "n": "rows|,d", "x": error, "b": "mean error|.4~g"}
+    error = "MAE|.3~g"
+    tips = {"y": "true value", "n": "rows|,d", "e": error, "x": "mean error|.3~g"}
     return views.ChartBlock(
         title="Error by size of the true value",
-        spec=charts.bar_chart(rows, names, Axis("error", zero=True), tips=tips, markers=marks),
-        description=f"The mean absolute error is largest, {fmt.number(deciles[worst].error)}, "
-        f"for true values of {names[worst]}.",
+        spec=charts.range_chart(rows, names, Axis("prediction − true value"), tips=tips),
+        description=f"The MAE is largest, {fmt.number(deciles[worst].error)}, for true values of "
+        f"{names[worst]}.",
         reading=f"Rows are divided into {plural(len(deciles), 'part')}, from the lowest true "
-        "values to the highest. Bars show the mean absolute error; orange marks the mean error: "
-        "above 0 where predictions are too high, below 0 where they are too low.",
+        "values to the highest. Each bar covers the middle 80 % of the errors, the orange mark is "
+        "the mean error. Right of the dashed line predictions are too high, left of it too low.",
         numbers=charts.numbers_table(rows, tips),
     )

@@ -54,11 +54,11 @@ def search_view(run: Run) -> views.View:
             search_charts.history_chart(candidates),
         )
         return [
-            views.section("result", "The result", summary, *evaluations),
-            views.section("candidates", "The candidates", *listed),
-            views.section("size", "The smallest good network", _WHY_SMALL if size else None, size),
-            views.section("varied", "The settings", *_setting_blocks(candidates)),
-            views.section("course", "The course of the search", history),
+            views.section("result", "Result", summary, *evaluations),
+            views.section("candidates", "Candidates", *listed),
+            views.section("size", "Smallest good network", _WHY_SMALL if size else None, size),
+            views.section("varied", "Settings", *_setting_blocks(candidates)),
+            views.section("course", "Course of the search", history),
             report_parts.config_section(run, _how_it_searched(candidates)),
             views.section("next", "Next steps", *_next_steps(run, candidates)),
             report_parts.reproduction_section(run, _repeatability(run, search)),

@@ -12,13 +12,18 @@ from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.network.layers import LayerSummary
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
-from dlcli.reports.charts import Axis, Guides, line_chart, spans_decades
-from dlcli.reports.command_views import metric_table, positive_class
-from dlcli.reports.explanation_sections import data_section, explanation_section
+from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, spans_decades
+from dlcli.reports.command_views import layer_table, metric_table, positive_class
+from dlcli.reports.explanation_sections import (
+    data_section,
+    errors_section,
+    explanation_section,
+    warning_blocks,
+)
+from dlcli.reports.network_drawing import drawn_layers, network_svg
 from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
@@ -42,7 +47,7 @@ _MOST_COLUMNS_NAMED = 4
 """Columns of a target whose own metrics the first sentence has."""
 _MOST_LAYERS_LISTED = 40
 _MOST_LISTED_EPOCHS = 12
-_MOST_LAYERS_DRAWN = 60
+_MOST_LAYERS_DRAWN = 200
 _EPOCHS = Axis("epoch", whole=True)
 
 
@@ -73,19 +78,20 @@ def training_view(run: Run) -> views.View:
 
 
 def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[views.PageSection]:
-    run, task, network = record.run, record.run.task, record.log.network
-    described = task.describe(fmt.join_names(task.columns), fmt.join_names(task.names))
-    drawn = network_block(network) if network else None
-    yield report_parts.config_section(run, f"Predict {described}.", drawn)
-    yield data_section(record)
-    yield training_section(record)
+    run, network = record.run, record.log.network
     if not run.is_diverged:
         yield result_section(record, metrics)
     yield explanation_section(record)
-    if findings := diagnose(run)[:_MOST_FINDINGS]:
-        text = "What stands out, the most important first, and changes of the config to try."
-        block = views.FindingsBlock(tuple(findings), run.resolved_path())
-        yield views.section("next", "What to try next", text, block)
+    findings = diagnose(run)[:_MOST_FINDINGS]
+    text = "The most important finding comes first, each with changes of the config to try."
+    block = views.FindingsBlock(tuple(findings), run.resolved_path())
+    advice = (text, block) if findings else ()
+    yield views.section("next", "Suggestions", *advice, *warning_blocks(record.log.warnings))
+    yield errors_section(record)
+    yield views.section("network", "Network", *(network_blocks(network) if network else ()))
+    yield training_section(record)
+    yield data_section(record)
+    yield report_parts.config_section(run)
     predict = [] if run.is_diverged else [["predict", str(run.path), "DATA"]]
     lines = [["train", str(run.resolved_path())], *predict, ["report", str(run.path)]]
     text = (
@@ -230,36 +236,22 @@ def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
 # The network
 
 
-def network_block(network: NetworkEvent) -> views.GroupBlock:
-    """Draw a network, with its loss."""
+def network_blocks(network: NetworkEvent) -> Iterator[views.ViewBlock | str]:
+    """Yield a description of a network, its drawing, and a table of its layers."""
     scaled = network.target_scaling
     of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
     members = f"Each of the {network.members:,} networks" if network.members else "The network"
-    text = (
-        f"{members} has {network.parameters:,} trainable parameters. Training minimizes "
+    yield (
+        f"{members} has {network.parameters:,} trainable parameters. Training minimizes the loss "
         f"{fmt.shorten(network.loss)}{of_target}."
     )
-    numbers = f"{network.inputs:,} numbers"
-    layers = [views.LayerBox("input", "Input", numbers, "the encoded columns", "")]
-    layers += map(_layer_box, network.layers[:_MOST_LAYERS_DRAWN])
-    if (rest := len(network.layers) - _MOST_LAYERS_DRAWN) > 0:
-        layers.append(views.LayerBox(plural(rest, "more layer"), "…", "", "", ""))
-    return views.group("The network", text, views.LayersBlock(tuple(layers)))
-
-
-def _layer_box(layer: LayerSummary) -> views.LayerBox:
-    detail = fmt.shorten(layer.activation or "", 40)
-    if layer.rate is not None:
-        detail = f"drops {fmt.number(100 * layer.rate)} % of the units in training"
-    elif layer.column is not None:
-        detail = f"of {fmt.shorten(layer.column, 40)}"
-    return views.LayerBox(
-        name=fmt.shorten(layer.name, 40),
-        kind=fmt.shorten(layer.kind, 40),
-        shape=f"{fmt.count(layer.inputs, '?')} → {fmt.count(layer.units, '?')}",
-        detail=detail,
-        parameters=f"{layer.parameters:,} parameters" if layer.parameters else "",
-    )
+    columns = drawn_layers(network.inputs, network.layers)
+    if len(columns) > 1:
+        described = "; ".join(f"{each.title}: {', '.join(each.details)}" for each in columns)
+        svg = network_svg(columns)
+        yield views.DrawingBlock(svg, f"The network, from left to right. {described}.")
+    if network.layers:
+        yield views.fold("All layers as a table", layer_table(network.layers[:_MOST_LAYERS_DRAWN]))
 
 
 # The course of training
@@ -278,7 +270,7 @@ def training_section(record: TrainingRecord) -> views.PageSection:
     table = _layer_table(layers, is_first=run.ensemble is not None)
     inside = views.group("Inside the network", table) if layers else None
     figures = views.FiguresBlock(tuple(_training_figures(record)))
-    return views.section("training", "The training", figures, text, grid, inside)
+    return views.section("training", "Training", figures, text, grid, inside)
 
 
 def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
@@ -330,7 +322,7 @@ def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBloc
 def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
     measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
     lines = {split: values for split, values in measured.items() if len(values)}
-    title = fmt.shorten(name).replace("_", " ")
+    title = fmt.metric_title(fmt.shorten(name))
     parts = []
     for split, values in lines.items():
         at_best = ""
@@ -347,7 +339,7 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.Cha
         lines,
         {split: SET_COLORS[split] for split in lines},
         f"{over}: {'; '.join(parts)}.{best}",
-        axis=title,
+        name=name,
         reading=reading,
         best_epoch=best_epoch,
     )
@@ -387,18 +379,18 @@ def lines_chart(
     colors: Mapping[str, str],
     description: str,
     *,
-    axis: str = "",
+    name: str = "",
     reading: str = "",
     best_epoch: int | None = None,
 ) -> views.ChartBlock:
-    """Draw lines by epoch, of long ones the points that keep their peaks.
+    """Draw lines by epoch; a long line keeps its peaks when it is thinned.
 
     Args:
         title: of the chart.
         lines: the values at each epoch, not empty.
-        colors: of the lines, and of others.
+        colors: of the lines; there may be more.
         description: a sentence with the main numbers.
-        axis: the title of the vertical axis.
+        name: the loss or metric of the lines, which is the title of the vertical axis.
         reading: explains how to read the chart.
         best_epoch: the epoch to mark, unless it is beyond the last one.
     """
@@ -408,17 +400,39 @@ def lines_chart(
         for at in thinned(np.asarray(values, dtype=np.float64), MOST_LINE_POINTS).tolist()
     ]
     longest = max(len(values) for values in lines.values())
+    is_log, offers_log = _logarithmic(
+        [value for values in lines.values() for value in values], name
+    )
     guides = Guides(x=best_epoch if best_epoch and best_epoch <= longest else None)
     drawn = {name: colors[name] for name in lines}
     return views.ChartBlock(
         title=title,
-        spec=line_chart(rows, drawn, _EPOCHS, Axis(axis), guides=guides),
+        spec=line_chart(
+            rows,
+            drawn,
+            _EPOCHS,
+            Axis(fmt.metric_title(fmt.shorten(name)), log=is_log),
+            guides=guides,
+        ),
         description=description,
         reading=reading,
         numbers=_listed_epochs(lines, longest),
         legend=tuple(drawn.items()) if len(colors) > 1 else (),
-        offers_log=spans_decades([value for values in lines.values() for value in values]),
+        offers_log=offers_log,
+        is_log=is_log,
     )
+
+
+def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, bool]:
+    """Return whether the scale of values is logarithmic at first, and whether readers may choose.
+
+    Args:
+        values: of all lines of a chart.
+        name: of the loss or metric; a chart of anything else has a linear scale at first.
+    """
+    is_error = bool(name) and not is_higher_better(name)
+    is_log = is_error and spans_decades(values, TENFOLD)
+    return is_log, is_log or spans_decades(values)
 
 
 def _listed_epochs(lines: Lines, epochs: int) -> views.TableBlock:
@@ -485,14 +499,17 @@ def _bundle_chart(
     }
     parts = [f"{split} {_from_to(min(ends), max(ends))}" for split, ends in last.items() if ends]
     colors = {split: SET_COLORS[split] for split, ends in last.items() if ends}
-    title, tips = fmt.shorten(name).replace("_", " "), {"d": each, "s": "rows"}
+    title, tips = fmt.metric_title(fmt.shorten(name)), {"d": each, "s": "rows"}
+    values = [value for _, _, points in lines for _, value in points]
+    is_log, offers_log = _logarithmic(values, name)
     return views.ChartBlock(
         title=fmt.capitalize(title),
-        spec=line_chart(rows, colors, _EPOCHS, Axis(title), tips=tips, kind="bundle"),
+        spec=line_chart(rows, colors, _EPOCHS, Axis(title, log=is_log), tips=tips, kind="bundle"),
         description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),
-        offers_log=spans_decades([value for _, _, points in lines for _, value in points]),
+        offers_log=offers_log,
+        is_log=is_log,
     )
 
 

@@ -144,28 +144,19 @@ class ChartBlock(ViewBlock):
     legend: tuple[tuple[str, str], ...] = ()
     """Names, and their colors by name (`train`)."""
     offers_log: bool = False
-    """True if readers may choose a logarithmic scale for y."""
+    """True if readers may choose a logarithmic scale for y, or a linear one instead."""
+    is_log: bool = False
+    """True if the scale for y is logarithmic at first."""
 
 
 @dataclass(frozen=True)
-class LayerBox:
-    """One layer of a network."""
+class DrawingBlock(ViewBlock):
+    """A drawing on a page."""
 
-    name: str
-    kind: str
-    """Keras's name for it."""
-    shape: str
-    """`4 → 16`."""
-    detail: str
-    """The activation, or what else it does."""
-    parameters: str
-
-
-@dataclass(frozen=True)
-class LayersBlock(ViewBlock):
-    """A network, drawn as its layers in order."""
-
-    layers: tuple[LayerBox, ...]
+    svg: str
+    """In which all texts are escaped."""
+    description: str
+    """For readers who can't see it."""
 
 
 @dataclass(frozen=True)

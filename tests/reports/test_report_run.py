@@ -118,7 +118,7 @@ def test_every_chart_is_valid_vega_lite_and_no_name_of_a_field_comes_from_the_da
 
 
 def test_every_kind_of_target_renders(run):
-    assert "The result" in render_report(run)
+    assert ">Result</h2>" in render_report(run)
 
 
 @pytest.mark.parametrize(("epochs", "ticks"), [([1, 2, 3], [1, 2, 3]), ([0, 60], None)])
@@ -128,9 +128,13 @@ def test_few_epochs_are_each_labeled_once(epochs, ticks):
     assert spec["layer"][0]["encoding"]["x"]["axis"].get("values") == ticks
 
 
-def test_a_page_shows_all_in_order(plain):
+ORDER = ["result", "explanation", "next", "errors", "network", "training", "data"]
+ORDER += ["config", "reproduce"]
+
+
+def test_a_page_shows_the_result_first_and_the_config_last(plain):
     view = view_of(plain)
-    assert anchors(view) == ["config", "data", "training", "result", "explanation", "reproduce"]
+    assert anchors(view) == ORDER
     assert (view.lead, view.sentences[0]) == (
         "Predicts y.",
         "On the test rows, mean absolute error (mae) is 0.5.",
@@ -466,15 +470,14 @@ def test_a_page_that_was_written_is_named(plain):
 
 def test_a_run_without_an_explanation_has_a_page(tmp_path):
     view = view_of(number_run(tmp_path, explanation=None))
-    assert anchors(view) == ["config", "data", "training", "result", "reproduce"]
+    assert anchors(view) == [each for each in ORDER if each not in ("explanation", "errors")]
     assert all_charts(view.sections())
 
 
 def test_the_page_of_a_diverged_run_states_it(tmp_path):
     run = number_run(tmp_path, metrics=None, outputs=None)
     view = view_of(run)
-    expected = ["config", "data", "training", "explanation", "reproduce"]
-    assert [anchor for anchor in anchors(view) if anchor != "next"] == expected
+    assert anchors(view) == [each for each in ORDER if each != "result"]
     assert "diverged" in view.sentences[0]
     assert "diverged" in render_report(run)
 
@@ -596,8 +599,8 @@ def test_errors_of_several_numbers_name_their_unit(tmp_path):
     run = make_run(tmp_path, columns, ["u", "v"], outputs=PAIRS, explanation=explanation)
     view = view_of(run)
     importance = charts(view, "explanation")["Permutation importance"]
-    assert importance.numbers.header[1] == "increase of rmse (in standard deviations)"
-    worst = tables(view, "explanation")["Held-out rows with the largest errors"]
+    assert importance.numbers.header[1] == "increase in rmse (in standard deviations)"
+    worst = tables(view, "errors")["Held-out rows with the largest errors"]
     assert worst.header[4] == "error (in standard deviations)"
 
 
@@ -605,7 +608,7 @@ def test_the_largest_errors_of_margins_are_those_of_the_hinge(tmp_path):
     columns = {"x": [1, 2, 3], "y": [0, 1, 1]}
     explanation = full_explanation().model_copy(update={"importance_metric": "hinge"})
     fields = {"outputs": SVM, "config": {"loss": "hinge"}, "explanation": explanation}
-    worst = tables(view_of(make_run(tmp_path, columns, "y", **fields)), "explanation")
+    worst = tables(view_of(make_run(tmp_path, columns, "y", **fields)), "errors")
     assert worst["Held-out rows with the largest errors"].header[4] == "hinge"
 
 
@@ -614,7 +617,7 @@ def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path, mon
     row = full.worst[0].model_copy(update={"split": "validation"})
     run = number_run(tmp_path, explanation=full.model_copy(update={"worst": (row,)}))
     monkeypatch.setattr(Config, "ensemble_folds", 2)
-    worst = tables(view_of(run), "explanation")["Held-out rows with the largest errors"]
+    worst = tables(view_of(run), "errors")["Held-out rows with the largest errors"]
     assert worst.rows[0][1] == "out-of-fold"
 
 

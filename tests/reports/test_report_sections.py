@@ -20,9 +20,10 @@ from dlcli.explanation.explanation_document import (
 )
 from dlcli.prediction.conformal import Conformal, RangeCoverage
 from dlcli.reports.explanation_sections import (
+    _interactions,
     column_cards,
     column_table,
-    dependence_chart,
+    dependence_charts,
     importance_chart,
     worst_table,
 )
@@ -75,6 +76,12 @@ def explained(outputs, **fields):
     return Explanation(rows={}, sampled_rows={}, outputs=outputs, **fields)
 
 
+def drawn_dependence(explanation, dependence, *, of_classes=False):
+    found = explanation.model_copy(update={"partial_dependences": (dependence,)})
+    [drawn] = dependence_charts(found, of_classes=of_classes)
+    return drawn.chart
+
+
 def axis_formats(chart):
     encoding = chart.spec["layer"][0]["encoding"]
     return [encoding[name].get("axis", {}).get("format") for name in "xy"]
@@ -121,13 +128,13 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
         "3 rows: true values from 1990 to 2010, predicted ones from 1996 to 2008."
     )
     assert _decile_chart(error_by_decile(years)).description == (
-        "The mean absolute error is largest, 5.5, for true values of 1990."
+        "The MAE is largest, 5.5, for true values of 1990."
     )
     points = tuple(Point(label=str(x), number=x, predictions=(1995.5 + x,)) for x in (1, 4))
     target = times(name="built", role="target", type="numeric", minimum=1990.0, maximum=2010.0)
     dependence = PartialDependence(column="x", points=points)
     explanation = explained(("built",), columns=(target,))
-    chart = dependence_chart(dependence, explanation, of_classes=False)
+    chart = drawn_dependence(explanation, dependence)
     assert chart.description == (
         "If only x changes, the mean prediction of built is between 1996 and 2000."
     )
@@ -155,7 +162,7 @@ def test_axes_of_years_have_no_separator_of_thousands():
     ):
         explanation = explained(("price",), columns=tuple(columns))
         dependence = PartialDependence(column="year", points=points)
-        chart = dependence_chart(dependence, explanation, of_classes=False)
+        chart = drawn_dependence(explanation, dependence)
         assert axis_formats(chart) == formats
 
 
@@ -219,11 +226,20 @@ def test_a_long_training_has_few_points_and_keeps_its_peak():
     assert (54_322, 7.0) in [(row["x"], row["y"]) for row in rows]
 
 
-def test_a_logarithmic_scale_is_offered_where_values_span_decades():
-    wide, narrow, zero = (
-        curve_charts({"loss": values}, None)[0] for values in ([100.0, 1], [99.0, 1], [100.0, 0])
-    )
-    assert (wide.offers_log, narrow.offers_log, zero.offers_log) == (True, False, False)
+@pytest.mark.parametrize(
+    ("name", "values", "is_log", "offers_log"),
+    [
+        ("loss", [10.0, 1], True, True),
+        ("loss", [9.9, 1], False, False),
+        ("loss", [100.0, 0], False, False),
+        ("accuracy", [0.05, 1], False, False),
+        ("accuracy", [0.01, 1], False, True),
+    ],
+)
+def test_the_scale_of_a_loss_that_falls_tenfold_is_logarithmic(name, values, is_log, offers_log):
+    [chart] = curve_charts({name: values}, None)
+    assert (chart.is_log, chart.offers_log) == (is_log, offers_log)
+    assert (chart.spec["layer"][-1]["encoding"]["y"]["scale"].get("type") == "log") == is_log
 
 
 def test_a_constant_learning_rate_has_no_chart():
@@ -287,7 +303,7 @@ def numbers(target, prediction, weights=None):
 
 def test_the_error_is_shown_from_the_lowest_true_values_to_the_highest():
     parts = error_by_decile(numbers([1, 2, 3, 4], [2, 1, 5, 6]), parts=2)
-    assert parts == [Decile(1, 2, 2, 1.0, 0.0), Decile(3, 4, 2, 2.0, 2.0)]
+    assert parts == [Decile(1, 2, 2, 1.0, 0.0, -1.0, 1.0), Decile(3, 4, 2, 2.0, 2.0, 2.0, 2.0)]
 
 
 def test_rows_of_a_decile_count_by_their_weights():
@@ -301,7 +317,7 @@ def test_rows_of_one_true_value_stay_together():
 
 
 def test_a_constant_target_is_one_part():
-    assert error_by_decile(numbers([7, 7, 7], [7, 8, 9])) == [Decile(7, 7, 3, 1.0, 1.0)]
+    assert error_by_decile(numbers([7, 7, 7], [7, 8, 9])) == [Decile(7, 7, 3, 1.0, 1.0, 0.0, 2.0)]
 
 
 def test_parts_whose_values_read_alike_have_a_bar_each():
@@ -367,7 +383,7 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
     ]
     dependence = PartialDependence(column="color", points=tuple(points))
     explanation = explained(("no", "yes"), importance_metric="log_loss")
-    chart = dependence_chart(dependence, explanation, of_classes=True)
+    chart = drawn_dependence(explanation, dependence, of_classes=True)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
         ("red", 0.75, "yes"),
         ("blue", 0.5, "yes"),
@@ -384,7 +400,7 @@ def test_of_two_labels_both_are_drawn():
     ]
     dependence = PartialDependence(column="x", points=tuple(points))
     explanation = explained(("u", "v"), importance_metric="log_loss")
-    chart = dependence_chart(dependence, explanation, of_classes=False)
+    chart = drawn_dependence(explanation, dependence)
     assert [(row["x"], row["y"], row["s"]) for row in datasets(chart)["rows"]] == [
         (1, 10, "u"),
         (2, 5, "u"),
@@ -392,6 +408,50 @@ def test_of_two_labels_both_are_drawn():
         (2, -2, "v"),
     ]
     assert chart.description == "If only x changes, the mean prediction of u is between 5 and 10."
+
+
+def dependences(**values):
+    """The partial dependence of `y` on each column, at 1 and 2."""
+    return tuple(
+        PartialDependence(
+            column=column,
+            points=tuple(
+                Point(label=str(at), number=at, predictions=(y,)) for at, y in enumerate(each, 1)
+            ),
+        )
+        for column, each in values.items()
+    )
+
+
+def test_all_partial_dependences_have_the_same_vertical_axis():
+    explanation = explained(("y",), partial_dependences=dependences(a=(0, 10), b=(4, 5)))
+    found = dependence_charts(explanation, of_classes=False)
+    domains = [each.chart.spec["layer"][0]["encoding"]["y"]["scale"]["domain"] for each in found]
+    assert domains == [[-0.5, 10.5]] * 2
+    assert [each.range for each in found] == [10, 1]
+
+
+@pytest.mark.parametrize(
+    ("increase", "texts"),
+    [
+        (
+            2.0,
+            [
+                "b is important but has a rather flat line: its effect depends on other columns "
+                "(an interaction), so it averages out here."
+            ],
+        ),
+        (0.5, []),
+    ],
+)
+def test_an_important_column_with_a_flat_line_is_explained(increase, texts):
+    explanation = explained(("y",), partial_dependences=dependences(a=(0, 10), b=(4, 5)))
+    importances = [
+        Importance(column=column, increase=value, deviation=0)
+        for column, value in (("a", 3.0), ("b", increase))
+    ]
+    found = dependence_charts(explanation, of_classes=False)
+    assert list(_interactions(found, importances)) == texts
 
 
 def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
@@ -405,7 +465,7 @@ def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
         for name, mean, deviation in (("revenue", 5000.0, 1000.0), ("degrees", 20.0, 2.0))
     ]
     explanation = explained(("revenue", "degrees"), columns=tuple(targets))
-    chart = dependence_chart(dependence, explanation, of_classes=False)
+    chart = drawn_dependence(explanation, dependence)
     assert [(row["s"], row["y"], row["v"]) for row in datasets(chart)["rows"]] == [
         ("revenue", 0.01, 5010),
         ("revenue", 0.04, 5040),

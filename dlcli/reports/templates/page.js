@@ -13,10 +13,9 @@ const options = {
 
 async function draw(figure) {
   const spec = JSON.parse(figure.querySelector("script").textContent);
-  if (figure.querySelector("[data-log]")?.checked) {
-    for (const part of [spec, ...(spec.layer ?? [])]) {
-      if (part.encoding?.y?.scale) part.encoding.y.scale.type = "log";
-    }
+  const choice = figure.querySelector("[data-log]");
+  for (const part of choice ? spec.layer : []) {
+    if (part.encoding.y?.scale) part.encoding.y.scale.type = choice.checked ? "log" : "linear";
   }
   figure.drawing?.finalize();
   figure.drawing = await vegaEmbed(figure.querySelector(".canvas"), spec, options);
@@ -44,3 +43,19 @@ for (const choice of document.querySelectorAll("[data-log]")) {
   choice.addEventListener("change", () => draw(choice.closest("figure")));
 }
 drawAll();
+
+// The contents mark the section that is at the top of the window.
+const links = new Map(
+  [...document.querySelectorAll("nav a")].map((link) => [link.getAttribute("href").slice(1), link]),
+);
+const watcher = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      if (!isIntersecting) continue;
+      for (const link of links.values()) link.removeAttribute("aria-current");
+      links.get(target.id)?.setAttribute("aria-current", "true");
+    }
+  },
+  { rootMargin: "-10% 0px -85% 0px" },
+);
+for (const section of document.querySelectorAll("section")) watcher.observe(section);
