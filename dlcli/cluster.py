@@ -610,6 +610,9 @@ class Workers:
         """
         return work()
 
+    def finish(self) -> None:
+        """Wait until each worker has received its last message; a process may end afterwards."""
+
 
 NO_OTHERS = Workers()
 """The one worker of a training without a cluster."""

@@ -132,7 +132,9 @@ class ClusterRun:
             fields = {"_resumed": resumed, "_starts_over": recording.starts_over}
             meet(self.cluster, {**_greeting(self.source), **fields}, self.seconds)
             recording.workers = _connect(recording.file, self.cluster)
-            return lead(recording)
+            run = lead(recording)
+            recording.workers.finish()
+            return run
 
     def _join(self, join: Callable[[ConfigFile, Workers, bool], object]) -> None:
         answer, file = meet(self.cluster, _greeting(self.source), self.seconds), self.source
@@ -145,6 +147,7 @@ class ClusterRun:
                 workers = _connect(file, self.cluster)
             try:
                 join(file, workers, answer["_starts_over"])
+                workers.finish()
             except (errors.UsageError, ConfigError, DataError, errors.DivergenceError) as error:
                 error.is_reported = True  # by worker 0, which finds the same
                 raise

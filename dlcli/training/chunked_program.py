@@ -20,7 +20,7 @@ import functools
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.python.distribute.collective_all_reduce_strategy import CollectiveAllReduceExtended
+from tensorflow.python.eager import context
 
 from dlcli.cluster import LOST_WORKER, Cluster, ConnectedWorkers
 from dlcli.encoding.encoded_rows import Inputs, ShardedInputs
@@ -47,6 +48,8 @@ _SUMS_MEASURED = 20
 _HEALTH_SECONDS = 10
 """The time between two checks of the other workers; three that fail end training."""
 
+_SECONDS_TO_FINISH = 60
+"""The time for worker 0 to store the run, while the other workers wait for it."""
 
 _LOST = (
     tf.errors.UnavailableError,
@@ -525,6 +528,14 @@ class Collectives(ConnectedWorkers):
                     own[:] = parts[at : at + len(own)]
                     at += len(own) + -len(own) % 8
             return [content.data for content in received]
+
+    def finish(self) -> None:
+        """Wait at a barrier; whoever has left it, or can't be reached, needs no more messages.
+
+        Without it, a worker that ends at once can take its last message with it.
+        """
+        with suppress(tf.errors.OpError):
+            context.context().wait_at_barrier("dlcli-finished", _SECONDS_TO_FINISH * 1000)
 
     def _gather_program(self) -> Callable[[tf.Tensor], tf.Tensor]:
         def gather(own: tf.Tensor) -> tf.Tensor:

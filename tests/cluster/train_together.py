@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,7 +47,17 @@ def train(folder: Path, names: str, cluster: Cluster) -> int:
         predictions = result.predictions("validation").outputs
         stored = {"history": result.training.history, "predictions": predictions.tolist()}
         (folder / f"{name}.json").write_text(json.dumps(stored))
-    return 0
+    return _finish(folder, workers)
+
+
+def _finish(folder: Path, workers: Workers) -> int:
+    """Return how many workers are not ready yet after all have finished, worker 0 late."""
+    ready = [folder / f"ready-{workers.size}-{rank}" for rank in range(workers.size)]
+    if workers.size > 1 and workers.rank == 0:
+        time.sleep(1)
+    ready[workers.rank].touch()
+    workers.finish()
+    return sum(not file.exists() for file in ready)
 
 
 def main(folder: Path, configs: list[str]) -> int:
