@@ -19,6 +19,12 @@ LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 FUNCTION = re.compile(r"<mi>(log|ln|exp)</mi>")
 """Functions, which as identifiers would stand too close to what is before and after them."""
+PICTURE = re.compile(
+    r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="(.*?)">'
+    r'\s*<img alt="(.*?)" src="(.*?)">\s*</picture>',
+    re.DOTALL,
+)
+"""A picture for light and for dark pages, as GitHub reads it."""
 CODE = re.compile(r"<code>[^<]*</code>")
 """In tables, Python-Markdown leaves the backslash before a pipe in code, which GitHub removes."""
 
@@ -39,13 +45,17 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Let links lead to where the site has their targets, and read Markdown in `<details>`."""
+    """Let links lead to where the site has their targets, and read Markdown in `<details>`.
+
+    A picture for light and dark pages follows the site's own switch.
+    """
     path = Path(page.file.abs_src_path or "")
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def in_site(link: re.Match[str]) -> str:
         return posixpath.relpath(uri_of(target_of(link[1], path)), here)
 
+    markdown = PICTURE.sub(r"![\2](\3#only-light)![\2](\1#only-dark)", markdown)
     return LINK.sub(in_site, markdown).replace("<details>", '<details markdown="1">')
 
 

@@ -51,6 +51,16 @@ def test_every_link_to_this_project_leads_somewhere(page: Path) -> None:
 
 
 @each_page
+def test_every_picture_for_light_and_dark_pages_exists_and_has_words(page: Path) -> None:
+    text = prose_with_code(page)
+    sources = re.findall(r'<(?:source|img)\b[^>]*\bsrc(?:set)?="([^"]+)"', text)
+    alone = re.findall(r"!\[\]|<img (?!alt=\"[^\"])", text)
+
+    assert [source for source in sources if not is_there(page, source)] == []
+    assert alone == []
+
+
+@each_page
 def test_every_formula_ends_and_has_nothing_that_markdown_takes_away(page: Path) -> None:
     """Of a backslash before punctuation, GitHub leaves the punctuation only."""
     text = re.sub(r"\$\$.*?\$\$", "", prose(page), flags=re.DOTALL)
