@@ -60,9 +60,9 @@ EXPORT_SCRIPT = "train.py"
 @click.option(
     "--example",
     metavar="NAME",
-    help="Copy a shipped config with its data to the current folder instead: line, xor, iris, "
-    "breast_cancer, diabetes, digits, digits_png, penguins, reviews, steering, steering_search or "
-    "tictactoe.",
+    help="Copy a shipped config with its data to the current folder instead: bikes, "
+    "shoppers, line, xor, iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, "
+    "steering, steering_search or tictactoe.",
 )
 def init(
     data: Location | None,

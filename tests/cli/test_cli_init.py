@@ -252,6 +252,7 @@ def test_the_config_of_a_shipped_table_is_valid(table, dlcli):
 
 
 TARGETS = {
+    "bikes": "rentals",
     "breast_cancer": "diagnosis",
     "diabetes": "progression",
     "digits": "digit",
@@ -260,6 +261,7 @@ TARGETS = {
     "line": "y",
     "penguins": "Species",
     "reviews": "sentiment",
+    "shoppers": "purchase",
     "steering": "steering_angle",
     "tictactoe": "x_wins",
     "xor": "xor",

@@ -28,8 +28,8 @@ from tests.forks import Forks
 Formula = Callable[[_FloatOperations, Any], Any]
 RUNNERS = Path(__file__).with_name("without_dlcli.py")
 NAMES = [
-    *("breast_cancer", "diabetes", "digits", "digits_png", "iris", "line"),
-    *("penguins", "reviews", "steering", "tictactoe", "xor"),
+    *("bikes", "breast_cancer", "diabetes", "digits", "digits_png", "iris", "line"),
+    *("penguins", "reviews", "shoppers", "steering", "tictactoe", "xor"),
 ]
 
 

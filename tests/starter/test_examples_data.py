@@ -16,6 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "data"
 ROWS = {
+    "bikes": 8645,
     "breast_cancer": 569,
     "diabetes": 442,
     "digits": 1797,
@@ -24,6 +25,7 @@ ROWS = {
     "line": 4,
     "penguins": 344,
     "reviews": 1000,
+    "shoppers": 5000,
     "steering": 3000,
     "tictactoe": 958,
     "xor": 4,

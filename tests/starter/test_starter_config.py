@@ -41,6 +41,7 @@ from dlcli.starter.table_facts import ColumnFacts
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [
+    "bikes",
     "breast_cancer",
     "diabetes",
     "digits",
@@ -49,6 +50,7 @@ SHIPPED = [
     "line",
     "penguins",
     "reviews",
+    "shoppers",
     "steering",
     "steering_search",
     "tictactoe",
