@@ -686,9 +686,9 @@ def test_all_shipped_examples_are_listed() -> None:
 def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
     written = write_example(name, tmp_path / "new")
     table = SHARED.get(name, name)
-    assert [path.name for path in written[:4]] == [
-        *(f"{name}.yaml", f"{table}.csv", f"{table}.md", "dlcli.schema.json")
-    ]
+    names = [path.name for path in written]
+    assert names[:3] == [f"{name}.yaml", f"{table}.csv", f"{table}.md"]
+    assert "dlcli.schema.json" in names[3:]
     assert written[1].read_bytes() == (ROOT / "data" / f"{table}.csv").read_bytes()
     assert written[2].read_bytes() == (ROOT / "data" / f"{table}.md").read_bytes()
     prepare(load_config(written[0]), Events())
