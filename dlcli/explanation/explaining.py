@@ -31,21 +31,21 @@ from dlcli.tasks.task import Task
 ROWS_FOR_LAYERS = 2_000
 ROWS_FOR_GRADIENTS = 1_024
 MOST_LAYERS = 500
-"""Most layers that are listed, the last ones; only very many embeddings exceed it."""
+"""Listed layers, counted from the last; only a network with very many embeddings has more."""
 _RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
-"""Activations that may return 0 for everything up to some number, and pass no gradient there."""
+"""Activations that return 0 below some number and have no gradient there."""
 _SATURATED = 0.01
-"""Share of a range from its ends within which an output counts as saturated."""
+"""An output this near to an end of its range, as a share of the range, is saturated."""
 
 MOST_COLUMNS = 200
 MOST_FIRST_TARGETS = 10
-"""Targets that are listed before the features; of labels there may be hundreds."""
+"""Targets that are listed before the features; there may be hundreds of labels."""
 MOST_VALUES = 10
 MOST_CHARACTERS = 80
 MOST_CHARACTERS_OF_REASON = 200
 MOST_ROWS = 100_000
-"""Rows of a table in which values are counted, at random where there are more. Counts are
-then scaled up, and distinct values are not counted."""
+"""Rows in which values are counted; a larger table is sampled at random. Its counts are scaled up,
+and its distinct values are not counted."""
 MOST_BINS = 24
 _MOMENTS: dict[str, Callable[[Floats], Any]] = {
     "mean": np.mean,
@@ -56,9 +56,9 @@ _MOMENTS: dict[str, Callable[[Floats], Any]] = {
 _FAR_QUARTILES = 3
 """Interquartile ranges from the quartiles beyond which a value is an outlier (Tukey 1977)."""
 _FEW_OUTLIERS = 0.01
-"""Share of the values that may be outside the bins, which would be too wide otherwise."""
+"""Share of the values that may lie outside the bins, so the bins are not too wide."""
 _EXACT_WHOLE = 2.0**50
-"""Whole numbers up to here differ from the halves between them."""
+"""Whole numbers up to this differ from the halves between them in float64."""
 Gradients = Mapping[str, float]
 """Norm of each layer's gradient, by the layer's name."""
 
@@ -74,15 +74,16 @@ def explain(
 ) -> explanation_document.Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
-    Of an ensemble, layers are those of the first member, and predictions those of all. All of it
-    follows from config, data and weights, so that equal runs have equal explanations.
+    For an ensemble, the layers are those of the first member and the predictions are the mean of
+    all members. The result follows from config, data and weights, so equal runs have equal
+    explanations.
 
     Args:
         predictor: the trained network.
         sets: the rows of each set, `train` first, and the same encoded.
         target: the task, with the reason for its type.
         decisions: the type of each column.
-        predictions: returns those of a set.
+        predictions: returns the predictions for a set.
         gradient_norms: returns the norm of each layer's gradient over some training rows, before
             the first step and after the last.
         folds: if the held-out rows are those of an ensemble's folds, the indices of each fold's
@@ -100,12 +101,12 @@ def explain(
     new = [table for table in others if table is not whole]
     describer = ColumnDescriber(whole, new, predictor.encoding, largest)
 
-    # As many rows as are sampled at most: wide ones are fewer.
+    # Not more rows than are sampled, which are few if they are wide.
     rows = draw(np.arange(whole.rows), min(ROWS_FOR_GRADIENTS, len(train)))
     layers = describe_layers(network, weights, train.matrix, *gradient_norms(rows))
 
-    # Importances and worst rows need held-out rows; partial dependences don't measure errors, and
-    # can be computed from training rows as well.
+    # Importances and worst rows need held-out rows. Partial dependences don't measure errors, so
+    # training rows will do.
     rows_held_out = sum(table.rows for table in others)
     plan = analysis.plan_importances(network, predictor.members, rows_held_out)
     sample = analysis.sample_rows(held_out, plan.rows) if held_out else train
@@ -151,7 +152,7 @@ def describe_layers(
         weights: trained, by name.
         matrix: encoded training rows, (rows, inputs).
         first: the gradients before the first step; a layer may be absent.
-        last: those after the last step.
+        last: the same after the last step.
     """
     found = []
     with np.errstate(all="ignore"):
@@ -180,8 +181,8 @@ def describe_layers(
 def dead_share(activation: Activation, output: activations.Floats) -> float | None:
     """Return the share of units that return 0 for every row; None if the activation never does.
 
-    A unit of relu or similar that no row activates gets no gradient, and so never changes (Maas et
-    al. 2013, "Rectifier nonlinearities improve neural network acoustic models").
+    A rectified unit that no row activates gets no gradient and never changes (Maas et al. 2013,
+    "Rectifier nonlinearities improve neural network acoustic models").
 
     Args:
         activation: the layer's.
@@ -196,16 +197,16 @@ def saturated_share(activation: Activation, output: activations.Floats) -> float
     """Return the share of outputs within 1 % of an end of their range, where the slope is near 0.
 
     There gradients vanish (Glorot & Bengio 2010, "Understanding the difficulty of training
-    deep feedforward neural networks"). For sigmoid, hard_sigmoid and sparse_sigmoid it is up to
-    0.01 and from 0.99 on; for tanh, hard_tanh and softsign beyond ±0.98.
+    deep feedforward neural networks"). For sigmoid, hard_sigmoid and sparse_sigmoid these are
+    outputs up to 0.01 and from 0.99; for tanh, hard_tanh and softsign outputs beyond ±0.98.
 
     Args:
         activation: the layer's.
         output: the layer's output, (rows, units).
 
     Returns:
-        The share; None for activations without two such ends, and for those over all units, as
-        softmax.
+        The share; None for activations without two such ends, and for activations over all units
+        such as softmax.
     """
     low, high = activation.bounds
     is_bounded = np.isfinite(low) and np.isfinite(high)
@@ -220,7 +221,7 @@ def saturated_share(activation: Activation, output: activations.Floats) -> float
 
 @dataclass(frozen=True)
 class ListedColumn:
-    """A column of which statistics are computed."""
+    """A column whose statistics are computed."""
 
     name: str
     role: Literal["feature", "target", "weight"]
@@ -231,12 +232,12 @@ class ListedColumn:
 def list_columns(
     target: Task, weight: str | None, decisions: Mapping[str, Decision]
 ) -> tuple[list[ListedColumn], int]:
-    """List target, weight and features; targets after the first 10 are next to last.
+    """List target, weight and features.
 
-    Features that are ignored are last.
+    Targets after the first 10 come after the features that are read, ignored features last.
 
     Returns:
-        The columns, `MOST_COLUMNS` at most, and the number of further ones.
+        The columns, at most `MOST_COLUMNS`, and the number of further columns.
     """
     targets = [ListedColumn(name, "target", target.type, target.reason) for name in target.columns]
     found, further = targets[:MOST_FIRST_TARGETS], targets[MOST_FIRST_TARGETS:]
@@ -270,21 +271,21 @@ def largest_inputs(layout: Layout, matrix: Matrix) -> dict[str, float]:
 
 @dataclass(frozen=True, eq=False)
 class _CountedRows:
-    """Rows of a table in which values are counted."""
+    """Rows of a table, and a sample of them in which values are counted."""
 
     whole: Table
     """All rows."""
 
     @cached_property
     def table(self) -> Table:
-        """The rows that are looked at."""
+        """The sampled rows."""
         if self.is_all:
             return self.whole
         return self.whole.take(draw(np.arange(self.whole.rows), MOST_ROWS))
 
     @property
     def is_all(self) -> bool:
-        """True if these are all rows."""
+        """True if all rows are sampled."""
         return self.whole.rows <= MOST_ROWS
 
     def scaled(self, count: float) -> int:
@@ -349,16 +350,16 @@ class ColumnDescriber:
         )
 
     def _moments(self, name: str, values: Floats) -> dict[str, Number]:
-        """Return mean, deviation and range over all training rows; of times only the range.
+        """Return mean, deviation and range over all training rows; for times only the range.
 
         Args:
             name: the column.
-            values: its numbers in the rows looked at.
+            values: its numbers in the sampled rows.
         """
         encoder = self._encoders.get(name)
         fitted = {} if encoder is None else encoder.fitted_moments
         if fitted and (not self._train.is_all or self._has_times(name)):
-            return {**fitted}  # parsing numbers takes long
+            return {**fitted}  # parsing numbers is slow
         if not self._train.is_all:
             values = self._numbers(self._train.whole, name)
         if not len(values):
@@ -411,7 +412,7 @@ class ColumnDescriber:
                 values = table.column(name).numbers().values
             else:
                 values = encoder.axis_values(table)
-        except DataError:  # in another file, an ignored column may be stored as anything
+        except DataError:  # another file may store an ignored column in any form
             return np.empty(0)
         return values[np.isfinite(values)]
 
@@ -419,7 +420,7 @@ class ColumnDescriber:
         return name in self._encoders and self._encoders[name].axis == "times"
 
     def _with_column(self, name: str) -> Iterator[_CountedRows]:
-        """Yield the held-out tables that have a column; they may lack ignored ones."""
+        """Yield the held-out tables that have a column; ignored columns may be absent."""
         return (rows for rows in self._held_out if name in rows.whole.columns)
 
 
@@ -436,9 +437,9 @@ def _tally(table: Table, name: str) -> dict[str, int] | None:
 def bin_edges(values: Floats) -> Floats:
     """Return the edges of bins of equal width, (bins + 1,).
 
-    They span the values from minimum to maximum, except for a few outliers. Whole numbers lie in
-    the middle of bins, equally many in each. For others there are 2·∛n bins for n values (Rice's
-    rule), `MOST_BINS` at most.
+    The bins span the values from minimum to maximum, except for a few outliers. Whole numbers lie
+    in the middle of bins, equally many in each. Other numbers have 2·∛n bins for n values (Rice's
+    rule), but at most `MOST_BINS`.
 
     Args:
         values: finite numbers, (values,); at least one.
@@ -459,7 +460,7 @@ def bin_edges(values: Floats) -> Floats:
 
 
 def count_bins(edges: Floats, values: Floats) -> NDArray[np.int64]:
-    """Count the values in each bin; those outside count in the outermost, (bins,)."""
+    """Count the values in each bin, (bins,); values outside count in the outermost bins."""
     bins = np.searchsorted(edges[1:-1], values, side="right")
     return np.bincount(bins, minlength=len(edges) - 1)
 

@@ -1,4 +1,4 @@
-"""The document of an explanation, as a run folder has it.
+"""The explanation of a run, as its folder stores it.
 
 Numbers that are undefined or not finite (a mean without values, a gradient that overflowed) are
 `None`.
@@ -16,19 +16,19 @@ from dlcli.safe_files import Count, Document
 class Histogram(Document):
     """Distribution of numbers, or of times in seconds since 1970 (UTC).
 
-    For more than 100,000 rows it is estimated from that many of them.
+    For more than 100,000 rows it is estimated from a sample of 100,000.
     """
 
     edges: tuple[float, ...]
     """Edges of the bins; a few outliers among training rows may lie outside."""
     train: tuple[Count, ...]
-    """Training rows in each bin; those outside count in the outermost."""
+    """Training rows in each bin; values outside count in the outermost bins."""
     held_out: tuple[Count, ...]
-    """Validation and test rows in each bin, likewise."""
+    """Validation and test rows in each bin, counted in the same way."""
 
 
 class ValueCount(Document):
-    """Rows with a value; for more than 100,000 rows estimated from that many of them."""
+    """Number of rows with a value; for more than 100,000 rows estimated from a sample."""
 
     value: str
     train: Count
@@ -41,7 +41,7 @@ class ColumnStatistics(Document):
     name: str
     role: Literal["feature", "target", "weight"]
     type: str
-    """`numeric`, `categorical`, ... `ignored`; for a target its own type."""
+    """`numeric`, `categorical`, ... `ignored`; for a target the type of target."""
     reason: str
     """The reason for the type."""
     missing: Count
@@ -52,11 +52,12 @@ class ColumnStatistics(Document):
     deviation: Number = None
     minimum: Number = None
     maximum: Number = None
-    """Of numbers, over training rows; of times only the range, in seconds since 1970 (UTC)."""
+    """These are for numbers, over training rows; times have only the range, in seconds since 1970
+    (UTC)."""
     histogram: Histogram | None = None
-    """Of numbers, and of times in seconds since 1970 (UTC)."""
+    """For numbers, and for times in seconds since 1970 (UTC)."""
     values: tuple[ValueCount, ...] = ()
-    """Of other types the most frequent values, by their frequency in training rows."""
+    """For other types: the most frequent values, by their frequency in training rows."""
     inputs: Count = 0
     """Number of the network's inputs that encode it."""
     largest_input: Number = None
@@ -75,17 +76,17 @@ class LayerStatistics(Document):
     output_mean: Number = None
     output_deviation: Number = None
     dead: Number = None
-    """Share of its units that return 0 (their minimum) for every row; only for relu and similar."""
+    """Share of units that return 0 (their minimum) for every row; only for rectifiers."""
     saturated: Number = None
-    """Share of its outputs within 1 % of an end of their range; only for sigmoid, tanh and
-    similar."""
+    """Share of outputs within 1 % of an end of their range; only for activations such as sigmoid
+    and tanh."""
     weight_norm: Number = None
     """Euclidean norm of the trained weights."""
     first_gradient: Number = None
-    """Norm of the loss's gradient with respect to its initial weights; `None` if these came from
+    """Norm of the loss's gradient with respect to the initial weights; `None` if these are from
     another run."""
     last_gradient: Number = None
-    """The same for its final weights."""
+    """The same for the final weights."""
 
 
 class Importance(Document):
@@ -93,7 +94,7 @@ class Importance(Document):
 
     column: str
     increase: float
-    """Increase of the error, the mean over permutations; negative if the error fell."""
+    """Mean increase of the error over permutations; negative if the error fell."""
     deviation: float
     """Standard deviation over permutations."""
 
@@ -106,7 +107,7 @@ class Point(Document):
     number: Number
     """The value as a number, or a time in seconds since 1970; `None` for other types."""
     predictions: tuple[float, ...]
-    """For each output: a number in its own unit, a probability, or a margin."""
+    """For each output: a number in the unit of the target, a probability, or a margin."""
 
 
 class PartialDependence(Document):
@@ -126,10 +127,10 @@ class WorstRow(Document):
     target: str
     prediction: str
     error: float
-    """The size of the difference (for several numbers, in standard deviations, the largest), the
-    log loss of the row, or for a margin its hinge."""
+    """The absolute difference (for several numbers the largest, in standard deviations), the log
+    loss of the row, or for a margin the hinge loss."""
     values: dict[str, str | None]
-    """Its columns as text, the most important first; `None` for missing values."""
+    """Values of the columns as text, the most important column first; `None` for missing values."""
 
 
 class Explanation(Document):
@@ -138,25 +139,25 @@ class Explanation(Document):
     rows: dict[str, Count]
     """Number of rows of each set."""
     sampled_rows: dict[str, Count]
-    """Number of rows sampled to look at layers (`train`) and predictions (`held_out`)."""
+    """Number of rows sampled to analyze layers (`train`) and predictions (`held_out`)."""
     columns: tuple[ColumnStatistics, ...] = ()
     unlisted_columns: Count = 0
     """Number of further columns."""
     layers: tuple[LayerStatistics, ...] = ()
     outputs: tuple[str, ...] = ()
-    """Names of the outputs in `Point.predictions`: target columns, classes or labels; if more than
-    twenty, the most frequent classes or the first others. A margin has the name of the class
-    above 0."""
+    """Names of the outputs in `Point.predictions`: target columns, classes or labels. If there are
+    more than twenty: the most frequent classes, or the first columns or labels. A margin has the
+    name of the class above 0."""
     importance_metric: str | None = None
-    """The error whose increases are the importances: `rmse` (for several numbers, the mean of those
-    of each in standard deviations of the training rows), `log_loss`, or for margins m `hinge`, the
+    """The error whose increases are the importances: `rmse` (for several numbers, the mean of their
+    RMSEs in standard deviations of the training rows), `log_loss`, or for margins m `hinge`, the
     mean of max(0, 1 − y·m) with y = ±1."""
     importances: tuple[Importance, ...] = ()
-    """The largest first; empty if no rows are held out. With very many columns, or a very large
-    network, only those of the columns that move the first layer most."""
+    """The largest first; empty if no rows are held out. With very many columns or a very large
+    network, only the columns that move the first layer most have one."""
     partial_dependences: tuple[PartialDependence, ...] = ()
-    """Of the most important columns except texts and images, over held-out rows; if there are
-    none, over training rows, of the columns that move the first layer most."""
+    """For the most important columns except texts and images, over held-out rows. Without held-out
+    rows: over training rows, for the columns that move the first layer most."""
     worst: tuple[WorstRow, ...] = ()
     """The held-out rows with the largest errors, the worst first."""
 

@@ -1,7 +1,7 @@
 """Analysis of predictions: their errors, the worst rows, and the effects of columns.
 
-Effects are permutation importance and partial dependence. How many rows and columns are used
-follows from the shapes alone, never from a timing.
+Effects are permutation importance and partial dependence. The number of rows and columns follows
+from shapes alone, never from a timing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 MOST_NUMBERS = 2**22
-"""Most inputs of all sampled rows, so that wide rows need no large matrix: 16 MiB."""
+"""Inputs of all sampled rows, at most: 16 MiB even if rows are wide."""
 MOST_WORST_ROWS = 20
 MOST_COLUMNS_OF_ROW = 20
 MOST_CELL_CHARACTERS = 200
@@ -53,8 +53,8 @@ MOST_LABEL_CHARACTERS = 80
 WORK = 3e9
 """Multiplications that predictions may take, for each part of an explanation."""
 WORK_PER_NUMBER = 16
-"""Cost of a number that a layer reads or gives beyond its products, in multiplications: it is
-copied, added to and put through an activation."""
+"""Cost of a number that a layer reads or returns, in multiplications, besides the matrix product:
+copies, the bias and the activation."""
 
 Sets = Mapping[str, tuple[Table, EncodedRows]]
 """The rows of each set, and the same encoded."""
@@ -91,7 +91,7 @@ def sample_rows(sets: Sets, most: int) -> RowSample:
 
     Args:
         sets: the rows to sample; at least one set.
-        most: most rows to sample; fewer if they are very wide.
+        most: the largest number of rows; fewer are sampled if they are very wide.
     """
     rows = [len(encoded.inputs) for _, encoded in sets.values()]
     width = max(encoded.inputs.width for _, encoded in sets.values())
@@ -135,10 +135,10 @@ def written(value: Any) -> str:  # noqa: ANN401 — what a cell of a table may h
 
 @dataclass(frozen=True, eq=False)
 class TrueValues:
-    """The true values of rows, with which predictions are compared."""
+    """The true values of rows."""
 
     values: NDArray[Any]
-    """Numbers in their own unit or 0 and 1 for labels, (rows, outputs), or class indices,
+    """Numbers in the unit of the target or 0 and 1 for labels, (rows, outputs), or class indices,
     (rows,)."""
     units: Floats
     """The unit of differences: 1, or that of each of several numbers, (outputs,)."""
@@ -146,18 +146,18 @@ class TrueValues:
     def row_errors(self, predictions: Predictions) -> Floats:
         """Return the error of each row, (rows,).
 
-        That is the size of the difference, for several numbers the largest; −ln p for the
-        probability p of the true class, and its mean over labels; for a margin m the hinge
-        max(0, 1 − y·m) with y = ±1. NaN counts as the largest error.
+        For numbers it is the absolute difference, for several numbers the largest one. For classes
+        it is −ln p with the probability p of the true class, and for labels the mean of that. For a
+        margin m it is the hinge loss max(0, 1 − y·m) with y = ±1. NaN counts as the largest error.
         """
         errors, is_numbers = self._output_errors(predictions)
         rows: Floats = errors.max(axis=1) if is_numbers else errors.mean(axis=1)
         return np.nan_to_num(rows, nan=np.finfo(np.float64).max)
 
     def error(self, predictions: Predictions, weights: Floats) -> float | None:
-        """Return the error of all rows: √(mean of squares), or the mean of the rows' errors.
+        """Return the error of all rows: the RMSE of numbers, else the mean of the rows' errors.
 
-        For several numbers it is the mean over their roots.
+        For several numbers it is the mean of their RMSEs.
 
         Args:
             predictions: of the rows.
@@ -222,7 +222,7 @@ def worst_rows(
     Args:
         task: what is predicted.
         sets: the held-out rows of each set.
-        predictions: returns those of a set.
+        predictions: returns the predictions for a set.
         units: see `target_units`.
         columns: the columns to show, the most important first.
     """
@@ -258,10 +258,9 @@ def worst_rows(
 
 
 def _target_text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:
-    """Write a row's target or prediction, as `predictions.parquet` has it.
+    """Format a row's target or prediction, as in `predictions.parquet`.
 
-    Several numbers follow their names; of columns of labels the names of the row's labels are
-    listed.
+    Several numbers follow their names; for label columns the names of the row's labels are listed.
     """
     found = {name: column[at].as_py() for name, column in columns.items() if name.startswith(kind)}
     if kind in found:
@@ -284,14 +283,14 @@ class Plan:
 
 
 def plan_predictions(network: Network, members: int, most: Plan, fewest_rows: int) -> Plan:
-    """Fit predictions of each row, for each column, several times, into `WORK`.
+    """Plan repeated predictions of rows for each column within the budget `WORK`.
 
-    Repeats are reduced first, then rows, then columns; one of each is left.
+    Repeats are reduced first, then rows, then columns, but none below 1.
 
     Args:
         network: the network that predicts.
-        members: how many such networks predict.
-        most: the plan without a limit.
+        members: the number of such networks.
+        most: the plan without a budget.
         fewest_rows: rows below which columns are reduced instead.
     """
     numbers = network.inputs + network.front.units + sum(layer.units for layer in network.layers)
@@ -306,13 +305,11 @@ def plan_predictions(network: Network, members: int, most: Plan, fewest_rows: in
 
 
 def plan_importances(network: Network, members: int, rows: int) -> Plan:
-    """Return the numbers of held-out rows, columns and permutations that are worth their cost.
-
-    A function of shapes alone: repeats are reduced first, then rows, then columns.
+    """Plan the held-out rows, columns and permutations of permutation importances.
 
     Args:
         network: the network that predicts.
-        members: how many such networks predict.
+        members: the number of such networks.
         rows: the number of held-out rows.
     """
     columns = min(MOST_PERMUTED_COLUMNS, len(input_indices(network.layout)))
@@ -337,9 +334,9 @@ def permutation_importances(
         predictor: the trained network.
         truth: the rows' true values.
         rows: the held-out rows, with their weights.
-        columns: which columns.
-        repeats: number of permutations of each, which follow from the config's seed, the column's
-            position among those read, and nothing else.
+        columns: the columns to permute.
+        repeats: number of permutations of each column, which follow from the config's seed and the
+            column's position alone.
         folds: if the rows are those of an ensemble's folds, the indices of each fold's rows.
 
     Returns:
@@ -375,11 +372,11 @@ def permutation_importances(
 
 
 def first_layer_effects(network: Network, weights: Weights, matrix: Matrix) -> dict[str, float]:
-    """Compute how far each column moves the sums of the first layer, by column in order.
+    """Compute how far each column moves the sums of the first dense layer, by column in order.
 
-    That is √Σ σᵢ²·‖kᵢ‖² over the numbers that the column gives to that layer, with the standard
-    deviation σᵢ of each number and the kernel's row kᵢ for it: the sums' standard deviation, if
-    these numbers were independent.
+    That is √Σ σᵢ²·‖kᵢ‖² over the layer's inputs that encode the column, with the standard deviation
+    σᵢ of an input and its row kᵢ of the kernel: the standard deviation of the sums if the inputs
+    were independent.
 
     Args:
         network: the layers.
@@ -401,7 +398,7 @@ def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> 
 
     Args:
         predictor: the trained network.
-        truth: the true values of the rows looked at.
+        truth: the true values of the sampled rows.
         weights: of these rows, (rows,).
 
     Returns:
@@ -418,12 +415,12 @@ def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> 
 def partial_dependences(
     predictor: Predictor, rows: RowSample, columns: Sequence[str], outputs: Mapping[str, int]
 ) -> tuple[PartialDependence, ...]:
-    """Compute the partial dependences on some columns, as many as are worth their cost.
+    """Compute the partial dependences on some columns, within the budget `WORK`.
 
     Args:
         predictor: the trained network.
-        rows: rows that have the values.
-        columns: the most important first; texts and images, which rarely are the same, are skipped.
+        rows: the rows that provide the values.
+        columns: the most important first; texts and images are skipped, as they rarely repeat.
         outputs: the outputs to show, see `choose_outputs`.
     """
     types = {each.column: type_named(each.type) for each in predictor.encoding.features}
@@ -439,23 +436,23 @@ def partial_dependences(
 def partial_dependence(
     predictor: Predictor, rows: RowSample, column: str, others: Indices, outputs: Mapping[str, int]
 ) -> PartialDependence | None:
-    """Compute the mean prediction over rows, if all had the same value of a column.
+    """Compute the mean prediction over rows if all rows had the same value of a column.
 
     Partial dependence (Friedman 2001, doi:10.1214/aos/1013203451).
 
-    The values are those of actual rows: of numbers and times up to `MOST_POINTS` at equal distances
-    in the order of the rows' values; of other types the most frequent ones. Their inputs replace
-    those of the other rows, so that only inputs of actual values are predicted on.
+    Only values of actual rows are used: for numbers and times up to `MOST_POINTS` quantiles, for
+    other types the most frequent values. Their encoded inputs replace the column's inputs in the
+    other rows.
 
     Args:
         predictor: the trained network.
-        rows: rows that have the values.
+        rows: the rows that provide the values.
         column: a column that can have the same value in all rows.
         others: the indices of the rows over which the weighted mean is taken.
         outputs: the outputs to show, see `choose_outputs`.
 
     Returns:
-        The dependence; None if there are fewer than two values, or predictions are not finite.
+        The dependence; None if there are fewer than two values or a prediction is not finite.
     """
     values = list(_values_shown(predictor, rows, column))
     matrix, weights = rows.matrix[others], rows.weights[others]
@@ -477,7 +474,7 @@ def partial_dependence(
 def _values_shown(
     predictor: Predictor, rows: RowSample, column: str
 ) -> Iterator[tuple[int, str, float | None]]:
-    """Yield the values to use, in order: a row that has each, its text, and its number."""
+    """Yield the values to use in order: the index of a row that has it, its text and number."""
     encoder = next(each for each in predictor.encoding.features if each.column == column)
     texts = () if encoder.axis == "numbers" else rows.texts(column)
     if encoder.axis is not None:

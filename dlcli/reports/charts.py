@@ -1,12 +1,11 @@
-"""Charts of a few kinds, as specifications of Vega-Lite, and their colors.
+"""Charts of a few kinds, as Vega-Lite specifications, and their colors.
 
-Names of columns, classes and layers are only ever values of data, never names of fields, as
-Vega-Lite reads dots and brackets in those. Rows have the fields `x`, `y` and, where a chart has
-several series, `s`; the specification refers to its rows by the name of their data set, and has
-their numbers with six significant digits.
+Names of columns, classes and layers are values of data, never names of fields, because Vega-Lite
+interprets dots and brackets in field names. Rows have the fields `x`, `y` and, if a chart has
+several series, `s`. Numbers of rows have six significant digits.
 
-A chart on a page names its colors as CSS variables, so that the style sheet alone makes it light or
-dark, on the screen and in print; a picture gets the colors of the light page.
+A chart on a page names its colors as CSS variables, so the style sheet alone makes it light or
+dark, on screen and in print. A picture has the colors of the light page.
 
 https://vega.github.io/vega-lite/docs/
 """
@@ -60,7 +59,7 @@ Rows = Sequence[Row]
 Colors = Mapping[str, str]
 """Series by name, each with the name of its color."""
 Tips = Mapping[str, str]
-"""Fields of rows, each with its title, and for a number `|` and D3's format of it."""
+"""Fields of rows, each with its title, and for a number `|` and its D3 format."""
 HEIGHT = 260
 """Pixels."""
 DECADES = 100
@@ -69,12 +68,12 @@ TENFOLD = 10
 """The same ratio of a loss, from which its scale is logarithmic at first: on a linear one, its
 later part would look flat."""
 MOST_LABELED = 12
-"""Distance of whole numbers up to which their labels are chosen here."""
+"""Largest range of whole numbers whose axis labels are chosen here."""
 _STEPS = 4
-"""Steps from the first to the last of these labels, at most."""
+"""Most steps from the first to the last of these labels."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
 DrawnLayer = tuple[Rows, dict[str, Any]]
-"""A layer of a chart, after the rows that it draws; one without rows is omitted."""
+"""The rows that a layer of a chart draws, and the layer; a layer without rows is omitted."""
 
 
 @dataclass(frozen=True)
@@ -83,24 +82,24 @@ class Axis:
 
     title: str = ""
     format: str = ""
-    """D3's format of its labels: `%`, `,d`."""
+    """D3 format of its labels: `%`, `,d`."""
     zero: bool = False
-    """True if it begins at 0."""
+    """True if it includes 0."""
     log: bool = False
     domain: tuple[float, float] | None = None
     whole: bool = False
     """True if it has labels at whole numbers only."""
     ticks: Sequence[int] | int | None = None
-    """The labels, or about how many there are."""
+    """The labels, or their approximate number."""
     hidden: bool = False
     is_time: bool = False
-    """True if its values are times; rows have them as `milliseconds`."""
+    """True if its values are times, in `milliseconds`."""
     names: Sequence[str] | None = None
-    """The names of an axis of names, in order."""
+    """The names in order, if its values are names."""
 
     @classmethod
     def within(cls, title: str, low: float | None, high: float | None) -> Axis:
-        """Return an axis of a column's numbers from its lowest and highest: years as `1971`."""
+        """Return an axis for the numbers of a column in this range; years are shown as `1971`."""
         return cls(title, format=".6~g" if fmt.has_years(low, high) else "")
 
 
@@ -115,9 +114,9 @@ class PointStyle:
     opacity: float = 0.5
 
     def mark(self) -> dict[str, object]:
-        """Return it as properties of a mark."""
+        """Return the properties of a Vega-Lite mark."""
         look = {"shape": self.shape, "size": self.size, "opacity": self.opacity}
-        is_line = self.shape == "stroke"  # a short horizontal line, which has nothing to fill
+        is_line = self.shape == "stroke"  # a short horizontal line has nothing to fill
         return {**look, "color": variable(self.color), "filled": not is_line, "strokeWidth": 3}
 
 
@@ -139,11 +138,11 @@ class Guides:
     """True if that line is a step function."""
 
     def layers(self, x: object, y: Mapping[str, object]) -> list[DrawnLayer]:
-        """Return the layers that draw them, but for the path.
+        """Return the layers that draw them, except the path.
 
         Args:
             x: the channel of the horizontal axis.
-            y: that of the vertical one.
+            y: the channel of the vertical axis.
         """
         shade = {"type": "rect", "color": variable("test"), "opacity": 0.15}
         rule = {"type": "rule", **_DASHED}
@@ -179,11 +178,11 @@ def line_chart(
         colors: of the series.
         x: the horizontal axis.
         y: the vertical axis.
-        tips: what is shown when a reader points at a point.
-        kind: `nearest` shows the values of all series at the x nearest to the pointer; `points` has
-            visible points, `path` connects points in the order of their rows, not of x; `bundle`
-            has several lines in each series, named by the field `d`.
-        guides: what helps to read it.
+        tips: the fields of a point's tooltip.
+        kind: `nearest` shows the values of all series at the x nearest to the pointer; `points`
+            shows the points; `path` connects points in the order of their rows instead of x;
+            `bundle` has several lines in each series, named by the field `d`.
+        guides: lines and areas behind the series.
     """
     x = _with_whole_ticks(x, rows)
     encoding = {"x": _channel("x", x), "y": _channel("y", y), "color": _color(colors)}
@@ -220,13 +219,13 @@ def bar_chart(
     """Draw horizontal bars, one below the other.
 
     Args:
-        rows: `y`, the name of the bar, and `x`, its length; a thin line goes from `l` to `u` if a
-            row has them.
+        rows: `y`, the name of the bar, and `x`, its length; if a row has `l` and `u`, a thin line
+            goes from `l` to `u`.
         names: the bars in order.
         value: the horizontal axis, which begins at 0.
         tips: as in `line_chart`.
         markers: marks on the bars: `y` and `x`.
-        height: pixels, unless it follows from the number of bars.
+        height: in pixels. [default: proportional to the number of bars]
     """
     x, y = _channel("x", value), _names_channel("y", names)
     bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
@@ -264,7 +263,7 @@ def range_chart(rows: Rows, names: Sequence[str], value: Axis, *, tips: Tips) ->
 
 
 def interval_chart(rows: Rows, names: Sequence[str], colors: Colors, *, tips: Tips) -> Spec:
-    """Draw values as points, on a line for each name, with their intervals if they have some.
+    """Draw values as points with their intervals, one line for each name.
 
     Args:
         rows: `y`, the name; `x`, the value; `s`, the series; `l` and `u`, the interval.
@@ -301,13 +300,13 @@ def scatter_chart(
     """Draw points.
 
     Args:
-        rows: `x`, `y`, `s`; the size of points follows from `w`, if they have it.
-        styles: the look of each series; later ones are on top.
+        rows: `x`, `y`, `s`, and optionally `w`, a weight that determines the size of a point.
+        styles: the look of each series; later series are on top.
         x: the horizontal axis, of numbers or names.
         y: the vertical axis.
         tips: as in `line_chart`.
-        guides: what helps to read it.
-        height: pixels.
+        guides: lines and areas behind the points, and a path.
+        height: in pixels.
     """
     across, up = _channel("x", _with_whole_ticks(x, rows)), _channel("y", y)
     shared: dict[str, object] = {"x": across, "y": up, "tooltip": _tooltip(tips)}
@@ -333,19 +332,19 @@ def histogram(
     """Draw bars side by side, each from `l` to `u`.
 
     Args:
-        rows: at least one: `l` and `u`, the edges of a bin; `y`, its share; `h`, its share of a
-            second set of values, drawn as a line if there are any.
+        rows: at least one: `l` and `u`, the edges of a bin; `y`, its share; optionally `h`, its
+            share in a second set of values, drawn as a line.
         x: the horizontal axis.
         y: the vertical axis.
         tips: as in `line_chart`.
-        guides: what helps to read it.
-        height: pixels.
+        guides: lines on top of the bars.
+        height: in pixels.
     """
     left, up = _channel("l", x), _channel("y", y)
     bar = {"type": "rect", "color": variable("bar"), "stroke": variable("paper")}
     area = {"x": left, "x2": {"field": "u"}, "y": up, "y2": {"datum": 0}}
     line = {"type": "line", "color": variable("validation"), "interpolate": "step-after"}
-    # The line over the last bin needs a point where that ends.
+    # The line over the last bin needs a point at the end of the bin.
     steps = [*rows, {**rows[-1], "l": rows[-1]["u"]}] if any(row.get("h") for row in rows) else []
     layers = [
         _layer({**bar, "strokeWidth": 0.5}, {**area, "tooltip": _tooltip(tips)}, rows),
@@ -356,13 +355,13 @@ def histogram(
 
 
 def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
-    """Draw a square of cells, the darker the larger their share.
+    """Draw a square of cells; a larger share is darker.
 
     Args:
-        rows: `x` and `y`, the names of a cell's column and line; `s`, its share, from 0 to 1; `n`,
-            the number that is written in it unless there are many.
-        names: of columns and of lines, in order.
-        tips: as in `line_chart`, with the titles of columns and lines.
+        rows: `x` and `y`, the names of a cell's column and row; `s`, its share, from 0 to 1; `n`,
+            its number, which is written in the cell unless there are many cells.
+        names: of columns and of rows, in order.
+        tips: as in `line_chart`, with the titles of columns and rows.
     """
     slanted = -40 if len(names) > 2 and max(map(len, names)) > 6 else 0
     across = _names_channel("x", names, tips["x"], grid=False, labelAngle=slanted, labelLimit=110)
@@ -383,7 +382,7 @@ def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a time as Vega takes it, whole, as other numbers of rows are rounded."""
+    """Return a time as Vega expects it; unlike other numbers, whole numbers are not rounded."""
     return int(1000 * seconds)
 
 
@@ -408,7 +407,7 @@ _OF_EVERY_OBJECT = (
     *("__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
     *("toLocaleString", "toString", "valueOf"),
 )
-"""Properties of each object of JavaScript; Vega looks groups up by their names in plain objects."""
+"""Properties of every JavaScript object; Vega looks groups up by name in plain objects."""
 
 
 def _chart(layers: Sequence[DrawnLayer], height: int = HEIGHT) -> Spec:
@@ -426,9 +425,9 @@ def _chart(layers: Sequence[DrawnLayer], height: int = HEIGHT) -> Spec:
 
 
 def _safe_json(part: Any) -> Any:  # noqa: ANN401  (any JSON)
-    """Round numbers to six significant digits, and make the rest safe for JSON and Vega.
+    """Round numbers to six significant digits, and make values safe for JSON and Vega.
 
-    NaN and infinity become `None`; names that each object of JavaScript has get an invisible
+    NaN and infinity become `None`; names of properties of every JavaScript object get an invisible
     character at their end.
     """
     if isinstance(part, float):
@@ -453,9 +452,9 @@ def _layer(
 
 
 def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> DrawnLayer:
-    """A vertical line at the x nearest to the pointer, with the values of all series there.
+    """Return a vertical line at the x nearest to the pointer, with the values of all series there.
 
-    Series are fields of it by their place: `v0`, `v1`, ...
+    Series are fields by their position: `v0`, `v1`, ...
     """
     titles = {f"v{place}": f"{name}|.5~g" for place, name in enumerate(colors)}
     opacity = {"condition": {"param": "near", "empty": False, "value": 0.5}, "value": 0}
@@ -471,9 +470,9 @@ def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> DrawnLayer:
 
 
 def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:
-    """Label an axis of few whole numbers at some of them, at even distances.
+    """Label an axis of few whole numbers at evenly spaced whole numbers.
 
-    Vega's own ticks of few whole numbers are between them, whatever its `tickMinStep`.
+    Vega's ticks for few whole numbers lie between them, whatever its `tickMinStep` is.
     """
     if not axis.whole or not rows:
         return axis
@@ -513,7 +512,7 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
 def _names_channel(
     field: str, names: Sequence[str], title: str = "", **axis: object
 ) -> dict[str, Any]:
-    """Return a channel of names in their own order, with a bare axis."""
+    """Return a channel of names in the given order, with a bare axis."""
     return {
         "field": field,
         "type": "nominal",
@@ -525,7 +524,7 @@ def _names_channel(
 
 
 def _color(colors: Colors) -> dict[str, Any]:
-    """Return the channel of series, each in its color; the page has the legend."""
+    """Return the channel of series and their colors; the page shows the legend."""
     scale = {"domain": list(colors), "range": [variable(color) for color in colors.values()]}
     return {"field": "s", "type": "nominal", "title": None, "scale": scale, "legend": None}
 
@@ -562,19 +561,19 @@ def numbers_table(rows: Rows, tips: Tips) -> TableBlock:
 
 
 def variable(name: str) -> str:
-    """Return a color as a chart of a page names it: `var(--ink)`."""
+    """Return a color as a CSS variable: `var(--ink)`."""
     return f"var(--{name})"
 
 
 def series_colors(names: Sequence[str]) -> dict[str, str]:
-    """Return the name of a color for each of up to `MOST_SERIES` series; a single one is blue."""
+    """Return the color name of each of up to `MOST_SERIES` series; a single series is blue."""
     if len(names) == 1:
         return {names[0]: "train"}
     return {name: f"series-{at}" for at, name in enumerate(names)}
 
 
 def style_variables() -> str:
-    """Return the colors as CSS: light, or dark where that is preferred, but light in print."""
+    """Return the colors as CSS: light, dark if the reader prefers that, and light in print."""
     light, dark = (
         " ".join(f"--{name}: {value};" for name, value in colors.items())
         for colors in (LIGHT, DARK)
@@ -591,7 +590,7 @@ _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, 
 
 
 def settings() -> dict[str, Any]:
-    """Return Vega-Lite's `config` of all charts."""
+    """Return the Vega-Lite `config` of all charts."""
     ink, muted, line = map(variable, ("ink", "muted", "line"))
     return {
         "aria": False,  # the page describes each chart itself

@@ -1,6 +1,6 @@
-"""Views: the contents of a result, worded once for the terminal and the page, and their plain text.
+"""Views: the contents of a result, worded once for terminal and page, and their plain text.
 
-Texts are plain: whatever names and values a run holds, they stay text.
+Texts are plain: names and values of a run are never interpreted as markup.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ Item = TypeVar("Item")
 Spec = Mapping[str, Any]
 """A chart in Vega-Lite."""
 _NARROWEST_CELL = 12
-_FINDING_INDENT = 11
+_FINDING_INDENT = 13
 _TILE_CHARACTERS = 8
-"""Characters in one word that every tile of a page has room for."""
+"""Characters of a word that fit into every tile of a page."""
 
 
 class ViewBlock:
@@ -31,7 +31,7 @@ class ViewBlock:
 
     @property
     def kind(self) -> str:
-        """The name by which templates choose: that of its class in lower case, without `Block`."""
+        """The name that templates use: the class name in lower case, without `Block`."""
         return type(self).__name__.removesuffix("Block").lower()
 
 
@@ -51,7 +51,7 @@ class WarningsBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class DataFindingBlock(ViewBlock):
-    """A finding of a check of the data, and what to do about it."""
+    """A finding of a data check, and advice."""
 
     severity: str
     message: str
@@ -95,11 +95,11 @@ class TableBlock(ViewBlock):
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     text_columns: Collection[int] = (0,)
-    """The columns, from 0, that hold text; the others hold numbers and are aligned to the right."""
+    """Indices of the columns of text; other columns hold numbers and are aligned to the right."""
     note: str = ""
-    """An explanation below the table, on a page only."""
+    """An explanation below the table, on pages only."""
     marks: tuple[str, ...] = ()
-    """A sign next to each row's name, on a page only: `↑` where higher is better."""
+    """A sign next to each row's name, on pages only: `↑` if higher is better."""
 
     @classmethod
     def of(
@@ -113,16 +113,16 @@ class TableBlock(ViewBlock):
         most: int | None = None,
         noun: str = "",
     ) -> TableBlock:
-        """List items, a row each.
+        """List items, one row for each.
 
         Args:
-            items: what is listed.
-            columns: by their headers: the function that returns an item's cell.
+            items: the listed items.
+            columns: by header: the function that returns an item's cell.
             caption: of the table.
-            text_columns: the columns that hold text.
+            text_columns: indices of the columns of text.
             note: an explanation below the table.
-            most: the number of items that are listed; the note counts the others.
-            noun: the name of one of them in the note.
+            most: the number of listed items; the note counts the rest.
+            noun: the noun for an item in the note.
         """
         rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items[:most])
         note = f"{note} {fmt.omitted(len(items) - len(rows), noun)}".strip()
@@ -131,18 +131,18 @@ class TableBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class ChartBlock(ViewBlock):
-    """A chart with a description for readers who can't see it; on a page only."""
+    """A chart with a description for readers who can't see it; on pages only."""
 
     title: str
     spec: Spec
     description: str
     """A sentence with its main numbers."""
     reading: str = ""
-    """A sentence that explains how to read it."""
+    """An explanation of how to read it."""
     numbers: TableBlock | None = None
     """Its numbers, folded."""
     legend: tuple[tuple[str, str], ...] = ()
-    """Names, and their colors by name (`train`)."""
+    """Names, each with the name of its color (`train`)."""
     offers_log: bool = False
     """True if readers may choose a logarithmic scale for y, or a linear one instead."""
     is_log: bool = False
@@ -165,7 +165,7 @@ class FindingsBlock(ViewBlock):
 
     findings: tuple[Finding, ...]
     config: Path
-    """The config that they propose to change."""
+    """The config that their suggestions change."""
 
 
 @dataclass(frozen=True)
@@ -187,14 +187,14 @@ class ColumnCardsBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class GridBlock(ViewBlock):
-    """Blocks side by side where there is space."""
+    """Blocks side by side if there is space."""
 
     blocks: tuple[ViewBlock, ...]
 
 
 @dataclass(frozen=True)
 class GroupBlock(ViewBlock):
-    """Blocks under a heading of their own."""
+    """Blocks under a heading."""
 
     title: str
     blocks: tuple[ViewBlock, ...]
@@ -202,7 +202,7 @@ class GroupBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class FoldBlock(ViewBlock):
-    """Blocks that are folded on a page until a reader opens them."""
+    """Blocks that a page hides until the reader opens them."""
 
     title: str
     blocks: tuple[ViewBlock, ...]
@@ -210,16 +210,16 @@ class FoldBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class PageSection:
-    """A part of the page that its contents list."""
+    """A section of the page, listed in its navigation."""
 
     anchor: str
-    """Its address on the page: `training`."""
+    """Its link target: `training`."""
     title: str
     blocks: tuple[ViewBlock, ...]
 
 
 def blocks(parts: Iterable[ViewBlock | str | None]) -> tuple[ViewBlock, ...]:
-    """Return blocks; a text is a paragraph, and `None` is omitted, as in the functions below."""
+    """Return blocks: a text becomes a paragraph, `None` is omitted; also in the functions below."""
     given = (TextBlock(part) if isinstance(part, str) else part for part in parts)
     return tuple(part for part in given if part is not None)
 
@@ -248,40 +248,40 @@ def grid(parts: Iterable[ViewBlock | None]) -> GridBlock | None:
 class View:
     """The contents of a result.
 
-    A terminal shows `blocks`, then the sentences, the notes and the links. A page shows the title,
-    the sentences, the figures, the notes and the warnings, then the sections.
+    A terminal shows blocks, sentences, notes and links. A page shows title, sentences, figures,
+    notes, warnings and sections.
     """
 
     title: str = ""
     kicker: str = ""
     """The kind of page, above the title."""
     lead: str = ""
-    """A sentence before all others, on a page only."""
+    """The first sentence, on pages only."""
     sentences: tuple[str, ...] = ()
     """The result in sentences, the most important first."""
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
     warnings: tuple[str, ...] = ()
-    """Those of the run's log, as sentences; a terminal has shown each when it was given."""
+    """Warnings of the run's log, as sentences, on pages only."""
     blocks: tuple[ViewBlock, ...] = ()
-    """The blocks for a terminal; a page has the same ones in its sections."""
+    """The blocks for a terminal; a page has the same blocks in its sections."""
     links: tuple[tuple[str, str], ...] = ()
     """Paths of the result and commands for the next steps, each with its label."""
     sections: Callable[[], Sequence[PageSection]] = tuple
-    """Makes the sections of the page, which may read large files; empty ones are not shown."""
+    """Returns the sections of the page, which may read large files; empty sections are omitted."""
     footer: str = ""
 
 
 def render_text(view: View, width: int | None = None) -> str:
-    """Render what a terminal shows of a view: its blocks, sentences, notes and links.
+    """Render a view for a terminal: its blocks, sentences, notes and links.
 
     Charts, figures and sections are for pages only.
 
     Args:
         view: the view of a result.
-        width: characters of a line, at which sentences are broken and the longest cells of tables
-            cut; `None` leaves them as long as they are. Commands are never broken.
+        width: characters of a line, to which sentences are wrapped and the longest cells of tables
+            cut; `None` for no limit. Commands are never wrapped.
 
     Returns:
         Lines of printable characters, without a line end after the last one.
@@ -296,12 +296,11 @@ def render_text(view: View, width: int | None = None) -> str:
 
 
 def render_table(table: TableBlock, width: int | None = None) -> list[str]:
-    """Render a table as aligned lines: its caption, its header unless that is empty, and its rows.
+    """Render a table as aligned lines: its caption, its header unless empty, and its rows.
 
     Args:
-        table: columns of text are aligned to the left, those of numbers to the right.
-        width: characters of a line, to which the longest texts are cut if that suffices; numbers
-            are never cut.
+        table: columns of text are aligned to the left, columns of numbers to the right.
+        width: characters of a line; if a line is longer, the longest texts are cut, never numbers.
     """
     lines = list(_wrap(table.caption, width))
     body = [list(map(printable, row)) for row in table.rows]
@@ -322,7 +321,7 @@ def render_table(table: TableBlock, width: int | None = None) -> list[str]:
 
 
 def _cut_cell(cell: str, width: int) -> str:
-    """Shorten a cell to a width in columns of a terminal."""
+    """Shorten a cell to a number of terminal columns."""
     most = width
     while display_width(cut := fmt.shorten(cell, most)) > width:
         most -= 1
@@ -332,7 +331,7 @@ def _cut_cell(cell: str, width: int) -> str:
 def _fit_widths(
     widths: Sequence[int], table: TableBlock, body: Sequence[Sequence[str]], total: int
 ) -> list[int]:
-    """Narrow the widest columns until a line fits, but none of numbers below its numbers."""
+    """Narrow the widest columns until a line fits, but never below the width of numbers."""
     numbers = [
         max((display_width(row[at]) for row in body), default=0) for at in range(len(widths))
     ]
@@ -370,17 +369,17 @@ def _finding_lines(block: FindingsBlock, width: int | None) -> Iterator[str]:
     for number, finding in enumerate(block.findings, start=1):
         yield from [""] if number > 1 else []
         yield f"{number}. {finding.rule.replace('_', ' ')}"
-        yield from _labelled("saw", finding.observation, width)
-        yield from _labelled("means", finding.meaning, width)
+        yield from _labelled("evidence", finding.observation, width)
+        yield from _labelled("meaning", finding.meaning, width)
         for patch in finding.patches:
-            yield f"   {'try':<8}{printable(patch.command(block.config))}"
+            yield f"   {'try':<10}{printable(patch.command(block.config))}"
             yield from _labelled("", patch.why, width)
         yield from _labelled("source", finding.source, width)
 
 
 def _labelled(label: str, text: str, width: int | None) -> Sequence[str]:
     shown = fmt.shorten(text, fmt.LONGEST_TEXT)
-    return _wrap(shown, width, label=f"   {label:<8}", indent=_FINDING_INDENT)
+    return _wrap(shown, width, label=f"   {label:<10}", indent=_FINDING_INDENT)
 
 
 def _wrap(text: str, width: int | None, *, label: str = "", indent: int = 0) -> Sequence[str]:

@@ -57,12 +57,12 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
             "runs/slow: 2 findings",
             "",
             "1. learning rate too low",
-            "   saw     training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
+            "   evidence  training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
             "as fast as in the first; optimizer.learning_rate is 0.001",
-            "   means   steps are so short that training has covered only part of its way",
+            "   meaning   steps are so short that training has covered only part of its way",
         ]
     )
-    assert f"   try     {COMMAND}" in lines
+    assert f"   try       {COMMAND}" in lines
     assert "2. small validation" in lines
 
 

@@ -187,14 +187,14 @@ def test_sentences_are_broken_at_the_width_and_commands_are_not():
     patch = Patch("wider", "g h", (("a", "1"),))
     finding = Finding("too_small", "a b c", "d e f", (patch,), source="")
     view = View("", blocks=(FindingsBlock((finding,), Path("c")),), sentences=("one two three",))
-    assert render_text(view, 14).splitlines() == [
+    assert render_text(view, 16).splitlines() == [
         "1. too small",
-        "   saw     a b",
-        "           c",
-        "   means   d e",
-        "           f",
-        "   try     dlcli train c --set a=1",
-        "           g h",
+        "   evidence  a b",
+        "             c",
+        "   meaning   d e",
+        "             f",
+        "   try       dlcli train c --set a=1",
+        "             g h",
         "",
         "one two three",
     ]
