@@ -1,4 +1,4 @@
-"""One YAML file in; a trained, explained and portable Dense network out.
+"""Neural networks for tables, from one YAML file.
 
 ::
 
@@ -8,7 +8,7 @@
     run.metrics["test"]["accuracy"]
     dlcli.load("runs/iris").predict(frame).to_pandas()
 
-Each name is loaded when it is used. TensorFlow is loaded only to train.
+Names are loaded at their first use, and TensorFlow only for training.
 """
 
 import os

@@ -76,7 +76,7 @@ def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
 def refuse_existing_file(path: Path) -> None:
     """Raise `UsageError` if a path exists that is to be written."""
     if os.path.lexists(path):
-        raise UsageError(f"{path}: exists already; name another file, or remove this one first")
+        raise UsageError(f"{path}: already exists; name another file, or remove this one first")
 
 
 @contextmanager

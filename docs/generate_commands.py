@@ -12,51 +12,48 @@ from pathlib import Path
 
 import click
 
+from dlcli.cli.help_topics import EXIT_CODES
 from dlcli.cli.program import main
 
 PAGE = Path(__file__).parent / "commands.md"
 BEGINNING = """\
 # Commands
 
-`dlcli help COMMAND` prints the same. RUN is always named first. If it is missing, the error names
-the latest run and the line to type; no command uses the latest run by itself. `-` as DATA is
+`dlcli help COMMAND` prints the same. RUN always comes first. If you omit it, the error message
+shows the latest run and the command to type; no command picks a run by itself. DATA can be `-` for
 standard input.
 
 ## Output
 
-Results go to standard output, everything else to standard error. `--quiet` (`-q`) leaves only
-warnings and errors there. `--json` prints the result as one JSON object; for `train`, `cv`, `tune`
-and `reproduce`, it prints the [events](events.md) as JSON lines, the last of them the result.
+Results go to standard output, everything else to standard error. With `--quiet` (`-q`), standard
+error contains only warnings and errors. `--json` prints the result as one JSON object; for `train`,
+`cv`, `tune` and `reproduce`, it prints the [events](events.md) as JSON lines, and the last line is
+the result.
 
-`dlcli --help` explains Tab completion in bash, zsh and fish. If `NO_COLOR` is set, nothing is
-colored.
+`dlcli help completion` explains Tab completion in bash, zsh and fish, and `dlcli help TERM` a word
+of the [glossary](glossary.md). Set `NO_COLOR` to turn colors off.
+
+All commands have the options `--quiet`, `--verbose` (`-v`), which shows TensorFlow's log and
+tracebacks, and `--help` (`-h`).
 
 ## Values that cannot be read
 
-In `predict` and `evaluate`, a value that cannot be read, or that the config does not allow, is an
-error. `--on-bad-row warn` treats it as missing; `--on-bad-row reject --rejected FILE` moves its row
-to a file, with the reason. Differences from the training rows are summarized: unseen values, and
-shares outside the training range.
+In `predict` and `evaluate`, a value that cannot be read or that the config forbids is an error.
+With `--on-bad-row warn`, it is treated as missing; with `--on-bad-row reject --rejected FILE`, its
+row is written to a file with the reason. A summary lists how the rows differ from the training
+rows: unseen values, and the share of values outside the training range.
 
 ## Exit codes
 
 | exit code | meaning |
 |---|---|
-| 0 | done |
-| 1 | an unexpected failure |
-| 2 | wrong usage, or an invalid config |
-| 3 | a problem in the data, also a missing column |
-| 4 | training diverged or ran out of memory, a result could not be saved, or a worker was lost |
-| 5 | a run folder is missing, unfinished or damaged |
-| 6 | a result is not as required: a gate has failed, or a run is not reproduced |
-| 7 | a model can't be exported, or the exported one predicts otherwise |
-| 130, 143, 129 | ended by SIGINT, SIGTERM or SIGHUP |
 """
 
 
 def commands_page() -> str:
     """Return the page."""
-    parts = [BEGINNING]
+    codes = [f"| {code} | {cell(meaning)} |\n" for code, meaning in EXIT_CODES.items()]
+    parts = [BEGINNING + "".join(codes)]
     for title, commands in main.groups.items():
         parts.append(f"## {title}\n")
         for command in commands:
@@ -72,7 +69,11 @@ def command_parts(command: click.Command) -> Iterator[str]:
     yield f"### {name}\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
     yield f"{help_text(command)}\n"
-    options = [each for each in command.params if isinstance(each, click.Option)]
+    options = [
+        each
+        for each in command.params
+        if isinstance(each, click.Option) and "-q" not in each.opts and "-v" not in each.opts
+    ]
     records = filter(None, (option.get_help_record(context) for option in options))
     rows = [f"| `{cell(names)}` | {cell(meaning)} |" for names, meaning in records]
     yield "\n".join(["| option | does |", "|---|---|", *rows]) + "\n"

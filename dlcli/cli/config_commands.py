@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
 
 EXPORT_DOCUMENT = "export.json"
-"""The file by which the folder of an export is known, before its package is loaded."""
+"""The file that marks the folder of an export; its package is not loaded to find out."""
 EXPORT_SCRIPT = "train.py"
-"""The file of an exported script, which is no model."""
+"""The file of an exported script."""
 
 
 @click.command()
@@ -32,35 +32,36 @@ EXPORT_SCRIPT = "train.py"
     "targets",
     metavar="COLUMN",
     multiple=True,
-    help="The column of DATA to predict; repeated for several of numbers, or of true and false.",
+    help="Column to predict. Repeat it for several numeric or yes/no targets.",
 )
 @click.option(
     "--ignore",
     metavar="COLUMN",
     multiple=True,
-    help="A column that is no feature, or a pattern such as 'score_*'; may be repeated.",
+    help="Column to exclude from the features, or a pattern such as 'score_*'. Repeatable.",
 )
 @click.option(
     "--positive-class",
     metavar="CLASS",
-    help="The class of two that counts as positive. [default: yes, or the second in order]",
+    help="Positive class of a binary target. [default: yes or true, else the second in sort order]",
 )
 @click.option(
     "--type",
     type=click.Choice(["numeric", "count", "categorical"]),
-    help="The type of target, if it is not the one that is inferred; integers may be classes.",
+    help="Type of the target, for example categorical if its integers are classes. "
+    "[default: inferred from the values]",
 )
 @click.option(
     "--preset",
     type=click.Choice(["simple", "good"]),
-    help="A small network to learn with, or an ensemble of eight large ones, on most tables more "
-    "accurate than boosted trees. [default: good]",
+    help="simple: one small network, fast. good: ensemble of eight networks, more accurate and "
+    "slower. [default: good]",
 )
 @options.output_file
 @click.option(
     "--example",
     metavar="NAME",
-    help="Copy a shipped config with its data to the current folder instead: bikes, "
+    help="Copy an example config and its table to the current folder instead: bikes, "
     "shoppers, line, xor, iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, "
     "steering, steering_search or tictactoe.",
 )
@@ -71,10 +72,10 @@ def init(
     example: str | None,
     **others: Any,  # noqa: ANN401
 ) -> None:
-    """Write a config to start from.
+    """Create a config for a table, or copy an example.
 
-    The config is written for the table DATA, with comments on its columns; or a shipped example is
-    copied with its data.
+    The config for the table DATA has a comment on each column and setting, and trains without
+    changes.
 
     \b
       dlcli init houses.csv --target price --output houses.yaml
@@ -113,16 +114,16 @@ def init(
     "targets",
     metavar="COLUMN",
     multiple=True,
-    help="The column to predict, or several; without it, leaks are not checked.",
+    help="Column to predict; repeatable. Without it, data leakage is not checked.",
 )
 @options.json_object
 def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
-    """Check a table before training on it.
+    """Check a table before training.
 
-    Each column of DATA, a file or `-` for standard input, is listed with the type that dlcli infers
-    and the reason; of more than 40 columns, numbered ones of the same type together. Below are
-    possible problems and what to do about them: duplicate rows, columns that leak the target, codes
-    for missing values, rare classes, and more.
+    DATA is a file, or `-` for standard input. The output lists each column with its inferred type
+    and the reason. In tables with more than 40 columns, numbered columns (x1, x2, ...) of the same
+    type are summarized in one line. Possible problems follow, each with advice: duplicate rows,
+    data leakage, codes for missing values, rare classes and more.
 
     \b
       dlcli inspect houses.csv --target price
@@ -146,17 +147,19 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 @click.argument("config", type=options.PATH, metavar="CONFIG|RUN|EXPORT")
 @options.settings
-@click.option("--data", is_flag=True, help="Also read the rows of data files larger than 20 MB.")
+@click.option("--data", is_flag=True, help="Read all rows even if data files exceed 20 MB.")
 @options.json_object
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, a run folder or an export.
 
-    All problems of a config are reported at once. If there are none, its network and its search
-    space are shown. For large data files only the header is read, and what depends on the rows is
-    shown as `?`.
+    Config: all problems are reported at once. If there are none, the network and the search space
+    are printed. From large data files, only the header is read; values that depend on the rows are
+    printed as `?`.
 
-    The files of a run folder are compared with its manifest. An exported model is run again on the
-    rows that came with it; do this only if you know where it comes from.
+    Run folder: the files are compared with the manifest.
+
+    Export: the model is run again on the rows that are stored with it. Do this only for exports
+    from a trusted source, because a model can run code.
 
     \b
       dlcli validate houses.yaml
@@ -165,7 +168,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
       dlcli validate houses-onnx
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if config.is_dir() and (settings or data):
-        raise click.UsageError("--set and --data apply to configs, and this is a folder")
+        raise click.UsageError(f"{config} is a folder; --set and --data apply to configs only")
     if (config / EXPORT_DOCUMENT).is_file():
         from dlcli.exports.export_folder import validate_export
 
@@ -188,7 +191,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         file, read_rows=data, listener=print_warning if console.is_quiet() else print_event
     )
     if not checked.rows_read:
-        note = "the data files are large, so only headers were read; --data reads the rows, too"
+        note = "data files are large, so only their headers were read; --data reads all rows"
         console.print_message("note", note)
     for line in render_table(layer_table(checked.layers)):
         click.echo(line)
@@ -206,7 +209,7 @@ def _validate_run(folder: Path, as_json: bool) -> None:
         run = open_run(folder)
     except RunError as error:
         if (folder / EXPORT_SCRIPT).is_file():
-            error.add_note(f"hint: to check an exported script, run its {EXPORT_SCRIPT}")
+            error.add_note(f"hint: run {EXPORT_SCRIPT} to check an exported script")
         raise
     run.verify()
     count = len(run.manifest.files)
@@ -217,10 +220,10 @@ def _validate_run(folder: Path, as_json: bool) -> None:
 
 
 def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) -> None:
-    """Print the problems of a config, or else what was inferred, as events by name, as JSON.
+    """Print the problems of a config as JSON, or the events of its check if there are none.
 
     Raises:
-        ConfigError: after its problems were printed.
+        ConfigError: after printing the problems.
     """
     from dataclasses import asdict
 
@@ -256,7 +259,7 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
 
     Args:
         tune: the section of the search.
-        held_out: the word for the rows that candidates are evaluated on without folds.
+        held_out: name of the rows that evaluate candidates if there are no folds.
     """
     from dlcli.config.search_space import count_combinations, dimensions_of
     from dlcli.errors import plural
@@ -292,13 +295,14 @@ def _range_text(dimension: Dimension) -> str:
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.
 
-    It contains every key of a config with its meaning and default. An editor with a YAML language
-    server completes keys and underlines mistakes, if the schema is in the config's folder
+    The schema lists all keys of a config with their meanings and defaults. Editors with a YAML
+    language server, such as VS Code, use it to complete keys and to underline mistakes. Write it to
+    the folder of the config:
 
     \b
       dlcli schema --output dlcli.schema.json
 
-    and the first line of the config is:
+    and begin the config with this line:
 
     \b
       # yaml-language-server: $schema=dlcli.schema.json

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 Label = Literal["error", "warning", "note"]
 
 QUIET = "dlcli.quiet"
-"""Key in Click's `meta` that `-q` sets."""
+"""Key in Click's `meta` that is set by `-q`."""
 _NARROWEST = 40
-"""Least width of output on a terminal, in columns."""
+"""Minimum width of output on a terminal, in columns."""
 _COLORS: dict[Label, str] = {"error": "red", "warning": "yellow", "note": "cyan"}
 
 
 def print_message(label: Label, text: str) -> None:
-    """Print a message to standard error, on one line; no note if `-q` is given."""
+    """Print a message to standard error on one line; `-q` suppresses notes."""
     if label == "note" and is_quiet():
         return
     shown = click.style(label, _COLORS[label], bold=True) if _has_color() else label
@@ -38,16 +38,16 @@ def print_message(label: Label, text: str) -> None:
 
 
 def print_line(line: str) -> None:
-    """Print a line to standard error, if it can be written to."""
+    """Print a line to standard error; ignore a full disk or a closed terminal."""
     with ignoring_lost_output():
         click.echo(line, err=True)
 
 
 @contextmanager
 def ignoring_lost_output() -> Iterator[None]:
-    """Continue if standard error can't be written to: a full disk, a terminal that is gone.
+    """Continue if standard error can't be written to: a full disk, a closed terminal.
 
-    Only a pipe whose reader has ended is an error, as the reader wants no more.
+    A pipe whose reader has ended is an error.
     """
     try:
         yield
@@ -77,7 +77,7 @@ def is_terminal() -> bool:
 
 
 def refuse_existing_path(path: Location) -> None:
-    """Raise `UsageError` if a path exists that is to be written, or a URL can't be written to."""
+    """Raise `UsageError` if the path already exists, or if the URL can't be written to."""
     if not isinstance(path, Path):
         from dlcli.tables.remote_files import check_writable
 
@@ -90,7 +90,7 @@ def refuse_existing_path(path: Location) -> None:
 
 @contextmanager
 def open_output(output: Location | None) -> Iterator[BinaryIO]:
-    """Open standard output, or a new file that appears under its name when the block succeeds.
+    """Open standard output, or a new file that gets its final name when the block succeeds.
 
     Raises:
         UsageError: if the file can't be created.
@@ -120,12 +120,12 @@ def print_json(document: object) -> None:
 
 
 def print_view(view: View, least_width: int = 0) -> None:
-    """Print a result as text, as wide as the terminal.
+    """Print a result as text in the width of the terminal.
 
     Args:
         view: the result.
-        least_width: the least width in columns, and the width without a terminal; if omitted,
-            lines have any length there.
+        least_width: minimum width in columns, and the width without a terminal, where it is
+            unlimited by default.
     """
     from dlcli.reports.views import render_text
 

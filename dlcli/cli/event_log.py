@@ -1,4 +1,4 @@
-"""Events as a user sees them: lines on standard error, a live view, or JSON lines."""
+"""Events as text lines on standard error, as a live view, or as JSON lines."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 
 _LABEL_WIDTH = 9  # of the longest, `features`
 _DEFAULT_WIDTH = 80
-"""Columns of a terminal that does not report its width."""
+"""Width in columns if the terminal does not report it."""
 _EPOCH_LINES = 10
 _MOST_NAMES = 8
+_OBVIOUS = ("all numbers", "several columns")
+"""Reasons for numeric columns that are not worth printing."""
 
 
 @contextmanager
 def event_listener(*, as_json: bool, quiet: bool) -> Iterator[events.Listener]:
-    """Give a listener that prints events; with JSON, the result comes last.
+    """Return a listener that prints events; with JSON, it prints the result last.
 
     Args:
         as_json: print events as JSON lines on standard output.
@@ -61,7 +63,7 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[events.Listener]:
     finally:
         with console.ignoring_lost_output():
             log.close()
-    if as_json and result:  # of several workers, one has it
+    if as_json and result:  # only one of several workers has it
         console.print_json({"event": events.RESULT, **result})
 
 
@@ -80,7 +82,7 @@ def print_warning(event: events.Event) -> None:
 
 
 def print_file_notes(file_notes: Iterable[FileNote]) -> None:
-    """Print what was detected in a table's files and is not obvious: notes, then warnings."""
+    """Print what was detected in the files of a table: notes, then warnings."""
     for note in sorted(file_notes, key=lambda note: note.is_doubtful):
         console.print_message("warning" if note.is_doubtful else "note", note.message)
 
@@ -138,15 +140,15 @@ class _TextLog:
 
 
 class EpochLines:
-    """Prints the first epoch, the last, and about ten in between; of an ensemble, each member."""
+    """Prints the first epoch, the last and about ten in between; for ensembles, each member."""
 
     def __init__(self) -> None:
         self._held: events.EpochEvent | None = None
 
     def add(self, event: events.EpochEvent | events.MemberEvent) -> None:
-        """Print the epoch if it is one of those, else hold it, because it may be the last.
+        """Print the epoch if it is one of these, else keep it, because it may be the last.
 
-        Epochs of members that are trained at the same time would come in any order.
+        Epochs of ensemble members are not printed, because several members train at a time.
         """
         if isinstance(event, events.MemberEvent):
             console.print_line(fmt.member_line(event))
@@ -156,7 +158,7 @@ class EpochLines:
                 self.close()
 
     def close(self) -> None:
-        """Print the epoch that is held."""
+        """Print the epoch that was kept."""
         if self._held is not None:
             event, self._held = self._held, None
             console.print_line(fmt.epoch_line(event))
@@ -167,7 +169,7 @@ class EpochLines:
 
 @singledispatch
 def event_lines(event: events.Event) -> list[str]:
-    """Return the lines of an event, which is not an epoch or a warning; its kind is their label."""
+    """Return the lines of an event; the log labels them with its kind. Epochs have none."""
     return []
 
 
@@ -187,16 +189,16 @@ def _target(event: events.TargetEvent) -> list[str]:
         noun = "classes" if event.classes else "labels"
         listed = f": {fmt.join_names(names, _MOST_NAMES)}" if names != columns else ""
         return [f"{fmt.join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
-    noun = "count" if event.type == "count" else "number"
-    count = f"a {noun}" if len(columns) == 1 else f"{len(columns)} {noun}s"
-    return [f"{fmt.join_names(columns, _MOST_NAMES)}: {count}, {reason}"]
+    kind = "count" if event.type == "count" else "numeric"
+    count = kind if len(columns) == 1 else f"{len(columns)} {kind} columns"
+    return [f"{fmt.join_names(columns, _MOST_NAMES)}: {count}{_because(reason)}"]
 
 
 @event_lines.register
 def _features(event: events.FeaturesEvent) -> list[str]:
-    """Return one line for each type: `64 numeric, all numbers: pixel_0_0, pixel_0_1, ...`.
+    """Return one line for each type: `64 numeric: pixel_0_0, pixel_0_1, ...`.
 
-    Columns that `input.features` does not name come last, with the setting that includes them.
+    Columns that `input.features` omits are last, with the setting that includes them.
     """
     from dlcli.encoding.column_types import UNMATCHED_REASON
 
@@ -208,14 +210,19 @@ def _features(event: events.FeaturesEvent) -> list[str]:
     lines = [_column_line(kind, reasons) for kind, reasons in by_type.items()]
     if unnamed:
         lines.append(_column_line("ignored", unnamed))
-        lines.append('"*": auto in input.features (or "*" in a list of names) includes the others')
+        lines.append('to include them, add "*": auto to input.features, or "*" to a list of names')
     return lines
+
+
+def _because(reason: str) -> str:
+    """Return the reason for a type, unless it is obvious."""
+    return "" if reason in _OBVIOUS else f", {reason}"
 
 
 def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
     first, *others = dict.fromkeys(reasons.values())
     if not others:
-        return f"{len(reasons)} {kind}, {first}: {fmt.join_names([*reasons], _MOST_NAMES)}"
+        return f"{len(reasons)} {kind}{_because(first)}: {fmt.join_names([*reasons], _MOST_NAMES)}"
     named = [f"{column} ({reason})" for column, reason in reasons.items()]
     return f"{len(reasons)} {kind}: {fmt.join_names(named, _MOST_NAMES)}"
 
@@ -239,18 +246,18 @@ def _network(event: events.NetworkEvent) -> list[str]:
             name = "batch normalization" if kind == "BatchNormalization" else layer.activation
             chain[-1] += f", {name}"
     target = {
-        "standard": " of the standardized target",
-        "log1p": " of the target's standardized logarithm",
-        "none": " of the target as it is",
+        "standard": " (on the standardized target)",
+        "log1p": " (on the standardized logarithm of the target)",
+        "none": " (on the unscaled target)",
         None: "",  # classes and labels
     }[event.target_scaling]
-    metrics = f"; metrics {', '.join(event.metrics)}" if event.metrics else ""
+    metrics = f", metrics {', '.join(event.metrics)}" if event.metrics else ""
     parameters = plural(event.parameters, "parameter")
     lines = [f"{' → '.join(chain)}, {parameters}", f"loss {event.loss}{target}{metrics}"]
     if members := event.members:
         folds = event.folds
         where = f", each validated on one of {folds} folds of the training rows" if folds else ""
-        lines.append(f"an ensemble of {members} such networks{where}")
+        lines.append(f"ensemble of {members} such networks{where}")
     return lines
 
 
@@ -258,7 +265,7 @@ def _network(event: events.NetworkEvent) -> list[str]:
 def _engine(event: events.EngineEvent) -> list[str]:
     if event.name != "compiled":
         return [event.name]
-    return [f"compiled, {'with XLA' if event.jit_compile else 'as a graph'}"]
+    return [f"compiled, {'with XLA' if event.jit_compile else 'as a TensorFlow graph'}"]
 
 
 @event_lines.register
@@ -270,21 +277,21 @@ def _resumed(event: events.ResumedEvent) -> list[str]:
 @event_lines.register
 def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
-    chosen = "with" if event.kept else "without"
-    return [f"{chosen} one: val_loss of the first network is {scaled} with and {plain} without it"]
+    chosen = "kept" if event.kept else "dropped"
+    return [f"{chosen}: validation loss {scaled} with it, {plain} without"]
 
 
 @event_lines.register
 def _trained(event: events.TrainedEvent) -> list[str]:
     epochs, best = event.epochs, event.best_epoch
-    kept = f"; the weights of epoch {best} are kept" if best not in (None, epochs) else ""
+    kept = f"; kept the best weights (epoch {best})" if best not in (None, epochs) else ""
     if event.members is not None:
-        kept = f"; {event.members} networks, each with the weights of its best or last epoch"
+        kept = f"; {event.members} networks, each with its best weights"
     lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(event.seconds)}{kept}"]
     if cluster := event.cluster:
         share = cluster.communication_share
-        speed = f"{cluster.workers} workers, {cluster.rows_per_second:,.0f} rows a second in all"
-        lines.append(f"{speed}; about {100 * share:.0f} % of the time is communication")
+        speed = f"{cluster.workers} workers, {cluster.rows_per_second:,.0f} rows/s in total"
+        lines.append(f"{speed}; communication takes about {100 * share:.0f} % of the time")
     return lines
 
 
@@ -303,7 +310,7 @@ def _tracking(event: events.TrackingEvent) -> list[str]:
 @event_lines.register
 def _rows(event: events.RowsEvent) -> list[str]:
     aside = event.set_aside
-    kept = f", and {plural(aside, 'test row')} set aside" if aside else ""
+    kept = f", {plural(aside, 'test row')} set aside" if aside else ""
     split = f"({event.split}, seed {event.seed})"
     return [f"{event.file}: {plural(event.rows, 'row')}{kept} {split}", *event.notes]
 
@@ -316,7 +323,7 @@ def _space(event: events.SpaceEvent) -> list[str]:
     rows = f"the {event.held_out} rows"
     if event.folds is not None:
         rows = plural(event.folds, "fold")
-    why = f"the default for {plural(event.rows, 'row')}, as tune.space is not set"
+    why = f"default for {plural(event.rows, 'row')} (tune.space is not set)"
     lines = dump_yaml(event.space, width=2**30).splitlines()
     return [f"{why}: {trials}{rows}", *lines]
 
@@ -391,12 +398,12 @@ def _finalist(event: events.FinalistEvent) -> list[str]:
 def _nested(event: events.NestedEvent) -> list[str]:
     inner, outer = fmt.number(event.result.inner), fmt.number(event.result.value)
     place = f"outer fold {event.result.fold}/{event.of}"
-    return [f"{place}: {inner} in the search, {outer} on rows that it did not use"]
+    return [f"{place}: {inner} in the search, {outer} on rows that the search did not use"]
 
 
 @event_lines.register
 def _storage(event: events.StorageEvent) -> list[str]:
-    return [f"rows are on disk during training, in {event.folder}"]
+    return [f"rows are stored on disk during training, in {event.folder}"]
 
 
 @event_lines.register
@@ -414,7 +421,7 @@ def _device(event: events.DeviceEvent) -> list[str]:
 
 
 def _interactive_console() -> Console | None:
-    """Return the terminal of standard error, if its lines can be replaced."""
+    """Return the terminal of standard error if its lines can be replaced."""
     if not console.is_terminal():
         return None
     from rich.console import Console
@@ -424,7 +431,7 @@ def _interactive_console() -> Console | None:
 
 
 def _wrap(line: str) -> str:
-    """Wrap a line to the width of the terminal, with continuation lines below its text."""
+    """Wrap a line to the width of the terminal, with an indent below its text."""
     if not console.is_terminal():
         return line.rstrip()
     return textwrap.fill(
@@ -439,7 +446,7 @@ def _wrap(line: str) -> str:
 def _terminal_width() -> int:
     """Return COLUMNS, or the width of the terminal of standard error.
 
-    `shutil.get_terminal_size` asks standard output, which may be a file.
+    `shutil.get_terminal_size` reads the width of standard output, which may be a file.
     """
     given, width = os.environ.get("COLUMNS", ""), 0
     if given.isdecimal() and int(given):
@@ -452,11 +459,11 @@ def _terminal_width() -> int:
 # The live view
 
 SECONDS = 0.1
-"""Least time between two frames."""
+"""Minimum time between two frames."""
 _RECENT = 50
 """Frames over which the speed is averaged: about five seconds."""
 _OTHER_LINES = 4
-"""Lines of a frame besides those of the measures, including the terminal's last line."""
+"""Lines of a frame without its measures, including the last line of the terminal."""
 _LEAST_NAME = 5
 
 
@@ -481,16 +488,16 @@ class Measure:
 
 
 class LiveView:
-    """A frame that is updated as epochs end, without a thread that would slow training down.
+    """A frame that is updated at the end of epochs, without a thread that slows training down.
 
-    If several members of an ensemble are trained at a time, it shows the first of them.
+    If several members of an ensemble train at a time, it shows the first one.
 
     Args:
         terminal: the terminal.
         rows: number of training rows, if known.
-        clock: the time in seconds.
-        resumed: by member of an ensemble, or 1, the number of epochs before its training was
-            resumed, whose values are not known.
+        clock: returns the time in seconds.
+        resumed: epochs before training was resumed, whose values are unknown, by member of an
+            ensemble (1 for a single network).
     """
 
     def __init__(
@@ -513,7 +520,7 @@ class LiveView:
         self._recent: deque[tuple[float, int]] = deque(maxlen=_RECENT)
 
     def add(self, event: events.EpochEvent | events.MemberEvent) -> None:
-        """Add an epoch, and draw a frame if one is due; no longer show a member that has ended."""
+        """Add an epoch and draw a frame if it is due, or remove a member that has ended."""
         self._count.add(event)
         if isinstance(event, events.MemberEvent):
             self._latest.pop(event.member, None)
@@ -547,7 +554,7 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._recent.clear()  # what happens in between does not count for the speed
+        self._recent.clear()  # a pause does not count for the speed
 
     def frame(self) -> RenderableType:
         """Compose the current frame, within the size of the terminal."""
@@ -577,7 +584,7 @@ class LiveView:
         return Group(head, *texts)
 
     def _shown_measures(self) -> list[Measure]:
-        """Return the measures that fit on the terminal, losses first if not all of them do."""
+        """Return the measures that fit on the terminal, losses first if some do not fit."""
         available = max(1, self._console.height - _OTHER_LINES)
         if len(self._measures) <= available:
             return self._measures
@@ -586,7 +593,7 @@ class LiveView:
         return losses_first[:available]
 
     def _measure_lines(self, shown: list[Measure]) -> list[str]:
-        """Return a header and one line for each measure; names that are too long are cut."""
+        """Return a header and a line for each measure; long names are truncated."""
         rows = []
         for measure in shown:
             mark = "*" if measure.best_epoch == self._shown.epoch else " "
@@ -605,7 +612,7 @@ class LiveView:
         return lines
 
     def _pace_line(self, speed: float | None) -> str:
-        """Return the learning rate, and the speed in epochs, or in rows if epochs are long."""
+        """Return the learning rate and the speed, in rows if an epoch takes over a second."""
         rate = f"learning rate {fmt.number(self._shown.values[fmt.LEARNING_RATE])}"
         if speed is None:
             return rate
@@ -614,7 +621,7 @@ class LiveView:
         return f"{rate}  {_round(speed)} epochs/s"
 
     def _speed(self) -> float | None:
-        """Return the recent epochs per second; None before the second frame."""
+        """Return the recent speed in epochs per second; None before the second frame."""
         if len(self._recent) < 2:  # noqa: PLR2004
             return None
         (before, first), (now, last) = self._recent[0], self._recent[-1]
@@ -622,16 +629,16 @@ class LiveView:
 
 
 def start_live(terminal: Console) -> Live:
-    """Start a frame that is removed at its end and drawn on request only."""
+    """Start a frame that is drawn on request and removed at its end."""
     from rich.live import Live
 
     class Frame(Live):
-        """A frame that is forgotten if it can't be written, as when the terminal is gone."""
+        """A frame that is dropped if it can't be written, for example to a closed terminal."""
 
         def refresh(self) -> None:
             try:
                 super().refresh()
-            except OSError:  # Rich would keep it, and render it again with each later one
+            except OSError:  # Rich would keep it and render it again with each later frame
                 self.console.quiet = True
                 self.console.print()
                 self.console.quiet = False
@@ -643,7 +650,7 @@ def start_live(terminal: Console) -> Live:
 
 
 def clock_time(seconds: float) -> str:
-    """Format a duration as clocks do: `0:07`, `1:02:03`."""
+    """Format a duration such as `0:07` or `1:02:03`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:,}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,4 +1,4 @@
-"""The arguments CONFIG, RUN and DATA: explains which is missing, or what was given instead."""
+"""The arguments CONFIG, RUN and DATA, with messages for missing and mistaken ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
 
 RunAndData = tuple["Location", "Location"]
-"""A run folder and a data file; or the URL of one."""
+"""A run folder and a data file, or their URLs."""
 _TRAINING = ("train",)
 _EXTENSIONS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
@@ -29,11 +29,11 @@ _SPREADSHEETS = (".xlsx", ".xls", ".ods")
 def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
     """Read a config, with overrides from the command line.
 
-    One that a run has written may have the names of an earlier version.
+    The config of an older run may contain names of an earlier version.
 
     Raises:
-        UsageError: for a table, a folder or a missing file, with the command to use instead; or for
-            a file that can't be read.
+        UsageError: for a table, a folder or a missing file, with the command to use instead, and
+            for an unreadable file.
         ConfigError: with all problems of the config.
     """
     from dlcli.config.config_file import has_earlier_names, load_config, load_config_of_run
@@ -52,14 +52,14 @@ def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
 
 
 def _namesake(path: Path) -> Path | None:
-    """Return the config of the same name with another extension, if it exists."""
+    """Return an existing config with the same name and another extension."""
     added = (Path(f"{path}{extension}") for extension in _EXTENSIONS)
     changed = (path.with_suffix(extension) for extension in _EXTENSIONS if path.suffix)
     return next((each for each in (*added, *changed) if each.is_file()), None)
 
 
 def _explain_mistake(path: Path, error: DlcliError) -> str | None:
-    """Describe what the path is instead of a config, and what to do; None if it is a config."""
+    """Describe what the path is instead of a config, and the way out; None for a config."""
     if path.is_dir():
         return _explain_folder(path)
     if not os.path.lexists(path):
@@ -71,13 +71,13 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
         return None
     if path.suffix.lower() in _SPREADSHEETS:
         command = _init_command(path.with_suffix(".csv"))
-        return f"is a spreadsheet, expected a config; export the sheet as CSV, then: {command}"
+        return f"is a spreadsheet, expected a config; export the sheet as CSV, then run: {command}"
     is_file = path.is_file()  # a pipe can be read only once
     return _explain_table(path) if is_file and _is_table(path) else None
 
 
 def _explain_folder(path: Path) -> str:
-    """Describe a folder that is given instead of a config, with the config in it to train."""
+    """Describe a folder that was given instead of a config, with the config inside to train."""
     from dlcli.runs.manifest import RunFile
     from dlcli.runs.run_folder import open_run
 
@@ -107,7 +107,7 @@ def config_names(folder: Path) -> list[str]:
 
 
 def _is_table(path: Path) -> bool:
-    """Return whether a file that is not a YAML mapping is a table, by its header."""
+    """Return whether a file that is not a YAML mapping has the header of a table."""
     from dlcli.tables.table_files import read_header
 
     try:
@@ -125,17 +125,17 @@ def _explain_table(path: Path) -> str:
     next_to, here = _namesake(_config_of(path)), _namesake(Path(_config_of(path).name))
     if made := next_to or here:
         return f"{expected}; did you mean '{made}'?"
-    return f"{expected}; write one with: {_init_command(path)}"
+    return f"{expected}; create one with: {_init_command(path)}"
 
 
 def _init_command(table: Path) -> str:
-    """Return the command that writes a config for a table."""
+    """Return the command that creates a config for a table."""
     options = ["--target", "COLUMN", "--output", _config_of(table).name]
     return shlex.join(["dlcli", "init", str(table), *options])
 
 
 def _config_of(table: Path) -> Path:
-    """Return the path at which the config of a table would be expected."""
+    """Return the usual path of the config for a table."""
     plain = table.with_suffix("") if table.suffix.lower() in (".gz", ".zst") else table
     return plain.with_suffix(".yaml")
 
@@ -147,7 +147,7 @@ def run_argument(kinds: Collection[str] = _TRAINING) -> Option:
     """Make the argument RUN, an opened run.
 
     Args:
-        kinds: the kinds of runs of which the latest is named if the argument is missing.
+        kinds: kinds of runs to suggest the latest of if the argument is missing.
     """
 
     def open_one(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> Run:
@@ -176,8 +176,8 @@ def _require_run_and_data(
     """Return RUN and DATA.
 
     Raises:
-        UsageError: if one is missing, or they are exchanged, with the line to type instead.
-        RunError: if DATA is missing, and there is no such run.
+        UsageError: if one is missing or they are swapped, with the command to type.
+        RunError: if DATA is missing and the run does not exist.
     """
     from dlcli.runs.run_folder import is_run_folder, open_run
 
@@ -194,7 +194,7 @@ def _require_run_and_data(
         if looks_like_missing_run(first) or (
             first.suffix.lower() in _EXTENSIONS and first.is_file()
         ):
-            open_run(first)  # raises an error with the run that may be meant
+            open_run(first)  # its error suggests a similar run
         if is_run_folder(first):
             raise UsageError(
                 f"missing argument 'DATA', the table: {_line(ctx, str(first), 'DATA')}"
@@ -220,7 +220,7 @@ run_and_data = click.argument(
 
 
 def looks_like_missing_run(path: Path) -> bool:
-    """Return whether nothing exists at a path that reads like a run folder, not like a file."""
+    """Return whether a path does not exist and looks like a run folder rather than a file."""
     if os.path.exists(path) or path == Path("-"):
         return False
     is_file_name = path.suffix.lower() in (*_EXTENSIONS, *_TABLES, *_SPREADSHEETS)
@@ -230,7 +230,7 @@ def looks_like_missing_run(path: Path) -> bool:
 def refuse_run_folder(
     ctx: click.Context, parameter: click.Parameter, data: Location | None
 ) -> Location | None:
-    """Return the argument DATA, which must not be a run folder."""
+    """Check that the argument DATA is not a run folder."""
     from dlcli.runs.run_folder import is_run_folder
 
     if isinstance(data, Path) and data.is_dir() and is_run_folder(data):
@@ -239,22 +239,22 @@ def refuse_run_folder(
 
 
 def missing_run(ctx: click.Context, *others: str, kinds: Collection[str] = _TRAINING) -> UsageError:
-    """Return the error for a missing RUN, with the latest one.
+    """Return the error for a missing RUN, with the latest run.
 
     Args:
         ctx: the context of the command.
-        *others: the arguments that follow RUN.
-        kinds: the kinds of runs that the command is for.
+        *others: the arguments after RUN.
+        kinds: the kinds of runs that the command accepts.
     """
     from dlcli.runs.run_folder import latest_run
 
     run = latest_run(kinds)
     if run is None:
-        return UsageError("missing argument 'RUN', a run folder; make one: dlcli train CONFIG")
+        return UsageError("missing argument 'RUN', a run folder; create one: dlcli train CONFIG")
     line = _line(ctx, str(run.path), *others)
     return UsageError(f"missing argument 'RUN'; the latest run is {run.path}: {line}")
 
 
 def _line(ctx: click.Context, *arguments: str) -> str:
-    """Return the line to type, with the placeholder DATA as it is."""
+    """Return the command to type."""
     return f"{ctx.command_path} {shlex.join(arguments)}"

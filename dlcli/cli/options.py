@@ -23,17 +23,17 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
 PATH = click.Path(path_type=Path)
 VERBOSE = "dlcli.verbose"
-"""Key in Click's `meta` that `-v` sets."""
+"""Key in Click's `meta` that is set by `-v`."""
 
 
 class _Location(click.ParamType["Location | None"]):
     """A path, or the URL of a table or a run.
 
     Args:
-        is_local: whether URLs are refused, as nothing can be written to them.
-        is_new: whether it is to be written, and must not exist when the work starts.
-        or_folder: whether it may be a folder that exists.
-        or_stdout: whether it may be `-`, standard output, which is converted to `None`.
+        is_local: refuse URLs.
+        is_new: the path is to be created and must not exist yet.
+        or_folder: an existing folder is allowed.
+        or_stdout: `-` is allowed; it means standard output and is converted to `None`.
     """
 
     name = "path"
@@ -55,8 +55,8 @@ class _Location(click.ParamType["Location | None"]):
         """Return the path or the URL.
 
         Raises:
-            UsageError: for a URL with a secret, or where a local path is needed; for a path that
-                exists and is to be written.
+            UsageError: for a URL with a secret, a URL instead of a local path, or an existing
+                path that is to be created.
         """
         location: Location = Path(str(value))
         if "://" in str(value):
@@ -82,12 +82,12 @@ LOCATION, LOCAL = _Location(), _Location(is_local=True)
 
 
 class Number(click.ParamType[float]):
-    """A number that meets a requirement, which messages state in words.
+    """A number with a requirement.
 
     Args:
-        expected: the words.
-        parse: converts the text of a number.
-        is_valid: the requirement.
+        expected: the requirement in words.
+        parse: converts a text to a number.
+        is_valid: checks the requirement.
     """
 
     name = "number"
@@ -114,7 +114,7 @@ def integer(low: int, high: int) -> Number:
 
 
 def _check_level(ctx: click.Context, parameter: click.Parameter, level: str | None) -> float | None:
-    """Refuse a level of intervals that is no share between 0 and 1."""
+    """Return the level of prediction intervals, a share between 0 and 1."""
     if level is None:
         return None
     text, number = level.strip(), math.nan
@@ -156,9 +156,7 @@ settings = click.option(
     "settings",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Override a value of the config, for example --set 'hidden[0].units=64'. Quote names that "
-    "contain a dot or a bracket: --set 'input.features[\"a.b\"]=numeric'. File paths are relative "
-    "to the config. Repeatable.",
+    help="Override a config value: epochs=50. Repeatable.",
 )
 
 json_object = click.option(
@@ -172,7 +170,7 @@ VERBOSITY = (
         is_flag=True,
         expose_value=False,
         callback=_set_quiet,
-        help="Print only warnings, errors and the result.",
+        help="Print only the result, warnings and errors.",
     ),
     click.option(
         "-v",
@@ -180,7 +178,7 @@ VERBOSITY = (
         is_flag=True,
         expose_value=False,
         callback=_set_verbose,
-        help="Show TensorFlow's log, and the traceback of an unexpected failure.",
+        help="Show TensorFlow's log and tracebacks.",
     ),
 )
 """The options of every command."""
@@ -190,39 +188,35 @@ def output(metavar: str, text: str, *names: str, **form: bool) -> Option:
     """Make an option for a file or folder that a command creates.
 
     Args:
-        metavar: what it is in the help.
+        metavar: placeholder in the help.
         text: its help.
-        *names: of the option. [default: `-o` and `--output`]
-        **form: what it may be, see `_Location`. [default: a new local path]
+        *names: names of the option. [default: `-o` and `--output`]
+        **form: allowed paths, see `_Location`. [default: a new local path]
     """
     new = _Location(is_new=True, **(form or {"is_local": True}))
     return click.option(*(names or ("-o", "--output")), type=new, metavar=metavar, help=text)
 
 
 output_file = output(
-    "FILE", "Write to a new file instead of standard output.", is_local=True, or_stdout=True
+    "FILE", "New file for the result. [default: standard output]", is_local=True, or_stdout=True
 )
 
 
 def interval(text: str) -> Option:
-    """Make the option for the level of intervals.
-
-    Args:
-        text: its help.
-    """
+    """Make the option for the level of prediction intervals, with its help."""
     return click.option("--interval", "level", metavar="LEVEL", callback=_check_level, help=text)
 
 
-def jobs(work: str, share: str = "a share of the CPU threads") -> Option:
+def jobs(work: str, share: str = "an equal share of the CPU threads") -> Option:
     """Make the option for parallel processes.
 
     Args:
-        work: what they do.
-        share: what each of them has.
+        work: the task of the processes.
+        share: the threads of each process.
     """
     return click.option(
         "--jobs",
         type=integer(1, 1024),
         metavar="N",
-        help=f"Number of processes that {work} in parallel, each with {share}. [default: 1]",
+        help=f"Number of parallel processes that {work}, each with {share}. [default: 1]",
     )

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from dlcli.tables.table import Table
 
 _MOST_NAMES = 8
-"""Unknown columns that are named."""
+"""Maximum number of ignored columns that a message lists."""
 _BAD_ROW_HINT = (
-    "hint: --on-bad-row warn treats such values as missing, "
+    "hint: --on-bad-row warn treats such values as missing; "
     "--on-bad-row reject --rejected FILE skips their rows"
 )
 _bad_row_options = options.combined(
@@ -43,13 +43,13 @@ _bad_row_options = options.combined(
         default="error",
         show_default=True,
         help="Treatment of values that can't be read or that the config forbids. error: stop. "
-        "warn: treat them as missing; rows with such a target are skipped. reject: write "
-        "their rows to the file of --rejected.",
+        "warn: treat them as missing, and skip rows with such a target. reject: write their rows "
+        "to the file of --rejected.",
     ),
     options.output(
         "FILE",
-        "New file for rejected rows, each with the reason; CSV, Parquet or JSON lines, "
-        "by its extension. A folder if --output is one.",
+        "New CSV, Parquet or JSON lines file for rejected rows with the reasons; a folder if "
+        "--output is a folder.",
         "--rejected",
         is_local=True,
         or_folder=True,
@@ -58,33 +58,29 @@ _bad_row_options = options.combined(
 
 
 def _interval_option(result: str) -> options.Option:
-    """Make the option for intervals.
+    """Make the option for prediction intervals.
 
     Args:
-        result: what is done with them.
+        result: the effect of the option.
     """
-    return options.interval(
-        f"{result} Intervals, and for classes sets of classes, contain the true value of this "
-        "share of rows that are like the training rows. Example: 0.9."
-    )
+    return options.interval(f"{result} with this coverage, e.g. 0.9.")
 
 
 @click.command()
 @run_and_data
 @options.output(
     "FILE|FOLDER",
-    "Write to a new file, or to a URL such as s3://bucket/predictions.parquet, instead of "
-    "standard output. For a folder or glob of tables: write a "
-    "part for each to this folder; the same command resumes what was interrupted.",
+    "New file, or URL such as s3://bucket/predictions.parquet, for the predictions. If DATA is a "
+    "folder or a glob: folder with one output file per table. [default: standard output]",
     or_folder=True,
     or_stdout=True,
 )
-@options.jobs("predict the files of a folder", "one thread for linear algebra")
+@options.jobs("predict the files of a folder", "one thread")
 @click.option(
     "--format",
     "form",
     type=click.Choice(["csv", "parquet", "jsonl"]),
-    help="Output format. [default: by the extension of FILE, else csv]",
+    help="Output format. [default: the extension of FILE, else csv]",
 )
 @click.option(
     "--keep",
@@ -95,16 +91,16 @@ def _interval_option(result: str) -> options.Option:
 @click.option(
     "--spreadsheet-safe",
     is_flag=True,
-    help="In CSV, prefix texts that a spreadsheet would run as a formula with an apostrophe.",
+    help="Escape CSV cells that Excel would run as formulas.",
 )
-@_interval_option("Add the columns `lower` and `upper`, or `prediction_set`.")
+@_interval_option("Add prediction intervals (`lower`, `upper`) or, for classes, prediction sets")
 @_bad_row_options
 @click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print a summary with the differences from the training rows as one JSON object. Needs "
-    "--output, as the predictions are written to standard output otherwise.",
+    help="Print a summary, including differences from the training rows, as one JSON object. "
+    "Requires --output.",
 )
 def predict(
     paths: RunAndData,
@@ -115,10 +111,10 @@ def predict(
     as_json: bool,
     **others: Any,  # noqa: ANN401
 ) -> None:
-    """Predict each row of DATA, in order.
+    """Predict the rows of a table.
 
-    RUN is a run folder of `dlcli train`, or its URL. DATA is a table, its URL, or `-` for standard
-    input; it need not contain the target.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
+    input. It need not contain the target.
 
     \b
       dlcli predict runs/houses new.csv --output predictions.csv
@@ -126,12 +122,11 @@ def predict(
       dlcli predict runs/houses new.csv --interval 0.9
       dlcli predict runs/houses folder --output predictions --jobs 4
 
-    The output has the column `prediction`, and for classes `probability_<class>` for each class. A
-    rejected row keeps its position, without a prediction.
+    The output has one row for each row of DATA, in the same order, with the column `prediction`
+    and, for classes, the columns `probability_<class>`. Rejected rows have no prediction.
 
-    If DATA is a folder or a glob and --output a folder, each file is predicted on its own, in
-    constant memory, to a part of the same name. A part appears when it is complete; the same
-    command resumes after an interruption, and skips parts that are there.
+    If DATA is a folder or a glob and --output is a folder, each table is predicted separately, in
+    constant memory. After an interruption, run the same command again: it skips finished tables.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
@@ -140,21 +135,22 @@ def predict(
         _predict_folder(paths, Path(output), wanted, jobs or 1, as_json)
         return
     if jobs is not None:
-        way_out = "name a local folder or glob of tables, and a folder with --output"
-        raise click.UsageError(f"--jobs is for predictions of several files: {way_out}")
+        way_out = "DATA must be a local folder or glob, and --output a folder"
+        raise click.UsageError(f"--jobs applies to predictions of several files: {way_out}")
     _predict_table(paths, output, wanted, as_json)
 
 
 def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
-    """Return whether predictions are to be a part for each file, in a folder.
+    """Return whether each file is predicted to a separate file in a folder.
 
-    They are if the output is a folder; and if data is a folder or a glob, and the output a name
-    without an ending.
+    True if the output is a folder, or if data is a folder or a glob and the output has no file
+    extension.
 
     Args:
         data: the argument DATA.
         output: the value of `--output`.
-        form: the value of `--format`, with which the output for a glob may be a file of any name.
+        form: the value of `--format`. If it is set, the output for a glob may be a single file
+            without an extension.
     """
     if not (isinstance(data, Path) and isinstance(output, Path)) or data == Path("-"):
         return False
@@ -179,9 +175,9 @@ def _predict_table(
     rejected = _require_new_file(wanted.bad_rows.rejected)
     form = choose_format(wanted.form, output)
     if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("parquet can't be printed to a terminal: use --output FILE")
+        raise click.UsageError("Parquet can't be printed to a terminal; use --output FILE")
     if as_json and output is None:
-        raise click.UsageError("--json needs --output FILE, the file for the predictions")
+        raise click.UsageError("--json requires --output FILE, the file for the predictions")
     if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
     run, data = paths
@@ -211,7 +207,7 @@ def _predict_table(
 def _predict_folder(
     paths: RunAndData, output: Path, wanted: PredictionOptions, jobs: int, as_json: bool
 ) -> None:
-    """Predict each file of a folder or glob to a part of its own."""
+    """Predict each file of a folder or glob to a separate file."""
     from dlcli.cli.event_log import print_event, print_file_notes
     from dlcli.pipeline.folder_prediction import PartEvent, predict_folder
     from dlcli.runs.run_folder import opened_network
@@ -225,7 +221,7 @@ def _predict_folder(
 
     rejected = wanted.bad_rows.rejected
     if rejected is not None and rejected.suffix:
-        raise click.UsageError(f"--rejected {rejected}: name a folder, as --output is one")
+        raise click.UsageError(f"--rejected {rejected}: expected a folder, because --output is one")
     if rejected == output:
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
@@ -236,7 +232,7 @@ def _predict_folder(
     if outcome.skipped and not as_json:
         skipped = plural(outcome.skipped, "file")
         console.print_message(
-            "note", f"{data}: {skipped} of {outcome.files} had been predicted before"
+            "note", f"{data}: skipped {skipped} of {outcome.files} that were already predicted"
         )
     result = {"run": str(run), "output": str(output), "rows": found.rows}
     result |= {"files": outcome.files, "skipped": outcome.skipped}
@@ -252,7 +248,7 @@ def _predict_folder(
 
 @click.command()
 @run_and_data
-@_interval_option("Also compute the coverage and the mean width of intervals.")
+@_interval_option("Also compute the coverage and mean width of prediction intervals or sets")
 @_bad_row_options
 @options.json_object
 def evaluate(
@@ -262,11 +258,11 @@ def evaluate(
     rejected: Path | None,
     as_json: bool,
 ) -> None:
-    """Compute the metrics of a run on other rows.
+    """Evaluate a trained model on another table.
 
-    RUN is a run folder of `dlcli train`, or its URL. DATA is a table that contains the target, its
-    URL, or `-` for standard input. The `gates` of the run's config are checked on its rows; exit
-    code 6 if one fails.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table with the target, its URL, or
+    `-` for standard input. The quality gates of the config are checked on these rows; if one fails,
+    the exit code is 6.
 
     \b
       dlcli evaluate runs/houses new.csv
@@ -328,23 +324,25 @@ def _report(
     result: dict[str, object] | None,
     place: Place | None = None,
 ) -> None:
-    """Print the differences of rows from the training rows, as warnings or as JSON.
+    """Print how rows differ from the training rows, as warnings or as JSON.
 
     Args:
         predictor: the model.
-        differences: those of the rows.
-        file: the name of the file or the folder.
-        unread: its columns that were not known in training.
-        treatment: what is done with rows that have values that can't be used.
+        differences: the differences of the rows.
+        file: name of the file or folder.
+        unread: columns that the training data did not have.
+        treatment: what is done with rows whose values can't be used.
         result: the other fields of the JSON object; `None` for warnings.
-        place: names the row of an index.
+        place: returns the position of a row, given its index.
     """
     if unread:
         from dlcli.reports.formatting import join_names
 
         count = "a column" if len(unread) == 1 else f"{len(unread)} columns"
         names = join_names(unread, _MOST_NAMES)
-        console.print_message("note", f"{file}: ignored {count} not seen in training: {names}")
+        console.print_message(
+            "note", f"{file}: ignored {count} that the training data did not have: {names}"
+        )
     if predictor.uncertainty:
         console.print_message("note", predictor.uncertainty)
     if result is not None:
@@ -359,15 +357,15 @@ def _bad_rows(on_bad_row: Treatment, rejected: Path | None) -> BadRows:
     from dlcli.pipeline.table_prediction import BadRows
 
     if on_bad_row == "reject" and rejected is None:
-        message = "--on-bad-row reject needs --rejected FILE, the file for the rejected rows"
+        message = "--on-bad-row reject requires --rejected FILE, the file for the rejected rows"
         raise click.UsageError(message)
     if on_bad_row != "reject" and rejected is not None:
-        raise click.UsageError("--rejected FILE needs --on-bad-row reject")
+        raise click.UsageError("--rejected FILE requires --on-bad-row reject")
     return BadRows(on_bad_row, rejected, _BAD_ROW_HINT)
 
 
 def _require_new_file(rejected: Path | None) -> Path | None:
-    """Return the file for rejected rows, which is no folder and has an extension of a table."""
+    """Check that the file for rejected rows is new and has the extension of a table."""
     from dlcli.prediction.prediction_tables import format_of
 
     if rejected is not None:
@@ -377,7 +375,7 @@ def _require_new_file(rejected: Path | None) -> Path | None:
 
 
 def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) -> None:
-    """Write the rows with values that can't be used to a new file, if one is named."""
+    """Write the rows whose values can't be used to a new file, if a path is given."""
     from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
 
     if path is not None:

@@ -37,7 +37,7 @@ class _Terminated(SystemExit):
 
 @contextmanager
 def explain_failures() -> Iterator[None]:
-    """Turn every failure of a block into a message on standard error and an exit code."""
+    """Turn each failure inside the block into a message on standard error and an exit code."""
     try:
         yield
         sys.stdout.flush()  # a full disk or a closed pipe shows up here
@@ -68,9 +68,9 @@ def explain_failures() -> Iterator[None]:
 
 @contextmanager
 def handle_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGHUP unwind the stack, so that half-written files are removed.
+    """Unwind the stack on SIGTERM and SIGHUP, to remove half-written files.
 
-    Signals that are ignored, as under `nohup`, stay ignored.
+    Ignored signals, for example under `nohup`, stay ignored.
     """
 
     def leave(number: int, frame: FrameType | None) -> NoReturn:
@@ -91,7 +91,7 @@ def handle_signals() -> Iterator[None]:
 
 
 def _texts_of(error: errors.DlcliError) -> tuple[Sequence[str], Sequence[str]]:
-    """Return the text of each error, none of an interruption, and the lines below them."""
+    """Return the text of each error (an interruption has none) and the lines below."""
     if isinstance(error, errors.Interrupted):
         return (), [f"ended by {errors.printable(str(error))}"]
     if error.is_reported:
@@ -103,12 +103,12 @@ def _texts_of(error: errors.DlcliError) -> tuple[Sequence[str], Sequence[str]]:
 
 
 def _notes(error: BaseException) -> list[str]:
-    """Return the notes that were added to an error, with control characters escaped."""
+    """Return the notes of an error, with control characters escaped."""
     return [errors.printable(note) for note in getattr(error, "__notes__", ())]
 
 
 def _exit_after_system_error(error: OSError) -> NoReturn:
-    """Print an error of the system, unless the reader of a pipe has ended, and end the program."""
+    """Print an error of the operating system and exit; print nothing for a broken pipe."""
     _discard_output()
     if isinstance(error, BrokenPipeError):
         sys.exit(_BROKEN_PIPE)
@@ -118,14 +118,13 @@ def _exit_after_system_error(error: OSError) -> NoReturn:
 
 
 def _exit_after_wrong_usage(error: click.ClickException) -> NoReturn:
-    """Print one of Click's errors in the words of the others, and end the program."""
+    """Print an error of Click in the style of other errors, and exit."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     help_of = [f"see: {context.command_path} --help"] if context else []
     _exit([_usage_text(error)], help_of, error.exit_code)
 
 
 def _usage_text(error: click.ClickException) -> str:
-    """Return the text of one of Click's errors."""
     match error:
         case click.NoSuchOption():
             near = errors.did_you_mean(error.option_name, error.possibilities or [])
@@ -138,12 +137,12 @@ def _usage_text(error: click.ClickException) -> str:
             message = error.message.removesuffix(".")
             return f"invalid value for {param.get_error_hint(error.ctx)}: {message}"
     text = error.format_message()
-    is_sentence = text[:1].isupper() and text[1:2].islower()  # of Click's own
+    is_sentence = text[:1].isupper() and text[1:2].islower()  # as Click writes its errors
     return text[:1].lower() + text[1:].removesuffix(".") if is_sentence else text
 
 
 def _setting(error: click.NoSuchOption) -> str:
-    """Return how to set the key of a config that an unknown option is named after, if it is."""
+    """Return the `--set` argument for an unknown option with the name of a config key."""
     command = error.ctx.command if error.ctx is not None else None
     if command is None or not any("--set" in each.opts for each in command.params):
         return ""
@@ -156,16 +155,16 @@ def _setting(error: click.NoSuchOption) -> str:
 def _exit(
     errors: Iterable[str], others: Iterable[str], code: int, *, at_once: bool = False
 ) -> NoReturn:
-    """Print lines to standard error and end the program.
+    """Print lines to standard error and exit.
 
     Args:
         errors: the text of each error.
         others: the lines that follow.
         code: the exit code.
-        at_once: skip what libraries do at exit, where TensorFlow may crash after running out of
-            memory; everything has been saved by then.
+        at_once: skip the exit handlers of libraries. After running out of memory, TensorFlow may
+            crash there; everything has been saved by then.
     """
-    with suppress(OSError):  # the terminal may be gone, or the disk full; the exit code remains
+    with suppress(OSError):  # the terminal may be closed or the disk full; the exit code remains
         for text in errors:
             print_message("error", text)
         for line in others:
@@ -178,7 +177,7 @@ def _exit(
 
 
 def _discard_output() -> None:
-    """Redirect standard output to nowhere, or Python would fail again when it flushes at exit."""
+    """Redirect standard output to the null device; flushing it at exit would fail again."""
     with suppress(OSError), open(os.devnull, "wb") as nowhere:
         os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
@@ -197,17 +196,24 @@ _MEANT = {
     }.items()
     for other in others
 }
-"""The commands that go by another name elsewhere, by this name without hyphens."""
+"""Commands by their names in other programs, without hyphens."""
+
+
+_TEXT_WIDTH = 80
+
+
+def _squeezed(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")
 
 
 class Commands(click.Group):
-    """Commands in named groups, with one place for all failures."""
+    """Commands in named groups, whose failures become messages."""
 
     groups: Mapping[str, Sequence[click.Command]] = {}
     """The commands of each group, in the order of the help."""
 
     def add_groups(self, groups: Mapping[str, Sequence[click.Command]]) -> None:
-        """Add commands, which the help lists below the name of their group."""
+        """Add commands; the help lists them below the names of their groups."""
         self.groups = groups
         for command in chain.from_iterable(groups.values()):
             for option in options.VERBOSITY:
@@ -217,10 +223,10 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Return the command that the first argument names, or name the one that it may mean."""
+        """Return the command of the first argument; for an unknown one, suggest a similar one."""
         name = args[0]
         if name not in self.commands and not name.startswith("-"):
-            meant = _MEANT.get(name.lower().replace("-", "").replace("_", ""))
+            meant = _MEANT.get(_squeezed(name))
             near = (
                 f"; did you mean '{meant}'?"
                 if meant
@@ -230,20 +236,24 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands in the order in which they were added."""
+        """Return the names of the commands in the order of the help."""
         return list(self.commands)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands of each group, with the first sentence of their help."""
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, short enough for a screen: a tagline, an example and the commands."""
+        formatter.write(_BEGINNING)
         width = max(map(len, self.commands))
         for title, commands in self.groups.items():
-            with formatter.section(title):
-                formatter.write_dl(
-                    [
-                        (f"{command.name:<{width}}", command.get_short_help_str(formatter.width))
-                        for command in commands
-                    ]
-                )
+            formatter.write(f"{title}:\n")
+            formatter.indent()
+            formatter.write_dl(
+                [
+                    (f"{command.name:<{width}}", command.get_short_help_str(formatter.width))
+                    for command in commands
+                ]
+            )
+            formatter.dedent()
+        formatter.write(_END)
 
     def make_context(
         self,
@@ -252,7 +262,7 @@ class Commands(click.Group):
         parent: click.Context | None = None,
         **extra: Any,  # noqa: ANN401
     ) -> click.Context:
-        """Read the options of the program itself; a wrong one becomes a message, too."""
+        """Parse the options of the program; a wrong one becomes a message."""
         given = [*args]
         with explain_failures():
             context = super().make_context(info_name, args, parent, **extra)
@@ -260,7 +270,7 @@ class Commands(click.Group):
         return context
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run a command; every failure becomes a message and an exit code."""
+        """Run a command; a failure becomes a message and an exit code."""
         with explain_failures(), handle_signals():
             return super().invoke(ctx)
 
@@ -270,53 +280,78 @@ class Commands(click.Group):
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="""\b
-For completion with the Tab key, add to your shell's start-up file
-  bash:  eval "$(_DLCLI_COMPLETE=bash_source dlcli)"
-  zsh:   eval "$(_DLCLI_COMPLETE=zsh_source dlcli)"
-  fish:  _DLCLI_COMPLETE=fish_source dlcli | source
-
-\b
-Exit codes: 0 done, 1 unexpected failure, 2 usage or config, 3 data, 4 training or full disk,
-5 run folder, 6 not as required, 7 export, 130 SIGINT (Ctrl-C), 143 SIGTERM, 129 SIGHUP.
-""",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="dlcli")
 @click.pass_context
 def main(ctx: click.Context) -> None:
-    """One YAML file in; a trained, explained and portable Dense network out.
-
-    Start with a config for your own table:
-
-    \b
-      dlcli init data.csv --target price --output price.yaml
-      dlcli train price.yaml
-      dlcli predict runs/price new.csv
-
-    Or start with a shipped example: `dlcli init --example iris`. `dlcli help COMMAND` explains a
-    command and its options.
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """Neural networks for tables, from one YAML file."""
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 
 
+_BEGINNING = """\
+Neural networks for tables, from one YAML file.
+
+Usage: dlcli [-V | --version] [-h | --help] COMMAND [OPTIONS]
+  dlcli init houses.csv --target price --output houses.yaml
+  dlcli train houses.yaml
+  dlcli predict runs/houses new.csv
+
+"""
+_END = """
+`dlcli help WORD` explains a command, or a term such as RMSE, dropout or epoch.
+More help: dlcli help glossary, dlcli help exit-codes, dlcli help completion
+"""
+
+
 @click.command("help", hidden=True)
-@click.argument("command", required=False)
+@click.argument("words", metavar="[COMMAND|TERM|TOPIC]", nargs=-1)
 @click.pass_context
-def show_help(ctx: click.Context, command: str | None) -> None:
-    """Explain a command and its options.
+def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
+    """Explain a command, a term or a topic.
+
+    A TERM is a word of the glossary. A TOPIC is completion, exit-codes or glossary.
 
     \b
       dlcli help train
+      dlcli help learning rate
+      dlcli help exit-codes
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     program = ctx.parent
     assert program is not None
-    if command is None:
+    if not words:
         click.echo(program.get_help())
-        return
-    name, found, _ = main.resolve_command(program, [command])
-    assert found is not None
-    click.echo(click.Context(found, parent=program, info_name=name).get_help())
+    elif len(words) == 1 and (command := main.commands.get(words[0])) is not None:
+        click.echo(click.Context(command, parent=program, info_name=words[0]).get_help())
+    else:
+        click.echo(_explain(ctx, " ".join(words)))
+
+
+def _explain(ctx: click.Context, words: str) -> str:
+    """Return the help on a topic or a term.
+
+    Raises:
+        UsageError: of Click, for an unknown word, with the most similar one.
+    """
+    from dlcli.cli import help_topics as topics
+
+    match words.replace(" ", "-"):
+        case "completion":
+            return topics.COMPLETION.rstrip()
+        case "exit-codes":
+            width = max(map(len, topics.EXIT_CODES))
+            return "\n".join(
+                f"{code:<{width}}  {meaning}" for code, meaning in topics.EXIT_CODES.items()
+            )
+        case "glossary":
+            names = ", ".join(term.name for term in topics.read_glossary())
+            return f"{click.wrap_text(names, _TEXT_WIDTH)}\n\n`dlcli help TERM` explains a term."
+    term, near = topics.find_term(words, [*main.commands])
+    if term is not None:
+        return click.wrap_text(term.explanation(), _TEXT_WIDTH, preserve_paragraphs=True)
+    near = _MEANT.get(_squeezed(words), near)
+    hint = f"did you mean '{near}'?" if near else "`dlcli help glossary` lists the terms"
+    raise click.UsageError(f"no help on '{words}'; {hint}", ctx)
 
 
 main.add_groups(

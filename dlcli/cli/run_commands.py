@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
 
 _PAGE_WIDTH = 80
-"""Width of a comparison without a terminal, in columns."""
+"""Width of a comparison in columns, if standard output is not a terminal."""
 
 
 @click.command()
 @run_argument(("train", "cv", "tune"))
-@options.output("FILE", "Write the page to a new file, and nothing to the run folder.")
-@options.output("FILE", "Also draw loss and metric of a training to a new PNG file.", "--curves")
+@options.output("FILE", "New HTML file. [default: RUN/report.html]")
+@options.output("FILE", "Also draw the loss and the metric per epoch to a PNG file.", "--curves")
 @options.json_object
 def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) -> None:
-    """Write the page of a run.
+    """Create the HTML report of a run.
 
-    RUN is a run folder of `dlcli train`, `cv` or `tune`. The page is RUN/report.html, a
-    self-contained file that works offline. It is regenerated each time, without the data.
+    RUN is a run folder of `dlcli train`, `cv` or `tune`. The report is one self-contained file that
+    works offline. The table is not needed to create it again.
 
     \b
       dlcli report runs/houses
@@ -60,15 +60,17 @@ def _curves_of(run: Run) -> bytes:
     """Draw the curves of a training.
 
     Raises:
-        UsageError: for another run, or one without a finished epoch.
+        UsageError: for a run of another command, or without a finished epoch.
     """
     from dlcli.reports.report_files import training_curves
 
     if run.kind in ("cv", "tune"):
-        raise UsageError(f"{run.path} is no training and has no curves of its own; omit --curves")
+        raise UsageError(
+            f"{run.path}: --curves needs a run of dlcli train, got one of dlcli {run.kind}"
+        )
     drawn = training_curves(run)
     if drawn is None:
-        raise UsageError(f"{run.path} has no finished epoch, so there are no curves to draw")
+        raise UsageError(f"{run.path}: no epoch was finished, so there are no curves to draw")
     return drawn[0]
 
 
@@ -79,19 +81,19 @@ def _curves_of(run: Run) -> bytes:
     type=options.LOCATION,
     metavar="DATA",
     callback=refuse_run_folder,
-    help="Compare on the rows of this table, which contains the target, or of its URL. [default: "
-    "the held-out rows of each run]",
+    help="Table or URL with the target to compare on. [default: the held-out rows of each run]",
 )
-@options.output("FILE", "Also write a page to a new HTML file, with the curves of all runs.")
+@options.output("FILE", "Also write the comparison to a new HTML file, with all curves.")
 @options.json_object
 def compare(runs: list[Run], data: Location | None, output: Path | None, as_json: bool) -> None:
-    """Compare runs, and test whether they differ significantly.
+    """Compare runs and test whether they differ significantly.
 
-    Each RUN is a run folder of `dlcli train`; the others are compared with the first. Shown are the
-    differences of configs, data and versions; the metrics with 95 % confidence intervals; and the
-    differences of the metrics, on the same held-out rows if the runs share them. If they don't,
-    --data names rows that none of them was trained on; a warning is given for the whole file of
-    training rows, not for a part of it.
+    Each RUN is a run folder of `dlcli train`. The first one is compared with all others. The output
+    lists the differences between configs, data and versions, then the metrics and their differences
+    with 95 % confidence intervals.
+
+    If the runs have different held-out rows, use --data with a table that no run was trained on.
+    dlcli warns if it is a run's training file; it cannot detect a part of that file.
 
     \b
       dlcli compare runs/houses runs/houses-2
@@ -123,17 +125,16 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     "--try",
     "tries",
     is_flag=True,
-    help="Train the suggestions, at most six runs in RUN-tries/, and report which of them helped "
-    "on the validation rows.",
+    help="Train the suggestions, at most six runs in RUN-tries/, and report which ones improve the "
+    "result on the validation rows.",
 )
 @options.json_object
 def diagnose(run: Run, tries: bool, as_json: bool) -> None:
-    """Find problems of a run, explain them and suggest remedies.
+    """Find problems of a run and suggest remedies.
 
-    RUN is a run folder of `dlcli train`, also of a diverged training. Only the run folder is read,
-    not the data. With --try, the suggestions are trained on the same data and compared on the
-    validation rows; test rows are not used, because rows that are used for a choice can't evaluate
-    it.
+    RUN is a run folder of `dlcli train`; the training may have diverged. The table is not read.
+    With --try, the suggestions are trained on the same data and compared on the validation rows.
+    Test rows are not used: a metric on rows that were used for a choice is too optimistic.
 
     \b
       dlcli diagnose runs/houses
@@ -153,14 +154,14 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
 
 
 def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
-    """Train the suggestions and print the results; when interrupted, of those that finished."""
+    """Train the suggestions and print the results of all that finished, even if interrupted."""
     from dlcli.cli.event_log import print_warning
     from dlcli.pipeline.retraining import choose_patches, try_patches
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
 
     patches = choose_patches(findings)
     if not patches and findings:
-        console.print_message("note", "none of these suggestions can be tried on the same rows")
+        console.print_message("note", "no suggestion can be trained on the same rows")
 
     def print_start(index: int, patch: Patch) -> None:
         if not console.is_quiet():
@@ -191,17 +192,17 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     help=" ".join(f"{name}: {entry.summary}." for name, entry in ENTRIES.items()),
 )
 @options.output(
-    "PATH", "Folder to create; for a card the file. [default: a card goes to standard output]"
+    "PATH", "Folder to create, or file for a card. [default for a card: standard output]"
 )
 @options.interval(
-    "Level of the intervals or sets of classes that the model computes, too. [default: 0.9, "
-    "if the run has held-out rows for them]"
+    "Coverage of the prediction intervals or sets that the model also returns. [default: 0.9, if "
+    "the run has held-out rows for calibration]"
 )
 @click.option(
     "--quantize",
     type=click.Choice(["dynamic"]),
-    help="For litert: store weights of larger layers in 8 bits, a quarter of their size. Numbers "
-    "may then differ by up to 0.1 of their scale.",
+    help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. "
+    "Predictions may then differ by up to 10 % of their scale.",
 )
 @options.json_object
 def export(
@@ -212,12 +213,12 @@ def export(
     quantize: str | None,
     as_json: bool,
 ) -> None:
-    """Export a run as a model, or as a script, that works without dlcli.
+    """Export a model or a script that works without dlcli.
 
-    RUN is a run folder of `dlcli train`. An exported model is
-    compared with dlcli, on held-out rows and on rows with missing values, unseen categories and odd
-    texts; if it predicts otherwise, nothing is written. `dlcli validate FOLDER` compares it again.
-    A card says what a model is for, what it was made from, how good it is and where its limits are.
+    RUN is a run folder of `dlcli train`. Before the export is saved, its predictions are compared
+    with those of dlcli, on held-out rows and on synthetic rows with missing values, unseen
+    categories and unusual texts. If they differ, nothing is written. `dlcli validate FOLDER`
+    repeats the comparison. A card describes the purpose, data, quality and limits of a model.
 
     \b
       dlcli export runs/houses --format onnx --output houses-onnx
@@ -240,7 +241,7 @@ def export(
 
 
 def print_export(exported: Export, as_json: bool) -> None:
-    """Print what the check of an export found, and its folder."""
+    """Print the result of an export's check, and its folder."""
     document = exported.document
     if as_json:
         fields = {} if document is None else document.model_dump(mode="json")
@@ -250,16 +251,19 @@ def print_export(exported: Export, as_json: bool) -> None:
         click.echo(f"export: {exported.path}")
         return
     if document.unchecked:
-        console.print_message("note", f"only made-up rows were compared: {document.unchecked}")
+        console.print_message("note", f"only synthetic rows were compared: {document.unchecked}")
     if not document.checked:
-        message = "the files are intact; the model is not loaded, as that may run code"
+        message = "the files are intact; the model was not loaded, because loading may run code"
         console.print_message("note", message)
     for rows, found in document.checked.items():
-        parts = [f"{name} equal in {count:,}" for name, count in found.equal.items()]
+        parts = [
+            f"same {name}" if count == found.rows else f"same {name} in {count:,}"
+            for name, count in found.equal.items()
+        ]
         if differences := found.relative_difference.values():
-            largest = max(differences)
-            parts.insert(0, f"numbers differ by up to {largest:.1e} of their scale")
-        click.echo(f"{found.rows:,} {rows}: {'; '.join(parts)}")
+            parts.append(f"numbers agree within {max(differences):.1e} (relative)")
+        shown = rows.replace("made-up", "synthetic")  # the key of earlier versions
+        click.echo(f"{found.rows:,} {shown}: {', '.join(parts)}")
     click.echo(f"export: {exported.path}")
 
 
@@ -272,7 +276,7 @@ def _named_runs(
     """Return run folders by name.
 
     Raises:
-        BadParameter: of Click, for anything but NAME=RUN, or a name that occurs twice.
+        BadParameter: of Click, if a value is not NAME=RUN, or if a name occurs twice.
     """
     named: dict[str, Path] = {}
     for pair in pairs:
@@ -288,7 +292,7 @@ def _named_runs(
 def _number_option(
     name: str, bounds: tuple[int, int], default: int, metavar: str = "INTEGER", *, help: str
 ) -> options.Option:
-    """Make the option for an integer."""
+    """Make an option for an integer."""
     return click.option(
         name,
         type=options.integer(*bounds),
@@ -307,23 +311,23 @@ def _number_option(
     multiple=True,
     metavar="NAME=RUN",
     callback=_named_runs,
-    help="Also serve a run under a name of its own. Repeatable. [default: the run folder's name]",
+    help="Also serve a run under this name. Repeatable. [default name: that of the run folder]",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="Address to listen at: 0.0.0.0 is all of the machine's.",
+    help="Address to bind (0.0.0.0: all interfaces).",
 )
-@_number_option("--port", (0, 65_535), 8000, help="Port to listen at; 0 for any free one.")
-@options.interval("Add intervals, or for classes sets of classes, of this level. Example: 0.9.")
+@_number_option("--port", (0, 65_535), 8000, help="Port to listen on (0: any free port).")
+@options.interval("Add prediction intervals or prediction sets with this coverage, e.g. 0.9.")
 @_number_option(
-    "--workers", (1, 1024), 1, "N", help="Processes that answer, at best one for each core."
+    "--workers", (1, 1024), 1, "N", help="Number of worker processes; one per core is best."
 )
-@_number_option("--limit-body", (1, 1024), 16, "MIB", help="Most MiB of a request.")
-@_number_option("--limit-rows", (1, 10_000_000), 10_000, "ROWS", help="Most rows of a request.")
+@_number_option("--limit-body", (1, 1024), 16, "MIB", help="Maximum request size in MiB.")
+@_number_option("--limit-rows", (1, 10_000_000), 10_000, "ROWS", help="Maximum rows per request.")
 @_number_option(
-    "--limit-time", (1, 3600), 30, "SECONDS", help="Most seconds that a request may take."
+    "--limit-time", (1, 3600), 30, "SECONDS", help="Maximum duration of a request in seconds."
 )
 def serve(
     run: Path | None,
@@ -333,18 +337,18 @@ def serve(
     level: float | None,
     **numbers: int,
 ) -> None:
-    """Predict rows that are sent over HTTP.
+    """Serve predictions over HTTP (REST and web form).
 
-    RUN is a run folder of `dlcli train`. A request has a JSON array with an object of columns for
-    each row, and its answer an array of objects with the columns of `dlcli predict`. If the
-    environment variable DLCLI_API_KEY is set, requests must send it.
+    RUN is a run folder of `dlcli train`. A request contains a JSON array with one object per row;
+    the response is an array of objects with the columns of `dlcli predict`. If the environment
+    variable DLCLI_API_KEY is set, requests must send this key.
 
     \b
       dlcli serve runs/houses
       curl localhost:8000/predict -d '[{"size": 70, "color": "red"}]'
 
-    SIGTERM or Ctrl-C ends the server, after the requests that were begun. SIGHUP loads the runs
-    again, without losing one.
+    SIGTERM or Ctrl-C ends the server after it has finished the running requests. SIGHUP reloads the
+    runs without interrupting requests.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.serving.served_model import Limits, model_names
     from dlcli.serving.server import Settings, run_server
@@ -354,10 +358,10 @@ def serve(
     key = os.environ.get(KEY_VARIABLE)
     key = None if key is None else key.strip()  # as from a file that ends with a newline
     if key == "":
-        raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or give it a key")
+        raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or set it to a key")
     limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
     settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
     gc.freeze()  # imports stay for good
-    gc.enable()  # a server runs on, unlike other commands, which end before garbage matters
+    gc.enable()  # a server runs for long, unlike other commands
     run_server(settings, console.print_message)

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     """The config to start from, or the run to resume."""
 
 ARGUMENTS = "dlcli.arguments"
-"""The key under which Click's context has the arguments of the program."""
+"""Key in Click's `meta` of the program's arguments."""
 _MOST_FOLDS = 100_000
 _TRACKERS = ("tensorboard", "mlflow")
-"""Trackers by the names of their options, which are also those of their packages."""
+"""Trackers, by the names of their options and packages."""
 
 
 # The options of all commands that train
@@ -43,14 +43,14 @@ def _refuse_existing_run(
         from dlcli.runs.manifest import is_unfinished
         from dlcli.runs.run_folder import existing_folder_advice
 
-        # Workers that a scheduler starts again get the same command as before.
+        # A scheduler restarts workers with the same command.
         if not (_joins_cluster(ctx.params.get("workers")) and is_unfinished(path)):
-            raise UsageError(f"{path}: exists already; {existing_folder_advice(path)}")
+            raise UsageError(f"{path}: already exists; {existing_folder_advice(path)}")
     return path
 
 
 def _joins_cluster(workers: int | None) -> bool:
-    """Return whether training may be that of a cluster, given the value of `--workers`."""
+    """Return whether this process may be a worker of a cluster, given `--workers`."""
     return workers is not None or bool({"TF_CONFIG", "SLURM_PROCID"} & {*os.environ})
 
 
@@ -58,7 +58,7 @@ def _new_run_folder(suffix: str) -> options.Option:
     """Make the option for the run folder that a command creates.
 
     Args:
-        suffix: appended to the name of the config in the default name.
+        suffix: appended to the config's name in the default name.
     """
     return click.option(
         "-o",
@@ -66,8 +66,8 @@ def _new_run_folder(suffix: str) -> options.Option:
         type=options.LOCAL,
         metavar="RUN",
         callback=_refuse_existing_run,
-        help="Run folder to create. NAME is the config's name or file name. "
-        f"[default: runs/NAME{suffix}, then runs/NAME{suffix}-2 and so on]",
+        help=f"Run folder to create. [default: runs/NAME{suffix}, then runs/NAME{suffix}-2 and so "
+        "on; NAME is the name of the config]",
     )
 
 
@@ -75,7 +75,7 @@ _json_lines = click.option(
     "--json",
     "as_json",
     is_flag=True,
-    help="Print events as JSON lines; the last one is the result.",
+    help="Print events as JSON lines, the result last.",
 )
 
 
@@ -90,16 +90,15 @@ _trackers = options.combined(
         "--tensorboard",
         is_flag=True,
         callback=_check_installed,
-        help="Also write TensorBoard event files to the run folder; view them with "
-        "`tensorboard --logdir runs`. Install it with: pip install -e '.[tensorboard]'",
+        help="Also write TensorBoard logs to the run folder; view them with `tensorboard --logdir "
+        "runs`. Requires the extra `tensorboard`.",
     ),
     click.option(
         "--mlflow",
         is_flag=True,
         callback=_check_installed,
-        help="Also log parameters, metrics and files to MLflow, as MLFLOW_TRACKING_URI and "
-        "MLFLOW_EXPERIMENT_NAME specify; install it with: pip install -e '.[mlflow]' "
-        "[default: mlflow.db in the current folder]",
+        help="Also log parameters, metrics and files to MLflow at MLFLOW_TRACKING_URI. Requires "
+        "the extra `mlflow`. [default: mlflow.db in the current folder]",
     ),
 )
 
@@ -118,10 +117,11 @@ def _source(
         settings: values of `--set`.
         output: the value of `--output`.
         run: the run to resume.
-        others: values of other options that can't be changed when resuming.
+        others: other options that can't be changed when resuming, by name.
 
     Raises:
-        UsageError: of Click, for neither of both, or for options that contradict `--resume`.
+        UsageError: of Click, without a config and a run, or for options that contradict
+            `--resume`.
     """
     if run is None:
         if config is None:
@@ -133,7 +133,7 @@ def _source(
     values = {"CONFIG": config, **named, "--set": settings, "--output": output}
     if fixed := [name for name, value in values.items() if value]:
         raise click.UsageError(
-            "--resume uses the config and options that the run was started with; remove "
+            "--resume uses the config and the options of the interrupted run; remove "
             f"{' and '.join(fixed)}"
         )
     return run
@@ -147,17 +147,17 @@ def _training_command(
     fixed: Sequence[str] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Run | None]], click.Command]:
-    """Make a command that trains what CONFIG describes or resumes a run, and prints the result.
+    """Make a command that trains a config or resumes a run, and prints the result.
 
     Args:
-        suffix: appended to the name of the config in the default name of the run folder.
-        resuming: what is resumed, and what is kept or guaranteed.
-        first: options of this command, which come first in its help.
-        fixed: the names of those that can't be changed when resuming.
-        overrides: for options that override a value of the config, the path of that value.
+        suffix: appended to the config's name in the default name of the run folder.
+        resuming: the job that can be resumed, and what is kept or guaranteed.
+        first: options of this command, first in its help.
+        fixed: names of options that can't be changed when resuming.
+        overrides: options that override a config value, with the path of the value.
 
     Returns:
-        Makes the command of a function of source, run folder, listener and these options, which
+        A decorator for a function that takes source, run folder, listener and these options, and
         returns the run.
     """
     job, outcome = resuming
@@ -173,7 +173,7 @@ def _training_command(
             "run",
             type=options.PATH,
             metavar="RUN",
-            help=f"Resume {job} in run folder RUN; {outcome}.",
+            help=f"Resume {job} from its run folder; {outcome}.",
         )
         @_json_lines
         @_trackers
@@ -205,7 +205,7 @@ def _training_command(
                 tracked(trackers, log_event) as listener,
             ):
                 finished = carry_out(source, output, listener, **others)
-            if finished is None:  # on another worker than the one that reports
+            if finished is None:  # only one worker reports
                 return
             if not as_json:
                 print_view(view_of(finished))
@@ -220,7 +220,7 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
     """Make the options for a cluster.
 
     Args:
-        work: what its workers do.
+        work: the task of the workers.
     """
     return (
         click.option(
@@ -228,7 +228,7 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             type=options.integer(2, 64),
             metavar="N",
             is_eager=True,
-            help=f"Number of processes on this machine that {work}, each on a share of rows.",
+            help=f"Number of processes on this machine that {work}, each on a part of the rows.",
         ),
         click.option(
             "--worker-timeout",
@@ -236,14 +236,14 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             metavar="SECONDS",
             default=300,
             show_default=True,
-            help="How long the workers of a cluster wait for each other before training.",
+            help="How long workers wait for each other before training.",
         ),
     )
 
 
 @_training_command(
     "",
-    ("training", "the result is bit-identical to an uninterrupted run"),
+    ("interrupted training", "the result is identical to uninterrupted training"),
     first=_workers_options("train together"),
 )
 def train(
@@ -253,10 +253,10 @@ def train(
     workers: int | None,
     worker_timeout: float,
 ) -> Run | None:
-    """Train the network that the YAML file CONFIG describes.
+    """Train the network of a config.
 
-    `dlcli init` writes a config to start from. Inferred settings and progress go to standard error,
-    the result goes to standard output.
+    CONFIG is a YAML file; `dlcli init` creates one for your table. Inferred settings and progress
+    go to standard error, the result goes to standard output.
 
     \b
       dlcli train houses.yaml
@@ -264,8 +264,8 @@ def train(
       dlcli train houses.yaml --output runs/houses-3
       dlcli train --resume runs/houses
 
-    Started on several machines with TF_CONFIG, or by srun, it joins the others, and they train one
-    network together.
+    To train one network on several machines, start this command on each of them with TF_CONFIG or
+    with srun.
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.train_run import train
@@ -282,10 +282,10 @@ def train(
 
 
 def _find_cluster(workers: int | None) -> Cluster | None:
-    """Return the cluster that this process belongs to, if it belongs to one.
+    """Return the cluster of this process, or None.
 
     Args:
-        workers: the number of workers to start on this machine, if there is no cluster yet.
+        workers: number of workers to start on this machine if there is no cluster yet.
     """
     if not _joins_cluster(workers):
         return None
@@ -299,7 +299,7 @@ def _find_cluster(workers: int | None) -> Cluster | None:
     if cluster is not None and workers not in (None, cluster.size):
         named = plural(cluster.size, "worker")
         raise UsageError(
-            f"the environment describes {named} already; take --workers {cluster.size}"
+            f"--workers {workers}: the environment describes {named}; use --workers {cluster.size}"
         )
     end_with_launcher()
     return cluster
@@ -310,19 +310,19 @@ _FOLD_OPTIONS = (
         "--folds",
         type=options.integer(2, _MOST_FOLDS),
         metavar="K",
-        help="Number of folds, 2 or more. [default: 5]",
+        help="Number of folds, at least 2. [default: 5]",
     ),
     click.option(
         "--repeats",
         type=options.integer(1, _MOST_FOLDS),
         metavar="R",
-        help="Number of repetitions, each with new folds and other initial weights. [default: 1]",
+        help="Number of repetitions, each with new folds and new initial weights. [default: 1]",
     ),
     click.option(
         "--refit",
         is_flag=True,
-        help="Finally train on the rows of all folds, for the median of the best numbers of epochs "
-        "in the folds, in RUN/refit.",
+        help="Then train a final network on all rows (median of the folds' best epochs) in "
+        "RUN/refit.",
     ),
     options.jobs("train folds"),
 )
@@ -330,7 +330,7 @@ _FOLD_OPTIONS = (
 
 @_training_command(
     "-cv",
-    ("a cross-validation", "finished folds are kept"),
+    ("an interrupted cross-validation", "finished folds are kept"),
     first=_FOLD_OPTIONS,
     fixed=("folds", "repeats", "refit"),
 )
@@ -343,9 +343,9 @@ def cv(
 ) -> Run:
     """Evaluate a config by cross-validation.
 
-    The rows of the YAML file CONFIG are divided into folds, as data.split defines. Each fold is
-    predicted by a network that was trained without it, encodings included, so that every row is
-    used for evaluation. Rows of data.test are not used; they are for the final evaluation.
+    The rows are divided into folds according to data.split. Each fold is predicted by a network
+    that was trained on the other folds, including its encodings, so all rows are used for
+    evaluation. Rows of data.test are not used; they are for the final evaluation.
 
     \b
       dlcli cv houses.yaml
@@ -362,11 +362,11 @@ def cv(
 
 
 def _mask_password(ctx: click.Context, parameter: click.Parameter, url: str | None) -> str | None:
-    """Mask the URL's password in `sys.argv`, because the command line is stored in run folders."""
+    """Mask the password of the URL in `sys.argv`, because run folders store the command line."""
     if url is None:
         return None
     if not url.strip():
-        raise click.UsageError("--storage is empty; omit it to keep trials in the run folder")
+        raise click.UsageError("--storage is empty; omit it to store trials in the run folder")
     from dlcli.pipeline.search_study import mask_password
 
     sys.argv[:] = [argument.replace(url, mask_password(url)) for argument in sys.argv]
@@ -378,23 +378,23 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         "--folds",
         type=options.integer(2, 1000),
         metavar="K",
-        help="Number of folds on which each candidate is evaluated, 2 or more, instead of the "
-        "validation rows. [default: tune.folds of the config]",
+        help="Number of folds to evaluate each candidate on, at least 2, instead of the validation "
+        "rows. [default: tune.folds of the config]",
     ),
     options.jobs("evaluate candidates"),
     click.option(
         "--storage",
         metavar="URL",
         callback=_mask_password,
-        help="Database for the trials, for example postgresql+psycopg://USER@HOST/NAME; searches "
-        "with the same config and data share it, also from several machines. Passwords are not "
-        "written to any file. [default: a file in the run folder]",
+        help="Database for the trials, for example postgresql+psycopg://USER@HOST/NAME. Processes "
+        "on several machines that have the same config and data share one search. Passwords are "
+        "never written to a file. [default: a file in the run folder]",
     ),
     click.option(
         "--nested",
         is_flag=True,
-        help="Also repeat the search without each of several outer folds, and evaluate its result "
-        "on that fold: an unbiased estimate for the whole search, at several times the cost.",
+        help="Also repeat the search without each of several outer folds and evaluate its result "
+        "on that fold. This yields an unbiased estimate at several times the cost.",
     ),
     *_workers_options("train each candidate together"),
 )
@@ -402,7 +402,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
 
 @_training_command(
     "-tune",
-    ("a search", "finished trials are kept"),
+    ("an interrupted search", "finished trials are kept"),
     first=_SEARCH_OPTIONS,
     fixed=("folds", "nested"),
     overrides={"folds": "tune.folds"},
@@ -417,11 +417,12 @@ def tune(
 ) -> Run | None:
     """Search for a better config.
 
-    The section `tune` of the YAML file CONFIG defines the settings to vary; without it, layers,
-    units, dropout and learning rate are varied, as suits the number of rows. Each candidate is
-    trained and evaluated on the validation rows or on folds, and Optuna chooses the next one. The
-    best candidate is written to RUN/best.yaml, the smallest one within one standard error of it to
-    RUN/smallest.yaml. Both are trained in full, and compared with CONFIG on the test rows.
+    The section `tune` of CONFIG lists the settings to vary. Without it, layers, units, dropout and
+    learning rate are varied in ranges that suit the number of rows. Optuna chooses each candidate,
+    which is trained and evaluated on the validation rows or on folds.
+
+    RUN/best.yaml is the best candidate, and RUN/smallest.yaml is the smallest network within one
+    standard error of it. Both are trained in full and compared with CONFIG on the test rows.
 
     \b
       dlcli tune houses.yaml
@@ -434,12 +435,12 @@ def tune(
     from dlcli.pipeline.search_trials import SearchSettings
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
-    if workers is not None:  # else the processes of a scheduler are searches of their own
+    if workers is not None:  # else each process of a scheduler is a separate search
         if search.jobs > 1 or search.nested:
             other = "--nested" if search.nested else "--jobs"
-            raise click.UsageError(f"--workers train one candidate at a time; remove {other}")
+            raise click.UsageError(f"--workers can't be combined with {other}; remove one of them")
         cluster = _find_cluster(workers)
-        assert cluster is not None  # or this process has started it, and ended with it
+        assert cluster is not None  # a process that starts a cluster ends with it
         return ClusterRun(source, output, listener, cluster, worker_timeout).tune(search)
     return tune(source, search, output, listener)
 
@@ -450,17 +451,18 @@ def tune(
     "--tolerance",
     type=options.Number("a share from 0 to below 1", float, lambda each: 0 <= each < 1),
     metavar="SHARE",
-    help="Largest difference of a metric that is accepted, as a share of its size: 1e-3. Weights "
-    "and versions may then differ, as they do on another machine. [default: all must be equal]",
+    help="Largest relative difference of a metric that is accepted, e.g. 1e-3. Weights and "
+    "versions may then differ, as on another machine. [default: everything must be equal]",
 )
 @_new_run_folder("-reproduced")
 @_json_lines
 def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: bool) -> None:
-    """Train a run again, and report what is equal.
+    """Retrain a run and check that it reproduces.
 
-    RUN is a run folder of `dlcli train`. Its complete config is trained again, in a new run folder.
-    Compared are the data's SHA-256, versions and machine, statistics of the training rows, weights
-    and metrics. If something differs, the likely cause is named, and the exit code is 6.
+    RUN is a run folder of `dlcli train`. Its complete config is trained again in a new run folder.
+    Then the SHA-256 of the data, versions and machine, statistics of the training rows, weights and
+    metrics are compared. If something differs, the output names the likely cause, and the exit code
+    is 6.
 
     \b
       dlcli reproduce runs/houses
@@ -476,4 +478,4 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
         print_view(reproduction_view(reproduction))
     if reproduction.differing:
         differing = ", ".join(reproduction.differing)
-        raise RequirementError(f"{run.path}: not reproduced, differing: {differing}")
+        raise RequirementError(f"{run.path}: not reproduced; different: {differing}")

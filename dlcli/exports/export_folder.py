@@ -177,7 +177,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         OSError: naming the folder, if it can't be written.
     """
     if os.path.lexists(output):
-        raise UsageError(f"{output}: exists already; name another folder, or remove this one first")
+        raise UsageError(f"{output}: already exists; name another folder, or remove this one first")
     temporary = output.with_name(f".{output.name}-{secrets.token_hex(4)}.partial")
     missing = [parent for parent in output.parents if not parent.exists()]
     try:

@@ -25,11 +25,11 @@ class Entry(NamedTuple):
 
 ENTRIES: Mapping[FormatName, Entry] = {
     "onnx": Entry(
-        "onnx_format", "preprocessing, network and decoding in one graph, for ONNX Runtime"
+        "onnx_format", "preprocessing, network and decoding in one graph for ONNX Runtime"
     ),
-    "saved_model": Entry("saved_model_format", "the same for TensorFlow"),
-    "litert": Entry("litert_format", "the same for LiteRT, where the client looks up texts"),
-    "keras": Entry("keras_format", "the network alone, for encoded rows"),
+    "saved_model": Entry("saved_model_format", "the same as a TensorFlow SavedModel"),
+    "litert": Entry("litert_format", "the same for LiteRT; the client encodes texts and dates"),
+    "keras": Entry("keras_format", "only the network, for encoded rows"),
     "python": Entry("python_script", "a script that trains the same network with pandas and Keras"),
     "card": Entry("model_card", "a model card in Markdown"),
 }

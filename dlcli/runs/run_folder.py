@@ -193,7 +193,7 @@ def _make_named(folder: Path) -> list[Path]:
     try:
         return _make(folder)
     except FileExistsError:
-        message = f"{folder}: exists already; {existing_folder_advice(folder)}"
+        message = f"{folder}: already exists; {existing_folder_advice(folder)}"
         raise UsageError(message) from None
 
 

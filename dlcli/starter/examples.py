@@ -28,7 +28,7 @@ def write_example(name: str, folder: Path) -> list[Path]:
         The files, the config first.
 
     Raises:
-        UsageError: for an unknown name, a config or another version of a file that exists already,
+        UsageError: for an unknown name, an existing config or another version of an existing file,
             or a folder that cannot be written to; none of the files remains then.
     """
     contents = _contents(name)
@@ -38,7 +38,7 @@ def write_example(name: str, folder: Path) -> list[Path]:
         for file in present:
             is_same = folder.joinpath(file).read_bytes() == contents[file]
             if file == f"{name}.yaml" or not (is_same or file == SCHEMA):
-                raise UsageError(f"{folder / file}: exists already; choose another folder")
+                raise UsageError(f"{folder / file}: already exists; choose another folder")
             del contents[file]
         for file, content in contents.items():
             folder.joinpath(file).parent.mkdir(parents=True, exist_ok=True)

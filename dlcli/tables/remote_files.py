@@ -320,14 +320,14 @@ def check_writable(url: Url) -> None:
     """Check that a file can be made at a URL.
 
     Raises:
-        UsageError: if it exists already, or the URL is of a web server or a missing bucket.
+        UsageError: if it already exists, or the URL is of a web server or a missing bucket.
     """
     from pyarrow.fs import FileType
 
     if url.is_http:
         raise UsageError(f"{url}: a web server takes no files; name a file or another URL")
     if file_info(url).type != FileType.NotFound:
-        raise UsageError(f"{url}: exists already; name another file, or remove this one first")
+        raise UsageError(f"{url}: already exists; name another file, or remove this one first")
     bucket = Url(f"{url.scheme}://{url.path.partition('/')[0]}")
     if url.scheme in BUCKETS and file_info(bucket).type == FileType.NotFound:
         raise UsageError(f"{url}: no such bucket")

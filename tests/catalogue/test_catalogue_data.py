@@ -247,13 +247,13 @@ REFUSED = {
 }
 
 TRAINED = {
-    "header spaces": (csv(LINES, " x , y "), CONFIG, ["features  1 numeric, all numbers: x"]),
+    "header spaces": (csv(LINES, " x , y "), CONFIG, ["features  1 numeric: x"]),
     "UTF-16": (GOOD.encode("utf-16"), CONFIG, ["          t.csv: is UTF-16"]),
     "UTF-16 without a mark": (GOOD.encode("utf-16-be"), CONFIG, ["          t.csv: is UTF-16"]),
     "a byte order mark": (
         GOOD.encode("utf-8-sig"),
         CONFIG,
-        ["features  1 numeric, all numbers: x"],
+        ["features  1 numeric: x"],
     ),
     "Latin-1": (
         csv(LINES, "größe,y").encode("latin-1"),
@@ -261,7 +261,7 @@ TRAINED = {
         [
             "warning: t.csv: is not UTF-8; read as latin-1, which is a guess: if letters look "
             "wrong, set data.format: {name: csv, encoding: ...}",
-            "features  1 numeric, all numbers: größe",
+            "features  1 numeric: größe",
         ],
     ),
     "CR only": (GOOD.replace("\n", "\r"), CONFIG, ["data      t.csv: 20 training rows"]),
@@ -283,7 +283,7 @@ TRAINED = {
         csv([f"{10**29 + at % 15},{at}" for at in range(20)]),
         CONFIG,
         [
-            "features  1 numeric, all numbers: x",
+            "features  1 numeric: x",
             "warning: t.csv: whole numbers with too many digits to be read exactly: 'x' "
             "('100000000000000000000000000000'); if they are identifiers, declare them ignored or "
             "categorical",
@@ -350,7 +350,7 @@ TRAINED = {
         targets(1, 2, 3),
         CONFIG,
         [
-            "target    y: a number, all numbers",
+            "target    y: numeric",
             "warning: t.csv: a target of a few integers is read as a number: 'y' (1 to 3); if "
             "they are classes, declare type: categorical; if they count something, type: count; "
             "otherwise, type: numeric",

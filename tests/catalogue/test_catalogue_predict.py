@@ -37,12 +37,12 @@ PREDICTED = {
     "one column more": (
         "x,colour,size\n3,red,9\n",
         "2.5",
-        ["note: new.csv: ignored a column not seen in training: size"],
+        ["note: new.csv: ignored a column that the training data did not have: size"],
     ),
     "other columns more": (
         "size,x,n,colour,y\n9,3,9,red,9\n",
         "2.5",
-        ["note: new.csv: ignored 2 columns not seen in training: size, n"],
+        ["note: new.csv: ignored 2 columns that the training data did not have: size, n"],
     ),
     "another order": ("colour,x\nred,3\n", "2.5", []),
     "a category that training didn't see": (
@@ -80,7 +80,7 @@ def test_a_row_of_very_many_columns_is_predicted(count, dlcli):
     result = dlcli("predict", "runs/points", "new.csv")
     assert result.stdout == "prediction\n2.5\n"
     assert result.stderr.splitlines() == [
-        f"note: new.csv: ignored {count} columns not seen in training: "
+        f"note: new.csv: ignored {count} columns that the training data did not have: "
         f"c0, c1, c2, c3, c4, c5, c6, c7 and {count - 8:,} more"
     ]
 

@@ -18,7 +18,7 @@ ONE = "row 2, column 'x': expected a finite number, got 'one'"
 TWO = "row 4, column 'x': expected a finite number, got 'two'"
 
 OPTIONS_HINT = (
-    "hint: --on-bad-row warn treats such values as missing, "
+    "hint: --on-bad-row warn treats such values as missing; "
     "--on-bad-row reject --rejected FILE skips their rows\n"
 )
 
@@ -108,17 +108,17 @@ def test_rejected_rows_are_written_in_the_format_of_the_extension(dlcli):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--on-bad-row", "reject"), "--on-bad-row reject needs --rejected FILE"),
-        (("--rejected", "r.csv"), "--rejected FILE needs --on-bad-row reject"),
+        (("--on-bad-row", "reject"), "--on-bad-row reject requires --rejected FILE"),
+        (("--rejected", "r.csv"), "--rejected FILE requires --on-bad-row reject"),
         (
             ("--on-bad-row", "warn", "--rejected", "r.csv"),
-            "--rejected FILE needs --on-bad-row reject",
+            "--rejected FILE requires --on-bad-row reject",
         ),
         (
             ("--rejected", "r.xlsx", "--on-bad-row", "reject"),
             "'.xlsx' names no format; use one of .csv, .parquet, .pq, .jsonl, .ndjson\n",
         ),
-        (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: exists already"),
+        (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: already exists"),
     ],
 )
 def test_contradicting_options_are_a_usage_error(dlcli, verb, options, message):
@@ -239,7 +239,7 @@ def test_rows_like_the_training_rows_have_no_differences(dlcli):
 def test_json_needs_a_file_for_the_predictions(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--json")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert result.stderr.startswith("error: --json needs --output FILE, ")
+    assert result.stderr.startswith("error: --json requires --output FILE, ")
 
 
 @pytest.mark.usefixtures("bad")

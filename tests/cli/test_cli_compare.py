@@ -116,7 +116,7 @@ def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
     again = dlcli("compare", "far", "near", "--output", "page.html")
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr == (
-        snapshot("error: page.html: exists already; name another file, or remove this one first\n")
+        snapshot("error: page.html: already exists; name another file, or remove this one first\n")
     )
     assert (folder / "page.html").read_text(encoding="utf-8") == page
 
@@ -132,7 +132,7 @@ def test_no_other_file_is_written(dlcli, folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "missing argument 'RUN', a run folder; make one: dlcli train CONFIG"),
+        ([], 2, "missing argument 'RUN', a run folder; create one: dlcli train CONFIG"),
         (["far"], 2, "expected two runs or more to compare, got 1"),
         (["far", "near", "./far"], 2, "far: is the same run as far; name each run once"),
         (["far", "nea"], 5, "nea: no such run folder; did you mean 'near'?"),

@@ -30,8 +30,8 @@ def test_an_export_is_compared_with_dlcli_and_can_be_validated_again(dlcli):
     assert (result.exit_code, result.stderr) == (0, "")
     *checks, last = result.stdout.splitlines()
     assert last == "export: out"
-    assert [line.partition(":")[0] for line in checks] == ["4 training rows", "64 made-up rows"]
-    assert all("prediction equal in" in line for line in checks)
+    assert [line.partition(":")[0] for line in checks] == ["4 training rows", "64 synthetic rows"]
+    assert all("same prediction, " in line for line in checks)
     names = {path.name for path in Path("out").iterdir()}
     assert names == {"model.onnx", "README.md", "check.json", "export.json"}
 
@@ -62,9 +62,9 @@ def test_without_the_data_only_made_up_rows_are_compared(dlcli):
 
     assert result.exit_code == 0
     assert result.stderr == snapshot(
-        "note: only made-up rows were compared: points.csv: no such file\n"
+        "note: only synthetic rows were compared: points.csv: no such file\n"
     )
-    assert result.stdout.startswith("64 made-up rows: ")
+    assert result.stdout.startswith("64 synthetic rows: ")
     assert "only made-up rows, since points.csv: no such file." in Path("out/README.md").read_text()
 
 
@@ -95,7 +95,7 @@ def test_an_existing_folder_is_never_overwritten(dlcli):
     result = dlcli("export", "runs/double", "--format", "onnx", "--output", "out")
 
     assert result.exit_code == 2
-    assert "out: exists already" in result.stderr
+    assert "out: already exists" in result.stderr
 
 
 @pytest.mark.usefixtures("folder")

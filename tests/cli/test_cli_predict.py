@@ -82,7 +82,9 @@ def test_columns_new_since_training_are_ignored_with_a_word(dlcli):
     result = dlcli("predict", "runs/double", "-", text="w,y,x,id,v\n7,0,1,a,8\n")
     assert result.stdout == "prediction\n3\n"
     assert result.stderr == (
-        snapshot("note: standard input: ignored 2 columns not seen in training: w, v\n")
+        snapshot(
+            "note: standard input: ignored 2 columns that the training data did not have: w, v\n"
+        )
     )
 
 
@@ -128,7 +130,7 @@ def test_nothing_is_overwritten(dlcli):
     Path("out.csv").write_text("precious")
     result = dlcli("predict", "runs/double", "points.csv", "--output", "out.csv")
     assert result.exit_code == 2
-    assert "out.csv: exists already" in result.stderr
+    assert "out.csv: already exists" in result.stderr
     assert Path("out.csv").read_text() == "precious"
 
 
@@ -161,11 +163,13 @@ def test_an_output_below_a_file_is_a_mistake(dlcli):
 def test_a_name_of_the_users_can_break_no_line(dlcli):
     result = dlcli("predict", "runs/double", "-", text='x,"a\x1b[2J\nb"\n1,2\n')
     assert result.stderr == (
-        snapshot("note: standard input: ignored a column not seen in training: a\\x1b[2J\\nb\n")
+        snapshot(
+            "note: standard input: ignored a column that the training data did not have: a\\x1b[2J\\nb\n"
+        )
     )
     Path("p\x1b.csv").write_text("x,w\n1,2\n")
     assert dlcli("predict", "runs/double", "p\x1b.csv").stderr == (
-        snapshot("note: p\\x1b.csv: ignored a column not seen in training: w\n")
+        snapshot("note: p\\x1b.csv: ignored a column that the training data did not have: w\n")
     )
 
 

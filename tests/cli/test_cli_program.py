@@ -17,19 +17,23 @@ from click.testing import CliRunner
 from inline_snapshot import snapshot
 
 import dlcli as package
+from dlcli.cli.help_topics import find_term, read_glossary
 from dlcli.cli.options import VERBOSITY, combined
 from dlcli.cli.program import Commands, main
 from dlcli.errors import (
     ConfigError,
     DataError,
     DlcliError,
+    ExportError,
     OutOfMemoryError,
     Position,
     Problem,
+    RequirementError,
     RunError,
     TrainingError,
     UsageError,
 )
+from dlcli.metrics.definitions import METRICS
 from dlcli.starter.examples import example_names
 
 
@@ -60,14 +64,8 @@ def test_every_command_and_each_of_its_options_has_help(verb, dlcli):
 
 
 def test_commands_are_listed_in_the_order_of_use(dlcli):
-    lines = dlcli("--help").stdout.partition("Train and evaluate:")[2].splitlines()
-    names = [
-        line.split()[0]
-        for line in lines[
-            : lines.index("  For completion with the Tab key, add to your shell's start-up file")
-        ]
-        if line
-    ]
+    listed = dlcli("--help").stdout.partition("Train and evaluate:\n")[2].partition("\n\n")[0]
+    names = [line.split()[0] for line in listed.splitlines()]
     assert names == [
         *("train", "predict", "evaluate"),
         *("Understand:", "report", "compare", "diagnose"),
@@ -81,6 +79,23 @@ def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):
     assert "..." not in dlcli("--help").stdout.partition("Train and evaluate:")[2]
 
 
+def test_the_help_fits_on_a_screen(dlcli):
+    lines = dlcli("--help").stdout.splitlines()
+    assert len(lines) <= 30
+    assert max(map(len, lines)) <= 80
+    assert lines[0] == "Neural networks for tables, from one YAML file."
+
+
+@pytest.mark.parametrize("verb", main.groups["Train and evaluate"] + main.groups["Choose"])
+def test_options_of_all_commands_take_one_line_each(verb, dlcli):
+    lines = dlcli(verb.name, "--help").stdout.splitlines()
+    shared = ("-q, --quiet ", "-v, --verbose ", "-h, --help ", "--set ")
+    places = [at for at, line in enumerate(lines) if line.strip().startswith(shared)]
+    assert len(places) >= 3
+    for at in places:
+        assert at + 1 == len(lines) or lines[at + 1].startswith(("  -", "      -"))
+
+
 @pytest.mark.parametrize("arguments", [[], ["help"]])
 def test_without_a_command_the_help_is_printed(arguments, dlcli):
     result = dlcli(*arguments)
@@ -92,7 +107,60 @@ def test_help_explains_a_command(dlcli):
     assert dlcli("help", "train").stdout == dlcli("train", "--help").stdout
     wrong = dlcli("help", "trian")
     assert (wrong.exit_code, wrong.stdout) == (2, "")
-    assert wrong.stderr.startswith("error: no such command 'trian'; did you mean 'train'?\n")
+    assert wrong.stderr.startswith("error: no help on 'trian'; did you mean 'train'?\n")
+
+
+@pytest.mark.parametrize("words", [["r2"], ["R²"], ["R-Squared"]])
+def test_help_explains_a_term_by_any_of_its_names(words, dlcli):
+    result = dlcli("help", *words)
+    assert result.stdout == snapshot("""\
+R² (r2, R-squared, coefficient of determination)
+
+The share of the variance that the model explains: 1 is perfect, 0 is as good as
+always predicting the mean, and below 0 is worse than that.
+
+More: docs/how-to/good-enough.md
+""")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["learnin", "rate"], "no help on 'learnin rate'; did you mean 'Learning rate'?"),
+        (["dropot"], "no help on 'dropot'; did you mean 'Dropout'?"),
+        (["xyzzy"], "no help on 'xyzzy'; `dlcli help glossary` lists the terms"),
+    ],
+)
+def test_help_suggests_a_similar_term(words, message, dlcli):
+    result = dlcli("help", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"error: {message}\n")
+
+
+def test_every_term_of_the_glossary_can_be_printed(dlcli):
+    terms = read_glossary()
+    listed = " ".join(dlcli("help", "glossary").stdout.split())
+    for term in terms:
+        for name in (term.name, *term.aliases):
+            assert find_term(name) == (term, None), name
+        assert term.explanation().count("\n\n") == 2, "a paragraph and a link"
+        assert term.name.replace("-", "") in listed.replace("- ", "").replace("-", ""), term.name
+    names = [term.name.replace("²", "2").lower() for term in terms]
+    assert names == sorted(names)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_metric_is_in_the_glossary(metric):
+    term, _ = find_term(metric)
+    assert term is not None
+
+
+def test_help_explains_exit_codes(dlcli):
+    lines = dlcli("help", "exit-codes").stdout.splitlines()
+    codes = [int(code) for line in lines for code in line.partition("  ")[0].split(",")]
+    errors = (DlcliError, UsageError, DataError, TrainingError, RunError, RequirementError)
+    assert {0, *(error.exit_code for error in (*errors, ExportError))} <= {*codes}
+    assert dlcli("help", "exit", "codes").stdout.splitlines() == lines
 
 
 @pytest.mark.parametrize(
@@ -100,9 +168,12 @@ def test_help_explains_a_command(dlcli):
     [("fit", "train"), ("score", "evaluate"), ("Cross-Validate", "cv"), ("evaluat", "evaluate")],
 )
 def test_a_command_by_another_name_is_named(dlcli, other, command):
-    for arguments in ([other, "a.yaml"], ["help", other]):
+    for arguments, problem in (
+        ([other, "a.yaml"], "no such command"),
+        (["help", other], "no help on"),
+    ):
         result = dlcli(*arguments)
-        found = f"error: no such command '{other}'; did you mean '{command}'?\n"
+        found = f"error: {problem} '{other}'; did you mean '{command}'?\n"
         assert (result.exit_code, result.stderr.startswith(found)) == (2, True)
 
 
@@ -159,7 +230,7 @@ def test_the_help_of_init_names_every_example(dlcli):
 
 
 def test_help_explains_shell_completion(dlcli):
-    assert 'eval "$(_DLCLI_COMPLETE=bash_source dlcli)"' in dlcli("--help").stdout
+    assert 'eval "$(_DLCLI_COMPLETE=bash_source dlcli)"' in dlcli("help", "completion").stdout
 
 
 @pytest.mark.parametrize("line", ["predict", "predict run", "train --output", "export --output"])

@@ -201,7 +201,7 @@ class TestCommand:
         answer = dlcli("reproduce", "runs/rows", "--quiet", "--tolerance", "0")
         assert answer.exit_code == 6
         assert "weights   differs" in answer.stdout
-        error = "error: runs/rows: not reproduced, differing: data, metrics\n"
+        error = "error: runs/rows: not reproduced; different: data, metrics\n"
         assert answer.stderr.endswith(error)
         assert open_run(Path("runs/rows-reproduced")).kind == "train"  # it is kept
 

@@ -84,9 +84,9 @@ class TestExperiment:
     def test_every_file_counts_for_whether_the_data_are_large(self, dlcli, monkeypatch):
         sizes = [path.stat().st_size for path in Path("data").iterdir()]
         monkeypatch.setattr(preflight, "LARGE_BYTES", sum(sizes) - 1)
-        assert "only headers were read" in dlcli("validate", "c.yaml").stderr
+        assert "only their headers were read" in dlcli("validate", "c.yaml").stderr
         monkeypatch.setattr(preflight, "LARGE_BYTES", sum(sizes))
-        assert "only headers were read" not in dlcli("validate", "c.yaml").stderr
+        assert "only their headers were read" not in dlcli("validate", "c.yaml").stderr
 
     def test_the_environment_knows_every_file(self):
         names = [path.as_posix() for path in data_files(load_config(Path("c.yaml")))]

@@ -142,7 +142,7 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
     Path("mine").mkdir()
     result = dlcli("train", "line.yaml", "--output", "mine")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "mine: exists already" in result.stderr
+    assert "mine: already exists" in result.stderr
 
 
 @pytest.mark.usefixtures("line")

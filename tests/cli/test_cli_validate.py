@@ -45,12 +45,12 @@ def test_inferred_settings_are_printed(dlcli):
     assert dlcli("validate", "config.yaml").stderr.splitlines() == snapshot(
         [
             "data      points.csv: 3 training rows",
-            "target    y: a number, all numbers",
+            "target    y: numeric",
             "features  1 numeric, declared: x",
             "          1 categorical, declared: w",
             "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
-            "          loss mean_squared_error of the standardized target; metrics mae",
-            "engine    compiled, as a graph",
+            "          loss mean_squared_error (on the standardized target), metrics mae",
+            "engine    compiled, as a TensorFlow graph",
         ]
     )
 
@@ -61,7 +61,7 @@ def test_a_column_that_is_not_named_is_not_called_declared(dlcli, features):
     lines = dlcli("validate", "config.yaml", "--set", f"input.features={features}").stderr
     assert lines.splitlines()[3:5] == [
         "          1 ignored, not named: w",
-        '          "*": auto in input.features (or "*" in a list of names) includes the others',
+        '          to include them, add "*": auto to input.features, or "*" to a list of names',
     ]
 
 
@@ -217,7 +217,7 @@ def test_an_exported_script_is_to_be_run(dlcli):
     Path("script/train.py").touch()
     result = dlcli("validate", "script")
     assert result.exit_code == 5
-    assert result.stderr.endswith("hint: to check an exported script, run its train.py\n")
+    assert result.stderr.endswith("hint: run train.py to check an exported script\n")
 
 
 @pytest.mark.usefixtures("double")

@@ -73,7 +73,7 @@ def test_workers_of_two_kinds_are_refused(dlcli: Dlcli, monkeypatch: pytest.Monk
     _set_cluster(monkeypatch, 0, *free_ports(2))
     result = dlcli("train", "line.yaml", "--workers", "3")
     assert result.exit_code == 2
-    assert "the environment describes 2 workers already; take --workers 2" in result.stderr
+    assert "the environment describes 2 workers; use --workers 2" in result.stderr
     monkeypatch.delenv("TF_CONFIG")
     assert dlcli("train", "line.yaml", "--workers", "1").exit_code == 2
 
@@ -89,7 +89,7 @@ def test_workers_of_a_search_train_one_candidate_at_a_time(
 ) -> None:
     result = dlcli("tune", "line.yaml", "--workers", "2", *other)
     assert result.exit_code == 2 and _has_no_run(folder)
-    assert f"--workers train one candidate at a time; remove {other[0]}" in result.stderr
+    assert f"--workers can't be combined with {other[0]}" in result.stderr
 
 
 def test_a_search_joins_a_cluster_only_with_the_option(

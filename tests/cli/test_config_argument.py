@@ -22,7 +22,7 @@ both = pytest.mark.parametrize("verb", ["train", "validate"])
 
 
 def init_command(table, config):
-    return f"write one with: dlcli init {table} --target COLUMN --output {config}"
+    return f"create one with: dlcli init {table} --target COLUMN --output {config}"
 
 
 @both
@@ -79,8 +79,7 @@ def test_a_spreadsheet_must_be_exported_first(dlcli, verb):
     Path("houses.xlsx").write_bytes(b"PK\x03\x04\xff")
     assert dlcli(verb, "houses.xlsx").stderr == (
         snapshot(
-            "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, "
-            "then: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
+            "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, then run: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
         )
     )
 

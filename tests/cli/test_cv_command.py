@@ -124,7 +124,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
     result = dlcli("cv", "rows.yaml")
     assert result.stderr.splitlines() == snapshot(
         [
-            "rows      rows.csv: 16 rows, and 4 test rows set aside (random, seed 7)",
+            "rows      rows.csv: 16 rows, 4 test rows set aside (random, seed 7)",
             "          the delimiter is ;",
             "kept      1 of 2 folds finished before",
             "fold      1/2  mae 0.5  (3 epochs, best 2, 1.25 s)",
@@ -185,7 +185,7 @@ def test_options_of_a_resumed_run_cant_be_changed(options, named, dlcli):
     result = dlcli("cv", "--resume", "runs/rows-cv", *options)
     assert result.exit_code == 2
     assert result.stderr == (
-        "error: --resume uses the config and options that the run was started with; "
+        "error: --resume uses the config and the options of the interrupted run; "
         f"remove {named}\nsee: dlcli cv --help\n"
     )
 
@@ -226,7 +226,7 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
     result = dlcli("cv", "rows.yaml", "--output", "mine")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: mine: exists already; name a new folder with --output, or remove this one first\n",
+        "error: mine: already exists; name a new folder with --output, or remove this one first\n",
     )
 
 

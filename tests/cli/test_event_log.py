@@ -42,7 +42,7 @@ def test_columns_of_one_type_and_reason_share_a_line():
         "e": TypedColumn("ignored", "has no value in the training rows"),
     }
     assert event_lines(FeaturesEvent(columns=columns)) == [
-        "2 numeric, all numbers: a, c",
+        "2 numeric: a, c",
         "2 categorical: b (text, 3 values), d (text, 5 values)",
         "1 ignored, has no value in the training rows: e",
     ]
@@ -59,7 +59,7 @@ def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
         "1 numeric, declared: b",
         "1 ignored, declared: c",
         "2 ignored, not named: a, d",
-        '"*": auto in input.features (or "*" in a list of names) includes the others',
+        'to include them, add "*": auto to input.features, or "*" to a list of names',
     ]
 
 
@@ -85,9 +85,9 @@ def test_a_target_has_its_type_and_the_reason():
     assert lines(["pet"], "text", "categorical", classes=["cat", "dog"]) == [
         "pet: 2 classes, text: cat, dog"
     ]
-    assert lines(["y"], "all numbers") == ["y: a number, all numbers"]
-    assert lines(["y", "z"], "several columns") == ["y, z: 2 numbers, several columns"]
-    assert lines(["n"], "declared", "count") == ["n: a count, declared"]
+    assert lines(["y"], "all numbers") == ["y: numeric"]
+    assert lines(["y", "z"], "several columns") == ["y, z: 2 numeric columns"]
+    assert lines(["n"], "declared", "count") == ["n: count, declared"]
     assert lines(["tags"], "declared", "multi_label", labels=["a", "b"]) == [
         "tags: 2 labels, declared: a, b"
     ]
@@ -124,10 +124,10 @@ def test_a_network_is_a_chain_of_widths():
     fields["target_scaling"] = "standard"
     lines = [
         "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
-        "loss mean_squared_error of the standardized target; metrics mae, r2",
+        "loss mean_squared_error (on the standardized target), metrics mae, r2",
     ]
     assert network_lines(layers, **fields) == lines
-    ensemble = "an ensemble of 8 such networks"
+    ensemble = "ensemble of 8 such networks"
     assert network_lines(layers, **fields, members=8) == [*lines, ensemble]
     own = f"{ensemble}, each validated on one of 4 folds of the training rows"
     assert network_lines(layers, **fields, members=8, folds=4) == [*lines, own]
@@ -136,8 +136,8 @@ def test_a_network_is_a_chain_of_widths():
 @pytest.mark.parametrize(
     ("scaling", "words"),
     [
-        ("log1p", "loss huber of the target's standardized logarithm"),
-        ("none", "loss huber of the target as it is"),
+        ("log1p", "loss huber (on the standardized logarithm of the target)"),
+        ("none", "loss huber (on the unscaled target)"),
         (None, "loss huber"),
     ],
 )
@@ -148,7 +148,7 @@ def test_a_loss_is_shown_with_the_scaling_of_the_target(scaling, words):
 
 def test_the_epoch_of_the_kept_weights_is_shown_unless_it_is_the_last():
     assert event_lines(TrainedEvent(epochs=20, best_epoch=12, seconds=1.23456)) == [
-        "20 epochs in 1.23 s; the weights of epoch 12 are kept"
+        "20 epochs in 1.23 s; kept the best weights (epoch 12)"
     ]
     assert event_lines(TrainedEvent(epochs=1, best_epoch=1, seconds=2.0)) == ["1 epoch in 2 s"]
 

@@ -135,7 +135,7 @@ def test_a_single_file_is_predicted_into_a_folder_that_exists(dlcli):
     assert dlcli(*predict).exit_code == 0
     assert Path("out/points.csv").read_text() == "prediction\n1\n3\n5\n"
     piped = dlcli("predict", "runs/double", "-", "--output", "out", text="x\n1\n")
-    assert (piped.exit_code, "out: exists already" in piped.stderr) == (2, True)
+    assert (piped.exit_code, "out: already exists" in piped.stderr) == (2, True)
 
 
 @pytest.mark.usefixtures("in_process")
@@ -199,7 +199,7 @@ def test_the_same_command_skips_parts_that_are_there(dlcli):
     result = dlcli(*PREDICT)
 
     assert "note: 2 of 2 files: out/b.parquet, 1 row\n" in result.stderr
-    assert "1 file of 2 had been predicted before" in result.stderr
+    assert "skipped 1 file of 2 that were already predicted" in result.stderr
     assert Path("out/a.parquet").stat() == before
     assert read("b.parquet") == {"prediction": [5]}
 
@@ -285,7 +285,7 @@ def test_bad_values_of_all_files_are_summed_up(dlcli):
     assert (summary["rows"], summary["files"], summary["skipped"]) == (5, 2, 0)
     assert summary["bad_rows"] == 3
     assert summary["differences"]["x"]["unreadable"] == 3
-    assert "data: ignored a column not seen in training: more" in result.stderr
+    assert "data: ignored a column that the training data did not have: more" in result.stderr
     assert read("b.parquet")["prediction"] == [3, 5, 3]  # of the training rows' mean
 
 
@@ -361,7 +361,7 @@ def test_a_full_disk_leaves_no_part(function, written, named, left, dlcli, monke
         (("a.csv", "a.parquet"), ("--format", "csv"), "would have the same part 'a.csv'"),
         (("a.csv",), ("--output", "data/out"), "data/out: is within data"),
         (("a.csv",), ("--output", "runs"), "runs: has other files, 'notes.txt'"),
-        (("a.csv",), ("--rejected", "bad"), "--rejected FILE needs --on-bad-row reject"),
+        (("a.csv",), ("--rejected", "bad"), "--rejected FILE requires --on-bad-row reject"),
         (("a.parquet",), ("--spreadsheet-safe",), "--spreadsheet-safe is for csv"),
     ],
 )
@@ -390,7 +390,7 @@ def test_jobs_are_for_several_files(dlcli):
     result = dlcli("predict", "runs/double", "points.csv", "--jobs", "2")
 
     assert result.exit_code == 2
-    assert "--jobs is for predictions of several files" in result.stderr
+    assert "--jobs applies to predictions of several files" in result.stderr
 
 
 # Processes

@@ -176,7 +176,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test mae 1.5",
         "finalist  best: test mae 1, -0.5 against default",
-        "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that it did not use",
+        "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that the search did not use",
     ]
     lines = result.stdout.splitlines()
     assert lines[0] == "                  default    best  smallest"
@@ -223,8 +223,7 @@ def test_a_resumed_search_allows_no_other_option(dlcli, calls):
     assert result.exit_code == 2
     assert result.stderr.splitlines()[0] == (
         snapshot(
-            "error: --resume uses the config and options that the run was started with; remove CONFIG "
-            "and --nested and --set"
+            "error: --resume uses the config and the options of the interrupted run; remove CONFIG and --nested and --set"
         )
     )
     assert calls == []
@@ -245,7 +244,7 @@ def test_a_storage_without_a_name_is_refused(dlcli, calls, url):
 
     assert (result.exit_code, result.stderr.splitlines()[0]) == (
         2,
-        "error: --storage is empty; omit it to keep trials in the run folder",
+        "error: --storage is empty; omit it to store trials in the run folder",
     )
     assert calls == []
 
@@ -282,7 +281,7 @@ def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     print_event(SpaceEvent(**fields))
     assert capsys.readouterr().err.splitlines() == snapshot(
         [
-            "space     the default for 60 rows, as tune.space is not set: 50 trials, 5 folds",
+            "space     default for 60 rows (tune.space is not set): 50 trials, 5 folds",
             "          hidden_layers:",
             "            units: [16, 32]",
             "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",

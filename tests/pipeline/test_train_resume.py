@@ -219,7 +219,7 @@ def check_refused_while_training(pid):
     result = call("train", "run.yaml", "--output", "runs/run")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"error: runs/run: exists already; process {pid} is training it; name a new folder with "
+        f"error: runs/run: already exists; process {pid} is training it; name a new folder with "
         "--output\n"
     )
 
@@ -270,7 +270,7 @@ def contents(folder):
 
 def test_a_config_is_not_trained_into_its_unfinished_run(unfinished):
     assert refusal("run.yaml", "--output", "runs/run", code=2) == [
-        f"error: runs/run: exists already; it is unfinished; {WAY_ON}"
+        f"error: runs/run: already exists; it is unfinished; {WAY_ON}"
     ]
 
 

@@ -206,7 +206,7 @@ class TestTables:
         url, before = bucket.put("wide.parquet", content), bucket.server.sent
         done = call("predict", run, url, "--output", "out.parquet")
         assert bucket.server.sent - before < len(content) / 2
-        assert "ignored 10 columns not seen in training" in done.stderr
+        assert "ignored 10 columns that the training data did not have" in done.stderr
         assert pq.read_table("out.parquet")["prediction"][-1].as_py() == 2 * 49_999 + 1
 
 
@@ -216,7 +216,7 @@ class TestOutput:
         call("predict", run, f"{bucket.url}/points.csv", "--output", url)
         assert bucket.get("new/out.csv").split() == [b"prediction", b"1", b"3", b"5"]
         done = call("predict", run, f"{bucket.url}/points.csv", "--output", url, code=2)
-        assert f"{url}: exists already" in done.stderr
+        assert f"{url}: already exists" in done.stderr
 
     def test_predictions_are_written_by_fsspec(self, memory, run):
         import fsspec

@@ -81,7 +81,7 @@ def test_without_a_training_there_is_no_latest_run_to_predict_with():
     result = dlcli("predict", "table.csv")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: missing argument 'RUN', a run folder; make one: dlcli train CONFIG\n",
+        "error: missing argument 'RUN', a run folder; create one: dlcli train CONFIG\n",
     )
 
 

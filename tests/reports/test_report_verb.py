@@ -43,7 +43,7 @@ def test_the_curves_of_a_training_are_drawn_on_request(run):
     assert Path("curves.png").read_bytes().startswith(b"\x89PNG")
     again = report("run", "--curves", "curves.png")
     assert again.exit_code == 2
-    assert "curves.png: exists already" in again.stderr
+    assert "curves.png: already exists" in again.stderr
 
 
 def test_a_run_without_an_epoch_has_no_curves_to_draw(tmp_path, monkeypatch):

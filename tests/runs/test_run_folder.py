@@ -54,14 +54,14 @@ def test_a_named_folder_is_made_with_its_parents(tmp_path):
 def test_an_existing_folder_is_rejected_and_unchanged(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="run: exists already; name a new folder with 'output'"):
+    with pytest.raises(UsageError, match="run: already exists; name a new folder with 'output'"):
         finish(tmp_path / "run")
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 
 
 def test_a_broken_link_counts_as_an_existing_folder(tmp_path):
     (tmp_path / "run").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="already exists"):
         finish(tmp_path / "run")
 
 

@@ -711,7 +711,7 @@ def test_an_example_differs_from_the_shipped_one_by_its_path_only(tmp_path: Path
 
 def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "line.md").write_text("mine")
-    with pytest.raises(UsageError, match=r"line\.md: exists already"):
+    with pytest.raises(UsageError, match=r"line\.md: already exists"):
         write_example("line", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["line.md"]
     assert (tmp_path / "line.md").read_text() == "mine"

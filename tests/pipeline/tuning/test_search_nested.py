@@ -1,4 +1,4 @@
-"""The whole search, evaluated on rows that it did not use."""
+"""The whole search, evaluated on rows that the search did not use."""
 
 from __future__ import annotations
 
