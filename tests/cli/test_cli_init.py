@@ -200,7 +200,7 @@ def test_an_example_never_overwrites_a_file_that_differs(dlcli):
 
     result = dlcli("init", "--example", "line")
 
-    assert result.stderr == snapshot("error: line.csv: exists already; choose another folder\n")
+    assert result.stderr == snapshot("error: line.csv: already exists; choose another folder\n")
     assert not Path("line.yaml").exists()
 
 
