@@ -1,4 +1,4 @@
-"""Write docs/commands.md: every command with its options, from its help.
+"""Write docs/commands.md and docs/commands/: every command with its options, from its help.
 
 python docs/generate_commands.py
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import click
@@ -15,14 +15,16 @@ import click
 from dlcli.cli.help_topics import EXIT_CODES
 from dlcli.cli.program import main
 
-PAGE = Path(__file__).parent / "commands.md"
+DOCS = Path(__file__).parent
+OVERVIEW = "commands.md"
 BEGINNING = """\
 # Commands
 
 `dlcli help COMMAND` prints the same. RUN always comes first. If you omit it, the error message
 shows the latest run and the command to type; no command picks a run by itself. DATA can be `-` for
 standard input.
-
+"""
+ENDING = """\
 ## Output
 
 Results go to standard output, everything else to standard error. With `--quiet` (`-q`), standard
@@ -32,9 +34,6 @@ the result.
 
 `dlcli help completion` explains Tab completion in bash, zsh and fish, and `dlcli help TERM` a word
 of the [glossary](glossary.md). Set `NO_COLOR` to turn colors off.
-
-All commands have the options `--quiet`, `--verbose` (`-v`), which shows TensorFlow's log and
-tracebacks, and `--help` (`-h`).
 
 ## Values that cannot be read
 
@@ -48,35 +47,66 @@ rows: unseen values, and the share of values outside the training range.
 | exit code | meaning |
 |---|---|
 """
+ABOUT = """\
+Part of the [reference of all commands](../commands.md), which also lists exit codes and the options
+of every command.
+"""
+Option = tuple[str, str]
+"""Names and help of an option."""
 
 
-def commands_page() -> str:
-    """Return the page."""
-    codes = [f"| {code} | {cell(meaning)} |\n" for code, meaning in EXIT_CODES.items()]
-    parts = [BEGINNING + "".join(codes)]
+def commands_pages() -> dict[str, str]:
+    """Return the pages by their paths in docs/: the overview, and one for each group."""
+    pages = {OVERVIEW: BEGINNING}
+    common = list(options_of_all())
     for title, commands in main.groups.items():
-        parts.append(f"## {title}\n")
+        name = f"commands/{title.lower().replace(' ', '-')}.md"
+        pages[OVERVIEW] += f"\n## {title}\n\n"
+        pages[OVERVIEW] += "".join(
+            f"- [`dlcli {command.name}`]({name}#dlcli-{command.name}): "
+            f"{command.get_short_help_str(200)}\n"
+            for command in commands
+        )
+        parts = [f"# Commands: {title.lower()}\n", ABOUT]
         for command in commands:
-            parts += command_parts(command)
-    return "\n".join(parts)
+            parts += command_parts(command, common)
+        pages[name] = "\n".join(parts)
+    codes = [f"| {code} | {meaning} |\n" for code, meaning in EXIT_CODES.items()]
+    pages[OVERVIEW] += f"\n## Options of every command\n\n{option_list(common)}\n{ENDING}"
+    pages[OVERVIEW] += "".join(codes)
+    return pages
 
 
-def command_parts(command: click.Command) -> Iterator[str]:
+def options_of_all() -> Iterator[Option]:
+    """Yield the options that all commands have, with the same help."""
+    commands = [command for group in main.groups.values() for command in group]
+    first, *others = [list(options_of(command)) for command in commands]
+    yield from (option for option in first if all(option in other for other in others))
+
+
+def options_of(command: click.Command) -> Iterator[Option]:
+    """Yield the options of a command."""
+    # Click keeps the option for help with the command, so its names must be the program's.
+    context = click.Context(command, info_name=f"dlcli {command.name}", **main.context_settings)
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    yield from filter(None, (option.get_help_record(context) for option in options))
+
+
+def command_parts(command: click.Command, common: Collection[Option]) -> Iterator[str]:
     """Yield heading, usage, help and options of a command."""
     name = f"dlcli {command.name}"
-    # Click keeps the option for help with the command, so that its names must be the program's.
     context = click.Context(command, info_name=name, **main.context_settings)
-    yield f"### {name}\n"
+    yield f"## {name}\n"
     yield f"```text\n{' '.join([name, *command.collect_usage_pieces(context)])}\n```\n"
     yield f"{help_text(command)}\n"
-    options = [
-        each
-        for each in command.params
-        if isinstance(each, click.Option) and "-q" not in each.opts and "-v" not in each.opts
-    ]
-    records = filter(None, (option.get_help_record(context) for option in options))
-    rows = [f"| `{cell(names)}` | {cell(meaning)} |" for names, meaning in records]
-    yield "\n".join(["| option | does |", "|---|---|", *rows]) + "\n"
+    own = [option for option in options_of(command) if option not in common]
+    if own:
+        yield option_list(own)
+
+
+def option_list(options: Iterable[Option]) -> str:
+    """Return the list of options."""
+    return "".join(f"- **`{names}`**<br>{' '.join(text.split())}\n" for names, text in options)
 
 
 def help_text(command: click.Command) -> str:
@@ -88,10 +118,7 @@ def help_text(command: click.Command) -> str:
     )
 
 
-def cell(text: str) -> str:
-    """Return a text as a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
-
-
 if __name__ == "__main__":
-    PAGE.write_text(commands_page(), encoding="utf-8")
+    for name, page in commands_pages().items():
+        DOCS.joinpath(name).parent.mkdir(exist_ok=True)
+        DOCS.joinpath(name).write_text(page, encoding="utf-8")

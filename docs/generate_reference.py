@@ -1,4 +1,4 @@
-"""Write docs/reference.md: every key of the config, from the types, ranges and docs of its schema.
+"""Write docs/reference.md and docs/reference/: every key of the config, from its schema.
 
 python docs/generate_reference.py
 """
@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import inspect
 import json
+import posixpath
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -21,26 +24,26 @@ from dlcli.schema.section import Expected, OneOf, Section
 from dlcli.schema.yaml_document import dump_yaml
 from dlcli.tables.table_formats import DIRECTIVES
 
-PAGE = Path(__file__).parent / "reference.md"
+DOCS = Path(__file__).parent
 SCHEMA = Path(__file__).parents[1] / "configs" / "dlcli.schema.json"
+OVERVIEW = "reference.md"
 BEGINNING = """\
-# Reference
+# Every key of the config
 
-All keys of the config, generated from its schema. [The config by example](config.md) shows a
-config with most of them, the [tutorial](tutorial/1-line.md) explains what they are for, and
-`dlcli schema` prints a JSON Schema for editors.
+All keys, their values and their defaults, with one page for each section. [The config by
+example](config.md) shows a config with most of them, the [tutorial](tutorial/1-line.md) explains
+what they do, and `dlcli schema` prints a JSON Schema for editors.
 
-- A key without a default is **required**. A key with the default *none* may be omitted; its meaning
-  says what happens then.
-- A choice with parameters is written `name` or `{name: ..., parameter: ...}`; the tables of choices
-  list the parameters below each name. Spellings of Keras and scikit-learn with the same meaning,
-  such as `Adam`, `swish`, `mse` or `MeanSquaredError`, are accepted; the resolved config has the
-  names of these tables. An integer may have an exponent, as `1e3`.
-- Required keys are first in each table.
+- **Required** keys are first on each page. You may omit an *optional* key; its description says
+  what happens then.
+- If a choice has parameters, write `name` or `{name: ..., parameter: ...}`. The parameters are
+  listed below each name. Spellings of Keras and scikit-learn with the same meaning, such as
+  `Adam`, `swish`, `mse` or `MeanSquaredError`, are accepted; the resolved config has the names
+  listed here. An integer may have an exponent, such as `1e3`.
 - `--set` takes the path of a key: `--set optimizer.learning_rate=0.01`, or
   `--set 'hidden[0].units=64'`. List items are counted from 0.
 
-The examples are pieces of a config like this one:
+The examples are parts of a config such as this one:
 
 ```yaml
 # houses.yaml
@@ -49,15 +52,29 @@ hidden:
   - {units: 64, activation: relu}
 epochs: 100
 ```
+
+## The whole config
+
 """
-KEYS = ("key", "value", "default", "meaning")
-PARAMETERS = ("name", "parameter", "value", "default", "meaning")
+TITLES = {
+    "data": "files, target column, validation and test rows",
+    "input": "features, scaling, encodings, missing values",
+    "hidden": "layers of neurons, activations, dropout, regularization",
+    "output": "the output layer",
+    "loss": "losses for regression and classification",
+    "optimizer": "Adam, SGD and other optimizers",
+    "learning_rate_schedule": "warm-up, decay, warm restarts",
+    "early_stopping": "when to stop before the last epoch",
+    "ensemble": "several networks, averaged",
+    "engine": "how the network is trained",
+    "gates": "quality gates on metrics",
+    "checkpoint": "when to store the state of training",
+    "tune": "hyperparameter search",
+}
+"""What the page of each key is about, in words that people search for."""
 UNIONS = (Union, UnionType)
 MANY = 5
 """Number of choices up to which a parameter that they share is listed with each."""
-
-Row = tuple[str, str, str, str]
-"""Path, value, default and meaning of a key."""
 
 
 @dataclass(frozen=True)
@@ -81,18 +98,64 @@ class Choice:
         ending = {"y": "ies", "s": "ses"}.get(self.noun[-1], f"{self.noun[-1]}s")
         return f"{self.noun[:-1]}{ending}".capitalize()
 
+    @property
+    def anchor(self) -> str:
+        """The heading's place on its page."""
+        return self.title.lower().replace(" ", "-")
 
-def reference() -> str:
-    """Return the page."""
+
+def reference() -> dict[str, str]:
+    """Return the pages by their paths in docs/."""
     choices = find_choices()
-    parts = [BEGINNING, "## The whole config\n", key_table(Config, "")]
-    listed: set[str] = set()
+    pages = {OVERVIEW: ""}
+    homes: dict[str, str] = {}
     for name, field in Config.model_fields.items():
-        body = [*section_parts(name, field), *choice_parts(name, choices, listed)]
+        here = choices_of_key(name, choices, homes)
+        body = [*section_parts(name, field), *chain.from_iterable(map(choice_parts, here))]
         if name == "input":
-            body += ["### Directives of datetime formats\n", directive_table()]
-        parts += [f"## {name}\n", example(name), *body] if body else []
-    return "\n".join(parts)
+            body += ["## Directives of datetime formats\n", directive_table()]
+        if body:
+            page = f"reference/{name}.md"
+            homes |= {choice.anchor: page for choice in here}
+            about = "Part of the [reference of all keys](../reference.md).\n"
+            beginning = [f"# `{name}`: {TITLES[name]}\n", about, example(name)]
+            pages[page] = "\n".join([*beginning, *body])
+    pages[OVERVIEW] = BEGINNING + linked_keys(key_list(Config, ""), pages)
+    return {page: led_to(homes, page, text) for page, text in pages.items()}
+
+
+def choices_of_key(
+    name: str, choices: Mapping[str, Choice], homes: Mapping[str, str]
+) -> list[Choice]:
+    """Return the choices at or below a key that are not on a page yet."""
+    return [
+        choice
+        for choice in choices.values()
+        if choice.anchor not in homes
+        and any(re.match(rf"`{name}\b", place) for place, _ in choice.places)
+    ]
+
+
+def linked_keys(keys: str, pages: Collection[str]) -> str:
+    """Let each key lead to its page, if it has one."""
+    return re.sub(
+        r"(?m)^- (\*\*`(\w+)`\*\*)",
+        lambda key: (
+            f"- [{key[1]}]({page})" if (page := f"reference/{key[2]}.md") in pages else key[0]
+        ),
+        keys,
+    )
+
+
+def led_to(homes: Mapping[str, str], page: str, text: str) -> str:
+    """Let links to choices lead to the pages that have them."""
+
+    def link(anchor: re.Match[str]) -> str:
+        home = homes[anchor[1]]
+        path = "" if home == page else posixpath.relpath(home, posixpath.dirname(page) or ".")
+        return f"]({path}#{anchor[1]})"
+
+    return re.sub(r"\]\(#([\w-]+)\)", link, text)
 
 
 def example(name: str) -> str:
@@ -138,38 +201,28 @@ def section_parts(name: str, field: FieldInfo) -> Iterator[str]:
     """Yield the tables of a key that is a section, and of the sections in it."""
     for section, step in sections_in(field):
         yield f"{doc(section)}\n"
-        yield key_table(section, f"{name}{step}.")
+        yield key_list(section, f"{name}{step}.")
         for key, below in section.model_fields.items():
             for part, further in sections_in(below):
                 path = f"{name}{step}.{key}{further}"
-                yield f"### {path}\n\n{doc(part)}\n"
-                yield key_table(part, f"{path}.")
+                yield f"## {path}\n\n{doc(part)}\n"
+                yield key_list(part, f"{path}.")
 
 
-def choice_parts(name: str, choices: Mapping[str, Choice], listed: set[str]) -> Iterator[str]:
-    """Yield the tables of the choices at or below a key that are not listed yet."""
-    for noun, choice in choices.items():
-        is_here = any(place.startswith(f"`{name}") for place, _ in choice.places)
-        if is_here and noun not in listed:
-            listed.add(noun)
-            yield from choice_table(choice)
-
-
-def choice_table(choice: Choice) -> Iterator[str]:
-    """Yield the heading, keys and table of a choice."""
-    yield f"### {choice.title}\n"
+def choice_parts(choice: Choice) -> Iterator[str]:
+    """Yield the heading, keys and members of a choice."""
+    yield f"## {choice.title}\n"
     yield f"{places(choice)}\n"
     shared = shared_parameters(choice)
-    rows = [row for member in choice.members for row in member_rows(choice, member, shared)]
-    yield table(PARAMETERS, rows)
+    yield "".join(chain.from_iterable(member_lines(choice, m, shared) for m in choice.members))
     if shared:
         yield "Each of them also has these parameters, unless listed differently above:\n"
-        yield table(KEYS, shared)
+        yield "".join(shared)
     for member in choice.members:
         for name, field in member.model_fields.items():
             for section, step in sections_in(field):
-                yield f"#### {name}{step}\n\n{doc(section)}\n"
-                yield key_table(section, "")
+                yield f"### {name}{step}\n\n{doc(section)}\n"
+                yield key_list(section, "")
 
 
 def places(choice: Choice) -> str:
@@ -183,24 +236,22 @@ def places(choice: Choice) -> str:
     return f"Chosen at {lines[0]}." if len(lines) == 1 else "\n- ".join(["Chosen at\n", *lines])
 
 
-def shared_parameters(choice: Choice) -> list[Row]:
-    """Return the rows of parameters that most members of a choice share."""
-    rows = Counter(
-        key_row(member, name) for member in choice.members for name in member.model_fields
+def shared_parameters(choice: Choice) -> list[str]:
+    """Return the lines of parameters that most members of a choice share."""
+    lines = Counter(
+        key_line(member, name) for member in choice.members for name in member.model_fields
     )
     most = max(MANY, 3 / 4 * len(choice.members))
-    return [row for row, count in rows.items() if count > most]
+    return [line for line, count in lines.items() if count > most]
 
 
-def member_rows(
-    choice: Choice, member: type[Section], shared: Collection[Row]
-) -> Iterator[Iterable[str]]:
-    """Yield the rows of a section: its name, and its parameters that are not shared."""
-    yield f"`{chosen(choice, member)}`", "", "", "", doc(member)
+def member_lines(choice: Choice, member: type[Section], shared: Collection[str]) -> Iterator[str]:
+    """Yield the lines of a section: its name, and its parameters that are not shared."""
+    yield f"- **`{chosen(choice, member)}`**: {doc(member)}\n"
     for name in member.model_fields:
-        row = key_row(member, name)
-        if name != choice.key and row not in shared:
-            yield "", *row
+        line = key_line(member, name)
+        if name != choice.key and line not in shared:
+            yield f"    {line}"
 
 
 def chosen(choice: Choice, member: type[Section]) -> str:
@@ -208,20 +259,20 @@ def chosen(choice: Choice, member: type[Section]) -> str:
     return str(get_args(member.model_fields[choice.key].annotation)[0])
 
 
-def key_table(section: type[Section], above: str) -> str:
-    """Return the table of the keys of a section."""
+def key_list(section: type[Section], above: str) -> str:
+    """Return the list of the keys of a section."""
     names = sorted(
         section.model_fields, key=lambda name: not section.model_fields[name].is_required()
     )
-    return table(KEYS, [key_row(section, name, above) for name in names])
+    return "".join(key_line(section, name, above) for name in names)
 
 
-def key_row(section: type[Section], name: str, above: str = "") -> Row:
-    """Return the row of a key."""
+def key_line(section: type[Section], name: str, above: str = "") -> str:
+    """Return the list item of a key: path, values and default, and in a second line its meaning."""
     field = section.model_fields[name]
     value = in_words(field.annotation, field.metadata)
     doc = section.field_docs()[name].text if name in section.field_docs() else ""
-    return f"`{above}{name}`", value, default(field), one_line(doc)
+    return f"- **`{above}{name}`** · {value} · {default(field)}<br>{one_line(doc)}\n"
 
 
 def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: ANN401
@@ -235,7 +286,7 @@ def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: 
         inner, *marks = get_args(annotation)
         return in_words(inner, marks)
     if get_origin(annotation) is Literal:
-        return " \\| ".join(f"`{word}`" for word in get_args(annotation))
+        return " | ".join(f"`{word}`" for word in get_args(annotation))
     if get_origin(annotation) in UNIONS:
         parts = [in_words(part) for part in get_args(annotation) if part is not NoneType]
         return ", or ".join(parts)
@@ -244,8 +295,8 @@ def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: 
 
 def a_choice(mark: OneOf) -> str:
     """Return a link to the table of a choice."""
-    title = Choice(mark.noun, mark.key, ()).title
-    return f"[one of the {title.lower()}](#{title.lower().replace(' ', '-')})"
+    choice = Choice(mark.noun, mark.key, ())
+    return f"[one of the {choice.title.lower()}](#{choice.anchor})"
 
 
 def a_container(annotation: Any) -> str:  # noqa: ANN401
@@ -257,7 +308,7 @@ def a_container(annotation: Any) -> str:  # noqa: ANN401
         is_gate = isinstance(inner[1], type) and issubclass(inner[1], Section)
         return f"a mapping from {'metric' if is_gate else 'column'} to {in_words(inner[1])}"
     if isinstance(annotation, type) and issubclass(annotation, Section):
-        return "a section, below"
+        return "a section"
     raise TypeError(f"no words for {annotation}")
 
 
@@ -265,7 +316,7 @@ def default(field: FieldInfo) -> str:
     """Return the default of a key."""
     if field.is_required():
         return "**required**"
-    return "none" if field.default is None else f"`{as_yaml(field.default)}`"
+    return "optional" if field.default is None else f"default `{as_yaml(field.default)}`"
 
 
 def as_yaml(value: object) -> str:
@@ -325,8 +376,8 @@ def doc(section: type[Section]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return a text as a cell of a table."""
-    return " ".join(text.split()).replace("|", "\\|")
+    """Return a text without line breaks."""
+    return " ".join(text.split())
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -336,5 +387,7 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(reference(), encoding="utf-8")
+    for name, page in reference().items():
+        DOCS.joinpath(name).parent.mkdir(exist_ok=True)
+        DOCS.joinpath(name).write_text(page, encoding="utf-8")
     SCHEMA.write_text(json_schema(), encoding="utf-8")

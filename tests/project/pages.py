@@ -23,12 +23,24 @@ DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
 
 
 def pages_to_run() -> list[Path]:
-    """The pages of docs/ but for those in Chinese that have the code of English ones."""
+    """The pages of docs/ but for those in Chinese that have the code of English ones.
+
+    The pages of a folder that has an overview are read with it.
+    """
     return sorted(
         page
         for page in DOCS.rglob("*.md")
-        if page.parent != TRANSLATED_TUTORIAL and page != TRANSLATED_GUIDE
+        if page.parent != TRANSLATED_TUTORIAL
+        and page != TRANSLATED_GUIDE
+        and not page.parent.with_suffix(".md").exists()
     )
+
+
+def read_page(page: Path) -> str:
+    """The text of a page, and that of the pages in the folder of its name in the order of its links."""
+    text = page.read_text(encoding="utf-8")
+    links = dict.fromkeys(re.findall(rf"\]\(({page.stem}/[\w-]+\.md)", text))
+    return "\n".join([text, *((page.parent / link).read_text(encoding="utf-8") for link in links)])
 
 
 @dataclass(frozen=True)

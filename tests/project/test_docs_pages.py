@@ -135,14 +135,23 @@ def test_the_guide_in_chinese_has_no_script_that_is_not_on_an_english_page() -> 
     assert [block for block in in_chinese if block not in in_english] == []
 
 
+def linked(page: Path) -> set[Path]:
+    links = re.findall(r"\]\(([^\s#)]+)", prose(page))
+    return {(page.parent / link).resolve() for link in links}
+
+
 def test_the_indexes_lead_to_every_page() -> None:
-    """The English one to all but the Chinese tutorial, and the Chinese one to that."""
+    """The English one to all but the Chinese tutorial, and the Chinese one to that.
+
+    The pages of a folder that has an overview are found there.
+    """
     english = ROOT / "docs" / "README.md"
     chinese = ROOT / "docs" / "zh-CN" / "README.md"
     tutorial = {*TRANSLATED_TUTORIAL.glob("*.md")}
     others = {*english.parent.rglob("*.md")} - tutorial - {english}
 
     for index, pages in ((english, others), (chinese, tutorial)):
-        links = re.findall(r"\]\((\S+?)\)", prose(index))
-        found = {(index.parent / link).resolve() for link in links}
+        found = linked(index)
+        for page in [page for page in found if page.with_suffix("").is_dir()]:
+            found |= linked(page)
         assert sorted(page.name for page in pages - found) == []

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 import pytest
-from pages import DOCS, Block, Run, find_blocks, pages_to_run, pattern
+from pages import DOCS, Block, Run, find_blocks, pages_to_run, pattern, read_page
 from scripts import NOT_RUN, Scripts, write_tables
 
 from dlcli.cli.program import main
@@ -34,7 +34,7 @@ SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 
 
 def blocks_of(page: Path) -> list[Block]:
-    return find_blocks(page.read_text(encoding="utf-8"))
+    return find_blocks(read_page(page))
 
 
 def each_page_with(*languages: str, longest: Collection[str] = ()) -> pytest.MarkDecorator:

@@ -18,8 +18,9 @@ from docs.generate_reference import SCHEMA as SCHEMA_FILE
 from docs.generate_reference import reference
 from tests.config.schema import SCHEMA
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
-ROWS = [line for line in PAGE.splitlines() if line.startswith("| ")]
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = reference()
+LINES = [line.strip() for page in PAGES.values() for line in page.splitlines()]
 SECTIONS: dict[str, dict[str, Any]] = {"Config": SCHEMA, **SCHEMA["$defs"]}
 
 
@@ -49,7 +50,7 @@ def test_shipped_configs_repeat_no_default() -> None:
 
 
 def one_line(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    return " ".join(text.split())
 
 
 def keys() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -68,20 +69,24 @@ def choices() -> Iterator[tuple[str, str]]:
                 yield part["const"], section["description"]
 
 
-def rows_of(key: str, meaning: str) -> list[str]:
-    ending = f"| {one_line(meaning)} |"
-    named = (f" `{key}` |", f".{key}` |")
-    return [row for row in ROWS if row.endswith(ending) and any(name in row for name in named)]
+def lines_of(key: str, meaning: str) -> list[str]:
+    ending = f"<br>{one_line(meaning)}"
+    named = (f"**`{key}`**", f".{key}`**")
+    return [line for line in LINES if line.endswith(ending) and any(name in line for name in named)]
+
+
+def stored(folder: str) -> dict[str, str]:
+    """The overview of a reference and the pages of its sections, as they are in docs/."""
+    paths = [DOCS / f"{folder}.md", *(DOCS / folder).glob("*.md")]
+    return {path.relative_to(DOCS).as_posix(): path.read_text(encoding="utf-8") for path in paths}
 
 
 def test_it_is_what_the_schema_gives() -> None:
-    assert reference() == PAGE, "out of date; run: python docs/generate_reference.py"
+    assert stored("reference") == PAGES, "out of date; run: python docs/generate_reference.py"
 
 
 def test_the_commands_are_those_of_the_program() -> None:
-    page = generate_commands.PAGE.read_text(encoding="utf-8")
-
-    assert generate_commands.commands_page() == page, (
+    assert stored("commands") == generate_commands.commands_pages(), (
         "out of date; run: python docs/generate_commands.py"
     )
 
@@ -103,11 +108,13 @@ def test_it_has_every_key_with_its_meaning() -> None:
     pairs = [(key, part["description"]) for key, part in keys()]
 
     assert len(pairs) > 200
-    assert [key for key, meaning in pairs if not rows_of(key, meaning)] == []
+    assert [key for key, meaning in pairs if not lines_of(key, meaning)] == []
 
 
 def test_it_has_every_choice_with_its_meaning() -> None:
-    assert [name for name, meaning in choices() if not rows_of(name, meaning)] == []
+    lines = [(name, f"- **`{name}`**: {one_line(meaning)}") for name, meaning in choices()]
+
+    assert [name for name, line in lines if line not in LINES] == []
 
 
 def test_it_has_every_plain_default() -> None:
@@ -121,21 +128,22 @@ def test_it_has_every_plain_default() -> None:
     assert [
         key
         for key, meaning, default in plain
-        if not any(f"| `{default}` |" in row for row in rows_of(key, meaning))
+        if not any(f" · default `{default}`<br>" in line for line in lines_of(key, meaning))
     ] == []
 
 
 @pytest.mark.parametrize(
-    ("row", "says"),
+    ("key", "says"),
     [
-        ("`data.train`", "**required**"),
-        ("`hidden[i].units`", "a positive integer up to 1000000"),
-        ("`hidden[i].dropout`", "a number in [0, 1)"),
-        ("`optimizer`", "[one of the optimizers](#optimizers)"),
-        ("`precision`", "`float32` \\| `mixed_float16` \\| `mixed_bfloat16`"),
+        ("**`data.train`**", "**required**"),
+        ("**`hidden[i].units`**", "a positive integer up to 1000000"),
+        ("**`hidden[i].dropout`**", "a number in [0, 1)"),
+        ("[**`optimizer`**](reference/optimizer.md)", "(reference/optimizer.md#optimizers)"),
+        ("**`output.activation`**", "[one of the activations](hidden.md#activations)"),
+        ("**`precision`**", "`float32` | `mixed_float16` | `mixed_bfloat16`"),
     ],
 )
-def test_a_key_has_its_range(row: str, says: str) -> None:
-    [found] = [line for line in ROWS if line.startswith(f"| {row} |")]
+def test_a_key_has_its_range(key: str, says: str) -> None:
+    [found] = [line for line in LINES if line.startswith(f"- {key} · ")]
 
-    assert f"| {says} |" in found
+    assert says in found.partition("<br>")[0]
