@@ -1,20 +1,28 @@
-"""Hooks of mkdocs.yml: formulas without JavaScript, and files outside docs/ that pages link to."""
+"""Hooks of mkdocs.yml: languages, formulas without JavaScript, and files outside docs/."""
 
 from __future__ import annotations
 
+import copy
 import html
 import posixpath
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from latex2mathml.converter import convert
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation, Section
 from mkdocs.structure.pages import Page
+
+from dlcli import __version__
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+CHINESE = "zh-CN/"
+"""The folder of the pages in Chinese."""
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 FUNCTION = re.compile(r"<mi>(log|ln|exp)</mi>")
@@ -27,6 +35,15 @@ PICTURE = re.compile(
 """A picture for light and for dark pages, as GitHub reads it."""
 CODE = re.compile(r"<code>[^<]*</code>")
 """In tables, Python-Markdown leaves the backslash before a pipe in code, which GitHub removes."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Show the version, and the repository if the package names one."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    config.repo_url = project.get("urls", {}).get("Repository")
+    config.repo_name = "dlcli"
+    config.extra["version_name"] = __version__
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -50,6 +67,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     A picture for light and dark pages follows the site's own switch.
     """
     path = Path(page.file.abs_src_path or "")
+    if config.repo_url:
+        page.edit_url = f"{config.repo_url}/edit/main/{path.relative_to(ROOT).as_posix()}"
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def in_site(link: re.Match[str]) -> str:
@@ -70,6 +89,39 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
     content = CODE.sub(lambda code: code[0].replace("\\|", "|"), content)
     return FORMULA.sub(as_mathml, content)
+
+
+def on_page_context(
+    context: dict[str, Any], page: Page, config: MkDocsConfig, nav: Navigation
+) -> dict[str, Any]:
+    """Give a page the navigation, the words and the neighbors of its language."""
+    is_chinese = in_chinese(page)
+    config.theme["language"] = "zh" if is_chinese else "en"
+    config.extra["alternate"] = [
+        {"name": "English", "lang": "en", "link": counterpart(page, nav, chinese=False)},
+        {"name": "中文", "lang": "zh", "link": counterpart(page, nav, chinese=True)},
+    ]
+    [part] = [item for item in nav.items if isinstance(item, Section) and item.title == "中文"]
+    context["nav"] = shown = copy.copy(nav)
+    shown.items = part.children if is_chinese else [item for item in nav.items if item is not part]
+    shown.homepage = next(other for other in nav.pages if in_chinese(other) == is_chinese)
+    if page.previous_page and in_chinese(page.previous_page) != is_chinese:
+        page.previous_page = None
+    if page.next_page and in_chinese(page.next_page) != is_chinese:
+        page.next_page = None
+    return context
+
+
+def in_chinese(page: Page) -> bool:
+    """Whether a page is in Chinese."""
+    return page.file.src_uri.startswith(CHINESE)
+
+
+def counterpart(page: Page, nav: Navigation, *, chinese: bool) -> str:
+    """Return the URL of a page in a language, or else of the language's first page."""
+    name = page.file.src_uri.removeprefix(CHINESE)
+    pages = {other.file.src_uri: other for other in nav.pages if in_chinese(other) == chinese}
+    return pages.get(f"{CHINESE}{name}" if chinese else name, next(iter(pages.values()))).url
 
 
 def pages_of(nav: object) -> Iterator[str]:
