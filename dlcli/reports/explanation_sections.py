@@ -19,7 +19,7 @@ from dlcli.reports.report_parts import TrainingRecord
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12
-"""The other cards are folded."""
+"""Further cards are folded."""
 MOST_COLUMNS_LISTED = 500
 MOST_IMPORTANCES = 20
 MOST_DEPENDENCES_DRAWN = 12
@@ -28,9 +28,9 @@ MOST_WORST_COLUMNS = 12
 _MOST_WARNINGS = 8
 _MOST_VALUES = 8
 _MOST_NAMED = 3
-"""Columns that are named as the most important ones."""
+"""Columns that are named as the most important."""
 _LARGE_NUMBER = 10_000
-"""Numbers from which `12k` is shorter than all digits."""
+"""From this number on, axis labels are abbreviated: `12k`."""
 _HEIGHT = 90
 _DAY = 86_400
 """In seconds."""
@@ -51,25 +51,25 @@ def data_section(record: TrainingRecord) -> views.PageSection:
 def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
     total, data = sum(event.rows.values()), config.data
     uses = {
-        "train": "used to fit the network",
-        "validation": "used to decide when to stop" if config.early_stopping else "not trained on",
-        "test": "used for the final evaluation only",
+        "train": "fit the network",
+        "validation": "decide when to stop" if config.early_stopping else "not trained on",
+        "test": "final evaluation only",
     }
     figures = tuple(
         views.Figure(
             f"{fmt.capitalize(config.adjective(name))} rows",
             f"{count:,}",
-            f"{fmt.percent(count / total)}, {use}",
+            f"{fmt.percent(count / total)}: {use}",
         )
         for name, use in uses.items()
         if (count := event.rows.get(name))
     )
-    split = f", split by “{fmt.shorten(event.split)}”" if event.split else ""
+    split = f"; split: {fmt.shorten(event.split)}" if event.split else ""
     files = fmt.shorten(event.file, 200)
     shares = {"validation": data.validation, "test": data.test}
     if separate := [name for name, share in shares.items() if not isinstance(share, float | None)]:
-        files += f" and of the files of {' and '.join(separate)} rows"
-    return f"{total:,} rows of {files}{split}.", views.FiguresBlock(figures)
+        files += f" and the files of {' and '.join(separate)} rows"
+    return f"{total:,} rows from {files}{split}.", views.FiguresBlock(figures)
 
 
 def warning_blocks(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
@@ -89,19 +89,19 @@ def _column_blocks(
     read = [column for column in columns if type_named(column.type).is_read]
     text = "Bars show the distribution of the values in training rows."
     if any(map(_has_held_out, columns)):
-        text += " The orange line or ticks are the held-out rows: they should look alike"
-        text += ", but for what changes over time." if is_in_time else "."
+        text += " The orange line or ticks show held-out rows, which should look similar"
+        text += " except for changes over time." if is_in_time else "."
     blocks: list[views.ViewBlock | str] = [text, cards(read[:MOST_OPEN_CARDS])]
     if folded := read[MOST_OPEN_CARDS:MOST_CARDS]:
         blocks.append(views.fold(plural(len(folded), "more column"), cards(folded)))
     blocks.append(views.fold("All columns as a table", column_table(columns)))
     if explanation.unlisted_columns:
-        blocks.append(f"Not described: {plural(explanation.unlisted_columns, 'more column')}.")
+        blocks.append(f"{plural(explanation.unlisted_columns, 'more column')} not listed.")
     return blocks
 
 
 def _types(event: FeaturesEvent) -> views.TableBlock:
-    """List the types of columns where nothing else is known of them."""
+    """List the types of columns, for runs without an explanation."""
     return views.TableBlock.of(
         list(event.columns.items()),
         {
@@ -121,9 +121,9 @@ def column_cards(
     """Make a card for each column.
 
     Args:
-        columns: what is known of them.
+        columns: their statistics.
         rows: the number of training rows.
-        held_out: the number of other rows.
+        held_out: the number of held-out rows.
     """
     names = fmt.shorten_names(column.name for column in columns)
     cards = (
@@ -136,7 +136,7 @@ def column_cards(
 
 
 def column_table(columns: Sequence[document.ColumnStatistics]) -> views.TableBlock:
-    """List columns with their numbers, up to `MOST_COLUMNS_LISTED`."""
+    """List columns with their statistics, up to `MOST_COLUMNS_LISTED`."""
     shown = columns[:MOST_COLUMNS_LISTED]
     rows = tuple(
         (
@@ -175,7 +175,7 @@ def _facts(column: document.ColumnStatistics, rows: int) -> Iterator[str]:
 
 
 def _has_held_out(column: document.ColumnStatistics) -> bool:
-    """Return whether values of other rows than those of training were counted."""
+    """Return whether values of held-out rows were counted."""
     if column.histogram is not None:
         return any(column.histogram.held_out)
     return any(value.held_out for value in column.values)
@@ -187,10 +187,10 @@ def _is_time(column: document.ColumnStatistics) -> bool:
 
 
 def format_of(column: document.ColumnStatistics | None) -> Callable[[float | None], str]:
-    """Return the format of a column's numbers; times on the first day have no date.
+    """Return the format of a column's numbers; times of day have no date.
 
     Args:
-        column: `None` if nothing is known of it.
+        column: its statistics; `None` if they are unknown.
     """
     if column is None:
         return fmt.number
@@ -252,7 +252,7 @@ def _distribution(
 
 
 def _frequencies(column: document.ColumnStatistics, train: int, held_out: int) -> views.ChartBlock:
-    """Draw bars of the most frequent values, as shares of all rows."""
+    """Draw the shares of the most frequent values as bars."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
     rows = [
@@ -358,8 +358,8 @@ def importance_chart(
 
     Args:
         importances: at least one, the largest first.
-        metric: the error whose increase they are.
-        features: the number of columns that the network reads, if that is known.
+        metric: the error whose increase is the importance.
+        features: the number of columns that the network reads, if known.
     """
     shown = importances[:MOST_IMPORTANCES]
     names = fmt.shorten_names((each.column for each in shown), 40)
@@ -531,12 +531,12 @@ def _dependence_chart(
 
 
 def _axis_of(title: str, column: document.ColumnStatistics | None) -> Axis:
-    """Return an axis of the numbers of a column, of which nothing may be known."""
+    """Return an axis for the numbers of a column, whose statistics may be unknown."""
     return Axis(title) if column is None else Axis.within(title, column.minimum, column.maximum)
 
 
 def _standardized(values: list[float], target: document.ColumnStatistics | None) -> list[float]:
-    """Return numbers in standard deviations from the target's mean; as they are if it has none."""
+    """Return numbers in standard deviations from the target's mean, unchanged if it has none."""
     if target is None or not target.deviation:
         return values
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
@@ -573,6 +573,6 @@ def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBl
         rows,
         caption="Held-out rows with the largest errors",
         text_columns=range(len(header)),
-        note="The most important columns come first. Look for mistakes in the data, and for what "
+        note="The most important columns come first. Look for errors in the data and for what "
         "these rows have in common.",
     )

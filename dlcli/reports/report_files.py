@@ -32,12 +32,12 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 LONG_SECONDS = 60.0
-"""Duration of a training next to which the few seconds of making a page are short."""
+"""Duration of a training from which the few seconds for the page hardly matter."""
 _PICTURE_WIDTH = 420
-"""Of a chart in a picture, in pixels."""
+"""Width of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
-"""The statement that pages need at the end of Vega's code."""
+"""The statement at the end of Vega's code that pages need."""
 
 
 def view_of(run: Run) -> View:
@@ -58,7 +58,7 @@ def view_of(run: Run) -> View:
 
 
 def render_report(run: Run) -> str:
-    """Make the page of a run of any kind.
+    """Create the HTML report of a run of any kind.
 
     Raises:
         RunError: if a file of the run is damaged.
@@ -67,14 +67,14 @@ def render_report(run: Run) -> str:
 
 
 def write_report(run: Run, output: Path | None = None) -> Path:
-    """Write the page of a run: to its folder, replacing an earlier one, or to a new file.
+    """Write the HTML report of a run: to its folder, replacing an earlier one, or to a new file.
 
     Returns:
-        The page.
+        The path of the page.
 
     Raises:
         RunError: if a file of the run is damaged, or the page can't be stored.
-        UsageError: if there is such a file, or it can't be created.
+        UsageError: if the output file exists or can't be created.
     """
     if output is None:
         return write_page(run, render_report(run))
@@ -86,25 +86,25 @@ def write_report(run: Run, output: Path | None = None) -> Path:
 
 
 def write_report_if_cheap(run: Run, listener: Listener) -> None:
-    """Write the report of a run that has just been trained, if training took much longer.
+    """Write the HTML report of a run that has just been trained, if training took much longer.
 
-    The run is complete by then: if the report fails, that is only a warning.
+    The run is already complete, so a failure is only a warning.
 
     Args:
         run: the run.
-        listener: receives the page, or a warning.
+        listener: receives the path of the page, or a warning.
     """
     try:
         trained = run.parse_log(RunLog).trained
         if trained is None or trained.seconds is None or trained.seconds < LONG_SECONDS:
             return
         listener(ReportEvent(page=str(write_report(run))))
-    except Exception as error:  # of any kind: nothing may spoil the end of a long training
+    except Exception as error:  # nothing may spoil the end of a long training
         report = by_caller(
             f"dlcli report {run.path}", f"dlcli.open_run({str(run.path)!r}).report()"
         )
         retry = f"the run is complete; try again with: {report}"
-        message = f"the report could not be made: {error}; {retry}"
+        message = f"the report could not be created: {error}; {retry}"
         listener(WarningEvent(message=message))
 
 
@@ -112,7 +112,7 @@ def training_curves(run: Run) -> tuple[bytes, str] | None:
     """Draw the loss and the first metric of a training.
 
     Returns:
-        A PNG and its description; `None` if no epoch was finished.
+        A PNG and its description; `None` without a finished epoch.
 
     Raises:
         RunError: if a file of the run is damaged.
@@ -126,11 +126,11 @@ def training_curves(run: Run) -> tuple[bytes, str] | None:
 
 
 def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
-    """Render a view for a notebook: what a terminal shows, without scripts.
+    """Render a view for a notebook, with the content of the terminal and no scripts.
 
     Args:
         view: the view of a result.
-        picture: a PNG to show below it, and its description.
+        picture: a PNG to show below the view, and its description.
     """
     content, description = picture or (b"", "")
     picture_text = base64.b64encode(content).decode("ascii")
@@ -140,8 +140,8 @@ def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
 def to_html(view: View) -> str:
     """Render the page of a view.
 
-    It works offline: scripts and styles are part of it and are allowed by their digests alone, and
-    Vega interprets its expressions, so that not even it needs `eval`.
+    It works offline: scripts and styles are inside and allowed by their digests alone. Vega
+    interprets its expressions, so the page needs no `eval`.
     """
     script, style = template_text("page.js"), style_variables() + template_text("page.css")
     vega = vega_script()
@@ -158,7 +158,7 @@ def to_html(view: View) -> str:
 
 
 def policy(scripts: list[str], styles: list[str]) -> str:
-    """Return the content security policy that allows these scripts and styles, and nothing else.
+    """Return the content security policy that allows only these scripts and styles.
 
     https://www.w3.org/TR/CSP3/
     """
@@ -174,7 +174,7 @@ def policy(scripts: list[str], styles: list[str]) -> str:
 
 
 def render_template(name: str, package: str = "dlcli.reports", **values: object) -> str:
-    """Render a template of pages that a package has, which escapes what it shows."""
+    """Render a page template of a package; values are escaped."""
     return _templates(package).get_template(name).render(values)
 
 
@@ -195,7 +195,7 @@ def _templates(package: str) -> Environment:
 
 
 def _embedded(value: object) -> Markup:
-    """Return JSON in which no text can end the element that it is in."""
+    """Return JSON in which no text can end the surrounding element."""
     from markupsafe import Markup
 
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
@@ -206,7 +206,7 @@ def _embedded(value: object) -> Markup:
 
 @cache
 def template_text(name: str, package: str = "dlcli.reports") -> str:
-    """Return a script or a style sheet of pages that a package has."""
+    """Return a script or style sheet of a package's pages."""
     return files(package).joinpath("templates", name).read_text("utf-8")
 
 
@@ -215,7 +215,7 @@ def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
 
     Args:
         charts: at least one.
-        title: stands above them.
+        title: above the charts.
     """
     import vl_convert
 
@@ -232,7 +232,7 @@ def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
 
 
 def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
-    """Return a chart of fixed width, with its rows in place and a legend, as a page has its own."""
+    """Return a chart of fixed width that contains its rows and a legend."""
     spec = _in_light(chart.spec)
     datasets = spec.pop("datasets")
     for layer in spec["layer"]:
@@ -244,30 +244,30 @@ def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
 
 
 def _in_light(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a specification with the colors of a light page for their names."""
+    """Return a copy of a specification with the colors of a light page instead of variables."""
     text = _VARIABLE.sub(lambda found: LIGHT[found[1]], json.dumps(part))
     copy: dict[str, Any] = json.loads(text)
     return copy
 
 
-# The code of Vega, so that charts of pages work offline
+# The code of Vega, which lets charts work offline
 
 
 @cache
 def vega_script() -> str:
-    """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: some 900 KB.
+    """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: about 900 KB.
 
-    Nothing in it may end its element: `</script` and `<!--` could only occur in strings and regular
-    expressions, where a backslash before a character that needs none changes nothing.
+    Nothing in it may end the script element. `</script` and `<!--` can occur only in strings and
+    regular expressions, where the added backslash changes nothing.
     """
     return _bundle().replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def _bundle() -> str:
-    """Return vl-convert's bundle, from the user's cache if it is there.
+    """Return vl-convert's bundle, from the user's cache if possible.
 
-    Making it takes about as long as all the rest of a small page. A file in the cache that is
-    damaged, or was made by another request, has another digest and is replaced.
+    Creating it takes about as long as the rest of a small page. A cached file that is damaged or
+    from another request has another digest and is replaced.
     """
     import vl_convert
 
@@ -278,7 +278,7 @@ def _bundle() -> str:
         if content == _with_digest(bundle):
             return bundle
     bundle = vl_convert.javascript_bundle(_REQUEST)
-    with suppress(OSError):  # without it, the next page takes longer
+    with suppress(OSError):  # without the cache, the next page takes longer
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path, is_locked=False) as temporary:
             temporary.write_bytes(_with_digest(bundle).encode())
@@ -286,16 +286,13 @@ def _bundle() -> str:
 
 
 def _with_digest(bundle: str) -> str:
-    """Return a bundle as it is in the cache: below a digest of it and the request."""
+    """Return a bundle as the cache stores it, below a digest of the bundle and the request."""
     digest = hashlib.sha256(f"{_REQUEST}\n{bundle}".encode()).hexdigest()
     return f"// {digest}\n{bundle}"
 
 
 def _cache_folder() -> Path:
-    """Return the user's folder for what dlcli can make again at any time.
-
-    On Linux it is that of the XDG Base Directory Specification.
-    """
+    """Return the user's cache folder; on Linux by the XDG Base Directory Specification."""
     given = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME", "")
     if os.path.isabs(given):
         return Path(given, "dlcli")

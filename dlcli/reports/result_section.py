@@ -1,4 +1,4 @@
-"""Charts and tables of predictions, by the kind of target."""
+"""Charts and tables of predictions, depending on the kind of target."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, 
 from dlcli.runs.run import Run
 
 MOST_DRAWN_CLASSES = 25
-"""Of a confusion matrix; of more classes, the most frequent mistakes are listed."""
+"""Classes of a drawn confusion matrix; for more classes, the most frequent mistakes are listed."""
 MOST_PARTS_LISTED = 50
 """Classes, labels or columns whose metrics are listed."""
 MOST_CURVE_POINTS = 300
-"""Of the curve of one class; three times as many of all together."""
+"""Points of the curve of a single class; several curves share three times as many."""
 MOST_ROWS_DRAWN = 2_000
-"""Of the scatter charts of one set of rows."""
+"""Rows in all scatter charts of one set."""
 MOST_OUTPUTS_DRAWN = 6
-"""Predicted columns of numbers with charts of their own."""
+"""Numeric targets with charts."""
 MOST_ERROR_BINS = 40
 DECILES = 10
 _MOST_MISTAKES = 20
@@ -79,23 +79,25 @@ def _independent_first(metrics: views.TableBlock, sets: int) -> views.TableBlock
 
 
 def _describe_rows(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
-    noun, sampled = plural(rows.rows, f"{adjective} row"), ""
+    text = f"Based on {plural(rows.rows, f'{adjective} row')}."
     if rows.is_sample and all_rows and all_rows > rows.rows + rows.without_weight:
-        noun = f"{rows.rows:,} of {all_rows:,} {adjective} rows"
         what = "the matrix and all metrics" if rows.task.outcome == "classes" else "all metrics"
-        sampled = f", sampled at random; {what} are of all rows"
-    return f"{noun}{sampled}. {describe_weights(rows)}".rstrip()
+        text = (
+            f"Charts show a random sample of {rows.rows:,} of the {all_rows:,} {adjective} rows; "
+            f"{what} are based on all of them."
+        )
+    return f"{text} {describe_weights(rows)}".rstrip()
 
 
 def describe_weights(rows: PredictedRows) -> str:
-    """Say that rows count by their weights, if they do; empty if they count alike."""
+    """Return a sentence on row weights; empty without weights."""
     if not rows.is_weighted:
         return ""
     omitted = ""
     if rows.without_weight:
         verb = "is" if rows.without_weight == 1 else "are"
-        omitted = f"; {plural(rows.without_weight, 'more row')} of weight 0 {verb} not shown"
-    return f"Rows count by their weights{omitted}."
+        omitted = f"; {plural(rows.without_weight, 'row')} of weight 0 {verb} omitted"
+    return f"Rows are weighted{omitted}."
 
 
 def prediction_blocks(
@@ -105,8 +107,8 @@ def prediction_blocks(
 
     Args:
         rows: the rows.
-        seed: of the random choice of points where there are too many.
-        metrics: of all rows of the set, as metrics.json has them.
+        seed: for sampling points if there are too many.
+        metrics: of all rows of the set, as in metrics.json.
     """
     names, task = rows.task.charts, rows.task
     if task.outcome == "numbers":
@@ -129,7 +131,7 @@ def prediction_blocks(
 
 
 def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
-    """Yield a table of the coverage of intervals for each column of numbers."""
+    """Yield a table of the coverage of prediction intervals for each numeric target."""
     if (stored := run.conformal) is None:
         return
     columns, doubt = run.task.columns, stored.uncertainty(REPORTED_LEVEL)
@@ -149,15 +151,15 @@ def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
                 "coverage": lambda e: fmt.percent(e.coverage),
                 "mean width": lambda e: fmt.number(e.mean_width),
             },
-            f"Coverage of {level} intervals{name}",
-            note=f"Intervals as by dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
+            f"Coverage of {level} prediction intervals{name}",
+            note=f"These are the intervals of dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
             f"{fmt.sentence(doubt) if doubt else ''}".rstrip(),
         )
 
 
 _COVERAGE = (
-    "They cover {} of all rows, not of each range: where errors are larger than elsewhere, the "
-    "share is smaller."
+    "They cover about {} of all rows, but not of each range: where errors are larger than "
+    "elsewhere, coverage is lower."
 )
 
 
@@ -166,12 +168,12 @@ def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -
 
 
 def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableBlock]:
-    """List the metrics of each label or column, as metrics.json has them.
+    """List the metrics of each label or column, as in metrics.json.
 
     Args:
         what: `label` or `column`.
-        parts: anything, as a stranger may have made the run.
-        kind: the kind of target that each is.
+        parts: anything, because the run may be a stranger's.
+        kind: the kind of target of each part.
     """
     if not isinstance(parts, dict):
         return []
@@ -189,7 +191,7 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableB
 
 
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
-    """Return the stored confusion matrix of all rows of the set, or else that of the rows."""
+    """Return the stored confusion matrix of all rows of the set; without it, that of the rows."""
     count = len(rows.task.classes)
     matrix = definitions.stored_confusion(stored)
     if matrix is not None and len(matrix) == count:
@@ -200,7 +202,7 @@ def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
 
 
 def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | views.TableBlock:
-    """Draw the confusion matrix of few classes; of many, list the most frequent mistakes.
+    """Draw the confusion matrix; for many classes, list the most frequent mistakes instead.
 
     Args:
         matrix: weights of rows by true and predicted class, shape `(classes, classes)`.
@@ -216,7 +218,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
         if wrong[i, j] > 0
     )
     mistakes = views.TableBlock(
-        ("true", "predicted", "rows", "share of the true class"),
+        ("true class", "predicted class", "rows", "share of the true class"),
         listed or (("none", "", "", ""),),
         "The most frequent mistakes",
         range(2),
@@ -234,19 +236,20 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
     if wrong.any():
         true, predicted, count, _ = mistakes.rows[0]
         worst = f" The most frequent mistake: {true} predicted as {predicted} ({count})."
-    tips = {"y": "true", "x": "predicted", "n": "rows|,.6~g", "s": "share of the true class|.1%"}
+    tips = {"y": "true class", "x": "predicted class", "n": "rows|,.6~g"}
+    tips |= {"s": "share of the true class|.1%"}
     return views.ChartBlock(
         title="Confusion matrix",
         spec=charts.heat_map(rows, shown, tips=tips),
-        description=f"{right} of {total} are correct.{worst}",
-        reading="Each line is a true class, each column a predicted one. Correct predictions are "
-        "on the diagonal; the darker a cell, the larger its share of its line.",
+        description=f"{right} of {total} rows are predicted correctly.{worst}",
+        reading="Each row is a true class, each column a predicted class. Correct predictions are "
+        "on the diagonal. The darker a cell, the larger its share of the true class.",
         numbers=mistakes,
     )
 
 
 def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
-    """List precision, recall and F1 of each class; of many, those of the most frequent ones."""
+    """List precision, recall and F1 of each class; if there are many, of the most frequent."""
     shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
@@ -262,8 +265,9 @@ def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
             "F1": lambda at: fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
         },
         "Each class",
-        note="Precision: the share of the rows predicted as this class that belong to it. Recall: "
-        "the share of the rows of this class that are predicted as such. F1: their harmonic mean.",
+        note="Precision: of the rows predicted as this class, the share that belong to it. Recall: "
+        "of the rows of this class, the share predicted as this class. F1: the harmonic mean of "
+        "precision and recall.",
         most=MOST_PARTS_LISTED,
         noun="but rarer class",
     )
@@ -280,10 +284,10 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.Chart
         [each.roc_curve() for each in counted.values()],
         ("false positive rate", "true positive rate"),
         [{"x": 0, "y": 0}, {"x": 1, "y": 1}],
-        ("area under the curve", [float(each.roc_auc()) for each in counted.values()]),
-        "Along the line the threshold falls: more positive rows are found, and more others are "
-        "mistaken for them. The closer to the upper left corner, the better; the dashed line is "
-        "guessing (area 0.5), and 1 is perfect.",
+        ("AUC", [float(each.roc_auc()) for each in counted.values()]),
+        "Each point of the line is a decision threshold: a lower one finds more positive rows (up) "
+        "but raises more false alarms (right). The closer to the upper left corner, the "
+        "better. The dashed line is guessing (AUC 0.5); 1 is perfect.",
     )
 
 
@@ -296,11 +300,12 @@ def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -
         ("Precision and recall", part),
         counted,
         [each.precision_recall_curve() for each in counted.values()],
-        ("recall: share of positives found", "precision: share of found that is positive"),
+        ("recall", "precision"),
         [{"x": at, "y": share} for at in (0, 1)] if is_single else [],
         ("average precision", [float(each.average_precision()) for each in counted.values()]),
-        "The closer to the upper right corner, the better. Guessing has the precision of the "
-        f"{part}'s frequency{frequency}.",
+        "Recall: the share of positive rows that are found. Precision: the share of positive "
+        "predictions that are correct. The closer to the upper right corner, the better; guessing "
+        f"has a precision equal to the frequency of the {part}{frequency}.",
     )
 
 
@@ -324,14 +329,13 @@ def _curves_chart(
         for name, (x, y) in zip(names, curves, strict=True)
         for at in thinned_path(x, y, most).tolist()
     ]
-    description = f"The {measure} is {fmt.number(values[0])}, of predicting {names[0]}."
+    description = f"The {measure} for {names[0]} is {fmt.number(values[0])}."
     if not is_single:
         least = int(np.argmin(values))
-        parts = "classes, each against all others" if part == "class" else f"{part}s"
+        parts = "classes (each against all others)" if part == "class" else f"{part}s"
         description = (
-            f"The {measure} is {fmt.number(float(np.mean(values)))} on average over "
-            f"{len(names)} {parts}; the lowest, {fmt.number(values[least])}, is that of "
-            f"{names[least]}."
+            f"The mean {measure} of {len(names)} {parts} is {fmt.number(float(np.mean(values)))}; "
+            f"the lowest, {fmt.number(values[least])}, is that of {names[least]}."
         )
     across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
     tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}
@@ -351,12 +355,12 @@ def _curves_chart(
 
 
 def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
-    """Return the indices of points at about even distances along an ascending path.
+    """Return the indices of points at roughly even distances along an ascending path.
 
     Args:
         x: of each point, from 0 to 1, shape `(points,)`.
         y: the same.
-        most: how many points to keep, at least 2; the first and the last are among them.
+        most: the number of points to keep, at least 2, including the first and the last.
     """
     if len(x) <= most:
         return np.arange(len(x))
@@ -367,14 +371,14 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
 
 
 def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
-    """Compare the probabilities of the second of two classes, the predicted one, or all labels."""
+    """Draw the calibration of the second of two classes, of the predicted class, or of labels."""
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
     elif len(rows.task.classes) == 2:
         scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1], 40)}"
     else:
         is_right = rows.values == rows.predicted_values
-        scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of the predicted class"
+        scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of their predicted class"
     bins = definitions.calibration_curve(
         np.concatenate([each.is_positive for each in scores]),
         np.concatenate([each.scores for each in scores]),
@@ -395,15 +399,15 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
         title="Calibration of probabilities",
         spec=charts.scatter_chart(points, style, across, up, tips=tips, guides=guides),
         description=f"Predicted probability and observed frequency differ by {apart} on average.",
-        reading=f"Rows are grouped by the predicted probability {what}. On the dashed line it "
-        "occurs as often as predicted; below it the probabilities are too high. Larger points are "
-        "more rows; small ones are mostly random.",
+        reading=f"Rows are grouped by the predicted probability {what}. On the dashed line, "
+        "probabilities match the observed frequencies; below it they are too high. Large points "
+        "stand for many rows; small points vary at random.",
         numbers=charts.numbers_table(points, tips),
     )
 
 
 def _threshold_table(rows: PredictedRows) -> views.TableBlock:
-    """List the metrics of other thresholds for the second of two classes."""
+    """List the metrics at other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
     name = fmt.shorten(positive, 40)
     rows_of_table = []
@@ -414,12 +418,12 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
         percents = (fmt.percent(found[share]) for share in shares)
         rows_of_table.append((fmt.number(at), *percents, fmt.number(f1), fmt.percent(accuracy)))
     return views.TableBlock(
-        ("threshold", "predicted so", "precision", "recall", "F1", "accuracy"),
+        ("threshold", f"predicted {name}", "precision", "recall", "F1", "accuracy"),
         tuple(rows_of_table),
-        f"Other thresholds for {name}",
-        note=f"A row is predicted as {name} if its probability is above the threshold. A lower one "
-        "finds more and is wrong more often; the best depends on the costs of both mistakes. The "
-        "network itself uses 0.5.",
+        f"Decision thresholds for {name}",
+        note=f"A row is predicted as {name} if its probability is above the threshold. A lower "
+        "threshold finds more of these rows but raises more false alarms; the best threshold "
+        "depends on the costs of both mistakes. Predictions use 0.5.",
     )
 
 
@@ -437,7 +441,7 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
         put = views.fold if place else views.group
         blocks.append(grid if len(outputs) == 1 else put(name, grid))
     if rest := len(rows.numbers) - len(outputs):
-        blocks.append(views.TextBlock(f"Without charts: {plural(rest, 'more column')}."))
+        blocks.append(views.TextBlock(f"{plural(rest, 'more column')} without charts."))
     return blocks
 
 
@@ -452,11 +456,11 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
         f"{format_value(values.min())} to {format_value(values.max())}"
         for values in (target, prediction)
     )
-    part = f" {len(shown):,} of {len(target):,} are shown." if len(shown) < len(target) else ""
+    part = f" The chart shows {len(shown):,} of them." if len(shown) < len(target) else ""
     ends = [{"x": end, "y": end} for end in (float(both.min()), float(both.max()))]
     across, up = (Axis.within(title, *bounds) for title in ("true", "predicted"))
     return views.ChartBlock(
-        title=f"Predicted against true {fmt.shorten(output.column, 40)}",
+        title=f"Predicted and true {fmt.shorten(output.column, 40)}",
         spec=charts.scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},
@@ -465,11 +469,10 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
             tips={"x": "true|.5~g", "y": "predicted|.5~g"},
             guides=Guides(reference=ends),
         ),
-        description=f"{plural(len(target), 'row')}: true values from {true}, predicted ones from "
+        description=f"{plural(len(target), 'row')}: true values from {true}, predictions from "
         f"{predicted}.{part}",
-        reading="Each point is a row. On the line, prediction and true value agree; above it, the "
-        "prediction is too high. A cloud flatter than the line means that extreme values are "
-        "underestimated.",
+        reading="Each point is a row. On the dashed line the prediction is exact; above the line "
+        "it is too high. If the cloud is flatter than the line, extreme values are underestimated.",
     )
 
 
@@ -483,15 +486,15 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
         title="Errors",
         spec=charts.histogram(
             [{"l": low, "u": high, "y": share} for low, high, share in bins],
-            Axis("prediction - true value"),
+            Axis("prediction − true value"),
             Axis("share of rows", format="%", zero=True),
             tips={"l": "from|.4~g", "u": "to|.4~g", "y": "share of rows|.1%"},
             guides=Guides(x=0),
         ),
-        description=f"The mean error (prediction - true value) is {fmt.number(mean)}; eight of "
-        f"ten errors are between {fmt.number(low)} and {fmt.number(high)}.",
-        reading="A narrow peak around 0 is good. A peak next to 0 means that all predictions are "
-        "too high or too low; a long tail, that a few rows are far off.",
+        description=f"The mean error (prediction − true value) is {fmt.number(mean)}; 80 % of the "
+        f"errors are between {fmt.number(low)} and {fmt.number(high)}.",
+        reading="A narrow peak around 0 is good. A peak beside 0 means that most predictions are "
+        "too high or too low. A long tail means that a few predictions are far off.",
     )
 
 
@@ -500,13 +503,13 @@ def error_distribution(
 ) -> tuple[Floats, Floats]:
     """Return the share of errors in bins of equal width.
 
-    The bins cover the middle 99 %; what is outside counts in the outermost ones, so that one
-    extreme value doesn't squeeze all others into one bin.
+    The bins cover the middle 99 %; errors outside count in the outermost bins, so a single extreme
+    value doesn't squeeze all other errors into one bin.
 
     Args:
         errors: shape `(rows,)`.
         weights: row weights, shape `(rows,)`.
-        bins: their number; else twice the third root of the number of rows (Rice's rule).
+        bins: their number. [default: twice the cube root of the number of rows, Rice's rule]
 
     Returns:
         edges: of the bins, shape `(bins + 1,)`.
@@ -539,9 +542,9 @@ class Decile:
 
 
 def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Decile]:
-    """Return the errors of ten parts of the rows, from the lowest true values to the highest.
+    """Return the errors in ten parts of the rows, from the lowest true values to the highest.
 
-    Rows of the same true value are in the same part, so there may be fewer parts.
+    Rows with the same true value are in the same part, so there may be fewer parts.
     """
     target, weights = output.target, output.weights
     edges = np.unique(np.quantile(target, np.linspace(0, 1, parts + 1)))

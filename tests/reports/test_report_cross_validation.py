@@ -210,7 +210,7 @@ def test_each_row_counts_once_however_often_folds_were_repeated(tmp_path):
 def test_numbers_have_a_scatter_chart_of_all_rows(tmp_path):
     found = cross_validation(task="numbers", target=("y",), classes=())
     view = view_of(tmp_path, found, NUMBER_ROWS, target="y")
-    rows = datasets(charts(view, "predictions")["Predicted against true y"])["rows"]
+    rows = datasets(charts(view, "predictions")["Predicted and true y"])["rows"]
     assert [(row["x"], row["y"]) for row in rows] == [(1.0, 1.5), (2.0, 2.0), (4.0, 3.0)]
 
 

@@ -412,14 +412,14 @@ def test_an_ignored_column_is_listed_without_a_chart(tmp_path):
 
 @pytest.mark.parametrize(
     ("split", "end"),
-    [("random", "look alike."), ("time", "look alike, but for what changes over time.")],
+    [("random", "similar."), ("time", "similar except for changes over time.")],
 )
 def test_rows_of_another_time_need_not_look_alike(tmp_path, split, end):
     chosen = {"name": "time", "column": "x"} if split == "time" else split
     data = {"train": "table.csv", "target": "y", "test": 0.25, "split": chosen}
     view = view_of(number_run(tmp_path, config={"data": data}))
     texts = [each.text for each in parts(view, "data") if isinstance(each, blocks.TextBlock)]
-    assert any(text.endswith(f"they should {end}") for text in texts)
+    assert any(text.endswith(f"held-out rows, which should look {end}") for text in texts)
 
 
 def test_without_values_of_other_rows_no_line_is_explained(tmp_path):
@@ -438,7 +438,7 @@ def test_rows_of_other_files_are_not_said_to_be_of_the_training_file(tmp_path):
     logged = [data_event({"train": 2, "validation": 2, "test": 4})]
     view = training_view(number_run(tmp_path, config=config, logged=logged))
     texts = [each.text for each in parts(view, "data") if each.kind == "text"]
-    assert texts[0] == "8 rows of table.csv and of the files of test rows."
+    assert texts[0] == "8 rows from table.csv and the files of test rows."
 
 
 def test_a_single_column_more_than_have_charts_at_once_is_one_column(tmp_path):
@@ -541,15 +541,19 @@ def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
     }
     drawn = charts(view_of(number_run(tmp_path, outputs=outputs)), "result")
     assert drawn["Errors"].description == (
-        "The mean error (prediction - true value) is 0.5; eight of ten errors are between 1 and 1."
+        "The mean error (prediction − true value) is 0.5; 80 % of the errors are between 1 and 1."
     )
 
 
 @pytest.mark.parametrize(
     ("all_rows", "text"),
     [
-        (2, "1 training row."),
-        (9, "1 of 9 training rows, sampled at random; all metrics are of all rows."),
+        (2, "Based on 1 training row."),
+        (
+            9,
+            "Charts show a random sample of 1 of the 9 training rows; all metrics are based on all "
+            "of them.",
+        ),
     ],
 )
 def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, all_rows, text):
@@ -557,7 +561,7 @@ def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, a
     logged = [data_event({"train": all_rows})]
     view = training_view(number_run(tmp_path, outputs=None, sample=sample, logged=logged))
     texts = [each.text for each in parts(view, "result") if each.kind == "text"]
-    weights = "Rows count by their weights; 1 more row of weight 0 is not shown."
+    weights = "Rows are weighted; 1 row of weight 0 is omitted."
     assert texts == [f"{text} {weights}"]
 
 
@@ -571,7 +575,7 @@ def test_labels_of_one_column_are_split(tmp_path):
 def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     drawn = charts(view_of(class_run(tmp_path)), "result")
     # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
-    assert drawn["ROC curve"].description.startswith("The area under the curve is 0.75, of")
+    assert drawn["ROC curve"].description.startswith("The AUC for cat is 0.75.")
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
 
 
@@ -651,14 +655,14 @@ def test_a_page_says_what_the_sets_that_there_are_were_used_for(
     )
     note = next(each.note for each in parts(view_of(run), "result") if each.kind == "table")
     assert words in note
-    stops = "used to decide when to stop" in to_html(view_of(run))
+    stops = ": decide when to stop" in to_html(view_of(run))
     assert stops is (early_stopping is not None)
 
 
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
     assert drawn["ROC curve"].description == (
-        "The area under the curve is 1 on average over 2 labels; the lowest, 1, is that of a."
+        "The mean AUC of 2 labels is 1; the lowest, 1, is that of a."
     )
     assert drawn["Precision and recall"].numbers.header[0] == "label"
 

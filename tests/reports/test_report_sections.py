@@ -125,7 +125,7 @@ def test_years_have_no_separator_of_thousands():
 def test_years_that_are_predicted_have_no_separator_of_thousands():
     years = numbers([1990.0, 2000.0, 2010.0], [1995.5, 2003.0, 2008.5])
     assert _scatter(years, seed=0, most=100).description == (
-        "3 rows: true values from 1990 to 2010, predicted ones from 1996 to 2008."
+        "3 rows: true values from 1990 to 2010, predictions from 1996 to 2008."
     )
     assert _decile_chart(error_by_decile(years)).description == (
         "The MAE is largest, 5.5, for true values of 1990."
@@ -263,7 +263,8 @@ def test_a_small_confusion_matrix_is_drawn_with_counts_and_shares():
     assert isinstance(chart, ChartBlock)
     assert {"y": "cat", "x": "dog", "n": 2.0, "s": 0.2} in datasets(chart)["rows"]
     assert chart.description == (
-        "17 of 20 are correct. The most frequent mistake: cat predicted as dog (2)."
+        "17 of 20 rows are predicted correctly. The most frequent mistake: cat predicted as dog "
+        "(2)."
     )
 
 

@@ -138,7 +138,7 @@ def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatc
     [(event, fields)] = emitted
     assert (event, fields["message"]) == (
         "warning",
-        "the report could not be made: division by zero; the run is complete; try again with: "
+        "the report could not be created: division by zero; the run is complete; try again with: "
         "dlcli.open_run('run').report()",
     )
     run.verify()

@@ -21,8 +21,8 @@ async function draw(figure) {
   figure.drawing = await vegaEmbed(figure.querySelector(".canvas"), spec, options);
 }
 
-// Charts are drawn one after the other, so that the page can be scrolled meanwhile. Folded charts
-// have no width to draw in and wait until they are opened.
+// Charts are drawn one after the other, so the page can be scrolled in between. Folded charts have
+// no width and are drawn when they are opened.
 function drawAll() {
   const waiting = [...document.querySelectorAll("figure.chart")].filter(
     (figure) => figure.querySelector(".canvas") && !figure.isBegun && figure.offsetParent !== null,
