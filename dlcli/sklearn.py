@@ -375,7 +375,7 @@ def _refuse_unreadable(data: pa.Table) -> None:
         kind = values.type
         is_binary = types.is_binary(kind) or types.is_large_binary(kind)
         if types.is_nested(kind) or is_binary or types.is_duration(kind):
-            raise ValueError(f"X['{name}'] holds {kind}, which no feature type reads; leave it out")
+            raise ValueError(f"X['{name}'] holds {kind}, which is not supported; omit it")
         if types.is_floating(kind):
             assert_all_finite(values.to_numpy(), allow_nan=True, input_name=f"X['{name}']")
 

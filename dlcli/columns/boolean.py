@@ -1,4 +1,4 @@
-"""Columns of true and false, as 1 and 0."""
+"""Columns of true and false, encoded as 1 and 0."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,7 +30,7 @@ BooleanMissing = Annotated[MostFrequent | column_type.ErrorIfMissing, OneOf("pol
 
 
 class Boolean(column_type.ColumnType):
-    """True or false, as 1 or 0."""
+    """True or false, encoded as 1 or 0."""
 
     has_usual_missing_words = True
     has_listed_values = True
@@ -60,7 +60,7 @@ def decide_words(view: "ColumnView") -> Decision | None:
     """Decide for true and false in these words; yes and no are categories."""
     if not view.column.looks_boolean():
         return None
-    return Decision(Boolean(), "all true or false")
+    return Decision(Boolean(), "only true and false")
 
 
 class BooleanEncoder(column_type.FilledEncoder):
@@ -73,7 +73,7 @@ class BooleanEncoder(column_type.FilledEncoder):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.fill not in (None, 0, 1):
-            raise ValueError("'fill' is neither true nor false")
+            raise ValueError("'fill' must be 0 or 1")
         return self
 
     @property
@@ -96,7 +96,7 @@ class BooleanEncoder(column_type.FilledEncoder):
 
     def model_input(self, notation: "Notation") -> ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
-        words = "1 for true, 0 for false; NaN if it is missing."
+        words = "1 for true, 0 for false, NaN for a missing value."
         return ModelInput(self.column, "float64", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
@@ -111,7 +111,7 @@ class BooleanEncoder(column_type.FilledEncoder):
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
         """Return how values become numbers, see `ColumnEncoder`."""
-        return {"steps": ["send 1 for true, 0 for false, NaN if it is missing"]}
+        return {"steps": ["send 1 for true, 0 for false, NaN for a missing value"]}
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
         """Make up typical and odd values."""

@@ -91,7 +91,7 @@ class Categorical(column_type.ColumnType):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield `unseen: error` where rare training values would be errors, too."""
         if self.unseen == "error" and self.min_count > 1:
-            yield "unseen", f"can't be error with min_count: {self.min_count}"
+            yield "unseen", f"error can't be combined with min_count: {self.min_count}"
 
     def identity(self, column: str, whole: "Table") -> str | None:
         """Return why a column merely distinguishes the rows; None if it doesn't."""
@@ -112,12 +112,15 @@ class Categorical(column_type.ColumnType):
         ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
         frequent = [texts[at] for at in ranked if counts[at] >= self.min_count]
         if not frequent:
-            message = f"no value occurs in {self.min_count} training rows; lower min_count"
+            message = f"no value occurs in at least {self.min_count} training rows; lower min_count"
             raise DataError(message, file=train.file, column=column)
         kept = frequent[: self.max_categories]
         if self.unseen == "error" and len(kept) < len(texts):
-            message = f"has {len(texts)} values, and 'unseen: error' leaves no code for rare ones"
-            raise DataError(f"{message}; raise max_categories", file=train.file, column=column)
+            message = (
+                f"has {len(texts)} values, but max_categories is {self.max_categories} and "
+                "'unseen: error' allows no category for the rest; raise max_categories"
+            )
+            raise DataError(message, file=train.file, column=column)
         missing = int((codes < 0).sum())
         is_category = isinstance(self.missing, MissingCategory)
         fill = kept[0] if isinstance(self.missing, MostFrequentCategory) else None
@@ -154,7 +157,7 @@ class Categorical(column_type.ColumnType):
         if not is_inferred or values.distinct <= _MANY_CATEGORIES:
             return ""
         encoded = "{type: categorical, encoding: embedding}"
-        return f"for so many values, {encoded} has fewer inputs, which are learned"
+        return f"with this many values, {encoded} needs fewer inputs"
 
 
 # Inference.
@@ -175,7 +178,7 @@ def decide_postal_codes(view: "ColumnView") -> Decision | None:
         return None
     if not view.are_nearly_all(view.matches(_POSTAL_CODE)):
         return None
-    return as_categories(view, "postal codes, by the column's name")
+    return as_categories(view, "postal codes (from the column's name)")
 
 
 def decide_categories(view: "ColumnView") -> Decision | None:
@@ -242,15 +245,15 @@ class CategoryEncoder(column_type.DenseEncoder):
     """True if missing values have their own code: if training rows had any."""
     unseen: Literal["other", "error"]
     """Encoding of a value that is no category: the code for others or none; or an error."""
-    unseen_encodings: ClassVar[tuple[str, str]]
-    """Encoding of other values, in words: with a code for them, and without."""
+    unseen_encodings: ClassVar[tuple[str, str]] = ("encoded as 'other'", "encoded as zeros")
+    """Encoding of other values for messages: with a code for them, and without."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.categories)) < len(self.categories):
             raise ValueError("a category occurs twice")
         if self.missing == "fill" and self.fill not in self.categories:
-            raise ValueError("'fill' is none of the categories")
+            raise ValueError("'fill' is not one of the categories")
         if self.missing != "fill" and self.fill is not None:
             raise ValueError("'fill' has no effect")
         return self
@@ -284,7 +287,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         if not known.keys() >= {*texts}:
             new = np.array([text not in known for text in texts] + [False])[found]
             if self.unseen == "error":
-                message = "{} is none of the categories seen in training".format
+                message = "expected a category of the training rows, got {}".format
                 shown = rows.table.column(self.column).shown
                 problems.refuse(new, rows, self.column, lambda at: message(shown(at)))
             else:
@@ -302,7 +305,7 @@ class CategoryEncoder(column_type.DenseEncoder):
             if self.missing == "error":
                 column_type.refuse_missing(missing, rows, self.column, problems)
             elif not self.accepts_missing:
-                forbidden = "is empty, as no training row was; 'unseen: error' forbids it"
+                forbidden = "is empty, but no training row was; 'unseen: error' forbids it"
                 problems.refuse(missing, rows, self.column, lambda _: forbidden)
             codes[missing] = self.missing_code
         return codes
@@ -337,7 +340,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         if not self.other_share:
             return encoding
         # Most of the values may be frequent in training rows as well.
-        return f"{encoding}, as in {100 * self.other_share:.3g} % of the training rows"
+        return f"{encoding}, like {100 * self.other_share:.3g} % of the training rows"
 
     def _spelling_hint(self, texts: Iterable[str]) -> str:
         """Name a category that is one of some texts but for its spelling; empty if none is."""
@@ -355,10 +358,10 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
-        words = ["Text; empty if it is missing. Write whole numbers without a decimal point: 3."]
+        words = ["Text; empty for a missing value. Write integers without a decimal point: 3."]
         if self.unseen == "error":
             known = first_names([*map(column_exports.as_code, self.categories)], _SHOWN)
-            words.append(f"dlcli refuses any other value than its categories: {known}.")
+            words.append(f"dlcli refuses values other than its categories: {known}.")
         return column_exports.ModelInput(self.column, "string", (*words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
@@ -384,8 +387,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the codes that a client sends."""
-        words = "The code of the category: its index in `categories` of"
-        advice = f"{words} {column_exports.RECIPE}, see there."
+        advice = f"The index of the category in `categories` of {column_exports.RECIPE}."
         return column_exports.ModelInput(self.column, "int32", (advice,))
 
     def number_values(self, table: "Table", problems: "ValueProblems") -> Array:
@@ -400,10 +402,10 @@ class CategoryEncoder(column_type.DenseEncoder):
         """Return how values become codes, see `ColumnEncoder`."""
         return {
             "steps": [
-                "remove blanks around the text; write true and false in lower case, and whole "
-                "numbers without a decimal point",
+                "strip whitespace; write true and false in lower case, and integers without a "
+                "decimal point",
                 "send the index of the text in `categories`; `missing` if it is empty or one of "
-                "`missing_words`; `other` for any other",
+                "`missing_words`; `other` for any other text",
             ],
             "categories": [*self.categories],
             "missing": self.missing_code,
@@ -440,7 +442,9 @@ class CategoryEncoder(column_type.DenseEncoder):
         """Describe what clients send, see `ColumnEncoder`."""
         frequent = [value for value in known.frequent if value in self.known]
         categories = [*dict.fromkeys([*frequent, *self.categories])]
-        others = "Others are refused." if self.unseen == "error" else "There may be others."
+        others = "Other values are refused."
+        if self.unseen != "error":
+            others = "Other values are allowed."
         names = first_names(categories, _SHOWN)
         return ClientColumn(
             self.column,
@@ -457,7 +461,6 @@ class OneHotEncoder(CategoryEncoder):
     """One input for each code, which is 1 where the row has it."""
 
     encoding: Literal["one_hot"] = "one_hot"
-    unseen_encodings: ClassVar = ("the input for other values is set", "no input is set")
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -480,7 +483,6 @@ class EmbeddingEncoder(CategoryEncoder):
     """One input with the code, which the network looks up in a trained table."""
 
     encoding: Literal["embedding"] = "embedding"
-    unseen_encodings: ClassVar = ("the embedding for other values is used", "zeros are used")
     units: PositiveInteger
     """Numbers in the table for each code."""
 
@@ -503,7 +505,7 @@ class EmbeddingEncoder(CategoryEncoder):
     def script_layers(self, name: str) -> Iterator[str]:
         """Yield the layers that look up the vectors, see `ColumnEncoder`."""
         input_name, column = column_exports.literal(name), column_exports.literal(self.column)
-        yield "# A trained vector for each category; the last one, for unseen ones, stays 0."
+        yield "# A trained vector for each category. The last one, for unknown categories, stays 0."
         yield f"_, count = category_codes(train[{column}], FEATURES[{column}], encoding[{column}])"
         yield f'codes = inputs[{input_name}] = keras.Input((), name={input_name}, dtype="int32")'
         yield f"embedding = keras.layers.Embedding(count + 1, {self.units})"

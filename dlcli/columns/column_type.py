@@ -60,7 +60,7 @@ GroupClass = Callable[[Sequence[tuple[Any, slice]]], "ColumnGroup"]
 
 
 _STRAYS_ADVICE = (
-    "so training will refuse the other values; correct them, list them in data.missing, or declare "
+    "so training will refuse the other values; correct them, add them to data.missing, or declare "
     "the column categorical"
 )
 
@@ -355,7 +355,7 @@ class ColumnEncoder(Fitted):
     @property
     def missing_advice(self) -> tuple[str, ...]:
         """The sentence on missing values for clients, if there must be none."""
-        refused = "dlcli refuses a missing value: refuse it before."
+        refused = "dlcli refuses missing values, so reject them before you call the model."
         return () if self.accepts_missing else (refused,)
 
     @abstractmethod
@@ -432,7 +432,7 @@ class ColumnEncoder(Fitted):
         Args:
             missing: words that count as missing.
         """
-        return {"steps": ["send the number, NaN if it is missing"]}
+        return {"steps": ["send the number, NaN for a missing value"]}
 
     @abstractmethod
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
@@ -613,7 +613,7 @@ class FilledEncoder(DenseEncoder):
             shown = f"{self.fill_number:g}"
             if isinstance(self.fill, datetime):
                 (shown,) = short_moments([self.fill.isoformat()])
-            encoding = f"{shown} is used instead, and no input marks it"
+            encoding = f"replaced by {shown}, without a missing indicator"
         problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
 
     def with_indicator(self, ops: "Operations", parts: "list[Value]", empty: "Value") -> "Value":
@@ -674,5 +674,5 @@ def present_numbers(column: str, values: Floats, train: "Table") -> Floats:
 def way_out(are_most_wrong: bool) -> str:
     """Return what to do about a value that isn't of a declared type, for messages."""
     if are_most_wrong:
-        return "; for a column of texts, set its type to categorical or text in input.features"
+        return "; if the column holds text, set its type to categorical or text in input.features"
     return "; correct it, or add it to data.missing if it means a missing value"

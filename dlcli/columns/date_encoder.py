@@ -83,7 +83,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         if len(set(self.parts)) < len(self.parts):
             raise ValueError("a part occurs twice")
         if self.scalings.keys() != {*self.parts} & {*_LINEAR}:
-            raise ValueError("year and elapsed have scalings where they are parts, and only there")
+            raise ValueError("'year' and 'elapsed' need a scaling exactly if they are in 'parts'")
         return self
 
     @cached_property
@@ -146,11 +146,11 @@ class DatetimeEncoder(column_type.FilledEncoder):
         """Describe the values that a client sends, see `ColumnEncoder`."""
         if self.timezone != "UTC":
             raise ExportError(
-                f"column '{self.column}': an exported model can't convert to the time zone "
-                f"{self.timezone}; train with timezone: UTC, or with parts of the date as columns"
+                f"column '{self.column}': an exported model can't convert times to the time zone "
+                f"{self.timezone}; train with timezone: UTC, or with the date's parts as columns"
             )
         if self.formats in (("unix",), ("unix_ms",)):
-            words = f"The {self._unit} since 1970-01-01T00:00Z; NaN if it is missing."
+            words = f"The {self._unit} since 1970-01-01T00:00Z; NaN for a missing value."
             return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
         if not all(map(date_graph.is_supported, self.formats)):
             raise ExportError(
@@ -159,8 +159,8 @@ class DatetimeEncoder(column_type.FilledEncoder):
                 "format: iso"
             )
         words = (
-            f"A date as {self._written_formats}, in UTC, without an offset other than Z; empty if "
-            "it is missing. Any other text counts as missing."
+            f"A date in the format {self._written_formats}, in UTC, without an offset other than "
+            "Z; empty for a missing value. Any other text counts as missing."
         )
         return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
@@ -211,14 +211,14 @@ class DatetimeEncoder(column_type.FilledEncoder):
         if not pc.any(pc.match_substring_regex(column.present_texts(), _OFFSET)).as_py():
             return ""
         return (
-            f"column '{self.column}' has times with an offset from UTC, which an exported model "
-            "can't read: write them in UTC"
+            f"column '{self.column}' has times with a UTC offset, which an exported model can't "
+            "read; write them in UTC"
         )
 
     def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the parts of a date that a client sends."""
         inputs = "; ".join(self.inputs)
-        advice = f"The parts of the date, computed as {column_exports.RECIPE} says: {inputs}."
+        advice = f"The parts of the date, computed as in {column_exports.RECIPE}: {inputs}."
         return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.inputs),))
 
     def number_values(self, table: "Table", problems: ValueProblems) -> Array:
@@ -235,13 +235,14 @@ class DatetimeEncoder(column_type.FilledEncoder):
         """Return how dates become their parts, see `ColumnEncoder`."""
         return {
             "steps": [
-                "read the text by the first of `formats` that fits; a time without an offset from "
-                "UTC is of `timezone`; if it is missing or unreadable, use `fill`",
-                "send the parts of the local time in order: a scaled number (x - offset) / scale, "
-                "of the year or of the days since `earliest`; of any other the sine and the cosine "
-                "of 2 pi step / steps, counted from 0: month of 12, day of the days of its month, "
-                "weekday from Monday, day_of_year of 365 or 366, hour, minute, second",
-                "if `marks_missing`, send 1 at the end for a missing time, else 0",
+                "parse the text with the first of `formats` that fits; a time without a UTC offset "
+                "is in `timezone`; for a missing or unreadable time, use `fill`",
+                "send the parts of the local time in order: year and elapsed (the days since "
+                "`earliest`) as (x - offset) / scale; each other part as the sine and the cosine "
+                "of 2 pi step / steps, with step counted from 0 and steps 12 for month, the days "
+                "of the month for day, 7 for weekday (from Monday), 365 or 366 for day_of_year, "
+                "24 for hour, 60 for minute and second",
+                "if `marks_missing`, append 1 for a missing time, else 0",
             ],
             "formats": [*self.formats],
             "timezone": self.timezone,
@@ -293,10 +294,10 @@ class DatetimeEncoder(column_type.FilledEncoder):
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Describe what clients send, see `ColumnEncoder`."""
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
-        meaning = f"A number of {self._unit} since 1970"
+        meaning = f"The {self._unit} since 1970"
         if not self._ticks:
-            zone = f"without offset in the zone {self.timezone}"
-            meaning = f"A time as {self._written_formats}, {zone}"
+            zone = f"without a UTC offset in the time zone {self.timezone}"
+            meaning = f"A time in the format {self._written_formats}, {zone}"
         span = self.latest - self.earliest
         moments = (
             self.earliest + span * at / (column_exports.CURVE_POINTS - 1)

@@ -41,7 +41,7 @@ Parts = Annotated[
 
 Formats = Annotated[
     str | Annotated[tuple[str, ...], Field(min_length=1)],
-    Expected("a format as '%d.%m.%Y', iso, unix or unix_ms, or a list of them"),
+    Expected("a format such as '%d.%m.%Y', iso, unix or unix_ms, or a list of formats"),
 ]
 
 
@@ -86,7 +86,7 @@ class Datetime(column_type.ColumnType):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield invalid formats and time zones, and duplicate parts."""
         if self.parts != "auto" and len(set(self.parts)) < len(self.parts):
-            yield "parts", "names a part twice"
+            yield "parts", "lists a part twice"
         for message in filter(None, map(format_error, self.formats)):
             yield "format", message
         if error := time_zone_error(self.timezone):
@@ -161,7 +161,7 @@ def decide_dates_of_digits(view: "ColumnView") -> Decision | None:
     if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
         return None
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
-    return Decision(feature, f"dates as {view.example(view.matches('.'))}")
+    return Decision(feature, f"dates such as {view.example(view.matches('.'))}")
 
 
 _DATE_FORMATS = [
@@ -201,9 +201,10 @@ def _dates_in_several_formats(view: "ColumnView") -> Decision | None:
         return None
     examples = listed([*map(view.example, found)])
     reason = (
-        f"dates in several formats, as {examples}; name each: {{type: datetime, format: [...]}}"
+        f"dates in several formats, such as {examples}; list the formats: "
+        "{type: datetime, format: [...]}"
     )
-    warning = "ignored, since as categories they would not be dates"
+    warning = "ignored instead of read as categories"
     return Decision(column_type.Ignored(), reason, warning)
 
 
@@ -213,12 +214,12 @@ def _dates(
     if view.column.kind != "text":
         return Decision(Datetime(), "stored as dates")
     if guess.is_ambiguous:
-        advice = "ignored, since the day may be the month; declare {type: datetime, format: ...}"
+        advice = "ignored, as day and month can't be told apart; set {type: datetime, format: ...}"
         return Decision(column_type.Ignored(), f"dates, but {guess.question}", advice)
     formats = guess.readings[0]
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     noun = "dates" if guess.has_date else "times"
-    noun += f" as {view.example(view.matches('[0-9]'))}"
+    noun += f" such as {view.example(view.matches('[0-9]'))}"
     return Decision(feature, noun) if strays is None else feature.with_strays(strays, noun)
 
 
@@ -237,8 +238,9 @@ def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:
     if may_be_digits and (formats := datetime_parsing.compact_dates(values.distinct)):
         return formats
     if values.kind == "number":
-        message = "expected dates, the column holds numbers; set format: unix, unix_ms or '%Y%m%d'"
-        raise DataError(message, file=train.file, column=column)
+        message = "expected dates, but the column holds numbers"
+        way_out = "set format: unix, unix_ms or '%Y%m%d'"
+        raise DataError(f"{message}; {way_out}", file=train.file, column=column)
     guess = datetime_parsing.guess_times(values)
     if guess and guess.is_ambiguous:
         raise DataError(guess.question, file=train.file, column=column)

@@ -81,7 +81,7 @@ class Image(column_type.ColumnType):
 
         paths = train.column(column)
         if paths.kind != "text":
-            message = f"expected paths of images, the column holds {paths.values.type}"
+            message = f"expected image paths, but the column holds {paths.values.type}"
             raise paths.error(message)
         missing = paths.missing()
         column_type.require_values(int((~missing).sum()), column, train)
@@ -150,10 +150,10 @@ def decide_images(view: "ColumnView") -> Decision | None:
     files = [file for file in files if file.suffix.lower() in _IMAGE_SUFFIXES][:_IMAGES_OPENED]
     shapes = [_image_shape(file) for file in files]
     if not any(shapes[:1]):
-        reason = f"there is no image as '{view.example(every)}'; paths start at the table's folder"
-        return Decision(
-            column_type.Ignored(), reason, "ignored, although they end like paths of images"
-        )
+        example = f"no image found at paths such as '{view.example(every)}'"
+        reason = f"{example}; paths are relative to the table's folder"
+        warning = "ignored, although the values look like image paths"
+        return Decision(column_type.Ignored(), reason, warning)
     known = [shape for shape in shapes if shape]
     channels = max(shape[2] for shape in known)
     height, width = known[0][:2]
@@ -165,7 +165,7 @@ def decide_images(view: "ColumnView") -> Decision | None:
     names = " and ".join(kinds)
     color = "grayscale" if channels == 1 else "color"
     size = f"{'' if keeps_size else 'resized to '}{width} × {height} pixels"
-    reason = f"paths of {names} files, {color}, {size}"
+    reason = f"paths of {names} images, {color}, {size}"
     return Decision(Image(shape=(height, width, channels)), reason)
 
 
@@ -241,8 +241,9 @@ class ImageEncoder(column_type.DenseEncoder):
         height, width, channels = self.shape
         colors = "gray" if channels == 1 else "red, green, blue"
         words = (
-            f"The pixels from 0 to 255 ({colors}) of the image, turned upright, on white where it "
-            f"is transparent, and resized to {height} by {width} with Pillow's BILINEAR filter."
+            f"The image's pixels from 0 to 255 ({colors}), after you rotate it upright, put it on "
+            f"white if it is transparent, and resize it to {height} × {width} (height × width) "
+            "with Pillow's BILINEAR filter."
         )
         return ModelInput(self.column, "uint8", (words,), self.shape)
 
@@ -286,7 +287,7 @@ class ImageEncoder(column_type.DenseEncoder):
         shape = f"({height}, {width}, {channels})"
         yield f"x = inputs[{input_name}] = keras.Input({shape}, name={input_name})"
         if (changes := self.augmentation) is not None:
-            yield "# Random changes, in training only."
+            yield "# Random changes, during training only."
             if changes.flip:
                 yield 'x = keras.layers.RandomFlip("horizontal")(x)'
             if changes.shift:
@@ -303,7 +304,7 @@ class ImageEncoder(column_type.DenseEncoder):
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
         """Refuse to describe paths, which are not part of a request."""
-        raise NotImplementedError("columns of files are not served")
+        raise NotImplementedError("image columns can't be served")
 
 
 # Files of images.
@@ -317,8 +318,8 @@ _SHOWN_CHARACTERS = 200
 
 
 _ABSENT = (
-    "there is no file {}; "
-    "paths start at the table's folder, or at the current one for standard input and a URL"
+    "no such file: {}; paths are relative to the table's folder, or to the current folder if the "
+    "table is standard input or a URL"
 )
 
 
@@ -395,7 +396,7 @@ def _problem(error: Exception, file: Path) -> str:
     if isinstance(error, UnidentifiedImageError):
         with file.open("rb") as stream:
             is_damaged = stream.read(8).startswith(_SIGNATURES)
-        return "{} is damaged" if is_damaged else "{} holds no PNG or JPEG image"
+        return "{} is damaged" if is_damaged else "{} is not a PNG or JPEG image"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"{{}} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
     if isinstance(error, OSError) and error.strerror:

@@ -142,7 +142,7 @@ class Numeric(column_type.ColumnType):
         fill = policy.value if isinstance(policy, ConstantValue) else None
         if fill is not None and scaling.name == "log1p" and fill < 0:
             path = format_path(("input", "features", column, "missing", "value"))
-            raise ConfigError([Problem(path, f"scaling 'log1p' needs 0 or more, got {fill:g}")])
+            raise ConfigError([Problem(path, f"scaling 'log1p' requires 0 or more, got {fill:g}")])
         values = train.numbers(column, column_type.way_out)
         scalings.check_range(scaling.name, values, train, column)
         present = column_type.present_numbers(column, values, train)
@@ -198,7 +198,7 @@ class Numeric(column_type.ColumnType):
         if self == Numeric() and values.bounds and values.may_be_codes:
             # The suggestion comes before what may be cut off.
             missing = f" ({values.missing_note})" if values.missing else ""
-            return f"whole numbers, {values.span}; if codes, categorical{missing}"
+            return f"integers, {values.span}; categorical if codes{missing}"
         return ", ".join(filter(None, [reason, values.span, values.missing_note]))
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
@@ -211,7 +211,7 @@ class Numeric(column_type.ColumnType):
             return ""
         most = min(values.distinct, _MOST_EMBEDDED)
         encoded = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
-        return f"if it names things, no amounts: {encoded}"
+        return f"if these are IDs, not quantities: {encoded}"
 
 
 def unused_scalings(
@@ -265,9 +265,9 @@ def decide_numbers(view: "ColumnView") -> Decision | None:
         if view.has_leading_zeros:
             return as_categories(view, _CODES)
         if view.summary.bounds is None:
-            reason = f"all numbers, one of them infinite or beyond {scalings.LARGEST:.1e}"
+            reason = f"all numbers, but one is infinite or beyond {scalings.LARGEST:.1e}"
         elif view.summary.may_be_codes:
-            reason = "few distinct whole numbers, read as amounts"
+            reason = f"only {view.summary.distinct} different integers; treated as numeric"
         else:
             words = view.column.notation.words
             reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
@@ -320,7 +320,7 @@ def decide_amounts(view: "ColumnView") -> Decision | None:
         return None
     if (reason := _unread_amounts(view)) is None:
         return None
-    warning = "ignored, since as categories they would not be amounts"
+    warning = "ignored instead of read as categories"
     return Decision(column_type.Ignored(), reason, warning)
 
 
@@ -330,27 +330,28 @@ def _unread_amounts(view: "ColumnView") -> str | None:
 
     which = view.matches(_OTHER_DIGITS)
     if view.are_amounts(which):
-        return f"digits of another script, as '{view.example(which)}'; write them as 0 to 9"
+        return f"non-ASCII digits, such as '{view.example(which)}'; write them as 0 to 9"
     which = view.matches(_NUMBER_WITH_UNIT)
     if view.are_amounts(which):
         amounts = view.some(which)
         units = pc.utf8_trim_whitespace(pc.replace_substring_regex(amounts, _NUMBER, "")).unique()
         if len(units) == 1:
-            return f"numbers with a unit, as '{view.example(which)}'; write the numbers alone"
+            return f"numbers with a unit, such as '{view.example(which)}'; remove the unit"
         if len(units) <= _MOST_UNITS:
-            return f"numbers with the units {listed(units.to_pylist())}; write them in one unit"
+            return f"numbers with the units {listed(units.to_pylist())}; convert them to one unit"
     unread = view.matches(_unread_number())
     which = unread | view.matches(rf"^-?{_GROUPED}$")
     if not view.are_amounts(which):
         return None
     if unread.any():
-        return f"numbers written as '{view.example(unread)}'; write them plainly, as -1234.5"
+        example = f"'{view.example(unread)}'"
+        return f"numbers in an unsupported notation, such as {example}; write them like -1234.5"
     plain = which & view.matches(Notation().pattern)
     others = which & ~plain
     if not plain.any() or not others.any():
         return None
     written = f"'{view.example(plain)}' and '{view.example(others)}'"
-    return f"numbers in several notations, as {written}; write them plainly, as -1234.5"
+    return f"numbers in several notations, such as {written}; write them like -1234.5"
 
 
 def _unread_number() -> str:

@@ -160,7 +160,7 @@ class NumberEncoder(column_type.FilledEncoder):
     def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         unit = f" in {notation.unit}" if notation.unit else ""
-        words = f"A number{unit}; NaN if it is missing."
+        words = f"A number{unit}; NaN for a missing value."
         return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
@@ -229,7 +229,8 @@ class NumberEncoder(column_type.FilledEncoder):
         column = partial(ClientColumn, self.column, is_required=not self.accepts_missing)
         if notation.needs_unit:
             written = f"{typical:.12g} {notation.unit}".replace(".", notation.decimal)
-            return column(("string",), written, f"A number with its unit, as '{written}'; {ends}")
+            meaning = f"A number with its unit, such as '{written}'; {ends}"
+            return column(("string",), written, meaning)
         along = np.linspace(self.low, self.high, column_exports.CURVE_POINTS).tolist()
         return column(
             ("number", "string"),
@@ -283,7 +284,7 @@ class NumericEncoder(NumberEncoder):
     def _consistent(self) -> Self:
         form = self.periodic
         if form and not (form.frequencies > 0 and 0 < form.deviation < math.inf):
-            raise ValueError("expected a positive number of frequencies, and their deviation")
+            raise ValueError("expected a positive number of frequencies and a positive deviation")
         return self
 
     @property

@@ -268,7 +268,7 @@ class RobustScaling(FittedScaling):
 
 def _increasing(points: tuple[float, ...]) -> tuple[float, ...]:
     if not all(left < right for left, right in pairwise(points)):
-        raise ValueError("expected each number to be above the one before")
+        raise ValueError("expected increasing numbers")
     return points
 
 
@@ -291,7 +291,7 @@ class QuantileScaling(FittedScaling):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if not self.points or len(self.points) != len(self.normals):
-            raise ValueError("each point needs a normal value")
+            raise ValueError("expected one normal quantile for each point")
         return self
 
     def apply(self, values: Floats) -> Floats:
@@ -380,8 +380,8 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
     """
     with np.errstate(invalid="ignore"):
         if name == "log1p":
-            yield values < 0, lambda at: f"scaling 'log1p' needs 0 or more, got {values[at]:g}"
-        end = f"the largest number a network reads is {LARGEST:.1e}, got {{:g}}"
+            yield values < 0, lambda at: f"scaling 'log1p' requires 0 or more, got {values[at]:g}"
+        end = f"expected a number within ±{LARGEST:.1e} (float32), got {{:g}}"
         yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
 
 
@@ -422,6 +422,6 @@ def scale_column(
     with np.errstate(all="ignore"):
         scaled = scale(values)
         wrong = ~(np.abs(scaled) <= LARGEST)
-    end = f"the largest number a network reads is {LARGEST:.1e}, and {{:g}} is {{:.1e}} when scaled"
+    end = f"scaled numbers must be within ±{LARGEST:.1e} (float32), but {{:g}} becomes {{:.1e}}"
     problems.refuse(wrong, rows, column, lambda at: end.format(values[at], scaled[at]))
     return np.where(wrong, 0.0, scaled) if wrong.any() else scaled

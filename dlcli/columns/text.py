@@ -100,10 +100,11 @@ class Text(column_type.ColumnType):
         if not frequencies:
             fewest = self.encoding.min_count
             message = (
-                "no text in the training rows has a word; declare it 'categorical' or 'ignored'"
+                "no text in the training rows contains a word; set the column to categorical or "
+                "ignored"
             )
             if fewest > 1:
-                message = f"no word is in {fewest} training rows; lower min_count"
+                message = f"no word occurs in at least {fewest} training rows; lower min_count"
             raise DataError(message, file=train.file, column=column)
         return TextEncoder(
             column=column,
@@ -171,7 +172,7 @@ def decide_lists(view: "ColumnView") -> Decision | None:
         repeats = len(items) / len(distinct)
         is_few = 2 * len(distinct) <= len(which) and repeats >= _FEWEST_REPEATS
         if is_few and not pc.any(pc.match_substring_regex(distinct, "[0-9]")).as_py():
-            reason = f"lists of {len(distinct)} names, as '{view.example(which)}'"
+            reason = f"lists of {len(distinct)} names, such as '{view.example(which)}'"
             return Decision(Text(encoding=MultiHot()), reason)
     return None
 
@@ -242,9 +243,9 @@ class TextEncoder(column_type.SparseEncoder):
         if len(set(self.tokens)) < len(self.tokens):
             raise ValueError("a token occurs twice")
         if len(self.document_frequencies) != len(self.tokens):
-            raise ValueError("there must be as many document frequencies as tokens")
+            raise ValueError("expected one document frequency for each token")
         if max(self.document_frequencies) > self.training_rows:
-            raise ValueError("a token is in more rows than there are")
+            raise ValueError("a document frequency exceeds the number of training rows")
         return self
 
     @property
@@ -347,10 +348,10 @@ class TextEncoder(column_type.SparseEncoder):
     def model_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the values that a client sends, see `ColumnEncoder`."""
         words = (
-            "Text; empty if it is missing. If it may have characters beyond ASCII, apply "
-            "unicodedata.normalize('NFKC', text) first, then remove invisible characters: those "
-            "of category Cf but U+200B, and U+FE00 to U+FE0F. A text that is only a whole number "
-            "has no decimal point."
+            "Text; empty for a missing value. If it may contain characters beyond ASCII, first "
+            "apply unicodedata.normalize('NFKC', text), then remove invisible characters "
+            "(category Cf except U+200B, and U+FE00 to U+FE0F). Write a text that is only an "
+            "integer without a decimal point."
         )
         return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
@@ -374,8 +375,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the counts that a client sends."""
-        words = "The number of times that the text has each of the `tokens` of"
-        advice = f"{words} {column_exports.RECIPE}."
+        advice = f"How often each of the `tokens` of {column_exports.RECIPE} occurs in the text."
         return column_exports.ModelInput(self.column, "float32", (advice,), (len(self.tokens),))
 
     def number_values(self, table: "Table", problems: "ValueProblems") -> Array:
@@ -401,11 +401,11 @@ class TextEncoder(column_type.SparseEncoder):
 
         return {
             "steps": [
-                "apply Unicode's NFKC, remove invisible characters, write lower case, ’ as ' and "
-                "ς as σ",
-                "find all matches of `word` (a pattern of RE2); a token is a word or several "
-                "consecutive ones with a space between",
-                "send how often the text has each of `tokens`; a missing text has none",
+                "apply Unicode's NFKC, remove invisible characters, convert to lower case, replace "
+                "’ by ' and ς by σ",
+                "find all matches of `word` (an RE2 pattern); a token is a word, or several "
+                "consecutive words joined by spaces",
+                "send how often each of `tokens` occurs in the text; all 0 for a missing text",
             ],
             "word": WORD,
             "tokens": [*self.tokens],

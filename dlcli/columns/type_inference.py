@@ -332,8 +332,8 @@ def identity_of_numbers(column: str, numbers: Floats) -> str | None:
     is_time = are_years(numbers.min(), numbers.max()) or _TIME_NAME.search(column)
     if len(numbers) >= MIN_ROWS and (has_name or not is_time):
         steps = np.diff(numbers)
-        for step, verb in ((1, "rises"), (-1, "falls")):
+        for step, verb in ((1, "increases"), (-1, "decreases")):
             if np.mean(steps == step) > _NUMBERED_SHARE:
-                return f"a whole number that {verb} by row: a row index"
+                return f"an integer that {verb} from row to row: a row index"
     is_dense = len(numbers) > _NUMBERED_SHARE * (np.ptp(numbers) + 1)
     return _ALL_DIFFER if has_name or (is_dense and _NUMBER_NAME.search(column)) else None

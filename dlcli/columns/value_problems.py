@@ -26,7 +26,7 @@ _MOST_LINES = 5
 _MOST_COUNTED = 10_000
 """Values that are no categories whose rows are counted one by one."""
 _OTHER_VALUES = "other values"
-OUTSIDE = "outside the training rows' range"
+OUTSIDE = "outside the training range"
 """The kind of the notes on ranges."""
 _SHOWN_COLUMNS = 5
 _COUNTS = ("missing", "without_tokens", "outside", "unreadable")
@@ -312,9 +312,9 @@ def value_notes(
         if place is not None and problems.unseen_index is not None:
             row = f"{', ' if count == 1 else ', the first in '}{place(problems.unseen_index)}"
         detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{problems.unseen_hint}"
-        yield ValueNote(column, count, "with values that are no category", detail, values, encoding)
+        yield ValueNote(column, count, "with an unknown category", detail, values, encoding)
     if count := problems.without_tokens:
-        kind, encoding = "without a token that has an input", problems.without_tokens_encoding
+        kind, encoding = "without a known token", problems.without_tokens_encoding
         yield ValueNote(column, count, kind, f": {encoding}", encoding=encoding)
     if problems.range is not None:
         ends = [end if isinstance(end, str) else f"{end:g}" for end in problems.range]

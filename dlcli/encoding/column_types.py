@@ -33,7 +33,7 @@ from dlcli.tables.table_files import MissingWords
 UNMATCHED = Ignored.model_construct()  # without its validator, which takes long to build
 """The feature of a column that no name or pattern matches. It equals one that is declared ignored,
 and is distinguished from it by identity."""
-UNMATCHED_REASON = "not named"
+UNMATCHED_REASON = "not in input.features"
 """The reason for it."""
 _DELIMITERS = (",", ";", "|", "\t")
 _MOST_SUGGESTED = 20
@@ -78,9 +78,9 @@ def choose_features(
         chosen[column] = UNMATCHED if key is None else features[key]
     if all(not feature.is_read for feature in chosen.values()):
         message = (
-            "leaves no column for the network to read"
+            "ignores all columns; at least one feature is required"
             if free
-            else f"there is nothing to read: the table has no column but {listed(columns)}"
+            else f"there are no features: the table has no columns other than {listed(columns)}"
         )
         raise ConfigError([Problem("input.features", message)])
     return chosen
@@ -96,12 +96,12 @@ def _problem(
     if name == "*":  # always a pattern, also of a table whose target is called so
         return None
     if name in reserved:
-        return "has another role in 'data' and can't be a feature; omit it here, or ignore it"
+        return "is used in 'data' and can't be a feature; omit it here or set it to ignored"
     if name in columns:
         return None
     if not _is_pattern(name, columns):
         return f"no such column in the table{did_you_mean(name, similar)}"
-    return None if any(map(_regex(name).fullmatch, free)) else "fits no column of the table"
+    return None if any(map(_regex(name).fullmatch, free)) else "matches no column of the table"
 
 
 def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
@@ -110,7 +110,7 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
     if len(columns) > 1 or sign not in columns[0]:
         return []
     way_out = f"set data.format: {{name: csv, delimiter: {json.dumps(sign)}}}"
-    message = f"the table has a single column, {shown(columns[0])}; {way_out}"
+    message = f"the table has only one column, {shown(columns[0])}; {way_out}"
     return [Problem("input.features", message)]
 
 
@@ -172,7 +172,7 @@ ROWS_LOOKED_AT = 50_000
 identifier, and whether its values can be read, is confirmed on all rows."""
 _MOST_NAMED = 5
 _REFUSED = (
-    "ignored, since training would refuse the other values; correct them, list them in "
+    "ignored, because training would refuse the other values; correct them, add them to "
     "data.missing, or declare the column categorical"
 )
 
@@ -240,7 +240,7 @@ def decide_types(
             decisions[column] = decision.otherwise
     if not _reads_any(decisions):
         reasons = _some([f"'{name}' ({item.reason})" for name, item in decisions.items()])
-        raise ConfigError([Problem("input.features", f"no column can be read: {reasons}")])
+        raise ConfigError([Problem("input.features", f"no column can be used: {reasons}")])
     return decisions
 
 
@@ -324,7 +324,7 @@ def _infer(table: Table, column: str) -> Decision:
     feature = decision.feature
     if not is_settled or alone.any_part(lambda p: feature.has_unreadable(p.column(column))):
         return _apply_rules(alone.only([column]), column)
-    note = f"in {plural(ROWS_LOOKED_AT, 'row')} looked at"
+    note = f"from {plural(ROWS_LOOKED_AT, 'row')}"
     return replace(decision, reason=f"{decision.reason} ({note})")
 
 
@@ -343,7 +343,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
         return Decision(Ignored(), "has no value", values=summary)
     decision = next(filter(None, (rule(view) for rule in registry.inference_rules())), None)
     if decision is None:
-        reason = f"is stored as {view.column.values.type}, which no feature type reads"
+        reason = f"stored as {view.column.values.type}, which no feature type supports"
         decision = Decision(Ignored(), reason)
     decision = replace(decision, values=summary)
     if summary.distinct != 1 or summary.missing or not decision.feature.is_read:
@@ -488,9 +488,9 @@ def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collec
             words.update(missing)
     if not columns:
         return table
-    verb = "counts" if len(words) == 1 else "count"
+    are = "is" if len(words) == 1 else "are"
     message = (
-        f"{table.file}: {listed(words)} {verb} as missing: {plural(words.total(), 'value')} of "
+        f"{table.file}: {listed(words)} {are} read as missing: {plural(words.total(), 'value')} in "
         f"{listed(columns, 3)}; data.missing: [] turns this off"
     )
     return replace(table, file_notes=(*table.file_notes, FileNote(message)))

@@ -262,7 +262,7 @@ def row_weights(
     parsed = table.column(column).numbers()
     weights = parsed.values
     problems.refuse(parsed.unreadable, table, column, parsed.problem)
-    advice = "the weight is missing; fill it in, or leave such rows out of the file"
+    advice = "the weight is missing; fill it in or remove the row"
     problems.refuse(parsed.missing, table, column, lambda _: advice)
     negative = "the weight is negative: {:g}".format
     problems.refuse(weights < 0, table, column, lambda at: negative(weights[at]))
@@ -369,8 +369,8 @@ def difference_lines(
         sorted(notes, key=lambda note: note.kind == value_problems.OUTSIDE)
     )
     shares = [
-        f"'{each.column}' {100 * each.missing_share:.3g} %, "
-        f"not {100 * each.training_missing_share:.3g} %"
+        f"'{each.column}' {100 * each.missing_share:.3g} % "
+        f"(training: {100 * each.training_missing_share:.3g} %)"
         for each in differences
         if each.has_other_missing_share
     ]

@@ -25,7 +25,7 @@ from dlcli.serving.served_model import Limits, ServedModel, answer_schemas
 
 MOST_CURVES = 24
 """Columns that get a curve."""
-_OUTSIDE = "outside the training rows' range"
+_OUTSIDE = "outside the training range"
 _UNSEEN = "none of the training rows' categories"
 _WORDLESS = "no word of it is known"
 _MISSING = "missing"

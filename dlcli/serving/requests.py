@@ -33,7 +33,7 @@ _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2
 _BY_COLUMN: tuple[tuple[str, str, Callable[[ColumnProblems], int]], ...] = (
     (
         "values_outside_training_range",
-        "Values outside the training rows' range.",
+        "Values outside the training range.",
         lambda found: found.outside,
     ),
     (

@@ -144,7 +144,7 @@ def _infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
 def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
     (column,) = target.columns
     if _is_boolean(column, tables):
-        return _classification(target, tables, "all true or false")
+        return _classification(target, tables, "only true and false")
     if not all(_holds_numbers(table.column(column)) for table in tables):
         return _classification(target, tables, "text" + _delimiter_hint(column, tables))
     if pair := _two_integers(column, tables):
@@ -156,7 +156,7 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
 
 def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
     if all(_is_boolean(column, tables) for column in target.columns):
-        return _multilabel(target, tables, "all true or false")
+        return _multilabel(target, tables, "only true and false")
     if all(_may_be_label(column, tables) for column in target.columns):
         return _multilabel(target, tables, "all 0 or 1")
     for column in target.columns:

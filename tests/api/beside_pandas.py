@@ -144,8 +144,8 @@ def test_lists_objects_and_bytes_are_ignored_as_in_a_file(frame, values):
     rows = frame({"x": [1.5, 2.5] * 20, "tags": values * 20})
     x, tags = dlcli.inspect(rows).columns
     assert (x["type"], tags["type"]) == ("numeric", "ignored")
-    assert re.match("is stored as .*, which no feature type reads", tags["reason"])
-    with pytest.raises(ValueError, match=r"X\['tags'\] holds .*, which no feature type reads"):
+    assert re.match("stored as .*, which no feature type supports", tags["reason"])
+    with pytest.raises(ValueError, match=r"X\['tags'\] holds .*, which is not supported"):
         DenseRegressor().fit(rows, [1.0, 2.0] * 20)
 
 

@@ -199,7 +199,7 @@ REFUSED = {
         csv([f"7,{at}" for at in range(20)]),
         CONFIG,
         2,
-        "c.yaml:1:1: input.features: no column can be read: 'x' (the same value in all rows: 7)",
+        "c.yaml:1:1: input.features: no column can be used: 'x' (the same value in all rows: 7)",
     ),
     "a single row": (
         csv(["1,2"]),

@@ -135,7 +135,7 @@ def test_warnings_name_a_cell_inert(text, run, dlcli):
     result = dlcli("predict", run, "n.csv")
     assert result.stderr == (
         "warning: n.csv: column '<script>alert(1)</script>': 1 row with values that are no "
-        f"category ('{SHOWN[text]} new'), row 1: no input is set\n"
+        f"category ('{SHOWN[text]} new'), row 1: encoded as zeros\n"
     )
 
 

@@ -49,16 +49,16 @@ PREDICTED = {
         "x,colour\n3,green\n",
         "2",
         [
-            "warning: new.csv: column 'colour': 1 row with values that are no category ('green'), "
-            "row 1: no input is set"
+            "warning: new.csv: column 'colour': 1 row with an unknown category ('green'), "
+            "row 1: encoded as zeros"
         ],
     ),
     "a number in the place of a category": (
         "x,colour\n3,7\n",
         "2",
         [
-            "warning: new.csv: column 'colour': 1 row with values that are no category ('7'), "
-            "row 1: no input is set"
+            "warning: new.csv: column 'colour': 1 row with an unknown category ('7'), "
+            "row 1: encoded as zeros"
         ],
     ),
 }

@@ -157,7 +157,10 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
             "loans.csv: no column 'zz*' to ignore; there are 'age', 'income', 'after_a', 'after_b'",
         ),
         (["--ignore", "paid"], "loans.csv: 'paid' is a target and can't be ignored"),
-        (["--ignore", "*"], "input.features: leaves no column for the network to read"),
+        (
+            ["--ignore", "*"],
+            "input.features: ignores all columns; at least one feature is required",
+        ),
         (
             ["--positive-class", "yess"],
             "data.target.positive_class: no class 'yess' in the column 'paid'; did you mean 'yes'?",

@@ -16,15 +16,15 @@ from dlcli.pipeline.preparation import encode_sets, prepare
 def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
     result = dlcli("predict", "runs/colors", "new.csv")
     lines = result.stderr.splitlines()
-    kind = "with values that are no category"
-    unseen = f"{kind} ('blue'), the first in row 1: no input is set"
+    kind = "with an unknown category"
+    unseen = f"{kind} ('blue'), the first in row 1: encoded as zeros"
     assert lines == [
         f"warning: new.csv: column 'g': 7 rows {unseen}",
         f"warning: new.csv: column 'f': 6 rows {unseen}",
         f"warning: new.csv: column 'e': 5 rows {unseen}",
         f"warning: new.csv: column 'd': 4 rows {unseen}",
         f"warning: new.csv: 3 more columns: up to 3 rows each {kind}; --json lists all",
-        "warning: new.csv: column 'day': 7 rows outside the training rows' range, "
+        "warning: new.csv: column 'day': 7 rows outside the training range, "
         "2024-01-01 to 2024-01-31",
     ]
     summary = dlcli("predict", "runs/colors", "new.csv", "--json", "--output", "out.csv")
@@ -35,7 +35,7 @@ def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
 
 @pytest.mark.usefixtures("colors")
 def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
-    unseen = "with values that are no category ('blue'), the first in row 1: no input is set"
+    unseen = "with an unknown category ('blue'), the first in row 1: encoded as zeros"
     warnings = [
         line for line in dlcli("validate", "colors.yaml").stderr.splitlines() if "rows of" in line
     ]
@@ -45,7 +45,7 @@ def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
         f"{start}: column 'f': 6 rows {unseen}",
         f"{start}: column 'e': 5 rows {unseen}",
         f"{start}: column 'd': 4 rows {unseen}",
-        f"{start}: 3 more columns: up to 3 rows each with values that are no category",
+        f"{start}: 3 more columns: up to 3 rows each with an unknown category",
     ]
 
 
@@ -56,9 +56,9 @@ def test_the_event_has_the_summary_of_held_out_rows():
     events = Events(lambda event: emitted.append(event.to_json()))
     encode_sets(prepare(file, events)[0], events)
     (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
-    kind = "with values that are no category ('blue')"
+    kind = "with an unknown category ('blue')"
     assert rest == [
-        f"column 'c': 3 rows {kind}, the first in row 1: no input is set",
-        f"column 'b': 2 rows {kind}, the first in row 1: no input is set",
-        f"column 'a': 1 row {kind}, row 1: no input is set",
+        f"column 'c': 3 rows {kind}, the first in row 1: encoded as zeros",
+        f"column 'b': 2 rows {kind}, the first in row 1: encoded as zeros",
+        f"column 'a': 1 row {kind}, row 1: encoded as zeros",
     ]

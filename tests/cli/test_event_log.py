@@ -50,15 +50,15 @@ def test_columns_of_one_type_and_reason_share_a_line():
 
 def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
     columns = {
-        "a": TypedColumn("ignored", "not named"),
+        "a": TypedColumn("ignored", "not in input.features"),
         "b": TypedColumn("numeric", "declared"),
         "c": TypedColumn("ignored", "declared"),
-        "d": TypedColumn("ignored", "not named"),
+        "d": TypedColumn("ignored", "not in input.features"),
     }
     assert event_lines(FeaturesEvent(columns=columns)) == [
         "1 numeric, declared: b",
         "1 ignored, declared: c",
-        "2 ignored, not named: a, d",
+        "2 ignored, not in input.features: a, d",
         'to include them, add "*": auto to input.features, or "*" to a list of names',
     ]
 

@@ -178,7 +178,7 @@ def test_a_lenient_reader_puts_what_overflows_on_record_and_zero_stands_in():
     (bad,) = problems.bad_rows()
     assert (bad.index, bad.column) == (0, "x")
     assert bad.reason == (
-        snapshot("the largest number a network reads is 3.4e+38, and 1e+30 is 1.0e+60 when scaled")
+        snapshot("scaled numbers must be within ±3.4e+38 (float32), but 1e+30 becomes 1.0e+60")
     )
 
 

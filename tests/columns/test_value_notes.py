@@ -17,7 +17,7 @@ from dlcli.columns.value_problems import (
 )
 
 EMPTY = "without a value"
-UNSEEN = "with values that are no category"
+UNSEEN = "with an unknown category"
 
 
 def lines(*notes):
@@ -56,11 +56,11 @@ def test_more_are_those_of_the_most_rows_and_a_sum_of_the_others():
     rows = dict(a=1, b=7, c=2, d=9, e=3, f=7, g=8)
     notes = [ValueNote(name, count, UNSEEN, ": 'new'") for name, count in rows.items()]
     assert lines(*notes) == [
-        "column 'd': 9 rows with values that are no category: 'new'",
-        "column 'g': 8 rows with values that are no category: 'new'",
-        "column 'b': 7 rows with values that are no category: 'new'",
-        "column 'f': 7 rows with values that are no category: 'new'",
-        "3 more columns: up to 3 rows each with values that are no category",
+        "column 'd': 9 rows with an unknown category: 'new'",
+        "column 'g': 8 rows with an unknown category: 'new'",
+        "column 'b': 7 rows with an unknown category: 'new'",
+        "column 'f': 7 rows with an unknown category: 'new'",
+        "3 more columns: up to 3 rows each with an unknown category",
     ]
 
 
@@ -81,7 +81,7 @@ def test_each_kind_is_told_for_itself():
     notes = [ValueNote(name, 1, kind) for name in "abcdef" for kind in (EMPTY, UNSEEN)]
     assert len(lines(*notes)) == 10
     assert lines(*notes)[4] == "2 more columns: 1 row each without a value"
-    assert lines(*notes)[9] == "2 more columns: 1 row each with values that are no category"
+    assert lines(*notes)[9] == "2 more columns: 1 row each with an unknown category"
 
 
 def test_nothing_to_say_is_no_line():

@@ -207,7 +207,7 @@ CONFLICTS = [
      "data.target.delimiter: has no effect without type: multi_label and a single column"),
     ("input.features=[]", "input.features: names no column; omit it to use all"),
     ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
-     "input.features.a.unseen: can't be error with min_count: 2"),
+     "input.features.a.unseen: error can't be combined with min_count: 2"),
     ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log1p}",
      "input.features.a.scaling: has no effect with encoding: piecewise_linear"),
     ("input.encoding=piecewise_linear"

@@ -152,7 +152,7 @@ def test_a_column_that_is_ignored_for_its_form_is_found(table):
     kilos = [f"{number} kg" for number in range(11)]
     found = inspect_table(table({"x": [*range(11)], "weight": kilos})).issues
     assert checks(found) == ["doubtful_types"]
-    assert "'weight' (numbers with a unit, as '0 kg'; write the numbers alone)" in found[0].message
+    assert "'weight' (numbers with a unit, such as '0 kg'; remove the unit)" in found[0].message
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)

@@ -47,8 +47,8 @@ def test_numbers_with_a_word_among_them_are_doubtful_classes(sample):
 @pytest.mark.parametrize(
     ("target", "reason"),
     [
-        ([f"{kilos} kg" for kilos in range(12)] * 2, "numbers with a unit, as '0 kg'"),
-        ([f"2024-01-{day}" for day in range(10, 22)] * 2, "dates as 2024-01-10"),
+        ([f"{kilos} kg" for kilos in range(12)] * 2, "numbers with a unit, such as '0 kg'"),
+        ([f"2024-01-{day}" for day in range(10, 22)] * 2, "dates such as 2024-01-10"),
     ],
 )
 def test_amounts_and_dates_are_doubtful_classes(target, reason, sample):

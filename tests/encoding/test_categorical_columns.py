@@ -64,7 +64,9 @@ def test_without_rare_values_there_is_no_input_for_others():
 
 
 def test_min_count_above_every_count_is_an_error():
-    with pytest.raises(DataError, match="no value occurs in 3 training rows; lower min_count"):
+    with pytest.raises(
+        DataError, match="no value occurs in at least 3 training rows; lower min_count"
+    ):
         fit(["a", "a", "b"], min_count=3)
 
 
@@ -72,8 +74,8 @@ def test_an_unseen_value_sets_the_input_for_others_and_is_reported():
     encoder = fit(["a", "a", "b"], min_count=2)
     assert inputs(encoder, ["zebra"]) == [[0, 1]]
     assert note(encoder, ["a", "zebra"]) == (
-        "column 'x': 1 row with values that are no category ('zebra'): "
-        "the input for other values is set, as in 33.3 % of the training rows"
+        "column 'x': 1 row with an unknown category ('zebra'): "
+        "encoded as 'other', like 33.3 % of the training rows"
     )
 
 
@@ -81,19 +83,19 @@ def test_without_an_input_for_others_an_unseen_value_sets_none_and_is_reported()
     encoder = fit(["a", "b"])
     assert inputs(encoder, ["p", "a"]) == [[0, 0], [1, 0]]
     assert note(encoder, ["p", "q", "r", "s", "p", "a"]) == (
-        "column 'x': 5 rows with values that are no category ('p', 'q', 'r', ...): no input is set"
+        "column 'x': 5 rows with an unknown category ('p', 'q', 'r', ...): encoded as zeros"
     )
 
 
 def test_an_unseen_value_in_another_spelling_is_named_with_its_category():
     encoder = fit(["Male", "Female", "not known"])
-    unseen = "with values that are no category"
+    unseen = "with an unknown category"
     assert note(encoder, ["male", "x", "Female"]) == (
-        f"column 'x': 2 rows {unseen} ('male', 'x'): no input is set; training rows have 'Male' "
+        f"column 'x': 2 rows {unseen} ('male', 'x'): encoded as zeros; training rows have 'Male' "
         "instead of 'male'"
     )
     assert note(encoder, [" Not  known"]).endswith("have 'not known' instead of 'Not  known'")
-    assert note(encoder, ["mal"]).endswith("no input is set")
+    assert note(encoder, ["mal"]).endswith("encoded as zeros")
 
 
 def test_there_is_nothing_to_tell_of_known_values():
@@ -104,12 +106,12 @@ def test_an_unseen_value_can_be_an_error():
     with pytest.raises(DataError) as caught:
         note(fit(["a", "b"], unseen="error"), ["a", "c"])
     assert str(caught.value) == (
-        snapshot("t.csv: row 2, column 'x': 'c' is none of the categories seen in training")
+        snapshot("t.csv: row 2, column 'x': expected a category of the training rows, got 'c'")
     )
 
 
 def test_forbidding_unseen_values_leaves_no_place_for_those_beyond_max_categories():
-    with pytest.raises(DataError, match="has 3 values, and .*; raise max_categories"):
+    with pytest.raises(DataError, match="has 3 values, but .*; raise max_categories"):
         fit(["a", "b", "c"], unseen="error", max_categories=2)
 
 
@@ -128,7 +130,7 @@ def test_the_input_for_missing_values_stands_after_the_one_for_others():
 def test_a_first_missing_value_at_prediction_is_an_unseen_value():
     assert inputs(fit(["a", "b"]), [None]) == [[0, 0]]
     assert inputs(fit(["a", "a", "b"], min_count=2), [None]) == [[0, 1]]
-    with pytest.raises(DataError, match="row 1, column 'x': is empty, as no training row was"):
+    with pytest.raises(DataError, match="row 1, column 'x': is empty, but no training row was"):
         inputs(fit(["a", "b"], unseen="error"), [None])
 
 

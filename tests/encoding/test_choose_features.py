@@ -38,7 +38,7 @@ def test_fields_that_were_not_split_are_one_problem(header, sign):
     shown = header.replace("\t", "\\t")
     (problem,) = problems(NAMED, [header])
     assert problem.replace("\t", "\\t") == (
-        f"input.features: the table has a single column, '{shown}'; "
+        f"input.features: the table has only one column, '{shown}'; "
         f'set data.format: {{name: csv, delimiter: "{sign}"}}'
     )
 
@@ -52,7 +52,7 @@ def test_a_long_header_is_cut():
     (problem,) = problems(NAMED, [",".join(map(str, range(100)))])
     assert problem == (
         snapshot(
-            "input.features: the table has a single column, "
+            "input.features: the table has only one column, "
             "'0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,...; "
             'set data.format: {name: csv, delimiter: ","}'
         )

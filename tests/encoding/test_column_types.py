@@ -163,13 +163,13 @@ def test_a_column_with_a_question_mark_in_its_name_is_no_pattern():
 
 def test_a_pattern_that_fits_nothing_is_an_error():
     assert problems({"a": Auto(), "pixel_*": Numeric()}, ["a"]) == [
-        "input.features.pixel_*: fits no column of the table"
+        "input.features.pixel_*: matches no column of the table"
     ]
 
 
 def test_a_pattern_that_fits_reserved_columns_only_fits_nothing():
     assert problems({"a": Auto(), "y*": Numeric()}, ["a", "y"], ["y"]) == [
-        "input.features.y*: fits no column of the table"
+        "input.features.y*: matches no column of the table"
     ]
 
 
@@ -183,8 +183,8 @@ def test_a_star_is_a_pattern_also_where_the_target_is_called_so():
 
 def test_a_reserved_column_cant_be_a_feature():
     assert problems({"a": Auto(), "y": Numeric()}, ["a", "y"], ["y"]) == [
-        "input.features.y: has another role in 'data' and can't be a feature; "
-        "omit it here, or ignore it"
+        "input.features.y: is used in 'data' and can't be a feature; "
+        "omit it here or set it to ignored"
     ]
 
 
@@ -197,13 +197,13 @@ def test_absent_columns_are_errors_all_at_once_with_the_nearest_name():
 
 def test_a_choice_that_leaves_no_column_is_an_error():
     assert problems({"a": Ignored()}, ["a", "y"], ["y"]) == [
-        "input.features: leaves no column for the network to read"
+        "input.features: ignores all columns; at least one feature is required"
     ]
 
 
 def test_a_table_of_a_target_alone_is_an_error():
     assert problems(None, ["y"], ["y"]) == [
-        "input.features: there is nothing to read: the table has no column but 'y'"
+        "input.features: there are no features: the table has no columns other than 'y'"
     ]
 
 
@@ -212,8 +212,8 @@ def test_a_table_of_a_target_alone_is_an_error():
     [
         ([1, 0], ("numeric", "all numbers")),
         (["1", " 2.5e3 ", ""], ("numeric", "all numbers")),
-        ([True, False, None], ("boolean", "all true or false")),
-        (["true", "False"], ("boolean", "all true or false")),
+        ([True, False, None], ("boolean", "only true and false")),
+        (["true", "False"], ("boolean", "only true and false")),
         (["a", "b", "a"], ("categorical", "text, 2 values")),
         (["a", "", "a"], ("categorical", "text, 1 value")),
         (["1", "two"], ("categorical", "text, 2 values")),
@@ -226,11 +226,11 @@ def test_a_table_of_a_target_alone_is_an_error():
         ([3.0, 3.0], ("ignored", "the same value in all rows: 3")),
         (
             [[1], [2]],
-            ("ignored", "is stored as list<item: int64>, which no feature type reads"),
+            ("ignored", "stored as list<item: int64>, which no feature type supports"),
         ),
         (
             pa.array([0, 1], pa.duration("s")),
-            ("ignored", "is stored as duration[s], which no feature type reads"),
+            ("ignored", "stored as duration[s], which no feature type supports"),
         ),
     ],
 )
@@ -255,7 +255,10 @@ def test_numbers_stored_as_text_are_numbers():
 
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5] * 2, ["1", "2", "3"] * 2])
 def test_whole_numbers_with_few_values_are_amounts_and_may_be_declared_codes(values):
-    assert decided(values) == ("numeric", "few distinct whole numbers, read as amounts")
+    assert decided(values) == (
+        "numeric",
+        f"only {len({*values})} different integers; treated as numeric",
+    )
 
 
 @pytest.mark.parametrize(
@@ -285,7 +288,7 @@ def test_years_and_seconds_since_1970_stay_numbers(values):
 def test_dates_written_as_digits_are_dates(name, values, formats):
     decision = decision_of(values, name)
     assert decision.feature == Datetime(format=formats)
-    assert decision.reason == f"dates as {str(values[0]).removesuffix('.0')}"
+    assert decision.reason == f"dates such as {str(values[0]).removesuffix('.0')}"
 
 
 @pytest.mark.parametrize(
@@ -307,7 +310,7 @@ def test_digits_that_need_not_be_dates_are_numbers(name, values):
 def test_postal_codes_are_categories_by_the_name_of_their_column(name):
     assert decided([10115, 80331, 2138, 10115], name) == (
         "categorical",
-        "postal codes, by the column's name, 3 values",
+        "postal codes (from the column's name), 3 values",
     )
 
 
@@ -366,10 +369,10 @@ HOLES = np.delete(np.arange(100, 140), [3, 8, 9, 20, 30])
 
 
 @pytest.mark.parametrize(
-    ("values", "verb"), [(np.arange(20), "rises"), (HOLES, "rises"), (-HOLES, "falls")]
+    ("values", "verb"), [(np.arange(20), "increases"), (HOLES, "increases"), (-HOLES, "decreases")]
 )
 def test_a_whole_number_that_runs_along_the_file_is_a_row_index(values, verb):
-    reason = f"a whole number that {verb} by row: a row index"
+    reason = f"an integer that {verb} from row to row: a row index"
     assert decided(values.tolist(), "count") == ("ignored", reason)
 
 
@@ -409,7 +412,7 @@ def test_a_column_without_a_name_is_no_feature():
 
 def test_a_column_without_a_name_is_not_read_for_want_of_anything_else():
     table = replace(make({"column_1": [3, 1, 2]}), nameless=("column_1",))
-    with pytest.raises(ConfigError, match="no column can be read: 'column_1' \\(no name in the"):
+    with pytest.raises(ConfigError, match="no column can be used: 'column_1' \\(no name in the"):
         decide_types({"column_1": Auto()}, table)
 
 
@@ -440,7 +443,9 @@ def test_of_many_rows_all_are_looked_at_for_a_row_index():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT), "z": np.arange(2 * ROWS_LOOKED_AT) / 7})
     train = rows.take(np.arange(0, rows.rows, 2))
     decisions = decide_types({"x": Auto(), "z": Auto()}, train, rows)
-    assert decisions["x"].reason == snapshot("a whole number that rises by row: a row index")
+    assert decisions["x"].reason == snapshot(
+        "an integer that increases from row to row: a row index"
+    )
 
 
 def test_an_identifier_is_read_for_want_of_anything_else():
@@ -479,7 +484,7 @@ LISTS = [*product(GENRES, GENRES, GENRES)][: MOST_CATEGORIES + 1]
 def test_lists_of_few_names_are_texts_with_an_input_for_each_word(sign):
     decision = decision_of([sign.join(names) for names in LISTS])
     assert decision.feature == Text(encoding=MultiHot())
-    assert decision.reason == f"lists of 6 names, as 'action{sign}action{sign}action'"
+    assert decision.reason == f"lists of 6 names, such as 'action{sign}action{sign}action'"
 
 
 @pytest.mark.parametrize(
@@ -527,13 +532,13 @@ def test_yes_and_no_are_two_categories(values):
 def test_dates_are_read_in_the_only_way_that_fits_all(values, format):
     decision = decision_of(values)
     assert decision.feature == Datetime(format=format)
-    assert decision.reason == f"dates as {values[0]}"
+    assert decision.reason == f"dates such as {values[0]}"
 
 
 def test_times_without_a_date_are_no_identifier():
     decision = decision_of([f"{hour:02}:{minute}" for hour in range(24) for minute in (10, 45)])
     assert decision.feature == Datetime(format="%H:%M")
-    assert decision.reason == "times as 00:10"
+    assert decision.reason == "times such as 00:10"
 
 
 def test_dates_that_another_format_stores_need_no_format():
@@ -549,7 +554,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
         'set format: "%d/%m/%Y" or format: "%m/%d/%Y"',
     )
     assert warnings_of(values)[0].startswith(
-        "ignored, since the day may be the month; declare {type: datetime, format: ...}: 'x' ("
+        "ignored, as day and month can't be told apart; set {type: datetime, format: ...}: 'x' ("
     )
 
 
@@ -558,7 +563,9 @@ def test_dates_with_another_word_here_and_there_are_ignored_as_dates(word):
     decision = decision_of([f"2024-01-{day}" for day in range(10, 29)] + [word])
     assert decision.feature == Ignored()
     assert decision.otherwise.feature == Datetime(format="iso")
-    assert decision.reason.startswith(f"95 % are dates as 2024-01-10, '{word}' in 1 row is not")
+    assert decision.reason.startswith(
+        f"95 % are dates such as 2024-01-10, '{word}' in 1 row is not"
+    )
 
 
 NUMBERS = [str(3 * at) for at in range(38)]
@@ -568,8 +575,8 @@ def test_numbers_with_a_word_are_ignored_with_a_warning():
     values = [*NUMBERS, "many", "many"]
     assert decided(values) == ("ignored", "95 % are numbers, 'many' in 2 rows is not")
     assert warnings_of(values) == [
-        "ignored, since training would refuse the other values; correct them, "
-        "list them in data.missing, or declare the column categorical: "
+        "ignored, because training would refuse the other values; correct them, "
+        "add them to data.missing, or declare the column categorical: "
         "'x' (95 % are numbers, 'many' in 2 rows is not)"
     ]
 
@@ -580,14 +587,14 @@ def test_numbers_with_a_word_are_read_for_want_of_anything_else():
     assert [each.feature for each in decisions.values()] == [Numeric(), Ignored()]
     assert type_warnings(decisions) == [
         "read as numbers, so training will refuse the other values; correct them, "
-        "list them in data.missing, or declare the column categorical: "
+        "add them to data.missing, or declare the column categorical: "
         "'x' (95 % are numbers, 'many' in 2 rows is not)"
     ]
 
 
 def test_numbers_out_of_range_are_ignored_with_a_warning():
     values = [*NUMBERS, "1e39"]
-    reason = "all numbers, one of them infinite or beyond 3.4e+38"
+    reason = "all numbers, but one is infinite or beyond 3.4e+38"
     assert decided(values) == ("ignored", reason)
     assert warnings_of(values)[0].endswith(f"or declare the column categorical: 'x' ({reason})")
 
@@ -660,17 +667,15 @@ def test_numbers_with_a_unit_are_numbers_and_the_reason_names_it():
 
 def test_numbers_with_several_units_are_left_out_with_a_warning():
     values = [*(f"{number} GB" for number in range(10, 21)), "512 MB", "700 MB"]
-    reason = "numbers with the units 'GB', 'MB'; write them in one unit"
+    reason = "numbers with the units 'GB', 'MB'; convert them to one unit"
     assert decided(values) == ("ignored", reason)
-    assert warnings_of(values) == [
-        f"ignored, since as categories they would not be amounts: 'x' ({reason})"
-    ]
+    assert warnings_of(values) == [f"ignored instead of read as categories: 'x' ({reason})"]
 
 
 @pytest.mark.parametrize("write", ["{} kg", "{}%", "${},200", "{} km/h", "€ {}", "-{} °C"])
 def test_numbers_whose_unit_is_not_read_are_left_out(write):
     values = [write.format(number) for number in range(10, 21)]
-    reason = f"numbers with a unit, as '{values[0]}'; write the numbers alone"
+    reason = f"numbers with a unit, such as '{values[0]}'; remove the unit"
     assert decided(values) == ("ignored", reason)
 
 
@@ -679,25 +684,23 @@ def test_numbers_whose_unit_is_not_read_are_left_out(write):
 def test_digits_of_other_scripts_are_left_out_with_a_warning(digits, write):
     texts = [write.format(number) for number in range(10, 31)]
     values = [text.translate(str.maketrans("0123456789", digits)) for text in texts]
-    reason = f"digits of another script, as '{values[0]}'; write them as 0 to 9"
+    reason = f"non-ASCII digits, such as '{values[0]}'; write them as 0 to 9"
     assert decided(values) == ("ignored", reason)
     assert warnings_of(values)
 
 
 def test_numbers_with_fractions_are_left_out_with_a_warning():
     values = [f"{number}{fraction}" for number in range(1, 7) for fraction in ("", "½", " ¼")]
-    reason = "numbers written as '1½'; write them plainly, as -1234.5"
+    reason = "numbers in an unsupported notation, such as '1½'; write them like -1234.5"
     assert decided(values) == ("ignored", reason)
 
 
 def test_numbers_in_several_notations_are_left_out_with_a_warning():
     """As of files of which one was written in another country."""
     values = [*(f"{number}.75" for number in range(1, 12)), "4,99", "1.204,5", "-7"]
-    reason = "numbers in several notations, as '1.75' and '4,99'; write them plainly, as -1234.5"
+    reason = "numbers in several notations, such as '1.75' and '4,99'; write them like -1234.5"
     assert decided(values) == ("ignored", reason)
-    assert warnings_of(values) == [
-        f"ignored, since as categories they would not be amounts: 'x' ({reason})"
-    ]
+    assert warnings_of(values) == [f"ignored instead of read as categories: 'x' ({reason})"]
 
 
 @pytest.mark.parametrize("other", ["1,2,3", "4,99 EUR", "5.1.2"])
@@ -720,12 +723,10 @@ def test_dates_in_several_formats_are_left_out_with_a_warning(days, others):
     shown = sorted((values[0], values[7]), key=reason.index)
     assert (kind, reason) == (
         "ignored",
-        f"dates in several formats, as '{shown[0]}', '{shown[1]}'; "
-        "name each: {type: datetime, format: [...]}",
+        f"dates in several formats, such as '{shown[0]}', '{shown[1]}'; "
+        "list the formats: {type: datetime, format: [...]}",
     )
-    assert warnings_of(values) == [
-        f"ignored, since as categories they would not be dates: 'x' ({reason})"
-    ]
+    assert warnings_of(values) == [f"ignored instead of read as categories: 'x' ({reason})"]
 
 
 @pytest.mark.parametrize("write", ["{}.2.2024", "2024.{}.1", "{}-1-86"])
@@ -759,7 +760,7 @@ def test_paths_of_small_images_keep_their_size_and_gray(tmp_path):
     paths = [saved(tmp_path, f"{at}.png", (9, 8)) for at in range(3)]
     decision = decision_of(["", *paths], file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(8, 9, 1))
-    assert decision.reason == snapshot("paths of PNG files, grayscale, 9 × 8 pixels")
+    assert decision.reason == snapshot("paths of PNG images, grayscale, 9 × 8 pixels")
 
 
 @pytest.mark.parametrize("sizes", [((9, 8), (8, 9)), ((65, 8), (65, 8))], ids=["differ", "large"])
@@ -767,15 +768,15 @@ def test_images_that_differ_or_are_large_become_small_squares(tmp_path, sizes):
     paths = [saved(tmp_path, f"{at}.JPG", size, "RGB") for at, size in enumerate(sizes)]
     decision = decision_of(paths, file=tmp_path / "t.csv")
     assert decision.feature == Image(shape=(32, 32, 3))
-    assert decision.reason == snapshot("paths of JPEG files, color, resized to 32 × 32 pixels")
+    assert decision.reason == snapshot("paths of JPEG images, color, resized to 32 × 32 pixels")
 
 
 def test_paths_that_lead_to_no_image_are_left_out_with_a_warning(tmp_path):
     decision = decision_of(["img/1.png", "img/2.png"], file=tmp_path / "t.csv")
     assert decision.feature == Ignored()
     assert type_warnings({"x": decision}) == [
-        "ignored, although they end like paths of images: "
-        "'x' (there is no image as 'img/1.png'; paths start at the table's folder)"
+        "ignored, although the values look like image paths: "
+        "'x' (no image found at paths such as 'img/1.png'; paths are relative to the table's folder)"
     ]
 
 
@@ -787,7 +788,7 @@ def test_a_warning_names_five_columns_of_its_kind_at_most():
     )
     (warning,) = type_warnings(decisions)
     assert warning.endswith(
-        "'c4' (numbers with a unit, as '0 kg'; write the numbers alone), ... (7 columns)"
+        "'c4' (numbers with a unit, such as '0 kg'; remove the unit), ... (7 columns)"
     )
     assert "c5" not in warning
 
@@ -801,7 +802,7 @@ def test_a_decision_shows_the_counts_after_it():
 def test_of_many_rows_evenly_spaced_ones_are_looked_at():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT) / 7})
     decision = decide_types({"x": Auto()}, rows)["x"]
-    assert decision.reason == snapshot("all numbers (in 50,000 rows looked at)")
+    assert decision.reason == snapshot("all numbers (from 50,000 rows)")
     assert decision.values.bounds == (0, (2 * ROWS_LOOKED_AT - 1) / 7)
 
 
@@ -818,9 +819,9 @@ def test_a_column_is_left_out_only_if_all_of_many_rows_agree(usual, odd, expecte
     ("write", "odd", "reason"),
     [
         ("{}.5", "few", "99 % are numbers, 'few' in 1 row is not"),
-        ("{}.5", "inf", "all numbers, one of them infinite or beyond 3.4e+38"),
-        ("{}.5", "1e39", "all numbers, one of them infinite or beyond 3.4e+38"),
-        ("20{}-12-31", "never", "99 % are dates as 2010-12-31, 'never' in 1 row is not"),
+        ("{}.5", "inf", "all numbers, but one is infinite or beyond 3.4e+38"),
+        ("{}.5", "1e39", "all numbers, but one is infinite or beyond 3.4e+38"),
+        ("20{}-12-31", "never", "99 % are dates such as 2010-12-31, 'never' in 1 row is not"),
     ],
 )
 def test_a_stray_value_in_a_row_that_is_not_looked_at_is_found(write, odd, reason, monkeypatch):
@@ -850,8 +851,8 @@ def test_it_is_an_error_if_no_column_can_be_read():
         decide_types({"x": Auto(), "z": Auto()}, table)
     assert str(caught.value) == (
         snapshot(
-            "input.features: no column can be read: 'x' (has no value), "
-            "'z' (is stored as list<item: int64>, which no feature type reads)"
+            "input.features: no column can be used: 'x' (has no value), "
+            "'z' (stored as list<item: int64>, which no feature type supports)"
         )
     )
 
@@ -891,8 +892,8 @@ def test_amounts_in_a_notation_that_is_not_read_are_ignored_with_a_warning(write
     values = [write((-1) ** at * (1234.5 + 7.25 * (at % different))) for at in range(60)]
     decision = decision_of(values)
     assert decision.feature.type == "ignored"
-    assert "; write them plainly, as -1234.5" in decision.reason
-    assert decision.warning == "ignored, since as categories they would not be amounts"
+    assert "; write them like -1234.5" in decision.reason
+    assert decision.warning == "ignored instead of read as categories"
 
 
 @pytest.mark.parametrize(

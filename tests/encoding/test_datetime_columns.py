@@ -145,7 +145,7 @@ def test_a_first_missing_value_at_prediction_is_recorded():
     encoder = fit(["2024-04-01"], parts=("month",))
     assert inputs(encoder, [None], problems).tolist() == [point(3 / 12)]
     assert [*map(str, problems.notes())] == [
-        "column 'when': 1 row without a value: 2024-04-01 is used instead, and no input marks it"
+        "column 'when': 1 row without a value: replaced by 2024-04-01, without a missing indicator"
     ]
 
 
@@ -271,7 +271,7 @@ def test_what_is_fitted_does_not_depend_on_the_order_of_rows(values):
         ({"formats": ()}, "at least 1 item"),
         ({"timezone": "../etc/passwd"}, "unknown time zone"),
         ({"parts": ("hour", "hour")}, "a part occurs twice"),
-        ({"parts": ("year",)}, "year and elapsed have scalings"),
+        ({"parts": ("year",)}, "'year' and 'elapsed' need a scaling"),
         ({"parts": ("century",)}, "Input should be"),
         ({"latest": "yesterday"}, "latest"),
     ],
@@ -300,10 +300,13 @@ def test_a_strangers_encoder_is_checked(changed, complaint):
         ({"format": "%G-W%V-%d"}, "has a day and no month, %m or %b, in '%G-W%V-%d'"),
         ({"format": "%Y %Y"}, "has %Y twice in '%Y %Y'"),
         ({"format": "%Y%"}, "unknown '%' in '%Y%'"),
-        ({"format": 5}, "expected a format as '%d.%m.%Y', iso, unix or unix_ms, or a list of them"),
-        ({"format": ()}, "or a list of them, got \\[\\]"),
+        (
+            {"format": 5},
+            "expected a format such as '%d.%m.%Y', iso, unix or unix_ms, or a list of formats",
+        ),
+        ({"format": ()}, "or a list of formats, got \\[\\]"),
         ({"timezone": "Europe/Berlinn"}, "unknown time zone 'Europe/Berlinn'; did you mean 'Eur"),
-        ({"parts": ("day", "day")}, "names a part twice"),
+        ({"parts": ("day", "day")}, "lists a part twice"),
     ],
 )
 def test_a_config_that_cannot_be_carried_out_is_refused(section, complaint):

@@ -81,7 +81,7 @@ def test_what_a_column_has_to_say_is_handed_on():
     problems = ValueProblems()
     fitted().transform(table, problems)
     assert [*map(str, problems.notes())] == [
-        "column 'color': 1 row with values that are no category ('green'): no input is set"
+        "column 'color': 1 row with an unknown category ('green'): encoded as zeros"
     ]
 
 
@@ -234,8 +234,7 @@ def test_without_a_weight_column_there_are_no_weights():
         (
             ["1", ""],
             snapshot(
-                "t.csv: row 2, column 'w': the weight is missing; fill it in, or leave such rows out "
-                "of the file"
+                "t.csv: row 2, column 'w': the weight is missing; fill it in or remove the row"
             ),
         ),
         (["1", "-2"], snapshot("t.csv: row 2, column 'w': the weight is negative: -2")),

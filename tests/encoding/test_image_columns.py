@@ -283,18 +283,19 @@ def test_rows_in_parts_give_the_same_bits(tmp_path):
 
 def test_a_file_that_is_not_there_is_named_with_what_paths_start_at(tmp_path):
     assert refusal(tmp_path, "photos/9.png") == (
-        f"there is no file '{tmp_path}/photos/9.png'; "
-        "paths start at the table's folder, or at the current one for standard input and a URL"
+        f"no such file: '{tmp_path}/photos/9.png'; "
+        "paths are relative to the table's folder, or to the current folder if the table is "
+        "standard input or a URL"
     )
 
 
 def test_a_folder_is_no_file(tmp_path):
     (tmp_path / "a.png").mkdir()
-    assert refusal(tmp_path, "a.png").startswith(f"there is no file '{tmp_path}/a.png'")
+    assert refusal(tmp_path, "a.png").startswith(f"no such file: '{tmp_path}/a.png'")
 
 
 def test_what_can_not_be_a_path_at_all_is_no_file(tmp_path):
-    assert refusal(tmp_path, "a\0b").startswith("there is no file")
+    assert refusal(tmp_path, "a\0b").startswith("no such file: ")
     message = refusal(tmp_path, "word " * 1000)
     assert message.startswith("can't read '...")
     assert message.endswith("word': File name too long")
@@ -312,12 +313,12 @@ def test_a_file_that_one_may_not_read_is_reported(tmp_path):
 )
 def test_what_is_no_png_or_jpeg_is_refused(tmp_path, content):
     (tmp_path / "a.png").write_bytes(content)
-    assert refusal(tmp_path, "a.png") == f"'{tmp_path}/a.png' holds no PNG or JPEG image"
+    assert refusal(tmp_path, "a.png") == f"'{tmp_path}/a.png' is not a PNG or JPEG image"
 
 
 def test_a_gif_is_refused_whatever_pillow_reads(tmp_path):
     save(tmp_path, "a.gif", GREY)
-    assert refusal(tmp_path, "a.gif") == f"'{tmp_path}/a.gif' holds no PNG or JPEG image"
+    assert refusal(tmp_path, "a.gif") == f"'{tmp_path}/a.gif' is not a PNG or JPEG image"
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
@@ -388,7 +389,7 @@ def test_fitting_keeps_shape_augmentation_and_the_share_of_missing_values(tmp_pa
 
 
 def test_fitting_refuses_a_first_path_that_leads_nowhere(tmp_path):
-    with pytest.raises(DataError, match="row 2, column 'photo': there is no file"):
+    with pytest.raises(DataError, match="row 2, column 'photo': no such file: "):
         fit(table(tmp_path, [None, "a.png"]))
 
 
@@ -402,7 +403,7 @@ def test_fitting_refuses_a_column_of_numbers(tmp_path):
     with pytest.raises(DataError) as caught:
         fit(numbers)
     assert str(caught.value) == (
-        snapshot("t.csv: column 'photo': expected paths of images, the column holds int64")
+        snapshot("t.csv: column 'photo': expected image paths, but the column holds int64")
     )
 
 

@@ -155,7 +155,7 @@ def test_one_line_remarks_on_it():
     table = make(x=["1", "?", "NA"], z=["NA", "2", "3"], y=["1", "2", "3"])
     [settled] = settle_missing_words([table])
     assert settled.notes == (
-        "t.csv: '?', 'NA' count as missing: 3 values of 'x', 'z'; data.missing: [] turns this off",
+        "t.csv: '?', 'NA' are read as missing: 3 values in 'x', 'z'; data.missing: [] turns this off",
     )
     assert settle_missing_words([make(x=["1", "many"])])[0].file_notes == ()
     assert settle_missing_words([table], config(missing=("NA", "?")).data)[0].file_notes == ()

@@ -165,9 +165,9 @@ def test_a_missing_value_among_booleans_can_be_forbidden():
     ("scaling", "value", "message"),
     [
         (Standard(), math.inf, "expected a finite number, got 'inf'"),
-        (Log1p(), -0.5, "scaling 'log1p' needs 0 or more, got -0.5"),
-        (Unscaled(), 1e39, "the largest number a network reads is 3.4e+38, got 1e+39"),
-        (Unscaled(), -1e39, "the largest number a network reads is 3.4e+38, got -1e+39"),
+        (Log1p(), -0.5, "scaling 'log1p' requires 0 or more, got -0.5"),
+        (Unscaled(), 1e39, "expected a number within ±3.4e+38 (float32), got 1e+39"),
+        (Unscaled(), -1e39, "expected a number within ±3.4e+38 (float32), got -1e+39"),
     ],
     ids=["infinity", "negative under log", "beyond float32", "beyond float32 below"],
 )
@@ -185,7 +185,7 @@ def test_a_number_that_does_not_fit_is_refused_with_file_row_and_column(
 
 def test_a_column_of_texts_that_is_declared_numeric_is_told_from_a_stray_value():
     for texts, way_out in (
-        (["a", "b", "1", None], "for a column of texts, set its type to categorical or text in"),
+        (["a", "b", "1", None], "if the column holds text, set its type to categorical or text in"),
         (["a", "2", "1", None], "correct it, or add it to data.missing if it means a missing"),
     ):
         with pytest.raises(DataError, match=f"expected a finite number, got 'a'; {way_out}"):
@@ -198,8 +198,8 @@ def test_a_number_that_overflows_once_scaled_is_refused():
         inputs(encoder, [1.0, 1e30])
     assert str(caught.value) == (
         snapshot(
-            "t.csv: row 2, column 'x': the largest number a network reads is 3.4e+38, "
-            "and 1e+30 is 1.0e+50 when scaled"
+            "t.csv: row 2, column 'x': scaled numbers must be within ±3.4e+38 (float32), "
+            "but 1e+30 becomes 1.0e+50"
         )
     )
 
@@ -208,14 +208,14 @@ def test_a_negative_constant_for_missing_values_contradicts_log():
     with pytest.raises(ConfigError) as caught:
         fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log1p())
     assert str(caught.value) == (
-        snapshot("input.features.x.missing.value: scaling 'log1p' needs 0 or more, got -1")
+        snapshot("input.features.x.missing.value: scaling 'log1p' requires 0 or more, got -1")
     )
 
 
 def test_a_first_missing_value_at_prediction_is_reported():
     encoder = fit([1.0, 2.0, 6.0])
     assert notes(encoder, [None, 4.0]) == [
-        "column 'x': 1 row without a value: 2 is used instead, and no input marks it"
+        "column 'x': 1 row without a value: replaced by 2, without a missing indicator"
     ]
     assert inputs(encoder, [None, 4.0]) == [[2], [4]]
 

@@ -129,8 +129,8 @@ def test_a_number_that_overflows_once_encoded_is_refused():
         matrix(fit([0, 1e-30], bins=1), [0.0, 1e30])
     assert str(caught.value) == (
         snapshot(
-            "t.csv: row 2, column 'age': the largest number a network reads is 3.4e+38, "
-            "and 1e+30 is 1.0e+60 when scaled"
+            "t.csv: row 2, column 'age': scaled numbers must be within ±3.4e+38 (float32), "
+            "but 1e+30 becomes 1.0e+60"
         )
     )
 

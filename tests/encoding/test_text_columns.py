@@ -247,7 +247,7 @@ def test_a_forbidden_missing_value_can_be_recorded():
 
 def test_texts_without_a_known_word_are_reported():
     assert notes(fit(["a b"]), ["a c", "c", "...", "b"]) == [
-        "column 'x': 2 rows without a token that has an input: all inputs are 0"
+        "column 'x': 2 rows without a known token: all inputs are 0"
     ]
 
 
@@ -261,14 +261,15 @@ def test_texts_without_a_word_are_an_error():
         fit(["!", "😀"], Count(ngrams=2))
     assert str(caught.value) == (
         snapshot(
-            "t.csv: column 'x': no text in the training rows has a word; "
-            "declare it 'categorical' or 'ignored'"
+            "t.csv: column 'x': no text in the training rows contains a word; set the column to categorical or ignored"
         )
     )
 
 
 def test_min_count_above_every_count_is_an_error():
-    with pytest.raises(DataError, match="no word is in 3 training rows; lower min_count"):
+    with pytest.raises(
+        DataError, match="no word occurs in at least 3 training rows; lower min_count"
+    ):
         fit(["a", "a"], Count(min_count=3))
 
 

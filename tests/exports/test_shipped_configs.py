@@ -196,5 +196,5 @@ def test_columns_may_have_names_that_are_no_parameters_of_python(
         assert f"| `{name}` | float64 (rows) | Column '{column}'. A number" in readme
     recipe = json.loads((exports[1].path / "recipe.json").read_text("utf-8"))
     assert recipe["columns"]["new"]["steps"] == [
-        "send 1 for true, 0 for false, NaN if it is missing"
+        "send 1 for true, 0 for false, NaN for a missing value"
     ]

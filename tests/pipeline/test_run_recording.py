@@ -152,7 +152,7 @@ class TestImages:
     def test_that_are_gone_are_missed(self):
         unfinished()
         path_of("photo3").unlink()
-        assert "there is no file 'data/images/photo3.png'" in refusal(DataError)
+        assert "no such file: 'data/images/photo3.png'" in refusal(DataError)
 
     @pytest.mark.slow
     def test_are_known_by_a_hash_of_their_hashes(self):

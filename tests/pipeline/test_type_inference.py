@@ -43,13 +43,13 @@ def prepared(tmp_path, monkeypatch):
 
 def test_a_column_ignored_for_its_units_is_a_warning(prepared):
     assert prepared([*(f"{number} kg" for number in range(20)), *["9 lb"] * 5]) == [
-        "t.csv: ignored, since as categories they would not be amounts: "
-        "'x' (numbers with the units 'kg', 'lb'; write them in one unit)"
+        "t.csv: ignored instead of read as categories: "
+        "'x' (numbers with the units 'kg', 'lb'; convert them to one unit)"
     ]
 
 
 STRAY = (
-    "t.csv: ignored, since training would refuse the other values; correct them, list them in "
+    "t.csv: ignored, because training would refuse the other values; correct them, list them in "
     "data.missing, or declare the column categorical: 'x' ({} % are numbers, '{}' in 1 row is not)"
 )
 
@@ -124,7 +124,7 @@ def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_tabl
 def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
     lines = [f"{at},{'' if at % 3 else at / 7},{at % 5}" for at in range(90)]
     sorted_prices.write_text("\n".join(["house,price,rooms", *lines]) + "\n")
-    reason = "a whole number that rises by row: a row index"
+    reason = "an integer that increases from row to row: a row index"
     inspected = {
         each.name: each for each in inspect_table(read_table(sorted_prices), "price").columns
     }
@@ -141,9 +141,9 @@ def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
     ("values", "reason"),
     [
         ([*range(3, 42), "many"], "97.5 % are numbers, 'many' in 1 row is not"),
-        ([*range(3, 42), "inf"], "all numbers, one of them infinite or beyond 3.4e+38"),
+        ([*range(3, 42), "inf"], "all numbers, but one is infinite or beyond 3.4e+38"),
         ([*[""] * 33, *range(7)], "7 values in 40 rows are too few"),
-        ([*(f"2024-01-{day}" for day in range(10, 29)), "late"] * 2, "95 % are dates as"),
+        ([*(f"2024-01-{day}" for day in range(10, 29)), "late"] * 2, "95 % are dates such as"),
     ],
     ids=["numbers", "infinite", "few", "dates"],
 )

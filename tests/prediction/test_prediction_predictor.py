@@ -103,7 +103,7 @@ def test_a_stored_run_predicts_its_rows_in_order(stored):
     predictions = stored().predictor.predict(table, problems)
     assert predictions.columns()["prediction"].to_pylist() == [23, 13, 17]  # 2y + 10
     assert [*map(str, problems.notes())] == [
-        "column 'colour': 2 rows with values that are no category ('blue'): no input is set"
+        "column 'colour': 2 rows with an unknown category ('blue'): encoded as zeros"
     ]
 
 

@@ -169,7 +169,7 @@ def test_a_unit_is_part_of_the_description():
 def test_a_number_that_needs_its_unit_is_described_with_it(decimal, typical):
     percent = Notation(decimal, unit="%")
     column = fit([1, 2.5, 6], Numeric()).client_column(percent)
-    words = f"A number with its unit, as '{typical}'; training rows: 1 to 6."
+    words = f"A number with its unit, such as '{typical}'; training rows: 1 to 6."
     assert column.description.startswith(words)
     assert column.typical == typical and column.schema["type"] == ["string", "null"]
     typical = pa.chunked_array([[column.typical]])

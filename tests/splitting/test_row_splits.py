@@ -348,7 +348,7 @@ class TestTime:
             (
                 ["01/02/2024", "02/01/2024"],
                 "no value distinguishes its day from its month ('%d/%m/%Y', '%m/%d/%Y'); write "
-                "dates as 2024-03-31",
+                "dates such as 2024-03-31",
             ),
         ],
     )

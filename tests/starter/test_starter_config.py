@@ -232,7 +232,7 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
     )
     assert line(text, "empty") == "empty: ignored # has no value"
     assert line(text, "rare") == "rare: ignored # 7 values in 20 rows are too few"
-    infinite = "all numbers, one of them infinite or beyond 3.4e+38"
+    infinite = "all numbers, but one is infinite or beyond 3.4e+38"
     assert line(text, "wild") == f"wild: ignored # {infinite}"
     prepared(text, tmp_path)
 
@@ -257,7 +257,7 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
 
 def test_words_for_missing_numbers_are_remarked(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
-    remark = "'?', 'NA' count as missing: 2 values of 'x'; data.missing: [] turns this off"
+    remark = "'?', 'NA' are read as missing: 2 values in 'x'; data.missing: [] turns this off"
     assert f"table.csv: {remark}" in text
     assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
@@ -274,7 +274,7 @@ def test_a_class_named_none_stays_a_class(tmp_path: Path) -> None:
 def test_words_for_missing_dates_are_missing(tmp_path: Path) -> None:
     days = ["31.12.2024", "02.01.2024", "-", "03.01.2024"]
     text = starter(table(tmp_path, day=days, y=[1, 2, 3, 4.5]))
-    written = '{type: datetime, format: "%d.%m.%Y"} # dates as 31.12.2024, 1 missing'
+    written = '{type: datetime, format: "%d.%m.%Y"} # dates such as 31.12.2024, 1 missing'
     assert line(text, "day") == f"day: {written}"
     prepared(text, tmp_path)
 
@@ -304,7 +304,7 @@ def test_images_get_their_own_small_shape(tmp_path: Path) -> None:
     for name in "abc":
         Image.new("L", (9, 8)).save(tmp_path / f"{name}.png")
     text = starter(table(tmp_path, file=["a.png", "b.png", "c.png"], y=["p", "n", "n"]))
-    reason = "paths of PNG files, grayscale, 9 × 8 pixels"
+    reason = "paths of PNG images, grayscale, 9 × 8 pixels"
     assert line(text, "file") == f"file: {{type: image, shape: [8, 9, 1]}} # {reason}"
     prepared(text, tmp_path)
 
@@ -392,7 +392,7 @@ def test_a_column_that_gives_the_target_away_is_remarked(tmp_path: Path, others:
 def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
     towns = [f"t{i % 51}" for i in range(102)]
     text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
-    assert "# for so many values, {type: categorical, encoding: embedding} has fewer" in text
+    assert "# with this many values, {type: categorical, encoding: embedding} needs fewer" in text
     assert line(text, "town").startswith("town: categorical # text, 51 values: t0 (2), ")
 
 
@@ -426,7 +426,7 @@ def test_broken_negative_and_large_numbers_are_hardly_counts(
 
 def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2] * 3, flag=[0, 1, 1] * 2, y=[5, 7, 9] * 2))
-    reason = "whole numbers, 1 to 2; if codes, categorical"
+    reason = "integers, 1 to 2; categorical if codes"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
     hint = 'if its 3 integers are classes: target: {column: "y", type: categorical}'
@@ -438,7 +438,7 @@ def test_the_suggestion_for_codes_is_shown_in_full_next_to_a_long_name(tmp_path:
     name = "months_since_last_delinquency_grade"
     grades = {name: [100, None, 50, 50, 100, 75, 75], "when": ["2024-01-05"] * 7}
     text = starter(table(tmp_path, **grades, y=[5, 7, 5, 7, 1.5, 2, 3]))
-    comment = "whole numbers, 50 to 100; if codes, categorical (1 mi..."
+    comment = "integers, 50 to 100; categorical if codes (1 missing)"
     assert line(text, name) == f"{name}: numeric # {comment}"
 
 
@@ -449,7 +449,7 @@ def test_numbers_called_identifiers_may_be_categories(
     columns = {name: [31 * at % 60 for at in range(120)], "y": [at % 7 / 3 for at in range(120)]}
     encoded = "{type: categorical, encoding: embedding, max_categories: 60}"
     text = starter(table(tmp_path, **columns))
-    assert (f"    # if it names things, no amounts: {encoded}\n" in text) == is_named
+    assert (f"    # if these are IDs, not quantities: {encoded}\n" in text) == is_named
     declared = text.replace(f"{name}: numeric", f"{name}: {encoded}")
     prepared(declared, tmp_path)
 
@@ -604,7 +604,7 @@ def test_standard_input_can_not_be_named() -> None:
 
 
 def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="the table has no column but 'y'"):
+    with pytest.raises(ConfigError, match="the table has no columns other than 'y'"):
         starter(table(tmp_path, y=[1, 2]))
 
 
@@ -614,7 +614,7 @@ def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
         (["a", "b", "c"], "each of the 3 classes is seen once"),
         (["a", "a", "a"], "one class only"),
         ([1, "inf", 3], "expected a finite number, got 'inf'"),
-        ([1, "1e39", 3], r"a network reads is 3.4e\+38, got 1e\+39"),
+        ([1, "1e39", 3], r"a number within ±3.4e\+38 \(float32\), got 1e\+39"),
         (["", " ", ""], "no row has a target"),
         ([1, "", ""], "has one row with a target, expected at least two"),
     ],

@@ -37,8 +37,8 @@ def kind_of(values, target="auto"):
     [
         (["no", "yes"], ("no", "yes"), "text"),
         (["1", "two"], ("1", "two"), "text"),
-        ([True, False], ("false", "true"), "all true or false"),
-        (["false", "true"], ("false", "true"), "all true or false"),
+        ([True, False], ("false", "true"), "only true and false"),
+        (["false", "true"], ("false", "true"), "only true and false"),
         ([1, 0, 1], ("0", "1"), "all 0 or 1"),
         (["0", "1"], ("0", "1"), "all 0 or 1"),
         ([1.0, 0.0], ("0", "1"), "all 0 or 1"),
@@ -313,7 +313,7 @@ def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
 def test_a_negative_number_under_log_is_refused_with_its_row():
     train = rows(y=[3.0, -1.0])
     with pytest.raises(
-        DataError, match="row 2, column 'y': scaling 'log1p' needs 0 or more, got -1"
+        DataError, match="row 2, column 'y': scaling 'log1p' requires 0 or more, got -1"
     ):
         infer_task(Target(column="y"), [train]).fit(Log1p(), train)
 
@@ -337,7 +337,7 @@ def labels_of(**columns):
     [
         ([0, 1], ["1", "0"], "all 0 or 1", "integer"),
         ([0.0, 1.0], [1, 1], "all 0 or 1", "integer"),
-        ([True, False], ["false", "true"], "all true or false", "boolean"),
+        ([True, False], ["false", "true"], "only true and false", "boolean"),
         ([True, False], [0, 1], "all 0 or 1", "integer"),
     ],
 )

@@ -237,8 +237,8 @@ def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained
     found = run.cross_validation
     [failed] = [each for each in found.results if each.problem]
     problem = (
-        "rows.csv: row 14, column 'x': the largest number a network reads is 3.4e+38, and 3e+38 is "
-        "5.1e+40 when scaled"
+        "rows.csv: row 14, column 'x': scaled numbers must be within ±3.4e+38 "
+        "(float32), but 3e+38 becomes 5.1e+40"
     )
     assert failed.problem == problem
     assert (failed.held_out, failed.inputs, failed.parameters, failed.epochs) == (10, 0, 0, 0)

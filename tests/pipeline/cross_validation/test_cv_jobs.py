@@ -81,8 +81,8 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
     settings = ("input.features={group: categorical}", "epochs=1", CORES)
     run = cv(*settings, listener=listen, jobs=jobs)
     assert messages == [
-        "held-out rows of rows.csv: column 'group': 2 rows with values that are no category "
-        "('e', 'f'): no input is set; in 2 of 4 folds"
+        "held-out rows of rows.csv: column 'group': 2 rows with an unknown category "
+        "('e', 'f'): encoded as zeros; in 2 of 4 folds"
     ]
     threads = {1: os.cpu_count(), 2: 7}[jobs]  # a share of them is for folds in parallel
     assert f"\nthreads: {threads}\n" in (run.path / "refit.yaml").read_text()

@@ -79,7 +79,7 @@ def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
         return [event.message for event in found]
 
     of_all = warnings(lambda listener: cv(*settings, listener=listener, output=Path("runs/all")))
-    assert "2 rows with values that are no category ('e', 'f')" in of_all[0]
+    assert "2 rows with an unknown category ('e', 'f')" in of_all[0]
     Path("runs/all").rename("all")
     folder = killed_at(3, settings=settings)
     assert warnings(lambda listener: cross_validate(folder, listener=listener)) == of_all
