@@ -325,7 +325,7 @@ def time_ranks(table: Table, column: str) -> Rows:
     if guess and guess.is_ambiguous:
         ways = listed([readings[0] for readings in guess.readings])
         ambiguous = f"no value distinguishes its day from its month ({ways})"
-        message = f"{ambiguous}; write dates as 2024-03-31"
+        message = f"{ambiguous}; write dates like 2024-03-31"
         raise DataError(message, file=table.file, column=column)
     if guess and not guess.has_date:
         message = "times without a date don't order the rows of several days; split by a date"

@@ -296,8 +296,8 @@ class DatetimeEncoder(column_type.FilledEncoder):
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
         meaning = f"The {self._unit} since 1970"
         if not self._ticks:
-            zone = f"without a UTC offset in the time zone {self.timezone}"
-            meaning = f"A time in the format {self._written_formats}, {zone}"
+            zone = f"time zone {self.timezone} if it has no UTC offset"
+            meaning = f"A time in the format {self._written_formats} ({zone})"
         span = self.latest - self.earliest
         moments = (
             self.earliest + span * at / (column_exports.CURVE_POINTS - 1)

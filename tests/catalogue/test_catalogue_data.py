@@ -180,8 +180,7 @@ REFUSED = {
         weights(""),
         WEIGHTED,
         3,
-        "t.csv: row 4, column 'w': the weight is missing; fill it in, or leave such rows out of "
-        "the file",
+        "t.csv: row 4, column 'w': the weight is missing; fill it in or remove the row",
     ),
     "a negative weight": (
         weights("-1"),

@@ -134,7 +134,7 @@ def test_warnings_name_a_cell_inert(text, run, dlcli):
     Path("n.csv").write_text(written([["x", *NAMES], ["1", *cells]]), "utf-8", newline="")
     result = dlcli("predict", run, "n.csv")
     assert result.stderr == (
-        "warning: n.csv: column '<script>alert(1)</script>': 1 row with values that are no "
+        "warning: n.csv: column '<script>alert(1)</script>': 1 row with an unknown "
         f"category ('{SHOWN[text]} new'), row 1: encoded as zeros\n"
     )
 

@@ -49,7 +49,7 @@ def test_a_column_ignored_for_its_units_is_a_warning(prepared):
 
 
 STRAY = (
-    "t.csv: ignored, because training would refuse the other values; correct them, list them in "
+    "t.csv: ignored, because training would refuse the other values; correct them, add them to "
     "data.missing, or declare the column categorical: 'x' ({} % are numbers, '{}' in 1 row is not)"
 )
 
@@ -112,7 +112,7 @@ def test_the_range_of_a_column_is_that_of_all_rows(long_table):
     x, _ = inspect_table(read_table(path), "y").columns
     assert x.values.bounds == (0.5, 9999)
     text = starter_config(path, "y", config_folder=path.parent)
-    assert "x: numeric  # all numbers (in 50 rows looked at), 0.5 to 9999" in text
+    assert "x: numeric  # all numbers (from 50 rows), 0.5 to 9999" in text
 
 
 def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_table):
