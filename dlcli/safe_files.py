@@ -27,7 +27,7 @@ from dlcli.errors import RunError, UsageError
 FORMAT: Literal[1] = 1
 """Version of the run folder; it is raised when an older dlcli could misread it."""
 
-_WAY_OUT = "restore the run from a copy, or train it again"
+_WAY_OUT = "restore the run from a copy or train it again"
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 MAX_DOCUMENT_BYTES = 2**20
@@ -76,7 +76,7 @@ def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
 def refuse_existing_file(path: Path) -> None:
     """Raise `UsageError` if a path exists that is to be written."""
     if os.path.lexists(path):
-        raise UsageError(f"{path}: already exists; name another file, or remove this one first")
+        raise UsageError(f"{path}: already exists; use another name or remove this file first")
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def parse_object(content: bytes, path: Path | str) -> dict[str, Any]:
     try:
         fields = json.loads(content, parse_constant=_not_json, parse_float=_finite)
     except RecursionError:
-        raise damaged(path, "is not JSON: is nested too deeply") from None
+        raise damaged(path, "is not JSON: nested too deeply") from None
     except ValueError as error:
         raise damaged(path, f"is not JSON: {error}") from None
     if not isinstance(fields, dict):
@@ -302,15 +302,15 @@ class VerifiedDocument(Document):
         version = fields.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise RunError(
-                f"{named}: is of format {version}, written by dlcli {fields.get('dlcli')!r}; "
-                f"dlcli {__version__} reads format {FORMAT}: install the newer one"
+                f"{named}: has format {version}, written by dlcli {fields.get('dlcli')!r}, but "
+                f"dlcli {__version__} reads format {FORMAT}; install the newer version"
             )
         digest = fields.pop("digest", None)
         document = parse_document(cls, fields, f"{named}:")
         if digest != _digest_of_fields(fields):
-            raise damaged(named, "does not agree with its own digest")
+            raise damaged(named, "does not match its own digest")
         if content != to_json({**fields, "digest": digest}):
-            raise damaged(named, "has different whitespace than was written")
+            raise damaged(named, "has other whitespace than dlcli writes")
         return document
 
     def to_json(self) -> bytes:
@@ -369,9 +369,9 @@ def open_verified(
     with open_regular_file(path) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size != digest.bytes:
-            raise damaged(named, f"has {size} bytes, {digest.bytes} were expected")
+            raise damaged(named, f"has {size} bytes, expected {digest.bytes}")
         if limit is not None and size > limit:
-            raise damaged(named, f"has {size:,} bytes, more than the limit of {limit:,}")
+            raise damaged(named, f"has {size:,} bytes, but the limit is {limit:,}")
         if sha256(stream) != digest.sha256:
             raise damaged(named, "has changed since it was written")
         stream.seek(0)

@@ -27,7 +27,7 @@ SeedKey = int | tuple[int, ...]
 """A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
 
 _EARLIEST_DATE, _LATEST_DATE = 100_101, 21_991_231
-_A_TIME = "a number, or a date such as 2024-03-31"
+_A_TIME = "a number or a date such as 2024-03-31"
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> t
     validation, test = (max(1, round(share * rows)) if share > 0 else 0 for share in both)
     if validation + test >= rows:
         few = f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few"
-        needs = f"validation takes {validation}, test {test}, and training needs at least 1"
-        message = f"{few}: {needs}; give more rows, or hold out less"
+        needs = f"validation needs {validation}, test {test} and training at least 1"
+        message = f"{few}: {needs}; add rows or hold out less"
         raise DataError(message, file=table.file, column=column)
     return validation, test
 
@@ -164,7 +164,7 @@ def _require_values(table: Table, column: str) -> None:
     missing = table.missing(column)
     if missing.any():
         file, row = table.where(int(np.argmax(missing)))
-        message = "expected a value to split by, got a missing one; fill it in or drop the row"
+        message = "expected a value to split by, but it is missing; fill it in or remove the row"
         raise DataError(message, file=file, row=row, column=column)
 
 
@@ -182,12 +182,12 @@ def _split_stratified(
     if not spare.any() or spare.sum() < validation + test:
         message = (
             f"validation and test need {validation + test} rows, but only {spare.sum()} of "
-            f"{table.rows} can leave training, where each of {len(sizes)} classes keeps one; "
-            "give more rows, or hold out less"
+            f"{table.rows} are available, because each of {len(sizes)} classes keeps a training "
+            "row; add rows or hold out less"
         )
         if not spare.any():
-            once = f"each of the {len(sizes)} classes is seen once"
-            message = f"{once}; is it a number, a name or a date?"
+            once = f"each of the {len(sizes)} classes occurs only once"
+            message = f"{once}; is the target a number, a name or a date?"
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, rng)
     validated = _apportion(validation, sizes, spare - tested, rng)
@@ -324,11 +324,11 @@ def time_ranks(table: Table, column: str) -> Rows:
     guess = guess_times(values)
     if guess and guess.is_ambiguous:
         ways = listed([readings[0] for readings in guess.readings])
-        ambiguous = f"no value distinguishes its day from its month ({ways})"
+        ambiguous = f"no value shows whether the day or the month comes first ({ways})"
         message = f"{ambiguous}; write dates like 2024-03-31"
         raise DataError(message, file=table.file, column=column)
     if guess and not guess.has_date:
-        message = "times without a date don't order the rows of several days; split by a date"
+        message = "times without a date can't order the rows of several days; split by a date"
         raise DataError(message, file=table.file, column=column)
     times = parse_times(values, guess.readings[0] if guess else ("iso",))
     wrong = times.unreadable
@@ -339,7 +339,7 @@ def time_ranks(table: Table, column: str) -> Rows:
     table.refuse(wrong, column, expected(_A_TIME))
     kind = "with" if times.has_offset[:1].all() else "without"
     differs = times.has_offset != times.has_offset[:1]
-    table.refuse(differs, column, expected(f"a time {kind} an offset, as in the rows before"))
+    table.refuse(differs, column, expected(f"a time {kind} a UTC offset as in earlier rows"))
     return np.unique(times.moments, return_inverse=True)[1]
 
 
@@ -383,7 +383,7 @@ def make_folds(
     .. [1] `TimeSeriesSplit` of scikit-learn.
     """
     if isinstance(how, TimeSplit):
-        use = "one to begin with, one for each fold"
+        use = "one to start with and one for each fold"
         windows = _windows_in_time(table, how.column, folds + 1, use)
         earlier = [np.sort(np.concatenate(windows[:at])) for at in range(1, folds + 1)]
         assigned = [*map(Fold, earlier, windows[1:])]
@@ -502,13 +502,13 @@ def _check_enough(table: Table, rows: Rows, classes: str | None, where: str = ""
         DataError: if not.
     """
     if len(rows) < 2:
-        message = f"{plural(len(rows), 'row')} to train on{where}, expected at least 2"
-        raise DataError(f"{message}; give more rows, or split otherwise", file=table.file)
+        message = f"{plural(len(rows), 'training row')}{where}, expected at least 2"
+        raise DataError(f"{message}; add rows or split differently", file=table.file)
     if classes is None:
         return
     codes, names = table.codes(classes)
     first = codes[rows[0]]
     if (codes[rows] == first).all():
-        message = f"all rows to train on{where} are of the class '{names[first]}'"
-        way_out = "give more rows of the others, or split otherwise"
+        message = f"all training rows{where} have the class '{names[first]}'"
+        way_out = "add rows of other classes or split differently"
         raise DataError(f"{message}; {way_out}", file=table.file, column=classes)

@@ -161,13 +161,13 @@ class Job:
             return f"is at step {step} of {self.steps} after {epoch} of {epochs} epochs"
         bests = (int(value) for name, value in arrays.items() if name.endswith("best_epoch"))
         if any(not -1 <= best < max(epoch, 1) for best in bests):
-            return f"has its best epoch after the {epoch} completed ones"
+            return f"has a best epoch beyond the {epoch} completed ones"
         if checkpoint.epochs != epoch:
-            return f"is after {epoch} epochs, and its history has {checkpoint.epochs}"
+            return f"has {epoch} epochs, but its history has {checkpoint.epochs}"
         expected = (*self.columns, "learning_rate") if epoch else ()
         if columns != expected:
             found, wanted = (", ".join(names) or "nothing" for names in (columns, expected))
-            return f"has a history of {found}; expected {wanted}"
+            return f"has the history columns {found}, expected {wanted}"
         return ""
 
 
@@ -630,7 +630,7 @@ class RunCheckpointer(StopOnSignal):
                 return None
             is_possible = 0 <= stored.arrays[_BEST_EPOCH] <= stored.epochs <= job.config.epochs
             if tuple(stored.history) != (*job.columns, "learning_rate") or not is_possible:
-                raise damaged(self._writer.path, f"its member {number} is of another training")
+                raise damaged(self._writer.path, f"member {number} belongs to another training run")
             return stored
 
         stored = self._load_on_worker_0(load)

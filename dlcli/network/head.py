@@ -87,7 +87,7 @@ def rename_metrics(config: Config, renamed: Mapping[str, str]) -> Config:
         for name, gate in config.gates.items():
             present = name_of(name, f"{name.partition('.')[0]}.")
             if present != name and present in config.gates:
-                message = f"means {present}, which has a gate already; write one of them"
+                message = f"is the same as {present}, which also has a gate; remove one of them"
                 raise ConfigError([Problem(format_path(("gates", name)), message)])
             gates[present] = gate
         update["gates"] = gates
@@ -125,7 +125,7 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
             message = f"'{monitor}' {misfit}; use loss, {', '.join(epoch_metrics)}"
             yield Problem(f"{key}.monitor", message)
         elif name not in {"loss", *head.metrics}:
-            yield Problem(f"{key}.monitor", f"'{monitor}' is not measured; add it to metrics")
+            yield Problem(f"{key}.monitor", f"'{monitor}' is not computed; add it to metrics")
     for gate in config.gates or ():
         measured = gate.partition(".")[2]
         if measured not in known:
@@ -141,7 +141,7 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
     output, loss, units = head.output, head.loss, task.output_units(head.loss)
     activation, has_numbers = config.output.activation, task.outcome == "numbers"
     if output.scaling is not None and not has_numbers:
-        message = f"is for numbers, not for the target {task.name} ({task.words})"
+        message = f"requires a numeric target, but the target is {task.name} ({task.words})"
         yield Problem("output.scaling", message)
     if output.units != units:
         message = f"expected {units} ({task.explain_units(loss)}), got {output.units}"
@@ -157,4 +157,4 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
             message = f"'{activation.name}' does not fit the loss '{loss.name}'; use "
             yield Problem("output.activation", message + ", ".join(names))
     if has_numbers and loss.needs_original_scale and output.scaling not in (None, Unscaled()):
-        yield Problem("output.scaling", f"'{loss.name}' needs the target's own unit; use none")
+        yield Problem("output.scaling", f"'{loss.name}' requires an unscaled target; use none")

@@ -233,7 +233,7 @@ def check_unchanged(before: Stamps) -> None:
     now = each_file(_stamp, [*before])
     for path, stamp in zip(before, now, strict=True):
         if before[path] != stamp:
-            message = "has changed while it was read; train again once nothing writes to it"
+            message = "changed while it was read; train again when nothing writes to it"
             raise DataError(message, file=path)
 
 

@@ -123,11 +123,13 @@ class Column:
             DataError: for a column that holds neither numbers nor text.
         """
         if self.kind in ("boolean", "other"):
-            raise self.error(f"expected numbers, the column holds {self.values.type}")
+            raise self.error(f"expected numbers, but the column holds {self.values.type}")
 
         def problem(index: int) -> str:
             unit = self.notation.unit
-            written = " with its unit, as '12 %'" if self.notation.needs_unit else f" in {unit}"
+            written = f" in {unit}"
+            if self.notation.needs_unit:
+                written = " with its unit, such as '12 %'"
             expected = f"expected a finite number{written if unit else ''}"
             return f"{expected}, got {self.shown(index)}{self.missing_hint(index)}"
 
@@ -185,7 +187,7 @@ class Column:
             DataError: for a column of another kind, such as dates.
         """
         if self.kind == "other":
-            raise self.error(f"expected booleans, the column holds {self.values.type}")
+            raise self.error(f"expected booleans, but the column holds {self.values.type}")
         if self.kind == "boolean":
             values = to_numpy(pc.cast(self.values, pa.uint8()), np.uint8).astype(np.float64)
             values[mask_to_numpy(self.values.is_null())] = np.nan
@@ -221,7 +223,7 @@ class Column:
         if self.known_codes is not None:
             return self.known_codes.copy(), [*self.distinct.words]
         if pa.types.is_nested(self.values.type):
-            raise self.error(f"expected plain values, the column holds {self.values.type}")
+            raise self.error(f"expected single values, but the column holds {self.values.type}")
         encoded = pa.chunked_array(self.values.dictionary_encode()).combine_chunks()
         distinct = replace(self, values=pa.chunked_array([encoded.dictionary]))
         present, texts = distinct._present, distinct.canonical()
@@ -275,7 +277,7 @@ class Column:
         try:
             texts = values.cast(pa.string())
         except pa.ArrowException:
-            message = f"expected values with a text form, the column holds {storage}"
+            message = f"expected values that can be written as text, but the column holds {storage}"
             raise self.error(message) from None
         if pa.types.is_floating(storage):
             whole = values.cast(pa.int64(), safe=False)

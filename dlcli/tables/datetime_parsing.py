@@ -44,7 +44,7 @@ _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 UNIX_TICKS = {"unix": 1, "unix_ms": 1_000}
 """Ticks per second since 1970, of the formats of numbers."""
 _NAMED = {
-    "iso": "as 2024-12-31 or 2024-12-31T23:59",
+    "iso": "such as 2024-12-31 or 2024-12-31T23:59",
     "unix": "in seconds since 1970",
     "unix_ms": "in milliseconds since 1970",
 }
@@ -91,7 +91,7 @@ def parse_times(column: Column, formats: Sequence[str], zone: str = "UTC") -> Ti
     elif column.kind in ("text", "number"):
         read = _read_formats(column, formats)
     else:
-        raise column.error(f"expected dates, the column holds {column.values.type}")
+        raise column.error(f"expected dates, but the column holds {column.values.type}")
     moments = np.where(read.has_offset, read.moments, to_utc(read.moments, zone))
     usable = read.readable & (moments >= _EARLIEST) & (moments <= _LATEST) & ~missing
     moments, unreadable = np.where(usable, moments, 0), ~usable & ~missing
@@ -109,9 +109,10 @@ def _problem(column: Column, formats: Sequence[str], index: int) -> str:
         text = column.values.slice(index, 1).cast(pa.string())[0]
         return f"expected a date from the year 1 to 9999, got '{text}'"
     shown = column.shown(index)
-    written = " or ".join(_NAMED[one] if is_named_format(one) else f"as {one}" for one in formats)
+    named = (_NAMED[one] if is_named_format(one) else f"in the format {one}" for one in formats)
+    written = " or ".join(named)
     noun = "time" if are_times_alone(formats) else "date"
-    way_out = f"; if it is a {noun}, set its format; if it means a missing value, set data.missing"
+    way_out = f"; if it is a {noun}, set format; if it means a missing value, set data.missing"
     return f"expected a {noun} {written}, got {shown}{column.missing_hint(index) or way_out}"
 
 
@@ -498,7 +499,7 @@ class TimeGuess:
         """The question to the user where the guess is ambiguous."""
         ways = [formats[0] if len(formats) == 1 else list(formats) for formats in self.readings]
         shown = " or ".join(f"format: {json.dumps(way)}" for way in ways)
-        return f"no value distinguishes its day from its month; set {shown}"
+        return f"no value shows whether the day or the month comes first; set {shown}"
 
 
 def guess_times(column: Column) -> TimeGuess | None:

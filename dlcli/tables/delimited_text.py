@@ -26,6 +26,7 @@ LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""
 _SECONDS_TO_READ = 0.25
 """Time without a call after which pyarrow's thread reads no more; it takes milliseconds."""
+_WRONG_QUOTE = "a closing quote is missing or not at the end of its field"
 
 
 def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
@@ -164,13 +165,13 @@ def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
         try:
             for row, record in enumerate(filter(None, reader)):
                 if len(record) != width:
-                    message = f"has {plural(len(record), 'field')}, the header has {width}"
-                    question = "; is the header further down, or do texts lack quotes?"
+                    message = f"has {plural(len(record), 'field')}, but the header has {width}"
+                    question = "; is the header further down, or are quotes missing around text?"
                     message += f"; see line {reader.line_num}{question if width == 1 else ''}"
                     raise DataError(message, file=stored.file, row=row)
                 line = reader.line_num
         except csv.Error:
-            message = f"a quote doesn't close where its field ends; see line {line + 1}"
+            message = f"{_WRONG_QUOTE}; see line {line + 1}"
             raise DataError(message, file=stored.file, row=row + 1) from None
         finally:
             text.detach()  # the stream is closed by its owner
@@ -256,17 +257,17 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
         text = _read(stored, encoding, head_only)
     except UnicodeError as error:
         if not isinstance(error, UnicodeDecodeError) or "BOM" in error.reason:  # there is no mark
-            message = f"is not {encoding}, which data.format specifies: {error}"
+            message = f"is not encoded as {encoding}, which data.format sets: {error}"
             raise DataError(message, file=stored.file) from None
         raise _first_error(stored, str(encoding), form) from None
     if text.continuations > text.invalid > 0:
         raise _first_error(stored, _UTF_8, form)
     if text.invalid:
         text = _read_guessed(stored, text, head_only)
-        guess = f"is not UTF-8; read as {text.encoding}, which is a guess: if letters look wrong, "
+        guess = f"is not UTF-8; read as {text.encoding}, which is a guess; if letters look wrong, "
         text.file_notes = (FileNote(f"{guess}set data.format: {{name: csv, encoding: ...}}", True),)
     elif not declared and text.encoding != _UTF_8:
-        text.file_notes = (FileNote(f"is {text.encoding[:6].upper()}"),)
+        text.file_notes = (FileNote(f"is encoded as {text.encoding[:6].upper()}"),)
     if text.has_nul:
         raise _first_error(stored, text.encoding, form, of_nul=True)
     return text
@@ -301,7 +302,7 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
         line_start = line_start if newline < 0 else position + newline
         position += len(decoded)
         if not number and len(block) == HEAD_BYTES and not _has_line(decoded):
-            long = f"its first line has over {HEAD_BYTES >> 20} MiB, which no header may have"
+            long = f"its first line exceeds {HEAD_BYTES >> 20} MiB, the limit for a header"
             message = f"{long}; if it is a table, write it as Parquet"
             raise DataError(message, file=stored.file)
         if position - line_start > LONGEST_ROW:
@@ -402,7 +403,7 @@ def _first_error(
     stored: SourceFile, encoding: str, form: CsvFormat, *, of_nul: bool = False
 ) -> DataError:
     """Make the error for the first byte that is invalid in an encoding, or the first NUL."""
-    message = "a NUL byte, expected text; is the file damaged, or not a table?"
+    message = "found a NUL byte, expected text; is the file damaged, or not a table?"
 
     def before() -> Iterator[str]:
         nonlocal message
@@ -467,7 +468,7 @@ def long_row(stored: SourceFile) -> DataError:
         while size <= LONGEST_ROW and (block := stream.read(HEAD_BYTES)):
             line += block.count(b"\n")
             size = size + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n")
-    message = f"line {line} has over {LONGEST_ROW >> 20} MiB, which no row may have; is the file "
+    message = f"line {line} exceeds {LONGEST_ROW >> 20} MiB, the limit for a row; is the file "
     return DataError(f"{message}damaged, or not a table?", file=stored.file)
 
 
@@ -528,13 +529,13 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[F
     if not found:
         return _spaces(text, file) or (",", tuple(_title_notes(records)))
     best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
-    names = {sign: "tabs" if sign == "\t" else f"'{sign}'" for sign in found}
+    names = {sign: "tab" if sign == "\t" else f"'{sign}'" for sign in found}
     rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
     if len(rivals) > 1:
-        message = f"fields may be separated by {' or '.join(rivals)}, read as {names[best]}; "
-        way_out = "to be sure, set data.format: {name: csv, delimiter: ...}"
+        message = f"the delimiter could be {' or '.join(rivals)}; {names[best]} was chosen; "
+        way_out = "to choose, set data.format: {name: csv, delimiter: ...}"
         return best, (FileNote(message + way_out, True),)
-    return best, () if best == expected else (FileNote(f"fields are separated by {names[best]}"),)
+    return best, () if best == expected else (FileNote(f"the delimiter is {names[best]}"),)
 
 
 def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
@@ -551,9 +552,9 @@ def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
     if not is_table or sum(is_number(value) is not None for value in values) < len(values) / 2:
         return None
     if rows != records:
-        message = "fields seem to be separated by several spaces; write the table with commas"
+        message = "fields seem to be separated by several spaces; separate them by commas"
         raise DataError(message, file=file)
-    return " ", (FileNote("fields are separated by spaces"),)
+    return " ", (FileNote("the delimiter is a space"),)
 
 
 def _title_notes(records: Mapping[str, Sequence[list[str]]]) -> Iterator[FileNote]:
@@ -562,7 +563,7 @@ def _title_notes(records: Mapping[str, Sequence[list[str]]]) -> Iterator[FileNot
         widths = {len(record) for record in of_sign[1:]}
         if len(widths) == 1 and (width := widths.pop()) > 1:
             name = "tab" if sign == "\t" else f"'{sign}'"
-            message = f"the first line has no {name}, and all others have {width - 1}"
+            message = f"the first line has no {name}, but all other lines have {width - 1}"
             yield FileNote(f"{message}; if it is a title, delete the lines above the header", True)
 
 
@@ -604,19 +605,19 @@ def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     if start is None:
         raise DataError("is empty, expected a header and rows", file=file)
     if hint := _EXCEL_HINT.match(lines[start]):
-        raise DataError(f"its first line, '{hint[0]}', is a note for Excel; delete it", file=file)
+        raise DataError(f"its first line, '{hint[0]}', is meant for Excel; delete it", file=file)
     reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
     try:
         with _long_fields():
             record = next(reader)
     except csv.Error:
-        message = "the header is quoted wrongly: a quote doesn't close where its field ends"
-        raise DataError(message, file=file) from None
+        raise DataError(f"in the header, {_WRONG_QUOTE}", file=file) from None
     header = "".join(lines[: start + reader.line_num])
     names = _names(record, reader)
     if names.count("") > 1:
-        named = f"the header names {len(names) - names.count('')} of {plural(len(names), 'column')}"
-        way = "name all, or if it is a title, delete the lines above the header"
+        count, every = len(names) - names.count(""), plural(len(names), "column")
+        named = f"the header has names for {count} of {every}"
+        way = "name all columns; if the line is a title, delete the lines above the header"
         raise DataError(f"{named}; {way}", file=file)
     check_names(names, file)
     nameless = () if record[0].strip() else (names[0],)
@@ -653,5 +654,5 @@ def _note_on_names(names: Sequence[str]) -> Iterator[FileNote]:
         return
     counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
     if fractions or [int(number) for number in numbers] != [*counted]:
-        named = f"the header names columns {listed(fractions or numbers)}"
+        named = f"the header contains the names {listed(fractions or numbers)}"
         yield FileNote(f"{named}; {WRITE_HEADER}", True)

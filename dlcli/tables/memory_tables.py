@@ -89,7 +89,7 @@ def memory_table(data: object, name: str = "data") -> MemoryTable:
         batches = with_plain_types(Batches(table.schema, iter(table.to_batches())), name)
         return MemoryTable(name, pa.Table.from_batches(batches.rows, batches.schema))
     except pa.ArrowException as error:
-        way_out = "; cast columns of this type to another" if _UNKNOWN_TYPE in str(error) else ""
+        way_out = "; convert columns of this type" if _UNKNOWN_TYPE in str(error) else ""
         raise DataError(f"can't be read as a table: {error}{way_out}", file=name) from None
 
 
@@ -117,9 +117,9 @@ def _arrow_table(data: object, name: str) -> pa.Table:
     if isinstance(data, Sequence) and not isinstance(data, str | bytes):
         return _of_records(data, name)
     kind = type(data).__name__
-    hint = "; an array has no names of columns" if isinstance(data, np.ndarray) else ""
+    hint = "; an array has no column names" if isinstance(data, np.ndarray) else ""
     if hasattr(data, "collect"):  # a query of polars that has not run yet
-        hint = "; call its collect() first"
+        hint = "; call collect() first"
     raise DataError(f"expected {_EXPECTED}, got {kind}{hint}", file=name)
 
 
@@ -139,7 +139,7 @@ def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table
     if len(set(lengths.values())) > 1:
         first, *others = lengths
         other = next(each for each in others if lengths[each] != lengths[first])
-        message = f"has {lengths[other]} rows, and column '{first}' has {lengths[first]}"
+        message = f"has {lengths[other]} rows, but column '{first}' has {lengths[first]}"
         raise DataError(message, file=name, column=other)
     return pa.table(arrays)
 
@@ -154,7 +154,7 @@ def _of_records(records: Sequence[object], name: str) -> pa.Table:
     rows: list[Mapping[str, object]] = []
     for number, record in enumerate(records, start=1):
         if not isinstance(record, Mapping):
-            message = f"expected {_EXPECTED}; the row is of type {type(record).__name__}"
+            message = f"expected {_EXPECTED}, but the row is of type {type(record).__name__}"
             raise DataError(message, file=name, row=number)
         is_plain = all(type(key) is str for key in record)
         row = record if is_plain else {str(key): value for key, value in record.items()}
@@ -180,7 +180,7 @@ def _column(values: object, name: str, column: str) -> pa.Array | pa.ChunkedArra
         return _of_numpy(np.asarray(values), name, column)
     message = f"expected an array or a list, got {type(values).__name__}"
     if isinstance(values, str | bytes | int | float):
-        message += "; give a row as a list of one mapping"
+        message += "; pass a single row as a list of one mapping"
     raise DataError(message, file=name, column=column)
 
 
@@ -296,7 +296,7 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
     texts = [None if value is None else _text(value) for value in found]
     wrong = next((at for at, text in enumerate(texts) if text is None is not found[at]), None)
     if wrong is not None:
-        message = f"expected a number, a text or a date, got {type(found[wrong]).__name__}"
+        message = f"expected a number, text or a date, got {type(found[wrong]).__name__}"
         raise DataError(message, file=name, row=wrong + 1, column=column)
     return "text", texts
 

@@ -318,10 +318,10 @@ def _notes_on(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[Fi
         names = [name for name, each in notations.items() if each == notation]
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
         if form.thousands == "auto" and notation.thousands:
-            signs.append(f"'{notation.thousands}' between thousands")
+            signs.append(f"'{notation.thousands}' as the thousands separator")
         signs += notation.words
         if signs:
-            yield FileNote(f"the numbers of {listed(names)} have {joined(signs)}")
+            yield FileNote(f"numbers in {listed(names)} are written with {joined(signs)}")
 
 
 _SIGN = re.compile(f"[{''.join(_SIGNS)}]")
@@ -353,7 +353,8 @@ def _doubt(column: Column, decimal: str) -> FileNote:
     readings = [example.replace(sign, ""), example.replace(sign, ".", 1)]
     otherwise = f'"{sign}"' if is_decimal else "none"
     message = (
-        f"column '{name}': {example} may be {readings[0]} or {readings[1]}, read as "
-        f"{readings[is_decimal]}; otherwise set data.format: {{name: csv, thousands: {otherwise}}}"
+        f"column '{name}': {example} may mean {readings[0]} or {readings[1]} and was read as "
+        f"{readings[is_decimal]}; for the other meaning, set data.format: "
+        f"{{name: csv, thousands: {otherwise}}}"
     )
     return FileNote(message, True, name)

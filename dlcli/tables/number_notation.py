@@ -25,8 +25,8 @@ _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 _IN_PARENTHESES = r"^([^0-9(]*)\(([^()\n]+)\)([^0-9)]*)$"
 NEGATIVES = {
     "(n)": (_IN_PARENTHESES, r"-\1\2\3", "negative numbers in parentheses"),
-    "\u2212n": ("\u2212", "-", "\u2212 for minus"),
-    "n-": (r"^(.+)-$", r"-\1", "the minus sign after negative numbers"),
+    "\u2212n": ("\u2212", "-", "\u2212 as the minus sign"),
+    "n-": (r"^(.+)-$", r"-\1", "the minus sign at the end"),
 }
 """Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
 with one after the number. Each has a regular expression, what it is replaced by to have a - in

@@ -155,7 +155,7 @@ class _Stream(InputStream):
 
 def _changed(url: Url) -> DataError:
     """Return the error for a file that was written to while it was read."""
-    message = "has changed while it was read; read it again once nothing writes to it"
+    message = "changed while it was read; try again when nothing writes to it"
     return DataError(message, file=url)
 
 
@@ -279,8 +279,8 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
 
 def is_folder(url: Url, way_out: str = "") -> UsageError:
     """Return the error for a folder in place of a file."""
-    way_out = way_out or f"for all files in it, name '{url.rstrip('/')}/*.parquet'"
-    return UsageError(f"{url}: is a folder, a file was expected; {way_out}")
+    way_out = way_out or f"to read all files in it, use '{url.rstrip('/')}/*.parquet'"
+    return UsageError(f"{url}: is a folder, expected a file; {way_out}")
 
 
 def file_info(url: Url) -> FileInfo:
@@ -325,9 +325,9 @@ def check_writable(url: Url) -> None:
     from pyarrow.fs import FileType
 
     if url.is_http:
-        raise UsageError(f"{url}: a web server takes no files; name a file or another URL")
+        raise UsageError(f"{url}: can't write to a web server; use a file or another kind of URL")
     if file_info(url).type != FileType.NotFound:
-        raise UsageError(f"{url}: already exists; name another file, or remove this one first")
+        raise UsageError(f"{url}: already exists; use another name or remove this file first")
     bucket = Url(f"{url.scheme}://{url.path.partition('/')[0]}")
     if url.scheme in BUCKETS and file_info(bucket).type == FileType.NotFound:
         raise UsageError(f"{url}: no such bucket")
@@ -441,7 +441,7 @@ def _fsspec(url: Url) -> tuple[FileSystem, str]:
         from fsspec.core import url_to_fs
         from fsspec.registry import get_filesystem_class
     except ImportError:
-        message = f"a URL of {url.scheme}:// needs fsspec; {install_command('remote')}"
+        message = f"{url.scheme}:// requires fsspec; {install_command('remote')}"
         raise UsageError(f"{url}: {message}") from None
     from pyarrow.fs import FSSpecHandler, PyFileSystem
 
@@ -449,7 +449,7 @@ def _fsspec(url: Url) -> tuple[FileSystem, str]:
         get_filesystem_class(url.scheme)
     except ValueError:
         known = "s3, gs, abfs, hdfs, https, file"
-        message = f"unknown scheme {url.scheme}://; expected one of {known}, or of fsspec's others"
+        message = f"unknown scheme {url.scheme}://; expected {known} or another scheme of fsspec"
         raise UsageError(f"{url}: {message}") from None
     except ImportError as error:  # fsspec's text names the package to install
         way_out = install_command("remote") if url.is_http else str(error)
@@ -519,13 +519,11 @@ def failure(url: Url, error: Exception) -> DlcliError:
     is_forbidden = isinstance(cause, PermissionError) or status in _FORBIDDEN_STATUS
     if is_forbidden or name in _AWS_FORBIDDEN or _FORBIDDEN.search(str(cause)):
         why = f"status {status}" if status else name or "access denied"
-        return UsageError(
-            f"{url}: may not be read or written with the credentials of this environment ({why})"
-        )
+        return UsageError(f"{url}: the credentials of this environment don't allow access ({why})")
     if _NO_CREDENTIALS.search(str(cause)):
-        return UsageError(f"{url}: there are no credentials for it in this environment")
+        return UsageError(f"{url}: this environment has no credentials for it")
     if status:
-        return UsageError(f"{url}: the server has answered with status {status}")
+        return UsageError(f"{url}: the server returned status {status}")
     if name in _AWS_UNREACHABLE or _is_unreachable(cause):
         return UsageError(f"{url}: can't be reached: {_reason(cause)}")
     return UsageError(f"{url}: can't be read or written: {_reason(cause)}")

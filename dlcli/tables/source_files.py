@@ -43,7 +43,7 @@ Partition = tuple[tuple[str, str | None], ...]
 """Columns and their values, None where they are missing, of all rows of a file."""
 _MISSING_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = (".parquet", ".pq")
-ONLY_PARQUET = "of folders with names such as 'year=2024', only Parquet files are read"
+ONLY_PARQUET = "in folders such as 'year=2024', only Parquet files are supported"
 """The advice for a folder with such names and other files."""
 
 
@@ -77,8 +77,8 @@ class SourceFile:
             return raw
         unpacked = pa.CompressedInputStream(raw, self.compression)
         most = self.most_bytes(_MOST_UNPACKED)
-        message = f"unpacks to over {most >> 20:,} MiB, far more than tables of its size do; "
-        error = DataError(f"{message}if it is a table, unpack it first", file=self.file)
+        message = f"expands to over {most >> 20:,} MiB, far more than is usual for its size; "
+        error = DataError(f"{message}if it is a table, decompress it first", file=self.file)
         return cast(BinaryIO, _Limited(unpacked, most, error))
 
     @property
@@ -172,7 +172,7 @@ def incomplete(kind: str, file: str, error: Exception) -> DataError:
         error: the error of the library that read it.
     """
     reason = str(error).partition("\n")[0].rstrip(".")
-    message = f"is not a complete {kind} file, it may be truncated: write it again ({reason})"
+    message = f"is not a complete {kind} file; it may be truncated, so create it again ({reason})"
     return DataError(message, file=file)
 
 
@@ -188,7 +188,7 @@ def find(source: Source) -> list[SourceFile]:
     """
     if str(source) == "-":
         if sys.stdin.buffer.closed:
-            raise UsageError("standard input: can be read only once, and was; name a file")
+            raise UsageError("standard input: can be read only once; use a file")
         with SourceFile("standard input", None).reading():
             return [_in_memory("standard input", sys.stdin.buffer)]
     found = _locations(source)
@@ -223,7 +223,7 @@ def _locations(source: Source) -> list[tuple[Location, Partition]]:
     for path, _ in found:
         absolute = str(path) if isinstance(path, Url) else os.path.abspath(path)
         if absolute in seen:
-            raise UsageError(f"{path}: is named twice, and its rows would count twice")
+            raise UsageError(f"{path}: is listed twice, so its rows would count twice")
         seen.add(absolute)
     return found
 
@@ -287,7 +287,7 @@ def _remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
 
     if url.is_http:
         if "*" in url.path:
-            raise UsageError(f"{url}: a web server lists no files; name each of them in a list")
+            raise UsageError(f"{url}: patterns don't work on web servers; list each URL")
         yield url, ()
     elif glob.has_magic(url.path):
         yield from ((file, ()) for file in _glob_of_urls(url))
@@ -307,14 +307,14 @@ def _glob_of_urls(url: Url) -> list[Url]:
     parts = url.split("/")
     at = next(at for at, part in enumerate(parts) if at > 1 and glob.has_magic(part))
     if at < 3:
-        raise UsageError(f"{url}: a pattern can't be in the name of a bucket")
+        raise UsageError(f"{url}: the bucket's name can't contain a pattern")
     folder, pattern = Url("/".join(parts[:at])), parts[at:]
     names = remote_files.file_names(folder)
     if "/".join(pattern) in names:  # a file whose name reads like a glob
         return [url]
     found = [Url(f"{folder}/{name}") for name in names if _is_match(name.split("/"), pattern)]
     if not found:
-        content = f"has {listed(names)}" if names else "is empty, or no such folder"
+        content = f"has {listed(names)}" if names else "is empty or does not exist"
         raise UsageError(f"{url}: matches no file; {folder} {content}")
     return found
 
@@ -334,7 +334,7 @@ def _remote(url: Url) -> SourceFile:
     found = remote_files.open_remote(url)
     if not isinstance(found, remote_files.RemoteFile):
         with found:
-            return _in_memory(str(url), found, "a server that sends no part of a file")
+            return _in_memory(str(url), found, "a server without range requests")
     compression = _compression(found.beginning)
     return SourceFile(str(url), None, compression=compression, remote=found)
 
@@ -345,8 +345,8 @@ def _in_memory(file: str, stream: BinaryIO, origin: str = "a pipe") -> SourceFil
     Raises:
         DataError: if it doesn't end.
     """
-    message = f"has over {ALWAYS_ALLOWED >> 20} MiB, more than is read from {origin}; "
-    error = DataError(f"{message}write it to a file, and name that", file=file)
+    message = f"exceeds {ALWAYS_ALLOWED >> 20} MiB, the limit for {origin}; "
+    error = DataError(f"{message}save it to a file and use that", file=file)
     content = _read_all(cast(BinaryIO, _Limited(stream, ALWAYS_ALLOWED, error)))
     return SourceFile(file, None, content, _compression(content[:_HEAD_BYTES]))
 
@@ -364,17 +364,17 @@ def _open(path: Path) -> BinaryIO:
     try:
         mode = path.stat().st_mode
         if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
-            raise UsageError(f"{path}: is a device or a socket, a file or a pipe was expected")
+            raise UsageError(f"{path}: is a device or a socket, expected a file or a pipe")
         return path.open("rb")
     except FileNotFoundError:
         near = did_you_mean(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
     except IsADirectoryError:
-        raise UsageError(f"{path}: is a folder, a file was expected; {_way_out(path)}") from None
+        raise UsageError(f"{path}: is a folder, expected a file; {_way_out(path)}") from None
     except OSError as error:
         raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
     except ValueError:
-        raise UsageError(f"{str(path)!r}: no file's name has a NUL character") from None
+        raise UsageError(f"{str(path)!r}: a file name can't contain a NUL character") from None
 
 
 def _way_out(folder: Path) -> str:
@@ -385,9 +385,9 @@ def _way_out(folder: Path) -> str:
     endings = Counter(Path(name).suffix for name in names)
     tables = [ending for ending in endings if table_formats.may_be_table(f"table{ending}")]
     if not tables:
-        return "none of its files has the ending of a table, such as .csv"
+        return "it contains no files that look like tables, such as .csv"
     usual = max(tables, key=lambda ending: (endings[ending], ending))
-    return f"for all files in it, name '{folder / f'*{usual}'}'"
+    return f"to read all files in it, use '{folder / f'*{usual}'}'"
 
 
 def _entries(folder: Path) -> list[str]:
@@ -423,7 +423,7 @@ def partitions(names: Iterable[str], folder: str) -> list[tuple[str, Partition]]
     for name, partition in found:
         if (keys := [key for key, _ in partition]) != expected:
             columns = [listed(each) if each else "no column" for each in (keys, expected)]
-            message = f"is partitioned by {columns[0]}, and {first} by {columns[1]}"
+            message = f"is partitioned by {columns[0]}, but {first} by {columns[1]}"
             raise DataError(message, file=f"{folder.rstrip('/')}/{name}")
     return found
 
@@ -438,7 +438,7 @@ def _key_and_value(folder: str) -> tuple[str, str | None] | None:
 # Opened files
 
 is_number = re.compile(Notation().pattern).match
-WRITE_HEADER = "if that is the first row, write a header above it"
+WRITE_HEADER = "if that is the first row of data, add a header above it"
 
 
 @dataclass(frozen=True)
@@ -464,13 +464,13 @@ class Batches:
 def contradictions(stored: SourceFile, form: table_formats.FormatChoice) -> Iterator[FileNote]:
     """Yield the differences of a file's content from its name and from the config."""
     format = table_formats.recognize(stored.head(), stored.file)
-    found = f"is {table_formats.FORMAT_NAMES[format]} by its content"
+    found = f"contains {table_formats.FORMAT_NAMES[format]}"
     if stored.compression is None and table_formats.is_compressed(stored.file):
         yield FileNote("is not compressed, despite its name", True)
     if table_formats.file_format(stored.file) not in (None, format):
         yield FileNote(f"{found}, despite its name", True)
     if form.name not in ("auto", format):
-        yield FileNote(f"{found}; data.format is {form.name}", True)
+        yield FileNote(f"{found}, but data.format is {form.name}", True)
 
 
 def check_names(names: Sequence[str], file: str) -> None:
@@ -481,8 +481,8 @@ def check_names(names: Sequence[str], file: str) -> None:
     """
     if "" in names:
         position = names.index("") + 1
-        raise DataError(f"column {position} of the header has no name; name it", file=file)
+        raise DataError(f"column {position} has no name in the header; add one", file=file)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         way = WRITE_HEADER if all(map(is_number, twice)) else "rename all but one"
-        raise DataError(f"the header names {listed(twice)} more than once; {way}", file=file)
+        raise DataError(f"the header contains {listed(twice)} more than once; {way}", file=file)

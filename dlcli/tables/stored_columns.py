@@ -227,8 +227,8 @@ def storing(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error  # Arrow's own text is long
-        way_out = f"free some space, or name another folder with {option('output')}"
-        message = f"{folder}: rows could not be stored: {reason}; {way_out}"
+        way_out = f"free some space or set another folder with {option('output')}"
+        message = f"{folder}: can't store rows: {reason}; {way_out}"
         raise TrainingError(message) from error
 
 

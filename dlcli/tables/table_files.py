@@ -136,7 +136,7 @@ def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
     schema = batches.schema
     for key, _ in stored.partition:
         if key in schema.names:
-            message = "is both in the file and in the name of its folder; remove it from one"
+            message = "is both in the file and in the name of its folder; remove one of them"
             raise DataError(message, file=stored.file, column=key)
         schema = schema.append(pa.field(key, pa.string()))
 
@@ -292,8 +292,8 @@ def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.
         shared = sum(batch.column(at).dictionary.nbytes for at in encoded)
         size += _ROW_BYTES * batch.num_rows + batch.nbytes - shared
         if size > most:
-            message = f"its rows take over {most >> 20:,} MiB of memory, far more than those of "
-            raise DataError(f"{message}files of its size do; is it damaged?", file=stored.file)
+            message = f"its rows need over {most >> 20:,} MiB of memory, far more than is usual "
+            raise DataError(f"{message}for its size; is it damaged?", file=stored.file)
         yield batch
 
 
@@ -337,9 +337,9 @@ def _check_same_names(names: Sequence[str], file: str, others: Sequence[str], ot
     more = [name for name in others if name not in expected]
     if absent:
         hint = did_you_mean(absent[0], more) if len(absent) == 1 else ""
-        raise DataError(f"has no {named_columns(absent)}, which {file} has{hint}", file=other)
+        raise DataError(f"has no {named_columns(absent)}, unlike {file}{hint}", file=other)
     if more:
-        raise DataError(f"has {named_columns(more)}, which {file} has not", file=other)
+        raise DataError(f"has {named_columns(more)}, unlike {file}", file=other)
 
 
 def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFormat) -> Table:
@@ -362,8 +362,8 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     for part, others in zip(parts[1:], names[1:], strict=True):
         _check_same_names(names[0], first.file, others, part.file)
         if is_text != (part.facts.delimiter is not None):
-            message = f"is of another kind than {first.file}: either all files have typed values, "
-            raise DataError(f"{message}as Parquet, or none; convert some", file=part.file)
+            message = f"can't be combined with {first.file}: either all files must be text, such "
+            raise DataError(f"{message}as CSV, or none; convert some", file=part.file)
     data = first.data if len(parts) == 1 else _concatenate(parts, unread)
     if not data.schema.names:
         raise DataError("has no columns", file=name)
@@ -413,7 +413,7 @@ def _concatenate(parts: Sequence[_Part], unread: Collection[str]) -> stored_colu
         try:
             schema = pa.unify_schemas([schema, part.schema], promote_options="permissive")
         except pa.ArrowException as error:
-            message = f"can't be joined to {parts[0].file}: {error}"
+            message = f"can't be combined with {parts[0].file}: {error}"
             raise DataError(message, file=part.file) from None
     schema = pa.schema([field for field in schema if field.name not in unread])
     sharded = [part.data for part in parts if isinstance(part.data, ShardedColumns)]
@@ -449,7 +449,7 @@ def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
     try:
         return values.cast(field.type)
     except pa.ArrowInvalid:
-        types = f"holds {values.type}, to be read as {field.type} because of the other files"
-        way_out = "which can't hold all of these exactly: write all files with one type"
+        types = f"holds {values.type}; because of the other files, it is read as {field.type}"
+        way_out = "which can't hold all values exactly; save all files with the same type"
         message = f"{types}, {way_out}"
         raise DataError(message, file=part.file, column=field.name) from None

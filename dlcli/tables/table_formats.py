@@ -61,7 +61,7 @@ class CsvFormat(Choice, name="csv"):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a sign with two meanings."""
         if self.thousands == self.decimal != "auto":
-            yield "thousands", "is also the decimal sign"
+            yield "thousands", "is also the decimal separator"
 
 
 class ParquetFormat(Choice, name="parquet"):
@@ -93,13 +93,16 @@ _JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 _CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
 """For a file with an ending of CSV, as a header may begin with a brace, too."""
 _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
-    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a zip or an Excel file; unpack it, or export a CSV"),
-    (rb"%PDF-", "is a PDF; get the table from its source, as CSV"),
-    (rb"(?i)\s*<(?:!doctype html|html)", "is a web page, perhaps to log in; get the file itself"),
+    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a ZIP or an Excel file; unpack it or export it as CSV"),
+    (rb"%PDF-", "is a PDF; get the table as CSV"),
+    (
+        rb"(?i)\s*<(?:!doctype html|html)",
+        "is a web page, perhaps a login; get the file itself",
+    ),
     (rb"\s*<\?xml", "is XML; export the table as CSV"),
     (rb"SQLite format 3\0", "is a SQLite database; export the table with sqlite3 -csv -header"),
-    (rb"\x80[\x02-\x05]", "is a Python pickle, which can run code; write Parquet or CSV"),
-    (rb"\x93NUMPY|\x89HDF\r\n|Obj\x01", "is NumPy, HDF5 or Avro; write Parquet or CSV"),
+    (rb"\x80[\x02-\x05]", "is a Python pickle, which can run code; use Parquet or CSV"),
+    (rb"\x93NUMPY|\x89HDF\r\n|Obj\x01", "is NumPy, HDF5 or Avro; use Parquet or CSV"),
     (rb"version https://git-lfs", "is only a Git LFS pointer; get the file with git lfs pull"),
     (
         rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
@@ -142,13 +145,13 @@ def recognize(head: bytes, file: str) -> Format:
         if head.startswith(magic):
             return format
     if _ending(file) in (".yaml", ".yml"):
-        raise DataError("is YAML, such as a config; name a table", file=file)
+        raise DataError("is YAML, such as a config; expected a table", file=file)
     named = _ENDINGS.get(_ending(file))
     if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):
         return "jsonl"
     if named in ("parquet", "arrow") and (not head or _NOT_TEXT.search(head)):
         begins = "PAR1" if named == "parquet" else "ARROW1"
-        message = f"is not {FORMAT_NAMES[named]}: it doesn't begin with {begins}; write it again"
+        message = f"is not {FORMAT_NAMES[named]}: it doesn't begin with {begins}; create it again"
         raise DataError(message, file=file)
     return "csv"
 
@@ -196,7 +199,7 @@ DIRECTIVES = {
     "%b": "name of the month, full or short, in one of 13 European languages",
     "%q": "quarter, after a Q",
     "%G": "year of an ISO week, of four digits, with %V",
-    "%V": "ISO week, which stands for its Monday",
+    "%V": "ISO week; the date is its Monday",
     "%d": "day",
     "%a": "name of the weekday, which is ignored",
     "%H": "hour from 0 to 23",
@@ -205,7 +208,7 @@ DIRECTIVES = {
     "%M": "minute",
     "%S": "second",
     "%f": "fraction of a second",
-    "%z": "offset from UTC, as +0130, +01:30, Z, UTC or GMT",
+    "%z": "UTC offset such as +0130, +01:30, Z, UTC or GMT",
     "%%": "the sign %",
 }
 """Directives of a format, as in C and Python, with their meanings for the reference."""
@@ -258,10 +261,10 @@ def format_error(format: str) -> str | None:
     if repeated := [token for token in parts if parts.count(token) > 1]:
         return f"has {repeated[0]} twice in '{format}'"
     if len([token for token in parts if token in _YEARS]) != 1 and not _is_time_alone(format):
-        others = "a time alone, as %H:%M, or one of " + ", ".join(get_args(NamedFormat))
+        others = f"a time such as %H:%M, or one of {', '.join(get_args(NamedFormat))}"
         return f"expected a year, %Y or %y, in '{format}', or {others}"
     if "%d" in parts and not {"%m", "%b"} & set(parts):
-        return f"has a day and no month, %m or %b, in '{format}'"
+        return f"has a day but no month, %m or %b, in '{format}'"
     return _combination_error(parts, format)
 
 
@@ -271,7 +274,7 @@ def _combination_error(parts: Sequence[str], format: str) -> str | None:
         if one in parts and other in parts:
             return f"has both {one} and {other} in '{format}'"
     if ("%I" in parts) != ("%p" in parts):
-        return f"expected both %I and %p in '{format}', or %H instead"
+        return f"expected both %I and %p in '{format}', or %H instead of them"
     if ("%G" in parts) != ("%V" in parts):
         return f"expected both %G and %V in '{format}'"
     if "%q" in parts and not re.search("[Qq]%q", format):

@@ -126,8 +126,8 @@ def with_plain_types(batches: Batches, file: str) -> Batches:
     for field in batches.schema:
         plain_type = _plain_type(field.type)
         if plain_type is None:
-            message = f"holds {field.type}, which is not supported; write it as plain values"
-            raise DataError(f"{message}, or omit it", file=file, column=field.name)
+            message = f"holds {field.type}, which is not supported; convert it to plain values"
+            raise DataError(f"{message} or omit it", file=file, column=field.name)
         fields.append(field.with_type(plain_type))
     schema = pa.schema(fields)
     if schema.types == batches.schema.types:
@@ -204,7 +204,7 @@ def open_json_lines(stored: SourceFile) -> Batches:
         DataError: for a line that is not an object, with its row, or a column of mixed types.
     """
     if stored.head().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
-        message = "holds a JSON array; write JSON lines: one object per line, without brackets"
+        message = "contains a JSON array; use JSON lines: one object per line, without brackets"
         raise DataError(message, file=stored.file)
     schema = pa.schema([])
     try:
@@ -267,12 +267,12 @@ def _first_error(stored: SourceFile) -> DataError | None:
         except ValueError as error:
             message = f"expected one JSON object per line: {error}"
         except RecursionError:
-            message = "expected one JSON object per line: it is nested too deeply"
+            message = "expected one JSON object per line: nested too deeply"
         else:
             names = (name for name, kind in record.items() if kinds.setdefault(name, kind) != kind)
             column = next(names, None)
             if column is not None:
-                message = f"expected {kinds[column]}, as in the rows before, got {record[column]}"
+                message = f"expected {kinds[column]} as in earlier rows, got {record[column]}"
         if message:
             return DataError(message, file=stored.file, row=row, column=column)
     return None

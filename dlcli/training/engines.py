@@ -59,19 +59,17 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_jo
     """
     if _OWN_PROCESS - {os.getpid()}:
         raise errors.UsageError(
-            "TensorFlow already runs in the process that this one is a fork of, and would hang in "
-            "this one; start it by multiprocessing.get_context('spawn') instead"
+            "TensorFlow already runs in the parent of this forked process and would hang in this "
+            "one; start the process with multiprocessing.get_context('spawn') instead"
         )
     _OWN_PROCESS.add(os.getpid())
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
-        where = "tf.Graph.as_default(), a tf.function and the scope of a tf.distribute strategy"
-        raise errors.UsageError(
-            f"training can't be part of another program; call it outside of {where}"
-        )
+        where = "tf.Graph.as_default(), a tf.function or the scope of a tf.distribute strategy"
+        raise errors.UsageError(f"can't train inside {where}; call the function outside of them")
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
-        way_out = f"use auto or cpu, or install its libraries, {errors.install_command('gpu')}"
-        message = f"TensorFlow sees no GPU on this machine; {way_out}"
+        way_out = f"use auto or cpu, or install the GPU libraries: {errors.install_command('gpu')}"
+        message = f"TensorFlow finds no GPU on this machine; {way_out}"
         raise errors.ConfigError([errors.Problem("device", message)])
     try:
         own = gpus[gpu % len(gpus) :][:1] if gpus else []
@@ -80,7 +78,7 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_jo
             tf.config.experimental.set_memory_growth(each, True)
     except RuntimeError:
         message = "TensorFlow already runs in this process with another device"
-        raise errors.UsageError(f"{message}; start a new one") from None
+        raise errors.UsageError(f"{message}; start a new process") from None
     return training_job.Device("gpu" if gpus else "cpu", _set_threads(threads), len(gpus))
 
 
@@ -99,7 +97,7 @@ def _set_threads(threads: int | str) -> int:
         running: int = setting.get_intra_op_parallelism_threads() or available_processors()
         if threads not in ("auto", running):
             message = f"TensorFlow already runs in this process with threads: {running}"
-            raise errors.UsageError(f"{message}; set these, or start a new process") from None
+            raise errors.UsageError(f"{message}; set this number or start a new process") from None
         return running
     return count
 
@@ -196,9 +194,9 @@ def _out_of_memory(
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
     matrix = job.train.inputs.stored.matrix
-    remedy = "take fewer units or a smaller batch_size"
+    remedy = "use fewer units or a smaller batch_size"
     if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
-        remedy = "take a smaller batch_size, fewer units, or leave rows on disk: "
+        remedy = "use a smaller batch_size or fewer units, or keep the rows on disk: "
         remedy += errors.override("data.storage", "disk")
     return errors.OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")
 

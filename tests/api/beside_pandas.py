@@ -122,7 +122,7 @@ def test_time_zones_are_kept():
     ("frame", "message"),
     [
         (pd.DataFrame({"x": [1j]}), "column 'x': holds complex128, which is not supported"),
-        (pd.DataFrame({"x": ["a", [2]]}), "row 2, column 'x': expected a number, a text or a date"),
+        (pd.DataFrame({"x": ["a", [2]]}), "row 2, column 'x': expected a number, text or a date"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
         (pl.Series("x", [1, 2]), "expected a data frame, .*, got Series"),

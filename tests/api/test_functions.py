@@ -616,7 +616,7 @@ assert not {{"tensorflow", "keras", "pandas", "polars", "optuna"}} & set(sys.mod
 def test_files_that_exist_or_have_no_folder_are_refused(run, folder):
     (folder / "taken").touch()
     for write in (run.report, lambda path: run.export("card", path)):
-        with pytest.raises(dlcli.UsageError, match="^taken: already exists; name another file"):
+        with pytest.raises(dlcli.UsageError, match="^taken: already exists; use another name"):
             write("taken")
         with pytest.raises(dlcli.UsageError, match="^no/such: can't be written: No such file"):
             write("no/such")

@@ -219,12 +219,12 @@ def test_configs_that_can_not_be_meant_are_refused_at_their_place(config, messag
 REFUSED_FILES = {
     "a folder": (
         CONFIG.replace("numbers.csv", "some"),
-        "some: is a folder, a file was expected; none of its files has the ending of a table, such "
+        "some: is a folder, expected a file; it contains no files that look like tables, such "
         "as .csv",
     ),
     "a folder of validation": (
         data("validation: some"),
-        "some: is a folder, a file was expected; none of its files has the ending of a table, such "
+        "some: is a folder, expected a file; it contains no files that look like tables, such "
         "as .csv",
     ),
     "a file that there is not": (
@@ -237,7 +237,7 @@ REFUSED_FILES = {
     ),
     "a NUL in a path": (
         CONFIG.replace("numbers.csv", '"a\\0.csv"'),
-        "'a\\x00.csv': no file's name has a NUL character",
+        "'a\\x00.csv': a file name can't contain a NUL character",
     ),
 }
 

@@ -72,49 +72,49 @@ REFUSED = {
         csv(LINES, "y,y"),
         CONFIG,
         3,
-        "t.csv: the header names 'y' more than once; rename all but one",
+        "t.csv: the header contains 'y' more than once; rename all but one",
     ),
     "two columns of one name but for a space": (
         csv(LINES, "y,y "),
         CONFIG,
         3,
-        "t.csv: the header names 'y' more than once; rename all but one",
+        "t.csv: the header contains 'y' more than once; rename all but one",
     ),
     "a column without a name": (
         csv(LINES, "y,"),
         CONFIG,
         3,
-        "t.csv: column 2 of the header has no name; name it",
+        "t.csv: column 2 has no name in the header; add one",
     ),
     "an unclosed quote": (
         with_fourth('"1.5,9'),
         CONFIG,
         3,
-        "t.csv: row 4: a quote doesn't close where its field ends; see line 5",
+        "t.csv: row 4: a closing quote is missing or not at the end of its field; see line 5",
     ),
     "an unclosed quote in the last field of all": (
         csv([*LINES, '1,"9']),
         CONFIG,
         3,
-        "t.csv: row 21: a quote doesn't close where its field ends; see line 22",
+        "t.csv: row 21: a closing quote is missing or not at the end of its field; see line 22",
     ),
     "a long row": (
         with_fourth("1.5,9,9"),
         CONFIG,
         3,
-        "t.csv: row 4: has 3 fields, the header has 2; see line 5",
+        "t.csv: row 4: has 3 fields, but the header has 2; see line 5",
     ),
     "a short row": (
         with_fourth("1.5"),
         CONFIG,
         3,
-        "t.csv: row 4: has 1 field, the header has 2; see line 5",
+        "t.csv: row 4: has 1 field, but the header has 2; see line 5",
     ),
     "a NUL": (
         with_fourth("1.5,\0"),
         CONFIG,
         3,
-        "t.csv: row 4, column 'y': a NUL byte, expected text; is the file damaged, or not a table?",
+        "t.csv: row 4, column 'y': found a NUL byte, expected text; is the file damaged, or not a table?",
     ),
     "the word inf": (
         with_fourth("inf,9"),
@@ -210,8 +210,8 @@ REFUSED = {
         csv(["1,2"]),
         SPLIT,
         3,
-        "t.csv: 1 row is too few: validation takes 1, test 1, and training needs at least 1; give "
-        "more rows, or hold out less",
+        "t.csv: 1 row is too few: validation needs 1, test 1 and training at least 1; add "
+        "rows or hold out less",
     ),
     "a single class": (
         targets("cat"),
@@ -247,8 +247,12 @@ REFUSED = {
 
 TRAINED = {
     "header spaces": (csv(LINES, " x , y "), CONFIG, ["features  1 numeric: x"]),
-    "UTF-16": (GOOD.encode("utf-16"), CONFIG, ["          t.csv: is UTF-16"]),
-    "UTF-16 without a mark": (GOOD.encode("utf-16-be"), CONFIG, ["          t.csv: is UTF-16"]),
+    "UTF-16": (GOOD.encode("utf-16"), CONFIG, ["          t.csv: is encoded as UTF-16"]),
+    "UTF-16 without a mark": (
+        GOOD.encode("utf-16-be"),
+        CONFIG,
+        ["          t.csv: is encoded as UTF-16"],
+    ),
     "a byte order mark": (
         GOOD.encode("utf-8-sig"),
         CONFIG,
@@ -258,7 +262,7 @@ TRAINED = {
         csv(LINES, "größe,y").encode("latin-1"),
         CONFIG,
         [
-            "warning: t.csv: is not UTF-8; read as latin-1, which is a guess: if letters look "
+            "warning: t.csv: is not UTF-8; read as latin-1, which is a guess; if letters look "
             "wrong, set data.format: {name: csv, encoding: ...}",
             "features  1 numeric: größe",
         ],
@@ -268,14 +272,14 @@ TRAINED = {
     "semicolons": (
         GOOD.replace(",", ";"),
         CONFIG,
-        ["          t.csv: fields are separated by ';'"],
+        ["          t.csv: the delimiter is ';'"],
     ),
     "decimal commas": (
         GOOD.replace(",", ";").replace(".", ","),
         CONFIG,
         [
-            "          t.csv: fields are separated by ';'",
-            "          t.csv: the numbers of 'x' have a decimal comma",
+            "          t.csv: the delimiter is ';'",
+            "          t.csv: numbers in 'x' are written with a decimal comma",
         ],
     ),
     "integers of 30 digits": (
@@ -292,7 +296,7 @@ TRAINED = {
         csv([f'"{1 + at % 9},000",{at}' for at in range(20)]),
         CONFIG,
         [
-            "warning: t.csv: column 'x': 1,000 may be 1000 or 1.000, read as 1000; otherwise set "
+            "warning: t.csv: column 'x': 1,000 may mean 1000 or 1.000 and was read as 1000; for the other meaning, set "
             "data.format: {name: csv, thousands: none}"
         ],
     ),
@@ -305,7 +309,7 @@ TRAINED = {
     "Parquet": (
         parquet(),
         CONFIG,
-        ["warning: t.csv: is a Parquet file by its content, despite its name"],
+        ["warning: t.csv: contains a Parquet file, despite its name"],
     ),
     "a missing value": (with_fourth(",9"), CONFIG, ["network   2 → 1 linear, 3 parameters"]),
     "a constant column": (

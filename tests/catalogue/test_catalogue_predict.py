@@ -120,7 +120,7 @@ REFUSED_ROWS = {
     "a row that is too long": (
         "x,colour\n3,red,9\n",
         3,
-        "new.csv: row 1: has 3 fields, the header has 2; see line 2",
+        "new.csv: row 1: has 3 fields, but the header has 2; see line 2",
     ),
 }
 
@@ -142,7 +142,7 @@ def test_rows_that_can_not_be_predicted_are_refused(rows, code, message, refused
 )
 def test_other_types_than_those_of_training_are_refused(values, held, refused):
     pq.write_table(pa.table({"x": values, "colour": ["red"]}), "new.parquet")
-    message = f"new.parquet: column 'x': expected numbers, the column holds {held}"
+    message = f"new.parquet: column 'x': expected numbers, but the column holds {held}"
     refused(3, message, ["predict", "runs/points", "new.parquet"])
 
 
@@ -216,16 +216,16 @@ def no_folder(run: Path) -> None:
     run.write_text("")
 
 
-AGAIN = "restore the run from a copy, or train it again"
+AGAIN = "restore the run from a copy or train it again"
 REFUSED_RUNS: dict[Callable[[Path], None], str] = {
     nothing: "runs/points: no such run folder",
     damaged: f"runs/points/weights.npz: has changed since it was written; {AGAIN}",
     without_weights: f"runs/points/weights.npz: is missing; {AGAIN}",
     linked: "runs/points/weights.npz: is not a regular file but a link, a folder or a device; "
     f"{AGAIN}",
-    altered: f"runs/points/manifest.json: does not agree with its own digest; {AGAIN}",
-    newer: "runs/points/manifest.json: is of format 2, written by dlcli '9.0'; "
-    f"dlcli {__version__} reads format 1: install the newer one",
+    altered: f"runs/points/manifest.json: does not match its own digest; {AGAIN}",
+    newer: "runs/points/manifest.json: has format 2, written by dlcli '9.0', but "
+    f"dlcli {__version__} reads format 1; install the newer version",
     foreign: "runs/points: is not a run folder, it has no manifest.json: name one that `dlcli "
     "train` made",
     foreign_manifest: f"runs/points/manifest.json: is malformed at 'format': Field required; "

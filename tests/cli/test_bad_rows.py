@@ -175,7 +175,7 @@ def test_a_column_of_another_type_is_an_error_under_every_policy(dlcli, policy, 
     result = dlcli("predict", "runs/double", "in.jsonl", *policy)
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
-        f"error: in.jsonl: column 'x': expected numbers, the column holds {stored}\n"
+        f"error: in.jsonl: column 'x': expected numbers, but the column holds {stored}\n"
     )
 
 

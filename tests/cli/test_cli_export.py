@@ -107,7 +107,7 @@ def test_a_time_zone_is_refused_by_the_name_of_its_column(dlcli):
     result = dlcli("export", "runs/times", "--format", "onnx", "--output", "out")
 
     assert result.exit_code == 7
-    assert "column 'when': an exported model can't convert to the time zone" in result.stderr
+    assert "column 'when': an exported model can't convert times to the time zone" in result.stderr
     assert not Path("out").exists()
 
 
@@ -120,7 +120,7 @@ def test_times_with_an_offset_are_named_as_the_reason_why_a_model_predicts_other
     result = dlcli("export", "runs/times", "--format", "onnx", "--output", "out")
 
     assert result.exit_code == 7
-    assert "column 'when' has times with an offset from UTC" in result.stderr
+    assert "column 'when' has times with a UTC offset" in result.stderr
 
 
 @pytest.mark.usefixtures("folder")

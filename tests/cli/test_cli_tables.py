@@ -43,8 +43,8 @@ class TestExperiment:
         assert lines[:3] == snapshot(
             [
                 "data      data/part-*.csv: 4 training, 1 validation rows",
-                "          data/part-*.csv: fields are separated by ';'",
-                "          data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
+                "          data/part-*.csv: the delimiter is ';'",
+                "          data/part-*.csv: numbers in 'x', 'y' are written with a decimal comma",
             ]
         )
 
@@ -53,8 +53,8 @@ class TestExperiment:
         Path("data/part-2.csv").unlink()
         first = dlcli("validate", "c.yaml").stderr.splitlines()[0]
         assert first == (
-            "warning: data/part-1.csv: column 'y': 1,500 may be 1500 or 1.500, read as 1.500; "
-            'otherwise set data.format: {name: csv, thousands: ","}'
+            "warning: data/part-1.csv: column 'y': 1,500 may mean 1500 or 1.500 and was read "
+            'as 1.500; for the other meaning, set data.format: {name: csv, thousands: ","}'
         )
 
     def test_an_event_has_the_detected_formats(self):
@@ -62,8 +62,8 @@ class TestExperiment:
         prepare(load_config(Path("c.yaml")), Events(emitted.append))
         [data] = [event for event in emitted if isinstance(event, DataEvent)]
         assert list(data.notes) == [
-            "data/part-*.csv: fields are separated by ';'",
-            "data/part-*.csv: the numbers of 'x', 'y' have a decimal comma",
+            "data/part-*.csv: the delimiter is ';'",
+            "data/part-*.csv: numbers in 'x', 'y' are written with a decimal comma",
         ]
 
     def test_a_declaration_reaches_the_files(self, dlcli):
@@ -73,7 +73,7 @@ class TestExperiment:
     def test_files_that_differ_in_columns_are_a_data_error(self, dlcli):
         Path("data/part-2.csv").write_text("x;z\n1;2\n")
         result = dlcli("validate", "c.yaml")
-        expected = "error: data/part-2.csv: has no column 'y', which data/part-1.csv has"
+        expected = "error: data/part-2.csv: has no column 'y', unlike data/part-1.csv"
         assert (result.exit_code, result.stderr.splitlines()) == (3, [expected])
 
     def test_a_glob_without_a_match_is_a_usage_error(self, dlcli):
@@ -117,8 +117,8 @@ class TestPrediction:
         result = dlcli("predict", "runs/double", "new.csv")
         assert result.stdout == "prediction\n2\n4\n"
         assert result.stderr.splitlines() == [
-            "note: new.csv: fields are separated by ';'",
-            "note: new.csv: the numbers of 'x' have a decimal comma",
+            "note: new.csv: the delimiter is ';'",
+            "note: new.csv: numbers in 'x' are written with a decimal comma",
         ]
 
     @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv.gz", "jsonl"])
@@ -148,13 +148,13 @@ class TestPrediction:
         Path("new.csv").write_text('x,y,id\n"1,500",3001,a\n')
         for verb in ("predict", "evaluate"):
             found = dlcli(verb, "runs/double", "new.csv").stderr
-            assert "warning: new.csv: column 'x': 1,500 may be 1500 or 1.500" in found
+            assert "warning: new.csv: column 'x': 1,500 may mean 1500 or 1.500" in found
 
     def test_init_writes_detected_formats_as_comments(self, dlcli):
         Path("new.csv").write_text("x;y\n" + "".join(f"{at},5;{at},25\n" for at in range(30)))
         text = dlcli("init", "new.csv", "--target", "y").stdout
-        assert "  # new.csv: fields are separated by ';'\n" in text
-        assert "  # new.csv: the numbers of 'x', 'y' have a decimal comma\n" in text
+        assert "  # new.csv: the delimiter is ';'\n" in text
+        assert "  # new.csv: numbers in 'x', 'y' are written with a decimal comma\n" in text
 
 
 def test_rows_to_predict_are_read_with_the_signs_of_training(folder, dlcli):

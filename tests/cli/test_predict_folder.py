@@ -86,7 +86,7 @@ def test_the_names_of_folders_give_columns(dlcli):
     write("c.parquet", more=["x"])
     result = dlcli(*PREDICT, "--keep", "id")
     assert result.exit_code == 3
-    assert "data/x=1/id=p/a.parquet: is partitioned by 'x', 'id', and c.parquet by no column" in (
+    assert "data/x=1/id=p/a.parquet: is partitioned by 'x', 'id', but c.parquet by no column" in (
         result.stderr
     )
 
@@ -270,7 +270,9 @@ def test_a_file_with_another_schema_is_named_and_finished_parts_are_kept(dlcli):
 
     write("b.parquet", x=[5.0])
     listed = dlcli(*PREDICT)
-    assert "data/c.parquet: column 'x': expected numbers, the column holds list" in listed.stderr
+    assert (
+        "data/c.parquet: column 'x': expected numbers, but the column holds list" in listed.stderr
+    )
     assert read("b.parquet") == {"prediction": [11]}
 
 

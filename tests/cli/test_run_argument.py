@@ -117,8 +117,12 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
             5,
             "s3://bucket/runs/double: only predict, evaluate and dlcli.load take the URL of a run",
         ),
-        (["predict", "runs/double", "new.yaml"], 3, "new.yaml: is YAML, such as a config; name"),
-        (["init", "new.yaml"], 3, "new.yaml: is YAML, such as a config; name a table"),
+        (
+            ["predict", "runs/double", "new.yaml"],
+            3,
+            "new.yaml: is YAML, such as a config; expected",
+        ),
+        (["init", "new.yaml"], 3, "new.yaml: is YAML, such as a config; expected a table"),
         (["inspect", "runs/double"], 2, "runs/double: is a run folder, expected a table"),
     ],
 )

@@ -83,7 +83,7 @@ def test_a_dumped_format_is_loaded_as_equal(load: Callable[..., Config], form: s
         ),
         (
             "data.format={name: csv, decimal: ',', thousands: ','}",
-            "data.format.thousands: is also the decimal sign",
+            "data.format.thousands: is also the decimal separator",
         ),
         (
             "data.format={name: parquet, delimiter: ','}",

@@ -550,7 +550,7 @@ def test_dates_that_can_be_read_in_two_ways_are_left_out_with_both():
     values = ["01/02/2024", "03/04/2024"]
     assert decided(values) == (
         "ignored",
-        "dates, but no value distinguishes its day from its month; "
+        "dates, but no value shows whether the day or the month comes first; "
         'set format: "%d/%m/%Y" or format: "%m/%d/%Y"',
     )
     assert warnings_of(values)[0].startswith(

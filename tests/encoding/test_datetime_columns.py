@@ -166,8 +166,8 @@ def test_a_value_that_is_no_date_is_an_error_with_the_way_out():
         inputs(fit(["2024-04-01"]), ["2024-04-01", "2024-04-31"])
     assert str(caught.value) == (
         snapshot(
-            "t.csv: row 2, column 'when': expected a date as 2024-12-31 or 2024-12-31T23:59, got "
-            "'2024-04-31'; if it is a date, set its format; if it means a missing value, set "
+            "t.csv: row 2, column 'when': expected a date such as 2024-12-31 or 2024-12-31T23:59, got "
+            "'2024-04-31'; if it is a date, set format; if it means a missing value, set "
             "data.missing"
         )
     )
@@ -204,7 +204,7 @@ def test_dates_with_two_meanings_are_asked_about():
         fit(["01/02/2024", "11/11/2024"])
     assert str(caught.value) == (
         snapshot(
-            "t.csv: column 'when': no value distinguishes its day from its month; "
+            "t.csv: column 'when': no value shows whether the day or the month comes first; "
             'set format: "%d/%m/%Y" or format: "%m/%d/%Y"'
         )
     )
@@ -287,17 +287,17 @@ def test_a_strangers_encoder_is_checked(changed, complaint):
     [
         (
             {"format": "%d.%m"},
-            "expected a year, %Y or %y, in '%d.%m', or a time alone, as %H:%M, or one of iso, "
+            "expected a year, %Y or %y, in '%d.%m', or a time such as %H:%M, or one of iso, "
             "unix, unix_ms",
         ),
         ({"format": ("iso", "%Y-%Q")}, "unknown '%Q' in '%Y-%Q'; allowed: %Y, "),
-        ({"format": "%Y %d"}, "has a day and no month, %m or %b, in '%Y %d'"),
+        ({"format": "%Y %d"}, "has a day but no month, %m or %b, in '%Y %d'"),
         ({"format": "%Y %I"}, "expected both %I and %p in '%Y %I', or %H instead"),
         ({"format": "%Y %m %b"}, "has both %m and %b in '%Y %m %b'"),
         ({"format": "%Y-%m Q%q"}, "has both %m and %q in '%Y-%m Q%q'"),
         ({"format": "%Y %q"}, "expected a Q before %q in '%Y %q'"),
         ({"format": "%Y-W%V"}, "expected both %G and %V in '%Y-W%V'"),
-        ({"format": "%G-W%V-%d"}, "has a day and no month, %m or %b, in '%G-W%V-%d'"),
+        ({"format": "%G-W%V-%d"}, "has a day but no month, %m or %b, in '%G-W%V-%d'"),
         ({"format": "%Y %Y"}, "has %Y twice in '%Y %Y'"),
         ({"format": "%Y%"}, "unknown '%' in '%Y%'"),
         (

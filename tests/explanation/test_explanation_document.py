@@ -54,7 +54,7 @@ def test_what_is_no_evidence_is_reported(stored, text, complaint):
     run = stored(text)
     with pytest.raises(RunError) as caught:
         run.explanation
-    file, way_out = run.path / "explanation.json", "restore the run from a copy, or train it again"
+    file, way_out = run.path / "explanation.json", "restore the run from a copy or train it again"
     assert str(caught.value) == f"{file}: is malformed at {complaint}; {way_out}"
 
 

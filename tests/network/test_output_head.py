@@ -129,7 +129,7 @@ def test_two_gates_of_one_metric_are_refused():
     given = config(gates=gates)
     with pytest.raises(ConfigError) as caught:
         resolve_head(given, TARGETS["three"]).resolve(given)
-    assert "means validation.macro_f1, which has a gate already" in str(caught.value)
+    assert "is the same as validation.macro_f1, which also has a gate" in str(caught.value)
 
 
 def test_f1_of_two_classes_is_that_of_the_second():
@@ -311,7 +311,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "labels",
             {"output": {"scaling": "standard"}},
-            "output.scaling: is for numbers, not for the target 'u', 'v', 'w' (3 labels)",
+            "output.scaling: requires a numeric target, but the target is 'u', 'v', 'w' (3 labels)",
         ),
         (
             "labels",
@@ -397,12 +397,12 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "two",
             {"output": {"scaling": "standard"}},
-            "output.scaling: is for numbers, not for the target 'y' (2 classes)",
+            "output.scaling: requires a numeric target, but the target is 'y' (2 classes)",
         ),
         (
             "number",
             {"output": {"scaling": "standard"}, "loss": "poisson"},
-            "output.scaling: 'poisson' needs the target's own unit; use none",
+            "output.scaling: 'poisson' requires an unscaled target; use none",
         ),
         (
             "number",
@@ -429,7 +429,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "number",
             {"early_stopping": {"monitor": "val_rmse"}},
-            "early_stopping.monitor: 'val_rmse' is not measured; add it to metrics",
+            "early_stopping.monitor: 'val_rmse' is not computed; add it to metrics",
         ),
         (
             "three",
@@ -440,7 +440,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "number",
             {"learning_rate_schedule": {"name": "reduce_on_plateau", "monitor": "r2"}},
-            "learning_rate_schedule.monitor: 'r2' is not measured; add it to metrics",
+            "learning_rate_schedule.monitor: 'r2' is not computed; add it to metrics",
         ),
         (
             "two",

@@ -290,7 +290,7 @@ class TestEarlier:
         assert str(caught.value) == (
             snapshot(
                 "runs/iris: its checkpoint is at step 0 of 4 after -5 of 9 epochs; restore the run "
-                "from a copy, or train it again"
+                "from a copy or train it again"
             )
         )
         assert resumed == []

@@ -69,24 +69,24 @@ def refusal(data: str, target: list[str]) -> str:
             "test: 0.75",
             ["a", "a", "b", "b"],
             snapshot(
-                "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 can leave "
-                "training, where each of 2 classes keeps one; give more rows, or hold out less"
+                "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 are "
+                "available, because each of 2 classes keeps a training row; add rows or hold out less"
             ),
         ),
         (
             "test: 0.9, validation: 0.05",
             ["1.5", "2.5"],
             snapshot(
-                "d.csv: 2 rows are too few: validation takes 1, test 2, and training needs at least "
-                "1; give more rows, or hold out less"
+                "d.csv: 2 rows are too few: validation needs 1, test 2 and training at least "
+                "1; add rows or hold out less"
             ),
         ),
         (
             "test: 0.9, split: {name: time, column: x}",
             ["1.5", "2.5"],
             snapshot(
-                "d.csv: 2 rows are too few: validation takes 0, test 2, and training needs at least "
-                "1; give more rows, or hold out less"
+                "d.csv: 2 rows are too few: validation needs 0, test 2 and training at least "
+                "1; add rows or hold out less"
             ),
         ),
         (

@@ -440,7 +440,7 @@ def test_no_number_of_folds_is_advised_for_a_class_of_one_row(folder):
     (folder / "rows.csv").write_text(
         "a,b,y\n" + "".join(f"{x % 7},{x % 5},{'n' if x else 'y'}\n" for x in range(40))
     )
-    with pytest.raises(DataError, match="are of the class 'n'") as caught:
+    with pytest.raises(DataError, match="have the class 'n'") as caught:
         check(config("data.test=null"))
     assert caught.value.__notes__ == ["  set ensemble.folds: none with data.validation"]
 

@@ -212,7 +212,7 @@ class TestWriters:
             started()
         assert str(caught.value) == (
             snapshot(
-                "data/rows.csv: has changed while it was read; train again once nothing writes to it"
+                "data/rows.csv: changed while it was read; train again when nothing writes to it"
             )
         )
         assert caught.value.exit_code == 3
@@ -221,7 +221,7 @@ class TestWriters:
     def test_stop_a_run_that_is_resumed(self, written_to):
         before = unfinished()
         written_to(other_number)
-        with pytest.raises(DataError, match="has changed while it was read"):
+        with pytest.raises(DataError, match="changed while it was read"):
             train(RUN)
         assert contents(RUN) == before
 

@@ -103,7 +103,7 @@ class TestDecision:
             ("../data/tt.csv", r"\.\./data/tt\.csv: no such file; did you mean 't\.csv'\?"),
             ("../data/*.pq", r"\.\./data/\*\.pq: matches no file; \.\./data has 't\.csv'"),
             (f"{300 * 'x'}.csv", r"\.\./configs/x{300}\.csv: can't be opened: File name too long"),
-            ("../data", r"\.\./data: is a folder, a file was expected; for all files in it, .*"),
+            ("../data", r"\.\./data: is a folder, expected a file; to read all files in it, .*"),
         ],
     )
     @pytest.mark.parametrize("choice", ["auto", "memory", "disk"])

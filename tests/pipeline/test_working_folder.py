@@ -119,7 +119,7 @@ def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, outp
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,2,3", "row 9: has 3 fields, the header has 2; see line 10"),
+        ("1,2,3", "row 9: has 3 fields, but the header has 2; see line 10"),
         ("one,2", "row 9, column 'x': expected a finite number, got 'one'"),
         ("1,inf", "row 9, column 'y': expected a finite number, got 'inf'"),
     ],
@@ -202,8 +202,8 @@ def test_an_error_on_a_full_disk_names_the_way_out_and_leaves_no_files(
     with pytest.raises(TrainingError) as caught:
         train(file, output and Path(output), events.append)
     assert str(caught.value) == (
-        f"{events[0].folder}: rows could not be stored: No space left on device;"
-        " free some space, or name another folder with 'output'"
+        f"{events[0].folder}: can't store rows: No space left on device;"
+        " free some space or set another folder with 'output'"
     )
     assert everything(root) == before
 
@@ -216,8 +216,8 @@ def test_a_full_disk_ends_the_program_with_4(root, monkeypatch):
     assert ended.exit_code == 4
     assert ended.stdout == ""
     assert re.fullmatch(
-        r"error: runs/\.t-\d+-[0-9a-f]{8}\.cache: rows could not be stored: No space left on"
-        r" device; free some space, or name another folder with --output\n",
+        r"error: runs/\.t-\d+-[0-9a-f]{8}\.cache: can't store rows: No space left on"
+        r" device; free some space or set another folder with --output\n",
         ended.stderr,
     )
     assert everything(root) == before

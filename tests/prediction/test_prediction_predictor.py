@@ -262,7 +262,7 @@ def test_a_damaged_encoding_is_refused_with_the_place(stored):
     assert message == (
         snapshot(
             "RUN/encoding.json: is malformed at 'features.0.number.scaling.standard.scale': Input "
-            "should be greater than 0; restore the run from a copy, or train it again"
+            "should be greater than 0; restore the run from a copy or train it again"
         )
     )
 

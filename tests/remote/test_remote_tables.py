@@ -111,7 +111,7 @@ class TestSeveralFiles:
 
     def test_a_url_named_twice(self, memory):
         url = memory("a.csv", CSV)
-        with pytest.raises(UsageError, match="memory://a.csv: is named twice"):
+        with pytest.raises(UsageError, match="memory://a.csv: is listed twice"):
             read_table([url, url])
 
     def test_a_file_whose_name_reads_like_a_glob_is_that_file(self, bucket):
@@ -124,17 +124,19 @@ class TestSeveralFiles:
             read_table(f"{bucket.url}/d/*.tsv")
 
     def test_a_pattern_of_buckets_is_refused(self):
-        with pytest.raises(UsageError, match="a pattern can't be in the name of a bucket"):
+        with pytest.raises(UsageError, match="the bucket's name can't contain a pattern"):
             read_table("s3://b*/a.csv")
 
     def test_a_folder_is_refused(self, bucket):
         bucket.put("d/a.csv", CSV)
-        with pytest.raises(UsageError, match=r"/d: is a folder, .* name '.*/d/\*.parquet'"):
+        with pytest.raises(UsageError, match=r"/d: is a folder, .* use '.*/d/\*.parquet'"):
             read_table(f"{bucket.url}/d")
 
     def test_of_a_partitioned_folder_only_parquet_is_read(self, bucket):
         bucket.put("d/year=2024/a.csv", CSV)
-        with pytest.raises(UsageError, match=r"/d: is a folder, .*, only Parquet files are read$"):
+        with pytest.raises(
+            UsageError, match=r"/d: is a folder, .*, only Parquet files are supported$"
+        ):
             read_table(f"{bucket.url}/d")
 
     def test_a_partitioned_folder_has_the_columns_of_its_names(self, bucket):
@@ -212,8 +214,8 @@ class TestWebServers:
         ("status", "message"),
         [
             (404, "no such file$"),
-            (403, r"may not be read or written .* \(status 403\)"),
-            (503, "the server has answered with status 503$"),
+            (403, r"the credentials of this environment .* \(status 403\)"),
+            (503, "the server returned status 503$"),
         ],
     )
     def test_a_server_that_refuses(self, web, status, message):
@@ -241,7 +243,7 @@ class TestWebServers:
                 read_table(url)
 
     def test_a_glob_is_refused(self, web):
-        with pytest.raises(UsageError, match="a web server lists no files; name each of them"):
+        with pytest.raises(UsageError, match="patterns don't work on web servers; list each"):
             read_table(f"{web.url}/*.csv")
 
     def test_a_web_page_is_no_table(self, web):
@@ -258,13 +260,15 @@ class TestBadUrls:
             read_table(url)
 
     def test_an_absent_bucket_of_a_glob(self, bucket):
-        with pytest.raises(UsageError, match=r"matches no file; s3://absent is empty, or no such"):
+        with pytest.raises(UsageError, match=r"matches no file; s3://absent is empty or does"):
             read_table("s3://absent/*.csv")
 
     def test_credentials_that_are_refused(self, bucket):
         url = bucket.put("a.csv", CSV)
         bucket.server.fail = lambda *_: "403 Forbidden"
-        with pytest.raises(UsageError, match=r"a.csv: may not be read or written .*ACCESS_DENIED"):
+        with pytest.raises(
+            UsageError, match=r"a.csv: the credentials of this environment .*ACCESS_DENIED"
+        ):
             read_table(url)
 
     def test_a_server_that_fails_twice(self, bucket):
@@ -281,8 +285,11 @@ class TestBadUrls:
     @pytest.mark.parametrize(
         ("text", "message"),
         [
-            ("Could not create a OAuth2 access token to", "there are no credentials for it"),
-            ("google::cloud::Status(PERMISSION_DENIED: x", "may not be read or written with the"),
+            (
+                "Could not create a OAuth2 access token to",
+                "this environment has no credentials for it",
+            ),
+            ("google::cloud::Status(PERMISSION_DENIED: x", "the credentials of this environment"),
             ("see https://h/a?sig=s3cr3t " + "x" * 999, r"can't be .*: see \.\.\. x+\.\.\.$"),
         ],
     )
@@ -364,7 +371,7 @@ class TestVersions:
                     bucket.put(name, contents[1])
 
         bucket.server.after = change
-        with pytest.raises(DataError, match=f"^{url}: has changed while it was read"):
+        with pytest.raises(DataError, match=f"^{url}: changed while it was read"):
             read_table(url)
 
 

@@ -116,7 +116,7 @@ def test_all_files_of_either_are_checked():
     result = dlcli("validate", "search")
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: search/best.yaml: has changed since it was written; restore the run from a copy, "
+        "error: search/best.yaml: has changed since it was written; restore the run from a copy "
         "or train it again\n",
     )
 
@@ -132,5 +132,5 @@ def test_a_malformed_document_is_an_error():
     assert (result.exit_code, result.stderr) == (
         5,
         "error: cv/cv.json: is malformed at 'rows': Input should be a valid integer; restore the "
-        "run from a copy, or train it again\n",
+        "run from a copy or train it again\n",
     )

@@ -17,7 +17,7 @@ KINDS = {
     "model/0": ArraySpec((2, 3), np.dtype(np.float32)),
     "epoch": ArraySpec((), np.dtype(np.int64)),
 }
-WAY_OUT = "restore the run from a copy, or train it again"
+WAY_OUT = "restore the run from a copy or train it again"
 
 
 @pytest.fixture
@@ -185,9 +185,9 @@ DAMAGES = {
     "no history": (unlinked("history.csv"), "history.csv: is missing"),
     "a bit of the arrays": (flipped("arrays.npz", 99), "arrays.npz: has changed since it was "),
     "a bit of the history": (flipped("history.csv", -2), "history.csv: has changed since it was "),
-    "a bit of the contents": (flipped("contents.json", -5), "contents.json: does not agree with "),
-    "one byte less": (cut("arrays.npz"), "arrays.npz: has 541 bytes, 542 were expected"),
-    "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, 23 were expected"),
+    "a bit of the contents": (flipped("contents.json", -5), "contents.json: does not match "),
+    "one byte less": (cut("arrays.npz"), "arrays.npz: has 541 bytes, expected 542"),
+    "a longer history": (longer("history.csv"), "history.csv: has 24 bytes, expected 23"),
     "huge contents": (
         lambda folder: (folder / "contents.json").write_bytes(b" " * (2**20 + 1)),
         "contents.json: has more than 1,048,576 bytes",
@@ -198,7 +198,7 @@ DAMAGES = {
         with_contents(files={"/etc/passwd": {"sha256": "0" * 64, "bytes": 1}}),
         "contents.json: is malformed at 'files./etc/passwd.[key]': Input should be 'arrays.npz'",
     ),
-    "no files": (with_contents(files={}), "contents.json: does not agree with its own digest"),
+    "no files": (with_contents(files={}), "contents.json: does not match its own digest"),
     "linked arrays": (linked("arrays.npz"), f"arrays.npz: {NO_FILE}"),
     "a linked history": (linked("history.csv"), f"history.csv: {NO_FILE}"),
     "linked contents": (linked("contents.json"), f"contents.json: {NO_FILE}"),
@@ -226,7 +226,7 @@ def test_the_error_for_a_newer_format_names_the_version(run):
     write(run, 1)
     with_contents(format=2, dlcli="9.9")(run / "checkpoint" / "1")
     assert message_of(run).startswith(
-        f"{run}/checkpoint/1/contents.json: is of format 2, written by dlcli '9.9'; dlcli "
+        f"{run}/checkpoint/1/contents.json: has format 2, written by dlcli '9.9', but dlcli "
     )
 
 

@@ -14,7 +14,7 @@ from dlcli.runs.run_writer import RunWriter, remove_resume_files
 from dlcli.safe_files import Document
 
 TABLE = pa.table({"row": [1, 3], "prediction": [0.5, 1e-300]})
-WAY_OUT = "restore the run from a copy, or train it again"
+WAY_OUT = "restore the run from a copy or train it again"
 
 
 class Fold(Document):
@@ -114,7 +114,7 @@ def test_contents_without_a_result_are_rejected(run):
     fields = json.loads(path.read_text())
     del fields["files"]["result.json"]
     path.write_text(json.dumps(fields))
-    assert refused(run)[0] == f"{path}: does not agree with its own digest; {WAY_OUT}"
+    assert refused(run)[0] == f"{path}: does not match its own digest; {WAY_OUT}"
 
 
 @pytest.mark.parametrize("name", ["folds", "folds/1", "folds/1/result.json"])

@@ -193,20 +193,20 @@ def test_a_reader_ignores_damage_of_other_files(folder):
 def test_a_truncated_file_is_found(folder, name):
     size = (folder / name).stat().st_size
     os.truncate(folder / name, size - 1)
-    with pytest.raises(RunError, match=f"{name}: has {size - 1} bytes, {size} were expected"):
+    with pytest.raises(RunError, match=f"{name}: has {size - 1} bytes, expected {size}"):
         open_run(folder).verify()
 
 
 def test_a_file_that_has_grown_is_not_read(folder):
     os.truncate(folder / "history.csv", 2**40)  # sparse: a tebibyte that takes no room
-    with pytest.raises(RunError, match=f"has {2**40} bytes, 24 were expected"):
+    with pytest.raises(RunError, match=f"has {2**40} bytes, expected 24"):
         open_run(folder).history
 
 
 @pytest.mark.parametrize("name", EVERY_FILE)
 def test_a_missing_file_is_an_error_with_advice(folder, name):
     (folder / name).unlink()
-    message = f"{name}: is missing; restore the run from a copy, or train it again"
+    message = f"{name}: is missing; restore the run from a copy or train it again"
     with pytest.raises(RunError, match=message):
         open_run(folder).verify()
 
@@ -288,8 +288,8 @@ def test_a_run_without_a_manifest_is_unfinished(folder):
 def test_a_newer_format_names_the_version_that_wrote_it(folder):
     seal(folder, format=2, dlcli="9.1.0", novelty=True)
     message = (
-        rf"manifest\.json: is of format 2, written by dlcli '9\.1\.0'; dlcli {dlcli.__version__} "
-        "reads format 1: install the newer one"
+        rf"manifest\.json: has format 2, written by dlcli '9\.1\.0', but "
+        rf"dlcli {dlcli.__version__} reads format 1; install the newer version"
     )
     with pytest.raises(RunError, match=message):
         open_run(folder)
@@ -330,7 +330,7 @@ def test_a_malformed_manifest_is_rejected_with_the_path(folder, changes, place):
 def test_a_manifest_that_was_changed_does_not_agree_with_its_digest(folder):
     path = folder / "manifest.json"
     path.write_text(path.read_text().replace('"train"', '"cv"'))
-    with pytest.raises(RunError, match=r"manifest\.json: does not agree with its own digest"):
+    with pytest.raises(RunError, match=r"manifest\.json: does not match its own digest"):
         open_run(folder)
 
 
@@ -343,7 +343,7 @@ def test_a_manifest_that_was_changed_does_not_agree_with_its_digest(folder):
         (b'{"format": NaN}', "is not JSON: NaN"),
         (b'{"format": 1, "kind": 1e999}', "is not JSON: 1e999"),
         (b'{"bytes": ' + b"9" * 5000 + b"}", "is not JSON"),
-        (b"[" * 100_000, "is not JSON: is nested too deeply"),
+        (b"[" * 100_000, "is not JSON: nested too deeply"),
         (b"[]", "is not a JSON object"),
         (b'"text"', "is not a JSON object"),
         (b"{}", "is malformed"),
@@ -358,7 +358,7 @@ def test_a_manifest_that_is_not_a_json_object_is_rejected(folder, content, messa
 def test_a_manifest_over_1_mib_is_rejected(folder):
     path = folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(2**20))
-    with pytest.raises(RunError, match=r"manifest\.json: has different whitespace than was"):
+    with pytest.raises(RunError, match=r"manifest\.json: has other whitespace than dlcli"):
         open_run(folder)
     path.write_bytes(path.read_bytes().ljust(2**20 + 1))
     with pytest.raises(RunError, match=r"manifest\.json: has more than 1,048,576 bytes"):
@@ -398,9 +398,7 @@ def test_a_file_that_is_too_large_is_not_read(folder, name, most):
     os.truncate(path, 2**40)  # sparse: a tebibyte that takes no room
     files = json.loads((folder / "manifest.json").read_bytes())["files"]
     seal(folder, files=files | {name: files[name] | {"bytes": 2**40}})
-    with pytest.raises(
-        RunError, match=rf"{name}: has {2**40:,} bytes, more than the limit of {most:,}"
-    ):
+    with pytest.raises(RunError, match=rf"{name}: has {2**40:,} bytes, but the limit is {most:,}"):
         READERS[name](open_run(folder))
 
 

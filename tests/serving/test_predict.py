@@ -65,9 +65,9 @@ def test_columns_that_training_had_but_does_not_read_are_allowed(client):
     [
         ({**ROW, "size": "much"}, "size", "expected a finite number, got 'much'"),
         ({**ROW, "size": None}, "size", "is empty; 'missing: error' forbids it"),
-        ({**ROW, "size": [1]}, "size", "expected a number, a text or a date, got list"),
+        ({**ROW, "size": [1]}, "size", "expected a number, text or a date, got list"),
         ({**ROW, "size": True}, "size", "expected a finite number, got 'true'"),
-        ({**ROW, "day": "31.12.2024"}, "day", "expected a date as 2024-12-31"),
+        ({**ROW, "day": "31.12.2024"}, "day", "expected a date such as 2024-12-31"),
         ({**ROW, "sold": "perhaps"}, "sold", "expected true, false, 1 or 0, got 'perhaps'"),
         ({**ROW, "colour": "red"}, "colour", "is no column of the training table; did you mean"),
         ({k: v for k, v in ROW.items() if k != "note"}, "note", "is not in the row; send null"),

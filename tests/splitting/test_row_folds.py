@@ -100,13 +100,13 @@ class TestRandom:
         assert refusal(table_of([1, 2, 3]), RANDOM, 4) == message
 
     def test_a_fold_without_two_rows_to_train_on_is_refused(self):
-        message = "data.csv: 1 row to train on in fold 1 of 2, expected at least 2"
-        way_out = "give more rows, or split otherwise"
+        message = "data.csv: 1 training row in fold 1 of 2, expected at least 2"
+        way_out = "add rows or split differently"
         assert refusal(table_of([1, 2, 3]), RANDOM, 2) == f"{message}; {way_out}"
 
     def test_a_fold_that_would_train_on_one_class_is_refused(self):
         assert refusal(of_classes(["a", "a", "a", "b"]), RANDOM, 4, "y").endswith(
-            " of 4 are of the class 'a'; give more rows of the others, or split otherwise"
+            " of 4 have the class 'a'; add rows of other classes or split differently"
         )
 
 
@@ -147,8 +147,8 @@ class TestStratified:
     def test_a_class_that_only_one_fold_can_train_without_is_refused(self):
         assert refusal(of_classes(["a"] * 6 + ["b"]), STRATIFIED, 3, "y") == (
             snapshot(
-                "data.csv: column 'y': all rows to train on in fold 1 of 3 are of the class 'a'; "
-                "give more rows of the others, or split otherwise"
+                "data.csv: column 'y': all training rows in fold 1 of 3 have the class 'a'; "
+                "add rows of other classes or split differently"
             )
         )
 
@@ -189,15 +189,15 @@ class TestGroup:
     def test_a_row_without_a_group_is_refused(self):
         assert refusal(table_of(["a", "b", "", "c"]), GROUP, 2) == (
             snapshot(
-                "data.csv: row 13, column 'by': expected a value to split by, got a missing one; fill "
-                "it in or drop the row"
+                "data.csv: row 13, column 'by': expected a value to split by, but it is missing; fill "
+                "it in or remove the row"
             )
         )
 
     def test_groups_that_leave_one_class_to_train_on_are_refused(self):
         table = table_of(["g", "g", "h", "h"], ["a", "a", "b", "b"])
         assert refusal(table, GROUP, 2, "y").startswith(
-            "data.csv: column 'y': all rows to train on in fold 1 of 2 are of the class"
+            "data.csv: column 'y': all training rows in fold 1 of 2 have the class"
         )
 
 
@@ -252,13 +252,13 @@ class TestTime:
     def test_more_folds_than_times_after_the_first_are_refused(self):
         assert refusal(table_of([1, 1, 2, 2, 3, 3]), TIME, 3) == (
             snapshot(
-                "data.csv: column 'by': 3 times, expected at least 4: one to begin with, one for each "
+                "data.csv: column 'by': 3 times, expected at least 4: one to start with and one for each "
                 "fold"
             )
         )
 
     def test_a_row_without_a_time_is_refused(self):
-        message = "data.csv: row 12, column 'by': expected a value to split by, got a missing one"
+        message = "data.csv: row 12, column 'by': expected a value to split by, but it is missing"
         assert refusal(table_of([1.0, None, 2.0]), TIME, 2).startswith(message)
 
 
@@ -322,7 +322,7 @@ class TestHoldOut:
             hold_out(table_of([1, 2, 3, 4], ["a", "a", "b", "b"]), TIME, "y", 0.5, 0)
         assert str(caught.value) == (
             snapshot(
-                "data.csv: column 'y': all rows to train on are of the class 'a'; give more rows of "
-                "the others, or split otherwise"
+                "data.csv: column 'y': all training rows have the class 'a'; add rows of "
+                "other classes or split differently"
             )
         )

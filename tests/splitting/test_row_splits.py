@@ -97,9 +97,9 @@ class TestRandom:
     @pytest.mark.parametrize(
         ("rows", "shares", "expected"),
         [
-            (2, Shares(0.1, 0.1), "2 rows are too few: validation takes 1, test 1,"),
-            (1, Shares(test=0.5), "1 row is too few: validation takes 0, test 1,"),
-            (10, Shares(0.5, 0.5), "10 rows are too few: validation takes 5, test 5,"),
+            (2, Shares(0.1, 0.1), "2 rows are too few: validation needs 1, test 1 and training"),
+            (1, Shares(test=0.5), "1 row is too few: validation needs 0, test 1 and training"),
+            (10, Shares(0.5, 0.5), "10 rows are too few: validation needs 5, test 5 and training"),
         ],
     )
     def test_too_few_rows_are_refused(self, rows, shares, expected):
@@ -162,13 +162,14 @@ class TestStratified:
 
     def test_only_classes_that_occur_once_are_refused(self):
         with pytest.raises(
-            DataError, match=r"^data.csv: column 'by': each of the 10 classes is seen once; is it"
+            DataError,
+            match=r"^data.csv: column 'by': each of the 10 classes occurs only once; is the target",
         ):
             stratified_split(range(10), Shares(test=0.2), 0)
 
     def test_more_held_out_rows_than_the_classes_can_spare_are_refused(self):
         classes = [0, 0, 1, 2, 3, 4]
-        with pytest.raises(DataError, match=r"need 2 rows, but only 1 of 6 can leave training"):
+        with pytest.raises(DataError, match=r"need 2 rows, but only 1 of 6 are available"):
             stratified_split(classes, Shares(0.2, 0.2), 0)
 
 
@@ -307,7 +308,7 @@ class TestTime:
     def test_a_value_that_is_no_time_is_refused(self, times, row, shown):
         with pytest.raises(DataError) as caught:
             time_split(column(times), Shares(test=0.3))
-        expected = f"expected a number, or a date such as 2024-03-31, got '{shown}'"
+        expected = f"expected a number or a date such as 2024-03-31, got '{shown}'"
         assert str(caught.value) == f"data.csv: row {row}, column 'by': {expected}"
 
     def test_flags_are_no_times(self):
@@ -315,7 +316,7 @@ class TestTime:
             time_split(column([True, False]), Shares(test=0.3))
         assert str(caught.value) == (
             snapshot(
-                "data.csv: row 11, column 'by': expected a number, or a date such as 2024-03-31, got "
+                "data.csv: row 11, column 'by': expected a number or a date such as 2024-03-31, got "
                 "'true' (1 more such row)"
             )
         )
@@ -325,11 +326,11 @@ class TestTime:
         [
             (
                 ["2024-01-01T10:00Z", "2024-01-01T11:00+01:00", "2024-01-01"],
-                "a time with an offset, as in the rows before, got '2024-01-01'",
+                "a time with a UTC offset as in earlier rows, got '2024-01-01'",
             ),
             (
                 ["2024-01-01", "2024-01-02", "2024-01-01T10:00Z"],
-                "a time without an offset, as in the rows before, got '2024-01-01T10:00Z'",
+                "a time without a UTC offset as in earlier rows, got '2024-01-01T10:00Z'",
             ),
         ],
     )
@@ -343,12 +344,12 @@ class TestTime:
         [
             (
                 ["09:30", "10:00"],
-                "times without a date don't order the rows of several days; split by a date",
+                "times without a date can't order the rows of several days; split by a date",
             ),
             (
                 ["01/02/2024", "02/01/2024"],
-                "no value distinguishes its day from its month ('%d/%m/%Y', '%m/%d/%Y'); write "
-                "dates such as 2024-03-31",
+                "no value shows whether the day or the month comes first ('%d/%m/%Y', '%m/%d/%Y'); write "
+                "dates like 2024-03-31",
             ),
         ],
     )

@@ -289,7 +289,7 @@ def test_dates_in_two_forms_get_both_formats(tmp_path: Path) -> None:
 
 def test_dates_with_two_readings_are_ignored_with_both(tmp_path: Path) -> None:
     text = starter(table(tmp_path, day=["01/02/2024", "03/04/2024"], x=[1.5, 2], y=[1, 2.5]))
-    assert line(text, "day").startswith("day: ignored # dates, but no value distinguishes its ")
+    assert line(text, "day").startswith("day: ignored # dates, but no value shows whether ")
     assert '    # set format: "%d/%m/%Y" or format: "%m/%d/%Y"\n' in text
 
 

@@ -132,7 +132,7 @@ def test_a_list_of_a_rare_type_is_refused_with_its_column():
     assert str(caught.value) == (
         snapshot(
             "a.arrow: column 'x': holds fixed_size_list<item: string_view>[1], which is "
-            "not supported; write it as plain values, or omit it"
+            "not supported; convert it to plain values or omit it"
         )
     )
 

@@ -212,7 +212,7 @@ def test_arrows_own_times_beyond_the_year_9999_are_unreadable():
 
 
 def test_a_column_that_cannot_hold_times_is_refused():
-    with pytest.raises(DataError, match="'when': expected dates, the column holds bool"):
+    with pytest.raises(DataError, match="'when': expected dates, but the column holds bool"):
         read([True])
 
 
@@ -371,7 +371,7 @@ class TestGuesses:
         guess = guess_times(rows(["1/2/2024", "11/11/2024"]).column("when"))
         assert guess.is_ambiguous
         assert guess.question == (
-            "no value distinguishes its day from its month; set format: "
+            "no value shows whether the day or the month comes first; set format: "
             '"%d/%m/%Y" or format: "%m/%d/%Y"'
         )
 
@@ -439,13 +439,13 @@ def test_the_complaint_names_the_expected_format_and_a_fix():
     iso, declared = parse_times(column, ("iso",)), parse_times(column, ("%d.%m.%Y",))
     assert iso.problem(0) == (
         snapshot(
-            "expected a date as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
-            "set its format; if it means a missing value, set data.missing"
+            "expected a date such as 2024-12-31 or 2024-12-31T23:59, got '2024-13-01'; if it is a date, "
+            "set format; if it means a missing value, set data.missing"
         )
     )
     assert declared.problem(1) == (
         snapshot(
-            "expected a date as %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
+            "expected a date in the format %d.%m.%Y, got 'NA'; if it means a missing value, add \"NA\" to "
             "data.missing"
         )
     )

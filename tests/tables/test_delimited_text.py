@@ -20,7 +20,7 @@ from dlcli.tables.table_files import read_header, read_table
 from dlcli.tables.table_formats import CsvFormat
 
 GUESS = (
-    "data.csv: is not UTF-8; read as {}, which is a guess: if letters look wrong, set data.format: "
+    "data.csv: is not UTF-8; read as {}, which is a guess; if letters look wrong, set data.format: "
     "{{name: csv, encoding: ...}}"
 )
 
@@ -42,12 +42,12 @@ def refusal(content: bytes, **declared: str) -> str:
 
 
 class TestDelimiter:
-    @pytest.mark.parametrize(("delimiter", "called"), [(";", "';'"), ("\t", "tabs"), ("|", "'|'")])
+    @pytest.mark.parametrize(("delimiter", "called"), [(";", "';'"), ("\t", "tab"), ("|", "'|'")])
     def test_it_is_found_and_reported(self, delimiter, called):
         table = read(f"a{delimiter}b\n1,5{delimiter}x\n2,5{delimiter}y\n")
         assert table.columns == ("a", "b")
         assert table.keep("a").to_pylist() == ["1,5", "2,5"]
-        assert table.notes[0] == f"data.csv: fields are separated by {called}"
+        assert table.notes[0] == f"data.csv: the delimiter is {called}"
 
     def test_commas_are_not_reported(self):
         assert read("a,b\n1,2\n").file_notes == ()
@@ -58,18 +58,18 @@ class TestDelimiter:
     def test_commas_in_a_tsv_are_reported(self):
         table = read("a,b\n1,2\n", "data.tsv")
         assert table.columns == ("a", "b")
-        assert table.notes == ("data.tsv: fields are separated by ','",)
+        assert table.notes == ("data.tsv: the delimiter is ','",)
 
     def test_a_note_for_excel_is_no_header(self):
         assert refusal(b"sep=;\r\na;b\r\n1;2\r\n") == (
-            snapshot("data.csv: its first line, 'sep=;', is a note for Excel; delete it")
+            snapshot("data.csv: its first line, 'sep=;', is meant for Excel; delete it")
         )
 
     def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
         assert refusal(b"# made in May\na,b\n1,2\n") == (
             snapshot(
-                "data.csv: row 1: has 2 fields, the header has 1; see line 2; is the header further "
-                "down, or do texts lack quotes?"
+                "data.csv: row 1: has 2 fields, but the header has 1; see line 2; is the header further "
+                "down, or are quotes missing around text?"
             )
         )
 
@@ -90,7 +90,7 @@ class TestDelimiter:
         table = read("a|b, c|d\n1|2, 3|4\n")
         assert table.columns == ("a", "b, c", "d")
         assert table.warnings == (
-            "data.csv: fields may be separated by ',' or '|', read as '|'; to be sure, set "
+            "data.csv: the delimiter could be ',' or '|'; '|' was chosen; to choose, set "
             "data.format: {name: csv, delimiter: ...}",
         )
 
@@ -98,7 +98,7 @@ class TestDelimiter:
         table = read("Sales of 2024\ndate;units;price\n3 May;3;4.5\n4 May;4;4.7\n")
         assert table.columns == ("Sales of 2024",)
         assert table.warnings == (
-            "data.csv: the first line has no ';', and all others have 2; if it is a title, delete "
+            "data.csv: the first line has no ';', but all other lines have 2; if it is a title, delete "
             "the lines above the header",
         )
         assert read("tags\na;b\nc\n").warnings == ()
@@ -106,18 +106,18 @@ class TestDelimiter:
     def test_spaces_separate_numbers_and_not_words(self):
         table = read("mpg year name\n18.0 70 amc\n15.5 71 audi\n")
         assert table.columns == ("mpg", "year", "name")
-        assert table.notes == ("data.csv: fields are separated by spaces",)
+        assert table.notes == ("data.csv: the delimiter is a space",)
         assert read("full name\nAnn Lee\nBo Li\n").columns == ("full name",)
         assert read("a b\n1 2 3\n4 5 6\n").columns == ("a b",)
         assert refusal(b"a   b\n1   2\n33  4\n") == (
             snapshot(
-                "data.csv: fields seem to be separated by several spaces; write the table with commas"
+                "data.csv: fields seem to be separated by several spaces; separate them by commas"
             )
         )
 
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
-            snapshot("data.csv: row 2: has 3 fields, the header has 2; see line 3")
+            snapshot("data.csv: row 2: has 3 fields, but the header has 2; see line 3")
         )
 
     @pytest.mark.parametrize("delimiter", [":", " ", "~"])
@@ -145,8 +145,8 @@ class TestHeader:
     )
     def test_numbers_for_names_are_reported_as_they_may_be_the_first_row(self, header, shown):
         assert read(f"{header}\n{header}\n").warnings == (
-            f"data.csv: the header names columns {shown}; if that is the first row, write a header "
-            "above it",
+            f"data.csv: the header contains the names {shown}; if that is the first row of data, add a "
+            "header above it",
         )
 
     @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
@@ -156,8 +156,8 @@ class TestHeader:
     def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
         assert refusal(b"1,0,1\n2,1,1\n") == (
             snapshot(
-                "data.csv: the header names '1' more than once; if that is the first row, write a "
-                "header above it"
+                "data.csv: the header contains '1' more than once; if that is the first row of data, add "
+                "a header above it"
             )
         )
 
@@ -166,13 +166,15 @@ class TestQuotes:
     @pytest.mark.parametrize("field", [r'"say \"hi\""', r'"5\" pipe"'])
     def test_a_backslash_does_not_keep_a_quote_from_closing(self, field):
         assert refusal(f"a,b\n1,x\n2,{field}\n".encode()) == (
-            snapshot("data.csv: row 2: a quote doesn't close where its field ends; see line 3")
+            snapshot(
+                "data.csv: row 2: a closing quote is missing or not at the end of its field; see line 3"
+            )
         )
 
     def test_so_it_is_where_the_file_is_read_in_blocks(self, monkeypatch):
         text = b'a,b\n1,x\n2,"5\\" pipe"\n'
         monkeypatch.setattr(delimited_text, "HEAD_BYTES", text.index(b"\\") + 1)
-        assert refusal(text).startswith("data.csv: row 2: a quote doesn't close")
+        assert refusal(text).startswith("data.csv: row 2: a closing quote is missing")
 
     def test_a_backslash_may_end_a_quoted_field(self):
         table = read('a,b\n"C:\\dir\\",1\n')
@@ -210,7 +212,7 @@ class TestEncoding:
     )
     def test_utf_16_and_utf_32_are_reported(self, encoding):
         assert read("a,b\n1,2\n".encode(encoding)).notes == (
-            f"data.csv: is {encoding[:6].upper()}",
+            f"data.csv: is encoded as {encoding[:6].upper()}",
         )
 
     def test_a_big_endian_mark_is_used(self):
@@ -298,11 +300,11 @@ class TestEncoding:
 
     def test_declared_utf_16_that_is_none_is_refused(self):
         found = refusal(b"a,b\n1,2\n", encoding="utf-16")
-        assert found.startswith("data.csv: is not utf-16, which data.format specifies: ")
+        assert found.startswith("data.csv: is not encoded as utf-16, which data.format sets: ")
 
     def test_a_malformed_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))
-        assert found == "data.csv: row 2: has 1 field, the header has 2; see line 4"
+        assert found == "data.csv: row 2: has 1 field, but the header has 2; see line 4"
 
     def test_standard_input_is_looked_at_too(self, monkeypatch):
         content = io.BytesIO("a;b\né;1,5\n".encode("latin-1"))

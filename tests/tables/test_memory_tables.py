@@ -62,14 +62,14 @@ class TestColumns:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ([1, [2]], "row 2, column 'x': expected a number, a text or a date, got list"),
-            ([b"a"], "row 1, column 'x': expected a number, a text or a date, got bytes"),
+            ([1, [2]], "row 2, column 'x': expected a number, text or a date, got list"),
+            ([b"a"], "row 1, column 'x': expected a number, text or a date, got bytes"),
             (np.ones((2, 3)), r"expected one value for each row, got an array of shape \(2, 3\)"),
             (np.array([1j]), "column 'x': holds complex128, which is not supported"),
             ([np.ones(2), np.ones(2)], "row 1, column 'x': expected .*, got ndarray"),
             ([np.timedelta64(1, "ns")], "row 1, column 'x': expected .*, got timedelta64"),
             ("abc", "column 'x': expected an array or a list, got str"),
-            (7, "got int; give a row as a list of one mapping"),
+            (7, "got int; pass a single row as a list of one mapping"),
         ],
     )
     def test_that_can_not_be_read_are_named(self, values, message):
@@ -99,9 +99,9 @@ class TestTables:
         ("data", "message"),
         [
             (5, "data: expected a data frame, an Arrow table, a mapping of columns, or a list of"),
-            (np.ones((2, 2)), "got ndarray; an array has no names of columns"),
-            ([{"a": 1}, 2], "data: row 2: expected a data frame.*; the row is of type int"),
-            ({"a": [1], "b": [1, 2]}, "column 'b': has 2 rows, and column 'a' has 1"),
+            (np.ones((2, 2)), "got ndarray; an array has no column names"),
+            ([{"a": 1}, 2], "data: row 2: expected a data frame.*, but the row is of type int"),
+            ({"a": [1], "b": [1, 2]}, "column 'b': has 2 rows, but column 'a' has 1"),
             ({"1": [1], 1: [2]}, "column '1': is the name of two columns; rename one"),
         ],
     )
@@ -122,7 +122,7 @@ class TestTables:
         [
             ({}, "data: has no columns"),
             ({"a": []}, "data: has a header but no rows"),
-            ({"": [1]}, "data: column 1 of the header has no name"),
+            ({"": [1]}, "data: column 1 has no name in the header"),
         ],
     )
     def test_without_content_are_refused_as_files_are(self, data, message):
@@ -131,7 +131,7 @@ class TestTables:
 
     def test_of_arrow_with_two_columns_of_a_name_are_refused(self):
         table = pa.table([pa.array([1]), pa.array([2])], ["a", "a"])
-        with pytest.raises(DataError, match="names 'a' more than once"):
+        with pytest.raises(DataError, match="contains 'a' more than once"):
             memory_table(table)
 
     def test_of_rows_may_have_objects_as_lines_of_json_may(self, tmp_path):

@@ -43,23 +43,31 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
         (["1,5", "-0,25", "12"], [1.5, -0.25, 12], "a decimal comma"),
         ([",5", "2,", "1,5e3"], [0.5, 2, 1500], "a decimal comma"),
         (["0,125", "1,250"], [0.125, 1.25], "a decimal comma"),
-        (["1,060.06", "12"], [1060.06, 12], "',' between thousands"),
-        (["1,060", "12.5"], [1060, 12.5], "',' between thousands"),
-        (["1,234,567", "-1,000"], [1234567, -1000], "',' between thousands"),
-        (["12,34,567.5", "-1,000", "1,00,000"], [1234567.5, -1000, 1e5], "',' between thousands"),
+        (["1,060.06", "12"], [1060.06, 12], "',' as the thousands separator"),
+        (["1,060", "12.5"], [1060, 12.5], "',' as the thousands separator"),
+        (["1,234,567", "-1,000"], [1234567, -1000], "',' as the thousands separator"),
+        (
+            ["12,34,567.5", "-1,000", "1,00,000"],
+            [1234567.5, -1000, 1e5],
+            "',' as the thousands separator",
+        ),
         (
             ["1.060,06", "1.234.567", "3,5"],
             [1060.06, 1234567, 3.5],
-            "a decimal comma and '.' between thousands",
+            "a decimal comma and '.' as the thousands separator",
         ),
         (
             ["1 060,06", "12\u00a0345,5", "1\u202f000"],
             [1060.06, 12345.5, 1000],
-            "a decimal comma and ' ' between thousands",
+            "a decimal comma and ' ' as the thousands separator",
         ),
-        (["1\u202f234\u202f567", "12\u202f345", "7"], [1234567, 12345, 7], "' ' between thousands"),
-        (["1\u00a0234"], [1234], "' ' between thousands"),
-        (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' between thousands"),
+        (
+            ["1\u202f234\u202f567", "12\u202f345", "7"],
+            [1234567, 12345, 7],
+            "' ' as the thousands separator",
+        ),
+        (["1\u00a0234"], [1234], "' ' as the thousands separator"),
+        (["1'060.06", "12\u2019345"], [1060.06, 12345], "''' as the thousands separator"),
     ],
 )
 def test_numbers_are_parsed_and_their_notation_is_reported(values, numbers, described):
@@ -67,7 +75,7 @@ def test_numbers_are_parsed_and_their_notation_is_reported(values, numbers, desc
     assert table.column("x").looks_numeric()
     assert table.numbers("x").tolist() == numbers
     assert table.keep("x").to_pylist() == values
-    assert table.notes == (f"data.csv: the numbers of 'x' have {described}",)
+    assert table.notes == (f"data.csv: numbers in 'x' are written with {described}",)
     assert table.warnings == ()
 
 
@@ -127,8 +135,8 @@ def test_a_comma_that_is_ambiguous_is_reported(delimiter, number, otherwise):
     assert table.numbers("x").tolist() == [number, 12]
     shown = "1.234" if number == 1.234 else "1234"
     assert table.warnings == (
-        f"data.csv: column 'x': 1,234 may be 1234 or 1.234, read as {shown}; otherwise set "
-        f"data.format: {{name: csv, thousands: {otherwise}}}",
+        f"data.csv: column 'x': 1,234 may mean 1234 or 1.234 and was read as {shown}; for "
+        f"the other meaning, set data.format: {{name: csv, thousands: {otherwise}}}",
     )
 
 
@@ -154,7 +162,7 @@ def test_a_point_next_to_decimal_commas_that_is_ambiguous_is_reported():
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]})
     assert table.numbers("x").tolist() == [1234, 12]
     assert table.warnings == (
-        "data.csv: column 'x': 1.234 may be 1234 or 1.234, read as 1234; otherwise set "
+        "data.csv: column 'x': 1.234 may mean 1234 or 1.234 and was read as 1234; for the other meaning, set "
         "data.format: {name: csv, thousands: none}",
     )
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]}, thousands="none")
@@ -166,7 +174,7 @@ def test_next_to_semicolons_points_before_three_digits_separate_thousands():
     table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
     assert table.numbers("x").tolist() == [2436, 593]
     assert table.warnings == (
-        "data.csv: column 'x': 2.436 may be 2436 or 2.436, read as 2436; otherwise set "
+        "data.csv: column 'x': 2.436 may mean 2436 or 2.436 and was read as 2436; for the other meaning, set "
         "data.format: {name: csv, thousands: none}",
     )
     assert table.notations.keys() == {"x"}
@@ -185,7 +193,7 @@ def test_two_points_in_a_number_are_unambiguous(delimiter):
     assert table.numbers("y").tolist() == [1.234, 5.678, 3.2]
     assert table.warnings == ()
     assert table.notes == (
-        "data.csv: the numbers of 'x' have a decimal comma and '.' between thousands",
+        "data.csv: numbers in 'x' are written with a decimal comma and '.' as the thousands separator",
     )
 
 
@@ -288,14 +296,18 @@ class TestUnits:
     @pytest.mark.parametrize(
         ("write", "first", "described"),
         [
-            ("${},761.50", 10761.5, "',' between thousands and the unit $"),
+            ("${},761.50", 10761.5, "',' as the thousands separator and the unit $"),
             ("-${}", -10, "the unit $"),
             ("R$ {}", 10, "the unit R$"),
-            ("Rs. {},00,000", 1e6, "',' between thousands and the unit Rs."),
+            ("Rs. {},00,000", 1e6, "',' as the thousands separator and the unit Rs."),
             ("Rp{}", 10, "the unit Rp"),
             ("-{}.5°", -10.5, "the unit °"),
             ("{}％", 10, "the unit ％ (12 ％ is 12, not 0.12)"),
-            ("{}\u00a0000,50 €", 10000.5, "a decimal comma, ' ' between thousands and the unit €"),
+            (
+                "{}\u00a0000,50 €",
+                10000.5,
+                "a decimal comma, ' ' as the thousands separator and the unit €",
+            ),
             ("{} %", 10, PERCENT),
             ("{},5%", 10.5, f"a decimal comma and {PERCENT}"),
             ("{} kg", 10, "the unit kg"),
@@ -311,7 +323,7 @@ class TestUnits:
         table = with_unit(write)
         assert table.column("x").looks_numeric()
         assert table.numbers("x")[0] == first
-        assert table.notes[-1].endswith(f"the numbers of 'x' have {described}")
+        assert table.notes[-1].endswith(f"numbers in 'x' are written with {described}")
 
     def test_multiples_differ_from_row_to_row(self):
         table = with_unit("{}.5k", more=["950", "1.2M", "3bn"])
@@ -381,7 +393,7 @@ class TestUnits:
             (
                 "{} %",
                 "0.12",
-                snapshot("expected a finite number with its unit, as '12 %', got '0.12'"),
+                snapshot("expected a finite number with its unit, such as '12 %', got '0.12'"),
             ),
             ("{}k", "7 kg", snapshot("expected a finite number, got '7 kg'")),
             ("{}", "7 kg", snapshot("expected a finite number, got '7 kg'")),
@@ -422,15 +434,15 @@ class TestNegativeNumbers:
         ("write", "described"),
         [
             (in_parentheses("{}"), PARENTHESES),
-            (in_parentheses("{:,.2f}"), f"',' between thousands and {PARENTHESES}"),
+            (in_parentheses("{:,.2f}"), f"',' as the thousands separator and {PARENTHESES}"),
             (in_parentheses("${}"), f"the unit $ and {PARENTHESES}"),
             (lambda x: f" $ {in_parentheses('{}')(x)} ", f"the unit $ and {PARENTHESES}"),
             (lambda x: f"{in_parentheses('{}')(x)}%", f"{PERCENT} and {PARENTHESES}"),
             (in_parentheses("EUR {}"), f"the unit EUR and {PARENTHESES}"),
-            (lambda x: f"{x}".replace("-", "\u2212"), "\u2212 for minus"),
+            (lambda x: f"{x}".replace("-", "\u2212"), "\u2212 as the minus sign"),
             (
                 lambda x: f"{-x}-".replace(".", ",") if x < 0 else f"{x}".replace(".", ","),
-                "a decimal comma and the minus sign after negative numbers",
+                "a decimal comma and the minus sign at the end",
             ),
             (lambda x: f"USD {x}", "the unit USD"),
         ],
@@ -439,7 +451,7 @@ class TestNegativeNumbers:
         table = read({"x": [*map(write, LOSSES), "N/A"]}, "\t", missing=["N/A"])
         assert table.column("x").looks_numeric()
         assert table.numbers("x")[:-1].tolist() == LOSSES
-        assert table.notes[-1].endswith(f"the numbers of 'x' have {described}")
+        assert table.notes[-1].endswith(f"numbers in 'x' are written with {described}")
 
         one = read({"x": [write(-7.5)]}, "\t").written_like(table.notations)
         assert one.numbers("x").tolist() == [-7.5]

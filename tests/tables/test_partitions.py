@@ -64,14 +64,14 @@ def test_markers_of_those_who_wrote_a_folder_are_no_rows():
 
 def test_a_folder_without_such_names_is_refused_as_before():
     write("d/a.parquet", x=[1])
-    with pytest.raises(UsageError, match=r"d: is a folder, a file was expected; .*\*.parquet"):
+    with pytest.raises(UsageError, match=r"d: is a folder, expected a file; .*\*.parquet"):
         read_table("d")
 
 
 def test_of_partitions_only_parquet_is_read():
     Path("d/year=2024").mkdir(parents=True)
     Path("d/year=2024/a.csv").write_text("x\n1\n")
-    message = r"^d: is a folder, a file was expected; .* 'year=2024', only Parquet files are read$"
+    message = r"^d: is a folder, expected a file; .* 'year=2024', only Parquet files are supported$"
     with pytest.raises(UsageError, match=message):
         read_table("d")
 
@@ -86,7 +86,7 @@ def test_other_folders_are_not_searched(monkeypatch):
 def test_a_file_that_is_partitioned_otherwise():
     write("d/year=2024/a.parquet", x=[1])
     write("d/b.parquet", x=[1])
-    message = r"^d/year=2024/a.parquet: is partitioned by 'year', and b.parquet by no column$"
+    message = r"^d/year=2024/a.parquet: is partitioned by 'year', but b.parquet by no column$"
     with pytest.raises(DataError, match=message):
         read_table("d")
 
@@ -94,14 +94,16 @@ def test_a_file_that_is_partitioned_otherwise():
 def test_a_partition_with_another_schema_is_named():
     write("d/k=1/a.parquet", x=[1])
     write("d/k=2/a.parquet", z=[1])
-    with pytest.raises(DataError, match=r"^d/k=2/a.parquet: has no column 'x', which d/k=1/a.par"):
+    with pytest.raises(DataError, match=r"^d/k=2/a.parquet: has no column 'x', unlike d/k=1/a.par"):
         read_table("d")
 
 
 def test_a_partition_with_another_type_is_named():
     write("d/k=1/a.parquet", x=[1])
     write("d/k=2/a.parquet", x=["text"])
-    with pytest.raises(DataError, match=r"^d/k=2/a.parquet: can't be joined to d/k=1/a.parquet"):
+    with pytest.raises(
+        DataError, match=r"^d/k=2/a.parquet: can't be combined with d/k=1/a.parquet"
+    ):
         read_table("d")
 
 

@@ -62,11 +62,11 @@ def refusal(read, path):
 OTHERS = pytest.mark.parametrize(
     ("content", "message"),
     [
-        (workbook(), "is a zip or an Excel file; unpack it, or export a CSV"),
-        (b"\xd0\xcf\x11\xe0\xa1", "is a zip or an Excel file; unpack it, or export a CSV"),
-        (b"%PDF-1.7\n", "is a PDF; get the table from its source, as CSV"),
-        (b"\n<!DOCTYPE html><html>", "is a web page, perhaps to log in; get the file itself"),
-        (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps to log in; get the file itself"),
+        (workbook(), "is a ZIP or an Excel file; unpack it or export it as CSV"),
+        (b"\xd0\xcf\x11\xe0\xa1", "is a ZIP or an Excel file; unpack it or export it as CSV"),
+        (b"%PDF-1.7\n", "is a PDF; get the table as CSV"),
+        (b"\n<!DOCTYPE html><html>", "is a web page, perhaps a login; get the file itself"),
+        (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps a login; get the file itself"),
         (b"<?xml version='1.0'?>", "is XML; export the table as CSV"),
         (
             b"SQLite format 3\0",
@@ -74,10 +74,10 @@ OTHERS = pytest.mark.parametrize(
         ),
         (
             pickle.dumps([1, 2]),
-            "is a Python pickle, which can run code; write Parquet or CSV",
+            "is a Python pickle, which can run code; use Parquet or CSV",
         ),
-        (b"\x93NUMPY\x01\0", "is NumPy, HDF5 or Avro; write Parquet or CSV"),
-        (b"\x89HDF\r\n\x1a\n", "is NumPy, HDF5 or Avro; write Parquet or CSV"),
+        (b"\x93NUMPY\x01\0", "is NumPy, HDF5 or Avro; use Parquet or CSV"),
+        (b"\x89HDF\r\n\x1a\n", "is NumPy, HDF5 or Avro; use Parquet or CSV"),
         (
             b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n",
             "is only a Git LFS pointer; get the file with git lfs pull",
@@ -120,14 +120,14 @@ def test_a_header_that_begins_like_another_format_is_a_header(header):
 @pytest.mark.parametrize("content", [b"", b"\0\0\0\0PAR1"])
 def test_a_file_that_is_parquet_only_by_name_is_refused(read, name, content):
     Path(name).write_bytes(content)
-    expected = f"{name}: is not a Parquet file: it doesn't begin with PAR1; write it again"
+    expected = f"{name}: is not a Parquet file: it doesn't begin with PAR1; create it again"
     assert refusal(read, name) == expected
 
 
 def test_a_file_that_is_arrow_only_by_name_is_refused():
     Path("a.feather").write_bytes(b"\0\0")
     expected = snapshot(
-        "a.feather: is not an Arrow file: it doesn't begin with ARROW1; write it again"
+        "a.feather: is not an Arrow file: it doesn't begin with ARROW1; create it again"
     )
     assert refusal(read_table, "a.feather") == expected
 
@@ -179,14 +179,14 @@ def test_an_ending_that_is_wrong_is_reported(kind):
     table = read_table(f"a.{ending}")
     assert table.data.to_pydict() == {"a": ["1"], "b": ["2"]}
     called = kind.replace("stream", "file")
-    expected = f"a.{ending}: is {called} by its content, despite its name"
+    expected = f"a.{ending}: contains {called}, despite its name"
     assert table.warnings == (expected,)
 
 
 def test_content_that_contradicts_the_declared_format_is_reported():
     Path("a.data").write_bytes(CONTENTS["a Parquet file"])
     table = read_table("a.data", form=CsvFormat(delimiter=";"))
-    expected = "a.data: is a Parquet file by its content; data.format is csv"
+    expected = "a.data: contains a Parquet file, but data.format is csv"
     assert table.warnings == (expected,)
 
 
@@ -213,7 +213,7 @@ def test_standard_input_may_be_compressed(monkeypatch):
 def test_standard_input_can_be_read_only_once(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(CSV)))
     read_table("-")
-    with pytest.raises(UsageError, match="standard input: can be read only once, and was; name a"):
+    with pytest.raises(UsageError, match="standard input: can be read only once; use a"):
         read_table("-")
 
 
@@ -223,7 +223,7 @@ def test_standard_input_can_be_read_only_once(monkeypatch):
 )
 def test_an_archive_that_was_cut_off_is_refused(read, pack, name):
     Path("a.csv").write_bytes(pack(CSV)[:-6])
-    expected = f"a.csv: is not a complete {name} file, it may be truncated: write it again ("
+    expected = f"a.csv: is not a complete {name} file; it may be truncated, so create it again ("
     assert refusal(read, "a.csv").startswith(expected)
 
 
@@ -246,7 +246,7 @@ def test_a_cut_arrow_file_is_refused(new):
     for read in (read_table, read_header):
         if new is pa.ipc.new_file or read is read_table:
             found = refusal(read, "a.arrow")
-            assert found.startswith("a.arrow: is not a complete Arrow file, it may be truncated")
+            assert found.startswith("a.arrow: is not a complete Arrow file; it may be truncated")
 
 
 def test_arrow_text_that_points_outside_its_file_is_refused():
@@ -296,7 +296,7 @@ def limited_memory():
 def test_a_device_is_not_read(device, read):
     with pytest.raises(UsageError) as caught:
         read(device)
-    expected = f"{device}: is a device or a socket, a file or a pipe was expected"
+    expected = f"{device}: is a device or a socket, expected a file or a pipe"
     assert str(caught.value) == expected
 
 
@@ -313,8 +313,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
     monkeypatch.setattr(sys, "stdin", Stream())
     assert refusal(read_table, "-") == (
         snapshot(
-            "standard input: has over 1 MiB, more than is read from a pipe; write it to a file, and "
-            "name that"
+            "standard input: exceeds 1 MiB, the limit for a pipe; save it to a file and use that"
         )
     )
 
@@ -323,11 +322,11 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
 def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
-    expected = "a.csv: unpacks to over 1 MiB, far more than tables of its size do; "
+    expected = "a.csv: expands to over 1 MiB, far more than is usual for its size; "
     for folder in (None, tmp_path):
         with pytest.raises(DataError) as caught:
             read_table("a.csv", storage=Storage(folder))
-        assert str(caught.value) == expected + "if it is a table, unpack it first"
+        assert str(caught.value) == expected + "if it is a table, decompress it first"
 
 
 def test_a_file_that_unpacks_to_a_few_times_its_size_is_read(monkeypatch):
@@ -342,14 +341,14 @@ def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monke
     pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
     assert refusal(read_table, "a.parquet") == (
         snapshot(
-            "a.parquet: its rows take over 1 MiB of memory, far more than those of files of its size "
-            "do; is it damaged?"
+            "a.parquet: its rows need over 1 MiB of memory, far more than is usual for its "
+            "size; is it damaged?"
         )
     )
 
 
 LONG_HEADER = (
-    "a.csv: its first line has over 1 MiB, which no header may have; if it is a table, write it as "
+    "a.csv: its first line exceeds 1 MiB, the limit for a header; if it is a table, write it as "
     "Parquet"
 )
 
@@ -373,16 +372,13 @@ def test_a_header_of_many_columns_is_read():
 def test_a_row_that_does_not_end_is_refused_while_it_is_read(name, start):
     Path(name).write_bytes(start + b"x" * (2**24 + 2**20))
     assert refusal(read_table, name) == (
-        f"{name}: line 3 has over 16 MiB, which no row may have; is the file damaged, or not a "
-        "table?"
+        f"{name}: line 3 exceeds 16 MiB, the limit for a row; is the file damaged, or not a table?"
     )
 
 
 def test_json_that_is_nested_without_end_is_refused():
     Path("a.jsonl").write_text('{"a": 1}\n' + '{"a":' * 100_000)
-    expected = snapshot(
-        "a.jsonl: row 2: expected one JSON object per line: it is nested too deeply"
-    )
+    expected = snapshot("a.jsonl: row 2: expected one JSON object per line: nested too deeply")
     assert refusal(read_table, "a.jsonl") == expected
 
 
@@ -390,7 +386,7 @@ def test_a_nul_has_its_place_in_a_file_of_several_blocks():
     rows = 2**20 // 4
     Path("a.csv").write_bytes(b"a,b\n" + b"1,2\n" * rows + b"3,\0")
     assert refusal(read_table, "a.csv") == (
-        f"a.csv: row {rows + 1}, column 'b': a NUL byte, expected text; is the file damaged, or "
+        f"a.csv: row {rows + 1}, column 'b': found a NUL byte, expected text; is the file damaged, or "
         "not a table?"
     )
 

@@ -114,6 +114,6 @@ def test_files_with_other_types_are_read_as_one_that_holds_both(tmp_path):
 
 def test_what_is_there_already_is_not_overwritten(tmp_path):
     (tmp_path / "rows.arrow").write_text("mine")
-    with pytest.raises(TrainingError, match="rows could not be stored: File exists; free"):
+    with pytest.raises(TrainingError, match="can't store rows: File exists; free"):
         stored(ROWS, 2, tmp_path / "rows.arrow")
     assert (tmp_path / "rows.arrow").read_text() == "mine"

@@ -201,56 +201,56 @@ class TestRefusingCsv:
             pytest.param("a,b\n\n\n", "has a header but no rows", id="header and blank lines"),
             pytest.param(
                 "a,b,a,c,c\n1,2,3,4,5\n",
-                "the header names 'a', 'c' more than once; rename all but one",
+                "the header contains 'a', 'c' more than once; rename all but one",
                 id="duplicates",
             ),
             pytest.param(
-                "a,,c\n1,2,3\n", "column 2 of the header has no name; name it", id="no name"
+                "a,,c\n1,2,3\n", "column 2 has no name in the header; add one", id="no name"
             ),
             pytest.param(
                 "Sales 2023,,\n,,\na,b,c\n1,2,3\n",
-                "the header names 1 of 3 columns; name all, or if it is a title, delete the lines "
+                "the header has names for 1 of 3 columns; name all columns; if the line is a title, delete the lines "
                 "above the header",
                 id="title",
             ),
             pytest.param(
                 "a,b\n1,2\n\n3\n",
-                "row 2: has 1 field, the header has 2; see line 4",
+                "row 2: has 1 field, but the header has 2; see line 4",
                 id="short row",
             ),
             pytest.param(
                 'a,b\n"1\n1",2\n3,4,5\n',
-                "row 2: has 3 fields, the header has 2; see line 4",
+                "row 2: has 3 fields, but the header has 2; see line 4",
                 id="long row",
             ),
             pytest.param(
                 'a,b\n1,2\n3,"x\n5,6\n',
-                "row 2: a quote doesn't close where its field ends; see line 3",
+                "row 2: a closing quote is missing or not at the end of its field; see line 3",
                 id="open quote in the last column",
             ),
             pytest.param(
                 'a,b\n1,2\n"3,4\n5,6\n',
-                "row 2: a quote doesn't close where its field ends; see line 3",
+                "row 2: a closing quote is missing or not at the end of its field; see line 3",
                 id="open quote in the first column",
             ),
             pytest.param(
                 'a,b\n1,2\n3,"x',
-                "row 2: a quote doesn't close where its field ends; see line 3",
+                "row 2: a closing quote is missing or not at the end of its field; see line 3",
                 id="open quote at the end",
             ),
             pytest.param(
                 'a,b\n1,2\n3,"x ""\n',
-                "row 2: a quote doesn't close where its field ends; see line 3",
+                "row 2: a closing quote is missing or not at the end of its field; see line 3",
                 id="doubled quote at the end",
             ),
             pytest.param(
                 'a,"b\n1,2\n3,4\n',
-                "the header is quoted wrongly: a quote doesn't close where its field ends",
+                "in the header, a closing quote is missing or not at the end of its field",
                 id="open quote in the header",
             ),
             pytest.param(
                 "a,b\n1,2\n3,4\0\n",
-                "row 2, column 'b': a NUL byte, expected text; is the file damaged, or not a "
+                "row 2, column 'b': found a NUL byte, expected text; is the file damaged, or not a "
                 "table?",
                 id="NUL",
             ),
@@ -267,7 +267,7 @@ class TestRefusingCsv:
     def test_an_open_quote_far_up_is_found(self):
         content = 'a,b\n1,2\n3,"4\n' + "5,6\n" * 100_000
         found = message(DataError, read_table, write(content))
-        assert found.startswith("data.csv: row 2: a quote doesn't close")
+        assert found.startswith("data.csv: row 2: a closing quote is missing")
 
     def test_the_csv_modules_limit_is_left_as_it_was(self):
         limit = csv.field_size_limit()
@@ -289,24 +289,24 @@ class TestOpening:
         Path("sub").mkdir()
         assert message(UsageError, read_header, "sub") == (
             snapshot(
-                "sub: is a folder, a file was expected; none of its files has the ending of a table, "
+                "sub: is a folder, expected a file; it contains no files that look like tables, "
                 "such as .csv"
             )
         )
         write("a: 1", "sub/config.yaml")
-        assert message(UsageError, read_header, "sub").endswith("of a table, such as .csv")
+        assert message(UsageError, read_header, "sub").endswith("like tables, such as .csv")
 
     def test_for_a_folder_the_ending_of_most_of_its_files_is_offered(self):
         Path("sub").mkdir()
         for name in ("_SUCCESS", "a.parquet", "b.parquet", "note.csv"):
             write("", f"sub/{name}")
-        assert message(UsageError, read_table, "sub").endswith("name 'sub/*.parquet'")
+        assert message(UsageError, read_table, "sub").endswith("use 'sub/*.parquet'")
 
     def test_for_a_folder_endings_of_tables_are_preferred(self):
         Path("sub").mkdir()
         for name in ("a.csv", "readme.txt", "notes.txt"):
             write("", f"sub/{name}")
-        assert message(UsageError, read_table, "sub").endswith("name 'sub/*.csv'")
+        assert message(UsageError, read_table, "sub").endswith("use 'sub/*.csv'")
 
     def test_a_name_in_other_letters_is_the_first_guess(self):
         write("a\n1\n", "ax.csv")
@@ -315,7 +315,7 @@ class TestOpening:
 
     def test_a_name_that_no_file_can_have_is_explained(self):
         found = message(UsageError, read_table, "a\0b")
-        assert found == r"'a\x00b': no file's name has a NUL character"
+        assert found == r"'a\x00b': a file name can't contain a NUL character"
 
     def test_a_file_in_the_place_of_a_folder_is_explained(self):
         write("a\n1\n")
@@ -346,7 +346,7 @@ class TestReadingHeaders:
         assert found.startswith("data.csv: in the header: byte 0xe9 is not UTF-8")
 
     def test_duplicates_are_refused(self):
-        assert "names 'a' more than once" in message(DataError, read_header, write("a,a\n1,2\n"))
+        assert "contains 'a' more than once" in message(DataError, read_header, write("a,a\n1,2\n"))
 
 
 class TestReadingParquet:
@@ -360,7 +360,7 @@ class TestReadingParquet:
         write(Path("whole.parquet").read_bytes()[:500], "cut.parquet")
         for read in (read_table, read_header):
             found = message(DataError, read, "cut.parquet")
-            assert found.startswith("cut.parquet: is not a complete Parquet file, it may be")
+            assert found.startswith("cut.parquet: is not a complete Parquet file; it may be")
             assert "\n" not in found
 
     def test_damaged_pages_are_refused(self):
@@ -378,7 +378,7 @@ class TestReadingParquet:
     def test_duplicates_are_refused(self):
         twice = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
         pq.write_table(twice, "data.parquet")
-        assert "names 'a' more than once" in message(DataError, read_table, "data.parquet")
+        assert "contains 'a' more than once" in message(DataError, read_table, "data.parquet")
 
 
 class TestReadingJsonLines:
@@ -401,7 +401,7 @@ class TestReadingJsonLines:
     def test_nested_values_are_refused_only_when_they_are_read(self):
         table = read_table(write('{"a": 1, "b": {"c": 2}}\n', "data.jsonl"))
         assert table.numbers("a").tolist() == [1.0]
-        expected = "column 'b': expected plain values, the column holds struct<c: int64>"
+        expected = "column 'b': expected single values, but the column holds struct<c: int64>"
         assert message(DataError, table.texts, "b") == f"data.jsonl: {expected}"
 
     @pytest.mark.parametrize(
@@ -433,12 +433,12 @@ class TestReadingJsonLines:
             ),
             pytest.param(
                 '{"a": 1}\n{"a": null}\n{"a": "x"}\n',
-                "row 3, column 'a': expected a number, as in the rows before, got text",
+                "row 3, column 'a': expected a number as in earlier rows, got text",
                 id="mixed types",
             ),
             pytest.param(
                 '[{"a": 1},\n{"a": 2}]',
-                "holds a JSON array; write JSON lines: one object per line, without brackets",
+                "contains a JSON array; use JSON lines: one object per line, without brackets",
                 id="array",
             ),
         ],
@@ -598,7 +598,7 @@ class TestNumbers:
     )
     def test_other_kinds_are_refused(self, value, held):
         found = message(DataError, column(value).numbers, "x")
-        assert found == f"{IN_MEMORY}: column 'x': expected numbers, the column holds {held}"
+        assert found == f"{IN_MEMORY}: column 'x': expected numbers, but the column holds {held}"
 
     def test_a_result_may_be_changed_in_place(self):
         table = column(1.0, 2.0)
@@ -647,7 +647,7 @@ class TestBooleans:
 
     def test_other_kinds_are_refused(self):
         found = message(DataError, column(date(2024, 3, 31)).booleans, "x")
-        assert found.endswith("expected booleans, the column holds date32[day]")
+        assert found.endswith("expected booleans, but the column holds date32[day]")
 
     @pytest.mark.parametrize(
         ("values", "looks"),
@@ -713,7 +713,9 @@ class TestCategories:
 
     def test_bytes_that_are_no_text_are_refused(self):
         found = message(DataError, column(b"\xff").texts, "x")
-        assert found.endswith("'x': expected values with a text form, the column holds binary")
+        assert found.endswith(
+            "'x': expected values that can be written as text, but the column holds binary"
+        )
 
 
 RECORDS = st.fixed_dictionaries(

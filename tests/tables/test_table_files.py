@@ -87,12 +87,12 @@ class TestFinding:
     def test_a_file_named_twice_in_two_ways_is_refused(self):
         write("parts/a.csv", "x\n1\n")
         found = refusal(UsageError, read_table, ["parts/a.csv", "parts/../parts/a.csv"])
-        assert found == "parts/../parts/a.csv: is named twice, and its rows would count twice"
+        assert found == "parts/../parts/a.csv: is listed twice, so its rows would count twice"
 
     def test_a_file_named_twice_is_refused(self):
         write("parts/a.csv", "x\n1\n")
         found = refusal(UsageError, read_table, ["parts/a.csv", "parts/*.csv"])
-        assert found == "parts/a.csv: is named twice, and its rows would count twice"
+        assert found == "parts/a.csv: is listed twice, so its rows would count twice"
 
 
 class TestJoining:
@@ -111,10 +111,10 @@ class TestJoining:
         write("b.csv", "x,prize\n1,2\n")
         write("c.csv", "x\n1\n")
         assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
-            snapshot("b.csv: has no column 'price', which a.csv has; did you mean 'prize'?")
+            snapshot("b.csv: has no column 'price', unlike a.csv; did you mean 'prize'?")
         )
         assert refusal(DataError, read, ["a.csv", "c.csv"]) == (
-            snapshot("c.csv: has no column 'price', which a.csv has")
+            snapshot("c.csv: has no column 'price', unlike a.csv")
         )
 
     @pytest.mark.parametrize("read", [read_table, read_header])
@@ -122,7 +122,7 @@ class TestJoining:
         write("a.csv", "x\n1\n")
         write("b.csv", "x,y,z\n1,2,3\n")
         assert refusal(DataError, read, ["a.csv", "b.csv"]) == (
-            snapshot("b.csv: has columns 'y', 'z', which a.csv has not")
+            snapshot("b.csv: has columns 'y', 'z', unlike a.csv")
         )
 
     def test_rows_are_counted_within_their_own_file(self):
@@ -148,7 +148,7 @@ class TestJoining:
         write("parts/a.csv", "x,y\n1,2\n")
         write("parts/b.csv", "x,y\n1,2\n3\n")
         assert refusal(DataError, read_table, "parts/*.csv") == (
-            snapshot("parts/b.csv: row 2: has 1 field, the header has 2; see line 3")
+            snapshot("parts/b.csv: row 2: has 1 field, but the header has 2; see line 3")
         )
 
     @pytest.mark.parametrize("on_disk", [None, Path()])
@@ -195,12 +195,12 @@ class TestJoining:
     def test_a_remark_on_all_files_is_made_once(self):
         write("parts/a.csv", "x;y\n1;u\n")
         write("parts/b.csv", "x;y\n2;u\n")
-        assert read_table("parts/*.csv").notes == ("parts/*.csv: fields are separated by ';'",)
+        assert read_table("parts/*.csv").notes == ("parts/*.csv: the delimiter is ';'",)
 
     def test_a_remark_on_one_file_names_it(self):
         write("parts/a.csv", "x;y\n1;u\n")
         write("parts/b.csv", "x,y\n2,u\n")
-        assert read_table("parts/*.csv").notes == ("parts/a.csv: fields are separated by ';'",)
+        assert read_table("parts/*.csv").notes == ("parts/a.csv: the delimiter is ';'",)
 
 
 class TestTypes:
@@ -222,7 +222,7 @@ class TestTypes:
         pq.write_table(pa.table({"x": ["u"]}), "b.parquet")
         assert refusal(DataError, read_table, ["a.parquet", "b.parquet"]) == (
             snapshot(
-                "b.parquet: can't be joined to a.parquet: Unable to merge: Field x has incompatible "
+                "b.parquet: can't be combined with a.parquet: Unable to merge: Field x has incompatible "
                 "types: int64 vs string"
             )
         )
@@ -235,16 +235,16 @@ class TestTypes:
                 pa.array([1, 2**53 + 1]),
                 pa.array([0.5]),
                 snapshot(
-                    "a.parquet: column 'x': holds int64, to be read as double because of the other "
-                    "files, which can't hold all of these exactly: write all files with one type"
+                    "a.parquet: column 'x': holds int64; because of the other files, it is read as "
+                    "double, which can't hold all values exactly; save all files with the same type"
                 ),
             ),
             (
                 pa.array([-1]),
                 pa.array([2**63], pa.uint64()),
                 snapshot(
-                    "b.parquet: column 'x': holds uint64, to be read as int64 because of the other "
-                    "files, which can't hold all of these exactly: write all files with one type"
+                    "b.parquet: column 'x': holds uint64; because of the other files, it is read as "
+                    "int64, which can't hold all values exactly; save all files with the same type"
                 ),
             ),
         ],
@@ -278,8 +278,8 @@ class TestTypes:
 
         assert refusal(DataError, read) == (
             snapshot(
-                "b.parquet: is of another kind than a.csv: either all files have typed values, as "
-                "Parquet, or none; convert some"
+                "b.parquet: can't be combined with a.csv: either all files must be text, such "
+                "as CSV, or none; convert some"
             )
         )
 

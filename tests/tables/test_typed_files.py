@@ -49,7 +49,7 @@ def test_an_error_in_a_late_block_is_raised_when_it_is_read(pack):
     Path("a.csv").write_bytes(pack(b"a,b\n" + b"1,2\n" * 50_000 + b"3\n"))
     rows = opened("a.csv").rows
     assert next(rows).num_rows > 0
-    with pytest.raises(DataError, match="^a.csv: row 50001: has 1 field, the header has 2"):
+    with pytest.raises(DataError, match="^a.csv: row 50001: has 1 field, but the header has 2"):
         list(rows)
 
 
@@ -94,5 +94,5 @@ def test_a_mixed_column_across_blocks_is_reported_with_its_row(monkeypatch):
     with pytest.raises(DataError) as caught:
         opened("a.jsonl")
     assert str(caught.value) == (
-        snapshot("a.jsonl: row 51, column 'a': expected a number, as in the rows before, got text")
+        snapshot("a.jsonl: row 51, column 'a': expected a number as in earlier rows, got text")
     )

@@ -14,9 +14,9 @@ from dlcli.training import compiled_engine
 from dlcli.training.engines import train_job
 
 GRAPH = CompiledEngine(jit_compile=False)
-LESS = "take fewer units or a smaller batch_size"
+LESS = "use fewer units or a smaller batch_size"
 ON_DISK = (
-    "take a smaller batch_size, fewer units, or leave rows on disk: "
+    "use a smaller batch_size or fewer units, or keep the rows on disk: "
     "overrides={'data.storage': 'disk'}"
 )
 

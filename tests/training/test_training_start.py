@@ -83,7 +83,7 @@ def test_a_gpu_that_is_not_there_is_a_config_error():
     assert caught.value.exit_code == 2
     (problem,) = caught.value.problems
     assert problem.path == "device"
-    assert problem.message.startswith("TensorFlow sees no GPU on this machine; use auto or cpu")
+    assert problem.message.startswith("TensorFlow finds no GPU on this machine; use auto or cpu")
 
 
 @pytest.mark.parametrize(("worker", "chosen"), [(0, "GPU:0"), (1, "GPU:1"), (5, "GPU:1")])
@@ -102,13 +102,13 @@ def test_threads_are_set_before_the_first_operation(make_job, train):
     train(make_job({"epochs": 1}), "graph")
     running = prepare_device("auto", "auto").threads
     assert prepare_device("auto", running).threads == running
-    with pytest.raises(UsageError, match=f"with threads: {running}; set these, or start a new"):
+    with pytest.raises(UsageError, match=f"with threads: {running}; set this number"):
         prepare_device("auto", 63)
 
 
 def test_a_fork_of_a_process_that_trains_is_refused_as_it_would_hang(tmp_path):
     def train_in_fork():
-        with pytest.raises(UsageError, match=r"is a fork of.*get_context\('spawn'\)"):
+        with pytest.raises(UsageError, match=r"forked process.*get_context\('spawn'\)"):
             prepare_device("cpu", "auto")
         return 0
 
@@ -123,7 +123,7 @@ def test_a_fork_of_a_process_that_trains_is_refused_as_it_would_hang(tmp_path):
     ids=["graph", "strategy"],
 )
 def test_training_within_another_program_is_refused(scope):
-    with scope(), pytest.raises(UsageError, match="call it outside of tf.Graph.as_default"):
+    with scope(), pytest.raises(UsageError, match="can't train inside tf.Graph.as_default"):
         prepare_device("cpu", "auto")
 
 

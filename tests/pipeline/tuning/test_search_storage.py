@@ -110,7 +110,7 @@ def test_a_link_instead_of_a_journal_is_refused_and_its_target_unchanged(tmp_pat
         assert str(error.value) == (
             f"{tmp_path / JOURNAL}: is not a regular file but a link, a folder or a device; "
             "restore the "
-            "run from a copy, or train it again"
+            "run from a copy or train it again"
         )
     assert (tmp_path / "other").read_bytes() == b"no line"
 
