@@ -137,9 +137,9 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     lines = []
     for name in names:
         cells = [
-            fmt.estimate(estimates[name])
+            fmt.estimate(estimates[name], name)
             if name in estimates and split == evaluated
-            else fmt.number(subject.metrics[split].get(name))
+            else fmt.metric(name, subject.metrics[split].get(name), explanation.rows.get(split))
             for split in every
         ]
         lines.append((fmt.metric_title(name), *cells))

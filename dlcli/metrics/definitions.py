@@ -82,13 +82,14 @@ _score = partial(Metric, higher_is_better=True, bounds=(0.0, 1.0))
 MSE = _error(
     "mse",
     aliases=("mean_squared_error",),
-    title="mean squared error",
+    title="MSE",
     forms={"numbers": forms.MeanOf(lambda rows: np.square(rows.errors))},
     script={"numbers": '"mse"'},
 )
 RMSE = _error(
     "rmse",
     aliases=("root_mean_squared_error",),
+    title="RMSE",
     forms={"numbers": forms.MeanOf(lambda rows: np.square(rows.errors), root=True)},
     root_of="mse",
     is_summary=True,
@@ -99,7 +100,7 @@ RMSE = _error(
 MAE = _error(
     "mae",
     aliases=("mean_absolute_error",),
-    title="mean absolute error (mae)",
+    title="MAE",
     forms={"numbers": forms.MeanOf(lambda rows: np.abs(rows.errors))},
     center=forms.quantile_center(0.5),
     is_summary=True,
@@ -110,7 +111,7 @@ R2 = _score(
     "r2",
     aliases=("r2_score",),
     bounds=(-math.inf, 1.0),
-    title="r²",
+    title="R²",
     forms={"numbers": forms.ExplainedVariance()},
     is_summary=True,
     of_parts=True,
@@ -122,6 +123,7 @@ MEDIAN_ABSOLUTE_ERROR = _error(
 POISSON_DEVIANCE = _error(
     "poisson_deviance",
     aliases=("mean_poisson_deviance",),
+    title="Poisson deviance",
     forms={"numbers": forms.MeanOf(poisson_deviance)},
     of_loss=True,
 )
@@ -157,7 +159,7 @@ SUBSET_ACCURACY = _score(
 AUC = _score(
     "auc",
     aliases=("roc_auc", "roc_auc_score"),
-    title="area under ROC",
+    title="AUC",
     forms={"two classes": _AUC, "labels": forms.MeanOverLabels(_AUC, keras="AUC")},
     of_order=True,
     is_summary=True,
@@ -189,11 +191,17 @@ RECALL = _score(
     script={"two classes": 'keras.metrics.Recall(name="recall")'},
 )
 F1 = _score(
-    "f1", aliases=("f1_score",), forms={"two classes": _F1}, of_positive_class=True, of_parts=True
+    "f1",
+    aliases=("f1_score",),
+    title="F1",
+    forms={"two classes": _F1},
+    of_positive_class=True,
+    of_parts=True,
 )
 MACRO_F1 = _score(
     "macro_f1",
     aliases=("f1_macro",),
+    title="macro F1",
     forms={
         "classes": forms.MeanOverClasses(_F1, counts_predicted=True),
         "labels": forms.MeanOverLabels(_F1),
@@ -204,7 +212,7 @@ MICRO_PRECISION = _score(
     "micro_precision", aliases=("precision_micro",), forms={"labels": _PRECISION}
 )
 MICRO_RECALL = _score("micro_recall", aliases=("recall_micro",), forms={"labels": _RECALL})
-MICRO_F1 = _score("micro_f1", aliases=("f1_micro",), forms={"labels": _F1})
+MICRO_F1 = _score("micro_f1", aliases=("f1_micro",), title="micro F1", forms={"labels": _F1})
 LOG_LOSS = _error(
     "log_loss",
     bounds=(0.0, -math.log(EPS)),
@@ -217,6 +225,7 @@ LOG_LOSS = _error(
 BRIER = _error(
     "brier",
     aliases=("brier_score_loss",),
+    title="Brier score",
     bounds=(0.0, 1.0),
     forms=dict.fromkeys(
         ("two classes", "labels"),
@@ -227,6 +236,7 @@ BRIER = _error(
 )
 TOP_ACCURACY = _score(
     f"top_{TOP}_accuracy",
+    title=f"top-{TOP} accuracy",
     forms={"classes": forms.HitRate(is_among_top, more_classes_than=TOP)},
     script={
         "classes": "keras.metrics.SparseTopKCategoricalAccuracy"

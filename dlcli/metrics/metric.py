@@ -429,7 +429,7 @@ class Metric:
     bounds: tuple[float, float] = (0.0, math.inf)
     """The least and the most that it can be."""
     title: str = ""
-    """Its name in a sentence. [default: the name with spaces]"""
+    """Its name for people, if that is not the name with spaces, see `label`."""
     mean_over_parts_of: str | None = None
     """The metric of two classes whose mean over classes or labels this one is, if it is one: its
     name means this metric for targets of these kinds."""
@@ -463,6 +463,24 @@ class Metric:
         """
         form = MeanOf(lambda rows: formula(rows.true, rows.outputs))
         return replace(self, forms={"numbers": form}, center=center)
+
+    @property
+    def label(self) -> str:
+        """Its name for people: `R²`, `RMSE`, `log loss`."""
+        return self.title or self.name.replace("_", " ")
+
+    def typical_error(self, value: float, rows: int) -> float:
+        """Return roughly the standard error of a value, enough to know how many digits to show.
+
+        Shares have √(p(1 − p)/n), after adding two rows of either kind; errors have about their
+        size / √n, and roots of them half of that.
+        """
+        least, most = self.bounds
+        if (least, most) == (0.0, 1.0):
+            share = (rows * min(1.0, max(0.0, value)) + 2) / (rows + 4)
+            return math.sqrt(share * (1 - share) / (rows + 4))
+        size = most - value if math.isinf(least) else value
+        return size / math.sqrt(rows) / (2 if self.root_of else 1)
 
     @property
     def is_trained(self) -> bool:

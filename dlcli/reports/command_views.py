@@ -126,7 +126,8 @@ def evaluation_view(
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
         sizes.append(("rows of weight 0", f"{without_weight:,}"))
-    blocks = [views.TableBlock((), (*sizes, *metric_table([""], [metrics]).rows))]
+    counted = rows - without_weight
+    blocks = [views.TableBlock((), (*sizes, *metric_table([""], [metrics], [counted]).rows))]
     if 0 < len(classes) <= _MOST_PARTS_SHOWN:
         names = [fmt.shorten(name) for name in classes]
         lines = zip(names, metrics["confusion"], strict=True)
@@ -135,22 +136,24 @@ def evaluation_view(
     for parts in metrics.values():
         if isinstance(parts, Mapping) and len(parts) <= _MOST_PARTS_SHOWN:
             heads = [fmt.shorten(name) for name in parts]
-            blocks.append(metric_table(heads, [*parts.values()]))
+            blocks.append(metric_table(heads, [*parts.values()], [counted] * len(parts)))
     texts = positive_class(metrics, classes)
     of_level = None
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
         heads, caption = [*map(fmt.shorten, parts)], f"Level {interval['level']:g}"
-        of_level = metric_table(heads, [*parts.values()], caption)
+        of_level = metric_table(heads, [*parts.values()], caption=caption)
     return views.View(blocks=views.blocks([*blocks, *texts, of_level]))
 
 
 def metric_table(
     heads: Sequence[str],
     columns: Sequence[Mapping[str, object]],
+    rows: Sequence[int | None] = (),
+    *,
+    decisive: int | None = None,
     caption: str = "",
     note: str = "",
-    *,
     with_directions: bool = False,
 ) -> views.TableBlock:
     """List metrics, a line each, without those that have parts.
@@ -158,6 +161,8 @@ def metric_table(
     Args:
         heads: of the columns: sets of rows, models, labels or predicted columns.
         columns: for each, its metrics.
+        rows: for each, the number of rows that they were computed on, from which digits follow.
+        decisive: the column from whose uncertainty the digits of a whole line follow.
         caption: of the table.
         note: an explanation below it.
         with_directions: whether it is marked if higher or lower values are better.
@@ -167,11 +172,19 @@ def metric_table(
         for name in dict.fromkeys(name for each in columns for name in each)
         if not any(isinstance(each.get(name), list | Mapping) for each in columns)
     ]
-    rows = tuple(
-        (fmt.shorten(name), *(fmt.number(each.get(name)) for each in columns)) for name in names
-    )
+    sized = [*zip(columns, rows or [None] * len(columns), strict=True)]
+
+    def line(name: str) -> tuple[str, ...]:
+        decimals = None
+        if decisive is not None:
+            metrics, count = sized[decisive]
+            decimals = fmt.decimals_on(name, metrics.get(name), count)
+        cells = (fmt.metric(name, each.get(name), n, decimals=decimals) for each, n in sized)
+        return (fmt.shorten(fmt.metric_title(name)), *cells)
+
     directions = tuple(map(direction_mark, names)) if with_directions else ()
-    return views.TableBlock(("", *heads), rows, caption, note=note, marks=directions)
+    body = tuple(map(line, names))
+    return views.TableBlock(("", *heads), body, caption, note=note, marks=directions)
 
 
 def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
@@ -188,12 +201,12 @@ def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator
     ]
     if len(classes) == 2 and names:
         subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
-        yield f"{subject} {verb} of the class {fmt.shorten(classes[1], 40)}."
+        yield f"{subject} {verb} for the class {fmt.shorten(classes[1], 40)}."
 
 
 def metric_cell(name: str, result: FoldResult | Finalist) -> str:
     """Format a metric of a result."""
-    return fmt.number(result.metrics.get(name))
+    return fmt.metric(name, result.metrics.get(name))
 
 
 def direction_mark(metric: str) -> str:

@@ -181,16 +181,19 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
     counts = [plural(side.rows or 0, "row") for side in sides]
     counted = counts[0] if len(set(counts)) == 1 else ", ".join(counts)
     rows: list[tuple[str, ...]] = []
+    marks: list[str] = []
     for name in dict.fromkeys(name for side in sides for name in side.estimates):
-        cells = [fmt.estimate(side.estimates.get(name)) for side in sides]
+        cells = [fmt.estimate(side.estimates.get(name), name) for side in sides]
+        label = fmt.metric_title(name)
         if len(sides) <= 2:
-            rows.append((name, *cells))
-        else:  # the interval of many runs has a line of its own
-            parts = [cell.partition(" ") for cell in cells]
-            rows += [(name, *(value for value, _, _ in parts)), ("", *(ends for *_, ends in parts))]
+            rows.append((label, *cells))
+        else:  # the intervals of many runs have a line below
+            parts = [cell.partition(" [") for cell in cells]
+            rows.append((label, *(value for value, _, _ in parts)))
+            rows.append(("", *(f"[{ends}" if ends else "" for *_, ends in parts)))
+        marks += [direction_mark(name), *[""] * (len(rows) - len(marks) - 1)]
     caption = f"{split}: {counted}, with 95 % confidence intervals"
-    marks = tuple(direction_mark(name) for name, *_ in rows)
-    yield views.TableBlock(("", *names), tuple(rows), caption, marks=marks)
+    yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks))
     yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
         yield _difference_table(f"{split}: {name} - {names[0]}", difference, sides[0].rows)
@@ -212,7 +215,9 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
     ]
     numbered = ", each with the numbers of its runs, counted from the top"
     caption = f"{split}: baselines{numbered if max(several.values()) > 1 else ''}"
-    yield metric_table(heads, [dict(metrics) for _, metrics in groups], caption)
+    counts = [comparison.sides[runs[0] - 1].rows for runs in groups.values()]
+    columns = [dict(metrics) for _, metrics in groups]
+    yield metric_table(heads, columns, counts, caption=caption)
 
 
 def _difference_table(
@@ -227,8 +232,8 @@ def _difference_table(
     table = views.TableBlock.of(
         list(difference.metrics.items()),
         {
-            "": lambda pair: pair[0],
-            "difference [95 %]": lambda pair: fmt.estimate(pair[1], fmt.difference),
+            "": lambda pair: fmt.metric_title(pair[0]),
+            "difference [95 %]": lambda pair: fmt.estimate(pair[1], pair[0], is_difference=True),
             "verdict": lambda pair: _verdict(pair[1]),
         },
         f"{compared}, {rows}",
@@ -248,7 +253,7 @@ def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlo
     for split in dict.fromkeys(split for side in sides.values() for split in side.metrics):
         columns = [side.metrics.get(split, {}) for side in sides.values()]
         if split != comparison.split and any(columns):
-            yield metric_table([*sides], columns, fmt.shorten(split))
+            yield metric_table([*sides], columns, caption=fmt.shorten(split))
 
 
 def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:
@@ -262,7 +267,7 @@ def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:
             for name, each in known.items()
         ]
         tips = {"s": "run", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
-        texts = [f"{name} {fmt.estimate(each)}" for name, each in known.items()]
+        texts = [f"{name} {fmt.estimate(each, metric)}" for name, each in known.items()]
         yield views.ChartBlock(
             title=fmt.capitalize(fmt.metric_title(metric)),
             spec=interval_chart(rows, list(known), series_colors(list(sides)), tips=tips),

@@ -215,8 +215,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
     else:
         metric, pooled = record.main
         ends = _interval_ends(metric, pooled)
-        ends = f" (95 % confidence interval: {ends})" if ends else ""
-        value = fmt.metric(metric, pooled.value)
+        ends = f" (95 % CI: {ends})" if ends else ""
+        value = fmt.metric(metric, pooled.value, decimals=fmt.decimals_of_interval(pooled))
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
         yield from report_parts.baseline_sentences(cv.baselines)
     if record.failed:
@@ -241,14 +241,15 @@ def _who(record: CrossValidationRecord) -> str:
 
 def _interval_ends(metric: str, interval: Estimate) -> str:
     """Return the ends of a confidence interval; empty if it is unknown."""
-    return " to ".join(fmt.metric(metric, end) for end in interval.ends or ())
+    decimals = fmt.decimals_of_interval(interval)
+    return " to ".join(fmt.metric(metric, end, decimals=decimals) for end in interval.ends or ())
 
 
 def _figures(record: CrossValidationRecord) -> Iterator[views.Figure]:
     cv = record.document
     if record.main is not None:
         metric, pooled = record.main
-        shown = partial(fmt.metric, metric)
+        shown = partial(fmt.metric, metric, decimals=fmt.decimals_of_interval(pooled))
         ends, title = _interval_ends(metric, pooled), fmt.metric_title(metric)
         note = f"95 %: {ends}" if ends else "no interval"
         yield views.Figure(f"{title}, all rows", shown(pooled.value), note)
@@ -277,11 +278,11 @@ def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
     table = views.TableBlock.of(
         record.metrics,
         {
-            "": str,
-            "all rows [95 %]": lambda name: fmt.estimate(cv.pooled.get(name)),
-            "mean of folds [95 %]": lambda name: fmt.estimate(cv.by_fold.get(name)),
-            "± over folds": lambda name: fmt.number(cv.deviations.get(name)),
-            "constant": lambda name: fmt.number(cv.constant.get(name)),
+            "": fmt.metric_title,
+            "all rows [95 %]": lambda name: fmt.estimate(cv.pooled.get(name), name),
+            "mean of folds [95 %]": lambda name: fmt.estimate(cv.by_fold.get(name), name),
+            "± over folds": lambda name: _deviation(name, cv.deviations.get(name)),
+            "constant": lambda name: fmt.metric(name, cv.constant.get(name), cv.rows),
         },
         note="↑ higher is better, ↓ lower is better. “All rows” combines the predictions of all "
         "folds; its confidence interval shows where the metric of these networks might be had "
@@ -291,6 +292,10 @@ def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
         "the mean (the median, if absolute errors are compared) or the most frequent class.",
     )
     return replace(table, marks=tuple(map(command_views.direction_mark, record.metrics)))
+
+
+def _deviation(metric: str, deviation: float | None) -> str:
+    return fmt.metric(metric, deviation, decimals=fmt.decimals_of(deviation))
 
 
 def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBlock:
@@ -317,7 +322,7 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBloc
         if mean is not None and mean.value is not None:
             ends_of_mean = {"l": mean.lower, "u": mean.upper} if name != _CONSTANT else {}
             rows.append({"y": name, "s": name, "f": name, "x": mean.value, **ends_of_mean})
-            parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean)}.")
+            parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean, metric)}.")
     colors = {str(row["s"]): _SERIES_COLORS[str(row["s"])] for row in rows}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return views.ChartBlock(

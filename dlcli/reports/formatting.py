@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
     from dlcli.pipeline import events
 
+MINUS = "−"
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
 LONGEST_SENTENCE = 600
@@ -54,23 +56,91 @@ def _year(value: float | None) -> str:
 
 
 def difference(value: float | None) -> str:
-    """Format a number with its sign: `+0.5`, `-2`."""
-    text = number(value)
-    return f"+{text}" if value is not None and value > 0 else text
+    """Format a number with its sign: `+0.5`, `−2`."""
+    return _with_sign(value, number(value))
 
 
-def estimate(value: Estimate | None, show: Callable[[float | None], str] = number) -> str:
-    """Format an estimate with its 95 % confidence interval: `0.85 [0.83, 0.87]`.
+def decimals_of(uncertainty: float | None) -> int | None:
+    """Return the decimals that keep two digits of an uncertainty, such as half an interval.
+
+    They are below 0 if digits before the point are rounded, too.
+    """
+    if not uncertainty or not math.isfinite(uncertainty):
+        return None
+    return 1 - math.floor(math.log10(abs(uncertainty)))
+
+
+def rounded(value: float | None, decimals: int | None) -> str:
+    """Format a number to some decimals, at most five digits; as `number` if they are unknown."""
+    if not value or decimals is None or abs(value) >= 1e15:
+        return _with_minus(number(value))
+    first = -math.floor(math.log10(abs(value)))  # the decimal place of its first digit
+    decimals = min(decimals, max(0, 4 + first))
+    if first > max(6, decimals):
+        return _with_minus(f"{value:.1g}")
+    if not round(value, decimals):
+        decimals = first
+    return _with_minus(f"{round(value, decimals):,.{max(0, decimals)}f}")
+
+
+def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = False) -> str:
+    """Format an estimate with its 95 % confidence interval: `0.850 [0.830, 0.870]`.
 
     Args:
         value: `None` is undefined.
-        show: formats its numbers: `difference` those of a difference, which have a sign.
+        name: of the metric, see `metric`.
+        is_difference: whether it is a difference, which has a sign: `+1.2 points [−0.5, +2.9]`.
     """
-    if value is None:
+    if value is None or value.value is None:
         return UNDEFINED
-    if value.ends is None:
-        return show(value.value)
-    return f"{show(value.value)} [{', '.join(map(show, value.ends))}]"
+    in_percent = _is_in_percent(name)
+    unit = "" if not in_percent else " points" if is_difference else " %"
+    show = _shown_to(decimals_of_interval(value), in_percent=in_percent, has_sign=is_difference)
+    ends = "" if value.ends is None else f" [{', '.join(map(show, value.ends))}]"
+    return f"{show(value.value)}{unit}{ends}"
+
+
+def decimals_of_interval(value: Estimate) -> int | None:
+    """Return the decimals that keep two digits of half of a confidence interval."""
+    return None if value.ends is None else decimals_of((value.ends[1] - value.ends[0]) / 2)
+
+
+def versus(name: str, first: float | None, second: float | None, change: Estimate) -> str:
+    """Compare two values of a metric: `0.47 vs 1.51 (95 % CI of the difference: −1.17 to −0.91)`.
+
+    Args:
+        name: of the metric.
+        first: its value for what is compared.
+        second: its value for what it is compared with.
+        change: the first minus the second; without an interval, the reason stands in its place.
+    """
+    decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
+    values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
+    if change.ends is None:
+        return f"{values} ({shorten(change.reason, 200)})" if change.reason else values
+    show = _shown_to(decimals, in_percent=in_percent, has_sign=True)
+    ends = f"{' to '.join(map(show, change.ends))}{' percentage points' if in_percent else ''}"
+    return f"{values} (95 % CI of the difference: {ends})"
+
+
+def _shown_to(decimals: int | None, *, in_percent: bool, has_sign: bool) -> Callable[[float], str]:
+    if decimals is not None and in_percent:
+        decimals = max(0, decimals - 2)
+
+    def show(value: float) -> str:
+        scaled = 100 * value if in_percent else value
+        text = rounded(scaled, decimals)
+        return _with_sign(scaled, text) if has_sign else text
+
+    return show
+
+
+def _with_sign(value: float | None, text: str) -> str:
+    return f"+{text}" if value is not None and value > 0 else _with_minus(text)
+
+
+def _with_minus(text: str) -> str:
+    return text if text == UNDEFINED or not text.startswith("-") else f"{MINUS}{text[1:]}"
 
 
 def count(value: int | None, unknown: str = UNDEFINED) -> str:
@@ -83,18 +153,33 @@ def percent(share: float | None) -> str:
     return UNDEFINED if share is None else f"{100 * share:.1f} %"
 
 
-def metric(name: str, value: object) -> str:
-    """Format the value of a metric in a sentence: accuracy in percent, others as numbers."""
+def metric(
+    name: str, value: object, rows: int | None = None, *, decimals: int | None = None
+) -> str:
+    """Format the value of a metric: accuracy in percent, others as numbers.
+
+    Args:
+        name: of the metric.
+        value: anything that a document holds.
+        rows: the number of rows that it was computed on, from which its digits follow.
+        decimals: its decimals, if they are known. [default: two digits of its uncertainty]
+    """
     finite = finite_number(value)
-    return percent(finite) if _is_in_percent(name) else number(finite)
-
-
-def metric_difference(name: str, value: Estimate) -> str:
-    """Format a difference in a metric in a sentence: of accuracies in percentage points."""
+    if decimals is None:
+        decimals = decimals_on(name, finite, rows)
     if not _is_in_percent(name):
-        return estimate(value, difference)
-    points = estimate(value, lambda share: difference(None if share is None else 100 * share))
-    return f"{points} percentage points"
+        return rounded(finite, decimals)
+    if finite is None or decimals is None:
+        return percent(finite)
+    return f"{_shown_to(decimals, in_percent=True, has_sign=False)(finite)} %"
+
+
+def decimals_on(name: str, value: object, rows: int | None) -> int | None:
+    """Return the decimals that keep two digits of the uncertainty of a metric on so many rows."""
+    finite = finite_number(value)
+    if finite is None or not rows or name not in METRICS:
+        return None
+    return decimals_of(2 * METRICS[name].typical_error(finite, rows))
 
 
 def _is_in_percent(name: str) -> bool:
@@ -137,9 +222,8 @@ def time(seconds: float | None, *, has_date: bool = True) -> str:
 
 
 def metric_title(name: str) -> str:
-    """Return a metric's name as one reads it: `balanced accuracy`."""
-    title = METRICS[name].title if name in METRICS else ""
-    return title or name.replace("_", " ")
+    """Return a metric's name as people write it: `R²`, `log loss`."""
+    return METRICS[name].label if name in METRICS else name.replace("_", " ")
 
 
 def capitalize(text: str) -> str:

@@ -35,24 +35,24 @@ AnyEvent = TypeVar("AnyEvent")
 Last = Annotated[AnyEvent | None, BeforeValidator(lambda logged: logged[-1])]
 """The last event of its kind."""
 _BASELINE_VERDICTS: Mapping[Verdict, str] = {
-    "better": "{subject} is better than {}",
-    "worse": "{subject} is worse than {}",
-    "not_significant": "There is no clear difference from {}",
-    "same": "There is no difference from {}",
-    "unknown": "It is unknown whether it is better than {}",
+    "better": "Better than",
+    "worse": "Worse than",
+    "not_significant": "Not clearly better than",
+    "same": "Exactly as good as",
+    "unknown": "No confidence interval of the difference from",
 }
 _NOTHING_LEARNED: Mapping[Verdict, str] = {
-    "worse": "It has not learned anything useful for these rows yet.",
-    "same": "It has not learned anything useful for these rows yet.",
-    "not_significant": "These rows do not show that it has learned anything useful.",
+    "worse": "The network has not learned anything useful for these rows yet.",
+    "same": "The network has not learned anything useful for these rows yet.",
+    "not_significant": "No evidence on these rows that the network has learned anything.",
 }
 _TOO_FEW_ROWS: Mapping[Verdict, str] = {
-    "not_significant": "These rows are too few to show whether it has learned anything useful.",
+    "not_significant": "These rows are too few to show whether the network has learned anything.",
 }
 _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
-    "worse": "Its hidden layers do not improve the predictions yet.",
-    "same": "Its hidden layers do not improve the predictions yet.",
-    "not_significant": "Its hidden layers do not clearly improve the predictions.",
+    "worse": "The hidden layers do not help yet.",
+    "same": "The hidden layers do not help yet.",
+    "not_significant": "The hidden layers do not clearly help.",
 }
 MOST_CONFIG_CHARACTERS = 60_000
 """Of a config; one of very many columns is longer."""
@@ -277,32 +277,20 @@ def is_trained(run: Run, name: str) -> bool:
 
 
 def baseline_sentences(
-    differences: Mapping[str, BaselineDifference],
-    *,
-    subject: str = "It",
-    where: str = "",
-    are_few: bool = False,
+    differences: Mapping[str, BaselineDifference], *, where: str = "", are_few: bool = False
 ) -> Iterator[str]:
     """Yield how a network compares with the simplest models.
 
     Args:
         differences: from each baseline, by its name.
-        subject: the network, if the sentence before is about something else: `The network`.
-        where: the rows that were compared, if that is not obvious: `On 90 validation rows`.
+        where: the rows that were compared, if that is not obvious: `on 90 validation rows`.
         are_few: whether these are so few that they often show nothing.
     """
     for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
         found = differences[name]
-        verdict = _BASELINE_VERDICTS[found.verdict].format(f"the {name} baseline", subject=subject)
-        if where:
-            verdict = f"{where}, {verdict[:1].lower()}{verdict[1:]}"
-        metric = found.metric
-        values = f"{fmt.metric(metric, found.network)} against {fmt.metric(metric, found.baseline)}"
-        if found.verdict == "unknown":
-            change = f" ({fmt.shorten(found.reason)})" if found.reason else ""
-        else:
-            change = f", difference {fmt.estimate(found, fmt.difference)}"
-        yield f"{verdict}: {fmt.metric_title(metric)} {values}{change}."
+        verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline {where}".rstrip()
+        compared = fmt.versus(found.metric, found.network, found.baseline, found)
+        yield f"{verdict}: {fmt.metric_title(found.metric)} {compared}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     for name, conclusions in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
         if name in differences and differences[name].verdict in conclusions:

@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
+from dlcli.metrics.intervals import Estimate
 from dlcli.reports import command_views, report_parts, search_charts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.search_charts import Candidates, settings_text, value_of, value_text
@@ -158,15 +159,14 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     reason = f" ({fmt.shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
     if default is None or best.metric is None:
         return f"On test rows it can't be compared with the default{reason}."
-    values = [fmt.metric(best.metric, each.metrics.get(best.metric)) for each in (best, default)]
-    lower = "" if is_higher_better(best.metric) else " (lower is better)"
-    compared = f"{fmt.metric_title(best.metric)} {values[0]} against {values[1]}{lower}"
+    first, second = best.metrics.get(best.metric), default.metrics.get(best.metric)
+    change = fmt.versus(best.metric, first, second, best.gain or Estimate())
+    lower = "" if is_higher_better(best.metric) else ", lower is better"
+    compared = f"{fmt.metric_title(best.metric)} {change}{lower}"
     if best.verdict not in fmt.VERDICTS:
         return (
-            f"Test rows can't tell whether the best is better than the default{reason}: {compared}."
+            f"It is unknown whether the best is better than the default on test rows: {compared}."
         )
-    if best.gain is not None and best.gain.value is not None:
-        compared += f", difference {fmt.metric_difference(best.metric, best.gain)}"
     is_clear = best.verdict in ("better", "worse")
     verdict = fmt.VERDICTS[best.verdict] if is_clear else "not significantly better"
     keep = " Keep the default." if best.verdict == "worse" else ""
@@ -251,16 +251,18 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBloc
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     metrics = sorted(filter(METRICS.__contains__, names), key=lambda name: name != first)
-    difference = f"{fmt.shorten(first or '', 30)} - default's [95 %]".lstrip()
+    difference = f"{fmt.metric_title(first or '')} - default's [95 %]".lstrip()
     columns: dict[str, Callable[[Finalist], str]] = {
         "network": lambda each: each.name,
         "verdict": lambda each: fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
-        difference: lambda each: fmt.estimate(each.gain, fmt.difference) if each.gain else "",
+        difference: lambda each: (
+            fmt.estimate(each.gain, first or "", is_difference=True) if each.gain else ""
+        ),
         "parameters": lambda each: f"{each.parameters:,}",
         "epochs": lambda each: f"{each.epochs:,}",
     }
     for name in metrics[:_MOST_METRICS]:
-        title = f"{name} {command_views.direction_mark(name)}"
+        title = f"{fmt.metric_title(name)} {command_views.direction_mark(name)}"
         columns[title] = partial(command_views.metric_cell, name)
     caption = f"Trained in full, evaluated on {rows} rows"
     return views.TableBlock.of(finalists, columns, caption, text_columns=range(2))

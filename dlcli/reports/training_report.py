@@ -127,7 +127,11 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
         )
     heads = [name if name == "train" else config.adjective(name) for name in splits]
     columns = [*(record.run.metrics[name] for name in splits), *baselines.values()]
-    return metric_table([*heads, *baselines], columns, note=note, with_directions=True)
+    rows = [*map(record.counted_rows, splits)]
+    decisive = len(rows) - 1 if rows else None
+    rows += rows[-1:] * len(baselines)
+    heads += baselines
+    return metric_table(heads, columns, rows, decisive=decisive, note=note, with_directions=True)
 
 
 def _use_of_validation(record: TrainingRecord) -> str:
@@ -161,8 +165,9 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     )
     adjective = run.config.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
-    value = fmt.metric(metric, scores[metric])
-    yield f"On {counted}, {fmt.metric_title(metric)} is {value}{_of_each_column(scores, metric)}."
+    value = fmt.metric(metric, scores[metric], rows)
+    by_column = _of_each_column(scores, metric, rows)
+    yield f"On {counted}, {fmt.metric_title(metric)} is {value}{by_column}."
     doubt = run.verdicts.suspicion(
         out_of_fold=record.is_out_of_fold, of_several=len(run.config.data.target.columns) > 1
     )
@@ -179,14 +184,13 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     many = record.counted_rows("validation") if is_open else None
     if many and rows and many > rows and record.is_out_of_fold:
         yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
-        on_many, where = run.verdicts.on("validation"), f"On {many:,} out-of-fold rows"
+        on_many, where = run.verdicts.on("validation"), f"on {many:,} out-of-fold rows"
         yield from report_parts.baseline_sentences(
             on_many, where=where, are_few=many < _FEW_ROWS_EVALUATED
         )
         are_few = False
     else:
-        subject = "It" if doubt is None else "The network"
-        yield from report_parts.baseline_sentences(differences, subject=subject, are_few=are_few)
+        yield from report_parts.baseline_sentences(differences, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
@@ -200,13 +204,13 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     yield from (each.sentence for each in run.gates)
 
 
-def _of_each_column(scores: Mapping[str, object], metric: str) -> str:
+def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None) -> str:
     """Return the metric of each column of a target of a few: `: price 0.84, rooms 0.92`."""
     columns = scores.get("by_column")
     if not isinstance(columns, dict) or len(columns) > _MOST_COLUMNS_NAMED:
         return ""
     values = (
-        f"{fmt.shorten(name)} {fmt.metric(metric, each.get(metric))}"
+        f"{fmt.shorten(name)} {fmt.metric(metric, each.get(metric), rows)}"
         for name, each in columns.items()
         if isinstance(each, dict)
     )
@@ -220,11 +224,15 @@ def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
         adjectives = [run.config.adjective(split) for split in record.splits]
         note = "higher is better" if is_higher_better(metric) else "lower is better"
         for split, adjective in zip(record.splits, adjectives, strict=True):
-            title = f"{fmt.metric_title(metric)}, {adjective} rows"
-            yield views.Figure(title, fmt.metric(metric, run.metrics[split].get(metric)), note)
+            title, rows = (
+                f"{fmt.metric_title(metric)}, {adjective} rows",
+                record.counted_rows(split),
+            )
+            value = fmt.metric(metric, run.metrics[split].get(metric), rows)
+            yield views.Figure(fmt.capitalize(title), value, note)
             note = ""
         for name, scores in _baseline_metrics(record).items():
-            value = fmt.metric(metric, scores.get(metric))
+            value = fmt.metric(metric, scores.get(metric), record.counted_rows(record.splits[0]))
             yield views.Figure(f"{name} baseline, {adjectives[0]} rows", value)
     if network:
         what = "trainable numbers"

@@ -164,7 +164,7 @@ def test_baselines_are_compared_on_the_rows_of_train_cv_and_evaluate(dlcli):
         assert each.exit_code == 0, each.stderr
         assert "Gate test.rmse is passed: " in each.stdout
         assert "Gate test.mae is passed: " in each.stdout
-    assert "It is better than the linear baseline: rmse" in crossed.stdout
+    assert "Better than the linear baseline: RMSE" in crossed.stdout
     assert evaluated.exit_code == 6
     assert evaluated.stderr.splitlines()[-1] == (
         snapshot(

@@ -41,8 +41,8 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     assert "It predicts `y`, a number, from 2 columns." in card
     assert "Dense layers of 1 linear" in section(card, "Model")
     # All errors are 0.5: r² is 1 - 12·0.25/143.
-    assert "| rmse | 0.5 |" in section(card, "Results")
-    assert re.search(r"\| r² \| 0\.979 \[0\.\d+, 0\.\d+\] \|", section(card, "Results"))
+    assert "| RMSE | 0.5 |" in section(card, "Results")
+    assert re.search(r"\| R² \| 0\.979 \[0\.\d+, 0\.\d+\] \|", section(card, "Results"))
     assert "only 4 test rows" in section(card, "Limits")
     assert "| column | type | range or values | missing |" in section(
         card, "What new rows must be like"
@@ -94,7 +94,7 @@ def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
     results = section(model_card(run), "Results")
 
     sentence = (
-        "It is unknown whether it is better than the constant baseline: rmse 0.61 against 2 "
+        "No confidence interval of the difference from the constant baseline: RMSE 0.61 vs 2 "
         "(fewer than 10 rows)."
     )
     assert sentence in view_of(run).sentences

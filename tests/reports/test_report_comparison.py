@@ -34,8 +34,8 @@ def test_the_sentence_names_what_is_significantly_better(comparison):
     view = comparison_view(comparison)
     assert (view.title, view.lead) == ("near against far", "All predict y.")
     assert view.sentences == (
-        "near is significantly better in mean squared error, rmse, mean absolute error (mae), r², "
-        "median absolute error than far (at 95 %).",
+        "near is significantly better in MSE, RMSE, MAE, R², median absolute error than far (at "
+        "95 %).",
     )
 
 
@@ -56,8 +56,8 @@ def test_runs_on_other_rows_are_neither_better_nor_worse(tmp_path):
 
 def test_each_metric_has_a_chart_of_its_intervals(comparison):
     drawn = charts(comparison_view(comparison), "result")
-    assert list(drawn)[:2] == ["Mean squared error", "Rmse"]
-    rows = datasets(drawn["Mean squared error"])["rows"]
+    assert list(drawn)[:2] == ["MSE", "RMSE"]
+    rows = datasets(drawn["MSE"])["rows"]
     assert [(row["s"], row["x"]) for row in rows] == [("far", 5.0), ("near", 0.3125)]
     assert all(row["l"] < row["x"] < row["u"] for row in rows)
 

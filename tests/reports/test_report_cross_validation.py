@@ -33,9 +33,9 @@ def test_the_main_metric_of_all_rows_is_compared_with_the_constant_model(tmp_pat
     assert view_of(tmp_path).sentences == (
         "Cross-validated in 2 folds (stratified). Each of 8 rows was predicted by a network fitted "
         "without it.",
-        "Accuracy is 87.5 % (95 % confidence interval: 62.5 % to 100.0 %).",
-        "It is better than the constant baseline: log loss 0.5 against 0.75, difference -0.25 "
-        "[-0.5, -0.125].",
+        "Accuracy is 88 % (95 % CI: 62 % to 100 %).",
+        "Better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the difference: "
+        "−0.50 to −0.12).",
         "2 test rows took no part.",
     )
 
@@ -44,9 +44,9 @@ def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows
     run = cross_validation_run(tmp_path, cross_validation(notes=("few rows",)))
     lines = render_text(cross_validation_view(run)).splitlines()
     assert lines[:4] == [
-        "           all rows [95 %]  mean of folds [95 %]  ± over folds  constant",
-        "accuracy  0.875 [0.625, 1]        0.875 [0.5, 1]         0.125       0.5",
-        "log_loss                 -                     -             -         -",
+        "          all rows [95 %]  mean of folds [95 %]  ± over folds  constant",
+        "accuracy   88 % [62, 100]        88 % [50, 100]          12 %      50 %",
+        "log loss                -                     -             -         -",
         "",
     ]
     assert "note: Few rows." in lines
@@ -61,9 +61,9 @@ def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_pat
     unclear = AGAINST_CONSTANT.model_copy(update={"upper": 0.125, "verdict": "not_significant"})
     found = cross_validation(against_constant=unclear)
     assert view_of(tmp_path, found).sentences[2:4] == (
-        "There is no clear difference from the constant baseline: log loss 0.5 against 0.75, "
-        "difference -0.25 [-0.5, +0.125].",
-        "These rows do not show that it has learned anything useful.",
+        "Not clearly better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the "
+        "difference: −0.50 to +0.12).",
+        "No evidence on these rows that the network has learned anything.",
     )
 
 
@@ -119,9 +119,9 @@ def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):
     results = tuple(fold(number, repeat=repeat) for repeat in (1, 2) for number in (1, 2))
     found = cross_validation(results=results, repeats=2)
     assert figures(view_of(tmp_path, found)) == [
-        ("accuracy, all rows", "87.5 %", "95 %: 62.5 % to 100.0 %"),
-        ("accuracy, mean of folds", "87.5 %", "± 12.5 % standard deviation"),
-        ("constant baseline", "50.0 %", ""),
+        ("accuracy, all rows", "88 %", "95 %: 62 % to 100 %"),
+        ("accuracy, mean of folds", "88 %", "± 12 % standard deviation"),
+        ("constant baseline", "50 %", ""),
         ("Folds", "2 × 2", "4 networks trained"),
         ("Rows", "8", "2 test rows took no part"),
         ("Best epoch", "2", "median of the folds"),
@@ -155,8 +155,8 @@ def test_the_chart_of_a_metric_has_a_dot_for_each_fold_and_the_means_with_interv
     ]
     assert [(row["l"], row["u"]) for row in rows[2:4]] == [(0.5, 1.0), (0.625, 1.0)]
     assert chart.description == (
-        "2 folds from 0.75 to 1, median 0.875. Mean of folds: 0.875 [0.5, 1]. All rows: 0.875 "
-        "[0.625, 1]. Constant baseline: 0.5."
+        "2 folds from 0.75 to 1, median 0.875. Mean of folds: 88 % [50, 100]. All rows: 88 % "
+        "[62, 100]. Constant baseline: 50 %."
     )
 
 
@@ -196,8 +196,8 @@ def test_each_fold_has_its_rows_epochs_and_metrics(tmp_path):
     table = tables(view_of(tmp_path), "folds")["Rows, epochs and metrics"]
     cells = ("6", "2", "4", "1", "12", "3", "2")
     assert table.rows == (
-        ("fold 1", *cells, "0.75", "0.5", "500 ms"),
-        ("fold 2", *cells, "1", "0.5", "500 ms"),
+        ("fold 1", *cells, "75.0 %", "0.5", "500 ms"),
+        ("fold 2", *cells, "100.0 %", "0.5", "500 ms"),
     )
 
 
@@ -217,7 +217,7 @@ def test_numbers_have_a_scatter_chart_of_all_rows(tmp_path):
 def test_it_is_said_which_of_two_classes_a_metric_is_of(tmp_path):
     pooled = {"f1": Estimate(value=0.875, lower=0.625, upper=1.0)}
     of_classes = view_of(tmp_path, cross_validation(pooled=pooled))
-    assert of_classes.sentences[-1].startswith(f"F1 is of the class {HOSTILE[:20]}")
+    assert of_classes.sentences[-1].startswith(f"F1 is for the class {HOSTILE[:20]}")
     labels = cross_validation(pooled=pooled, task="labels", target=("tags",), classes=("a", "b"))
     assert not [each for each in view_of(tmp_path / "labels", labels).sentences if "F1" in each]
 

@@ -15,8 +15,8 @@ def test_metrics_come_with_the_confusion_by_class():
     metrics = {"accuracy": 0.75, "auc": None, "confusion": [[12, 0], [3.5, 1]]}
     assert text_of(16, metrics, ["cat", "dog"]) == [
         "rows        16",
-        "accuracy  0.75",
-        "auc          -",
+        "accuracy  75 %",
+        "AUC          -",
         "",
         "true \\ predicted  cat  dog",
         "cat                12    0",
@@ -27,14 +27,20 @@ def test_metrics_come_with_the_confusion_by_class():
 def test_the_confusion_of_many_classes_is_omitted():
     metrics = {"accuracy": 1.0, "confusion": [[1] * 11] * 11}
     assert text_of(11, metrics, [str(name) for name in range(11)]) == [
-        "rows      11",
-        "accuracy   1",
+        "rows         11",
+        "accuracy  100 %",
     ]
 
 
 def test_metrics_of_columns_are_side_by_side_unless_they_are_many():
     metrics = {"mae": 2.0, "by_column": {"u": {"mae": 1.0}, "v": {"mae": 3.0}}}
-    assert text_of(16, metrics, ()) == ["rows  16", "mae    2", "", "     u  v", "mae  1  3"]
+    assert text_of(16, metrics, ()) == [
+        "rows   16",
+        "MAE   2.0",
+        "",
+        "        u    v",
+        "MAE  1.00  3.0",
+    ]
     by_label = {str(name): {"f1": 1.0, "confusion": [[1, 0], [0, 1]]} for name in range(11)}
     assert text_of(16, {"by_label": by_label}, ()) == ["rows  16"]
 

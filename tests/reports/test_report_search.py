@@ -58,9 +58,9 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
         "optimizer.learning_rate 0.0001, hidden_layers.units 8, hidden_layers.number 1.",
         "On test rows, which took no part in the search, the best is significantly better than the "
-        "default (at 95 %): accuracy 87.5 % against 75.0 %, difference +12.5 [+6.25, +18.75] "
-        "percentage points.",
-        "On rows that it did not use, the whole search gives val_loss 0.4375 [0.25, 0.625].",
+        "default (at 95 %): accuracy 87.5 % vs 75.0 % (95 % CI of the difference: +6.2 to +18.8 "
+        "percentage points).",
+        "On rows that it did not use, the whole search gives val_loss 0.44 [0.25, 0.62].",
         *(f"note: {note}" for note in search_view(run).notes),
         "",
         f"run: {run.path}",
@@ -100,23 +100,23 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
                 "gain": Estimate(value=0.125, lower=-0.125, upper=0.375),
                 "verdict": "not_significant",
             },
-            "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, difference +12.5 [-12.5, +37.5] percentage points.",
+            "is not significantly better than the default (at 95 %): accuracy 88 % vs 75 % (95 % CI "
+            "of the difference: −12 to +38 percentage points).",
         ),
         (
             {"gain": Estimate(value=0.0, reason="no difference"), "verdict": "same"},
-            "is not significantly better than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, difference 0 percentage points.",
+            "is not significantly better than the default (at 95 %): accuracy 87.5 % vs 75.0 % (no "
+            "difference).",
         ),
         (
             {"gain": Estimate(value=-0.25, lower=-0.5, upper=-0.125), "verdict": "worse"},
-            "the best is significantly worse than the default (at 95 %): accuracy 87.5 % against "
-            "75.0 %, difference -25 [-50, -12.5] percentage points. Keep the default.",
+            "the best is significantly worse than the default (at 95 %): accuracy 88 % vs 75 % (95 % CI "
+            "of the difference: −50 to −12 percentage points). Keep the default.",
         ),
         (
             {"gain": Estimate(value=None, reason="too few rows"), "verdict": "unknown"},
-            "Test rows can't tell whether the best is better than the default (too few rows): "
-            "accuracy 87.5 % against 75.0 %.",
+            "It is unknown whether the best is better than the default on test rows: accuracy "
+            "87.5 % vs 75.0 % (too few rows).",
         ),
         (
             {"split": "validation"},
@@ -132,7 +132,7 @@ def test_the_sentence_states_that_a_lower_metric_is_better(tmp_path):
     default, best, _ = finalists(metrics={"mae": 2.0}, metric="mae")
     changed = default.model_copy(update={"metrics": {"mae": 3.0}, "metric": "mae"})
     sentence = view_of(tmp_path, finalists=(changed, best)).sentences[3]
-    assert "mean absolute error (mae) 2 against 3 (lower is better)" in sentence
+    assert "MAE 2.000 vs 3.000" in sentence
 
 
 def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
@@ -224,9 +224,9 @@ def test_finalists_are_evaluated_on_rows_that_took_no_part(tmp_path):
     table = tables(view_of(tmp_path), "result")["Trained in full, evaluated on test rows"]
     assert table.header[1:3] == ("verdict", "accuracy - default's [95 %]")
     assert table.rows == (
-        ("default", "", "", "100", "3", "0.75"),
-        ("best", "significantly better", "+0.125 [+0.0625, +0.1875]", "100", "3", "0.875"),
-        ("smallest", "", "", "100", "3", "0.75"),
+        ("default", "", "", "100", "3", "75.0 %"),
+        ("best", "significantly better", "+12.5 points [+6.2, +18.8]", "100", "3", "87.5 %"),
+        ("smallest", "", "", "100", "3", "75.0 %"),
     )
 
 

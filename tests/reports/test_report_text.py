@@ -61,14 +61,43 @@ def test_what_a_list_omits_is_counted():
 
 def test_shares_differences_and_intervals_share_the_format_of_numbers():
     assert (fmt.percent(0.9545), fmt.percent(None)) == ("95.5 %", "-")
-    assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "-2", "0", "-"]
-    estimate = Estimate(value=0.5, lower=-0.25, upper=0.75)
-    assert fmt.estimate(estimate) == "0.5 [-0.25, 0.75]"
-    assert fmt.estimate(estimate, fmt.difference) == "+0.5 [-0.25, +0.75]"
+    assert [fmt.difference(value) for value in (0.5, -2, 0, None)] == ["+0.5", "−2", "0", "-"]
     assert fmt.estimate(Estimate(value=0.5)) == "0.5"
     assert fmt.estimate(None) == "-"
     assert (fmt.metric("accuracy", 0.5), fmt.metric("auc", 0.5)) == ("50.0 %", "0.5")
     assert fmt.metric("accuracy", None) == "-"
+
+
+def test_a_number_has_two_digits_of_half_its_confidence_interval():
+    estimate = Estimate(value=0.85, lower=0.834, upper=0.8671)
+    assert fmt.estimate(estimate) == "0.850 [0.834, 0.867]"
+    assert fmt.estimate(estimate, "accuracy") == "85.0 % [83.4, 86.7]"
+    change = Estimate(value=0.25, lower=-0.25, upper=0.75)
+    assert fmt.estimate(change, is_difference=True) == "+0.25 [−0.25, +0.75]"
+    assert fmt.estimate(change, "accuracy", is_difference=True) == "+25 points [−25, +75]"
+
+
+def test_the_values_of_a_comparison_have_the_digits_of_their_difference():
+    change = Estimate(value=-2.849, lower=-9.309, upper=2.829)
+    assert fmt.versus("rmse", 57.82, 60.67, change) == (
+        "57.8 vs 60.7 (95 % CI of the difference: −9.3 to +2.8)"
+    )
+    barely = Estimate(value=0.0133, lower=0.0000813, upper=0.0245)  # which does not include 0
+    assert fmt.versus("log_loss", 0.213, 0.2, barely) == (
+        "0.213 vs 0.200 (95 % CI of the difference: +0.00008 to +0.025)"
+    )
+    shares = Estimate(value=0.05, lower=0.02, upper=0.08)
+    assert fmt.versus("accuracy", 0.95, 0.9, shares) == (
+        "95.0 % vs 90.0 % (95 % CI of the difference: +2.0 to +8.0 percentage points)"
+    )
+    unknown = Estimate(value=0.1, reason="fewer than 10 rows")
+    assert fmt.versus("rmse", 0.6, 0.5, unknown) == "0.6 vs 0.5 (fewer than 10 rows)"
+
+
+def test_a_metric_has_the_digits_that_its_number_of_rows_supports():
+    assert [fmt.metric("rmse", 57.8217, rows) for rows in (66, 6_600)] == ["57.8", "57.82"]
+    assert [fmt.metric("mse", 3343.2, 66), fmt.metric("r2", -0.0312, 66)] == ["3,340", "−0.03"]
+    assert [fmt.metric("accuracy", 0.9545, rows) for rows in (22, 2_200)] == ["95 %", "95.45 %"]
 
 
 @pytest.mark.parametrize(
