@@ -72,8 +72,10 @@ def decimals_of(uncertainty: float | None) -> int | None:
 
 def rounded(value: float | None, decimals: int | None) -> str:
     """Format a number to some decimals, at most five digits; as `number` if they are unknown."""
-    if not value or decimals is None or abs(value) >= 1e15:
+    if value is None or decimals is None or abs(value) >= 1e15:
         return _with_minus(number(value))
+    if value == 0:
+        return f"{0:.{max(0, decimals)}f}"
     first = -math.floor(math.log10(abs(value)))  # the decimal place of its first digit
     decimals = min(decimals, max(0, 4 + first))
     if first > max(6, decimals):
