@@ -75,7 +75,8 @@ def init(
     """Create a config for a table, or copy an example.
 
     The config for the table DATA has a comment on each column and setting, and trains without
-    changes.
+    changes. --output also writes dlcli.schema.json to the same folder, so editors such as VS Code
+    can complete and check the config.
 
     \b
       dlcli init houses.csv --target price --output houses.yaml
@@ -86,7 +87,7 @@ def init(
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter.config_writing import starter_config
-    from dlcli.starter.examples import write_example
+    from dlcli.starter.examples import add_schema, write_example
 
     chosen = {name: value for name, value in others.items() if value}
     if example is not None and not (data or targets or output or chosen):
@@ -97,7 +98,7 @@ def init(
         folder = output.parent if output is not None else Path()
         text = starter_config(data, targets, config_folder=folder, **{"preset": "good", **chosen})
         with console.open_output(output) as stream:
-            stream.write(text.encode())
+            stream.write((text if output is None else add_schema(text, folder)).encode())
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
 

@@ -42,9 +42,9 @@ Tables = Mapping[str, object]
 """Tables in memory, by the keys of `data` that name `MEMORY`."""
 EDITOR_COMMENT = """\
 # yaml-language-server: $schema=./dlcli.schema.json
-# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
+# With this schema, editors complete and check the file: dlcli schema --output dlcli.schema.json
 """
-"""The beginning of a config that `init` writes."""
+"""The beginning of a config file with a schema in the same folder."""
 _IN_MEMORY = FilePath("run.yaml")
 """Stands for the file of a config that has none: it names runs, and paths are relative to it."""
 

@@ -15,7 +15,7 @@ from typing import Literal, TypeVar, get_args
 from dlcli import errors
 from dlcli.columns.column_type import Auto, ColumnType
 from dlcli.columns.type_inference import MIN_ROWS, numbered_prefix, span
-from dlcli.config.config_file import EDITOR_COMMENT, make_config, relative_path
+from dlcli.config.config_file import make_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import FEWEST_TRIAL_ROWS, MEMORY, Data, Target, TimeSplit
 from dlcli.config.search_space import default_tune
@@ -99,7 +99,6 @@ def starter_config(
     training = aligned(recipe.training)
     return "\n".join(
         [
-            EDITOR_COMMENT,
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *notes], indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,

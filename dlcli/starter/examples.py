@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.errors import UsageError, did_you_mean
 
 SCHEMA = "dlcli.schema.json"
-"""The JSON Schema that the first line of each config names for editors."""
+"""The JSON Schema for editors, to which the first line of each config refers."""
+
+
+def add_schema(config: str, folder: Path) -> str:
+    """Return a config that refers to its JSON Schema, which is written to a folder if missing."""
+    from dlcli.config.config_schema import json_schema
+
+    with suppress(FileExistsError), folder.joinpath(SCHEMA).open("x", encoding="utf-8") as stream:
+        stream.write(json_schema())
+    return f"{EDITOR_COMMENT}\n{config}"
 
 
 def example_names() -> list[str]:

@@ -207,7 +207,8 @@ def _count(notation: Notation, values: pa.ChunkedArray) -> int:
 # Units and negative numbers
 
 MOST_NAMES = 10
-"""Most distinct numbers with a unit that are names, not amounts, such as `36 months`."""
+"""Maximum number of distinct numbers with a unit that are names, such as `36 months`; currencies
+and percent signs always mark amounts."""
 CURRENCY_CODES = (
     "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD"
     r"|THB|TRY|USD|ZAR|Rs\.?|Rp\.?"
@@ -220,6 +221,7 @@ _FEWEST_MULTIPLES = 0.1
 _MISSING_WORDS = frozenset(USUAL_MISSING_WORDS)
 _THOUSANDS_AND_MORE = frozenset(("k", "K", "m", "M", "b", "B", "bn", "Bn"))
 _CURRENCY = r"[$\u00a2-\u00a5\u0e3f\u20a0-\u20c0\uffe5]"
+_OF_AMOUNTS = re.compile(rf"[A-Z]{{0,3}}{_CURRENCY}|{CURRENCY_CODES}|[%％‰]")
 _DIGIT = re.compile("[0-9]")
 _MAY_BE_NEGATIVE = re.compile(r"[(\u2212]|-\s*$", re.MULTILINE)
 _NO_PLAIN_NUMBER = re.compile(r"[^0-9.,+\-eE\s]")
@@ -267,7 +269,8 @@ def find_measure(column: Column) -> Notation | None:
 
     Of a sample, nine tenths of the values other than 0 must have the same unit: a currency, a
     percent sign or a word. Or nine tenths must be numbers, a tenth of them with `k`, `M` and the
-    like, which stand for a thousand and a million. More than `MOST_NAMES` must differ.
+    like, which stand for a thousand and a million. More than `MOST_NAMES` must differ, except for
+    currencies and percent signs.
 
     Returns:
         A notation without separators; None if there is neither a unit nor a multiple.
@@ -295,7 +298,8 @@ def find_measure(column: Column) -> Notation | None:
     bare = by_unit.pop("", [])
     stem, amounts = max(by_unit.items(), key=lambda item: rows(item[1]), default=("", []))
     zeros = rows(text for text in bare if matches[text]["zero"])
-    if len(amounts) > MOST_NAMES and rows(amounts) >= _NEARLY_ALL * (counts.total() - zeros):
+    are_amounts = len(amounts) > MOST_NAMES or _OF_AMOUNTS.fullmatch(stem)
+    if amounts and are_amounts and rows(amounts) >= _NEARLY_ALL * (counts.total() - zeros):
         found = {matches[text]["before"] or matches[text]["after"].strip() for text in amounts}
         return Notation(unit=max(found, key=len), multiples=multiples)
     followed = [text for text, match in matches.items() if match["after"]]
@@ -335,6 +339,9 @@ def may_have_notation(texts: Sequence[str]) -> bool:
         texts: few texts, without surrounding spaces.
     """
     if _negative_of(texts):
+        return True
+    with_unit = filter(_OF_AMOUNTS.search, texts)
+    if any(map(_AMOUNT.fullmatch, with_unit)):
         return True
     separated = [text for text in texts if _SIGN.search(text) and _DIGIT.search(text)]
     if not separated:  # the quick answer for most

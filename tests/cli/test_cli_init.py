@@ -28,6 +28,27 @@ def test_the_config_is_printed_and_is_valid(dlcli):
     assert dlcli("validate", "houses.yaml").exit_code == 0
 
 
+@pytest.mark.usefixtures("houses")
+def test_a_config_in_a_file_has_its_schema_next_to_it(dlcli):
+    Path("sub").mkdir()
+    for name in ("sub/one.yaml", "sub/two.yaml"):
+        result = dlcli("init", "houses.csv", "--target", "price", "--output", name)
+        assert (result.exit_code, result.stdout, result.stderr) == (0, "", "")
+        first = Path(name).read_text().partition("\n")[0]
+        assert first == "# yaml-language-server: $schema=./dlcli.schema.json"
+    schema = Path("sub/dlcli.schema.json").read_text()
+    assert schema == dlcli("schema").stdout
+    printed = dlcli("init", "houses.csv", "--target", "price").stdout
+    assert "$schema" not in printed, "the schema would be missing next to the config"
+
+
+@pytest.mark.usefixtures("houses")
+def test_a_schema_that_is_there_is_kept(dlcli):
+    Path("dlcli.schema.json").write_text("{}")
+    assert dlcli("init", "houses.csv", "--target", "price", "--output", "a.yaml").exit_code == 0
+    assert Path("dlcli.schema.json").read_text() == "{}"
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_repeated_target_is_several_numbers(dlcli):
     rows = "".join(f"{at},{2 * at % 7},{at % 5}\n" for at in range(30))

@@ -97,9 +97,6 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
         y=["no", "yes", "no", "no"],
     )
     assert starter(data) == snapshot("""\
-# yaml-language-server: $schema=./dlcli.schema.json
-# For an editor that completes and checks this file: dlcli schema --output dlcli.schema.json
-
 data:
   train: table.csv  # 4 rows
   target: "y"       # text, so 2 classes: no (3), yes (1)

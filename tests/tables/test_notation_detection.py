@@ -329,6 +329,20 @@ class TestUnits:
         table = with_unit("{}.5k", more=["950", "1.2M", "3bn"])
         assert table.numbers("x")[-4:].tolist() == [21_500, 950, 1.2e6, 3e9]
 
+    @pytest.mark.parametrize(
+        ("texts", "numbers"),
+        [
+            (["19.90 €", "29.90 €", "9.90 €"], [19.9, 29.9, 9.9]),
+            (["12 %", "5 %", "10 %"], [12, 5, 10]),
+            (["$5", "$10", "$5"], [5, 10, 5]),
+            (["EUR 5", "EUR 10", "0"], [5, 10, 0]),
+            (["0", "0", "10%"], [0, 0, 10]),
+        ],
+    )
+    def test_few_distinct_amounts_of_money_or_percent_are_numbers(self, texts, numbers):
+        assert with_unit("{}", texts * 10, []).numbers("x")[:3].tolist() == numbers
+        assert may_have_notation(texts)
+
     def test_zeros_need_no_unit_and_most_may_be_zeros(self):
         table = with_unit("${}.99", more=["0"] * 100)
         assert table.numbers("x")[[0, -1]].tolist() == [10.99, 0]
