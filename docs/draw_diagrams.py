@@ -5,95 +5,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import altair
 import numpy as np
-from picture_theme import ACCENT, BLUE, GRAY, GREEN, ORANGE, chart, save
+from picture_theme import ACCENT, BLUE, GRAY, GREEN, ORANGE, PICTURES, TEXT, chart, save
 
 from dlcli.config.config_file import load_config
+from dlcli.network.layers import LayerSummary
+from dlcli.reports.network_drawing import drawn_layers, network_svg
 
 ROOT = Path(__file__).parents[1]
-MOST_UNITS = 8
-"""Most units of a layer that are drawn; wider layers have a gap in the middle."""
-STEP, COLUMN = 26.0, 150.0
-"""Distance between two units of a layer, and between two layers, in pixels."""
-
-
-def draw_network(name: str, layers: Sequence[tuple[str, int]]) -> None:
-    """Draw a network: a column of circles for each layer, and an arrow for each weight.
-
-    Args:
-        name: of the picture, without its ending.
-        layers: title and number of units of each layer, the inputs first.
-    """
-    columns = [list(_unit_positions(units)) for _, units in layers]
-    circles = [
-        {"x": COLUMN * at, "y": y, "kind": _kind(at, len(layers))}
-        for at, column in enumerate(columns)
-        for y in column
-    ]
-    weights = [
-        {"x": COLUMN * at, "y": y, "x2": COLUMN * (at + 1), "y2": y2}
-        for at, (left, right) in enumerate(zip(columns, columns[1:], strict=False))
-        for y in left
-        for y2 in right
-    ]
-    dots = [
-        {"x": COLUMN * at, "y": 7.0 * dot}
-        for at, (_, units) in enumerate(layers)
-        if units > MOST_UNITS
-        for dot in (-1, 0, 1)
-    ]
-    top = max(y for column in columns for y in column) + 44
-    titles = [
-        {"x": COLUMN * at, "y": top - 16 * line, "text": text, "bold": line == 0}
-        for at, (title, units) in enumerate(layers)
-        for line, text in enumerate([title, f"{units:,} {_unit_word(at, units)}"])
-    ]
-    x = altair.X("x:Q", axis=None).scale(domain=[-60, COLUMN * (len(layers) - 1) + 60], nice=False)
-    y = altair.Y("y:Q", axis=None).scale(domain=[-top + 20, top + 12], nice=False)
-    kinds = ["input", "hidden", "output"]
-    color = altair.Color("kind:N", legend=None).scale(domain=kinds, range=[BLUE, ORANGE, GREEN])
-    picture = chart(weights).mark_rule(color=GRAY, opacity=0.45).encode(x, y, x2="x2", y2="y2")
-    picture += chart(circles).mark_circle(size=300, opacity=1).encode(x, y, color=color)
-    picture += chart(dots).mark_circle(size=14, color=GRAY, opacity=1).encode(x, y)
-    text = chart(titles).encode(x, y, text="text:N")
-    picture += text.transform_filter("datum.bold").mark_text(fontSize=14, fontWeight="bold")
-    picture += text.transform_filter("!datum.bold").mark_text(fontSize=12)
-    width = COLUMN * (len(layers) - 1) + 120
-    save(picture.properties(width=width, height=2 * top - 8), name)
-
-
-def _unit_positions(units: int) -> Iterator[float]:
-    """Yield the height of each circle of a layer, centered at 0."""
-    if units <= MOST_UNITS:
-        yield from (STEP * (at - (units - 1) / 2) for at in range(units))
-        return
-    half = MOST_UNITS // 2
-    for at in range(half):
-        yield STEP * (at + 1)
-        yield -STEP * (at + 1)
-
-
-def _kind(at: int, layers: int) -> str:
-    return "input" if at == 0 else "output" if at == layers - 1 else "hidden"
-
-
-def _unit_word(at: int, units: int) -> str:
-    word = "input" if at == 0 else "unit"
-    return word if units == 1 else f"{word}s"
 
 
 def draw_networks() -> None:
-    """Draw the network of some shipped configs."""
+    """Draw the network of some shipped configs, as a report draws it."""
     inputs = {"line": 1, "xor": 2, "iris": 4, "steering": 9}
-    outputs = {"line": 1, "xor": 1, "iris": 3, "steering": 1}
+    outputs = {"xor": (1, "sigmoid"), "iris": (3, "softmax")}
+    names = ("input", "hidden", "output", "line", "title", "text")
+    colors = dict(zip(names, (BLUE, ORANGE, GREEN, GRAY, TEXT, TEXT), strict=True))
     for name, width in inputs.items():
         config = load_config(ROOT / "configs" / f"{name}.yaml").config
-        hidden = [(layer.activation.name, layer.units) for layer in config.hidden]
-        draw_network(f"network-{name}", [("inputs", width), *hidden, ("output", outputs[name])])
+        layers = [("hidden", each.units, each.activation.name) for each in config.hidden]
+        layers.append(("output", *outputs.get(name, (1, "linear"))))
+        summaries = [
+            LayerSummary(name=kind, kind="Dense", units=units, activation=activation)
+            for kind, units, activation in layers
+        ]
+        svg = network_svg(drawn_layers(width, summaries), colors)
+        (PICTURES / f"network-{name}.svg").write_text(f"{svg}\n", "utf-8")
 
 
 def draw_activations() -> None:
