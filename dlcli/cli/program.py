@@ -333,6 +333,7 @@ def _explain(ctx: click.Context, words: str) -> str:
     Raises:
         UsageError: of Click, for an unknown word, with the most similar one.
     """
+    from dlcli import glossary
     from dlcli.cli import help_topics as topics
 
     match words.replace(" ", "-"):
@@ -344,9 +345,9 @@ def _explain(ctx: click.Context, words: str) -> str:
                 f"{code:<{width}}  {meaning}" for code, meaning in topics.EXIT_CODES.items()
             )
         case "glossary":
-            names = ", ".join(term.name for term in topics.read_glossary())
+            names = ", ".join(term.name for term in glossary.read_glossary())
             return f"{click.wrap_text(names, _TEXT_WIDTH)}\n\n`dlcli help TERM` explains a term."
-    term, near = topics.find_term(words, [*main.commands])
+    term, near = glossary.find_term(words, [*main.commands])
     if term is not None:
         return click.wrap_text(term.explanation(), _TEXT_WIDTH, preserve_paragraphs=True)
     near = _MEANT.get(_squeezed(words), near)

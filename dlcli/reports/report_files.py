@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlcli.errors import by_caller
+from dlcli.glossary import explanation_of
 from dlcli.pipeline.events import Listener, ReportEvent, WarningEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import LIGHT, settings, style_variables
@@ -36,6 +37,8 @@ LONG_SECONDS = 60.0
 _PICTURE_WIDTH = 420
 """Width of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
+_EVERYDAY_WORDS = ("row", "rows", "class", "label", "missing", "train", "value")
+"""Words of tables that need no explanation."""
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
 """The statement at the end of Vega's code that pages need."""
 
@@ -190,8 +193,14 @@ def _templates(package: str) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["json"] = _embedded
+    environment.filters["explanation"] = _tooltip
     environment.filters["shorten"] = partial(fmt.shorten, most=fmt.LONGEST_TEXT)
     return environment
+
+
+def _tooltip(text: str) -> str:
+    """Return the explanation of a term in the glossary; empty for everyday words."""
+    return "" if text in _EVERYDAY_WORDS else explanation_of(text)
 
 
 def _embedded(value: object) -> Markup:

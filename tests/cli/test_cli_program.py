@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from inline_snapshot import snapshot
 
 import dlcli as package
-from dlcli.cli.help_topics import find_term, read_glossary
 from dlcli.cli.options import VERBOSITY, combined
 from dlcli.cli.program import Commands, main
 from dlcli.errors import (
@@ -33,6 +32,7 @@ from dlcli.errors import (
     TrainingError,
     UsageError,
 )
+from dlcli.glossary import find_term, read_glossary
 from dlcli.metrics.definitions import METRICS
 from dlcli.starter.examples import example_names
 

@@ -18,6 +18,7 @@ from dlcli.runs.manifest import RunFile
 ROOT = Path(__file__).parents[2]
 PACKAGES = (
     "errors",
+    "glossary",
     "safe_files",
     "arrays",
     "cluster",

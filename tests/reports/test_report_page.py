@@ -11,6 +11,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from dlcli.glossary import explanation_of
 from dlcli.reports.report_files import render_report
 from tests.reports.hand_made_runs import HOSTILE, class_run, number_run
 
@@ -132,6 +133,12 @@ def test_every_chart_has_a_sentence_and_every_section_a_place_in_the_contents(ht
     sections = [given["id"] for tag, given in page.elements if tag == "section"]
     links = [given["href"] for tag, given in page.elements if tag == "a"]
     assert links[1:] == [f"#{name}" for name in sections]
+
+
+def test_terms_have_the_explanation_of_the_glossary(html):
+    explained = {given["title"] for tag, given in parsed(html).elements if tag == "abbr"}
+    assert explanation_of("epoch") in explained
+    assert explanation_of("row") not in explained
 
 
 def test_headings_leave_no_level_out(html):

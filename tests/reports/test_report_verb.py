@@ -53,7 +53,7 @@ def test_a_run_without_an_epoch_has_no_curves_to_draw(tmp_path, monkeypatch):
     result = report("run", "--curves", "curves.png")
     assert result.exit_code == 2
     assert result.stderr == (
-        snapshot('error: run: no epoch was finished, so there are no curves to draw\n')
+        snapshot("error: run: no epoch was finished, so there are no curves to draw\n")
     )
 
 
