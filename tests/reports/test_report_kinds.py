@@ -33,7 +33,8 @@ def dated(run: Run, hours: int) -> None:
 
 
 def test_a_page_is_made_of_either_and_has_no_picture_of_curves():
-    for made, folder in ((cross_validation_run, "cv"), (search_run, "search")):
+    kinds = ((cross_validation_run, "cv", "cv"), (search_run, "search", "tune"))
+    for made, folder, command in kinds:
         made(Path())
         result = dlcli("report", folder)
         assert (result.exit_code, result.stdout) == (0, f"{folder}/report.html\n")
@@ -41,7 +42,7 @@ def test_a_page_is_made_of_either_and_has_no_picture_of_curves():
         refused = dlcli("report", folder, "--curves", "curves.png")
         assert refused.exit_code == 2
         assert refused.stderr == (
-            f"error: {folder} is no training and has no curves of its own; omit --curves\n"
+            f"error: {folder}: --curves needs a run of dlcli train, got one of dlcli {command}\n"
         )
 
 
