@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlcli.errors import UNDEFINED as UNDEFINED
 from dlcli.errors import are_years, plural, printable
-from dlcli.errors import number as number
+from dlcli.errors import number as plain_number
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.statistic import finite_number
 
@@ -37,6 +37,11 @@ VERDICTS = {
 LEARNING_RATE = "learning_rate"
 """The value of an epoch that is not a loss or a metric."""
 _YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
+
+
+def number(value: object) -> str:
+    """Format a number to four significant digits for people, with a minus sign: `−0.1235`."""
+    return _with_minus(plain_number(value))
 
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcli.config.search_space import Value
 from dlcli.data_checks.sample import spread
-from dlcli.errors import plural
+from dlcli.errors import number, plural
 from dlcli.metrics.statistic import finite_number
 from dlcli.reports import charts
 from dlcli.reports import formatting as fmt
@@ -173,7 +173,7 @@ def value_text(value: Value, most: int = 40) -> str:
     """Format a value of a setting as one writes it in a config."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    return fmt.shorten(value, most) if isinstance(value, str) else fmt.number(value)
+    return fmt.shorten(value, most) if isinstance(value, str) else number(value)
 
 
 def settings_text(values: Mapping[str, Value], most: int = 200) -> str:

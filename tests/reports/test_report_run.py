@@ -596,7 +596,7 @@ def test_errors_of_several_numbers_name_their_unit(tmp_path):
     run = make_run(tmp_path, columns, ["u", "v"], outputs=PAIRS, explanation=explanation)
     view = view_of(run)
     importance = charts(view, "explanation")["Permutation importance"]
-    assert importance.numbers.header[1] == "increase in rmse (in standard deviations)"
+    assert importance.numbers.header[1] == "increase in RMSE (in standard deviations)"
     worst = tables(view, "errors")["Held-out rows with the largest errors"]
     assert worst.header[4] == "error (in standard deviations)"
 
