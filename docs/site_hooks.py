@@ -27,6 +27,8 @@ LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
 FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
 FUNCTION = re.compile(r"<mi>(log|ln|exp)</mi>")
 """Functions, which as identifiers would stand too close to what is before and after them."""
+OTHER_LANGUAGE = re.compile(r"^(English \| |\[English\]).*\n\n", re.MULTILINE)
+"""The line that leads to a page in the other language, which the site's header does."""
 PICTURE = re.compile(
     r'<picture>\s*<source media="\(prefers-color-scheme: dark\)" srcset="(.*?)">'
     r'\s*<img alt="(.*?)" src="(.*?)">\s*</picture>',
@@ -74,6 +76,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     def in_site(link: re.Match[str]) -> str:
         return posixpath.relpath(uri_of(target_of(link[1], path)), here)
 
+    markdown = OTHER_LANGUAGE.sub("", markdown)
     markdown = PICTURE.sub(r"![\2](\3#only-light)![\2](\1#only-dark)", markdown)
     return LINK.sub(in_site, markdown).replace("<details>", '<details markdown="1">')
 

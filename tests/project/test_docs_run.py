@@ -23,6 +23,7 @@ FOR_RELEASES = (
     *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
     *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
     *("serve", "tracking", "README", "pipeline", "categories", "predict-many", "gallery"),
+    *("migrate", "recipes"),
 )
 """Pages whose trainings and exports take more than three seconds.
 
