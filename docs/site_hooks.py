@@ -69,6 +69,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     A picture for light and dark pages follows the site's own switch.
     """
     path = Path(page.file.abs_src_path or "")
+    if posixpath.basename(path) == "README.md" and path.is_relative_to(DOCS):
+        page.meta["hide"] = ["navigation", "toc"]  # the first page of a language
     if config.repo_url:
         page.edit_url = f"{config.repo_url}/edit/main/{path.relative_to(ROOT).as_posix()}"
     here = posixpath.dirname(page.file.src_uri) or "."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -41,6 +42,31 @@ def test_it_has_every_page_and_can_be_searched(site: Path) -> None:
 
     assert [page for page in built if not (site / page / "index.html").is_file()] == []
     assert '"location":"reference/' in index
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("AutoML", "churn", "data leakage", "Excel", "feature importance", "hyperparameter"),
+        *("Jupyter", "neural network", "neuron", "regression", "tabular", "Windows"),
+    ],
+)
+def test_a_search_for_a_word_of_the_field_finds_a_title(site: Path, word: str) -> None:
+    index = json.loads((site / "search" / "search_index.json").read_text(encoding="utf-8"))
+    titles = [part["title"].lower() for part in index["docs"]]
+
+    assert any(word.lower() in title for title in titles)
+
+
+def test_a_page_leads_to_its_counterpart_in_the_other_language(site: Path) -> None:
+    for page, lang, other in (
+        ("tutorial/1-line", "en", "../../zh-CN/tutorial/1-line/"),
+        ("zh-CN/tutorial/1-line", "zh", "../../../tutorial/1-line/"),
+        ("faq", "en", "../zh-CN/"),
+    ):
+        text = (site / page / "index.html").read_text("utf-8")
+        assert f'<html lang="{lang}"' in text
+        assert re.search(rf'href="{re.escape(other)}" hreflang="..?" class="md-select', text)
 
 
 def test_it_loads_nothing_from_elsewhere(site: Path) -> None:
