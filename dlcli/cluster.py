@@ -59,7 +59,7 @@ SECONDS_TO_FOLLOW = 15.0
 """Time for the others to end after worker 0 has failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
 """The variable that names the process that has started the workers of this machine."""
-LOST_WORKER = "another worker has ended, or can't be reached any more"
+LOST_WORKER = "another worker ended or is unreachable"
 """The message of all workers but the one that failed."""
 _SIGNAL_EXIT = 128
 TERMINATING = [
@@ -136,7 +136,7 @@ def _of_tf_config(text: str) -> Cluster | None:
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise _wrong_tf_config(f"is no JSON ({error})") from None
+        raise _wrong_tf_config(f"is not valid JSON ({error})") from None
     cluster, task = (value.get(key) or {} if isinstance(value, dict) else None for key in _KEYS)
     if not isinstance(cluster, dict) or not isinstance(task, dict):
         raise _wrong_tf_config("must be an object with the objects 'cluster' and 'task'")
@@ -144,15 +144,15 @@ def _of_tf_config(text: str) -> Cluster | None:
         return None
     role, index = task.get("type"), task.get("index", 0)
     if role == "evaluator":
-        raise _wrong_tf_config("an evaluator has nothing to do here: worker 0 evaluates")
+        raise _wrong_tf_config("an evaluator is not supported: worker 0 evaluates")
     if "ps" in cluster:
-        raise _wrong_tf_config("parameter servers ('ps') are not supported; name workers only")
+        raise _wrong_tf_config("parameter servers ('ps') are not supported; list workers only")
     names: list[tuple[Any, Any]]
     names = [(each, at) for each in _ROLES for at in range(len(_addresses(cluster, each)))]
     addresses = [address for each in _ROLES for address in _addresses(cluster, each)]
     if (role, index) not in names:
         known = ", ".join(f"{name} {at}" for name, at in names)
-        message = f"the task is {role} {index!r}, and the cluster has {known or 'no worker'}"
+        message = f"the task is {role} {index!r}, but the cluster has {known or 'no worker'}"
         raise _wrong_tf_config(message)
     if len({*addresses}) < len(addresses):
         raise _wrong_tf_config("two workers have the same address")
@@ -186,7 +186,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
     hosts = expand_hosts(nodes)
     counts = _tasks_per_node(environment.get("SLURM_STEP_TASKS_PER_NODE", ""))
     if len(hosts) != len(counts) or sum(counts) != int(tasks):
-        message = f"SLURM names the nodes '{nodes}' for {tasks} tasks, and these don't match"
+        message = f"SLURM lists the nodes '{nodes}' for {tasks} tasks, which do not match"
         raise UsageError(f"{message}; or describe the workers in {TF_CONFIG}")
     job, step = (environment.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
     number = 97 * int(job) + int(step) if (job + step).isdigit() else 0
@@ -276,8 +276,10 @@ def _listening(address: str) -> Iterator[socket.socket]:
             server.bind(("", port))
             server.listen()
         except OSError as error:
-            message = f"{address}: this worker can't listen there: {error.strerror}"
-            raise UsageError(f"{message}; end what uses the port, or name another") from None
+            message = f"{address}: this worker can't listen on this address: {error.strerror}"
+            raise UsageError(
+                f"{message}; stop the program that uses the port, or use another"
+            ) from None
         yield server
 
 
@@ -310,7 +312,7 @@ def _receive_all(
         error = failure or _first_difference(greeting, present)
         if absent and not failure:
             named = [f"worker {rank} ({cluster.addresses[rank]})" for rank in absent]
-            error = f"{', '.join(named)} did not come within {seconds:g} seconds"
+            error = f"{', '.join(named)} did not connect within {seconds:g} seconds"
         for connection in connections:
             try:
                 _send_line(connection, {**greeting, "_error": error, "_is_lost": is_lost})
@@ -325,7 +327,7 @@ def _first_difference(greeting: Mapping[str, Any], others: Mapping[int, Mapping[
         for name, value in greeting.items():
             if not name.startswith("_") and other.get(name) != value:
                 found = f"{name} is {other.get(name)} on worker {rank} and {value} on worker 0"
-                return f"{found}; all workers need the same"
+                return f"{found}; all workers require the same value"
     return ""
 
 
@@ -346,7 +348,7 @@ def _report(
                 return answer
         if time.monotonic() >= deadline:
             absent = f"worker 0 ({cluster.addresses[0]})"
-            raise WorkerError(f"{absent} did not come within {seconds:g} seconds")
+            raise WorkerError(f"{absent} did not connect within {seconds:g} seconds")
         time.sleep(_RETRY_SECONDS)
 
 
@@ -368,7 +370,7 @@ def _read_line(connection: socket.socket) -> dict[str, Any]:
     with connection.makefile("rb") as stream:
         message = json.loads(stream.readline(_LONGEST_LINE))
     if not isinstance(message, dict):
-        raise ValueError("no JSON object")
+        raise ValueError("not a JSON object")
     return message
 
 
@@ -416,9 +418,9 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
                 logs[rank - 1].seek(0)
                 text = logs[rank - 1].read().decode(errors="replace").strip()
             if rank in frozen:
-                report(f"worker {rank} did not react any more, and was ended")
+                report(f"worker {rank} stopped responding and was terminated")
             elif code < 0 and (rank == 0 or codes[0] >= 0):
-                report(f"worker {rank} was ended by {signal.Signals(-code).name}")
+                report(f"worker {rank} was terminated by {signal.Signals(-code).name}")
             elif text and LOST_WORKER not in text:
                 report("\n".join(f"worker {rank}: {line}" for line in text.splitlines()))
     return codes[0] if codes[0] >= 0 else _SIGNAL_EXIT - codes[0]
@@ -482,7 +484,7 @@ def free_ports(count: int) -> list[int]:
             with suppress(OSError):
                 stack.enter_context(socket.socket()).bind(("", port))
                 found.append(port)
-    raise UsageError(f"this machine has no {count} free ports from {_FIRST_PORT} on")
+    raise UsageError(f"this machine does not have {count} free ports from {_FIRST_PORT} upwards")
 
 
 @contextmanager

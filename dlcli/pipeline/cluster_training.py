@@ -163,7 +163,7 @@ def _check_engine(config: Config) -> None:
     if isinstance(engine, KerasEngine):
         raise ConfigError([errors.Problem("engine", f"'keras' trains on one machine; {remedy}")])
     if isinstance(engine, CompiledEngine) and engine.jit_compile is True:
-        message = f"several workers train as a graph, without XLA; {remedy}"
+        message = f"a cluster trains without XLA; {remedy}"
         raise ConfigError([errors.Problem("engine.jit_compile", message)])
 
 
@@ -202,7 +202,7 @@ def _compare_data(file: ConfigFile, workers: Workers) -> None:
             if first.get(name) != other.get(name):
                 here, there = (each.get(name, "absent") for each in (first, other))
                 message = f"is {there} on worker {rank} and {here} on worker 0"
-                raise DataError(f"{message}; all workers need the same files", file=name)
+                raise DataError(f"{message}; all workers require the same files", file=name)
 
 
 def _data_digests(file: ConfigFile) -> dict[str, str]:

@@ -79,7 +79,7 @@ class CrossValidationPlan(Document):
         Raises:
             RunError: if it is damaged.
         """
-        name, way_out = f"{writer.path}: its plan", "; begin it again"
+        name, way_out = f"{writer.path}: its plan", "; start it again"
         return parse_document(cls, writer.read_plan(), name, way_out)
 
 
@@ -253,7 +253,9 @@ def assign_folds(dataset: Dataset, plan: CrossValidationPlan, seed: int) -> tupl
     """
     choice, classes = dataset.split_choice, dataset.task.class_column
     if plan.repeats > 1 and isinstance(choice, TimeSplit):
-        message = f"folds in time are the same at each repeat; omit {errors.option('repeats')}"
+        message = (
+            f"folds in time order are the same in each repeat; omit {errors.option('repeats')}"
+        )
         raise errors.UsageError(message)
     folds: list[CVFold] = []
     for repeat in range(1, plan.repeats + 1):
@@ -286,8 +288,8 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
             each.hold_out(config, dataset, rows.take(each.rows.train))
         except errors.DataError as error:
             error.add_note(
-                f"  so in {each.name}, where data.validation holds out some of the training rows; "
-                f"give another number of {errors.option('folds')}, or omit it: "
+                f"  so in {each.name}, because data.validation holds out some training rows; "
+                f"choose another {errors.option('folds')}, or omit data.validation: "
                 f"{errors.override('data.validation', None)}"
             )
             raise
@@ -567,7 +569,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.F
         rows = dataset.candidates.row_numbers[fold.rows.held_out]
         fits = fits and np.array_equal(StoredPredictions(predictions, path).integers("row"), rows)
     if not fits:
-        raise errors.RunError(f"{path} is of other rows; begin the cross-validation again")
+        raise errors.RunError(f"{path} belongs to other rows; start the cross-validation again")
     return cv_summary.FinishedFold(document, predictions)
 
 
@@ -585,7 +587,7 @@ def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWr
         if each.error is not None:
             raise each.error
     first = results[0].result
-    message = f"all {len(results)} folds failed; the first: {first.problem}"
+    message = f"all {len(results)} folds failed, the first with: {first.problem}"
     raise errors.DivergenceError(message, first.epochs + 1)
 
 
@@ -608,14 +610,14 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
     schedule = _refit_schedule(config, epochs, has_validation=data.has_validation)
     if schedule is None:
         message = (
-            f"{RunFile.REFIT}: learning_rate_schedule needs validation rows, which are training "
+            f"{RunFile.REFIT}: learning_rate_schedule requires validation rows, which are training "
             "rows there; the learning rate stays constant"
         )
         log.warn(message)
     gates = config.gates or {}
     lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
     for name in lost:
-        message = "needs validation rows, which are training rows there; it is omitted"
+        message = "requires validation rows, which are training rows there; this gate is skipped"
         log.warn(f"{RunFile.REFIT}: gates.{name} {message}")
     return config.model_copy(
         update={
@@ -679,5 +681,5 @@ def _refit(writer: RunWriter, log: events.Events, tables: Tables) -> Run | str:
         errors.UsageError,
     ) as error:
         problem = release_memory(error)
-        log.warn(f"training on all rows failed: {problem}")
+        log.warn(f"the final training on all rows failed: {problem}")
         return problem

@@ -112,7 +112,7 @@ def combine_folds(
             return None
         found = read(fold.predictions)
         if found.decoded.shape[1] != len(fold.stored.constant):
-            message = "its stored folds are of another target; begin it again"
+            message = "its stored folds are of another target; start it again"
             raise RunError(f"{path}: {message}")
         return found
 
@@ -201,7 +201,7 @@ def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     try:
         return pa.concat_tables(tables)
     except pa.ArrowException:
-        message = "its stored folds have different columns; begin it again"
+        message = "its stored folds have different columns; start it again"
         raise RunError(f"{path}: {message}") from None
 
 

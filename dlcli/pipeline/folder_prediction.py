@@ -99,7 +99,7 @@ class FolderOutcome(SignalStop):
     def check(self) -> None:
         """End the work if a signal has arrived."""
         if self.signal is not None:
-            message = f"{self.signal.name} after {self.state}; the same command resumes"
+            message = f"{self.signal.name} after {self.state}; run the same command again to resume"
             raise errors.Interrupted(message, self.signal)
 
     def add(self, event: PartEvent) -> PartEvent:
@@ -200,8 +200,8 @@ def predict_folder(
                 parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 reason = safe_files.os_error_text(error)
-                raise errors.UsageError(f"{parent}: can't be made: {reason}") from None
-    with locked(folder, "is predicting into it", _LOCK):
+                raise errors.UsageError(f"{parent}: can't be created: {reason}") from None
+    with locked(folder, "is writing predictions to it", _LOCK):
         _agree_on_plan(_plan(run, options, parts), parts, folder)
         left = [part for part in parts if not (folder / part.name).exists()]
         outcome = FolderOutcome(predictor, len(parts), len(parts) - len(left))
@@ -217,7 +217,7 @@ def predict_folder(
                     run_workers(task, min(jobs, len(left)), outcome, receive)
         except (errors.DlcliError, OSError) as error:
             if outcome.finished and not isinstance(error, errors.Interrupted):
-                way_out = "the same command resumes with the others"
+                way_out = "run the same command again to predict the rest"
                 error.add_note(f"{outcome.state} are predicted; {way_out}")
             raise
         finally:
@@ -302,7 +302,7 @@ def _predict_part(
                 rejects.write(prediction_tables.rejected_rows(table, problems))
             found.add(RowDifferences.of(problems, table, with_file=True))
         if _Version.of(part.source) != before:
-            message = "changed while it was read; run the command again"
+            message = "changed while it was being read; run the command again"
             raise errors.DataError(message, file=part.source)
     return PartEvent(
         file=str(part.source),
@@ -421,8 +421,8 @@ def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_F
         columns = dict(partitions(names, str(data)))
         for other in filter(None, (folder, options.bad_rows.rejected)):
             if other.resolve().is_relative_to(data.resolve()):
-                message = f"is within {data}, and its files would be predicted, too"
-                raise errors.UsageError(f"{other}: {message}; name a folder elsewhere")
+                message = f"is inside {data}, so its files would be predicted again"
+                raise errors.UsageError(f"{other}: {message}; choose a folder outside of it")
     else:
         base = next(parent for parent in data.parents if parent.exists())
         sources = [*_matches(data, base, folder, options.bad_rows.rejected)]
@@ -436,7 +436,7 @@ def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_F
         name = name.with_suffix(f".{form}")
         first = parts.setdefault(name.as_posix(), _FilePart(source, name.as_posix(), partition))
         if first.source != source:
-            message = f"would have the same part '{name}' as {first.source}; rename one of them"
+            message = f"has the same output file '{name}' as {first.source}; rename one of them"
             raise errors.UsageError(f"{source}: {message}")
     return list(parts.values())
 
@@ -465,11 +465,11 @@ def _tables_of(folder: Path) -> list[Path]:
         and path.is_file()
     ]
     if not files:
-        raise errors.UsageError(f"{folder}: has no files to predict")
+        raise errors.UsageError(f"{folder}: contains no tables to predict")
     if others := [str(path.relative_to(folder)) for path in files if not file_format(path.name)]:
-        message = f"has files that are no tables by their names: {errors.listed(others)}"
+        message = f"contains files that do not look like tables: {errors.listed(others)}"
         raise errors.UsageError(
-            f"{folder}: {message}; name those to predict: '{folder / '*.parquet'}'"
+            f"{folder}: {message}; select the files to predict: '{folder / '*.parquet'}'"
         )
     return files
 
@@ -499,8 +499,10 @@ def _refuse_other_files(folder: Path) -> None:
     )  # which a killed process may have left
     others = [name for name in found if name not in own and (folder / name).is_file()]
     if others and PLAN not in found:
-        way_out = f"name a new folder with {errors.option('output')}"
-        raise errors.UsageError(f"{folder}: has other files, {errors.listed(others)}; {way_out}")
+        way_out = f"choose a new folder with {errors.option('output')}"
+        raise errors.UsageError(
+            f"{folder}: contains other files, {errors.listed(others)}; {way_out}"
+        )
 
 
 def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Path) -> None:
@@ -511,22 +513,22 @@ def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Pa
         DataError: if the file of a part has changed since.
         RunError: if the stored plan is damaged.
     """
-    new = f"name a new folder with {errors.option('output')}"
+    new = f"choose a new folder with {errors.option('output')}"
     path, stored = folder / PLAN, plan
     if os.path.lexists(path):
         fields = safe_files.read_object(path, _MOST_PLAN_BYTES)
         stored = safe_files.parse_document(_PredictionPlan, fields, f"{path}:", f"; {new}")
     if stored.run != plan.run:
-        raise errors.UsageError(f"{folder}: has predictions of another run; {new}")
+        raise errors.UsageError(f"{folder}: contains predictions of another run; {new}")
     others = [_OPTIONS[name] for name in _OPTIONS if getattr(stored, name) != getattr(plan, name)]
     if others:
-        raise errors.UsageError(f"{folder}: was begun with another {' and '.join(others)}; {new}")
+        raise errors.UsageError(f"{folder}: was started with another {' and '.join(others)}; {new}")
     for part in parts:
         earlier = stored.inputs.get(part.name)
         if not (folder / part.name).exists() or earlier == plan.inputs[part.name]:
             continue
-        changed = f"is not what {folder / part.name} was predicted from, or has changed since"
-        raise errors.DataError(f"{changed}; remove that part, or {new}", file=part.source)
+        changed = f"has changed since {folder / part.name} was predicted from it"
+        raise errors.DataError(f"{changed}; remove that output file, or {new}", file=part.source)
     merged = plan.model_copy(update={"inputs": {**stored.inputs, **plan.inputs}})
     with safe_files.open_new_file(path, is_locked=True) as stream:
         stream.write(f"{merged.model_dump_json()}\n".encode())

@@ -210,7 +210,7 @@ def check_plan(rows: preparation.FitRows, plan: preparation.FitPlan, events: Eve
         if isinstance(layer.activation, Linear) and layer.units > 1
     ]
     if linear:
-        message = "without an activation, a layer and the next are together one linear layer"
+        message = "a layer without an activation and the next layer act as one linear layer"
         way_out = override(f"{linear[0]}.activation", "relu")
         events.warn(f"{', '.join(linear)}: {message}; try {way_out}")
     rows.storage.workers.agree(lambda: _check_memory(rows, plan))
@@ -229,17 +229,17 @@ def _check_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
     limit = _tightest_limit()
     if limit.free >= total:
         return
-    left = f"{_text(limit.free + limit.tensorflow)} are left of {limit.name}"
+    left = f"{limit.name} has {_text(limit.free + limit.tensorflow)} left"
     if limit.free < 0:
-        message = f"TensorFlow alone needs at least {_text(limit.tensorflow)}, and {left}"
+        message = f"TensorFlow alone requires at least {_text(limit.tensorflow)}, but {left}"
         raise UsageError(f"{message}; raise that limit, or close other programs")
     path, way_out = {
-        "weights": (_largest_layer(plan.network), "take fewer units"),
+        "weights": (_largest_layer(plan.network), "use fewer units"),
         "rows": ("data.storage", "set data.storage: disk"),
-        "batch": ("batch_size", "take a smaller batch_size"),
+        "batch": ("batch_size", "use a smaller batch_size"),
     }[max(needed, key=lambda part: needed[part])]
     message = (
-        f"training needs at least {_text(total + limit.tensorflow)}, and {left}: "
+        f"training requires at least {_text(total + limit.tensorflow)}, but {left}: "
         f"{_text(needed['weights'])} for {plan.network.parameters:,} parameters with "
         f"{config.optimizer.name}, {_text(needed['rows'])} for encoded rows, "
         f"{_text(needed['batch'])} for a batch, {_text(limit.tensorflow)} for TensorFlow; "

@@ -152,14 +152,14 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
     """
     if file.config.initial_weights is not None:
         message = (
-            "may have been trained on rows that are held out here, which would make their metrics "
-            f"optimistically biased; omit it: {errors.override('initial_weights', None)}"
+            "may have been trained on rows that are held out here, so metrics would be too "
+            f"optimistic; omit it: {errors.override('initial_weights', None)}"
         )
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
         message = (
-            "'disk' is for a single training; cross-validation and search need the rows in memory: "
-            f"{errors.override('data.storage', 'memory')}"
+            "'disk' works for a single training only; cross-validation and search keep rows in "
+            f"memory: {errors.override('data.storage', 'memory')}"
         )
         raise errors.ConfigError([errors.Problem("data.storage", message)])
     dataset = read_dataset(file, events, storage)
@@ -214,7 +214,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
 def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.Problem]:
     file, columns = header
     if column not in columns:
-        hint = did_you_mean(column, columns) or f"; there are {first_names(columns, 12)}"
+        hint = did_you_mean(column, columns) or f"; its columns are {first_names(columns, 12)}"
         yield errors.Problem(path, f"no column '{column}' in {file}{hint}")
 
 
@@ -258,8 +258,8 @@ def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTab
     if isinstance(table, MemoryTable):
         return table
     raise errors.UsageError(
-        f"data.{key} was a table in memory; give it in Python, as the argument "
-        f"{data_section.MEMORY_ARGUMENTS[key]}, or name a file: "
+        f"data.{key} was a table in memory; pass it in Python as the argument "
+        f"{data_section.MEMORY_ARGUMENTS[key]}, or set a file: "
         f"{errors.override(f'data.{key}', 'FILE')}"
     )
 
@@ -310,7 +310,7 @@ def split_rows(
     choice = data.split or (StratifiedSplit() if classes else data_section.RandomSplit())
     if isinstance(choice, StratifiedSplit) and not classes:
         what = "labels" if target.labels else "a number"
-        message = f"'stratified' is for classes, and {target.name} is {what}; use random"
+        message = f"'stratified' requires classes, but {target.name} is {what}; use random"
         raise errors.ConfigError([errors.Problem("data.split", message)])
     split, candidates = given, np.arange(train.rows)
     if any(data.shares):
@@ -333,14 +333,16 @@ def _check_training_rows(train: Table, target: Task) -> None:
         DataError: saying which of them it is.
     """
     if train.rows < 2:
-        raise errors.DataError("one training row is not enough to train on", file=train.file)
+        raise errors.DataError("training requires at least two training rows", file=train.file)
     if target.outcome == "numbers":
         refuse_constant(target, [train], "training ")
     if target.classes:
         codes, names = train.codes(target.columns[0])
         counts = np.bincount(codes)
         if len(names) < 2:
-            message = f"all training rows are of the class '{names[0]}'; split otherwise"
+            message = (
+                f"all training rows have the class '{names[0]}'; use another data.split or seed"
+            )
             raise errors.DataError(message, file=train.file, column=target.columns[0])
         if counts.max() == 1:
             raise _single_row_classes(train, target, len(names))
@@ -352,8 +354,8 @@ def _single_row_classes(table: Table, target: Task, classes: int) -> errors.Data
     decision = column_types.infer_type(column, table)
     decision = decision.otherwise or decision
     is_doubtful = decision.warning and target.reason != "declared"
-    doubt = decision.reason if is_doubtful else "is it a number or a name?"
-    message = f"each of the {classes} classes has a single row; {doubt}"
+    doubt = decision.reason if is_doubtful else "is this column really the target?"
+    message = f"each of the {classes} classes has only one row; {doubt}"
     return errors.DataError(message, file=table.file, column=column)
 
 
@@ -624,7 +626,7 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
         except errors.DataError as error:
             if weight is None or (error.column, error.row) != (weight, None) or name == "train":
                 raise
-            way_out = "split otherwise, or omit data.sample_weight"
+            way_out = "use another data.split or seed, or omit data.sample_weight"
             message = f"{error.message} in the {name} rows; {way_out}"
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
@@ -662,14 +664,14 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     run.require_training()  # a diverged one will do
     earlier = run.predictor
     if earlier.tasks:
-        message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; name a run of one"
+        message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; choose a single one"
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
     networks = earlier.network, network
     there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)
     for name in [*here, *there]:
         if here.get(name) != there.get(name):
             message = (
-                f"{run.path} is of another network: '{name}' there and here: "
+                f"{run.path} has another network: '{name}' there and here: "
                 f"{there.get(name, 'absent')} and {here.get(name, 'absent')}"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])

@@ -31,7 +31,7 @@ from dlcli.runs.run import Run
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (
-    "none of what the weights are known to depend on has changed: on a GPU, sums may be added in "
+    "nothing that is known to affect the weights has changed: on a GPU, sums may be added in "
     "any order; on a CPU this is a bug in dlcli"
 )
 MOST_PATCHES = 6
@@ -121,13 +121,13 @@ def reproduce(
     for key in ("train", "validation", "test"):
         if getattr(file.config.data, key) == MEMORY and key not in file.tables:
             raise UsageError(
-                f"{run.path}: data.{key} was a table in memory; reproduce it in Python, by "
+                f"{run.path}: data.{key} was a table in memory; reproduce the run in Python with "
                 "dlcli.reproduce(run, table)"
             )
     events, before = Events(listener), run.environment
     data = _compare_data(before, {**before, "data": data_fingerprints(file)})
     if not data.equal:
-        events.warn(f"{data.finding}, so that the weights will differ")
+        events.warn(f"{data.finding}, so the weights will differ")
     again = train(file, output, listener, suffix=_SUFFIX)
     now = again.environment
     data, changes = _compare_data(before, now), environment_changes(before, now)
@@ -152,7 +152,7 @@ def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> Re
     hashes, found = _hashes(before), _hashes(now)
     names = [name for name, _ in found]
     if [name for name, _ in hashes] != names:
-        finding = f"trained on {listed([name for name, _ in hashes])}, and now on {listed(names)}"
+        finding = f"trained on {listed([name for name, _ in hashes])}, now on {listed(names)}"
         return ReproducedPart("data", False, finding)
     pairs = zip(hashes, found, strict=True)
     changed = [name for (name, digest), (_, other) in pairs if digest is None or digest != other]
@@ -182,7 +182,7 @@ def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> 
 def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
     """Compare what was fitted on the training rows before training began."""
     same = run.manifest.files[RunFile.ENCODING] == again.manifest.files[RunFile.ENCODING]
-    equal, other = "the same statistics and categories", "other statistics, categories or rows"
+    equal, other = "the same statistics and categories", "different statistics, categories or rows"
     return ReproducedPart("encoding", same, equal if same else other)
 
 
@@ -190,7 +190,7 @@ def _compare_weights(run: Run, again: Run) -> ReproducedPart:
     before, now = (each.predictor.weights for each in (run, again))
     count = sum(values.size for values in before.values())
     if run.predictor.weight_shapes != again.predictor.weight_shapes:
-        return ReproducedPart("weights", False, "the networks have other weights")
+        return ReproducedPart("weights", False, "the networks have different arrays of weights")
     if all(values.tobytes() == now[name].tobytes() for name, values in before.items()):
         return ReproducedPart("weights", True, f"{plural(count, 'number')}, bit-identical")
     differences = {
@@ -208,7 +208,7 @@ def _compare_metrics(
     """Compare the final metrics; the difference is infinite if they have others."""
     before, now = _by_path(before), _by_path(now)
     if before.keys() != now.keys():
-        return ReproducedPart("metrics", False, "there are other metrics"), math.inf
+        return ReproducedPart("metrics", False, "the metrics have different names"), math.inf
     differences = {path: _difference(value, now[path]) for path, value in before.items()}
     worst = max(differences, key=differences.__getitem__)
     difference = differences[worst]
@@ -347,7 +347,7 @@ def try_patches(
     file = run.config_file
     if MEMORY in (file.config.data.train, file.config.data.validation, file.config.data.test):
         raise UsageError(
-            f"{run.path}: was trained on a table in memory, so that no command can try "
+            f"{run.path}: was trained on a table in memory, so no command can try its "
             "suggestions; in Python: dlcli.train(config, data=table, overrides=...)"
         )
     if not file.config.has_validation:
@@ -355,15 +355,15 @@ def try_patches(
         trains_on_all = file.config.data.train_on_validation
         setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"
         raise UsageError(
-            f"{run.path}: has no validation rows to compare patches on; train it with some: "
+            f"{run.path}: has no validation rows to compare suggestions on; train it with some: "
             f"dlcli train {config} --set {setting}"
         )
     check_data(run, file)
     folder = _folder_of_trials(run)
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
         raise UsageError(
-            f"{folder}: can't be written, where suggestions are trained; copy {run.path} to "
-            "another folder and try those of the copy"
+            f"{folder}: can't be written; suggestions are trained there, so copy {run.path} to "
+            "another folder and use the copy"
         )
     before = ComparedRun.of(run) if run.has(RunFile.METRICS) else None
     for number, (rule, patch) in enumerate(patches, start=1):
@@ -420,7 +420,7 @@ def _problem_with_constant(run: Run) -> str | None:
     """Compare with a constant model: what no longer diverges may still have come close to it."""
     found = run.verdicts.on(SPLIT).get("constant")
     if found is None or found.verdict == "unknown":
-        return "does not diverge anymore, but there is no baseline to compare with"
+        return "no longer diverges, but there is no baseline to compare with"
     if found.verdict != "better":
-        return "does not diverge anymore, but is no better than a constant model"
+        return "no longer diverges, but is not better than a constant prediction"
     return None

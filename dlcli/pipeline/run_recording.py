@@ -159,7 +159,7 @@ class Recording:
         """Warn of changes since training began that may change the last bits of the weights."""
         now = self._environment(self.file.config, device)
         if changes := environment_changes(writer.environment, now):
-            differ = "the weights may differ from those of an uninterrupted run"
+            differ = "the weights may differ from an uninterrupted run"
             self.events.warn(f"{writer.path}: {', '.join(changes.values())}; {differ}")
 
     def _environment(
@@ -205,7 +205,9 @@ def recorded(
         file = replace(writer.config_file, tables=tables or {})
         for key in file.tables:
             if getattr(file.config.data, key) != MEMORY:
-                raise RunError(f"{source}: data.{key} was no table in memory; resume without one")
+                raise RunError(
+                    f"{source}: data.{key} was not a table in memory; resume without one"
+                )
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
@@ -319,19 +321,19 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
     """
     known, now = data_entries(writer.environment), data_fingerprints(file)
     if len(known) != len(now):
-        what = f"began with {len(known)} data files, and there are {len(now)}"
+        what = f"started with {len(known)} data files, now there are {len(now)}"
         raise RunError(f"{writer.path}: {what}; train it again")
     for entry, found in zip(known, now, strict=True):
         before, name, digest = content_id(entry), found["file"], content_id(found)
         if before is None:
             raise RunError(
-                f"{name}: could be read only once, as a pipe can; store its rows in a file, and "
+                f"{name}: is a pipe, which can be read only once; store its rows in a file and "
                 "train on that"
             )
         # A file that is gone or may not be read is reported by its reader.
         if digest is not None and before != digest:
             raise RunError(
-                f"{name}: has changed since the run began; restore it, or train the run again"
+                f"{name}: has changed since the run started; restore the file, or train again"
             )
 
 
@@ -347,7 +349,7 @@ def check_images(writer: RunWriter, images: Images) -> None:
         if known.get(column) != now:
             raise RunError(
                 f"{writer.path}: an image of the column '{column}' has changed since the run "
-                "began; restore it, or train the run again"
+                "started; restore the file, or train again"
             )
 
 
@@ -361,7 +363,7 @@ def environment_changes(before: Mapping[str, object], now: Mapping[str, object])
     before, now = ({"workers": 1, **each} for each in (before, now))
     found = {name: (before.get(name), now.get(name)) for name in EXACT}
     return {
-        name: f"{name} was {earlier} and is {later}"
+        name: f"{name} was {earlier} and is now {later}"
         for name, (earlier, later) in found.items()
         if earlier != later and "auto" not in (earlier, later)  # a device that workers choose
     }

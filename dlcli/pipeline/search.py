@@ -59,8 +59,7 @@ _FEWEST_TOP = 8
 """Fewest trials that count as good; Optuna's documentation asks for 5."""
 Name = Literal["default", "best", "smallest"]
 _NO_ROWS = (
-    "there are no held-out rows on which to compare the best config with the default; set "
-    "data.test: 0.15"
+    "there are no held-out rows to compare the best config with the default; set data.test: 0.15"
 )
 
 
@@ -303,7 +302,7 @@ class StudyRecord(safe_files.Document):
         problem = ""
         if self.storage is not None and url is None:
             named = resume_command(writer.path)
-            problem = f"its trials are in a shared storage; name it again: {named}"
+            problem = f"its trials are in a shared storage; repeat the option: {named}"
         elif self.storage is None and url is not None:
             problem = f"its trials are in this folder; omit {errors.option('storage')}"
         if problem:
@@ -311,11 +310,13 @@ class StudyRecord(safe_files.Document):
 
     def lost_study(self, writer: RunWriter) -> str:
         """Return the warning of a storage without the trials of an interrupted search."""
-        message = f"the study '{self.study}' has no trials in that storage; the search starts over"
+        message = (
+            f"the study '{self.study}' has no trials in this storage, so the search starts over"
+        )
         if self.storage is None:
             return message
         command = resume_command(writer.path)
-        return f"{message}. If another has them, end it, and resume with: {command}"
+        return f"{message}. If they are in another one, stop this search and resume with: {command}"
 
     def store(self, writer: RunWriter) -> None:
         """Store it in the run folder."""
@@ -357,7 +358,7 @@ def _check_any_trained(writer: RunWriter, search: documents.Search) -> None:
     problems = [trial.problem for trial in search.trials if trial.problem is not None]
     count = len(search.trials)
     what = "the only candidate could not" if count == 1 else f"none of {count} candidates could"
-    first = f"; {'' if count == 1 else 'the first: '}{problems[0]}" if problems else ""
+    first = f"; {'' if count == 1 else 'the first problem: '}{problems[0]}" if problems else ""
     raise errors.TrainingError(f"{what} be trained to the end{first}")
 
 
@@ -435,7 +436,7 @@ def _notes(
 ) -> Iterator[str]:
     plan, ended = context.plan, len(trials)
     if plan.trials is not None and ended < plan.trials:
-        yield f"the time was over after {ended} of {errors.plural(plan.trials, 'trial')}"
+        yield f"the time limit was reached after {ended} of {errors.plural(plan.trials, 'trial')}"
     if ended and ended == plan.combinations:
         yield f"all {ended:,} combinations were tried"
     failed = sum(trial.state == "failed" for trial in trials)
@@ -453,8 +454,8 @@ def _notes(
         yield from _edge_notes(plan.dimensions, best)
     if not plan.prunes_at_epochs and plan.tune.pruner.name != "none":
         yield (
-            "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
-            "contains their penalty"
+            "no candidate was stopped early: regularizers vary, and the val_loss of an epoch "
+            "includes their penalty"
         )
 
 
@@ -465,8 +466,8 @@ def _edge_notes(dimensions: Sequence[Dimension], best: documents.TrialResult) ->
         if position is not None and not _EDGE <= position <= 1 - _EDGE:
             end = "low" if position < _EDGE else "high"
             yield (
-                f"the best {dimension.path} lies at the {end} end of its range: a wider range may "
-                "contain a better one"
+                f"the best {dimension.path} is at the {end} end of its range; a wider range may "
+                "contain a better value"
             )
 
 
@@ -583,8 +584,8 @@ def train_finalists(
     if biased := [each.name for each in finalists if each.split == "validation"]:
         rows = compared[biased[0]].run.config.adjective("validation")
         notes.append(
-            f"there are no test rows: the {rows} rows, which selected the config, give "
-            "optimistically biased metrics; set data.test: 0.15"
+            f"there are no test rows; the {rows} rows selected the config, so their metrics are "
+            "too optimistic: set data.test: 0.15"
         )
     elif runs and not finalists:
         notes.append(_NO_ROWS)
@@ -636,7 +637,7 @@ def _difference(
     if default is None or default.run.predictions is None:
         return DifferenceEstimate(reason="the default config could not be trained")
     if metric is None:
-        return DifferenceEstimate(reason="no metric is defined")
+        return DifferenceEstimate(reason="all metrics are undefined")
     return estimate_difference(default, run, split, metric)
 
 

@@ -74,7 +74,7 @@ class SearchPlan:
         assert config.tune is not None  # see `with_search_space`
         if config.tune.folds is None and not config.has_validation:
             message = (
-                "is missing, and there are no validation rows to evaluate candidates on; set "
+                "is missing, and there are no validation rows to evaluate candidates; set "
                 "tune.folds: 5 or data.validation: 0.15"
             )
             raise ConfigError([Problem("tune.folds", message)])
@@ -153,7 +153,7 @@ def warn_of_large_grid(plan: SearchPlan, log: Events) -> None:
     number, tune = plan.trials, plan.tune
     if tune.trials is tune.time is None and number is not None and number > _MANY_COMBINATIONS:
         log.warn(
-            f"all {number:,} combinations will be tried; to try fewer, from all over the grid: "
+            f"all {number:,} combinations will be tried; to try a random part of the grid: "
             f"{override('tune.trials', 100)}, or {override('tune.time', '1h')}"
         )
 

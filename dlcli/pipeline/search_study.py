@@ -228,7 +228,9 @@ def open_database(url: str) -> storages.BaseStorage:
         raise _unusable(url, "write %40 for @, and %2F for /, in a user or password")
     is_file = parsed is not None and parsed.get_backend_name() == "sqlite"
     if parsed is not None and is_file and parsed.database in (None, "", ":memory:"):
-        raise _unusable(url, "is in the memory of a process; name a file: sqlite:///study.db")
+        raise _unusable(
+            url, "exists only in the memory of one process; use a file: sqlite:///study.db"
+        )
     with quiet_optuna(), explaining_unusable_database(url):
         arguments = {} if is_file else {"pool_pre_ping": True}
         pauses = iter(_PAUSES)
@@ -284,7 +286,7 @@ def explaining_lost_database(url: str | None) -> Iterator[None]:
     try:
         yield
     except (StorageInternalError, SQLAlchemyError) as error:
-        reason = f"trials can't be stored any more: {_without_secrets(error, url or '')}"
+        reason = f"trials can no longer be stored: {_without_secrets(error, url or '')}"
         raise errors.TrainingError(f"{url and mask_password(url)}: {reason}") from None
 
 
@@ -423,7 +425,7 @@ class Study:
         elif stored != fingerprint:
             known = stored if isinstance(stored, dict) else {}
             is_config = known.get("config") != fingerprint.get("config")
-            what = "another config, or by another dlcli" if is_config else "other data"
+            what = "another config or another version of dlcli" if is_config else "other data"
             raise errors.UsageError(_different(self.plan.name, f"was started with {what}"))
 
     def ask(self) -> RunningTrial | None:
@@ -683,7 +685,7 @@ def _killed(values: Mapping[str, Value]) -> TrialResult:
         values=values,
         value=None,
         seconds=0.0,
-        problem=f"its process was killed each of {MAX_DEATHS} times, as if memory ran out",
+        problem=f"its process was killed {MAX_DEATHS} times, perhaps because memory ran out",
     )
 
 
@@ -698,4 +700,4 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _different(name: str, why: str) -> str:
     other = errors.override("name", "...")
-    return f"the study '{name}' in that storage {why}; search again with another name: {other}"
+    return f"the study '{name}' in this storage {why}; search again with another name: {other}"

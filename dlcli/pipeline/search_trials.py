@@ -530,7 +530,7 @@ def _finish_fold(
     if stored := writer.read_partial_result(outer.number, documents.NestedFold, what):
         result, _ = stored
         if (result.fold, result.held_out) != (outer.fold, held_out):
-            message = f"the stored result of {what} is of other rows; start the search again"
+            message = f"the stored result of {what} belongs to other rows; start the search again"
             raise errors.RunError(f"{writer.path}: {message}")
         return result
     with stop.handling_signals():

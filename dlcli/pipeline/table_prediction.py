@@ -61,7 +61,7 @@ class BadRows:
             return "treated as missing"
         if skipped == count:
             return "skipped"
-        return f"{skipped} of them skipped, the others treated as missing"
+        return f"{skipped} of them skipped, the rest treated as missing"
 
 
 @dataclass(frozen=True)

@@ -358,11 +358,11 @@ def _save_last_finite(
     save_network(result, writer)
     writer.finish(DIVERGED)
     trained = result.training
-    best = f"the best until then, of epoch {trained.best_epoch}" if trained.best_epoch else ""
+    best = f"the best so far, of epoch {trained.best_epoch}" if trained.best_epoch else ""
     which = best or f"after {plural(trained.epochs, 'epoch')}"
-    note = f"  the last finite weights, {which}, are kept in {writer.path}"
+    note = f"  the last finite weights ({which}) are kept in {writer.path}"
     if result.ensemble is None:
-        note += f"; to start from them: {initial_weights_option(writer.path)}"
+        note += f"; to start from these: {initial_weights_option(writer.path)}"
     error.add_note(note)
 
 

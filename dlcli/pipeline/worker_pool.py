@@ -156,7 +156,7 @@ class _Pool:
         assert number is not None
         self.lost.append(reason)
         self.on_lost(number)
-        message = f"worker process {number} {reason}; its work is given to another"
+        message = f"worker process {number} {reason}; another worker takes over its job"
         self.listener(WarningEvent(message=message))
 
     def _check_losses(self) -> None:
@@ -169,7 +169,7 @@ class _Pool:
         if len(self.lost) <= 2 * self.jobs and is_any_done:
             return
         raise TrainingError(
-            f"{plural(len(self.lost), 'worker')} ended before the work was done, the last of them "
+            f"{plural(len(self.lost), 'worker')} ended before all jobs were done, the last one "
             f"{self.lost[-1]}; try fewer {option('jobs')} or units, or a smaller batch_size"
         )
 

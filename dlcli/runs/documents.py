@@ -329,7 +329,7 @@ class Search(Document):
         """Refuse the number of a trial that does not exist or has no value."""
         known = [trial.number for trial in complete_trials(info.data.get("trials", ()))]
         if number is not None and "trials" in info.data and number not in known:
-            message = "expected the number of a complete candidate, got {number}"
+            message = "expected the number of a completed candidate, got {number}"
             raise PydanticCustomError("candidate", message, {"number": number})
         return number
 

@@ -172,8 +172,8 @@ class TrainingData:
         if self.held_out:
             call = f"dlcli.open_run({str(self.run)!r}).metrics[{self.held_out!r}]"
             shown = by_caller(f"dlcli report {self.run}", call)
-            way_out = f"`{shown}` has those of the {self.held_out} rows"
+            way_out = f"`{shown}` shows the metrics of the {self.held_out} rows"
         what = f"{self.run} was trained on rows of this table, so"
         if len(known) > 1:  # all rows of the latest month may be test rows
-            what = f"has rows that {self.run} was made from; unless all of them were held out,"
-        return f"{file}: {what} these metrics are optimistically biased; {way_out}"
+            what = f"has rows that {self.run} may have been trained on; unless all were held out,"
+        return f"{file}: {what} these metrics are too optimistic; {way_out}"

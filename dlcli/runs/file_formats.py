@@ -109,7 +109,7 @@ def _check_names(members: list[str], specs: Mapping[str, object], file: Location
     ]
     findings += [f"has an unknown {name!r}" for name in sorted(set(members) - set(expected))]
     if len(members) > len(set(members)):
-        findings.append("has a name twice")
+        findings.append("contains a name twice")
     if findings:
         raise damaged(file, findings[0])
 
@@ -122,7 +122,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Loca
         _check_header(stream, name, spec, file)
         rest = member.file_size - stream.tell()
         if rest != spec.bytes:
-            message = f"array {name!r} has {rest} bytes of values, {spec.bytes} were expected"
+            message = f"array {name!r} has {rest} bytes of values, expected {spec.bytes}"
             raise damaged(file, message)
         return np.ndarray(spec.shape, spec.dtype, buffer=stream.read(spec.bytes))
 
@@ -130,13 +130,13 @@ def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Loca
 def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location) -> None:
     """Check the header of an array; pickled objects have a type of their own there."""
     if npy.read_magic(stream) != (1, 0):
-        raise damaged(file, f"array {name!r} is of an unknown format")
+        raise damaged(file, f"array {name!r} has an unknown format")
     found, is_fortran, dtype = npy.read_array_header_1_0(stream)
     if dtype != spec.dtype or is_fortran:
         order = " in Fortran order" if is_fortran else ""
-        raise damaged(file, f"array {name!r} is {dtype}{order}, {spec.dtype} was expected")
+        raise damaged(file, f"array {name!r} is {dtype}{order}, expected {spec.dtype}")
     if found != spec.shape:
-        raise damaged(file, f"array {name!r} is of shape {found}, {spec.shape} was expected")
+        raise damaged(file, f"array {name!r} has the shape {found}, expected {spec.shape}")
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
@@ -208,7 +208,7 @@ def parse_history(content: bytes, file: Location) -> dict[str, list[float]]:
         raise damaged(file, f"is not a table of numbers: {error}") from None
     names = header[1:]
     if header[0] != "epoch" or epochs != list(range(1, len(rows) + 1)):
-        raise damaged(file, "does not count its epochs from 1")
+        raise damaged(file, "does not number its epochs from 1")
     if len(set(names)) < len(names):
-        raise damaged(file, "has two columns of one name")
+        raise damaged(file, "has two columns with the same name")
     return dict(zip(names, columns, strict=True))

@@ -156,19 +156,21 @@ class Manifest(VerifiedDocument):
         if os.path.lexists(folder / MANIFEST):
             return cls.read(folder / MANIFEST)
         if holder := holder_of(folder):
-            message = f"is not finished, process {holder} is training it; wait until it ends"
+            message = f"is still being trained by process {holder}; wait until it ends"
         elif is_unfinished(folder):
             message = f"is an unfinished run; resume with: {resume_command(folder)}"
         elif any(os.path.lexists(folder / name) for name in RunFile):
             message = (
-                f"is an unfinished run, it has no {MANIFEST}, and was ended before training began; "
+                f"is an unfinished run without {MANIFEST}, which ended before training started; "
                 "train it again"
             )
         elif runs := sorted(str(path.parent) for path in folder.glob(f"*/{MANIFEST}")):
-            message = f"is a folder of runs; name one of them: {listed(runs)}"
+            message = f"is a folder of runs; choose one of them: {listed(runs)}"
         else:
             train = by_caller("dlcli train", "dlcli.train")
-            message = f"is not a run folder, it has no {MANIFEST}: name one that `{train}` made"
+            message = (
+                f"is not a run folder: it has no {MANIFEST}; choose a folder that `{train}` created"
+            )
         raise RunError(f"{folder}: {message}")
 
 

@@ -88,18 +88,18 @@ class Run:
         """Raise `RunError` unless the run has these files."""
         for name in names:
             if not self.has(name):
-                message = "is not part of this run; name a run that has it"
+                message = "is not part of this run; choose a run that has it"
                 raise RunError(f"{self.location / name}: {message}")
 
     def require_training(self) -> None:
         """Raise `RunError` for a cross-validation or a search, with the way out."""
         if self.kind == "cv" or self.kind == "tune":
             name = "best" if self.kind == "tune" else "refit"
-            way_out = f"name the run that was trained in it: {self.location / name}"
+            way_out = f"choose the run that was trained in it: {self.location / name}"
             if not os.path.isdir(self.path / name):
                 way_out = f"train a network with: {train_command(self.location / f'{name}.yaml')}"
             kind = KIND_NAMES[self.kind]
-            raise self._error(f"is a {kind}, which has no weights of its own; {way_out}")
+            raise self._error(f"is a {kind}, which has no weights; {way_out}")
 
     def require_network(self) -> None:
         """Raise `RunError` for a run without a network to predict with, with the way out.
@@ -109,8 +109,8 @@ class Run:
         self.require_training()
         if self.is_diverged:
             start = initial_weights_option(self.location)
-            message = f"its last finite weights can be used to start from: {start}"
-            raise self._error(f"diverged; {message}; name another run")
+            message = f"to start from its last finite weights: {start}"
+            raise self._error(f"diverged; {message}; or choose another run")
 
     def verify(self) -> None:
         """Verify every file of the run."""
@@ -206,8 +206,8 @@ class Run:
         network = build_network(self.encoding.layout, config.hidden, config.output)
         if not task.accepts_units(network.outputs):
             has = f"the target of {RunFile.ENCODING} is {task.words}"
-            message = f"output.units is {network.outputs}, and {has}"
-            raise self._error(f"its files don't fit together: {message}")
+            message = f"output.units is {network.outputs}, but {has}"
+            raise self._error(f"its files do not match: {message}")
         return network, task.for_loss(config.loss)
 
     @cached_property
@@ -234,7 +234,7 @@ class Run:
             config = ensemble.chosen(config)
             tasks = tuple(each.task for each in ensemble.members)
             if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
-                message = f"has other members than the {count} of {RunFile.RESOLVED}"
+                message = f"does not have the {count} members of {RunFile.RESOLVED}"
                 raise self._error(f"its {RunFile.ENSEMBLE} {message}")
         predictor = Predictor(config, self.encoding, network, {}, tasks)
         weights = self.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
@@ -282,21 +282,25 @@ class Run:
         config, task, conformal = self.predictor.config, self.task, self.conformal
         needing = option("interval")
         if task.outcome == "labels":
-            raise UsageError(f"{needing} is for numbers and classes, and the target is labels")
+            raise UsageError(
+                f"{needing} requires a numeric target or classes, but the target is labels"
+            )
         if conformal is None:
-            message = f"has no {RunFile.CONFORMAL}, which {needing} needs"
+            message = f"has no {RunFile.CONFORMAL}, which {needing} requires"
             if not config.has_validation:
                 is_trained_on = config.data.train_on_validation
                 usual = "data.validation, or ensemble: {members: 8}"
                 way_out = "data.train_on_validation: false" if is_trained_on else usual
-                message = f"{needing} needs rows that were not trained on, and there were none"
+                message = (
+                    f"{needing} requires rows that were not used for training, but there were none"
+                )
                 message += f"; set {way_out}"
             raise UsageError(f"{self.location}: {message}; train it again")
         columns = task.width if task.outcome == "numbers" else 1
         folds = config.ensemble_folds or 1
         if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
             wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')}"
-            message = f"is of another run, {wanted} were expected; train it again"
+            message = f"belongs to another run, expected {wanted}; train it again"
             raise self._error(f"its {RunFile.CONFORMAL} {message}")
         return conformal
 
@@ -310,7 +314,9 @@ class Run:
         from dlcli.prediction.baseline_comparison import BaselineModels
 
         if not self.has(RunFile.BASELINE_WEIGHTS):
-            lacks = f"has no {RunFile.BASELINE_WEIGHTS}, which the gates with better_than need"
+            lacks = (
+                f"has no {RunFile.BASELINE_WEIGHTS}, which quality gates with better_than require"
+            )
             raise self._error(f"{lacks}; train it again")
         read = partial(self.read_arrays, RunFile.BASELINE_WEIGHTS)
         return BaselineModels.read(self.predictor, "linear" in self.baselines, read)
@@ -487,7 +493,7 @@ def read_resolved(path: Path, run: Location) -> ConfigFile:
 def _by_split(metrics: Mapping[str, object], file: Location) -> MetricsBySplit:
     splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
     if len(splits) < len(metrics):
-        raise safe_files.damaged(file, "has something else than metrics by split")
+        raise safe_files.damaged(file, "does not contain metrics by split")
     return splits
 
 

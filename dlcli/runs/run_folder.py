@@ -112,7 +112,7 @@ def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
     if os.path.lexists(folder / MANIFEST):
         Manifest.of(folder)  # raises an error if it is damaged
         remove_resume_files(folder)  # they may be left by a crash
-        raise RunError(f"{folder}: is finished, there is nothing left to train")
+        raise RunError(f"{folder}: is finished; there is nothing to train")
     for name in (*RunFile, manifest.LOCK):
         path = folder / name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
@@ -120,8 +120,8 @@ def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
     for name in manifest.ORIGIN:
         if not os.path.lexists(folder / name):
             raise RunError(
-                f"{folder}: has no {name}: it is not a run, or was ended before training began; "
-                "train it again"
+                f"{folder}: has no {name}, so it is not a run, or it ended before training "
+                "started; train it again"
             )
     if (found := manifest.kind_of_unfinished(folder)) != kind:
         what = f"is an unfinished {manifest.KIND_NAMES[found]}, not a {manifest.KIND_NAMES[kind]}"
@@ -150,9 +150,9 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
 def existing_folder_advice(folder: Path) -> str:
     """Return what to do about an output folder that exists."""
     if holder := manifest.holder_of(folder):
-        return f"process {holder} is training it; name a new folder with {option('output')}"
+        return f"process {holder} is training it; choose a new folder with {option('output')}"
     if not is_unfinished(folder):
-        return f"name a new folder with {option('output')}, or remove this one first"
+        return f"choose a new folder with {option('output')}, or remove this one first"
     return f"it is unfinished; resume with: {manifest.resume_command(folder)}"
 
 
@@ -200,7 +200,7 @@ def _make_named(folder: Path) -> list[Path]:
 def _make_numbered(base: Path, name: str) -> list[Path]:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not a name for a run: up to 64 of A-Z a-z 0-9 . _ - were expected, the "
+            f"{name!r} is not a valid run name: expected up to 64 of A-Z a-z 0-9 . _ -, the "
             "first a letter or digit; set another with `name` in the config"
         )
     folder, number = base / name, 1
@@ -237,8 +237,8 @@ def _make(folder: Path) -> list[Path]:
     except OSError as error:
         _remove_empty(made)
         raise UsageError(
-            f"{folder}: can't be made: {safe_files.os_error_text(error)}; name another folder with "
-            f"{option('output')}"
+            f"{folder}: can't be created: {safe_files.os_error_text(error)}; choose another folder "
+            f"with {option('output')}"
         ) from error
     return made
 
@@ -317,8 +317,8 @@ def require_folder(path: Path) -> None:
         # As a path, a URL lost a slash.
         if url := re.match(r"(?!file:)([a-zA-Z][\w+.-]+:)/(?=[^/])", str(path)):
             name = hide_secrets(f"{url[1]}//{str(path)[url.end() :]}")
-            message = "only predict, evaluate and dlcli.load take the URL of a run"
-            way_out = "copy it to a local folder with the tool of its provider"
+            message = "only predict, evaluate and dlcli.load accept the URL of a run"
+            way_out = "download it to a local folder first"
             raise RunError(f"{name}: {message}; {way_out}")
         siblings = [entry.name for entry in entries_of(path.parent) if entry.is_dir()]
         runs = [f"runs/{entry.name}" for entry in entries_of(Path("runs"))]
@@ -328,7 +328,7 @@ def require_folder(path: Path) -> None:
     if is_config and not meant:
         meant = f"; train it first: {train_command(path)}"
     kind = "config" if is_config else "file"
-    raise RunError(f"{path}: is a {kind}, a run folder was expected{meant}")
+    raise RunError(f"{path}: expected a run folder, got a {kind}{meant}")
 
 
 def _run_of_name(path: Path) -> str:
@@ -362,7 +362,7 @@ def write_page(run: Run, html: str) -> Path:
             temporary.write_bytes(html.encode())
     except OSError as error:
         reason = safe_files.os_error_text(error)
-        way_out = f"write the page elsewhere with {option('output')}"
+        way_out = f"write the report elsewhere with {option('output')}"
         raise RunError(f"{path}: could not be stored: {reason}; {way_out}") from error
     return path
 
@@ -391,7 +391,7 @@ def tensorboard_folder(run: Path, part: str = "") -> Path:
     for path in (folder, folder / part) if part else (folder,):
         path.mkdir(exist_ok=True)
         if not safe_files.is_folder(path):
-            raise safe_files.damaged(path, "is not a folder but a link")
+            raise safe_files.damaged(path, "is a link, not a folder")
     return folder / part
 
 
@@ -416,7 +416,7 @@ def read_mlflow_run(run: Path) -> str | None:
         return None
     run_id = safe_files.read_object(path, _MAX_MLFLOW_BYTES).get("run_id")
     if not isinstance(run_id, str) or not _MLFLOW_ID.fullmatch(run_id):
-        raise safe_files.damaged(path, "has no ID of an MLflow run")
+        raise safe_files.damaged(path, "does not contain the ID of an MLflow run")
     return run_id
 
 

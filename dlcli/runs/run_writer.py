@@ -96,9 +96,9 @@ class _Contents(safe_files.VerifiedDocument):
         """Read the contents of a folder that was written for a config."""
         contents = cls.read(folder / _CONTENTS)
         if contents.config != config:
-            raise safe_files.damaged(folder, "is of another config")
+            raise safe_files.damaged(folder, "belongs to another config")
         if contents.number != int(folder.name):
-            raise safe_files.damaged(folder, f"is that of number {contents.number}")
+            raise safe_files.damaged(folder, f"belongs to number {contents.number}")
         return contents
 
     def open(self, folder: Path, name: _File, limit: int) -> AbstractContextManager[BufferedReader]:
@@ -468,11 +468,11 @@ class RunWriter:
             yield path
         except OSError as error:
             is_full = error.errno in _DISK_FULL
-            remedy = "free some space" if is_full else "make sure that it can be written"
+            remedy = "free some space" if is_full else "make sure that it is writable"
             if self.can_resume:
                 remedy += f", then {self.way_to_resume}"
             else:
-                remedy += f", or name another folder with {option('output')}, then train again"
+                remedy += f", or choose another folder with {option('output')}, then train again"
             failure = TrainingError(
                 f"{path}: could not be stored: {safe_files.os_error_text(error)}; {remedy}"
             )
@@ -494,7 +494,7 @@ def _naming_way_out(folder: Path) -> Iterator[None]:
     try:
         yield
     except RunError as error:
-        error.add_note(f"or remove {folder}: what is missing there is computed again")
+        error.add_note(f"or remove {folder}; its results are then computed again")
         raise
 
 
@@ -518,7 +518,7 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
         try:
             arrays = file_formats.read_arrays(stream, specs, folder / "arrays.npz")
         except RunError as error:
-            version = "it is as it was written, perhaps by another version of dlcli"
+            version = "it was not damaged; another version of dlcli may have written it"
             error.add_note(f"  {version}: resume with that version, or train the run again")
             raise
     with contents.open(folder, "history.csv", RunFile.HISTORY.limit) as stream:
@@ -562,7 +562,7 @@ def check_folder(path: Path) -> None:
     if not os.path.lexists(path):
         raise safe_files.damaged(path, "is missing")
     if not safe_files.is_folder(path):
-        raise safe_files.damaged(path, "is not a folder but a link, a file or a device")
+        raise safe_files.damaged(path, "is a link, a file or a device, not a folder")
 
 
 def _make_folder(path: Path) -> None:

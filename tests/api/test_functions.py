@@ -118,7 +118,7 @@ def test_a_command_asks_for_a_file_in_its_place(run):
     config = str(run.path / "resolved.yaml")
     result = CliRunner().invoke(main, ["train", config])
     assert result.exit_code == 2
-    assert "data.train was a table in memory; give it in Python" in result.output
+    assert "data.train was a table in memory; pass it in Python" in result.output
 
 
 @pytest.mark.slow
@@ -171,16 +171,18 @@ def test_what_to_do_next_is_a_call_of_python(run, folder):
         snapshot("unfinished: is an unfinished run; resume with: dlcli.resume('unfinished', data)")
     )
     (folder / "empty").mkdir()
-    with pytest.raises(dlcli.RunError, match=r"name one that `dlcli\.train` made"):
+    with pytest.raises(dlcli.RunError, match=r"choose a folder that `dlcli\.train` created"):
         dlcli.load("empty")
     with pytest.warns(dlcli.DataWarning) as warned:
         dlcli.load(run.path).evaluate(TABLE)
-    shown = f"`dlcli.open_run({str(run.path)!r}).metrics['test']` has those of the test rows"
+    shown = (
+        f"`dlcli.open_run({str(run.path)!r}).metrics['test']` shows the metrics of the test rows"
+    )
     assert str(warned[0].message).endswith(shown)
 
 
 def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
-    with pytest.raises(dlcli.UsageError, match="name a new folder with 'output'"):
+    with pytest.raises(dlcli.UsageError, match="choose a new folder with 'output'"):
         dlcli.train(CONFIG, TABLE, output=run.path)
     with pytest.raises(dlcli.UsageError, match="^interval=0.99: the run has too few held-out"):
         run.model.predict(TABLE, interval=0.99)
@@ -326,12 +328,12 @@ class TestResume:
         return path
 
     def test_asks_for_the_table(self, interrupted):
-        with pytest.raises(dlcli.UsageError, match="data.train was a table in memory; give it"):
+        with pytest.raises(dlcli.UsageError, match="data.train was a table in memory; pass it"):
             dlcli.resume(interrupted)
 
     def test_refuses_a_table_that_it_was_not_begun_with(self, interrupted):
         with pytest.raises(
-            dlcli.RunError, match="data.test was no table in memory; resume without"
+            dlcli.RunError, match="data.test was not a table in memory; resume without"
         ):
             dlcli.resume(interrupted, TABLE, test_data=TABLE)
 
@@ -346,7 +348,7 @@ class TestResume:
             dlcli.resume("runs/abse", storage="sqlite:///a.db", jobs=2)
 
     def test_refuses_another_table(self, interrupted):
-        with pytest.raises(dlcli.RunError, match="data: has changed since the run began"):
+        with pytest.raises(dlcli.RunError, match="data: has changed since the run started"):
             dlcli.resume(interrupted, TABLE.slice(1))
 
     @pytest.mark.slow
@@ -542,7 +544,7 @@ def test_runs_are_compared_and_diagnosed(run, short_run):
 def test_a_command_can_not_try_suggestions_on_a_table_in_memory(short_run):
     result = CliRunner().invoke(main, ["diagnose", "short", "--try"])
     assert result.exit_code == 2
-    assert "short: was trained on a table in memory, so that no command can try" in result.output
+    assert "short: was trained on a table in memory, so no command can try its" in result.output
 
 
 @pytest.mark.slow

@@ -172,11 +172,11 @@ REFUSED = {
     ),
     "classes of a number, with nothing to deal out": (
         data("split: stratified"),
-        "1:46: data.split: 'stratified' is for classes, and 'y' is a number; use random",
+        "1:46: data.split: 'stratified' requires classes, but 'y' is a number; use random",
     ),
     "classes dealt out of a number": (
         data("validation: 0.2, split: stratified"),
-        "1:63: data.split: 'stratified' is for classes, and 'y' is a number; use random",
+        "1:63: data.split: 'stratified' requires classes, but 'y' is a number; use random",
     ),
     "the target as its own weight": (
         data("sample_weight: y"),
@@ -254,7 +254,7 @@ def test_a_folder_in_the_place_of_the_config_is_refused(refused):
 
 def test_initial_weights_that_are_no_run_are_a_failure_of_the_run_folder(refused):
     Path("c.yaml").write_text(f"{CONFIG}initial_weights: some\n")
-    message = "some: is not a run folder, it has no manifest.json: name one that `dlcli train` made"
+    message = "some: is not a run folder: it has no manifest.json; choose a folder that `dlcli train` created"
     refused(5, message, ["train", "c.yaml"])
 
 

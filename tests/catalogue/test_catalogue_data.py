@@ -51,7 +51,7 @@ REFUSED = {
         csv(LINES, "x,z"),
         CONFIG,
         2,
-        "c.yaml:1:30: data.target.column: no column 'y' in t.csv; there are x, z",
+        "c.yaml:1:30: data.target.column: no column 'y' in t.csv; its columns are x, z",
     ),
     "a missing feature": (
         csv(LINES, "a,y"),
@@ -63,7 +63,7 @@ REFUSED = {
         GOOD,
         WEIGHTED,
         2,
-        "c.yaml:1:48: data.sample_weight: no column 'w' in t.csv; there are x, y",
+        "c.yaml:1:48: data.sample_weight: no column 'w' in t.csv; its columns are x, y",
     ),
     "nothing": ("", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
     "blank lines": ("\n\n", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
@@ -134,7 +134,7 @@ REFUSED = {
         GOOD,
         CONFIG.replace("target: y", "target: y, missing: {z: []}"),
         2,
-        "c.yaml:1:46: data.missing.z: no column 'z' in t.csv; there are x, y",
+        "c.yaml:1:46: data.missing.z: no column 'z' in t.csv; its columns are x, y",
     ),
     "the word inf as a target": (
         with_fourth("1.5,inf"),
@@ -160,7 +160,7 @@ REFUSED = {
         with_fourth("1.5,many"),
         SPLIT,
         3,
-        "t.csv: column 'y': each of the 20 classes has a single row; 95 % are numbers, 'many' in 1 "
+        "t.csv: column 'y': each of the 20 classes has only one row; 95 % are numbers, 'many' in 1 "
         "row is not",
     ),
     "a missing target in a row": (
@@ -204,7 +204,7 @@ REFUSED = {
         csv(["1,2"]),
         CONFIG,
         3,
-        "t.csv: one training row is not enough to train on",
+        "t.csv: training requires at least two training rows",
     ),
     "a single row to deal out": (
         csv(["1,2"]),
@@ -241,7 +241,7 @@ REFUSED = {
         csv([f"{at / 2},{chr(97 + at)}" for at in range(20)]),
         SPLIT,
         3,
-        "t.csv: column 'y': each of the 20 classes has a single row; is it a number or a name?",
+        "t.csv: column 'y': each of the 20 classes has only one row; is this column really the target?",
     ),
 }
 

@@ -230,7 +230,7 @@ REFUSED_RUNS: dict[Callable[[Path], None], str] = {
     "train` made",
     foreign_manifest: f"runs/points/manifest.json: is malformed at 'format': Field required; "
     f"{AGAIN}",
-    no_folder: "runs/points: is a file, a run folder was expected",
+    no_folder: "runs/points: expected a run folder, got a file",
 }
 
 
@@ -244,7 +244,7 @@ def test_runs_that_are_none_are_refused(spoil, run, refused):
 @pytest.mark.parametrize(
     ("spoil", "beginning"),
     [
-        (unfinished, "error: runs/points: is an unfinished run, it has no manifest.json"),
+        (unfinished, "error: runs/points: is an unfinished run without manifest.json"),
         (cut, "error: runs/points/encoding.json: has "),
         (swapped, "error: runs/points/weights.npz: has "),
     ],

@@ -259,7 +259,7 @@ def test_rows_whose_target_cant_be_read_are_skipped(dlcli):
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
     assert result.stderr == snapshot("""\
 warning: standard input: 1 of 4 rows has no target ('y') and is left out: row 1
-warning: standard input: 2 rows have values that can't be used, 1 of them skipped, the others treated as missing: row 2, column 'y': expected a finite number, got 'inf'; row 2, column 'x': expected a finite number, got 'one'; row 4, column 'x': expected a finite number, got 'one'
+warning: standard input: 2 rows have values that can't be used, 1 of them skipped, the rest treated as missing: row 2, column 'y': expected a finite number, got 'inf'; row 2, column 'x': expected a finite number, got 'one'; row 4, column 'x': expected a finite number, got 'one'
 """)
 
 

@@ -168,7 +168,7 @@ def test_a_run_that_has_diverged_is_a_failure_of_the_run(dlcli, folder):
     number_run(folder, "lost", NEAR, kind="diverged")
     result = dlcli("compare", "far", "lost")
     assert (result.exit_code, result.stdout) == (5, "")
-    assert result.stderr.startswith("error: lost: diverged; its last finite weights")
+    assert result.stderr.startswith("error: lost: diverged; to start from its last")
 
 
 @pytest.mark.usefixtures("runs")

@@ -198,7 +198,7 @@ def test_an_export_that_was_changed_is_not_valid(dlcli):
 def test_intervals_need_held_out_rows(dlcli):
     arguments = ("export", "runs/double", "--format", "onnx", "--output", "out")
 
-    assert "--interval needs rows" in dlcli(*arguments, "--interval", "0.9").stderr
+    assert "--interval requires rows" in dlcli(*arguments, "--interval", "0.9").stderr
     assert "expected a share between 0 and 1" in dlcli(*arguments, "--interval", "90").stderr
 
 

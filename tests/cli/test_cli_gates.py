@@ -78,7 +78,7 @@ def test_a_run_without_the_models_of_its_baselines_is_to_be_trained_again(dlcli)
     assert done.exit_code == 5
     assert done.stderr.splitlines()[-1] == (
         snapshot(
-            "error: runs/old: has no baselines.npz, which the gates with better_than need; "
+            "error: runs/old: has no baselines.npz, which quality gates with better_than require; "
             "train it again"
         )
     )

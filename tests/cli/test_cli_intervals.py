@@ -293,7 +293,7 @@ def test_labels_and_runs_without_held_out_rows_are_refused(run):
     run("labels")
     assert not Path("labels/conformal.json").exists()
     result = call("predict", "labels", "rows.csv", "--interval", "0.9", code=2)
-    assert "is for numbers and classes, and the target is labels" in result.stderr
+    assert "requires a numeric target or classes, but the target is labels" in result.stderr
     run("alone")
     for command in ("predict", "evaluate"):
         result = call(command, "alone", "rows.csv", "--interval", "0.9", code=2)
@@ -344,5 +344,5 @@ def test_errors_of_another_run_are_refused(run, tmp_path):
         changed = Manifest.describe(path, "train")
         (path / "manifest.json").write_bytes(changed.to_json())
         result = call("predict", path, "rows.csv", "--interval", "0.9", code=5)
-        assert "its conformal.json is of another run, scores of" in result.stderr
+        assert "its conformal.json belongs to another run, expected scores of" in result.stderr
         call("predict", path, "rows.csv")

@@ -75,7 +75,7 @@ def test_all_is_equal_in_a_new_run(run):
 
 
 def test_a_run_without_its_environment_is_refused(run_by_hand):
-    with pytest.raises(RunError, match="environment.json: is not part of this run; name a run"):
+    with pytest.raises(RunError, match="environment.json: is not part of this run; choose a run"):
         reproduce(run_by_hand)
     assert not Path("runs/rows-reproduced").exists()
 
@@ -90,7 +90,7 @@ def test_a_changed_file_is_the_cause_and_within_no_tolerance(run):
     }
     assert found.causes == ("'rows.csv' has changed",)
     assert found.differing[0] == "data"
-    warning = {"message": "'rows.csv' has changed, so that the weights will differ"}
+    warning = {"message": "'rows.csv' has changed, so the weights will differ"}
     assert ("warning", warning) in events
     assert "likely cause: 'rows.csv' has changed" in render_text(reproduction_view(found))
 
@@ -143,12 +143,12 @@ def test_metrics_of_all_kinds_are_compared_by_their_size(metric, before, now, di
 def test_metrics_of_other_labels_are_other_metrics():
     pair = ({"test": {"by_label": {label: {"f1": 0.5}}}} for label in "ab")
     part, found = retraining._compare_metrics(*pair)
-    assert (part.finding, found) == ("there are other metrics", math.inf)
+    assert (part.finding, found) == ("the metrics have different names", math.inf)
 
 
 def test_a_run_of_several_workers_is_reproduced_by_one():
     [change] = run_recording.environment_changes({"workers": 2}, {}).values()
-    assert change == "workers was 2 and is 1"
+    assert change == "workers was 2 and is now 1"
     assert run_recording.environment_changes({"workers": 1}, {}) == {}
 
 
@@ -165,7 +165,7 @@ def test_another_version_is_named(run, monkeypatch):
     )
     found = reproduce(run)
     before = run.environment
-    change = f"keras was {before['keras']} and is 9.9, threads was {before['threads']} and is 64"
+    change = f"keras was {before['keras']} and is now 9.9, threads was {before['threads']} and is now 64"
     assert found.parts[1].finding == change
     assert found.differing == ("versions",)
     assert found.causes == ()  # as the weights are equal all the same

@@ -345,7 +345,7 @@ def test_quiet_prints_the_network_and_warnings_only(dlcli):
     assert result.stderr == ""
 
 
-LINEAR = "without an activation, a layer and the next are together one linear layer; try --set"
+LINEAR = "a layer without an activation and the next layer act as one linear layer; try --set"
 
 
 @pytest.mark.usefixtures("config")

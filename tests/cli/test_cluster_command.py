@@ -43,7 +43,7 @@ def test_workers_that_do_not_come(
     result = dlcli("train", "line.yaml", "--worker-timeout", "0.3")
     assert result.exit_code == 4
     assert f"error: worker {1 - rank} (localhost:" in result.stderr
-    assert "did not come within 0.3 seconds" in result.stderr
+    assert "did not connect within 0.3 seconds" in result.stderr
     assert len(result.stderr.splitlines()) == 1 and _has_no_run(folder)
 
 
@@ -62,10 +62,10 @@ def test_a_port_in_use_and_a_wrong_description(
         taken.listen()
         _set_cluster(monkeypatch, 0, taken.getsockname()[1], *free_ports(1))
         result = dlcli("train", "line.yaml")
-    assert result.exit_code == 2 and "this worker can't listen there" in result.stderr
+    assert result.exit_code == 2 and "this worker can't listen on this address" in result.stderr
     monkeypatch.setenv("TF_CONFIG", "{")
     result = dlcli("train", "line.yaml")
-    assert result.exit_code == 2 and "error: TF_CONFIG: is no JSON" in result.stderr
+    assert result.exit_code == 2 and "error: TF_CONFIG: is not valid JSON" in result.stderr
     assert _has_no_run(folder)
 
 

@@ -213,7 +213,7 @@ def test_a_file_that_has_changed_is_refused_until_its_part_is_removed(dlcli):
     result = dlcli(*PREDICT)
 
     assert result.exit_code == 3
-    assert "data/a.parquet: is not what out/a.parquet was predicted from, or has changed" in (
+    assert "data/a.parquet: has changed since out/a.parquet was predicted from it" in (
         result.stderr
     )
     assert read("a.parquet") == {"prediction": [3]}
@@ -235,7 +235,7 @@ def test_a_file_that_changes_while_it_is_read_gets_no_part(dlcli, monkeypatch):
     result = dlcli(*PREDICT)
 
     assert result.exit_code == 3
-    assert "data/a.parquet: changed while it was read; run the command again" in result.stderr
+    assert "data/a.parquet: changed while it was being read; run the command again" in result.stderr
     assert names() == OWN
 
 
@@ -247,11 +247,11 @@ def test_parts_of_another_run_or_with_other_options_are_not_mixed(dlcli):
     other = dlcli("predict", "runs/pets", "data", "--output", "out")
     assert (other.exit_code, other.stderr) == (
         2,
-        "error: out: has predictions of another run; name a new folder with --output\n",
+        "error: out: contains predictions of another run; choose a new folder with --output\n",
     )
     kept = dlcli(*PREDICT, "--keep", "x", "--on-bad-row", "warn")
     assert kept.exit_code == 2
-    assert "out: was begun with another --keep and --on-bad-row;" in kept.stderr
+    assert "out: was started with another --keep and --on-bad-row;" in kept.stderr
 
 
 @pytest.mark.usefixtures("in_process")
@@ -265,7 +265,10 @@ def test_a_file_with_another_schema_is_named_and_finished_parts_are_kept(dlcli):
     assert result.exit_code == 3
     missing = "data/b.parquet: has no column 'x', which the network reads; did you mean 'X'?"
     assert missing in result.stderr
-    assert "1 of 3 files are predicted; the same command resumes with the others" in result.stderr
+    assert (
+        "1 of 3 files are predicted; run the same command again to predict the rest"
+        in result.stderr
+    )
     assert names() == sorted([*OWN, "a.parquet"])
 
     write("b.parquet", x=[5.0])
@@ -471,7 +474,7 @@ def test_a_killed_worker_ends_a_command_without_another_and_keeps_its_parts(prog
 
     assert running.process.returncode == 4
     assert "was ended by SIGKILL, perhaps because memory ran out" in errors
-    assert "1 of 3 files are predicted; the same command resumes with the others" in errors
+    assert "1 of 3 files are predicted; run the same command again to predict the rest" in errors
     assert names() == sorted([*OWN, "a.parquet"])
 
 
@@ -492,7 +495,9 @@ def test_two_processes_share_the_files_also_if_one_is_killed_and_ctrl_c_ends_bot
 
     assert running.process.returncode == 130
     assert f"worker process {running.worker} was ended by SIGKILL" in errors
-    assert errors.endswith("ended by SIGINT after 2 of 3 files; the same command resumes\n")
+    assert errors.endswith(
+        "ended by SIGINT after 2 of 3 files; run the same command again to resume\n"
+    )
     assert names("two") == sorted([*OWN, "a.parquet", "c.parquet"])
     dlcli("predict", "runs/double", "data/*.*", "--output", "out")
     for name in ("a.parquet", "c.parquet"):

@@ -92,30 +92,29 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
         (
             ["report", "double.yaml"],
             5,
-            "double.yaml: is a config, a run folder was expected; did you mean 'runs/double'?",
+            "double.yaml: expected a run folder, got a config; did you mean 'runs/double'?",
         ),
         (
             ["predict", "double.yaml"],
             5,
-            "double.yaml: is a config, a run folder was expected; did you mean 'runs/double'?",
+            "double.yaml: expected a run folder, got a config; did you mean 'runs/double'?",
         ),
         (
             ["diagnose", "new.yaml"],
             5,
-            "new.yaml: is a config, a run folder was expected; train it first: dlcli train "
-            "new.yaml",
+            "new.yaml: expected a run folder, got a config; train it first: dlcli train new.yaml",
         ),
-        (["report", "points.csv"], 5, "points.csv: is a file, a run folder was expected"),
+        (["report", "points.csv"], 5, "points.csv: expected a run folder, got a file"),
         (["evaluate", "duoble", "points.csv"], 5, "duoble: no such run folder; did you mean 'runs"),
         (
             ["report", "runs/double/weights.npz"],
             5,
-            "runs/double/weights.npz: is a file, a run folder was expected; did you mean 'runs/do",
+            "runs/double/weights.npz: expected a run folder, got a file; did you mean 'runs/do",
         ),
         (
             ["report", "s3://bucket/runs/double"],
             5,
-            "s3://bucket/runs/double: only predict, evaluate and dlcli.load take the URL of a run",
+            "s3://bucket/runs/double: only predict, evaluate and dlcli.load accept the URL of a run",
         ),
         (
             ["predict", "runs/double", "new.yaml"],
@@ -137,7 +136,7 @@ def test_of_a_folder_of_runs_one_is_to_be_named(dlcli):
     result = dlcli("report", "runs")
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: runs: is a folder of runs; name one of them: 'runs/double'\n",
+        "error: runs: is a folder of runs; choose one of them: 'runs/double'\n",
     )
 
 

@@ -56,7 +56,7 @@ def test_a_single_worker_is_no_cluster() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not valid JSON"),
         ("[1]", "must be an object"),
         ('{"cluster": [], "task": 3}', "must be an object"),
         (_tf_config(type="worker", index=2)["TF_CONFIG"], "worker 0, worker 1"),
@@ -93,7 +93,7 @@ def test_a_job_step_of_slurm_describes_the_cluster() -> None:
     assert int(ports[1]) == int(ports[0]) + 1 and 1024 < int(ports[0]) < 32_768
     other = find_cluster({**step, "SLURM_STEP_ID": "1"})
     assert other is not None and not {*other.addresses} & {*cluster.addresses}
-    with pytest.raises(UsageError, match="these don't match"):
+    with pytest.raises(UsageError, match="which do not match"):
         find_cluster({**step, "SLURM_STEP_TASKS_PER_NODE": "2"})
 
 
@@ -114,7 +114,7 @@ def test_free_ports_are_none_of_outgoing_connections(monkeypatch: pytest.MonkeyP
     ports = free_ports(3)
     assert len({*ports}) == 3 and all(20_000 <= port < 30_000 for port in ports)
     monkeypatch.setattr("dlcli.cluster.PORTS", 2)
-    with pytest.raises(UsageError, match="no 3 free ports from 20000 on"):
+    with pytest.raises(UsageError, match="does not have 3 free ports from 20000 upwards"):
         free_ports(3)
 
 
@@ -159,7 +159,7 @@ def test_a_difference_is_the_error_of_all() -> None:
     results = _meet([{"numpy": "2.0"}, {"numpy": "2.0"}, {"numpy": "1.0"}])
     assert all(type(result) is UsageError for result in results)
     assert {str(each) for each in results} == {
-        "numpy is 1.0 on worker 2 and 2.0 on worker 0; all workers need the same"
+        "numpy is 1.0 on worker 2 and 2.0 on worker 0; all workers require the same value"
     }
 
 
@@ -170,7 +170,7 @@ def test_a_worker_that_does_not_come_is_named(absent: int) -> None:
     results = [each for each in _meet(greetings, seconds=0.5) if each is not None]
     assert len(results) == 2 and all(isinstance(result, WorkerError) for result in results)
     assert all(f"worker {absent} (localhost:" in str(result) for result in results)
-    assert "did not come within 0.5 seconds" in str(results[0]) and results[0].exit_code == 4
+    assert "did not connect within 0.5 seconds" in str(results[0]) and results[0].exit_code == 4
 
 
 def test_others_name_worker_0() -> None:
@@ -184,7 +184,9 @@ def test_a_port_in_use(rank: int) -> None:
     with socket.socket() as taken:
         taken.bind(("", int(addresses[rank].split(":")[1])))
         taken.listen()
-        with pytest.raises(UsageError, match="can't listen there: Address already in use"):
+        with pytest.raises(
+            UsageError, match="can't listen on this address: Address already in use"
+        ):
             meet(Cluster(addresses, rank), {}, 0.5)
 
 
@@ -223,7 +225,7 @@ def test_something_else_at_the_port_of_worker_0_is_not_asked_for_ever() -> None:
             with suppress(TimeoutError), other.accept()[0] as connection:
                 connection.makefile("rb").readline()
                 connection.sendall(b"{}\n")
-        with pytest.raises(WorkerError, match="^worker 0 .* did not come within 0.5 seconds$"):
+        with pytest.raises(WorkerError, match="^worker 0 .* did not connect within 0.5 seconds$"):
             reporting.result()
 
 
@@ -231,7 +233,7 @@ def test_something_else_at_the_port_of_worker_0_is_not_asked_for_ever() -> None:
     ("engine", "message"),
     [
         ("keras", "engine: 'keras' trains on one machine"),
-        ("{name: compiled, jit_compile: true}", "engine.jit_compile: several workers train as"),
+        ("{name: compiled, jit_compile: true}", "engine.jit_compile: a cluster trains without"),
     ],
 )
 def test_an_engine_for_one_machine_is_refused_before_anything_else(
@@ -256,7 +258,7 @@ def test_nobody_waits_for_a_worker_0_that_can_not_begin() -> None:
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(train, range(2))
     assert isinstance(first, UsageError) and "matches no file" in str(first)
-    assert isinstance(second, WorkerError) and str(second).endswith(f" any more: {first}")
+    assert isinstance(second, WorkerError) and str(second).endswith(f" unreachable: {first}")
 
 
 def test_a_stranger_that_says_nothing_does_not_delay_workers_for_long(
@@ -284,7 +286,7 @@ def test_a_local_worker_that_is_killed_is_named(killed: int, code: int) -> None:
     )
     reports: list[str] = []
     assert run_local_workers([sys.executable, "-c", worker], 2, reports.append) == code
-    assert reports == [f"worker {killed} was ended by SIGKILL"]
+    assert reports == [f"worker {killed} was terminated by SIGKILL"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
@@ -304,7 +306,7 @@ def test_a_local_worker_that_is_frozen_is_ended(
     )
     reports: list[str] = []
     assert run_local_workers([sys.executable, "-c", worker], 2, reports.append) == code
-    assert reports == [f"worker {frozen} did not react any more, and was ended"]
+    assert reports == [f"worker {frozen} stopped responding and was terminated"]
     assert not [*tmp_path.iterdir()]
 
 

@@ -159,7 +159,9 @@ def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(
         _, errors = killed.communicate(timeout=90)
     assert time.monotonic() - started < 60
     assert killed.returncode == 4
-    assert "error: another worker has ended" in errors and "worker 1 was ended by SIGKILL" in errors
+    assert (
+        "error: another worker ended" in errors and "worker 1 was terminated by SIGKILL" in errors
+    )
     assert errors.count("resume with: dlcli train --resume killed") == 1
     assert "Traceback" not in errors
     assert not (tmp_path / "killed" / "manifest.json").exists()

@@ -35,29 +35,29 @@ def test_an_absent_column_is_reported_with_its_file_and_the_nearest() -> None:
 
 def test_where_no_column_is_near_all_are_listed() -> None:
     assert problems(data(sample_weight="w"), ("g.csv", ("x", "y"))) == [
-        "data.sample_weight: no column 'w' in g.csv; there are x, y"
+        "data.sample_weight: no column 'w' in g.csv; its columns are x, y"
     ]
 
 
 def test_each_of_several_files_is_reported() -> None:
     config = data(sample_weight="w", test="t.csv")
     assert problems(config, TRAIN, ("t.csv", ("x", "z", "y"))) == [
-        "data.sample_weight: no column 'w' in a.csv; there are x, z, y",
-        "data.sample_weight: no column 'w' in t.csv; there are x, z, y",
+        "data.sample_weight: no column 'w' in a.csv; its columns are x, z, y",
+        "data.sample_weight: no column 'w' in t.csv; its columns are x, z, y",
     ]
 
 
 def test_a_file_of_two_sets_is_reported_once() -> None:
     config = data(sample_weight="w", test="a.csv")
     assert problems(config, TRAIN, TRAIN) == [
-        "data.sample_weight: no column 'w' in a.csv; there are x, z, y"
+        "data.sample_weight: no column 'w' in a.csv; its columns are x, z, y"
     ]
 
 
 def test_a_split_by_groups_needs_their_column() -> None:
     config = data(validation=0.2, split={"name": "group", "column": "g"})
     assert problems(config, TRAIN) == [
-        "data.split.column: no column 'g' in a.csv; there are x, z, y"
+        "data.split.column: no column 'g' in a.csv; its columns are x, z, y"
     ]
 
 

@@ -47,14 +47,14 @@ def refusal(data: str, target: list[str]) -> str:
             "test: 0.5",
             ["a", "b", "c"],
             snapshot(
-                "d.csv: column 'y': each of the 3 classes has a single row; is it a number or a name?"
+                "d.csv: column 'y': each of the 3 classes has only one row; is this column really the target?"
             ),
         ),
         (
             "test: 0.5",
             [*map(str, range(20)), "many"],
             snapshot(
-                "d.csv: column 'y': each of the 21 classes has a single row; 95.2 % are numbers, "
+                "d.csv: column 'y': each of the 21 classes has only one row; 95.2 % are numbers, "
                 "'many' in 1 row is not"
             ),
         ),
@@ -62,7 +62,7 @@ def refusal(data: str, target: list[str]) -> str:
             "test: 0.5, target: {column: y, type: categorical}",
             [*map(str, range(20)), "many"],
             snapshot(
-                "d.csv: column 'y': each of the 21 classes has a single row; is it a number or a name?"
+                "d.csv: column 'y': each of the 21 classes has only one row; is this column really the target?"
             ),
         ),
         (
@@ -164,7 +164,7 @@ def test_classes_of_a_number_are_refused_without_shares_too() -> None:
     with pytest.raises(ConfigError) as caught:
         dealt("data={train: d.csv, target: x, split: stratified}")
     assert str(caught.value) == (
-        snapshot("data.split: 'stratified' is for classes, and 'x' is a number; use random")
+        snapshot("data.split: 'stratified' requires classes, but 'x' is a number; use random")
     )
 
 

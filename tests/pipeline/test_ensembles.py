@@ -447,7 +447,7 @@ def test_no_number_of_folds_is_advised_for_a_class_of_one_row(folder):
 
 def test_an_ensemble_is_no_start_for_one_network(trained, folder):
     settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
-    with pytest.raises(ConfigError, match="is an ensemble of 3 networks; name a run of one"):
+    with pytest.raises(ConfigError, match="is an ensemble of 3 networks; choose a single one"):
         train(config(*settings))
 
 

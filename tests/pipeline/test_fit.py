@@ -164,8 +164,7 @@ def test_weights_that_may_have_seen_the_rows_are_refused(config):
         context_of(config("initial_weights=runs/earlier"))
     assert str(error.value) == (
         snapshot(
-            "initial_weights: may have been trained on rows that are held out here, which would make "
-            "their metrics optimistically biased; omit it: overrides={'initial_weights': None}"
+            "initial_weights: may have been trained on rows that are held out here, so metrics would be too optimistic; omit it: overrides={'initial_weights': None}"
         )
     )
 
@@ -175,8 +174,7 @@ def test_rows_on_disk_are_refused(config):
         context_of(config("data.storage=disk"))
     assert str(error.value) == (
         snapshot(
-            "data.storage: 'disk' is for a single training; cross-validation and search need the rows "
-            "in memory: overrides={'data.storage': 'memory'}"
+            "data.storage: 'disk' works for a single training only; cross-validation and search keep rows in memory: overrides={'data.storage': 'memory'}"
         )
     )
 
@@ -187,7 +185,7 @@ def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
     data = "{train: t.csv, validation: v.csv, target: y, sample_weight: w}"
     (tmp_path / "c.yaml").write_text(f"data: {data}\nhidden: []\nepochs: 1\n")
     rows, _ = prepare(load_config(tmp_path / "c.yaml"), Events())
-    message = "v.csv: column 'w': all weights are 0 in the validation rows; split otherwise"
+    message = "v.csv: column 'w': all weights are 0 in the validation rows; use another data.split or seed"
     with pytest.raises(DataError, match=message):
         encode_sets(rows, Events())
 

@@ -180,7 +180,7 @@ def check_kept(third, engine, *settings):
     error = diverged(config_of(engine, "1e9", *settings))
     assert str(error) == f"training diverged: the loss became {error_loss(error)} in epoch 4"
     assert error.__notes__[-1] == (
-        f"  the last finite weights, after 3 epochs, are kept in runs/t; {KEPT}"
+        f"  the last finite weights (after 3 epochs) are kept in runs/t; {KEPT}"
     )
     run = open_run(Path("runs/t"))
     run.verify()
@@ -221,8 +221,7 @@ def test_the_best_until_then_are_kept_if_these_were_wanted(until_the_third):
     history, expected = until_the_third("graph", best)
     epoch = 1 + history["val_loss"].index(min(history["val_loss"]))
     assert (
-        f"  the last finite weights, the best until then, of epoch {epoch}, "
-        in (error.__notes__[-1])
+        f"  the last finite weights ( the best so far, of epoch {epoch}, " in (error.__notes__[-1])
     )
     assert weights(open_run(Path("runs/t"))) == expected
 
@@ -251,8 +250,8 @@ def test_it_is_no_run_to_predict_with():
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
         snapshot(
-            "error: runs/t: diverged; its last finite weights can be used to start from: "
-            "--set initial_weights=runs/t; name another run\n"
+            "error: runs/t: diverged; to start from its last finite weights: "
+            "--set initial_weights=runs/t; or choose another run\n"
         )
     )
 

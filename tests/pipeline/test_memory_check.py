@@ -143,9 +143,9 @@ class TestRefusal:
         [problem] = caught.value.problems
         assert (problem.path, problem.message) == (
             "hidden[1].units",
-            "training needs at least 199 MB, and 190 MB are left of the machine's memory: 48 MB "
+            "training requires at least 199 MB, but the machine's memory has 190 MB left: 48 MB "
             "for 4,026,001 parameters with adam, 0 MB for encoded rows, 1 MB for a batch, 150 MB "
-            "for TensorFlow; take fewer units",
+            "for TensorFlow; use fewer units",
         )
 
     def test_begins_where_a_byte_is_missing(self, check):
@@ -156,12 +156,12 @@ class TestRefusal:
 
     def test_counts_swap_space(self, check):
         check(WIDE, limits=[MemoryLimit(150e6, MACHINE, swap=50e6)])
-        with pytest.raises(ConfigError, match="and 190 MB are left of the machine's memory"):
+        with pytest.raises(ConfigError, match="but the machine's memory has 190 MB left"):
             check(WIDE, limits=[MemoryLimit(150e6, MACHINE, swap=40e6)])
 
     def test_names_the_tightest_limit(self, check):
         limits = [MemoryLimit(180e6, MACHINE), MemoryLimit(170e6, "the container's memory")]
-        with pytest.raises(ConfigError, match="and 170 MB are left of the container's memory"):
+        with pytest.raises(ConfigError, match="but the container's memory has 170 MB left"):
             check(WIDE, limits=limits)
 
     def test_blames_no_key_where_tensorflow_alone_does_not_fit(self, check):
@@ -170,8 +170,7 @@ class TestRefusal:
             check(WIDE, limits=[limit])
         assert str(caught.value) == (
             snapshot(
-                "TensorFlow alone needs at least 1.20 GB, and 149 MB are left of the address space "
-                "(ulimit -v); raise that limit, or close other programs"
+                "TensorFlow alone requires at least 1.20 GB, but the address space (ulimit -v) has 149 MB left; raise that limit, or close other programs"
             )
         )
 
@@ -179,10 +178,10 @@ class TestRefusal:
         ("settings", "key", "way_out"),
         [
             (["hidden=[]", "batch_size=1"], "data.storage", "set data.storage: disk"),
-            (["hidden=[{units: 90}]", "batch_size=100"], "batch_size", "take a smaller batch_size"),
-            ([WIDE], "hidden[1].units", "take fewer units"),
-            (["hidden=[{units: 3000}, {units: 900}]"], "hidden[0].units", "take fewer units"),
-            (["hidden=[{units: 900}, {units: 3000}]"], "hidden[1].units", "take fewer units"),
+            (["hidden=[{units: 90}]", "batch_size=100"], "batch_size", "use a smaller batch_size"),
+            ([WIDE], "hidden[1].units", "use fewer units"),
+            (["hidden=[{units: 3000}, {units: 900}]"], "hidden[0].units", "use fewer units"),
+            (["hidden=[{units: 900}, {units: 3000}]"], "hidden[1].units", "use fewer units"),
         ],
     )
     def test_names_the_key_that_takes_most(self, settings, key, way_out, check):
@@ -221,10 +220,10 @@ def test_two_layers_of_a_million_units_are_refused_at_their_position():
     )
     assert (done.returncode, done.stdout) == (2, "")
     *_, line = done.stderr.splitlines()
-    assert re.sub(r"and \S+ GB are left of [^:]+", "and ... are left of ...", line) == (
-        "error: c.yaml:4:13: hidden[1].units: training needs at least 12000.56 GB, and ... are "
-        "left of ...: 12000.16 GB for 1,000,013,000,001 parameters with adam, 0 MB for encoded "
-        "rows, 256 MB for a batch, 150 MB for TensorFlow; take fewer units"
+    assert re.sub(r"but [^:]+ has \S+ GB left", "but ... has ... left", line) == (
+        "error: c.yaml:4:13: hidden[1].units: training requires at least 12000.56 GB, but ... has "
+        "... left: 12000.16 GB for 1,000,013,000,001 parameters with adam, 0 MB for encoded "
+        "rows, 256 MB for a batch, 150 MB for TensorFlow; use fewer units"
     )
     assert not Path("runs").exists()
 

@@ -72,7 +72,7 @@ def test_nothing_wins_where_nothing_helped():
 
 SPREAD = {row: row + row % 3 - 1.0 for row in range(1, 41)}
 """Predictions, each at most 1 off."""
-NO_BETTER = "does not diverge anymore, but is no better than a constant model"
+NO_BETTER = "no longer diverges, but is not better than a constant prediction"
 
 
 def made_by_hand(folder, name, rmse, kind="train", verdict="better"):
@@ -155,7 +155,7 @@ def test_without_a_baseline_nothing_is_rescued(tmp_path, monkeypatch):
     (trial,) = try_patches(run, [("a", patch("one"))])
     assert (trial.converged, trial.rescued) == (True, False)
     assert trial.problem == (
-        snapshot("does not diverge anymore, but there is no baseline to compare with")
+        snapshot("no longer diverges, but there is no baseline to compare with")
     )
 
 
@@ -164,7 +164,7 @@ def test_a_folder_that_can_not_be_written_is_reported_before_anything_is_trained
 ):
     run = made_by_hand(tmp_path, "run", 1.0)
     monkeypatch.setattr(retraining.os, "access", lambda path, _: path != tmp_path)
-    with pytest.raises(UsageError, match=r"run-tries: can't be written, .*; copy \S+ to another"):
+    with pytest.raises(UsageError, match=r"run-tries: can't be written; .* copy \S+ to another"):
         next(try_patches(run, [("a", patch("one"))]))
 
 
@@ -246,7 +246,7 @@ def test_changed_data_are_refused_before_anything_is_trained(tmp_path):
     with pytest.raises(RunError) as caught:
         next(try_patches(run, [("a", LINE)]))
     assert str(caught.value).endswith(
-        "table.csv: has changed since the run began; restore it, or train the run again"
+        "table.csv: has changed since the run started; restore the file, or train again"
     )
     assert not (tmp_path / "run-tries").exists()
 
@@ -259,6 +259,6 @@ def test_the_error_for_a_run_without_validation_rows_names_the_setting(tmp_path)
     with pytest.raises(UsageError) as caught:
         next(try_patches(run, [("a", LINE)]))
     assert str(caught.value) == (
-        f"{run.path}: has no validation rows to compare patches on; train it with some: "
+        f"{run.path}: has no validation rows on which to compare suggestions; train it with some: "
         f"dlcli train {run.path}/resolved.yaml --set data.validation=0.2"
     )

@@ -129,7 +129,7 @@ class TestImages:
         unfinished()
         save(f"scan{at}", 255)
         assert refusal() == (
-            f"runs/t: an image of the column 'scan' has changed since the run began; {CHANGED}"
+            f"runs/t: an image of the column 'scan' has changed since the run started; {CHANGED}"
         )
 
     @pytest.mark.slow

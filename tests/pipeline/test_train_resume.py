@@ -175,7 +175,7 @@ def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrup
     assert resumed_after(events) == after
     keras = open_run(uninterrupted).environment["keras"]
     assert [event["message"] for event in events if event["event"] == "warning"] == [
-        f"runs/run: keras was 0{keras} and is {keras}; the weights may differ from those of an "
+        f"runs/run: keras was 0{keras} and is now {keras}; the weights may differ from an "
         "uninterrupted run"
     ]
     check_equal(Path("runs/run"), uninterrupted)
@@ -277,8 +277,7 @@ def test_a_config_is_not_trained_into_its_unfinished_run(unfinished):
 def test_a_second_trainer_ends_at_once(unfinished):
     with locked(unfinished):
         assert refusal(*RESUME[1:]) == [
-            f"error: runs/run: process {os.getpid()} is training it; wait until it ends, or end it "
-            "first"
+            f"error: runs/run: process {os.getpid()} is training it; wait until it ends, or end it first"
         ]
 
 
@@ -290,7 +289,7 @@ class TestData:
     def test_that_have_changed_are_refused(self):
         Path("rows.csv").write_text(Path("rows.csv").read_text().replace("9", "8", 1))
         assert refusal(*RESUME[1:]) == [
-            "error: rows.csv: has changed since the run began; restore it, or train the run again",
+            "error: rows.csv: has changed since the run started; restore the file, or train again",
         ]
 
     def test_that_are_gone_are_missed(self):
@@ -300,7 +299,7 @@ class TestData:
     def test_that_were_read_from_a_pipe_cannot_be_read_again(self):
         change_environment(lambda fields: fields["data"][0].update(sha256=None))
         assert refusal(*RESUME[1:]) == [
-            "error: rows.csv: could be read only once, as a pipe can; store its rows in a file, "
+            "error: rows.csv: is a pipe, which can be read only once; store its rows in a file "
             "and train on that",
         ]
 
@@ -308,7 +307,7 @@ class TestData:
     def test_must_be_as_many_files(self, data, count):
         change_environment(lambda fields: fields.update(data=data))
         assert refusal(*RESUME[1:]) == [
-            f"error: runs/run: began with {count} data files, and there are 1; train it again",
+            f"error: runs/run: started with {count} data files, now there are 1; train it again",
         ]
 
 
@@ -352,7 +351,7 @@ def test_going_on_takes_nothing_else(arguments, named):
 def test_a_run_that_is_finished_does_not_go_on(no_training):
     with new_run(None, "run") as writer:
         writer.finish()
-    assert refusal(*RESUME[1:]) == ["error: runs/run: is finished, there is nothing left to train"]
+    assert refusal(*RESUME[1:]) == ["error: runs/run: is finished; there is nothing to train"]
 
 
 @pytest.mark.usefixtures("unfinished")
@@ -365,11 +364,10 @@ def test_a_run_that_is_not_there_is_missed():
 def test_what_is_no_run_does_not_go_on():
     Path("runs").mkdir()
     assert refusal("--resume", "runs") == [
-        "error: runs: has no config.yaml: it is not a run, or was ended before training began; "
+        "error: runs: has no config.yaml, so it is not a run, or it ended before training started; "
         "train "
         "it again"
     ]
     assert refusal("--resume", "run.yaml") == [
-        "error: run.yaml: is a config, a run folder was expected; train it first: dlcli train "
-        "run.yaml"
+        "error: run.yaml: expected a run folder, got a config; train it first: dlcli train run.yaml"
     ]

@@ -211,7 +211,7 @@ def test_two_outputs_of_a_hinge_loss_are_probabilities(stored):
 def test_misshapen_weights_are_refused(stored):
     message = refusal(stored, weights={**WEIGHTS, "output/bias": [0.5, 0.5]})
     assert "weights.npz: " in message
-    assert "array 'output/bias' is of shape (2,), (1,) was expected" in message
+    assert "array 'output/bias' has the shape (2,), expected (1,)" in message
 
 
 def test_missing_weights_are_refused(stored):
@@ -222,7 +222,7 @@ def test_missing_weights_are_refused(stored):
 def test_an_encoding_of_another_width_is_refused(stored):
     encoding = {**ENCODING, "features": ENCODING["features"][:1]}
     message = refusal(stored, encoding=encoding)
-    assert "array 'hidden_1/kernel' is of shape (2, 2), (1, 2) was expected" in message
+    assert "array 'hidden_1/kernel' has the shape (2, 2), expected (1, 2)" in message
 
 
 @pytest.mark.parametrize(
@@ -250,8 +250,7 @@ def test_an_encoding_of_another_width_is_refused(stored):
 )
 def test_a_target_of_another_width_is_refused(stored, target, what):
     assert refusal(stored, encoding=with_target(target)) == (
-        "RUN: its files don't fit together: "
-        f"output.units is 1, and the target of encoding.json is {what}"
+        f"RUN: its files do not match: output.units is 1, but the target of encoding.json is {what}"
     )
 
 

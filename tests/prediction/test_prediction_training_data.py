@@ -14,7 +14,7 @@ def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> Non
     files = [{"key": "data.train", **fingerprint(month)} for month in months[:2]]
     known = TrainingData(Path("runs/a"), files, "test")
     assert known.warning(months[1], "2024-02.csv").startswith(
-        "2024-02.csv: has rows that runs/a was made from; unless all of them were held out, these "
-        "metrics are optimistically biased; "
+        "2024-02.csv: has rows that runs/a may have been trained on; unless all were held out, "
+        "these metrics are too optimistic; "
     )
     assert known.warning(months[2], "2024-03.csv") == ""

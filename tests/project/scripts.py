@@ -25,7 +25,7 @@ NOT_RUN = {
     r"tensorboard --logdir|mlflow ui": "another program's pages, shown until it is stopped",
 }
 """Commands, or whole scripts that set a variable for them, that no test can run, with reasons."""
-NOTHING_TO_RESUME = "is finished, there is nothing left to train"
+NOTHING_TO_RESUME = "is finished; there is nothing to train"
 CONFIG = """\
 data: {train: houses.csv, target: price, test: 0.2, validation: 0.2}
 hidden: [{units: 8, activation: relu}]

@@ -109,7 +109,9 @@ class TestTraining:
         file = opened.config_file
         run_recording.check_data(opened, file)
         bucket.put("points.csv", ROWS + b"d,3,5\n")
-        with pytest.raises(RunError, match="points.csv: has changed since the run began; restore"):
+        with pytest.raises(
+            RunError, match="points.csv: has changed since the run started; restore"
+        ):
             run_recording.check_data(opened, file)
 
     def test_a_changed_object_is_refused_while_training(self, bucket, run):

@@ -92,7 +92,7 @@ def test_a_cross_validation_has_nothing_to_predict_with_or_to_diagnose(arguments
     result = dlcli(*arguments)
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: cv: is a cross-validation, which has no weights of its own; "
+        "error: cv: is a cross-validation, which has no weights; "
         "train a network with: dlcli train cv/refit.yaml\n",
     )
 
@@ -104,8 +104,8 @@ def test_the_network_that_was_trained_in_it_is_named():
     result = dlcli("compare", "search", "run")
     assert (result.exit_code, result.stderr) == (
         5,
-        "error: search: is a search, which has no weights of its own; "
-        "name the run that was trained in it: search/best\n",
+        "error: search: is a search, which has no weights; "
+        "choose the run that was trained in it: search/best\n",
     )
 
 

@@ -90,7 +90,9 @@ def test_existing_parents_are_kept(tmp_path):
 
 def test_an_existing_file_of_that_name_is_an_error_with_advice(tmp_path):
     (tmp_path / "file").write_text("")
-    message = r"iris-\S+\.new: can't be made: Not a directory; name another folder with 'output'$"
+    message = (
+        r"iris-\S+\.new: can't be created: Not a directory; choose another folder with 'output'$"
+    )
     with (
         pytest.raises(UsageError, match=message),
         cache_folder(tmp_path / "file" / "run", "iris"),

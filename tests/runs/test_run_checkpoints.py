@@ -232,16 +232,19 @@ def test_the_error_for_a_newer_format_names_the_version(run):
 
 def test_checkpoints_of_another_config_are_rejected(two):
     (two / "resolved.yaml").write_text("epochs: 2\n")
-    assert message_of(two) == (f"{two}/checkpoint/2: is of another config; {WAY_OUT}")
+    assert message_of(two) == (f"{two}/checkpoint/2: belongs to another config; {WAY_OUT}")
 
 
 @pytest.mark.parametrize(
     ("changes", "finding"),
     [
         ({"model/1": np.zeros(1)}, "has an unknown 'model/1.npy'"),
-        ({"model/0": np.zeros((3, 2), np.float32)}, "array 'model/0' is of shape (3, 2), (2, 3) "),
-        ({"model/0": np.zeros((2, 3))}, "array 'model/0' is float64, float32 was expected"),
-        ({"epoch": np.array([1])}, "array 'epoch' is of shape (1,), () was expected"),
+        (
+            {"model/0": np.zeros((3, 2), np.float32)},
+            "array 'model/0' has the shape (3, 2), expected (2, 3)",
+        ),
+        ({"model/0": np.zeros((2, 3))}, "array 'model/0' is float64, expected float32"),
+        ({"epoch": np.array([1])}, "array 'epoch' has the shape (1,), expected ()"),
     ],
 )
 def test_unknown_arrays_are_rejected(changes, finding, run):
@@ -282,7 +285,7 @@ def test_a_link_instead_of_the_folder_is_not_read_written_or_removed(two, tmp_pa
     (two / "checkpoint").symlink_to(tmp_path / "elsewhere")
     assert not RunWriter(two).can_resume
     assert RunWriter(two).read_checkpoint(KINDS) is None
-    with pytest.raises(RunError, match="checkpoint: is not a folder but a link"):
+    with pytest.raises(RunError, match="checkpoint: is a link, a file or a device, not a folder"):
         write(two, 3)
     remove_resume_files(two)
     assert names(tmp_path / "elsewhere") == ["1", "2"]
@@ -310,6 +313,6 @@ def test_an_intact_checkpoint_of_other_arrays_may_be_of_another_version(run):
     with pytest.raises(RunError) as caught:
         RunWriter(run).read_checkpoint(KINDS)
     assert caught.value.__notes__ == [
-        "  it is as it was written, perhaps by another version of dlcli: resume with that version, "
+        "  it was not damaged; another version of dlcli may have written it: resume with that version, "
         "or train the run again"
     ]

@@ -288,9 +288,9 @@ def check_told(error, run, done):
     if done.stored:
         assert run.exists()
         way_on = f"resume with: dlcli.resume({str(run)!r})"
-        remedy = "free some space" if FULL in str(error) else "make sure that it can be written"
+        remedy = "free some space" if FULL in str(error) else "make sure that it is writable"
         assert str(error).endswith(f"; {remedy}, then {way_on}")
     elif not done.has_begun and isinstance(error, UsageError):
-        assert str(error).endswith("; name another folder with 'output'")  # as in Python
+        assert str(error).endswith("; choose another folder with 'output'")  # as in Python
     else:
         assert isinstance(error, TrainingError)

@@ -67,18 +67,18 @@ def test_a_broken_link_counts_as_an_existing_folder(tmp_path):
 
 def test_an_existing_file_of_that_name_is_an_error_with_advice(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"run: can't be made: Not a directory; name another"):
+    with pytest.raises(UsageError, match=r"run: can't be created: Not a directory; choose another"):
         finish(tmp_path / "file" / "run")
 
 
 def test_a_base_that_is_a_broken_link_is_an_error(tmp_path):
     (tmp_path / "runs").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(UsageError, match="can't be made: No such file or directory"):
+    with pytest.raises(UsageError, match="can't be created: No such file or directory"):
         finish(None, base=tmp_path / "runs")
 
 
 def test_parents_are_removed_again_if_the_folder_cannot_be_made(tmp_path):
-    with pytest.raises(UsageError, match="can't be made: File name too long"):
+    with pytest.raises(UsageError, match="can't be created: File name too long"):
         finish(tmp_path / "a" / "b" / ("x" * 300))
     assert list(tmp_path.iterdir()) == []
 
@@ -105,13 +105,13 @@ def test_a_read_only_disk_is_a_usage_error(tmp_path, monkeypatch):
         raise OSError(errno.EROFS, "Read-only file system")
 
     monkeypatch.setattr(os, "mkdir", refuse)
-    with pytest.raises(UsageError, match="run: can't be made: Read-only file system"):
+    with pytest.raises(UsageError, match="run: can't be created: Read-only file system"):
         finish(tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", ["", "..", "../evil", "/evil", "a/b", ".hidden", "a b", "ä"])
 def test_a_name_cannot_leave_the_base(tmp_path, name):
-    with pytest.raises(UsageError, match="is not a name for a run"):
+    with pytest.raises(UsageError, match="is not a valid run name"):
         finish(None, name, tmp_path / "runs")
     assert list(tmp_path.iterdir()) == []
 
@@ -234,7 +234,7 @@ def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
         begin(writer)
         raise KeyboardInterrupt
     with pytest.raises(RunError) as caught, unfinished_run(tmp_path / "run"):
-        raise RunError("is of another config")
+        raise RunError("belongs to another config")
     assert not hasattr(caught.value, "__notes__")
     with pytest.raises(DataError) as caught, unfinished_run(tmp_path / "run"):
         raise DataError("has no rows")
@@ -243,4 +243,4 @@ def test_an_unusable_folder_gets_no_advice_to_resume(tmp_path):
 
 def test_a_folder_in_use_is_not_to_be_removed(tmp_path, monkeypatch):
     monkeypatch.setattr("dlcli.runs.manifest.holder_of", lambda _: 17)
-    assert existing_folder_advice(tmp_path).startswith("process 17 is training it; name a new")
+    assert existing_folder_advice(tmp_path).startswith("process 17 is training it; choose a new")

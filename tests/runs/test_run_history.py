@@ -68,9 +68,9 @@ def test_a_history_is_read_to_the_bit(columns):
         (b"epoch,loss\n1,0.5,0.5\n", "is not a table of numbers: zip"),
         (b'epoch,loss\n1,"0.5\n', "is not a table of numbers: unexpected end"),
         (b"epoch,loss\n1,\xff\n", "is not a table of numbers: 'utf-8' codec"),
-        (b"loss,epoch\n0.5,1\n", "does not count its epochs from 1"),
-        (b"epoch,loss\n2,0.5\n", "does not count its epochs from 1"),
-        (b"epoch,loss,loss\n1,0.5,0.5\n", "has two columns of one name"),
+        (b"loss,epoch\n0.5,1\n", "does not number its epochs from 1"),
+        (b"epoch,loss\n2,0.5\n", "does not number its epochs from 1"),
+        (b"epoch,loss,loss\n1,0.5,0.5\n", "has two columns with the same name"),
     ],
 )
 def test_anything_else_is_a_damaged_history(content, message):

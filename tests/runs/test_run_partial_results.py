@@ -90,14 +90,14 @@ def test_a_part_of_another_config_is_an_error_with_advice(run):
     folder = run / "folds" / "1"
     (run / "resolved.yaml").write_text("epochs: 2\n")
     assert refused(run) == (
-        f"{folder}: is of another config; {WAY_OUT}",
-        [f"or remove {folder}: what is missing there is computed again"],
+        f"{folder}: belongs to another config; {WAY_OUT}",
+        [f"or remove {folder}; its results are then computed again"],
     )
 
 
 def test_a_part_under_another_number_is_rejected(run):
     (run / "folds" / "1").rename(run / "folds" / "2")
-    assert refused(run, 2)[0] == f"{run / 'folds' / '2'}: is that of number 1; {WAY_OUT}"
+    assert refused(run, 2)[0] == f"{run / 'folds' / '2'}: belongs to number 1; {WAY_OUT}"
 
 
 @pytest.mark.parametrize("name", ["result.json", "predictions.parquet"])
@@ -122,7 +122,7 @@ def test_nothing_is_read_through_a_link(run, name, tmp_path):
     path = run / name
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert refused(run)[0].startswith(f"{path}: is not a ")
+    assert refused(run)[0].startswith(f"{path}: is a link, a file or a device, not")
 
 
 def test_nothing_is_written_through_a_link(run, tmp_path):

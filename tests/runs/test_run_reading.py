@@ -264,7 +264,7 @@ def test_there_is_no_suggestion_without_a_similar_name(tmp_path):
 
 def test_a_file_is_not_a_run(tmp_path):
     (tmp_path / "data.csv").write_text("x\n")
-    with pytest.raises(RunError, match=r"data\.csv: is a file, a run folder was expected"):
+    with pytest.raises(RunError, match=r"data\.csv: expected a run folder, got a file"):
         open_run(tmp_path / "data.csv")
 
 
@@ -281,7 +281,7 @@ def test_a_run_without_a_manifest_is_unfinished(folder):
     go_on = f"resume with: dlcli.resume({str(folder)!r})"
     assert str(caught.value) == f"{folder}: is an unfinished run; {go_on}"
     (folder / "environment.json").unlink()
-    with pytest.raises(RunError, match="and was ended before training began; train it again"):
+    with pytest.raises(RunError, match="which ended before training started; train it again"):
         open_run(folder)
 
 
@@ -369,13 +369,13 @@ def test_a_manifest_over_1_mib_is_rejected(folder):
     ("name", "content", "message"),
     [
         ("metrics.json", b"[]", "is not a JSON object"),
-        ("metrics.json", b'{"test": 1}', "has something else than metrics by split"),
+        ("metrics.json", b'{"test": 1}', "does not contain metrics by split"),
         ("metrics.json", b'{"test": {"loss": NaN}}', "is not JSON: NaN"),
         ("environment.json", b"{", "is not JSON"),
         ("environment.json", b"null", "is not a JSON object"),
         ("encoding.json", b"\xff", "is not UTF-8"),
-        ("baselines.json", b'{"linear": 1}', "has something else than metrics by split"),
-        ("baselines.json", b'{"linear": {"test": 1}}', "has something else than metrics by"),
+        ("baselines.json", b'{"linear": 1}', "does not contain metrics by split"),
+        ("baselines.json", b'{"linear": {"test": 1}}', "does not contain metrics by"),
         ("predictions.parquet", b"PAR1PAR1", "is not a Parquet file: "),
         ("explanation.json", b"\xff", "is not UTF-8: "),
         ("events.jsonl", b'{"event": "start"}\n[]\n', "is not a JSON object"),
@@ -403,7 +403,9 @@ def test_a_file_that_is_too_large_is_not_read(folder, name, most):
 
 
 def test_weights_of_another_network_are_rejected(folder):
-    with pytest.raises(RunError, match=r"weights\.npz: array 'output/kernel' is of shape \(2, 1\)"):
+    with pytest.raises(
+        RunError, match=r"weights\.npz: array 'output/kernel' has the shape \(2, 1\)"
+    ):
         open_run(folder).read_arrays(RunFile.WEIGHTS, {**SHAPES, "output/kernel": (3, 1)})
 
 

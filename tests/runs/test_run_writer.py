@@ -269,7 +269,7 @@ def test_a_manifest_that_cannot_be_stored_leaves_the_run_unfinished(writer, monk
 def test_the_error_for_a_read_only_disk_does_not_name_a_full_disk(writer, monkeypatch):
     monkeypatch.setattr(os, "replace", fail(errno.EROFS))
     message = (
-        "Read-only file system; make sure that it can be written, or name another folder with "
+        "Read-only file system; make sure that it is writable, or choose another folder with "
         "'output', then train again"
     )
     with pytest.raises(TrainingError, match=f"{message}$"):
@@ -289,7 +289,7 @@ def test_a_checkpoint_is_of_the_config_that_training_began_with(writer):
     writer.write_resolved("epochs: 1\n")
     (writer.path / "resolved.yaml").write_text("epochs: 2\n")
     writer.write_checkpoint(Checkpoint({}, {}))
-    with pytest.raises(RunError, match="checkpoint/1: is of another config"):
+    with pytest.raises(RunError, match="checkpoint/1: belongs to another config"):
         RunWriter(writer.path).read_checkpoint({})
     (writer.path / "resolved.yaml").write_text("epochs: 1\n")
     assert RunWriter(writer.path).read_checkpoint({}) == Checkpoint({}, {})

@@ -150,7 +150,7 @@ def test_a_link_in_a_strangers_run_is_not_followed(link, tmp_path):
     (RUN / link).parent.mkdir(exist_ok=True)
     (RUN / link).symlink_to(tmp_path / "elsewhere", target_is_directory=True)
     told = story(epoch(1, loss=0.5))
-    why = f"TensorBoard: runs/line/{link}: is not a folder but a link; restore the run from a copy"
+    why = f"TensorBoard: runs/line/{link}: is a link, not a folder; restore the run from a copy"
     assert told[-1][0] == "warning"
     assert told[-1][1]["message"].startswith(why)
     assert list((tmp_path / "elsewhere").iterdir()) == []

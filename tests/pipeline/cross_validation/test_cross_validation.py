@@ -152,7 +152,7 @@ def test_on_request_all_rows_are_trained_on_at_the_end():
     "error",
     [
         DivergenceError("training diverged", 2),
-        ConfigError([Problem("data.storage", "training needs at least 9.00 GB")]),
+        ConfigError([Problem("data.storage", "training requires at least 9.00 GB")]),
     ],
     ids=["diverged", "too large for the memory"],
 )
@@ -163,7 +163,7 @@ def test_a_refit_that_fails_is_a_warning_and_the_folds_stay(error, monkeypatch):
     monkeypatch.setattr("dlcli.pipeline.cross_validation.train_child_run", fail)
     told = []
     run = cv("input.features=[x]", folds=2, refit=True, listener=recorded_in(told))
-    assert ("warning", {"message": f"training on all rows failed: {error}"}) in told
+    assert ("warning", {"message": f"the final training on all rows failed: {error}"}) in told
     assert (run.kind, told[-1][1]["refit"]) == ("cv", None)
 
 
@@ -197,7 +197,7 @@ def test_folds_that_all_diverge_are_an_error_and_leave_nothing():
             "epochs=200",
             folds=2,
         )
-    assert str(caught.value).startswith("all 2 folds failed; the first: training diverged: ")
+    assert str(caught.value).startswith("all 2 folds failed, the first with: training diverged: ")
     assert not Path("runs").exists()
 
 
@@ -206,15 +206,13 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
         cv("initial_weights=runs/earlier")
     assert str(caught.value) == (
         snapshot(
-            "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows "
-            "that are held out here, which would make their metrics optimistically biased; omit it: "
-            "overrides={'initial_weights': None}"
+            "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows that are held out here, so metrics would be too optimistic; omit it: overrides={'initial_weights': None}"
         )
     )
 
 
 def test_rows_that_wait_on_disk_are_refused():
-    with pytest.raises(ConfigError, match="data.storage: 'disk' is for a single training"):
+    with pytest.raises(ConfigError, match="data.storage: 'disk' works for a single training"):
         cv("data.storage=disk")
 
 
@@ -272,8 +270,8 @@ def test_a_fold_with_too_few_rows_for_validation_is_refused_before_any_is_traine
     )
     [note] = caught.value.__notes__
     assert note == (
-        "  so in fold 1 of repeat 1, where data.validation holds out some of the training rows; "
-        "give another number of 'folds', or omit it: overrides={'data.validation': None}"
+        "  so in fold 1 of repeat 1, because data.validation holds out some training rows; "
+        "choose another 'folds', or omit data.validation: overrides={'data.validation': None}"
     )
     assert outcomes == []
     assert not Path("runs").exists()
@@ -284,7 +282,6 @@ def test_a_config_that_does_not_fit_its_rows_is_refused_with_its_position():
         cv("data.target=z")
     assert str(caught.value) == (
         snapshot(
-            "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; "
-            "there are x, group, y"
+            "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; its columns are x, group, y"
         )
     )

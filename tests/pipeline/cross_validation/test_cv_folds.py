@@ -114,5 +114,5 @@ def test_repeats_in_time_are_refused_as_they_would_be_the_same():
         dataset_and_folds(
             CrossValidationPlan(folds=3, repeats=2), "data.split={name: time, column: x}"
         )
-    message = snapshot("folds in time are the same at each repeat; omit 'repeats'")
+    message = snapshot("folds in time order are the same in each repeat; omit 'repeats'")
     assert str(caught.value) == message

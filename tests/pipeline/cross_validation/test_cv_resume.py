@@ -155,7 +155,7 @@ def open_run_fails(folder):
 def test_rows_that_have_changed_meanwhile_are_refused():
     folder = killed_at(2)
     Path("rows.csv").write_text(Path("rows.csv").read_text().replace("3,d,6", "3,d,7"))
-    with pytest.raises(RunError, match="rows.csv: has changed since the run began"):
+    with pytest.raises(RunError, match="rows.csv: has changed since the run started"):
         cross_validate(folder)
 
 
@@ -177,7 +177,7 @@ def test_a_plan_that_is_malformed_is_refused():
         cross_validate(folder)
     assert str(caught.value) == (
         f"{folder}: its plan is malformed at 'folds': Input should be greater than or equal to 2; "
-        "begin it again"
+        "start it again"
     )
 
 
@@ -187,7 +187,7 @@ def test_what_is_kept_of_other_rows_is_refused():
     with pytest.raises(RunError) as caught:
         cross_validate(folder)
     assert str(caught.value) == (
-        f"{folder}: the stored result of fold 1 of repeat 1 is of other rows; begin the "
+        f"{folder}: the stored result of fold 1 of repeat 1 belongs to other rows; start the "
         "cross-validation again"
     )
 

@@ -351,7 +351,7 @@ def test_predictions_of_another_target_are_refused():
                 TWO[1],
             ]
         )
-    message = snapshot("runs/x: its stored folds are of another target; begin it again")
+    message = snapshot("runs/x: its stored folds are of another target; start it again")
     assert str(caught.value) == message
 
 
@@ -359,5 +359,5 @@ def test_predictions_with_other_columns_are_refused():
     odd = replace(TWO[1], predictions=TWO[1].predictions.append_column("odd", [[1, 2]]))
     with pytest.raises(RunError) as caught:
         combined([TWO[0], odd])
-    message = snapshot("runs/x: its stored folds have different columns; begin it again")
+    message = snapshot("runs/x: its stored folds have different columns; start it again")
     assert str(caught.value) == message

@@ -127,7 +127,7 @@ def test_a_finished_search_is_complete(line):
     assert not (run.path / "lock").exists()
     with pytest.raises(RunError) as error:
         tune(run.path)
-    assert str(error.value) == f"{run.path}: is finished, there is nothing left to train"
+    assert str(error.value) == f"{run.path}: is finished; there is nothing to train"
 
 
 @pytest.mark.slow
@@ -266,7 +266,7 @@ def test_two_searches_share_a_storage(tmp_path):
     record = json.loads((tmp_path / "first" / "study.json").read_text())
     assert record["storage"] == f"sqlite:///{tmp_path}/study.db"
 
-    with pytest.raises(UsageError, match="^the study 'line' in that storage was started with anot"):
+    with pytest.raises(UsageError, match="^the study 'line' in this storage was started with anot"):
         start(tmp_path, settings=settings, overrides=["epochs=21"], run="third")
     assert not (tmp_path / "third").exists()
 
@@ -280,7 +280,7 @@ def test_a_database_that_is_lost_between_two_trials_ends_the_search(tmp_path, mo
     url = f"sqlite:///{tmp_path}/study.db"
     with pytest.raises(TrainingError) as error:
         start(tmp_path, settings=SearchSettings(storage=url))
-    assert str(error.value) == f"{url}: trials can't be stored any more: no connection"
+    assert str(error.value) == f"{url}: trials can no longer be stored: no connection"
 
 
 @pytest.mark.slow
@@ -333,7 +333,7 @@ def test_a_search_with_other_rows_is_not_resumed(interrupted, tmp_path):
     shutil.copytree(interrupted, tmp_path / "copy")
     (tmp_path / "copy" / "line.csv").write_text("x,y\n1,2\n")
 
-    with pytest.raises(RunError, match="has changed since the run began"):
+    with pytest.raises(RunError, match="has changed since the run started"):
         tune(tmp_path / "copy" / "run", SearchSettings())
 
 
@@ -357,7 +357,7 @@ def test_a_search_that_is_resumed_in_a_storage_without_its_trials_warns_that_it_
         assert warnings == [] or (url, warnings) == (
             urls[1],
             [
-                "the study 'line' has no trials in that storage; the search starts over. If "
+                "the study 'line' has no trials in this storage, so the search starts over. If "
                 f"another has them, end it, and resume with: {resume}"
             ],
         )
@@ -378,7 +378,7 @@ def test_a_shared_storage_has_to_be_named_again(tmp_path):
     with pytest.raises(UsageError) as error:
         StudyRecord.read(writer).check_storage(None, writer)
     assert str(error.value) == (
-        f"{tmp_path}: its trials are in a shared storage; name it again: "
+        f"{tmp_path}: its trials are in a shared storage; repeat the option: "
         f"dlcli.resume({str(tmp_path)!r}, storage='postgresql://me:***@host/db')"
     )
     assert "secret" not in (tmp_path / "study.json").read_text()

@@ -54,7 +54,7 @@ def test_a_large_grid_without_limits_has_a_warning(bounds, is_warned):
     warn_of_large_grid(plan, Events(recorder))
 
     message = (
-        "all 10,100 combinations will be tried; to try fewer, from all over the grid: "
+        "all 10,100 combinations will be tried; to try a random part of the grid: "
         "overrides={'tune.trials': 100}, or overrides={'tune.time': '1h'}"
     )
     assert recorder.events == [("warning", {"message": message})] * is_warned
@@ -67,7 +67,7 @@ def test_a_search_without_rows_to_evaluate_candidates_on_is_refused(tmp_path):
         SearchPlan.of(file)
     assert str(error.value) == (
         snapshot(
-            "tune.folds: is missing, and there are no validation rows to evaluate candidates on; set "
+            "tune.folds: is missing, and there are no validation rows to evaluate candidates; set "
             "tune.folds: 5 or data.validation: 0.15"
         )
     )

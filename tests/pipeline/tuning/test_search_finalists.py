@@ -191,7 +191,7 @@ def test_without_held_out_rows_only_the_best_config_is_trained(folder, monkeypat
     finals = train_finalists(folder, configs, search_for("val_loss"), Events(recorder))
     assert (trained, finals.finalists) == (["best"], ())
     assert finals.notes == (
-        "there are no held-out rows on which to compare the best config with the default; set "
+        "there are no held-out rows to compare the best config with the default; set "
         "data.test: 0.15",
     )
 
@@ -201,8 +201,8 @@ def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, re
     finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     assert [each.split for each in finals.finalists] == ["validation", "validation"]
     assert finals.notes == (
-        "there are no test rows: the validation rows, which selected the config, give "
-        "optimistically biased metrics; set data.test: 0.15",
+        "there are no test rows; the validation rows selected the config, so their metrics are "
+        "too optimistic: set data.test: 0.15",
     )
 
 

@@ -241,7 +241,7 @@ class Anything(BaseModel, extra="allow"):
         (
             '{"fold": 1, "train": 30, "held_out": 3, "trials": 1, "values": {}, "inner": 1.0, '
             '"value": 1.0, "metrics": {}}',
-            "the stored result of outer fold 1 is of other rows; start the search again",
+            "the stored result of outer fold 1 belongs to other rows; start the search again",
         ),
     ],
 )

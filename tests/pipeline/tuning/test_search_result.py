@@ -80,8 +80,8 @@ def test_a_search_that_found_nothing_better_has_a_note(value, original):
 
 def edge_note(path, end):
     return (
-        f"the best {path} lies at the {end} end of its range: a wider range may contain a better "
-        "one"
+        f"the best {path} is at the {end} end of its range; a wider range may contain a better "
+        "value"
     )
 
 
@@ -97,7 +97,9 @@ def test_ranges_of_integers_have_edges_too():
 
 
 def test_a_search_whose_time_was_over_has_a_note():
-    assert summary([trial(0)], plan(trials=9)).notes == ("the time was over after 1 of 9 trials",)
+    assert summary([trial(0)], plan(trials=9)).notes == (
+        "the time limit was reached after 1 of 9 trials",
+    )
 
 
 def test_a_search_that_tried_everything_has_a_note():
@@ -114,8 +116,8 @@ def test_failed_candidates_have_a_note():
 
 def test_a_search_that_could_not_prune_says_why():
     note = (
-        "candidates were not pruned at epochs: regularizers vary, and val_loss of an epoch "
-        "contains their penalty"
+        "no candidate was stopped early: regularizers vary, and the val_loss of an epoch "
+        "includes their penalty"
     )
 
     varied = [Dimension("hidden_layers.kernel_regularizer.l2", "float", 0.0, 0.1)]

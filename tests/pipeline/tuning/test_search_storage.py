@@ -178,8 +178,8 @@ def test_a_database_in_memory_is_refused(url):
     with pytest.raises(UsageError) as error:
         open_database(url)
     assert str(error.value) == (
-        f"storage={mask_password(url)}: is in the memory of a process; "
-        "name a file: sqlite:///study.db"
+        f"storage={mask_password(url)}: exists only in the memory of one process; "
+        "use a file: sqlite:///study.db"
     )
 
 
@@ -224,7 +224,7 @@ def test_a_lost_database_ends_a_search_without_showing_its_password(tmp_path):
         raise StorageInternalError from gone
     assert str(error.value) == (
         snapshot(
-            "postgresql+psycopg://me:***@host/db: trials can't be stored any more: no connection "
+            "postgresql+psycopg://me:***@host/db: trials can no longer be stored: no connection "
             "as me:***"
         )
     )
@@ -241,7 +241,7 @@ def test_a_lost_database_ends_a_search_without_showing_its_password(tmp_path):
 def test_the_secrets_of_a_url_alone_are_hidden_in_an_error(tmp_path, url, reason, shown):
     with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, url):
         raise StorageInternalError(reason)
-    assert str(error.value).endswith(f": trials can't be stored any more: {shown}")
+    assert str(error.value).endswith(f": trials can no longer be stored: {shown}")
 
 
 def test_an_error_of_another_file_is_not_of_the_storage(tmp_path):

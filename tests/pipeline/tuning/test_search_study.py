@@ -83,7 +83,7 @@ def test_a_candidate_that_has_killed_three_processes_is_abandoned(storage):
     assert (abandoned.number, abandoned.state) == (0, "failed")
     assert abandoned.values == running.values
     assert abandoned.problem == snapshot(
-        "its process was killed each of 3 times, as if memory ran out"
+        "its process was killed 3 times, perhaps because memory ran out"
     )
     assert list(run_all(study)) == [1]
 
@@ -98,7 +98,7 @@ def test_an_original_config_that_has_killed_three_processes_fails_and_not_the_fi
 
     assert (study.default.state, study.default.values) == ("failed", {})
     assert study.default.problem == snapshot(
-        "its process was killed each of 3 times, as if memory ran out"
+        "its process was killed 3 times, perhaps because memory ran out"
     )
     assert sorted(run_all(study)) == [0, 1]
 
@@ -192,7 +192,7 @@ def test_the_time_of_a_search_is_that_of_its_own_trials(storage):
 @pytest.mark.parametrize(
     ("other", "what"),
     [
-        ({"config": "e" * 64}, "another config, or by another dlcli"),
+        ({"config": "e" * 64}, "another config or another version of dlcli"),
         ({"data": ["e" * 64]}, "other data"),
     ],
 )
@@ -203,7 +203,7 @@ def test_a_study_of_another_config_or_data_is_refused(storage, other, what):
     with pytest.raises(UsageError) as error:
         Study(plan(), storage).join({**FINGERPRINT, **other})
     assert str(error.value) == (
-        f"the study 'planned' in that storage was started with {what}; search again with another "
+        f"the study 'planned' in this storage was started with {what}; search again with another "
         "name: overrides={'name': '...'}"
     )
 

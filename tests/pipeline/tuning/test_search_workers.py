@@ -69,7 +69,7 @@ def test_workers_share_the_work_and_the_others_continue_if_one_is_killed(stop, r
     assert recorder.named("warning") == [
         {
             "message": f"worker process {lost[0]} was ended by SIGKILL, perhaps because memory ran "
-            "out; its work is given to another"
+            "out; another worker takes over its job"
         }
     ]
 
@@ -94,7 +94,7 @@ def test_if_all_are_killed_the_work_ends_with_the_way_out(stop, recorder):
     assert len(lost) == 2
     assert str(caught.value) == (
         snapshot(
-            "2 workers ended before the work was done, the last of them was ended by SIGKILL, perhaps "
+            "2 workers ended before all jobs were done, the last one was ended by SIGKILL, perhaps "
             "because memory ran out; try fewer 'jobs' or units, or a smaller batch_size"
         )
     )
