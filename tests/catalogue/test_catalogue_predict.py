@@ -226,8 +226,8 @@ REFUSED_RUNS: dict[Callable[[Path], None], str] = {
     altered: f"runs/points/manifest.json: does not match its own digest; {AGAIN}",
     newer: "runs/points/manifest.json: has format 2, written by dlcli '9.0', but "
     f"dlcli {__version__} reads format 1; install the newer version",
-    foreign: "runs/points: is not a run folder, it has no manifest.json: name one that `dlcli "
-    "train` made",
+    foreign: "runs/points: is not a run folder: it has no manifest.json; choose a folder that `dlcli "
+    "train` created",
     foreign_manifest: f"runs/points/manifest.json: is malformed at 'format': Field required; "
     f"{AGAIN}",
     no_folder: "runs/points: expected a run folder, got a file",

@@ -64,7 +64,7 @@ def test_the_training_file_is_warned_of_by_its_content(dlcli):
     Path("copy.csv").write_bytes(Path("points.csv").read_bytes())
     assert dlcli("evaluate", "runs/double", "copy.csv").stderr == (
         snapshot(
-            'warning: copy.csv: runs/double was trained on rows of this table, so these metrics are too optimistic; to hold rows out, set data.test and train again\n'
+            "warning: copy.csv: runs/double was trained on rows of this table, so these metrics are too optimistic; to hold rows out, set data.test and train again\n"
         )
     )
     Path("other.csv").write_text(Path("points.csv").read_text().replace("4", "5"))

@@ -165,7 +165,9 @@ def test_another_version_is_named(run, monkeypatch):
     )
     found = reproduce(run)
     before = run.environment
-    change = f"keras was {before['keras']} and is now 9.9, threads was {before['threads']} and is now 64"
+    change = (
+        f"keras was {before['keras']} and is now 9.9, threads was {before['threads']} and is now 64"
+    )
     assert found.parts[1].finding == change
     assert found.differing == ("versions",)
     assert found.causes == ()  # as the weights are equal all the same

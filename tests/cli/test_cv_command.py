@@ -226,7 +226,7 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
     result = dlcli("cv", "rows.yaml", "--output", "mine")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: mine: already exists; name a new folder with --output, or remove this one first\n",
+        "error: mine: already exists; choose a new folder with --output, or remove this one first\n",
     )
 
 

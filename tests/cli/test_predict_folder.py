@@ -361,11 +361,11 @@ def test_a_full_disk_leaves_no_part(function, written, named, left, dlcli, monke
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ((), (), "data: has no files to predict"),
-        (("a.csv", "b.txt"), (), "data: has files that are no tables by their names: 'b.txt'"),
-        (("a.csv", "a.parquet"), ("--format", "csv"), "would have the same part 'a.csv'"),
-        (("a.csv",), ("--output", "data/out"), "data/out: is within data"),
-        (("a.csv",), ("--output", "runs"), "runs: has other files, 'notes.txt'"),
+        ((), (), "data: contains no tables to predict"),
+        (("a.csv", "b.txt"), (), "data: contains files that do not look like tables: 'b.txt'"),
+        (("a.csv", "a.parquet"), ("--format", "csv"), "has the same output file 'a.csv'"),
+        (("a.csv",), ("--output", "data/out"), "data/out: is inside data"),
+        (("a.csv",), ("--output", "runs"), "runs: contains other files, 'notes.txt'"),
         (("a.csv",), ("--rejected", "bad"), "--rejected FILE requires --on-bad-row reject"),
         (("a.parquet",), ("--spreadsheet-safe",), "--spreadsheet-safe is for csv"),
     ],

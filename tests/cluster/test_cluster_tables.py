@@ -149,7 +149,7 @@ def test_files_whose_types_differ_are_one_table(tmp_path: Path) -> None:
         assert result == [1.0, 2.0, 3.0, 0.5, 1.5]
     pq.write_table(pa.table({"x": [2**53 + 1]}), tmp_path / "a.parquet")
     for error in on_workers(2, lambda e: read_table(source, storage=Storage(workers=e))):
-        assert isinstance(error, DataError) and "can't hold all of these exactly" in str(error)
+        assert isinstance(error, DataError) and "can't hold all values exactly" in str(error)
 
 
 CONFIG = """

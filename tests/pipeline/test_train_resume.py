@@ -219,7 +219,7 @@ def check_refused_while_training(pid):
     result = call("train", "run.yaml", "--output", "runs/run")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"error: runs/run: already exists; process {pid} is training it; name a new folder with "
+        f"error: runs/run: already exists; process {pid} is training it; choose a new folder with "
         "--output\n"
     )
 
@@ -344,7 +344,7 @@ def test_a_damaged_resolved_config_is_refused(text, problem):
 )
 def test_going_on_takes_nothing_else(arguments, named):
     first = refusal(*RESUME[1:], *arguments, code=2)[0]
-    used = "the config and options that the run was started with"
+    used = "the config and the options of the interrupted run"
     assert first == f"error: --resume uses {used}; remove {named}"
 
 

@@ -54,7 +54,7 @@ def test_a_named_folder_is_made_with_its_parents(tmp_path):
 def test_an_existing_folder_is_rejected_and_unchanged(tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match="run: already exists; name a new folder with 'output'"):
+    with pytest.raises(UsageError, match="run: already exists; choose a new folder with 'output'"):
         finish(tmp_path / "run")
     assert (tmp_path / "run" / "notes.txt").read_text() == "mine"
 

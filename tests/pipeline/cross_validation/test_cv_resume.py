@@ -166,7 +166,7 @@ def test_a_config_that_has_changed_meanwhile_is_refused():
     with pytest.raises(RunError) as caught:
         cross_validate(folder)
     assert str(caught.value) == (
-        f"{folder}/folds/1: is of another config; restore the run from a copy or train it again"
+        f"{folder}/folds/1: belongs to another config; restore the run from a copy or train it again"
     )
 
 
