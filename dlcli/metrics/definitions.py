@@ -90,6 +90,7 @@ RMSE = _error(
     "rmse",
     aliases=("root_mean_squared_error",),
     title="RMSE",
+    has_target_unit=True,
     forms={"numbers": forms.MeanOf(lambda rows: np.square(rows.errors), root=True)},
     root_of="mse",
     is_summary=True,
@@ -101,6 +102,7 @@ MAE = _error(
     "mae",
     aliases=("mean_absolute_error",),
     title="MAE",
+    has_target_unit=True,
     forms={"numbers": forms.MeanOf(lambda rows: np.abs(rows.errors))},
     center=forms.quantile_center(0.5),
     is_summary=True,
@@ -118,7 +120,9 @@ R2 = _score(
     script={"numbers": 'keras.metrics.R2Score(name="r2")'},
 )
 MEDIAN_ABSOLUTE_ERROR = _error(
-    "median_absolute_error", forms={"numbers": forms.MedianOf(lambda rows: np.abs(rows.errors))}
+    "median_absolute_error",
+    has_target_unit=True,
+    forms={"numbers": forms.MedianOf(lambda rows: np.abs(rows.errors))},
 )
 POISSON_DEVIANCE = _error(
     "poisson_deviance",
@@ -272,6 +276,25 @@ def metric_bounds(name: str) -> tuple[float, float]:
     """Return the least and the most that a metric can be; anything for an unknown one."""
     metric = METRICS.get(name.removeprefix("val_"))
     return (-math.inf, math.inf) if metric is None else metric.bounds
+
+
+UNEQUAL_CLASSES = 2 / 3
+"""Share of the largest class from which accuracy alone misleads: always predicting this class is as
+accurate."""
+
+
+def largest_class(metrics: Mapping[str, object], classes: int) -> tuple[int, float] | None:
+    """Return the index and the share of the most frequent of several classes, if known.
+
+    Args:
+        metrics: those of the rows.
+        classes: the number of classes.
+    """
+    matrix = stored_confusion(metrics.get("confusion"))
+    if matrix is None or len(matrix) != classes:
+        return None
+    sums = matrix.sum(axis=1)
+    return int(sums.argmax()), float(sums.max() / sums.sum())
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:

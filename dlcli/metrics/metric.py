@@ -439,6 +439,8 @@ class Metric:
     """True if it is of the second of two classes, so that it changes if they are exchanged."""
     of_order: bool = False
     """True if it depends on the order of rows alone, which a constant prediction leaves open."""
+    has_target_unit: bool = False
+    """True if it is in the unit of the target."""
     in_percent: bool = False
     """True if sentences show it in percent."""
     is_summary: bool = False

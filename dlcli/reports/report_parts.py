@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dlcli import __version__
 from dlcli.errors import RunError, plural
-from dlcli.metrics.definitions import main_metric
+from dlcli.metrics.definitions import ACCURACY, UNEQUAL_CLASSES, largest_class
 from dlcli.metrics.intervals import Verdict
 from dlcli.metrics.statistic import Floats, ThresholdCounts
 from dlcli.pipeline import events
@@ -239,12 +239,31 @@ class TrainingRecord:
         return rows - sum(each.without_weight for each in held_out if each.split == split)
 
     @property
-    def main_metric(self) -> str | None:
-        """The metric that decides: the first of the config's that can be compared."""
-        if not self.splits:
-            return None
-        named = self.log.network.metrics if self.log.network else ()
-        return main_metric(named, self.run.metrics[self.splits[0]])
+    def headlines(self) -> tuple[str, ...]:
+        """The metrics of the first sentence, on the most independent set of rows."""
+        return self.run.task.headlines(self._named, self._scores)
+
+    @property
+    def summary(self) -> tuple[str, ...]:
+        """The metrics at the top of the page."""
+        return self.run.task.figures(self._named, self._scores)
+
+    @property
+    def _named(self) -> Sequence[str]:
+        return self.log.network.metrics if self.log.network else ()
+
+    @property
+    def _scores(self) -> Mapping[str, object]:
+        return self.run.metrics[self.splits[0]] if self.splits else {}
+
+    def always(self, split: str) -> str:
+        """Return the accuracy of always predicting the largest of unequal classes, in words."""
+        task = self.run.task
+        largest = largest_class(self.run.metrics[split], len(task.classes))
+        if largest is None or largest[1] < UNEQUAL_CLASSES:
+            return ""
+        name = fmt.shorten(task.classes[largest[0]], 30)
+        return f"always “{name}”: {fmt.metric(ACCURACY.name, largest[1], self.counted_rows(split))}"
 
     @property
     def best_epoch(self) -> int | None:

@@ -9,9 +9,9 @@ import numpy as np
 
 from dlcli.config.data_section import TimeSplit
 from dlcli.diagnosis.findings import diagnose
-from dlcli.errors import plural
+from dlcli.errors import joined, plural
 from dlcli.explanation.explanation_document import LayerStatistics
-from dlcli.metrics.definitions import is_higher_better
+from dlcli.metrics.definitions import ACCURACY, METRICS, is_higher_better
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
@@ -147,14 +147,14 @@ def _use_of_validation(record: TrainingRecord) -> str:
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
     """Yield whether the network is worth having, by the metric that decides."""
-    run, metric = record.run, record.main_metric
+    run, headlines = record.run, record.headlines
     if run.is_diverged:
         yield (
             "Training diverged: the loss or the weights became NaN or infinite. Nothing was "
             "evaluated; see the training and what to try next below."
         )
         return
-    if metric is None:
+    if not headlines:
         yield "No metric is defined."
         return
     split = record.splits[0]
@@ -165,9 +165,8 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     )
     adjective = run.config.adjective(split)
     counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
-    value = fmt.metric(metric, scores[metric], rows)
-    by_column = _of_each_column(scores, metric, rows)
-    yield f"On {counted}, {fmt.metric_title(metric)} is {value}{by_column}."
+    values = joined([_headline(record, name, split) for name in headlines])
+    yield f"On {counted}, {values}{_of_each_column(scores, headlines[0], rows)}."
     doubt = run.verdicts.suspicion(
         out_of_fold=record.is_out_of_fold, of_several=len(run.config.data.target.columns) > 1
     )
@@ -204,6 +203,13 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     yield from (each.sentence for each in run.gates)
 
 
+def _headline(record: TrainingRecord, name: str, split: str) -> str:
+    """Return a metric in words: `accuracy is 94.1 % (always “no”: 85.9 %)`."""
+    value = fmt.metric(name, record.run.metrics[split][name], record.counted_rows(split))
+    always = record.always(split) if name == ACCURACY.name else ""
+    return f"{fmt.metric_title(name)} is {value}{f' ({always})' if always else ''}"
+
+
 def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None) -> str:
     """Return the metric of each column of a target of a few: `: price 0.84, rooms 0.92`."""
     columns = scores.get("by_column")
@@ -218,22 +224,20 @@ def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None)
 
 
 def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
-    """Yield the metric that decides on each set of rows, and of the baselines."""
-    run, metric, network = record.run, record.main_metric, record.log.network
-    if metric is not None:
-        adjectives = [run.config.adjective(split) for split in record.splits]
-        note = "higher is better" if is_higher_better(metric) else "lower is better"
-        for split, adjective in zip(record.splits, adjectives, strict=True):
-            title, rows = (
-                f"{fmt.metric_title(metric)}, {adjective} rows",
-                record.counted_rows(split),
-            )
-            value = fmt.metric(metric, run.metrics[split].get(metric), rows)
-            yield views.Figure(fmt.capitalize(title), value, note)
-            note = ""
-        for name, scores in _baseline_metrics(record).items():
-            value = fmt.metric(metric, scores.get(metric), record.counted_rows(record.splits[0]))
-            yield views.Figure(f"{name} baseline, {adjectives[0]} rows", value)
+    """Yield the metrics of the most independent set of rows, next to a simple model."""
+    run, network, baselines = record.run, record.log.network, _baseline_metrics(record)
+    for name in record.summary:
+        split = record.splits[0]
+        rows, adjective = record.counted_rows(split), run.config.adjective(split)
+        notes = [record.always(split)] if name == ACCURACY.name else []
+        if METRICS[name].has_target_unit and run.task.width == 1:
+            notes.append(f"in units of {fmt.shorten(run.task.columns[0], 30)}")
+        for model, scores in baselines.items():
+            if model == "linear" and scores.get(name) is not None:
+                notes.append(f"{model} baseline: {fmt.metric(name, scores[name], rows)}")
+        title = fmt.capitalize(f"{fmt.metric_title(name)}, {adjective} rows")
+        value = fmt.metric(name, run.metrics[split].get(name), rows)
+        yield views.Figure(title, value, "; ".join(filter(None, notes)))
     if network:
         what = "trainable numbers"
         if network.members:

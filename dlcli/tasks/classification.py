@@ -61,6 +61,29 @@ class _Classes(Task):
             raise ValueError(f"the classes are not of the type '{self.stored}'")
         return self
 
+    summary_metrics = (
+        definitions.ACCURACY,
+        definitions.AUC,
+        definitions.MACRO_F1,
+        definitions.LOG_LOSS,
+    )
+
+    def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the main metric; accuracy of unequal classes follows one that it can't mislead."""
+        main = super().headlines(named, metrics)
+        largest = definitions.largest_class(metrics, self.width)
+        is_unequal = largest is not None and largest[1] >= definitions.UNEQUAL_CLASSES
+        ranking = self.ranking_metric.name
+        if is_unequal and main == (definitions.ACCURACY.name,) and metrics.get(ranking) is not None:
+            return ranking, *main
+        return main
+
+    def figures(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
+        found, rare = super().figures(named, metrics), definitions.AVERAGE_PRECISION.name
+        if found[:1] == (definitions.AUC.name,) and metrics.get(rare) is not None:
+            return tuple(dict.fromkeys((*found[:2], rare, *found[2:])))[: base.MOST_FIGURES]
+        return found
+
     @property
     def class_values(self) -> NDArray[Any]:
         values = [*map(_PYTHON_TYPES[self.stored], self.classes)]

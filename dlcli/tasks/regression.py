@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Literal, Self
 
@@ -122,6 +122,19 @@ class _Numbers(Task):
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling:
         is_free = activation.name == "linear" and not loss.needs_original_scale
         return column_scaling.Standard() if is_free else Unscaled()
+
+    summary_metrics = (R2, RMSE, MAE)
+
+    def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
+        """Return R² and an error in the unit of the target; for several targets the main metric."""
+        main = super().headlines(named, metrics)
+        of_loss = self.loss_metric or RMSE
+        is_usual = self.width == 1 and of_loss.name in (RMSE.name, MAE.name)
+        if not is_usual or metrics.get(R2.name) is None:
+            return main
+        errors = (*named, MAE.name, RMSE.name)
+        known = (name for name in errors if name != R2.name and metrics.get(name) is not None)
+        return R2.name, *list(known)[:1]
 
     @property
     def default_metric(self) -> Metric:

@@ -20,7 +20,16 @@ from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, TargetForm
 from dlcli.errors import RunError, first_names
-from dlcli.metrics.definitions import ACCURACY, AUC, LOG_LOSS, METRICS, metric_values, statistics_of
+from dlcli.metrics.definitions import (
+    ACCURACY,
+    AUC,
+    LOG_LOSS,
+    MACRO_F1,
+    METRICS,
+    main_metric,
+    metric_values,
+    statistics_of,
+)
 from dlcli.metrics.metric import Metric, Rows
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
@@ -30,6 +39,7 @@ TargetValues = NDArray[Any]
 (rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
 Outputs = NDArray[np.floating[Any]]
 """Outputs of a network, (rows, units)."""
+MOST_FIGURES = 3
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,8 @@ class Task(Fitted):
     """The loss of a config that names none, as a rule."""
     ranking_metric: ClassVar[Metric] = AUC
     """The metric of the order of classes or labels, whatever their probabilities."""
+    summary_metrics: ClassVar[tuple[Metric, ...]] = (AUC, MACRO_F1, ACCURACY, LOG_LOSS)
+    """The usual metrics of a result at a glance."""
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
     """The type by which the config declares the target."""
     outcome: ClassVar[Literal["numbers", "classes", "labels"]]
@@ -220,6 +232,22 @@ class Task(Fitted):
     def default_metric(self) -> Metric:
         """The metric of each epoch of a config that names none."""
         return ACCURACY
+
+    def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the one or two metrics that summarize a result in a sentence.
+
+        Args:
+            named: the config's metrics, the most important first.
+            metrics: the metrics of rows; only defined ones are returned.
+        """
+        main = main_metric(named, metrics)
+        return (main,) if main else ()
+
+    def figures(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the few metrics that summarize a result at a glance; see `headlines`."""
+        usual = (each.name for each in self.summary_metrics)
+        found = dict.fromkeys((*self.headlines(named, metrics), *usual))
+        return tuple(name for name in found if metrics.get(name) is not None)[:MOST_FIGURES]
 
     @property
     def error_name(self) -> str:

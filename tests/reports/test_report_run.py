@@ -137,7 +137,7 @@ def test_a_page_shows_the_result_first_and_the_config_last(plain):
     assert anchors(view) == ORDER
     assert (view.lead, view.sentences[0]) == (
         "Predicts y.",
-        "On the test rows, MAE is 0.5.",
+        "On the test rows, R² is 0.95 and MAE is 0.5.",
     )
 
 
@@ -305,6 +305,23 @@ def test_an_undefined_metric_is_compared_with_nothing(tmp_path):
         "",
         "No metric is defined.",
     ]
+
+
+def test_the_accuracy_of_unequal_classes_is_next_to_that_of_the_largest(tmp_path):
+    scores = {"accuracy": 0.9, "auc": 0.75, "average_precision": 0.5, "confusion": [[7, 1], [1, 1]]}
+    logged = [data_event({"train": 90, "test": 10})]
+    columns = {"x": [1, 2, 3, 4], "y": ["no", "yes"] * 2}
+    run = make_run(tmp_path, columns, "y", metrics={"test": scores}, logged=logged, outputs=None)
+    view = training_view(run)
+    always = "always “no”: 80 %"
+    assert view.sentences[0] == f"On 10 test rows, AUC is 0.75 and accuracy is 90 % ({always})."
+    assert [(each.label, each.value) for each in view.figures] == [
+        ("AUC, test rows", "0.75"),
+        ("Accuracy, test rows", "90 %"),
+        ("Average precision, test rows", "0.50"),
+        ("Parameters", "2"),
+    ]
+    assert view.figures[1].note == always
 
 
 def test_few_rows_are_called_uncertain(tmp_path):
@@ -522,7 +539,7 @@ def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
     logged = [data_event({"train": 2, "test": 2})]
     run = number_run(tmp_path, outputs=outputs, config=config, logged=logged)
     sentences = training_view(run).sentences
-    assert sentences[0] == "On 1 test row, MAE is 0.5."
+    assert sentences[0] == "On 1 test row, R² is 0.95 and MAE is 0.5."
     assert sentences[-1] == "With only 1 test row, this is uncertain."
 
 
