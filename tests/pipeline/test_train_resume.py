@@ -198,8 +198,8 @@ def test_a_run_whose_training_is_complete_is_finished_and_not_trained(uninterrup
     ]
     assert ended.code == 4
     assert ended.errors == (
-        f"error: {obstacle}: could not be stored: Is a directory; make sure that it can be "
-        "written, "
+        f"error: {obstacle}: could not be stored: Is a directory; make sure that it is "
+        "writable, "
         f"then {WAY_ON}\n"
     )
     obstacle.rmdir()
