@@ -507,7 +507,7 @@ def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[
 
 @contextmanager
 def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
-    """Handle signals otherwise within a block; only the main thread may.
+    """Replace signal handlers within a block; only the main thread may.
 
     Signals that are ignored, as by `nohup`, stay ignored.
 

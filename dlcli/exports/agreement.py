@@ -219,7 +219,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
         rows = np.flatnonzero(_are_stored(table, of_split))
     kind = "training rows" if key == "train" else "held-out rows"
     if not len(rows):
-        return None, f"{table.file} has none of the run's {kind} any more"
+        return None, f"{table.file} no longer contains the run's {kind}"
     return table.take(rows[:MOST_ROWS]), kind
 
 

@@ -41,7 +41,7 @@ EXPONENTIAL_RATE = 5.0
 weights by 0.1 each would multiply it by e^10."""
 WIDE_RATE = 5.0
 """Its product with the sum of a row's inputs at most, where there are more inputs than rows: the
-first steps would otherwise fit the training rows by all inputs at once, far off for other rows."""
+first steps would fit the training rows by all inputs at once, with large errors on other rows."""
 BATCH_ROWS = 512
 """Rows a step, or all if there are fewer: without the noise of small batches, the best epoch is not
 one that was lucky on the validation rows."""
@@ -206,7 +206,7 @@ def is_affordable(network: Network) -> bool:
 
 
 def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
-    """Train the network without its hidden layers on the same rows, by a recipe of its own.
+    """Train the network without its hidden layers on the same rows, with its own training settings.
 
     The encoding with embeddings and waves, the output's units, activation and scaling, the loss,
     the weights of rows and classes, and the seed are the same. Regularizers, initializers and
@@ -229,7 +229,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     encoded = {name: _in_memory_if_few(each) for name, each in encoded.items()}
     validation = encoded.get("validation")
     if result.config.ensemble_folds is not None:
-        validation = None  # each member has a fold of its own
+        validation = None  # each member has its own fold
     rate, bias = _starting_point(result)
     initializers = {"kernel_initializer": Zeros(), "bias_initializer": Constant(value=bias)}
     output = baseline_comparison.linear_output(head.output).model_copy(update=initializers)
@@ -333,7 +333,7 @@ def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
 def _starting_point(result: FitResult) -> tuple[float, float]:
     """Return Adam's rate and the first bias.
 
-    A numeric target that is not scaled may lie anywhere, and Adam's steps have a size of their own:
+    A numeric target that is not scaled may have any size, but the size of Adam's steps is fixed:
     so it starts at the mean, with steps of the size of the target's standard deviation.
     """
     plan, target = result.plan, result.encoded["train"].target

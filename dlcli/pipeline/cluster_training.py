@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
 _COMPARED_BYTES = 2**20
-"""Of each data file, its first and last bytes are compared, as each worker reads a share."""
+"""The number of first and last bytes of each data file that are compared: each worker reads a
+share."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,7 @@ def _greeting(source: ConfigFile | Path) -> dict[str, object]:
 
 def _connect(file: ConfigFile, cluster: Cluster) -> Workers:
     """Load TensorFlow with this worker's threads, connect to the others, and compare the data."""
-    # A scheduler may have given each worker processors of its own already.
+    # A scheduler may have assigned processors to each worker.
     divides = available_processors() == os.cpu_count()
     threads = threads_per_worker(file.config.threads, cluster.neighbors if divides else 1)
     config = file.config.model_copy(update={"threads": threads})

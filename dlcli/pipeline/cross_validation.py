@@ -51,7 +51,7 @@ MOST_FOLDS = 100_000
 PROGRESS_SECONDS = 0.2
 """Time from one progress event to the next, at least."""
 REFIT = "refit"
-"""The run folder within that of the cross-validation."""
+"""The run folder of the final training, inside the folder of the cross-validation."""
 _SEEDS = 2**32
 
 
@@ -101,7 +101,7 @@ def cross_validate(
             `runs/<name>-cv-2`, ...
         listener: receives events.
         jobs: the number of processes that train folds in parallel. Each has a share of the threads,
-            unless the config sets their number; otherwise the result is the same to the bit.
+            unless the config sets their number. Apart from that, the result is bit-identical.
         tables: the tables in memory that an interrupted one was begun with.
 
     Returns:
@@ -199,7 +199,7 @@ class CVFold:
         return f"fold {self.fold} of repeat {self.repeat}"
 
     def config(self, config: Config) -> Config:
-        """Return the config to train: each repeat has a seed of its own, a part of the noise."""
+        """Return the config to train: each repeat has its own seed."""
         seed = (config.seed + self.repeat - 1) % _SEEDS
         return config.model_copy(update={"seed": seed})
 
@@ -228,7 +228,7 @@ class CVFold:
 
         Args:
             config: its `data.validation` is their share.
-            dataset: gives the way to split.
+            dataset: its `split` section is used.
             train: the training rows; only the columns that the split depends on are read.
 
         Raises:
@@ -275,7 +275,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
         dataset: all rows.
 
     Raises:
-        DataError: saying which fold it is.
+        DataError: with the number of the fold.
     """
     if not _holds_out_share(config):
         return
@@ -411,7 +411,7 @@ def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFo
 class _EpochCount:
     """Reports at the beginning of a fold, and then from time to time, how far it has come.
 
-    Of several that are trained at the same time, it reports the first one.
+    If several are trained at the same time, the first one is reported.
     """
 
     def __init__(self, folds: int, epochs: int, log: events.Events) -> None:
@@ -540,7 +540,7 @@ class _FoldTraining:
 
 
 def _predictions(fold: CVFold, result: FitResult, linear: FitResult | None) -> pa.Table:
-    """Return the predictions of a fold's rows, and those of a linear model if there is one."""
+    """Return the predictions of a fold's rows, and a linear model's if there is one."""
     columns = {
         name: integers(np.full(len(fold.rows.held_out), number, np.int64))
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
@@ -574,7 +574,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.F
 
 
 def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWriter) -> None:
-    """Refuse folds none of which could be trained.
+    """Refuse a cross-validation in which every fold failed.
 
     Raises:
         ConfigError, DataError: the first, if there is one.
@@ -598,7 +598,7 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
     were best in the folds.
 
     Args:
-        config: that of the folds.
+        config: the config of the folds.
         epochs: the median over folds of the best one.
         log: receives a warning if the schedule or a gate can't be kept.
     """
@@ -662,7 +662,8 @@ def _refit(writer: RunWriter, log: events.Events, tables: Tables) -> Run | str:
         The run; if it can't be trained, the reason, which a warning reports.
 
     Raises:
-        Interrupted: if a signal has arrived; the message says how to resume the cross-validation.
+        Interrupted: if a signal has arrived; the message contains the command to resume the
+            cross-validation.
     """
     file = load_config(writer.path / RunFile.REFIT, tables=tables)
 

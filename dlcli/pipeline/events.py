@@ -292,7 +292,7 @@ class TrainedEvent(Event, kind="trained"):
     `communication_share` of the time, estimated from the time of one sum of the gradient; else
     absent."""
     epochs: Count
-    """The number of epochs; of an ensemble, those of the member that was trained longest."""
+    """The number of epochs; for an ensemble, the largest of its members."""
     best_epoch: Count | None
     """The epoch whose weights are kept; `null` for the last one, and for an ensemble, whose members
     each have their own."""

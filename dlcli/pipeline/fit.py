@@ -1,7 +1,7 @@
 """Train a network on given rows under a given config: the unit of work everywhere.
 
 `train` does one fit, `cross_validate` one a fold, `tune` one a candidate and fold, and the linear
-baseline is one, too.
+baseline is one as well.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) ->
     Args:
         config: reads `device` and `threads`.
         events: receives the device.
-        cluster: the workers; each on a machine has a GPU of its own, if it can.
+        cluster: the workers; those on one machine use different GPUs where possible.
 
     Raises:
         ConfigError: for a GPU where there is none.
@@ -132,7 +132,7 @@ def hide_unused_packages() -> Iterator[None]:
 def without_retracing_warnings() -> Iterator[None]:
     """Suppress TensorFlow's warnings about several programs in one process, which are intended.
 
-    Fits of different shapes have programs of their own, which TensorFlow takes for one program that
+    Fits of different shapes have separate programs, which TensorFlow mistakes for one program that
     is traced again and again.
     """
 
@@ -180,9 +180,9 @@ class FitResult:
     plan: preparation.FitPlan
     """The network, and how it was trained."""
     job: Job
-    """The job of the engine; of an ensemble that of one network on all training rows."""
+    """The job of the engine; for an ensemble, the job of one network on all training rows."""
     members: tuple[FittedMember, ...]
-    """The network, or those of an ensemble."""
+    """The network, or the networks of an ensemble."""
     seconds: float
     """The time that encoding and training took."""
     _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
@@ -530,11 +530,11 @@ class FitContext:
         """Encode rows, unless that was done already, and train on them.
 
         Args:
-            config: a variant; its `data` section is that of the config as given.
+            config: a variant with the unchanged `data` section.
             split: the rows of each set.
             checkpointer: see `fit`.
             observer: receives the progress.
-            on_notes: receives the notes on the rows; otherwise the first note on each column over
+            on_notes: receives the notes on the rows; if omitted, the first note on each column over
                 all fits is a warning.
 
         Raises:

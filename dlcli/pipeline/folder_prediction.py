@@ -185,7 +185,7 @@ def predict_folder(
     Raises:
         UsageError: for no files, two files with a part of the same name, or a folder with anything
             else.
-        DataError: for a file that is no table, lacks a column, or has changed since its part was
+        DataError: for a file that is not a table, lacks a column, or has changed since its part was
             written; for a value that can't be encoded.
         Interrupted: if a signal has arrived.
         TrainingError: if the processes were killed.
@@ -245,7 +245,7 @@ def _predict_parts(
 def _single_threaded_algebra() -> Iterator[None]:
     """Let processes that are started use one thread for linear algebra, unless their number is set.
 
-    Sums are rounded otherwise with several.
+    With several processes, sums are rounded differently.
     """
     added = {name: "1" for name in _THREADS if name not in os.environ}
     os.environ.update(added)
@@ -270,8 +270,8 @@ def _predict_part(
         The outcome; None if the part exists, or another process writes it.
 
     Raises:
-        DataError: for a file that is no table, lacks a column, or changes while it is read; or for
-            a value that can't be encoded, if the options refuse it.
+        DataError: for a file that is not a table, lacks a column, or changes while it is read; or
+            for a value that can't be encoded, if the options refuse it.
         UsageError: if the part can't be created.
         OSError: naming the part, if it can't be written.
     """
@@ -351,7 +351,7 @@ def _read(
         part: the file.
         folder: where to store the rows if all of them must be read first, as the notation of
             numbers in text is decided by all values of a column.
-        keep: the columns that are needed besides those that the network reads; all if None.
+        keep: the columns that are needed in addition to the network's columns; all if None.
 
     Returns:
         The columns that nothing reads, and the rows in tables, at least one.
@@ -371,7 +371,7 @@ def _read(
         reads_whole = not predictor.reads_alike_in_batches(in_file) and any(
             batch.num_rows for batch in opened.rows
         )
-    if reads_whole:  # a file without rows is none of `Predictor.read`
+    if reads_whole:  # `Predictor.read` refuses a file without rows
         folder.mkdir()
         tables = predictor.read(part.source, Storage(folder)).parts(predictor.rows_at_once)
         return unread, (_with_partition(predictor, table, part.partition) for table in tables)

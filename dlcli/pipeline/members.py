@@ -1,6 +1,6 @@
 """The networks that a fit trains, one or the members of an ensemble, and several at a time.
 
-The members of an ensemble have seeds of their own. With folds, each is validated on the rows of one
+Each member of an ensemble has its own seed. With folds, each is validated on the rows of one
 fold and trained on the others; with fewer folds than members, several have the same fold. The first
 may be trained twice, to choose whether all have a scaling layer.
 
@@ -90,8 +90,8 @@ class FactorTrial(NamedTuple):
     def leaves_out(self) -> bool:
         """True if the loss is clearly lower without: by more than one part in √rows.
 
-        One row with a loss of 1, about that of a constant, is added to both: where all rows of a
-        small fold are predicted well, ratios of losses mean nothing.
+        One row with a loss of 1 (about the loss of a constant prediction) is added to both: where
+        all rows of a small fold are predicted well, ratios of losses mean nothing.
         """
         loss = abs(self.with_factors) + self.unit / self.rows
         return self.with_factors - self.without > loss / math.sqrt(self.rows)
@@ -153,7 +153,7 @@ class MemberDivergence(Exception):
 
 
 def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
-    """Yield the networks that a config asks for; the rows of one are selected at a time.
+    """Yield the networks of an ensemble; the rows of one are selected at a time.
 
     Args:
         job: one network on all training rows; its config's `ensemble` is read.

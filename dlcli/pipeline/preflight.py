@@ -45,7 +45,7 @@ PROC = Path("/proc")
 CGROUPS = Path("/sys/fs/cgroup")
 """Where Linux reports containers: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""Present on Linux where there is a GPU, which has a memory of its own."""
+"""Present on Linux where there is a GPU, which has separate memory."""
 TENSORFLOW = 150_000_000
 """Bytes that TensorFlow 2.21 takes at least; 200 to 260 MB were measured on Linux on x86-64."""
 TENSORFLOW_ADDRESSES = 1_200_000_000
@@ -80,7 +80,7 @@ def check(
 
     Args:
         file: the config.
-        read_rows: whether to read the rows of large files, too.
+        read_rows: whether to also read the rows of large files.
         listener: receives what was found.
 
     Raises:
@@ -273,7 +273,7 @@ def prepare_example(
 
 
 def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dict[str, int]:
-    """Return the bytes that a training takes at least, by part, besides TensorFlow's own.
+    """Return the bytes that a training takes at least, by part, in addition to TensorFlow's own.
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
@@ -366,7 +366,7 @@ def _kilobytes(path: Path) -> dict[str, float]:
 
 
 def _read(path: Path) -> str:
-    """Return a file's text; empty if there is no such file or it can't be read."""
+    """Return a file's text; empty if the file does not exist or can't be read."""
     with suppress(OSError, UnicodeDecodeError):
         return path.read_text(encoding="utf-8")
     return ""

@@ -107,7 +107,7 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
     Raises:
         UsageError: for a file that does not exist.
         ConfigError: for a column of `data` that a table does not have.
-        DataError: for a file that is no table, or too few rows with a target.
+        DataError: for a file that is not a table, or too few rows with a target.
     """
     data = file.config.data
 
@@ -181,7 +181,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
 
     Args:
         config: reads `data` and `input`.
-        headers: one for each table, that of the training rows first.
+        headers: one for each table, the training table first.
 
     Raises:
         ConfigError: with every column that is missing.
@@ -219,11 +219,11 @@ def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.P
 
 
 def read_headers(file: ConfigFile) -> list[Header]:
-    """Read the headers of the tables that a config names, that of the training rows first.
+    """Read the headers of a config's tables, the training table first.
 
     Raises:
         UsageError: for a file that does not exist.
-        DataError: for a file that is no table, or files of one table that differ in columns.
+        DataError: for a file that is not a table, or files of one table that differ in columns.
     """
     data = file.config.data
     sources = [_source(file, key) for key in data.sources]
@@ -378,7 +378,7 @@ class FitRows:
     findings: Sequence[DataFinding] = ()
     """Problems that are likely to spoil training or its metrics."""
     storage: Storage = IN_MEMORY
-    """Where the rows are kept, and encoded ones too."""
+    """Where rows are stored, raw and encoded."""
     encoded: Mapping[str, EncodedRows] = field(default_factory=dict)
     """The encoded rows by set, `train`, `validation`, `test`; none before `encode_sets`."""
 
@@ -545,7 +545,7 @@ def warn_of_random_split(
     """Warn if rows that resemble each other are split at random, in sets or in folds.
 
     Args:
-        dataset: all rows, of which those of the training file are split.
+        dataset: all rows; the rows of the training file are split.
         decisions: the type of each column.
         events: receives the warning.
     """
@@ -562,7 +562,7 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     Args:
         config: the config.
         dataset: gives the target, and all labelled rows, whose values must suit the loss.
-        split: the rows of each set; statistics and vocabularies are those of the training rows.
+        split: the rows of each set; statistics and vocabularies are computed on the training rows.
         events: receives what was inferred.
 
     Raises:
@@ -655,8 +655,8 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     """Return the weights of the run that `initial_weights` names; `None` if it names none.
 
     Raises:
-        ConfigError: if names or shapes differ from those of the network.
-        RunError: if there is no such run.
+        ConfigError: if names or shapes differ from the network's.
+        RunError: if the run does not exist.
     """
     if file.config.initial_weights is None:
         return None

@@ -40,7 +40,8 @@ SPLIT = "validation"
 """The evaluation set. Not test rows: the best of several patches on some rows is best partly by
 chance, and rows used for a choice are no test any more."""
 _OTHER_METRICS = (RMSE, LOG_LOSS, ACCURACY)
-"""Metrics to compare by if that of the diagnosis is undefined, the first that a target has."""
+"""Metrics to compare by if the metric of the diagnosis is undefined; the first that fits the
+target."""
 
 
 # Reproduction
@@ -293,7 +294,7 @@ class Trial:
     def gain(self) -> float:
         """The relative change of the metric, for comparing trials.
 
-        Of what diverged before it is the metric itself, signed such that more is better.
+        After a divergence it is the metric itself, signed such that more is better.
         """
         if self.rescued and self.metric is not None and self.after is not None:
             return self.after if is_higher_better(self.metric) else -self.after
@@ -331,7 +332,7 @@ def try_patches(
 ) -> Iterator[Trial]:
     """Train each patch and yield its result, so that finished ones survive an interruption.
 
-    The runs go to a folder next to the run, so that none of them is the latest of `runs/`.
+    The runs go to a folder next to the run, so they never become the latest run of `runs/`.
 
     Args:
         run: the diagnosed run.

@@ -1,8 +1,8 @@
 """Record what a run is made from, and check on resuming that it is still the same.
 
 `recorded` wraps `train`, `cross_validate` and `tune` alike: it locates errors in the config,
-notices data files that change meanwhile, makes or reopens the run folder, and stores the config and
-what the bits of the weights depend on.
+notices data files that change during the run, creates or reopens the run folder, and stores the
+config and what the bits of the weights depend on.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ class Recording:
         Raises:
             UsageError: if the folder can't be made.
             DataError: for a data file that was written to while it was read.
-            RunError: for images that differ from those of a resumed run.
+            RunError: for images that differ from the images of a resumed run.
         """
         if self.writer is not None:
             check_unchanged(self.stamps)
@@ -193,7 +193,7 @@ def recorded(
 
     Raises:
         UsageError: for a glob that matches nothing.
-        RunError: if there is no such run, or its config or data have changed.
+        RunError: if the run does not exist, or its config or data have changed.
     """
     if isinstance(source, ConfigFile):
         suffix = _SUFFIXES[kind] if suffix is None else suffix
@@ -288,7 +288,7 @@ class TypeReasons(Document):
 def image_fingerprints(rows: FitRows) -> Images:
     """Hash the image files of each column of images, before they are encoded.
 
-    The SHA-256 of a column is that of the digests of its files, in the order of the rows.
+    The SHA-256 of a column is computed from the digests of its files, in the order of the rows.
     """
     images = {}
     for feature in rows.encoding.features:

@@ -558,7 +558,7 @@ def train_finalists(
         notes: caveats, and configs that could not be trained.
 
     Raises:
-        Interrupted: if a signal has arrived; the message says how to resume the search.
+        Interrupted: if a signal has arrived; the message contains the command to resume the search.
         DlcliError: see `train`.
     """
     runs: dict[Name, Run] = {}
@@ -624,7 +624,7 @@ def finalist_metric(
         metric: the metric that the search optimizes. `val_accuracy` is compared by accuracy;
             `val_loss`, which finished runs do not store, by the main metric.
         named: the metrics that the config names.
-        metrics: those of the held-out rows.
+        metrics: the metrics of the held-out rows.
     """
     name = metric.removeprefix("val_")
     return name if metrics.get(name) is not None else main_metric(named, metrics)
@@ -633,7 +633,7 @@ def finalist_metric(
 def _difference(
     default: ComparedRun | None, run: ComparedRun, split: str, metric: str | None
 ) -> DifferenceEstimate:
-    """Return the metric minus that of the original config on the same rows."""
+    """Return the difference of the metric from the original config's, on the same rows."""
     if default is None or default.run.predictions is None:
         return DifferenceEstimate(reason="the default config could not be trained")
     if metric is None:
@@ -642,7 +642,7 @@ def _difference(
 
 
 def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[str]:
-    """Yield a note if the best network is no better than simpler models."""
+    """Yield a note if the best network is not better than simpler models."""
     if finalist.name != "best":
         return
     for name, found in run.run.verdicts.on(finalist.split).items():

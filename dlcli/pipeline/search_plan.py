@@ -53,7 +53,7 @@ _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 @dataclass(frozen=True)
 class SearchPlan:
-    """All that candidates depend on, besides the rows and the results of earlier trials."""
+    """Everything that candidates depend on, except the rows and the results of earlier trials."""
 
     name: str
     """The name of the study, by which processes find it in a storage."""
@@ -162,7 +162,7 @@ def warn_of_large_grid(plan: SearchPlan, log: Events) -> None:
 
 
 class CandidateSampler(samplers.RandomSampler):
-    """Draws each candidate by a sampler of Optuna's with a seed of its own.
+    """Draws each candidate with a new Optuna sampler, seeded by the candidate's number.
 
     The samplers of Optuna keep their random state in the process, so a resumed search would draw
     other values than an uninterrupted one, and processes of the same seed would draw the same ones.
@@ -385,7 +385,7 @@ def make_splits(dataset: Dataset, plan: SearchPlan) -> tuple[Split, ...]:
     """Split the rows to train and evaluate on, the same way for all candidates.
 
     The rows of a fold are also used for early stopping, as validation rows are when the config is
-    trained by itself, unless it is an ensemble with folds of its own. Their metrics are therefore
+    trained by itself, unless it is an ensemble with its own folds. Their metrics are therefore
     optimistically biased; test rows or outer folds, which are not used at all, show by how much.
 
     Raises:

@@ -106,7 +106,7 @@ def open_journal(folder: Path) -> storages.BaseStorage:
         folder: the run folder, which may come from a stranger.
 
     Raises:
-        RunError: if the file is no journal.
+        RunError: if the file is not a journal.
         TrainingError: if it can't be written.
     """
     path = folder / JOURNAL
@@ -130,7 +130,7 @@ def repair_journal(folder: Path) -> None:
         folder: the run folder, which this process has locked.
 
     Raises:
-        RunError: if the journal or its lock is no regular file.
+        RunError: if the journal or its lock is not a regular file.
     """
     path = folder / JOURNAL
     _check_regular(folder / LOCK)

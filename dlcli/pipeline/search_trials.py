@@ -54,7 +54,7 @@ class SearchSettings:
     storage: str | None = None
     """The URL of a database that processes and machines share; `None`: a file in the run folder."""
     nested: bool = False
-    """True to evaluate the whole search by nested cross-validation, too."""
+    """True to also evaluate the whole search by nested cross-validation."""
 
 
 # One candidate
@@ -79,7 +79,7 @@ def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
     """Evaluate a trained network on its held-out rows.
 
     The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
-    the penalty differs between candidates, and is no error of the predictions.
+    the penalty differs between candidates and does not measure the predictions.
 
     Args:
         result: the trained network.

@@ -104,7 +104,7 @@ class RowDifferences:
         Args:
             problems: recorded when the table was encoded.
             rows: the rows.
-            with_file: whether examples name a single file, too.
+            with_file: whether examples also name a single file.
         """
         examples = []
         for bad in islice(problems.bad_rows(), _SHOWN_BAD_VALUES + 1):
@@ -215,11 +215,11 @@ class TablePrediction:
 
         Args:
             source: the table.
-            keep: columns to read besides those that are predicted from.
+            keep: columns to read in addition to the network's columns.
 
         Raises:
-            DataError: for something that is no table, columns that it doesn't have, or values that
-                can't be encoded.
+            DataError: for something that is not a table, columns that it doesn't have, or values
+                that can't be encoded.
         """
         problems = self.bad_rows.new_record()
         table = self._read(source, keep)

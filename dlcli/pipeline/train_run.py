@@ -65,7 +65,7 @@ def train(
 ) -> Run:
     """Train what a config describes, or resume an interrupted training.
 
-    The result of a resumed training is bit-identical to that of an uninterrupted one.
+    A resumed training ends with the same bits as an uninterrupted one.
 
     Args:
         source: the config, or the run folder.
@@ -191,7 +191,8 @@ def train_child_run(
 
     Raises:
         DivergenceError: also if it has diverged in an earlier process.
-        Interrupted: if a signal has arrived; the message says how to resume the other run.
+        Interrupted: if a signal has arrived; the message contains the command to resume the other
+            run.
         DlcliError: see `train`.
     """
     child = folder / name

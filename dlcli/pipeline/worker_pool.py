@@ -61,7 +61,7 @@ def run_workers(
 
 
 def threads_per_worker(threads: int | Literal["auto"], jobs: int = 1) -> int:
-    """Return the CPU threads of each of several processes: its share, if the config says `auto`."""
+    """Return the CPU threads of each of several processes: its share if the config has `auto`."""
     return max(1, available_processors() // jobs) if threads == "auto" else threads
 
 

@@ -56,7 +56,7 @@ class FoldResult(Document):
     metrics: Mapping[str, Number] = {}
     """The metrics of the fold's rows, in the target's own unit; empty if training failed."""
     constant: Mapping[str, Number] = {}
-    """Of a constant model on the fold's rows."""
+    """The metrics of a constant model on the fold's rows."""
     history: Mapping[str, tuple[Number, ...]] = {}
     """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
     problem: str | None = None
@@ -240,7 +240,7 @@ class Finalist(Document):
     name: Literal["default", "best", "smallest"]
     """`default`, `best` or `smallest`."""
     run: str
-    """Its run folder within that of the search."""
+    """Its run folder inside the folder of the search."""
     split: Literal["test", "validation"]
     """The evaluation set; metrics of validation rows, which chose the config, are optimistically
     biased."""
@@ -356,7 +356,7 @@ def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int |
 
     It has the fewest parameters among the complete trials whose value is within one standard error
     of that of the best, the standard error being the best one's; among equal ones it has the better
-    value. What is within it is no worse as far as the rows show, and fewer parameters overfit less:
+    value. Candidates within it are not clearly worse, and fewer parameters overfit less:
     Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), 3.4.3; Hastie,
     Tibshirani and Friedman, The Elements of Statistical Learning (2009), 7.10.
 

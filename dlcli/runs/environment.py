@@ -25,7 +25,7 @@ GIT_SECONDS = 2.0
 def collect_environment(
     *, seed: int, threads: int, device: str, data: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """Return what a run depends on besides its config, for JSON.
+    """Return everything except the config that a run depends on, for JSON.
 
     What is unknown is `None`: a finished training must not fail for it.
 
@@ -144,7 +144,7 @@ class TrainingData:
     def warning(self, source: Source | MemoryTable, file: str) -> str:
         """Return a warning for a table that the run was trained on, else an empty text.
 
-        A file is hashed only if its size is that of one that was trained on.
+        A file is hashed only if a training file has the same size.
 
         Args:
             source: what is evaluated.

@@ -128,7 +128,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Loca
 
 
 def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location) -> None:
-    """Check the header of an array; pickled objects have a type of their own there."""
+    """Check the header of an array; pickled objects are recognized by their type."""
     if npy.read_magic(stream) != (1, 0):
         raise damaged(file, f"array {name!r} has an unknown format")
     found, is_fortran, dtype = npy.read_array_header_1_0(stream)

@@ -38,7 +38,7 @@ class RunFile(StrEnum):
 
     Args:
         name: its name.
-        limit: its maximum size in bytes. That of arrays follows from the network, too.
+        limit: its maximum size in bytes. The size of arrays also follows from the network.
     """
 
     limit: int

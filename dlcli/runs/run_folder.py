@@ -98,7 +98,7 @@ def unfinished_run(folder: Path, kind: manifest.RunKind = "train") -> Iterator[R
 
 
 def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
-    """Add how to resume a run to the exception that ended it, unless that of a part says so."""
+    """Add the command that resumes a run to the exception that ended it, unless it is there."""
     is_named = isinstance(error, DlcliError) and error.names_way_to_resume
     is_named |= writer.way_to_resume in getattr(error, "__notes__", ())
     if writer.can_resume and not writer.finished and not is_named:
@@ -368,7 +368,7 @@ def write_page(run: Run, html: str) -> Path:
 
 
 def tracked_files(run: Run) -> list[Path]:
-    """Return the files of a finished run that trackers store, too."""
+    """Return the files of a finished run that trackers also store."""
     names = [*run.manifest.files, MANIFEST, PAGE]
     return [path for name in names if (path := run.path / name).is_file()]
 
@@ -427,12 +427,12 @@ def read_mlflow_run(run: Path) -> str | None:
 def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
     """Open a run that has a network to predict with, at a path or at a URL.
 
-    Of a run at a URL, what predictions need is copied to a temporary folder. It is verified there
-    as any other run, and removed at the end.
+    For a run at a URL, the files that predictions require are copied to a temporary folder. It is
+    verified there as any other run, and removed at the end.
 
     Args:
         location: the run folder, or its URL.
-        with_baselines: whether its baselines are copied, too.
+        with_baselines: whether to also copy its baselines.
 
     Raises:
         RunError: if there is none, or it is unfinished, damaged, of a newer format or without one.

@@ -53,7 +53,7 @@ _MAX_PLAN_BYTES = 2**16
 _MAX_RESULT_BYTES = 2**28
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 _DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
-"""Errors of a full disk; `None` is that of a library that gives no number."""
+"""Error numbers of a full disk; `None` stands for a library that gives no number."""
 _File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet"]
 
 
@@ -371,7 +371,7 @@ class RunWriter:
         Args:
             number: from 1.
             result: a document of the package that made it.
-            predictions: those of the held-out rows, if any.
+            predictions: the predictions of held-out rows, if any.
 
         Raises:
             RunError: if the folder of partial results is a link.
@@ -541,7 +541,7 @@ def _checkpoints(base: Path) -> list[Path]:
 def _dispensable(checkpoints: Sequence[Path]) -> list[Path]:
     """Return the checkpoints that can be removed, given all, the oldest first.
 
-    The history grows with each epoch, so that of an earlier epoch is smaller.
+    The history grows with each epoch, so an earlier history is smaller.
     """
     size = _history_bytes(checkpoints[-1])
     older = reversed(checkpoints[:-1])
