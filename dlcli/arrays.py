@@ -1,11 +1,11 @@
-"""NumPy and pyarrow, loaded at their first use, and arrays of one from and to the other.
+"""NumPy and pyarrow, loaded at their first use, and conversions between their arrays.
 
-A column type's module has the section of the config next to what reads and encodes values. So a
-command that only reads configs imports it, and is to start without loading NumPy and pyarrow.
+The module of a column type contains both the section of the config and the code that encodes
+values. So commands that only read configs import it, but they must start without NumPy and pyarrow.
 
-pyarrow's own `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds
-about a second to the start-up; so do its functions for a Python number or text. The functions here
-use the buffers instead.
+pyarrow's `array`, `scalar` and `to_numpy` import pandas wherever it is installed, which adds about
+a second to the start-up. So do its functions when they get a Python number or text. The functions
+here use buffers instead.
 """
 
 from __future__ import annotations
@@ -150,16 +150,16 @@ def index_in(values: pa.Array | pa.ChunkedArray, known: pa.Array) -> NDArray[np.
 
 
 def widened(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return texts of over 2 GiB in Arrow's large string type, other values as they are.
+    """Convert texts of over 2 GiB to Arrow's large string type; return other values unchanged.
 
-    Functions that combine the chunks, such as `take`, would fail otherwise.
+    Without this, functions that combine the chunks, such as `take`, would fail.
     """
     large = {pa.string(): pa.large_string(), pa.binary(): pa.large_binary()}.get(values.type)
     return values.cast(large) if large and values.nbytes > MAX_BYTES else values
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values without dictionary, nulls as text, and half floats as floats.
+    """Convert dictionaries to values, nulls to text, and half floats to floats.
 
     Args:
         values: the values as stored, (rows,).

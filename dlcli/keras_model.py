@@ -1,4 +1,4 @@
-"""A network as a functional `tf.keras` model, and its weights by name."""
+"""A network as a functional Keras model, and its weights by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plain_dropout(layer: layers.DropoutLayer) -> keras.layers.Layer:
 
 
 def plain_regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
-    """Return Keras's own regularizer that a section describes, for any weight."""
+    """Return Keras's regularizer for a section, for any weight."""
     return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
 
 
@@ -37,7 +37,7 @@ def parameters_of(section: Section) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Factories:
-    """Functions that make the layers of a model which training has variants of."""
+    """Functions that make layers; training uses other variants of these layers."""
 
     dropout: Callable[[layers.DropoutLayer], keras.layers.Layer] = plain_dropout
     augment: Callable[[layers.AugmentLayer], keras.layers.Layer] | None = None
@@ -47,7 +47,7 @@ class Factories:
     normalization: Callable[..., keras.layers.Layer] = keras.layers.BatchNormalization
     """Takes the arguments of Keras's batch normalization."""
     activation: Callable[[str], str | Callable[[Any], Any]] = str
-    """Returns what Keras applies for an activation of this name without parameters."""
+    """Returns what Keras applies for an activation without parameters, by name."""
     dense: Callable[[layers.DenseLayer], type[keras.layers.Dense]] = lambda _: keras.layers.Dense
     """Returns the class of a Dense layer."""
 
@@ -67,7 +67,7 @@ def build_model(
         seed: seed of the initial weights; each array also depends on its own name.
         precision: the Keras dtype policy of all layers but the output, which stays float32 under a
             mixed one (https://keras.io/api/mixed_precision/).
-        factories: those of the layers.
+        factories: functions that make some of the layers.
 
     Returns:
         A model from encoded rows (rows, inputs) to the output as trained on (rows, outputs).
@@ -91,7 +91,7 @@ def build_model(
             isinstance(layer, layers.DenseLayer | layers.ActivationLayer)
             and not layer.activation.is_default
         ):
-            # As an operation, which loads without dlcli.
+            # An operation, so the model loads without dlcli.
             apply = getattr(keras.activations, layer.activation.name)
             x = apply(x, **parameters_of(layer.activation))
     return keras.Model(inputs, x, name="network")
@@ -118,11 +118,11 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
 def build_trained_model(
     network: Network, members: Sequence[tuple[Task, layers.Weights]]
 ) -> keras.Model:
-    """Build a trained model for the user's own Keras code, of an ensemble the mean of its members.
+    """Build a trained model for Keras code of the user; for an ensemble, the members' mean.
 
     Args:
         network: the layers of each member.
-        members: the task of each, and its weights by name; only one without an ensemble.
+        members: the task and the weights by name of each member; one without an ensemble.
 
     Returns:
         A model from encoded rows (rows, inputs) to the mean of the members' probabilities, or of
@@ -142,7 +142,7 @@ def build_trained_model(
 
 
 def weights_of(model: keras.Model, network: Network) -> layers.Weights:
-    """Copy a model's weights, by name: `hidden_1/kernel`, with the scaling layer."""
+    """Copy a model's weights by name, such as `hidden_1/kernel`, including the scaling layer."""
     arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
@@ -165,14 +165,14 @@ def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, kera
 def with_scaling_layer(
     dense: type[keras.layers.Dense], speed: float, columns: NDArray[np.int64]
 ) -> type[keras.layers.Dense]:
-    """Derive a Dense layer, for training, that includes a scaling layer before it.
+    """Derive a Dense layer with learned input scaling, for training.
 
-    The learned weights of the columns multiply the rows of the kernel, which have a gradient
-    already, unlike the inputs.
+    The learned weights of the columns multiply the rows of the kernel. Unlike the inputs, the
+    kernel already has a gradient.
 
     Args:
         dense: the class.
-        speed: the learning rate of these weights, as a multiple of that of the others.
+        speed: the learning rate of these weights, relative to the other weights.
         columns: the column of each input, as an index.
     """
 
@@ -225,7 +225,7 @@ def _apply_front(
 ) -> keras.KerasTensor:
     """Apply augmentation, embeddings and periodic encodings to (rows, inputs).
 
-    They keep the inputs' precision: half of it can't represent the indices of many categories.
+    These layers keep the inputs' precision: half precision can't represent many category indices.
     """
     if factories.augment is not None:
         for images in front.augments:
@@ -252,7 +252,7 @@ def _embedding(layer: layers.EmbeddingLayer, x: keras.KerasTensor, seed: int) ->
     )
     y = embedding(indices)
     table = embedding.embeddings.value.numpy().copy()
-    table[-1] = 0  # categories that no training row has
+    table[-1] = 0  # categories without a training row
     embedding.embeddings.assign(table)
     return y
 
@@ -271,7 +271,7 @@ def _waves(layer: layers.PeriodicLayer, x: keras.KerasTensor, seed: int) -> kera
 
 
 def _columns(x: keras.KerasTensor, indices: tuple[int, ...]) -> keras.KerasTensor:
-    """Select some of the inputs, as a slice if they are adjacent."""
+    """Select some inputs, as a slice if they are adjacent."""
     start, stop = indices[0], indices[-1] + 1
     if indices == tuple(range(start, stop)):
         return x[:, start:stop]

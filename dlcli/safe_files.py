@@ -1,7 +1,7 @@
-"""Files written completely or not at all, and read only if they are what they seem.
+"""Files that are written completely or not at all, and verified when they are read.
 
-JSON documents contain a digest of themselves. That shows damage, not intent: whoever changes a file
-on purpose can also write a matching digest.
+JSON documents contain a digest of themselves. The digest reveals damage, not manipulation: anyone
+who changes a file on purpose can also write a matching digest.
 """
 
 from __future__ import annotations
@@ -25,56 +25,56 @@ from dlcli import __version__
 from dlcli.errors import RunError, UsageError
 
 FORMAT: Literal[1] = 1
-"""Version of the run folder; it is raised when an older dlcli could misread it."""
+"""Version of the run folder's format; raised when an older dlcli could misread the folder."""
 
 _WAY_OUT = "restore the run from a copy or train it again"
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 MAX_DOCUMENT_BYTES = 2**20
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
-"""Errors of file systems that can't sync folders, such as some over a network."""
+"""Errors of file systems that can't sync folders, such as some network file systems."""
 
 
 def partial_path(path: Path, own: str = "") -> Path:
-    """Return the file that the content of another has until it is complete.
+    """Return the temporary file that holds another file's content until it is complete.
 
     Args:
         path: the other file.
-        own: what is added to its name if several processes may write it.
+        own: a suffix of its name, needed if several processes may write the file.
     """
     return path.with_name(f".{path.stem}{own}.partial{path.suffix}")
 
 
 @contextmanager
 def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
-    """Write a file so that it exists completely or not at all.
+    """Write a file that exists completely or not at all.
 
     Args:
         path: the file.
-        is_locked: whether no other process writes this file; if others may, each has a temporary
-            file of its own, which a crash leaves there.
+        is_locked: whether no other process writes this file. If others may, each process has a
+            separate temporary file, which remains after a crash.
 
     Yields:
         a path next to it, with the same ending, to write the content to.
 
     Raises:
-        OSError: if the content can't be stored; nothing is left then.
+        OSError: if the content can't be stored; no file remains then.
     """
     temporary = partial_path(path, "" if is_locked else f"-{secrets.token_hex(4)}")
     with suppress(OSError):
-        temporary.unlink()  # left by a crash; or a link, which may lead anywhere
+        temporary.unlink()  # from a crash; or a link, which may lead anywhere
     try:
         yield temporary
         sync(temporary)
         os.replace(temporary, path)
     finally:
-        with suppress(OSError):  # an earlier error is the one to show
+        with suppress(OSError):  # an earlier error matters more
             temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 
 def refuse_existing_file(path: Path) -> None:
-    """Raise `UsageError` if a path exists that is to be written."""
+    """Raise `UsageError` if a path that is about to be written exists."""
     if os.path.lexists(path):
         raise UsageError(f"{path}: already exists; use another name or remove this file first")
 
@@ -89,7 +89,7 @@ def open_new_file(path: Path, *, is_locked: bool = False) -> Iterator[BinaryIO]:
 
     Raises:
         UsageError: if the file can't be created.
-        OSError: naming the file, if it can't be written.
+        OSError: with the file's name, if it can't be written.
     """
     temporary = None
     try:
@@ -102,7 +102,7 @@ def open_new_file(path: Path, *, is_locked: bool = False) -> Iterator[BinaryIO]:
                 yield stream
     except OSError as error:
         if error.filename is not None and str(error.filename) != str(temporary):
-            raise  # of another file, which the block reads or writes
+            raise  # of another file that the block reads or writes
         raise OSError(error.errno, os_error_text(error), str(path)) from error
 
 
@@ -113,12 +113,12 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system can do that."""
+    """Wait until the names in a folder are on the disk, if the system supports it."""
     if os.name == "nt":  # folders can't be opened there
         return
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except PermissionError:  # one may write to it, but not list it
+    except PermissionError:  # writable, but not readable
         return
     try:
         os.fsync(descriptor)
@@ -134,8 +134,8 @@ def open_regular_file(path: Path) -> Iterator[BufferedReader]:
     """Open a file of a run for reading.
 
     Raises:
-        RunError: if it is missing, can't be read, or is not a regular file; a link could lead to
-            what the user never meant to show.
+        RunError: if it is missing, can't be read, or is not a regular file; a link could expose a
+            file that the user did not intend to share.
     """
     try:
         if not stat.S_ISREG(os.lstat(path).st_mode):
@@ -157,7 +157,7 @@ def is_folder(path: Path) -> bool:
 
 
 def damaged(path: Path | str, finding: str) -> RunError:
-    """Return the error for a file of a run that is not as dlcli wrote it."""
+    """Return the error for a file of a run that differs from what dlcli wrote."""
     return RunError(f"{path}: {finding}; {_WAY_OUT}")
 
 
@@ -177,19 +177,21 @@ def os_error_text(error: OSError) -> str:
 def to_json(value: object) -> bytes:
     """Return a value as indented JSON (RFC 8259), with keys in their order.
 
-    It is pure ASCII, since a command line may contain bytes that no other encoding can represent.
+    The result is ASCII, since a command line may contain bytes that other encodings can't
+    represent.
 
     Raises:
-        ValueError: for NaN and infinity; undefined numbers are `None`.
+        ValueError: for NaN and infinity; use `None` for undefined numbers.
     """
     return (json.dumps(value, indent=2, allow_nan=False) + "\n").encode()
 
 
 def parse_object(content: bytes, path: Path | str) -> dict[str, Any]:
-    """Parse the JSON object in a file, which anybody may have written.
+    """Parse the JSON object in a file from an untrusted source.
 
     Raises:
-        RunError: if it is anything else, has NaN or infinity, or is nested too deeply.
+        RunError: if the content is anything else, contains NaN or infinity, or is nested too
+            deeply.
     """
     try:
         fields = json.loads(content, parse_constant=_not_json, parse_float=_finite)
@@ -229,7 +231,7 @@ def read_bytes(path: Path, limit: int) -> bytes:
 
 
 def has_content(path: Path, content: bytes) -> bool:
-    """Return whether a regular file has this content, of which no more is read."""
+    """Return whether a regular file has this content; no more bytes than needed are read."""
     with suppress(RunError), open_regular_file(path) as stream:
         return stream.read(len(content) + 1) == content
     return False
@@ -256,13 +258,13 @@ def _not_json(constant: str) -> NoReturn:
 
 
 class Document(BaseModel):
-    """A document in a run folder, or a part of one: strict types, no further fields, no NaN."""
+    """A document in a run folder or a part of one: strict types, no additional fields, no NaN."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
-"""A number of things in a document, small enough for a float to hold it exactly."""
+"""A count in a document, small enough for an exact float."""
 
 
 class FileDigest(Document):
@@ -298,7 +300,7 @@ class VerifiedDocument(Document):
         """
         content, named = read_bytes(path, MAX_DOCUMENT_BYTES), location or path
         fields = parse_object(content, named)
-        # A newer format comes first, since the rest may mean anything then.
+        # The format is checked first, since a newer one may change the meaning of all else.
         version = fields.get("format")
         if isinstance(version, int) and version > FORMAT:
             raise RunError(
@@ -325,13 +327,13 @@ def parse_document(
     name: str,
     way_out: str = f"; {_WAY_OUT}",
 ) -> AnyDocument:
-    """Parse what a run folder holds, which may come from a stranger.
+    """Parse a document of a run folder, which may come from a stranger.
 
     Args:
         kind: the model.
         stored: JSON, or the fields.
-        name: the file or the part of it, which begins the message.
-        way_out: ends the message.
+        name: the file or the part of it, at the beginning of the message.
+        way_out: the end of the message.
 
     Raises:
         RunError: if it is anything else.
@@ -359,7 +361,7 @@ def open_verified(
     Args:
         path: the file.
         digest: its digest and size.
-        limit: maximum size in bytes; a larger file is not even hashed.
+        limit: maximum size in bytes; a larger file is refused without hashing.
         location: where it was copied from, for messages. [default: `path`]
 
     Raises:

@@ -1,8 +1,8 @@
 """Assignment of rows to training, validation and test sets, and to folds.
 
 Every strategy assigns each row to exactly one set: at random, stratified, by group or in time.
-Random choices follow from the seed alone, by a generator for each purpose, so that the same seed
-used elsewhere does not draw the same numbers.
+Random choices depend only on the seed, with a separate generator for each purpose, so the same seed
+used elsewhere draws other numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dlcli.tables.table import Table
 
 Rows = NDArray[np.int64]
 SeedKey = int | tuple[int, ...]
-"""A random seed, alone or with what distinguishes this draw, such as the repeat and the fold."""
+"""A random seed, possibly with numbers that distinguish the draw, such as repeat and fold."""
 
 _EARLIEST_DATE, _LATEST_DATE = 100_101, 21_991_231
 _A_TIME = "a number or a date such as 2024-03-31"
@@ -43,7 +43,7 @@ class Split:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The tables of the sets that there are, by name."""
+        """The tables of the existing sets, by name."""
         return {name: table for name, table in vars(self).items() if table is not None}
 
 
@@ -70,11 +70,11 @@ def assign_rows(
 ) -> Assignment:
     """Assign rows to training, validation and test.
 
-    At random, each row has the same probability. Stratified, each set has the classes in the
-    proportions of the table, every class keeps a training row, and a class too small for its share
-    stays in training. Groups stay whole, and the sizes of the sets are close to their shares. In
-    time, the latest rows are for test and those before them for validation; rows of one time stay
-    in one set, unless there are fewer times than sets.
+    Random: each row has the same probability. Stratified: each set has the class proportions of the
+    table, every class keeps a training row, and a class that is too small for its share stays in
+    training. By group: groups stay whole, and the sizes of the sets are close to their shares. In
+    time: the latest rows are test rows, the rows before them validation rows; rows with the same
+    time stay in one set, unless there are fewer times than sets.
 
     Args:
         table: the rows.
@@ -85,7 +85,7 @@ def assign_rows(
 
     Raises:
         DataError: for too few rows, classes, groups or times, a row without a group or time, or
-            values that are not times, with file, row and column.
+            values that are not times.
     """
     if isinstance(how, TimeSplit):
         return _split_in_time(table, how.column, shares)
@@ -100,12 +100,12 @@ def assign_rows(
 
 
 def _generator_of(seed: SeedKey, purpose: str) -> Generator:
-    """Make a generator for one purpose, independent of those for others with the same seed."""
+    """Make a generator for one purpose, independent of other purposes with the same seed."""
     return Generator(np.random.Philox(key=_key_of(seed, purpose)))
 
 
 def _key_of(seed: SeedKey, purpose: str) -> int:
-    """Derive a number of 128 bits from a seed and a purpose."""
+    """Derive a 128-bit number from a seed and a purpose."""
     digest = hashlib.blake2b(f"{purpose} {seed}".encode(), digest_size=16).digest()
     return int.from_bytes(digest, "little")
 
@@ -141,7 +141,7 @@ def _require(
 
     Args:
         least: the number needed.
-        count: the number there is.
+        count: the available number.
         noun: what is counted: `group`.
         use: what it is needed for: `one for each set`.
         table: the rows.
@@ -174,7 +174,7 @@ def _require_values(table: Table, column: str) -> None:
 def _split_stratified(
     table: Table, classes: str | None, shares: Shares, rng: Generator
 ) -> Assignment:
-    assert classes is not None  # a stratified split of numbers is refused with the config
+    assert classes is not None  # the config refuses a stratified split of numbers
     codes = table.codes(classes)[0]
     validation, test = _held_out_rows(table, shares, classes)
     sizes = np.unique(codes, return_counts=True)[1]
@@ -200,7 +200,7 @@ def _split_stratified(
 
 
 def _apportion(total: int, sizes: Rows, spare: Rows, rng: Generator) -> Rows:
-    """Apportion rows to classes by their sizes, with the largest remainder method.
+    """Apportion rows to classes in proportion to their sizes, by the largest remainder method.
 
     Args:
         total: the number of rows to apportion; no more than are spare.
@@ -213,11 +213,11 @@ def _apportion(total: int, sizes: Rows, spare: Rows, rng: Generator) -> Rows:
     """
     quota = total * sizes / sizes.sum()
     given: Rows = np.minimum(np.floor(quota).astype(np.int64), spare)
-    # Drawn once, also where no remainder is left: the rows that are then drawn for test are the
-    # same whatever validation takes, and without it.
+    # Drawn once, even if no remainder is left, so the test rows do not depend on the share of
+    # validation rows.
     order = rng.permutation(len(sizes))
     while (short := total - int(given.sum())) > 0:
-        # Where a class cannot give its share, those with the next largest remainders do.
+        # If a class can't give its share, the classes with the next largest remainders do.
         able = order[given[order] < spare[order]]
         nearest = able[np.argsort(given[able] - quota[able], kind="stable")]
         given[nearest[:short]] += 1
@@ -244,12 +244,12 @@ def _split_by_group(table: Table, column: str, shares: Shares, rng: Generator) -
 
 
 def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int) -> list[int]:
-    """Choose groups with about a number of rows in all.
+    """Choose groups with about the wanted total number of rows.
 
     Args:
         order: the groups to choose from, the preferred ones first.
         sizes: the number of rows of each group, (groups,).
-        wanted: the number of rows; 0 for no group, else there is at least one.
+        wanted: the number of rows; 0 for no group, else at least one group is chosen.
         reserved: the number of groups that must remain.
     """
     chosen: list[int] = []
@@ -286,7 +286,7 @@ def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
 
 
 def _order_in_time(table: Table, column: str) -> tuple[Rows, Rows]:
-    """Return the rows in the order of their times, and the positions where a later time begins."""
+    """Return the rows in the order of time, and the positions at which a later time begins."""
     times = time_ranks(table, column)
     order = np.argsort(times, kind="stable")
     return order, np.flatnonzero(np.diff(times[order])) + 1
@@ -312,7 +312,7 @@ def time_ranks(table: Table, column: str) -> Rows:
     values = table.column(column)
     if values.looks_numeric():
         numbers = table.numbers(column)
-        least = 0 if values.kind == "text" else _EARLIEST_DATE  # texts have leading zeros
+        least = 0 if values.kind == "text" else _EARLIEST_DATE  # text keeps leading zeros
         may_be_dates = numbers.min() >= least and numbers.max() <= _LATEST_DATE
         formats = compact_dates(values.distinct) if may_be_dates else ()
         if "%y%m%d" not in formats:
@@ -333,7 +333,7 @@ def time_ranks(table: Table, column: str) -> Rows:
     times = parse_times(values, guess.readings[0] if guess else ("iso",))
     wrong = times.unreadable
     if wrong.any() and values.kind == "text":
-        # Among numbers, the one text that is not a number is wrong, not the numbers.
+        # If most values are numbers, report the text that is not a number.
         neither = wrong & values.numbers().unreadable
         wrong = neither if neither.any() else wrong
     table.refuse(wrong, column, expected(_A_TIME))
@@ -359,15 +359,15 @@ def make_folds(
 ) -> tuple[Fold, ...]:
     """Assign rows to folds.
 
-    Except in time, each row is held out once, and each fold trains on all rows of the others.
+    Except in time, each row is held out once, and each fold trains on all rows of the other folds.
 
-    - At random, the sizes of folds differ by at most one row.
-    - Stratified, so do those of each class: a class with fewer rows than folds is in as many folds
-      as it has rows, and if it has two, every fold trains on it.
-    - Groups stay whole, and the sizes of folds differ by at most the largest group; with as many
-      groups as folds, all seeds give the same folds.
-    - In time, fold `k` of `K` is evaluated on the `(k + 1)`-th of `K + 1` windows of rows, and
-      trains on all before it; rows of one time stay in one window [1]_.
+    - Random: the sizes of folds differ by at most one row.
+    - Stratified: the same holds within each class. A class with fewer rows than folds is held out
+    in as many folds as it has rows; with two rows, every fold trains on it.
+    - By group: groups stay whole, and the sizes of folds differ by at most the largest group; with
+    as many groups as folds, all seeds give the same folds.
+    - In time: fold `k` of `K` is evaluated on the `(k + 1)`-th of `K + 1` windows of rows and
+    trains on all earlier rows; rows with the same time stay in one window [1]_.
 
     Args:
         table: the rows.
@@ -397,10 +397,10 @@ def make_folds(
 def make_complete_folds(
     table: Table, how: SplitChoice, classes: str | None, folds: int, seed: int
 ) -> tuple[Fold, ...]:
-    """Assign the rows of an ensemble to folds of which each row is in one, also in time.
+    """Assign the rows of an ensemble to folds; each row is held out once, also in time.
 
-    As `make_folds`, but in time each of the windows is a fold, which trains on the rows before and
-    after it. The seed is the config's.
+    Like `make_folds`, but in time each window is a fold that trains on the rows before and after
+    it. The seed is the config's.
     """
     if not isinstance(how, TimeSplit):
         return make_folds(table, how, classes, folds, (seed, 0))
@@ -434,14 +434,14 @@ def hold_out(
 def _fold_numbers(
     table: Table, how: SplitChoice, classes: str | None, folds: int, rng: Generator
 ) -> Rows:
-    """Return the fold that each row is held out in, from 0, (rows,)."""
+    """Return the fold in which each row is held out, from 0, (rows,)."""
     if isinstance(how, GroupSplit):
         return _group_fold_numbers(table, how.column, folds, rng)
     _require(folds, table.rows, "row", "one for each fold", table)
     order = rng.permutation(table.rows)
     if isinstance(how, StratifiedSplit):
-        # A class continues at the fold where the previous one ended, so that sizes stay even.
-        assert classes is not None  # as above
+        # Each class starts at the fold after the end of the previous class, so sizes stay even.
+        assert classes is not None  # see above
         order = order[np.argsort(table.codes(classes)[0][order], kind="stable")]
     numbers = np.empty(table.rows, np.int64)
     numbers[order] = np.arange(table.rows) % folds
@@ -454,8 +454,8 @@ def _group_fold_numbers(table: Table, column: str, folds: int, rng: Generator) -
     _require(folds, len(names), "group", "one for each fold", table, column)
     sizes = np.bincount(groups)
     order = rng.permutation(len(names))
-    # The largest groups come first, for even folds. Those within a factor of two stay in random
-    # order, as groups that all differ in size would else be assigned alike by every seed.
+    # The largest groups come first, for even folds. Groups within a factor of two in size stay in
+    # random order; else every seed would assign groups of different sizes in the same way.
     order = order[np.argsort(-np.frexp(sizes[order])[1], kind="stable")]
     smallest_first = [(0, number) for number in range(folds)]
     numbers = np.empty(len(names), np.int64)
@@ -466,7 +466,7 @@ def _group_fold_numbers(table: Table, column: str, folds: int, rng: Generator) -
 
 
 def _windows_in_time(table: Table, column: str, count: int, use: str) -> list[Rows]:
-    """Cut the rows, in the order of their times, into windows of about as many rows.
+    """Cut the rows, in the order of time, into windows of about equal size.
 
     Args:
         table: the rows.
@@ -482,21 +482,21 @@ def _windows_in_time(table: Table, column: str, count: int, use: str) -> list[Ro
     size = table.rows // count
     cuts = [table.rows]
     for left in reversed(range(count - 1)):
-        able = edges[left:]  # each earlier cut needs an edge of its own
+        able = edges[left:]  # each earlier cut needs a separate edge
         wanted = table.rows - (count - 1 - left) * size
         cuts.insert(0, _nearest(able[able < cuts[0]], wanted))
     return [np.sort(window) for window in np.split(order, cuts[:-1])]
 
 
 def _checked(folds: Sequence[Fold], table: Table, classes: str | None) -> tuple[Fold, ...]:
-    """Return the folds, if each has enough rows to train on."""
+    """Check that each fold has enough training rows, and return the folds."""
     for number, fold in enumerate(folds, 1):
         _check_enough(table, fold.train, classes, f" in fold {number} of {len(folds)}")
     return tuple(folds)
 
 
 def _check_enough(table: Table, rows: Rows, classes: str | None, where: str = "") -> None:
-    """Check that there are two rows or more to train on, and of two classes or more.
+    """Check that there are at least two training rows, and at least two classes among them.
 
     Raises:
         DataError: if not.

@@ -1,4 +1,4 @@
-"""A training without TensorFlow: its device, job, engine, result, checkpoints and checks."""
+"""Training without TensorFlow objects: device, job, engine, result, checkpoints and checks."""
 
 from __future__ import annotations
 
@@ -35,22 +35,22 @@ History = dict[str, list[float]]
 EpochProgress = Callable[[int, Mapping[str, float]], None]
 """Receives each epoch, counted from 1, with its values by column of history.csv."""
 MODEL = "model/"
-"""Prefix of the names of the model's own variables in a checkpoint."""
+"""Prefix of the names of the model's variables in a checkpoint."""
 NUMBERS_AT_ONCE = 2**24
-"""Inputs that are measured at a time, and of rows on disk in all."""
+"""Number of inputs that are measured at a time, and in total for rows on disk."""
 _BEST_EPOCH = "best_epoch"
-"""The array of a finished member; 0 for the last epoch."""
+"""The array with the best epoch of a finished member; 0 for the last epoch."""
 OVERHEAD = 10
-"""The time between checkpoints is at least this many times the time to store one."""
+"""The minimum time between checkpoints, as a multiple of the time to store one."""
 _LARGEST = float(np.finfo(np.float32).max)
 
 SECONDS_SAVED_A_LAYER = 45e-6
-"""Time that XLA saves over a graph at each step for each layer, of any size: the cost of starting
-its kernels."""
+"""Time that XLA saves, compared with a graph, at each step for each layer of any size: the cost of
+starting its kernels."""
 SECONDS_SAVED_A_WEIGHT = 2e-9
-"""Time that XLA saves at each step for each weight, which it reads and writes fewer times."""
+"""Time that XLA saves at each step for each weight: it reads and writes it fewer times."""
 SECONDS_SAVED_AN_ACTIVATION = 2e-9
-"""Time that XLA saves at each step for each unit and row, whose operations it fuses."""
+"""Time that XLA saves at each step for each unit and row by fusing operations."""
 SECONDS_SAVED_AN_EPOCH = 250e-6
 """Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
@@ -58,12 +58,11 @@ SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
 SECONDS_SAVED_A_PIXEL = 10e-9
 """Time that XLA saves for each pixel of these."""
 SHARE_BEFORE_STOPPING = 1 / 3
-"""Epochs of those that a config allows until early stopping ends training: the median of 14
-tables."""
+"""Share of the configured epochs until early stopping ends training: the median of 14 tables."""
 SECONDS_TO_COMPILE = 0.6
-"""Time that XLA takes longer than a graph to compile a program."""
+"""Additional time that XLA takes to compile a program, compared with a graph."""
 SECONDS_TO_COMPILE_A_LAYER = 0.14
-"""Time in addition for each layer."""
+"""Additional time for each layer."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Device:
     threads: int
     """CPU threads within and between operations."""
     gpus: int = 0
-    """The number of GPUs to choose from, of which one is used."""
+    """The number of available GPUs; one is used."""
 
 
 @dataclass(frozen=True)
@@ -97,13 +96,13 @@ class Job:
     initial_weights: Weights | None = None
     """Initial weights instead of the initializers'."""
     until: int | None = None
-    """The epoch to end after, if not the last; schedules are not affected."""
+    """The epoch to stop after, if not the last; schedules are not affected."""
     rows_of_largest: int = 0
-    """Number of rows of the largest job that shares the program: if a batch has room for all rows,
-    it is padded to so many."""
+    """Number of rows of the largest job that shares the program; if all rows fit into one batch, it
+    is padded to this number."""
     placed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
-    """Inputs that are on the device already: shared by jobs over the same rows, of which one is
-    derived from the other. See `ResidentProgram.load_rows`."""
+    """Inputs that are already on the device: shared by jobs over the same rows. See
+    `ResidentProgram.load_rows`."""
 
     @property
     def epochs(self) -> int:
@@ -112,12 +111,12 @@ class Job:
 
     @property
     def can_begin(self) -> bool:
-        """True if it can start at its first epoch; a resumed job may lack its initial weights."""
+        """True if the job can start at its first epoch; a resumed job may lack initial weights."""
         return self.config.initial_weights is None or self.initial_weights is not None
 
     @property
     def batch_size(self) -> int:
-        """Rows per step: as configured, or all if there are fewer."""
+        """Rows per step: the configured number, or all rows if there are fewer."""
         return min(self.config.batch_size, max(len(self.train.inputs), self.rows_of_largest))
 
     @property
@@ -153,7 +152,7 @@ class Job:
     def problem(self, checkpoint: Checkpoint) -> str:
         """Return why a checkpoint can't be a state of the job, though its arrays fit; or nothing.
 
-        It may come from a stranger and hold any numbers.
+        A checkpoint may come from a stranger and contain any numbers.
         """
         arrays, columns, step = checkpoint.arrays, tuple(checkpoint.history), checkpoint.step
         epoch, epochs = int(arrays["epoch"]), self.config.epochs
@@ -172,22 +171,22 @@ class Job:
 
 
 def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
-    """Choose the engine that trains a network: a function of config and shapes, never of a timing.
+    """Choose the engine that trains a network, from config and shapes only, not from timings.
 
-    The figures were measured on two CPU cores by `benchmarks/engines.py`; an inexact one costs
-    time, and no bit: the choice is written to the resolved config.
+    The constants were measured on two CPU cores by `benchmarks/engines.py`. An inexact constant
+    only costs time; the choice is written to the resolved config.
 
     Args:
         config: its `engine`, `epochs`, `batch_size` and `precision` are read.
         network: the layers.
         rows: the number of training rows.
-        trainings: the number of trainings that share one program, and so its compilation.
+        trainings: the number of training jobs that share one program, and thus its compilation.
     """
     if isinstance(config.engine, KerasEngine):
         return config.engine
     if isinstance(config.engine, CompiledEngine) and config.engine.jit_compile != "auto":
         return config.engine
-    # XLA keeps more bits than a mixed policy asks for, where it fuses operations: only the graph
+    # Where XLA fuses operations, it keeps more bits than a mixed policy specifies; only the graph
     # rounds as Keras does.
     is_exact = config.precision == "float32"
     return CompiledEngine(jit_compile=is_exact and _xla_pays(config, network, rows, trainings))
@@ -196,7 +195,7 @@ def choose_engine(config: Config, network: Network, rows: int, trainings: int = 
 def estimate_step_seconds(network: Network, batch: int) -> float:
     """Estimate how long the compiled engine takes for a step with so many rows, on two CPU cores.
 
-    By a factor of two or so: a step has three products for each kernel.
+    Accurate to a factor of about two: a step has three products for each kernel.
     """
     return 20e-6 + 6 * batch * network.parameters / 2e10
 
@@ -226,7 +225,7 @@ class TrainingResult:
     history: Mapping[str, list[float]]
     """Values of each epoch: loss, metrics, learning_rate."""
     best_epoch: int | None
-    """The epoch, from 1, that the weights are from; `None`: the last."""
+    """The epoch of the weights, from 1; `None` for the last."""
 
     @property
     def epochs(self) -> int:
@@ -237,17 +236,17 @@ class TrainingResult:
 class Checkpointer:
     """Stores checkpoints of a network, or of the members of an ensemble, when they are due.
 
-    The base of all others stores nothing.
+    This base class stores nothing.
     """
 
     @property
     def is_ending(self) -> bool:
-        """True if training is to end, so that even an older checkpoint is to be stored now."""
+        """True if training is about to end, so even an older checkpoint must be stored now."""
         return False
 
     @property
     def is_due(self) -> bool:
-        """True if it is time for a checkpoint, or training is to end."""
+        """True if it is time for a checkpoint, or training is about to end."""
         return self.is_ending
 
     def save(self, checkpoint: Checkpoint) -> None:
@@ -255,7 +254,7 @@ class Checkpointer:
 
         Raises:
             TrainingError: if it can't be stored.
-            Interrupted: if training is to end.
+            Interrupted: if training must end.
         """
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
@@ -266,20 +265,20 @@ class Checkpointer:
             kinds: shape and dtype that each array must have, by name.
 
         Raises:
-            RunError: if there are some, and none can be read or the newest does not belong to such
-                a job; or if there is none for a job that can't start over.
+            RunError: if no checkpoint can be read, or the newest does not belong to such a job; or
+                if there is none and the job can't start over.
         """
         return None
 
     def of_member(self, number: int) -> Checkpointer:
         """Return the checkpointer of a member, numbered from 1.
 
-        Several members may be trained at the same time, each in a thread.
+        Several members may be trained at the same time in threads.
         """
         return self
 
     def save_member(self, number: int, result: TrainingResult) -> None:
-        """Store the result of a finished member, which is not trained again on resuming.
+        """Store the result of a finished member; a resumed run does not train it again.
 
         Raises:
             TrainingError: if it can't be stored.
@@ -290,10 +289,10 @@ class Checkpointer:
 
         Args:
             number: from 1.
-            job: what it is trained by.
+            job: the job that trains the member.
 
         Raises:
-            RunError: if it is damaged, or doesn't belong to the job.
+            RunError: if the result is damaged or does not belong to the job.
         """
         return None
 
@@ -307,7 +306,7 @@ def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Ch
     Args:
         job: the job.
         arrays: the state before the first step, by name.
-        checkpointer: stores checkpoints, and may have one to resume from.
+        checkpointer: stores checkpoints, and may provide one to resume from.
     """
     kinds = {name: ArraySpec(array.shape, array.dtype) for name, array in arrays.items()}
     if (earlier := checkpointer.latest(job, kinds)) is not None:
@@ -329,7 +328,7 @@ def record_epoch(values: Mapping[str, float], history: History, progress: EpochP
     Raises:
         DivergenceError: if the validation loss is NaN or infinite.
     """
-    # The float64 that prints like a float32: 0.01 instead of 0.009999999776.
+    # The float64 that prints like the float32: 0.01 instead of 0.009999999776.
     shortest = {name: float(str(np.float32(value))) for name, value in values.items()}
     check_finite(shortest.get("val_loss", 0.0), len(history.get("loss", ())) + 1)
     for name, value in shortest.items():
@@ -343,7 +342,7 @@ def values_of(variables: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 
 def assign_values(variables: Mapping[str, Any], arrays: Arrays) -> None:
-    """Set variables to values of the same names."""
+    """Set variables to the values of the same names."""
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
@@ -356,7 +355,7 @@ def check_finite(loss: float, epoch: int) -> None:
         epoch: counted from 1.
 
     Raises:
-        DivergenceError: if it did.
+        DivergenceError: if the loss is NaN or infinite.
     """
     if not math.isfinite(loss):
         raise DivergenceError(f"training diverged: the loss became {loss} in epoch {epoch}", epoch)
@@ -379,11 +378,11 @@ def check_weights(weights: Weights, epoch: int) -> None:
 
 
 def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
-    """Measure the numbers that a diverged training worked with, for `dlcli.diagnosis`.
+    """Measure the inputs and targets of a diverged training job, for `dlcli.diagnosis`.
 
     Args:
         job: the job that diverged.
-        epoch: the epoch in which it did, from 1.
+        epoch: the epoch in which it diverged, from 1.
     """
     target, sizes = {}, None
     if job.task.outcome == "numbers":
@@ -401,7 +400,7 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
 
 
 def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
-    """Return the largest absolute input of each column; for rows on disk, over the first ones."""
+    """Return the largest absolute input of each column; on disk, only the first rows are read."""
     size = max(1, NUMBERS_AT_ONCE // inputs.width)
     stop = size if inputs.stored.matrix is None else len(inputs)
     largest = np.zeros(inputs.width, np.float32)
@@ -415,19 +414,19 @@ def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
 
 
 def _size(value: float | np.floating) -> float:
-    """Limit a size to what JSON can hold."""
+    """Limit a number to the range of JSON."""
     return min(float(value), _LARGEST)
 
 
 @contextmanager
 def handling_terminating(handler: Handler) -> Iterator[None]:
-    """Handle the signals that end training within a block.
+    """Handle terminating signals within a block.
 
-    In the process of another program, whose signals these are, and in any other thread than the
-    main one, which receives none, this does nothing.
+    This does nothing within another program, which handles its own signals, and outside the main
+    thread, which alone receives signals.
 
     Args:
-        handler: what is called, or what is done with them.
+        handler: the function to call, or an action of `signal`.
     """
     is_main = threading.current_thread() is threading.main_thread()
     with replacing_handlers(TERMINATING if is_main and is_command_line.get() else (), handler):
@@ -435,7 +434,7 @@ def handling_terminating(handler: Handler) -> Iterator[None]:
 
 
 class SignalStop:
-    """Ends work when a signal arrives; a subclass says what is finished then."""
+    """Ends work when a signal arrives; subclasses describe what is finished."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -443,7 +442,7 @@ class SignalStop:
 
     @property
     def is_ending(self) -> bool:
-        """True if the work is to end."""
+        """True if the work must end."""
         return self.signal is not None
 
     def check(self) -> None:
@@ -456,9 +455,9 @@ class SignalStop:
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Let the first terminating signal end the work: a training once a checkpoint is stored.
+        """Let the first terminating signal end the work; training ends after storing a checkpoint.
 
-        A second Ctrl-C ends it at once; see `handling_terminating`.
+        A second Ctrl-C ends the work immediately; see `handling_terminating`.
 
         Raises:
             Interrupted: if a signal has arrived since the last checkpoint was stored.
@@ -474,14 +473,14 @@ class SignalStop:
 
 
 class StopOnSignal(SignalStop, Checkpointer):
-    """A checkpointer that stores nothing, and ends training when a signal arrives.
+    """A checkpointer that stores nothing and ends training when a signal arrives.
 
-    Whatever is interrupted under it starts over when the run is resumed.
+    Interrupted work starts over when the run is resumed.
 
     Args:
         writer: the run.
-        describe: gives what is finished, for the message: `3 epochs`, `2 of 5 folds`.
-        resumable: whether the run can be resumed from what the folder holds from the beginning.
+        describe: returns what is finished, for the message: `3 epochs`, `2 of 5 folds`.
+        resumable: whether the run can be resumed from the beginning.
     """
 
     def __init__(
@@ -523,18 +522,18 @@ class StopOnSignal(SignalStop, Checkpointer):
 
 
 class RunCheckpointer(StopOnSignal):
-    """Stores the checkpoints of a training in its run folder, and loads the newest to resume.
+    """Stores checkpoints in the run folder, and loads the newest to resume training.
 
-    In a cluster, worker 0 stores and loads, and all workers resume from the same.
+    In a cluster, worker 0 stores and loads checkpoints, and all workers resume from the same.
 
     Args:
         writer: the run.
-        seconds: how long to wait from one checkpoint of a network to the next.
-        on_resume: is called with the number of finished epochs when the training of a network is
-            resumed, and with its number in an ensemble.
-        workers: those that train together.
-        clock: gives the time in seconds.
-        run: for a member of an ensemble, the checkpointer of the run, which it ends with.
+        seconds: the time between two checkpoints of a network.
+        on_resume: called when training of a network is resumed, with the number of finished epochs
+            and the member's number.
+        workers: the workers of the cluster.
+        clock: returns the time in seconds.
+        run: for a member of an ensemble, the checkpointer of the run.
         member: the number of the member.
     """
 
@@ -554,7 +553,7 @@ class RunCheckpointer(StopOnSignal):
         self.workers = workers
         self.clock = clock
         self._epochs = 0
-        """Number of epochs before the latest checkpoint that this process has stored."""
+        """Number of epochs at the latest checkpoint that this process stored."""
         self._run = run
         self._member = member
         self._members: dict[int, RunCheckpointer] = {}
@@ -562,12 +561,12 @@ class RunCheckpointer(StopOnSignal):
 
     @property
     def is_ending(self) -> bool:
-        """True if training is to end."""
+        """True if training must end."""
         return super().is_ending if self._run is None else self._run.is_ending
 
     @property
     def is_due(self) -> bool:
-        """True if a checkpoint is wanted now: it is time for one, or training is to end."""
+        """True if a checkpoint is due, or training must end."""
         return self.is_ending or self.clock() >= self._next
 
     def check(self) -> None:
@@ -641,7 +640,7 @@ class RunCheckpointer(StopOnSignal):
         return TrainingResult(weights, history, int(stored.arrays[_BEST_EPOCH]) or None)
 
     def _load_on_worker_0(self, load: Callable[[], Checkpoint | None]) -> Checkpoint | None:
-        """Return to all workers what worker 0 loads."""
+        """Load on worker 0 and return the result on all workers."""
         workers = self.workers
         found = workers.agree(lambda: load() if workers.rank == 0 else None)
         history = workers.gather(None if found is None else found.history)[0]
@@ -650,7 +649,7 @@ class RunCheckpointer(StopOnSignal):
         return Checkpoint(workers.gather_arrays({} if found is None else found.arrays)[0], history)
 
     def _describe_finished(self) -> str:
-        members = [*self._members.values()]  # threads begin others at any time
+        members = [*self._members.values()]  # threads may add members at any time
         if not members:
             return plural(self._epochs, "epoch")
         epochs = sum(member._epochs for member in members)

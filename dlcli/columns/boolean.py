@@ -40,7 +40,7 @@ class Boolean(column_type.ColumnType):
     """Replacement of missing values."""
 
     def has_unreadable(self, column: "Column") -> bool:
-        """Return whether a column of which most values are of the type has one that is not."""
+        """Return whether a column of mostly this type has a value of another type."""
         return bool(column.booleans().unreadable.any())
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "BooleanEncoder":
@@ -57,7 +57,7 @@ class Boolean(column_type.ColumnType):
 
 
 def decide_words(view: "ColumnView") -> Decision | None:
-    """Decide for true and false in these words; yes and no are categories."""
+    """Decide for columns of the words true and false; yes and no are categories."""
     if not view.column.looks_boolean():
         return None
     return Decision(Boolean(), "only true and false")
@@ -114,7 +114,7 @@ class BooleanEncoder(column_type.FilledEncoder):
         return {"steps": ["send 1 for true, 0 for false, NaN for a missing value"]}
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values."""
+        """Return typical and unusual values for checks."""
         return [True, False], [None]
 
     # Scripts.

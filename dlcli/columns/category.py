@@ -1,7 +1,7 @@
-"""Columns of categories: one input for each (`one_hot`), or an index in a table (`embedding`).
+"""Columns of categories: one input for each (`one_hot`), or an index into a table (`embedding`).
 
-Codes number the categories in sorted order. There may be one more code for all other values, and
-one for missing values; a value without a code has the next number.
+Codes number the categories in sorted order. There may be an additional code for all other values,
+and one for missing values. A value without a code has the next number.
 """
 
 import re
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 MOST_CATEGORIES = 100
-"""Categories that a column keeps by default, the most frequent."""
+"""Default of `max_categories`."""
 
 
 class OneHot(Choice, name="one_hot"):
@@ -66,7 +66,7 @@ CategoricalMissing = Annotated[
 
 
 _MANY_CATEGORIES = 50
-"""Categories from which on an embedding is suggested."""
+"""Number of categories above which an embedding is suggested."""
 
 
 class Categorical(column_type.ColumnType):
@@ -81,15 +81,15 @@ class Categorical(column_type.ColumnType):
     min_count: PositiveInt = 1
     """Minimum number of training rows of a category; rarer values share one category."""
     max_categories: PositiveInt = MOST_CATEGORIES
-    """Maximum number of categories: the most frequent; other values share one category."""
+    """Maximum number of categories; the most frequent are kept, other values share one category."""
     missing: CategoricalMissing = MissingCategory()
     """Replacement of missing values."""
     unseen: Literal["other", "error"] = "other"
-    """Handling of values that training rows don't have: as the shared category (or none), or as an
-    error."""
+    """Handling of values that do not occur in the training rows: as the shared category (all inputs
+    0 if there is none), or as an error."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield `unseen: error` where rare training values would be errors, too."""
+        """Yield `unseen: error` if rare training values would also be errors."""
         if self.unseen == "error" and self.min_count > 1:
             yield "unseen", f"error can't be combined with min_count: {self.min_count}"
 
@@ -97,14 +97,14 @@ class Categorical(column_type.ColumnType):
         """Return why a column merely distinguishes the rows; None if it doesn't."""
         from dlcli.columns.type_inference import identity_of_categories, view_column
 
-        # They are compared as texts: 007 and 7 differ.
+        # Compared as text: 007 and 7 differ.
         return identity_of_categories(view_column(whole, column), self.identifier_share)
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "CategoryEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
-            DataError: for a column without a value that is frequent enough.
+            DataError: for a column without a sufficiently frequent value.
         """
         codes, texts = train.codes(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
@@ -145,7 +145,7 @@ class Categorical(column_type.ColumnType):
 
     @property
     def usual_categories(self) -> int | None:
-        """The maximum number of categories, unless it is another than by default."""
+        """The maximum number of categories if it is the default, else None."""
         return self.max_categories if self.max_categories == MOST_CATEGORIES else None
 
     def inputs_of(self, distinct: int, bins: int) -> int:
@@ -169,11 +169,11 @@ _POSTAL_NAME = re.compile(
 )
 
 
-_POSTAL_CODE = r"^[0-9]{4,6}$"  # of five digits in many countries; a table may lack leading zeros
+_POSTAL_CODE = r"^[0-9]{4,6}$"  # five digits in many countries; a table may lack leading zeros
 
 
 def decide_postal_codes(view: "ColumnView") -> Decision | None:
-    """Decide for categories if a column has the name of postal codes, and 90 % look like them."""
+    """Decide for categories if a column is named like postal codes and 90 % look like them."""
     if not _POSTAL_NAME.search(view.column.name) or view.has_leading_zeros:
         return None
     if not view.are_nearly_all(view.matches(_POSTAL_CODE)):
@@ -198,30 +198,30 @@ def as_categories(view: "ColumnView", reason: str) -> Decision:
 
 @dataclass(frozen=True)
 class EmbeddingTable(InputForm):
-    """A trained table, in which the input is the index of a row."""
+    """A trained table; the input is the index of a row."""
 
     rows: int
-    """The last row is 0, for values that were not in the training rows."""
+    """The number of rows; the last row is 0, for values that are not in the training rows."""
     units: int
 
 
 def _spelling(text: str) -> str:
-    """Return a text without differences of case and spaces."""
+    """Normalize case and spaces of a text."""
     return " ".join(text.casefold().split())
 
 
 _WHOLE = re.compile("-?(?:0|[1-9][0-9]*)")
 _DECIMALS = ("", ".0", ".00", ".000")
-"""Ways to write a whole number that are recognized; pandas writes the second."""
+"""Endings that integers may have; pandas writes the second."""
 _SHOWN = 20
-"""Categories that are listed, at most."""
+"""Maximum number of listed categories."""
 _MOST_ALONG = 12
-"""Categories of a curve of predictions, the most frequent ones."""
+"""Number of categories in a curve of predictions, the most frequent."""
 _ODD_CATEGORIES = ("", "  ", "never seen ⁂", "漢字", "NA", "TRUE", "1.0", "-0")
 
 
 def _spellings(category: str) -> list[str]:
-    """Return the texts that become a category when they are read."""
+    """Return the texts that are read as a category."""
     if category in ("true", "false"):
         return ["".join(each) for each in product(*zip(category, category.upper(), strict=True))]
     return [category + end for end in _DECIMALS] if _WHOLE.fullmatch(category) else [category]
@@ -234,7 +234,7 @@ class CategoryEncoder(column_type.DenseEncoder):
     categories: tuple[str, ...]
     """The values with their own code, sorted."""
     other: bool
-    """True if there is a code for all other values: if training rows had rare ones."""
+    """True if there is a code for all other values, because training rows had rare values."""
     other_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training rows with such a value; 0 if an earlier version fitted the encoder."""
     missing: Literal["category", "fill", "error"]
@@ -242,9 +242,9 @@ class CategoryEncoder(column_type.DenseEncoder):
     fill: str | None = None
     """The category that replaces a missing value."""
     missing_input: bool
-    """True if missing values have their own code: if training rows had any."""
+    """True if missing values have their own code, because training rows had some."""
     unseen: Literal["other", "error"]
-    """Encoding of a value that is no category: the code for others or none; or an error."""
+    """Encoding of an unknown value: the code for other values or none; or an error."""
     unseen_encodings: ClassVar[tuple[str, str]] = ("encoded as 'other'", "encoded as zeros")
     """Encoding of other values for messages: with a code for them, and without."""
 
@@ -274,7 +274,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     @property
     def group(self) -> column_type.GroupClass:
-        """What encodes few rows of several such columns at once."""
+        """The class that encodes few rows of several such columns at once."""
         return _CategoryGroup
 
     def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
@@ -317,7 +317,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     @property
     def count(self) -> int:
-        """The number of codes, which a value without a code has."""
+        """The number of codes; a value without a code has this number."""
         return len(self.categories) + self.other + self.missing_input
 
     @property
@@ -335,15 +335,15 @@ class CategoryEncoder(column_type.DenseEncoder):
         return self.other_code if self.accepts_missing else self.count
 
     def _unseen_encoding(self) -> str:
-        """Word how other values are encoded."""
+        """Describe the encoding of other values."""
         encoding = self.unseen_encodings[0 if self.other else 1]
         if not self.other_share:
             return encoding
-        # Most of the values may be frequent in training rows as well.
+        # Most of the values may also be frequent in training rows.
         return f"{encoding}, like {100 * self.other_share:.3g} % of the training rows"
 
     def _spelling_hint(self, texts: Iterable[str]) -> str:
-        """Name a category that is one of some texts but for its spelling; empty if none is."""
+        """Suggest a category that differs from a text only in spelling; empty if none does."""
         for text in texts:
             if known := self._by_spelling.get(_spelling(text)):
                 return f"; training rows have '{known}' instead of '{text}'"
@@ -351,7 +351,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     @cached_property
     def _by_spelling(self) -> dict[str, str]:
-        """The categories by their spelling."""
+        """The categories by normalized spelling."""
         return {_spelling(category): category for category in reversed(self.categories)}
 
     # Exported models.
@@ -383,7 +383,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     @abstractmethod
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
-        """Encode codes in a graph, int64 (rows,); a value without one has their number."""
+        """Encode codes in a graph, int64 (rows,); see `count` for values without a code."""
 
     def number_input(self, notation: "Notation") -> column_exports.ModelInput:
         """Describe the codes that a client sends."""
@@ -414,7 +414,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         }
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values."""
+        """Return typical and unusual values for checks."""
         typical = [*self.categories[: column_exports.MOST_CHECKED]]
         odd = [None, *_ODD_CATEGORIES, f" {typical[0]}\t", typical[-1].upper(), *missing[:3]]
         return typical, odd
@@ -458,7 +458,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
 
 class OneHotEncoder(CategoryEncoder):
-    """One input for each code, which is 1 where the row has it."""
+    """One input for each code, 1 if the row has it."""
 
     encoding: Literal["one_hot"] = "one_hot"
 
@@ -474,17 +474,17 @@ class OneHotEncoder(CategoryEncoder):
         out[coded, codes[coded]] = 1
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
-        """Encode codes in a graph, (rows, codes); a value without one has their number."""
+        """Encode codes in a graph, (rows, codes); see `count` for values without a code."""
         every = ops.constant(np.arange(self.count)[None])
         return ops.cast(ops.equal(ops.as_column(codes), every), "float32")
 
 
 class EmbeddingEncoder(CategoryEncoder):
-    """One input with the code, which the network looks up in a trained table."""
+    """One input with the code, an index into a trained table."""
 
     encoding: Literal["embedding"] = "embedding"
     units: PositiveInteger
-    """Numbers in the table for each code."""
+    """Length of the vector of each code."""
 
     @property
     def blocks(self) -> tuple[Block, ...]:
@@ -497,7 +497,7 @@ class EmbeddingEncoder(CategoryEncoder):
         out[:, 0] = self.codes(rows, problems)
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
-        """Encode codes in a graph, (rows, 1); a value without one has their number."""
+        """Encode codes in a graph, (rows, 1); see `count` for values without a code."""
         return ops.as_column(ops.cast(codes, "float32"))
 
     script_type = "embedding"
@@ -516,7 +516,7 @@ class EmbeddingEncoder(CategoryEncoder):
 
 
 class _CategoryGroup(column_type.ColumnGroup):
-    """Columns of categories, of which few rows are encoded at once."""
+    """Columns of categories, whose few rows are encoded together."""
 
     def __init__(self, columns: Sequence[tuple[CategoryEncoder, slice]]) -> None:
         self._columns = [
@@ -525,7 +525,7 @@ class _CategoryGroup(column_type.ColumnGroup):
         ]
 
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:
-        """Write the inputs of columns in which there is nothing to record."""
+        """Write the inputs of columns without a missing or unknown value."""
         encoded: dict[str, column_type.Record | None] = {}
         for column, known, start, is_one_hot in self._columns:
             texts = rows.few_texts(column)

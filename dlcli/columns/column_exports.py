@@ -1,4 +1,4 @@
-"""What exports and servers have of a column: values that clients send, and code of scripts."""
+"""Columns in exports and servers: the values that clients send, and the code of scripts."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ if TYPE_CHECKING:
     from dlcli.tables.column import Column
 
 RECIPE = "recipe.json"
-"""The file of an exported model that says how values become numbers, see `ColumnEncoder.recipe`."""
+"""The file of an exported model that describes how values become numbers, see
+`ColumnEncoder.recipe`."""
 MOST_CHECKED = 200
-"""Most categories of a column that made-up rows have."""
+"""Maximum number of a column's categories in synthetic rows."""
 _INVISIBLE = re.compile("[\ufe00-\ufe0f]")
-"""Variation selectors; the other invisible characters are those of Unicode's category Cf."""
+"""Variation selectors; the other invisible characters are in Unicode's category Cf."""
 _WHOLE = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
 
 
 @dataclass(frozen=True)
 class ModelInput:
-    """One input of an exported model: a column of the table, one value a row."""
+    """One input of an exported model: a column of the table, with one value per row."""
 
     name: str
-    """The column's name, as far as the format allows it."""
+    """The column's name, adapted to the format."""
     type: str
     """NumPy's name of the values' type; `string` for texts."""
     advice: tuple[str, ...]
     """The values to send, in sentences."""
     shape: tuple[int, ...] = ()
-    """The shape of a row's value; of a plain one ()."""
+    """The shape of a row's value; () for a single value."""
 
 
 def sent_texts(column: Column) -> list[str]:
@@ -49,7 +50,7 @@ def sent_texts(column: Column) -> list[str]:
 
 
 def plain_text(text: str) -> str:
-    """Do what the documentation asks for texts: normalize them, and remove what is invisible."""
+    """Normalize a text as documented for clients, and remove invisible characters."""
     if whole := _WHOLE.fullmatch(text.strip()):
         return whole[1]
     if text.isascii():
@@ -65,20 +66,20 @@ def as_code(name: str) -> str:
 
 
 def single_line(name: str) -> str:
-    """Return a name on one line, without what would end code in Markdown."""
+    """Return a name on one line, without characters that end code in Markdown."""
     return " ".join(name.split()).replace("`", "'")
 
 
 JsonType = Literal["number", "string", "boolean", "integer"]
 CURVE_POINTS = 25
-"""Points of a curve of predictions along numbers or times."""
+"""Number of points in a curve of predictions along numbers or times."""
 
 
 class KnownValues(NamedTuple):
-    """What is known of the training rows' values of a column."""
+    """Statistics of a column in the training rows."""
 
     frequent: Sequence[str] = ()
-    """The most frequent ones."""
+    """The most frequent values."""
     middle: float | None = None
     """The median of numbers."""
 
@@ -94,20 +95,20 @@ class ClientColumn:
     types: tuple[JsonType, ...]
     """Types of the values in JSON; the usual one is first."""
     typical: object
-    """A value as most rows have it."""
+    """A typical value."""
     meaning: str
-    """The meaning of values, and those of training rows, in a sentence or two."""
+    """The meaning of the values, and their range in the training rows."""
     low: float | str | None = None
     high: float | str | None = None
-    """The training rows' range of numbers, and of times as ISO 8601."""
+    """Minimum and maximum of numbers or times (ISO 8601) in the training rows."""
     choices: tuple[str, ...] = ()
-    """The values of the training rows if they are few, the most frequent first if it is known."""
+    """The values of the training rows if there are few, if possible the most frequent first."""
     is_long: bool = False
-    """True if a field of several lines suits the values."""
+    """True if a form needs a field of several lines."""
     is_required: bool = False
     """True if null is refused."""
     along: Sequence[object] = ()
-    """Values of a curve of predictions, from the lowest to the highest, or of each choice."""
+    """Values for a curve of predictions, ascending, or all choices."""
 
     @property
     def is_amount(self) -> bool:
@@ -116,7 +117,7 @@ class ClientColumn:
 
     @property
     def description(self) -> str:
-        """The meaning of values, null included."""
+        """The meaning of the values, including null."""
         is_null = "is refused" if self.is_required else "is a missing value"
         return f"{self.meaning} null {is_null}."
 
@@ -135,28 +136,28 @@ WIDTH = 98
 
 @dataclass(frozen=True)
 class ScriptCode:
-    """The code of a script that fits and encodes columns as one encoder does."""
+    """The code of a script that fits and encodes columns like an encoder."""
 
     template: str
-    """The template of its functions, in the folder `templates`; its `specs` are the settings of all
-    columns of such encoders."""
+    """The template of its functions, in the folder `templates`; its variable `specs` contains the
+    settings of all columns with such an encoder."""
     fit: str | None
     """The function that fits a column, given its values and settings; None if nothing is fitted."""
     imports: tuple[str, ...] = ()
     """The modules that the functions need, as statements."""
     packages: tuple[str, ...] = ()
-    """The packages that these are in, as requirements."""
+    """The packages with these modules, as requirements."""
     values: Mapping[str, object] = field(default_factory=dict)
     """Further values for the template."""
 
 
 def literal(value: object, indent: int = 0, before: int = 0) -> str:
-    """Return a value as Python code, on one line or with one element, or some, on each.
+    """Return a value as Python code, on one line or with one or several elements per line.
 
     Args:
         value: of plain types.
         indent: columns before further lines.
-        before: columns before the first line, besides.
+        before: additional columns before the first line.
     """
     line = _one_line(value)
     if not isinstance(value, list | dict) or len(line) <= WIDTH - indent - before:
@@ -169,7 +170,7 @@ def literal(value: object, indent: int = 0, before: int = 0) -> str:
     words = ", ".join(map(_one_line, value)) + ","
     width = WIDTH - indent - 4
     wrapped = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
-    # Texts with blanks may be cut within: then each has a line of its own.
+    # Texts with spaces could be cut, so each gets a separate line.
     if any(" " in _one_line(each) for each in value):
         wrapped = [f"{_one_line(each)}," for each in value]
     body = "".join(f"{inner}{each}\n" for each in wrapped)
@@ -188,7 +189,7 @@ def _one_line(value: object) -> str:
 
 
 def call_lines(start: str, arguments: Sequence[str], end: str = "") -> Iterator[str]:
-    """Yield a call on one line, or with one argument on each."""
+    """Yield a call on one line, or with one argument per line."""
     line = f"{start}({', '.join(arguments)}){end}"
     if len(line) <= WIDTH - 4:
         yield line

@@ -1,10 +1,10 @@
-"""The contract of a type of column: what a module of this package defines.
+"""The interface of a column type, which each module of this package implements.
 
-`ColumnType` is its section of the config, with the rules that infer it, the fitting on training
-rows, and what checks of tables, advice and starter configs need to know. `ColumnEncoder` is what
-was fitted: how values are read and encoded as inputs of the network, in exported models and in
-scripts, what clients send, and what charts show. Nothing outside of a type's module depends on the
-type: it calls these methods.
+`ColumnType` is the section of the config, with type inference, fitting on training rows, and
+properties for checks of tables, advice and starter configs. `ColumnEncoder` is the result of
+fitting: it reads and encodes values as inputs of the network, in exported models and in scripts,
+and describes what clients send and charts show. Code outside of a type's module does not depend on
+the type: it calls these methods.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +42,7 @@ Rule = Callable[["ColumnView"], "Decision | None"]
 
 
 class Defaults(Protocol):
-    """The settings in `input` of numeric features that have none of their own."""
+    """The settings in `input` for numeric features without their own."""
 
     @property
     def scaling(self) -> Scaling:
@@ -54,7 +54,7 @@ class Defaults(Protocol):
 
 
 Record = Callable[["ValueProblems"], None]
-"""Records something about the values of rows."""
+"""Records a finding about the values of rows."""
 GroupClass = Callable[[Sequence[tuple[Any, slice]]], "ColumnGroup"]
 """A subclass of `ColumnGroup`."""
 
@@ -66,38 +66,38 @@ _STRAYS_ADVICE = (
 
 
 class ColumnType(Section):
-    """A type of column: its section in `input.features`, and all that follows from the type.
+    """A column type: its section in `input.features`, and everything that depends on the type.
 
-    A config declares it, or its rules infer it from the rows of the training table; `fit` makes the
-    encoder of a column from the training rows.
+    A config declares the type, or rules infer it from the rows of the training table. `fit` creates
+    the encoder of a column from the training rows.
     """
 
     type: str
-    """The name in the config; a literal in each type."""
+    """The name in the config; each type has a literal."""
 
     is_read: ClassVar[bool] = True
-    """False if the network reads nothing of such a column."""
+    """False if the network does not read such a column."""
     plural: ClassVar[str] = ""
-    """The noun for values of a type that most values of a column may show: `dates`."""
+    """The noun for values of a type that can be inferred despite a few other values: `dates`."""
     has_usual_missing_words: ClassVar[bool] = False
-    """True if `NA`, `-` and the like can only be missing values in such a column."""
+    """True if `NA`, `-` and the like always mean missing values in such a column."""
 
     identifier_share: ClassVar[float] = 1.0
-    """Share of the values that differ in a column of identifiers."""
+    """Minimum share of distinct values in a column of identifiers."""
 
     # Inference.
 
     def with_strays(self, strays: "Strays", noun: str) -> "Decision":
-        """Decide for the type although a column has values of another one.
+        """Decide for the type although a column has a few other values.
 
         Args:
-            strays: these values.
-            noun: what the others are: `numbers`.
+            strays: the other values.
+            noun: the noun for most values: `numbers`.
         """
         return Decision(self, strays.reason(noun), f"read as {self.plural}, {_STRAYS_ADVICE}")
 
     def has_unreadable(self, column: "Column") -> bool:
-        """Return whether a column of which most values are of the type has one that is not."""
+        """Return whether a column of mostly this type has a value of another type."""
         return False
 
     def is_risky(self, values: "ColumnSummary") -> bool:
@@ -105,7 +105,7 @@ class ColumnType(Section):
         return False
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return how many values repeat others, or can't be identifiers for another reason."""
+        """Return how many values are repeated, or can't be identifiers for another reason."""
         return values.present - values.distinct
 
     def identity(self, column: str, whole: "Table") -> str | None:
@@ -125,26 +125,26 @@ class ColumnType(Section):
         Args:
             column: its name.
             train: the training rows.
-            defaults: the config's `input`, with the settings of features that have none.
+            defaults: the config's `input`, with the defaults of features.
 
         Raises:
-            DataError: for a value that isn't of the type, or a column without values.
-            ConfigError: for a setting that doesn't suit another one.
+            DataError: for a value of another type, or a column without values.
+            ConfigError: for contradictory settings.
         """
         raise NotImplementedError(f"columns of type '{self.type}' have no encoder")
 
-    # What checks of tables, advice and starter configs need to know.
+    # Properties for checks of tables, advice and starter configs.
 
     is_amount: ClassVar[bool] = False
-    """True if values are amounts, whose order and distances mean something."""
+    """True if values are quantities, whose order and distances have a meaning."""
     is_category: ClassVar[bool] = False
-    """True if values are names of categories: one in two spellings is two."""
+    """True if values are names of categories: two spellings are two categories."""
     is_time: ClassVar[bool] = False
     """True if values are times."""
     has_listed_values: ClassVar[bool] = False
-    """True if the frequent values tell what a column is."""
+    """True if the frequent values characterize a column."""
     has_common_values: ClassVar[bool] = True
-    """True if all rows might have the same value, as in a curve of predictions."""
+    """True if a value can be set for all rows, as in partial dependence."""
 
     @property
     def formats(self) -> tuple[str, ...]:
@@ -153,24 +153,24 @@ class ColumnType(Section):
 
     @property
     def has_words(self) -> bool:
-        """True if values are texts, of which each has many inputs."""
+        """True if values are texts with many inputs each."""
         return False
 
     @property
     def usual_categories(self) -> int | None:
-        """The maximum number of categories with an input, unless it is another than by default."""
+        """The maximum number of categories with an input if it is the default, else None."""
         return None
 
     def amounts(self, column: "Column") -> Floats | None:
-        """Return the amounts of a column, NaN where missing, (rows,).
+        """Return the quantities of a column, NaN where missing, (rows,).
 
         Returns:
-            None if values are not amounts, or one of them can't be read.
+            None if values are not quantities, or one of them can't be read.
         """
         return None
 
     def keeps_tails(self, defaults: Defaults) -> bool:
-        """Return whether inputs are as far from each other as the values are.
+        """Return whether inputs are a linear function of the values, so outliers remain outliers.
 
         Args:
             defaults: the config's `input`.
@@ -178,7 +178,7 @@ class ColumnType(Section):
         return False
 
     def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
-        """Return the setting that lets inputs be large, if there is one.
+        """Return the setting that allows large inputs, if there is one.
 
         Args:
             block: inputs of a column of this type.
@@ -188,7 +188,7 @@ class ColumnType(Section):
 
     @property
     def augmentation_to_try(self) -> str | None:
-        """A value of `augmentation` that makes more of the training rows, if there is none yet."""
+        """A suggested value of `augmentation`, if none is set."""
         return None
 
     def inputs_of(self, distinct: int, bins: int) -> int:
@@ -196,7 +196,7 @@ class ColumnType(Section):
 
         Args:
             distinct: number of different values.
-            bins: most bins of a number.
+            bins: maximum number of bins of a number.
         """
         return 1
 
@@ -211,7 +211,7 @@ class ColumnType(Section):
         return f"{comment}: {values.listing}" if self.has_listed_values else comment
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
-        """Return another way to encode a column, for a line below it; empty if none suits it.
+        """Return a suggestion for another encoding, for a line below the column; may be empty.
 
         Args:
             column: its name.
@@ -228,26 +228,26 @@ class Decision:
     feature: ColumnType
     """The type with all parameters; never `auto`."""
     reason: str
-    """`declared`, or what the rows show."""
+    """`declared`, or what the type was inferred from."""
     warning: str = ""
-    """Advice, if the type may not be what the user wants; the same for all columns of a kind."""
+    """Advice if the type may be unintended; the same for all columns of a kind."""
     otherwise: "Decision | None" = None
-    """The type that a column would have which is ignored as an identifier, a constant or a risk."""
+    """The inferred type of a column that is ignored as an identifier, a constant or a risk."""
     values: "ColumnSummary | None" = None
-    """The counts that it follows from, of the rows looked at; None if declared."""
+    """The counts from which it was inferred; None if declared."""
 
 
 class Auto(ColumnType):
-    """Inferred from all rows of the training file with a target: any of the types below.
+    """One of the types below, inferred from all rows of the training file with a target.
 
-    Ignored are identifiers, row indices and constants, and columns that training might fail on: of
-    numbers or dates with a few other values, or of fewer than 8 values in 20 rows or more.
+    Identifiers, row indices and constants are ignored, and columns on which training might fail:
+    numbers or dates with a few other values, or fewer than 8 values in 20 rows or more.
     """
 
     type: Literal["auto"] = "auto"
 
     def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
-        """Return the scaling that lets numbers be large, see `ColumnType`."""
+        """Return the scaling that allows large numbers, see `ColumnType`."""
         return large_scaled_inputs(block, None, defaults.scaling)
 
 
@@ -274,7 +274,7 @@ class Imputation(Choice):
     """A value that replaces missing ones."""
 
     indicator: Indicator = "auto"
-    """Add an input of 0 or 1 that marks missing values; `auto` does if training rows have some."""
+    """Add an input of 0 or 1 that marks missing values; `auto`: if training rows have some."""
 
 
 class MedianImputation(Imputation, name="median"):
@@ -296,7 +296,7 @@ class ColumnEncoder(Fitted):
     missing_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training rows without a value."""
 
-    if TYPE_CHECKING:  # fields of each encoder, which JSON has after the others
+    if TYPE_CHECKING:  # fields of each encoder, which come last in JSON
 
         @property
         def type(self) -> str:
@@ -304,7 +304,7 @@ class ColumnEncoder(Fitted):
 
         @property
         def encoding(self) -> str:
-            """The name of the encoding, which tells the class of an encoder in JSON."""
+            """The name of the encoding, which identifies the class of an encoder in JSON."""
 
     @property
     @abstractmethod
@@ -323,20 +323,20 @@ class ColumnEncoder(Fitted):
 
     @property
     def group(self) -> GroupClass | None:
-        """What encodes few rows of several such columns at once; None if nothing does."""
+        """The class that encodes few rows of several such columns at once, if there is one."""
         return None
 
     # Properties with a meaning for tables, charts and clients.
 
     reads_numbers: ClassVar[bool] = False
-    """True if texts are read as numbers, in the notation that all values of a column decide."""
+    """True if texts are read as numbers, in a notation inferred from all values of a column."""
     reads_files: ClassVar[bool] = False
     """True if values are paths of files, which are not part of a request to a server."""
     is_sparse: ClassVar[bool] = False
-    """True if most inputs are 0; they follow those of all other columns."""
+    """True if most inputs are 0; such inputs follow the inputs of all other columns."""
 
     def files(self, table: "Table") -> list[Path]:
-        """Return the files that the values of rows name, each once."""
+        """Return the files that the values of rows refer to, each once."""
         return []
 
     # Exported models: the column's graph, and the values that clients send.
@@ -349,12 +349,12 @@ class ColumnEncoder(Fitted):
             notation: that of numbers in the training rows.
 
         Raises:
-            ExportError: if the values can't be read within a model, with the column's name.
+            ExportError: if a model can't read the values, with the column's name.
         """
 
     @property
     def missing_advice(self) -> tuple[str, ...]:
-        """The sentence on missing values for clients, if there must be none."""
+        """The advice for clients if missing values are refused."""
         refused = "dlcli refuses missing values, so reject them before you call the model."
         return () if self.accepts_missing else (refused,)
 
@@ -368,9 +368,9 @@ class ColumnEncoder(Fitted):
 
     @abstractmethod
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
-        """Encode the column in a graph: to the same numbers as `encode`.
+        """Encode the column in a graph, to the same numbers as `encode`.
 
-        A value that dlcli refuses counts as missing, as it does under `--on-bad-row warn`.
+        A value that dlcli refuses counts as missing, as under `--on-bad-row warn`.
 
         Args:
             ops: the operations of the format.
@@ -382,9 +382,9 @@ class ColumnEncoder(Fitted):
         """
 
     def graph_group(self, missing: Sequence[str]) -> str | None:
-        """Return what columns have in common that `graph_of_group` encodes; None if alone.
+        """Return a key of columns that `graph_of_group` encodes together; None if alone.
 
-        A runtime takes longer to start an operation than to carry it out for a row.
+        A runtime takes longer to start an operation than to run it on a row.
         """
         return None
 
@@ -396,11 +396,11 @@ class ColumnEncoder(Fitted):
 
         Args:
             ops: the operations of the format.
-            encoders: those of the columns.
-            values: their values, each (rows,).
+            encoders: the encoders of the columns.
+            values: the columns' values, each (rows,).
 
         Returns:
-            The inputs of all, float32 (rows, inputs), and the indices of each column's own there.
+            All inputs, float32 (rows, inputs), and the indices of each column's inputs.
         """
         raise NotImplementedError
 
@@ -408,7 +408,7 @@ class ColumnEncoder(Fitted):
         """Return why an exported model can't read all values of a table; empty if it can."""
         return ""
 
-    # Exported models without texts, as LiteRT's: the client turns values into numbers.
+    # Exported models without text, such as LiteRT's: the client converts values to numbers.
 
     def number_input(self, notation: "Notation") -> ModelInput:
         """Describe the numbers of 32 bits or less that a client sends, see `model_input`."""
@@ -427,7 +427,7 @@ class ColumnEncoder(Fitted):
         return self.graph(ops, x, missing)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how values become these numbers, as JSON: steps in words, and what they need.
+        """Return how values become these numbers, as JSON: steps in words, and their data.
 
         Args:
             missing: words that count as missing.
@@ -436,11 +436,11 @@ class ColumnEncoder(Fitted):
 
     @abstractmethod
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values, with which exported models are checked.
+        """Return typical and unusual values to check exported models.
 
         Args:
             missing: words that count as missing.
-            folder: for files that values name.
+            folder: a folder for files that values refer to.
         """
 
     # Scripts that train the same network with Keras.
@@ -455,35 +455,35 @@ class ColumnEncoder(Fitted):
         """Return the settings of these functions, with plain values.
 
         Args:
-            section: the column's in the config.
+            section: the column's section in the config.
             defaults: the config's `input`.
 
         Returns:
-            With `type`: the function that encodes is `encode_` and that.
+            The settings, with `type`: the encoding function is `encode_` plus this type.
         """
 
     @property
     def has_layers(self) -> bool:
-        """True if layers of the network read the column alone, so that it is an input by itself."""
+        """True if layers of the network read only this column, so it is a separate input."""
         return any(block.form is not None for block in self.blocks)
 
     def script_layers(self, name: str) -> Iterator[str]:
-        """Yield the lines of a script that build these layers, and append to `parts`.
+        """Yield the lines of a script that build these layers and append to `parts`.
 
         Args:
             name: the input's name.
         """
         yield from ()
 
-    # Servers: what the clients send, and the form.
+    # Servers: requests and the form.
 
     @abstractmethod
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Describe what the clients of a server send, in JSON.
+        """Describe the values in the requests of a server, in JSON.
 
         Args:
             notation: that of numbers in the training rows.
-            known: what is known of their values.
+            known: statistics of their values.
         """
 
     # Statistics and charts.
@@ -506,12 +506,12 @@ class ColumnEncoder(Fitted):
 
     @property
     def largest_input(self) -> float | None:
-        """The largest absolute input of the training rows, if it follows from what was fitted."""
+        """The largest absolute input of the training rows, if fitting determined it."""
         return None
 
 
 class ColumnGroup(ABC):
-    """Columns of one type, of which few rows are encoded at once, as NumPy takes long to begin.
+    """Columns of one type, whose few rows are encoded together, since NumPy calls are slow.
 
     Args:
         columns: their encoders, with the indices of their inputs.
@@ -519,17 +519,17 @@ class ColumnGroup(ABC):
 
     @abstractmethod
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
-        """Write the inputs of columns in which nothing is rare or wrong.
+        """Write the inputs of columns without rare or invalid values.
 
-        They are those of `DenseEncoder.encode` to the bit.
+        The inputs equal those of `DenseEncoder.encode`, to the bit.
 
         Args:
             rows: the rows.
             out: zeros of shape (rows, all inputs).
 
         Returns:
-            The columns that were encoded, with what is still to be recorded of them; the inputs of
-            the others are still to be written.
+            The encoded columns, each with a function that records findings, if there are any; the
+            caller encodes all other columns.
         """
 
 
@@ -546,7 +546,7 @@ class DenseEncoder(ColumnEncoder):
 
 
 class SparseEncoder(ColumnEncoder):
-    """Encoder whose inputs are mostly 0; only the others are stored."""
+    """Encoder whose inputs are mostly 0; only nonzero inputs are stored."""
 
     @abstractmethod
     def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
@@ -560,10 +560,10 @@ class SparseEncoder(ColumnEncoder):
 
 
 class FilledEncoder(DenseEncoder):
-    """Encoder that replaces missing values before it encodes them."""
+    """Encoder that replaces missing values before encoding."""
 
     fill: float | datetime | None
-    """Replaces a missing value; if null, a missing value is an error."""
+    """Replacement of a missing value; if null, a missing value is an error."""
     indicator: bool
     """True if the last input is 1 where the value was missing, else 0."""
 
@@ -579,19 +579,19 @@ class FilledEncoder(DenseEncoder):
 
     @property
     def fill_number(self) -> float:
-        """The number that replaces a missing or refused value when it is encoded."""
+        """The number that replaces a missing or refused value in encoding."""
         return self.fill if isinstance(self.fill, float) else 0.0
 
     def find_empty(
         self, missing: Mask, refused: Mask, rows: "Rows", out: Matrix, problems: "ValueProblems"
     ) -> Mask:
-        """Return which values `fill_number` replaces, and mark them if an input does so.
+        """Return the mask of values that `fill_number` replaces, and set the missing indicator.
 
         Args:
-            missing: which are missing, (rows,).
-            refused: which were refused, (rows,).
+            missing: mask of missing values, (rows,).
+            refused: mask of refused values, (rows,).
             rows: the rows.
-            out: the column's inputs, (rows, inputs), of which the last marks missing values.
+            out: the column's inputs, (rows, inputs); the last may be the missing indicator.
             problems: records missing values.
         """
         empty = missing | refused
@@ -603,7 +603,7 @@ class FilledEncoder(DenseEncoder):
         return empty
 
     def record_missing(self, count: int, problems: "ValueProblems") -> None:
-        """Record rows without a value, and what replaces it."""
+        """Record the number of missing values, and their replacement."""
         from dlcli.columns.value_problems import ColumnProblems, short_moments
 
         if not count:
@@ -617,12 +617,12 @@ class FilledEncoder(DenseEncoder):
         problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
 
     def with_indicator(self, ops: "Operations", parts: "list[Value]", empty: "Value") -> "Value":
-        """Join inputs in a graph with the one that marks missing values, if there is one.
+        """Append the missing indicator, if there is one, to inputs in a graph.
 
         Args:
             ops: the operations of the format.
             parts: the other inputs, each (rows, inputs).
-            empty: where values are missing, (rows,).
+            empty: mask of missing values, (rows,).
         """
         marks = [ops.as_column(ops.cast(empty, "float32"))] if self.indicator else []
         return ops.concat([*parts, *marks])
@@ -634,15 +634,16 @@ def in_input_order(encoders: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
 
 
 def refuse_missing(missing: Mask, rows: "Rows", column: str, problems: "ValueProblems") -> None:
-    """Refuse rows without a value, which `missing: error` forbids."""
+    """Refuse missing values, because of `missing: error`."""
     problems.refuse(missing, rows, column, lambda _: "is empty; 'missing: error' forbids it")
 
 
 def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> bool:
-    """Return whether an input marks missing values.
+    """Return whether there is a missing indicator.
 
-    An input that is 0 in every training row would keep its random initial weights, and add noise to
-    the first row that lacks a value. So `auto` makes one only if training rows lack values.
+    An indicator that is 0 in every training row would keep its random initial weights, and add
+    noise to the first row with a missing value. So `auto` adds one only if training rows have
+    missing values.
     """
     if isinstance(policy, ErrorIfMissing):
         return False
@@ -650,10 +651,10 @@ def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> b
 
 
 def require_values(present: int, column: str, train: "Table") -> None:
-    """Refuse a column without a value in the training rows.
+    """Check that a column has a value in the training rows.
 
     Raises:
-        DataError: if no value is present.
+        DataError: if all values are missing.
     """
     if not present:
         message = "has no value in the training rows; declare it 'ignored'"
@@ -664,7 +665,7 @@ def present_numbers(column: str, values: Floats, train: "Table") -> Floats:
     """Return the values that are not missing, at least one.
 
     Raises:
-        DataError: if there is none.
+        DataError: if all values are missing.
     """
     present: Floats = values[~np.isnan(values)]
     require_values(len(present), column, train)
@@ -672,7 +673,7 @@ def present_numbers(column: str, values: Floats, train: "Table") -> Floats:
 
 
 def way_out(are_most_wrong: bool) -> str:
-    """Return what to do about a value that isn't of a declared type, for messages."""
+    """Return the way out for a message about a value that does not fit its declared type."""
     if are_most_wrong:
         return "; if the column holds text, set its type to categorical or text in input.features"
     return "; correct it, or add it to data.missing if it means a missing value"

@@ -1,4 +1,4 @@
-"""The encoder of dates and times, and the parts of times as sines and cosines of their cycles."""
+"""The encoder of dates and times: parts of times, cyclic ones as sine and cosine."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -54,14 +54,14 @@ _ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01
 
 
 class DatetimeEncoder(column_type.FilledEncoder):
-    """Parts of a time: filled where missing, then scaled, or as sine and cosine."""
+    """Parts of a time; missing times are filled, parts are scaled or become sine and cosine."""
 
     encoding: Literal["datetime"] = "datetime"
     type: Literal["datetime"] = "datetime"
     formats: Annotated[tuple[str, ...], Field(min_length=1)]
     """Formats of text and numbers; the first that matches a value applies."""
     timezone: str
-    """Time zone of the parts, and of values without an offset of their own."""
+    """Time zone of the parts, and of values without a UTC offset."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
     """The parts that become inputs, in order."""
     year: LinearScaling | None = None
@@ -108,7 +108,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         earliest, latest = self._range
         outside = (moments < earliest) | (moments > latest)
         empty = missing | wrong
-        if outside.any() or empty.any():  # there may be something to record
+        if outside.any() or empty.any():  # there may be findings to record
             problems.refuse(wrong, rows, self.column, times.problem)
             if count := int(np.count_nonzero(outside & ~empty)):
                 ends = self.earliest.isoformat(), self.latest.isoformat()
@@ -133,7 +133,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         for part in self.parts:
             if scaling := self.scalings.get(part):
                 values = local.years if part == "year" else (moments - self._range[0]) / DAY
-                with np.errstate(over="ignore"):  # scalings from a stranger's file may be tiny
+                with np.errstate(over="ignore"):  # scales in a stranger's file may be tiny
                     out[:, start] = scaling.apply(values)
                 start += 1
             else:
@@ -170,7 +170,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     @property
     def _ticks(self) -> int | None:
-        """The numbers a second of times since 1970; None if they are texts."""
+        """Ticks per second of numeric times since 1970; None for text."""
         return UNIX_TICKS.get(self.formats[0])
 
     @property
@@ -204,7 +204,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         return self.with_indicator(ops, parts, ~readable)
 
     def unread_values(self, table: "Table") -> str:
-        """Return why an exported model can't read texts with an offset from UTC, if there are."""
+        """Return an error if times have a UTC offset, which exported models can't read."""
         column = table.column(self.column)
         if column.kind != "text":
             return ""
@@ -257,7 +257,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         }
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values."""
+        """Return typical and unusual values for checks."""
         span = self.latest - self.earliest
         shares = (0, 0.03, 0.2, 0.31, 0.5, 0.77, 0.9, 1)
         moments = [self.earliest + span * share for share in shares]
@@ -315,14 +315,14 @@ class DatetimeEncoder(column_type.FilledEncoder):
         )
 
     def _written_all(self, moments: Iterable[datetime]) -> tuple[object, ...]:
-        """Write times, each once; none if one is past the calendar's end in the column's zone."""
+        """Write times, each once; empty if one exceeds the calendar in the column's time zone."""
         try:
             return tuple(dict.fromkeys(map(self._written, moments)))
         except OverflowError:  # such as 9999-12-31T23:59Z in Berlin
             return ()
 
     def _written(self, moment: datetime) -> object:
-        """Write a time as the column has it."""
+        """Write a time in the column's format."""
         if ticks := self._ticks:
             return moment.timestamp() * ticks
         local = moment.astimezone(ZoneInfo(self.timezone))
@@ -342,7 +342,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
 
     @property
     def fitted_moments(self) -> dict[str, float]:
-        """The range of the training rows; a mean of times is of little use."""
+        """Minimum and maximum in the training rows."""
         return {"minimum": self.earliest.timestamp(), "maximum": self.latest.timestamp()}
 
 
@@ -357,8 +357,8 @@ _CLOCK: dict[Part, tuple[int, int]] = {
     "minute": (60 * SECOND, 60),
     "second": (SECOND, 60),
 }
-"""Of each part that differs within a day: the length of a step in microseconds, and the steps of
-the cycle."""
+"""For each part of the time of day, the length of a step in microseconds, and the steps of the
+cycle."""
 _LENGTHS: dict[Part, range] = {
     "month": range(12, 13),
     "day": range(28, 32),
@@ -370,14 +370,14 @@ _LENGTHS: dict[Part, range] = {
 
 
 _FEW = 64
-"""Most times whose days are not looked up in a table of days."""
+"""Maximum number of times for which days are not looked up in a table."""
 
 
 class LocalTimes:
     """Times by local clocks, and their parts.
 
-    There are usually more times than days. So what depends on the day alone is computed once for
-    each day, and looked up.
+    There are usually more times than days. So values that depend only on the day are computed once
+    for each day, and looked up.
 
     Args:
         local: microseconds since 1970-01-01T00:00 by local clocks, (rows,).
@@ -386,7 +386,7 @@ class LocalTimes:
     def __init__(self, local: Indices) -> None:
         self._local = local
         self._days = local // DAY
-        """The days since 1970 of the table of days, or of the rows, (days,)."""
+        """Days since 1970: of the table of days, or of the rows, (days,)."""
         self._rows: Indices | None = None
         """The index of each row's day in the table, (rows,)."""
         if len(local) > _FEW:
@@ -410,9 +410,9 @@ class LocalTimes:
     def sine_and_cosine(self, part: Part) -> Matrix:
         """Return sine and cosine of 2π·steps/length of a cycle, (rows, 2).
 
-        The cycle of days is as long as the row's month, so that its last day is next to the first
-        of any other month; likewise the day of the year. The values are looked up in a table, which
-        is fast, and gives the same bits for any number of rows.
+        The cycle of days is as long as the row's month, so its last day is next to the first day of
+        any month; likewise for the day of the year. Looking the values up in a table is fast and
+        gives the same bits for any number of rows.
         """
         starts, points = circles(part)
         if part in _CLOCK:

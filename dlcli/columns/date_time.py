@@ -1,7 +1,7 @@
 """Columns of dates and times: the section of the config, and the rules that infer it.
 
 A time is encoded by its parts: the year and the elapsed days are scaled like numbers; a cyclic
-part, such as the hour, becomes a sine and a cosine. `date_encoder` does this.
+part, such as the hour, becomes a sine and a cosine. See `date_encoder`.
 """
 
 import re
@@ -54,25 +54,25 @@ DatetimeMissing = Annotated[
 
 
 _AUTO_CYCLES: tuple[Part, ...] = ("month", "day", "weekday", "hour")
-"""Cyclic parts that `parts: auto` chooses from. Minutes and seconds are mostly noise, the year
-follows from the days elapsed, and the day of the year from the month and the day."""
+"""Cyclic parts from which `parts: auto` chooses. Minutes and seconds are mostly noise, the elapsed
+days determine the year, and month and day determine the day of the year."""
 
 
 class Datetime(column_type.ColumnType):
-    """A date, a date with a time, or a time alone."""
+    """A date, a date with a time, or a time without a date."""
 
     plural = "dates"
     has_usual_missing_words = True
 
     type: Literal["datetime"] = "datetime"
     parts: Parts = "auto"
-    """Parts of the time that are inputs. Year and elapsed (time since the earliest training row)
-    have standard scaling; the others are cyclic: a sine and a cosine each. `auto` is elapsed,
-    month, day, weekday and hour, as far as they vary in the training rows."""
+    """Parts of the time that become inputs. Year and elapsed (time since the earliest training row)
+    have standard scaling; all other parts are cyclic, with a sine and a cosine each. `auto` is
+    elapsed, and those of month, day, weekday and hour that vary in the training rows."""
     format: Formats | None = None
-    """Format of the values: directives as in `%d.%m.%Y %H:%M` or `%H:%M`, or iso, or unix or
-    unix_ms for seconds or milliseconds since 1970. Of several formats, the first that fits a value
-    is used. Omitted: the format that fits all training rows, if there is only one."""
+    """Format of the values: directives such as `%d.%m.%Y %H:%M` or `%H:%M`, iso, or unix or unix_ms
+    for seconds or milliseconds since 1970. If there are several formats, the first that fits a
+    value is used. Omitted: the format that fits all training rows, if there is only one."""
     timezone: TimeZone = "UTC"
     """Time zone of the parts, and of values without an offset."""
     missing: DatetimeMissing = column_type.MedianImputation()
@@ -93,14 +93,14 @@ class Datetime(column_type.ColumnType):
             yield "timezone", error
 
     def has_unreadable(self, column: "Column") -> bool:
-        """Return whether a column of which most values are of the type has one that is not."""
+        """Return whether a column of mostly this type has a value of another type."""
         return bool(datetime_parsing.parse_times(column, self.formats).unreadable.any())
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "DatetimeEncoder":
         """Fit the encoder of a column on training rows.
 
         Raises:
-            DataError: for a value that is no time, no value at all, or dates with two readings.
+            DataError: for a value that is not a time, a column without values, or ambiguous dates.
         """
         from dlcli.columns import date_encoder
 
@@ -116,7 +116,7 @@ class Datetime(column_type.ColumnType):
         else:
             parts = self.parts
         elapsed = (present - present[0]) / datetime_parsing.DAY
-        # Of two middle times the earlier one: their mean might be a time of day that no row has.
+        # The earlier of two middle times: their mean might be a time of day that no row has.
         median = present[(len(present) - 1) // 2]
         is_required = isinstance(self.missing, column_type.ErrorIfMissing)
         return date_encoder.DatetimeEncoder(
@@ -140,7 +140,7 @@ class Datetime(column_type.ColumnType):
 
 
 _FEWEST_DIGITS = 100_000
-"""The least number of six digits."""
+"""The smallest six-digit number."""
 
 
 _DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
@@ -149,9 +149,9 @@ _DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
 def decide_dates_of_digits(view: "ColumnView") -> Decision | None:
     """Decide for dates if all numbers are dates without separators, such as 19750103.
 
-    Those of six digits, 750103 and 197501, must be in a column with the name of dates. Numbers of
-    eight digits may be in any column if more than `MAX_CODES` differ, as only 4 % of such numbers
-    are dates.
+    Six-digit dates, such as 750103 and 197501, require a column name that suggests dates.
+    Eight-digit dates are accepted in any column with more than `MAX_CODES` distinct values, since
+    only 4 % of eight-digit numbers are dates.
     """
     is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
     if not view.summary.whole or (is_short and view.column.kind == "number"):
@@ -175,11 +175,11 @@ _DATE_FORMATS = [
 
 
 def decide_dates(view: "ColumnView") -> Decision | None:
-    """Decide for dates with separators, and times. Years and seconds since 1970 are numbers.
+    """Decide for dates with separators, and for times. Years and seconds since 1970 are numbers.
 
-    A column of text may hold a few values without a digit, in 10 % of the rows at most. Training
-    will refuse them unless they are declared missing. Dates in several formats, as of files that
-    were written by different programs, are ignored.
+    A column of text may contain a few values without a digit, in up to 10 % of the rows. Training
+    refuses them unless they are declared missing. Dates in several formats, as in files from
+    different programs, are ignored.
     """
     if guess := datetime_parsing.guess_times(view.column):
         return _dates(view, guess)
@@ -227,10 +227,10 @@ def _dates(
 
 
 def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:
-    """Return the formats that all training rows are written in.
+    """Return the formats of all training rows.
 
     Raises:
-        DataError: if the day might be the month, or if the column holds numbers, which may be
+        DataError: if day and month are ambiguous, or if the column holds numbers, which may mean
             anything.
     """
     values = train.column(column)

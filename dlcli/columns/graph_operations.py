@@ -1,9 +1,8 @@
-"""The operations that exported graphs are made of: what each format provides under one name.
+"""The operations of exported graphs, with the same names for each format.
 
-The graphs of columns, and `exports.model_graph`, are written once, in these operations. A value is
-a vector of the rows, (rows,), or a matrix, (rows, columns). Values have Python's arithmetic,
-comparisons and `&`, `|` and `~`, with each other and with numbers; `//` and `%` are for whole
-numbers of 0 or more.
+The graphs of columns and `exports.model_graph` are written once, with these operations. A value is
+a vector, (rows,), or a matrix, (rows, columns). Values support Python's arithmetic, comparisons,
+`&`, `|` and `~`, with each other and with numbers; `//` and `%` only for integers of 0 or more.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ UnaryFunction = Literal[
     "abs", "cos", "erf", "exp", "floor", "isnan", "log", "round", "sin", "sqrt", "tanh"
 ]
 Function = UnaryFunction | Literal["maximum", "minimum"]
-"""A function of each element, or of two, of which the second may be a number."""
+"""A function of each element, or of two operands; the second may be a number."""
 
 BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
 """The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
 NO_DIGITS = "-1"
-"""Stands for the digits that a text lacks."""
+"""Replaces the digits that a text lacks."""
 
 
 class Operations(ABC):
@@ -37,7 +36,7 @@ class Operations(ABC):
 
     @abstractmethod
     def constant(self, array: Array) -> Value:
-        """Return a constant; of texts, an array of objects."""
+        """Return a constant; texts are given as an array of objects."""
 
     @abstractmethod
     def cast(self, x: Value, dtype: Dtype) -> Value:
@@ -60,7 +59,7 @@ class Operations(ABC):
         return self.apply("log", x + 1.0)
 
     def clip(self, x: Value, low: Value, high: Value) -> Value:
-        """Return the number of a range that is nearest to each number."""
+        """Limit each number to a range."""
         return self.apply("minimum", self.apply("maximum", x, low), high)
 
     @abstractmethod
@@ -85,11 +84,11 @@ class Operations(ABC):
 
     @abstractmethod
     def flatten(self, x: Value, width: int) -> Value:
-        """Return a tensor as a matrix of so many columns."""
+        """Reshape a tensor to a matrix with `width` columns."""
 
     @abstractmethod
     def sum_last(self, x: Value, *, keep: bool = False) -> Value:
-        """Add up the last axis, which may be kept."""
+        """Sum over the last axis, which may be kept."""
 
     @abstractmethod
     def max_last(self, x: Value) -> Value:
@@ -97,7 +96,7 @@ class Operations(ABC):
 
     @abstractmethod
     def argmax(self, x: Value) -> Value:
-        """Return the column of the greatest value of each row, the first of several."""
+        """Return the column of the maximum of each row, the first if there are several."""
 
     @abstractmethod
     def matmul(self, x: Value, kernel: Array) -> Value:
@@ -121,23 +120,23 @@ class Operations(ABC):
 
     @abstractmethod
     def codes(self, x: Value, known: Mapping[str, int], default: int) -> Value:
-        """Return the number of each known text, and `default` for any other."""
+        """Return the number of each known text, and `default` for any other text."""
 
     @abstractmethod
     def matches(self, x: Value, pattern: str) -> Value:
-        """Return which texts match a pattern of RE2 as a whole."""
+        """Return which whole texts match an RE2 pattern."""
 
     @abstractmethod
     def digits(self, x: Value, count: int) -> Value:
-        """Return the first runs of digits in texts, (rows, count); `NO_DIGITS` for any more."""
+        """Return the first runs of digits in texts, (rows, count), padded by `NO_DIGITS`."""
 
     @abstractmethod
     def number(self, x: Value) -> Value:
-        """Return runs of digits as whole numbers."""
+        """Convert runs of digits to integers."""
 
     @abstractmethod
     def fraction(self, x: Value) -> Value:
-        """Return runs of digits as those after a decimal point, in float64."""
+        """Convert runs of digits after a decimal point to float64."""
 
     @abstractmethod
     def counts(self, x: Value, tokens: Sequence[str]) -> Value:
@@ -149,16 +148,16 @@ class Operations(ABC):
         """
 
 
-# Formulas that are written for NumPy
+# Formulas written for NumPy
 
 
 def by_formula(ops: Operations, formula: Callable[[Any], Any], x: Value) -> Value:
-    """Apply the formula by which dlcli predicts in NumPy to a value of a graph.
+    """Apply a formula of prediction in NumPy to a value of a graph.
 
     Args:
         ops: the operations of the format.
-        formula: a function of an array, made of those in `_FUNCTIONS`; an array within it is for
-            all rows, (columns,).
+        formula: a function of an array that uses `_FUNCTIONS`; arrays within it apply to all rows,
+            (columns,).
         x: the value.
     """
 
@@ -193,20 +192,20 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "log1p": lambda ops, x: ops.log1p(x),
     "tanh": lambda ops, x: ops.apply("tanh", x),
 }
-"""The functions of NumPy that such formulas are made of."""
+"""The NumPy functions that such formulas may use."""
 
 
 # Formulas of NumPy as operations of other libraries.
 
 Apply = Callable[..., Any]
-"""Applies a function of NumPy, which is named first, to operands of another library."""
+"""Applies a NumPy function, given by name, to operands of another library."""
 
 
 class Traced(NDArrayOperatorsMixin):
     """A value of another library in place of an array: NumPy's functions become its operations.
 
-    So a formula is written once, for NumPy, which passes the calls of its functions and operators
-    on: https://numpy.org/doc/stable/user/basics.interoperability.html
+    So a formula is written once, for NumPy, which forwards the calls of its functions and
+    operators: https://numpy.org/doc/stable/user/basics.interoperability.html
 
     Args:
         apply: called with the name of the function and its arguments.

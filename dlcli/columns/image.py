@@ -61,21 +61,21 @@ class Image(column_type.ColumnType):
     type: Literal["image"] = "image"
     shape: Shape
     """[height, width, channels] to which images are resized, regardless of their aspect ratio; 1
-    channel is grayscale, 3 are color."""
+    channel for grayscale, 3 for color."""
     augmentation: Augmentation | None = None
     """Random changes in training. Omitted: none."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a shift by the whole image."""
+        """Yield a shift by the whole image or more."""
         if self.augmentation and self.augmentation.shift >= (side := min(self.shape[:2])):
             message = f"expected less than the {side} pixels of the shorter side"
             yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "ImageEncoder":
-        """Make the encoder of a column, and try it on the first image.
+        """Create the encoder of a column, and test it on the first image.
 
         Raises:
-            DataError: for a column that holds no paths, or whose first path leads to no image.
+            DataError: for a column without paths, or a first path without an image.
         """
         from dlcli.columns.value_problems import ValueProblems
 
@@ -101,14 +101,14 @@ class Image(column_type.ColumnType):
 
     @property
     def augmentation_to_try(self) -> str | None:
-        """Shifts by a tenth of the shorter side, at least a pixel; None if images are changed."""
+        """Shifts by a tenth of the shorter side, at least a pixel; None if augmentation is set."""
         if self.augmentation is not None:
             return None
         side = min(self.shape[:2])
         return f"{{shift: {min(max(1, side // 10), side - 1)}}}"
 
     def inputs_of(self, distinct: int, bins: int) -> int:
-        """Return the number of pixels, of each color."""
+        """Return the number of pixels times channels."""
         return math.prod(self.shape)
 
 
@@ -134,10 +134,10 @@ _GRAY_MODES = frozenset(("1", "L", "LA", "I", "I;16", "I;16B", "F"))
 
 
 def decide_images(view: "ColumnView") -> Decision | None:
-    """Decide for images if 90 % of the values end like image paths, and the first leads to one.
+    """Decide for images if 90 % of the values end like image paths and the first is an image.
 
-    Images keep their size if the first ten have the same, of at most 64 pixels a side; else they
-    are resized to 32 × 32. They are read as grayscale if the first ten are.
+    Images keep their size if the first ten have the same size of at most 64 pixels a side; else
+    they are resized to 32 × 32. They are read as grayscale if the first ten are grayscale.
     """
     if view.column.kind != "text":
         return None
@@ -170,7 +170,7 @@ def decide_images(view: "ColumnView") -> Decision | None:
 
 
 def _image_shape(file: Path) -> ImageShape | None:
-    """Read height, width and channels from an image's header; None if the file is no image."""
+    """Read height, width and channels from an image's header; None if the file is not an image."""
     from PIL import Image as Pillow
 
     try:
@@ -222,7 +222,7 @@ class ImageEncoder(column_type.DenseEncoder):
         """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
         codes, files = image_files(rows.table, self.column)
         pixels, wrong_files = read_images(files, self.shape)
-        reasons = (*wrong_files, _EMPTY)  # the last is for missing paths, whose code is -1
+        reasons = (*wrong_files, _EMPTY)  # the last is for missing paths (code -1)
         wrong = np.array([reason != "" for reason in reasons])[codes]
         problems.refuse(wrong, rows, self.column, lambda at: reasons[codes[at]])
         read = ~wrong
@@ -233,7 +233,7 @@ class ImageEncoder(column_type.DenseEncoder):
     reads_files = True
 
     def files(self, table: "Table") -> list[Path]:
-        """Return the files that the values of rows name, each once."""
+        """Return the files that the values of rows refer to, each once."""
         return image_files(table, self.column)[1]
 
     def model_input(self, notation: "Notation") -> ModelInput:
@@ -259,7 +259,7 @@ class ImageEncoder(column_type.DenseEncoder):
         return ops.cast(ops.flatten(x, len(self.inputs)), "float32") / 255.0
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up images in a folder; none is odd."""
+        """Create synthetic images in a folder; there are no unusual values."""
         from PIL import Image
 
         height, width, channels = self.shape
@@ -282,7 +282,7 @@ class ImageEncoder(column_type.DenseEncoder):
         return {"type": "image", "shape": [*self.shape]}
 
     def script_layers(self, name: str) -> Iterator[str]:
-        """Yield the layers that change images in training, and flatten them."""
+        """Yield the layers that augment images in training and flatten them."""
         input_name, (height, width, channels) = column_exports.literal(name), self.shape
         shape = f"({height}, {width}, {channels})"
         yield f"x = inputs[{input_name}] = keras.Input({shape}, name={input_name})"
@@ -303,7 +303,7 @@ class ImageEncoder(column_type.DenseEncoder):
     # Servers.
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Refuse to describe paths, which are not part of a request."""
+        """Raise an error: paths are not part of a request."""
         raise NotImplementedError("image columns can't be served")
 
 
@@ -324,7 +324,7 @@ _ABSENT = (
 
 
 def image_files(table: "Table", column: str) -> tuple[Indices, list[Path]]:
-    """Resolve a column's paths, which are relative to the folder of the table's own file.
+    """Resolve a column's paths, which are relative to the folder of the table's file.
 
     Paths of rows from standard input, or from a URL, are relative to the current folder.
 
@@ -344,7 +344,7 @@ def image_files(table: "Table", column: str) -> tuple[Indices, list[Path]]:
 
 
 def _folder(table: str) -> Path:
-    """Return the folder in which a table's paths start."""
+    """Return the folder to which a table's paths are relative."""
     return Path() if isinstance(locate(table), Url) else Path(table).parent
 
 
@@ -360,9 +360,9 @@ def read_images(
     Returns:
         pixels: in the order height, width, channels; 0 where a file can't be read,
             (files, pixels).
-        problems: what is wrong with each file; empty for a good one.
+        problems: the problem of each file; empty for valid files.
     """
-    # Imported here, so that only tables with images pay for it at start-up.
+    # Imported here, so only tables with images pay for it at start-up.
     from concurrent.futures import ThreadPoolExecutor
 
     from PIL.Image import DecompressionBombWarning
@@ -384,13 +384,13 @@ def read_images(
         return problem.replace("{}", f"'{cut}'", 1)
 
     with warnings.catch_warnings(), ThreadPoolExecutor() as pool:
-        warnings.simplefilter("ignore")  # such as about garbled details of the camera
+        warnings.simplefilter("ignore")  # for example about damaged camera metadata
         warnings.simplefilter("error", DecompressionBombWarning)
         return pixels, tuple(pool.map(read, range(len(files))))
 
 
 def _problem(error: Exception, file: Path) -> str:
-    """Word an error, with `{}` for the file."""
+    """Describe an error, with `{}` for the file."""
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(error, UnidentifiedImageError):
@@ -405,16 +405,16 @@ def _problem(error: Exception, file: Path) -> str:
 
 
 def _decode(file: Path, shape: tuple[int, int, int]) -> Array:
-    """Read the pixels of an image, turned upright, (pixels,)."""
+    """Read the pixels of an image, rotated upright, (pixels,)."""
     from PIL import Image, ImageOps
 
     height, width, channels = shape
     with Image.open(file, formats=("PNG", "JPEG")) as opened:
-        # Lets JPEG skip detail of which less than half a pixel would be left.
+        # Lets JPEG skip detail that would be smaller than half a pixel.
         opened.draft(None, (2 * max(height, width),) * 2)
         image = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        # Pillow's bilinear filter widens as the image shrinks, so that every pixel counts.
+        # Pillow's bilinear filter widens as the image shrinks, so every pixel counts.
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(-1)
 
@@ -423,7 +423,7 @@ def _plain(image: "Pillow.Image", mode: str) -> "Pillow.Image":
     """Convert an image to 8 bits without transparency, in Pillow's mode `L` (gray) or `RGB`."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # gray of 16 bits, which `convert` would clip at 255
+    if image.mode.startswith("I"):  # 16-bit gray, which `convert` would clip at 255
         gray = np.asarray(image)
         is_clear = gray == image.info.get("transparency", -1)
         image = Image.fromarray(np.where(is_clear, 255, gray >> 8).astype(np.uint8))

@@ -1,4 +1,4 @@
-"""The layout of a network's inputs: the blocks that encoders of columns make, and sparse rows."""
+"""The layout of a network's inputs: blocks of the column encoders, and sparse rows."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 InputKind = Literal["numeric", "index", "sparse", "image"]
-"""Meaning of a block's inputs: numbers, the index of a category, numbers most of which are 0, or
-pixels."""
+"""Meaning of a block's inputs: numbers, the index of a category, mostly zeros, or pixels."""
 
 
 class InputForm:
@@ -22,7 +21,7 @@ class InputForm:
 
 @dataclass(frozen=True)
 class Block:
-    """Neighboring inputs that encode one column."""
+    """Adjacent inputs that encode one column."""
 
     column: str
     kind: InputKind
@@ -53,7 +52,7 @@ class Layout:
 
 
 def plain_layout(width: int) -> Layout:
-    """Return a layout of `width` numbers that belong to no table."""
+    """Return a layout of `width` numbers without a table."""
     return Layout((Block("", "numeric", ("",) * width),))
 
 

@@ -1,9 +1,9 @@
 """Columns of numbers: the section of the config, and the rules that infer it.
 
 Missing values are replaced first. Then the number is scaled to one input, from which the network
-may compute sines and cosines (`periodic`), or encoded by one input for each of several bins
-(`piecewise_linear`). Frequent values may have an input of 0 or 1 besides, as categories have. One
-more input may mark the rows whose value was missing. `number_encoders` does this.
+may compute sines and cosines (periodic encoding), or becomes one input for each of several bins
+(piecewise-linear encoding). Frequent values may also get one-hot inputs, as categories do. A
+missing indicator may follow. See `number_encoders`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ class Direct(section.Choice, name="none"):
 
 
 class Periodic(section.Choice, name="periodic"):
-    """sin(2π·c·x) and cos(2π·c·x) of the scaled number, for several trained frequencies c.
+    """Periodic encoding: sin(2π·c·x) and cos(2π·c·x) of scaled x, for several trained c.
 
     The initial frequencies are drawn from a normal distribution around 0 (Gorishniy et al. 2022,
     https://arxiv.org/abs/2203.05556, section 3.3).
@@ -44,14 +44,14 @@ class Periodic(section.Choice, name="periodic"):
 
 
 class PiecewiseLinear(section.Choice, name="piecewise_linear"):
-    """The position of x in each of several bins: 0 below it, 1 above it, linear inside.
+    """Piecewise-linear encoding: one input per bin, 0 below it, 1 above it, linear inside.
 
-    The edges are quantiles of the training rows; the first and last bin are linear beyond theirs
+    The edges are quantiles of the training rows; the first and last bin continue linearly
     (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.2).
     """
 
     bins: section.PositiveInt = 16
-    """Maximum number of bins, each an input; there are fewer where quantiles coincide."""
+    """Maximum number of bins, each an input; fewer if quantiles coincide."""
 
 
 NumericEncoding = Annotated[Direct | Periodic | PiecewiseLinear, section.OneOf("encoding")]
@@ -65,7 +65,7 @@ class ConstantValue(column_type.Imputation, name="constant"):
     """A given value."""
 
     value: section.Number
-    """The value, in the unit of the column before scaling."""
+    """The value in the column's unit, before scaling."""
 
 
 NumericMissing = Annotated[
@@ -77,8 +77,9 @@ NumericMissing = Annotated[
 _LINEAR = ("standard", "minmax", "divide", "none")
 """Scalings that keep the shape of a distribution."""
 _MOST_EMBEDDED = 2_000
-"""Categories that are suggested for numbers that are identifiers: of the 9,066 movies of MovieLens,
-as many explain 0.13 of the variance of other users' ratings in six epochs, the numbers 0.05."""
+"""Number of categories suggested for ID-like columns. With this many of the 9,066 movies of
+MovieLens, the movie explains 0.13 of the variance of other users' ratings after six epochs; as a
+number, its ID explains 0.05."""
 
 
 class Numeric(column_type.ColumnType):
@@ -94,28 +95,28 @@ class Numeric(column_type.ColumnType):
     encoding: NumericEncoding | None = None
     """Encoding of scaled values as several inputs. Omitted: input.encoding."""
     one_hot_values: section.NonNegativeInt = 0
-    """Maximum number of values that also have an input of 0 or 1 each, as categories have: the most
-    frequent, of two or more training rows. For amounts that also identify what a row belongs to."""
+    """Maximum number of values that also get a one-hot input, as categories do: the most frequent,
+    with two or more training rows each. For ID-like numeric columns."""
     missing: NumericMissing = column_type.MedianImputation()
     """Replacement of missing values."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
-        """Yield a scaling that bins don't use."""
+        """Yield a scaling that the piecewise-linear encoding does not use."""
         if self.scaling and isinstance(self.encoding, PiecewiseLinear):
             yield "scaling", "has no effect with encoding: piecewise_linear"
 
     def has_unreadable(self, column: "Column") -> bool:
-        """Return whether a column of which most values are of the type has one that is not."""
+        """Return whether a column of mostly this type has a value of another type."""
         numbers = column.numbers()
         is_large = bool((np.abs(numbers.values) > scalings.LARGEST).any())
         return is_large or bool(numbers.unreadable.any())
 
     def is_risky(self, values: "ColumnSummary") -> bool:
-        """Return whether one of the numbers is infinite, or too large."""
+        """Return whether a number is infinite or too large."""
         return values.bounds is None
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return how many values repeat others or are fractions, which no identifiers are."""
+        """Return how many values are repeated, or are fractions and thus not identifiers."""
         return super().no_identifiers(values) if values.whole else values.present
 
     def identity(self, column: str, whole: "Table") -> str | None:
@@ -129,8 +130,9 @@ class Numeric(column_type.ColumnType):
         """Fit the encoder of a column on training rows.
 
         Raises:
-            DataError: for a value that isn't a number or that the scaling can't take, or no value.
-            ConfigError: for a constant that the scaling can't take.
+            DataError: for a value that is not a number or that the scaling refuses, or without
+                values.
+            ConfigError: for a constant that the scaling refuses.
         """
         from dlcli.columns import number_encoders
 
@@ -180,13 +182,13 @@ class Numeric(column_type.ColumnType):
         return None if parsed.unreadable.any() else parsed.values
 
     def keeps_tails(self, defaults: Defaults) -> bool:
-        """Return whether the scaling is linear, and there are no bins."""
+        """Return whether the scaling is linear and there are no bins."""
         if isinstance(self.encoding or defaults.encoding, PiecewiseLinear):
             return False
         return (self.scaling or defaults.scaling).name in _LINEAR
 
     def large_inputs(self, block: Block, defaults: Defaults) -> scalings.LargeInputs | None:
-        """Return the scaling that lets numbers be large, see `ColumnType`."""
+        """Return the scaling that allows large numbers, see `ColumnType`."""
         return scalings.large_scaled_inputs(block, self.scaling, defaults.scaling)
 
     def inputs_of(self, distinct: int, bins: int) -> int:
@@ -196,13 +198,13 @@ class Numeric(column_type.ColumnType):
     def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
         """Return the comment on a column in a starter config, with the range of its values."""
         if self == Numeric() and values.bounds and values.may_be_codes:
-            # The suggestion comes before what may be cut off.
+            # The suggestion comes first, since the end may be cut off.
             missing = f" ({values.missing_note})" if values.missing else ""
             return f"integers, {values.span}; categorical if codes{missing}"
         return ", ".join(filter(None, [reason, values.span, values.missing_note]))
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
-        """Suggest categories for numbers that have the name of identifiers, and repeat."""
+        """Suggest categories for numbers that repeat and are named like identifiers."""
         from dlcli.columns.type_inference import has_identifier_name
 
         is_repeated = values.whole and 1 < values.distinct <= values.present / 2
@@ -217,10 +219,10 @@ class Numeric(column_type.ColumnType):
 def unused_scalings(
     encoding: NumericEncoding, features: Mapping[str, column_type.ColumnType], *, is_default: bool
 ) -> Iterator[section.Conflict]:
-    """Yield the scalings in `input` that bins don't use.
+    """Yield the scalings in `input` that the piecewise-linear encoding does not use.
 
     Args:
-        encoding: that of features that have none.
+        encoding: the default encoding of features.
         features: the declared types.
         is_default: whether `input.scaling` has its default.
     """
@@ -246,16 +248,16 @@ _CODES = "codes with leading zeros"
 
 @cache
 def _shared() -> Numeric:
-    """Return a feature that very wide tables have thousands of."""
+    """Return a shared feature, since wide tables may have thousands of such columns."""
     return Numeric()
 
 
 def decide_numbers(view: "ColumnView") -> Decision | None:
     """Decide for numbers, or for categories if numbers have leading zeros.
 
-    A column of text may hold a few other values, in 10 % of the rows at most, if there are more
-    than `MAX_CODES` numbers. Training will refuse them unless they are declared missing; as
-    categories, the numbers would carry little information.
+    A column of text may contain a few other values, in up to 10 % of the rows, if there are more
+    than `MAX_CODES` distinct numbers. Training refuses these values unless they are declared
+    missing; as categories, the numbers would carry little information.
     """
     from dlcli.columns.category import as_categories
 
@@ -283,7 +285,7 @@ def decide_numbers(view: "ColumnView") -> Decision | None:
     return Numeric().with_strays(strays, "numbers")
 
 
-# Inference of amounts that can't be read: with several units, in several or unknown notations.
+# Inference of numbers that can't be read: several units, or several or unsupported notations.
 
 
 _NUMBER = r"[+-]?[0-9]+(?:[.,' ][0-9]+)*"
@@ -302,17 +304,17 @@ _OTHER_DIGITS = (
 _BEGINS_LIKE_AMOUNT = (
     rf"^[(+\x{{2212}}-]?\s?(?:(?:\p{{Sc}}|[A-Z]{{3}})\s?)?[0-9+\x{{2212}}{_FRACTIONS}{_DIGITS}-]"
 )
-"""The beginning of numbers that can't be read. It compiles in a fraction of the time, which counts
-in a table of many columns."""
+"""The beginning of numbers that can't be read. It compiles in a fraction of the time, which matters
+for tables with many columns."""
 _MOST_UNITS = 3
 
 
 def decide_amounts(view: "ColumnView") -> Decision | None:
-    """Ignore numbers with several units, as `12 GB` and `512 MB`, in several or unread notations.
+    """Ignore numbers with several units, such as `12 GB` and `512 MB`, or unsupported notations.
 
-    They must be 90 % of the values, with at most three units, and more than `MAX_CODES` of them
-    must differ; fewer are probably names, such as `36 months` and `60 months`. If nearly all have
-    the same unit, they are numbers in the column's notation.
+    At least 90 % of the values must be such numbers, with at most three units and more than
+    `MAX_CODES` distinct values; fewer are probably names, such as `36 months` and `60 months`. If
+    nearly all have the same unit, they are numbers in the column's notation.
     """
     if view.column.kind != "text":
         return None
@@ -325,7 +327,7 @@ def decide_amounts(view: "ColumnView") -> Decision | None:
 
 
 def _unread_amounts(view: "ColumnView") -> str | None:
-    """Return why numbers can't be read; `None` if they are too few, or names."""
+    """Return why numbers can't be read; `None` if there are too few, or they are names."""
     from dlcli.tables.number_notation import Notation
 
     which = view.matches(_OTHER_DIGITS)
@@ -355,10 +357,10 @@ def _unread_amounts(view: "ColumnView") -> str | None:
 
 
 def _unread_number() -> str:
-    """Return the pattern of a number that is not read.
+    """Return the pattern of a number in an unsupported notation.
 
-    It is of several currencies, with a space after the minus sign, only spaces between thousands,
-    an exponent and a unit, or a fraction such as ½.
+    Such numbers have several currencies, a space after the minus sign, only spaces between
+    thousands, an exponent and a unit, or a fraction such as ½.
     """
     from dlcli.tables.notation_detection import CURRENCY_CODES
 

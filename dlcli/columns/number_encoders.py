@@ -1,4 +1,4 @@
-"""Encoders of columns of numbers: scaled to one input, or as their positions in bins."""
+"""Encoders of numeric columns: scaled to one input, or piecewise linear."""
 
 import math
 from collections import defaultdict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
-    """Return the most frequent values of two or more training rows, of equal ones the smallest."""
+    """Return the most frequent values with two or more training rows; ties by the smaller value."""
     ordered = np.sort(values) + 0.0  # -0 becomes 0
     _, first, counts = np.unique(_in_32_bits(ordered), return_index=True, return_counts=True)
     distinct = ordered[first]
@@ -42,15 +42,15 @@ def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
 
 
 def _in_32_bits(values: Sequence[float] | Floats) -> Matrix:
-    """Return numbers as a file or a client of 32 bits has them: 0.1 is equal to its 0.1 then."""
+    """Convert numbers to 32 bits, so 0.1 equals the 0.1 of 32-bit files and clients."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float64).astype(np.float32)
 
 
 def fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
-    """Return edges of bins at quantiles of the training rows; equal quantiles become one edge.
+    """Return bin edges at quantiles of the training rows; equal quantiles become one edge.
 
-    A constant column gets a single bin as wide as its value, at least 1, so that it becomes 0.
+    A constant column gets a single bin as wide as its value, at least 1, so it becomes 0.
     """
     edges: list[float] = np.unique(scalings.quantile_points(values, bins + 1)).tolist()
     if len(edges) == 1:
@@ -62,7 +62,7 @@ def fit_edges(bins: int, values: Floats) -> tuple[float, ...]:
 
 
 _LARGEST_PLAIN = 2.0**53
-"""The size up to which float64 represents every whole number."""
+"""The absolute value up to which float64 represents every integer."""
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,17 @@ class NumberEncoder(column_type.FilledEncoder):
     high: float
     """The training rows' maximum."""
     categories: scalings.Increasing = ()
-    """The values that have an input of their own."""
+    """The values with a one-hot input."""
 
     if TYPE_CHECKING:
 
         @property
         def scaling(self) -> scalings.FeatureScaling:
-            """The scaling, of which `log1p` refuses negative numbers."""
+            """The scaling; `log1p` refuses negative numbers."""
 
     @property
     def further_blocks(self) -> tuple[Block, ...]:
-        """The block of the inputs for categories and for missing values, if there are any."""
+        """The block of one-hot inputs and the missing indicator, if there are any."""
         values = (repr(each).removesuffix(".0") for each in self.categories)
         names = (*(f"{self.column} = {value}" for value in values), *self.indicator_names)
         return (Block(self.column, "numeric", names),) if names else ()
@@ -104,7 +104,7 @@ class NumberEncoder(column_type.FilledEncoder):
         return self.scaling.apply(values)
 
     def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
-        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+        """Write the inputs of scaled numbers, (rows,), within the range of float32."""
         out[:, 0] = scaled
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
@@ -142,7 +142,7 @@ class NumberEncoder(column_type.FilledEncoder):
 
     @cached_property
     def _is_safe(self) -> bool:
-        """Whether no number from the training rows' minimum to their maximum is refused."""
+        """Whether all numbers in the training range are accepted."""
         is_filled_within = self.low <= self.fill_number <= self.high
         with np.errstate(all="ignore"):
             is_finite = bool((np.abs(self.scale(self._ends)) <= scalings.LARGEST).all())
@@ -186,7 +186,7 @@ class NumberEncoder(column_type.FilledEncoder):
         return ops.as_column(self.scaling.graph(ops, x))
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values, as many categories as 200 among the former."""
+        """Return typical and unusual values for checks; up to 200 one-hot values are typical."""
         span = self.high - self.low or 1.0
         numbers = [self.low + share * span for share in (0, 0.1, 0.25, 0.5, 0.77, 1)]
         numbers += self.categories[: column_exports.MOST_CHECKED]
@@ -242,7 +242,7 @@ class NumberEncoder(column_type.FilledEncoder):
         )
 
     def _typical(self, middle: float | None) -> float:
-        """Return the median, as far as it is known, with few digits."""
+        """Return the median, if known, with few digits."""
         value = (self.low + self.high) / 2
         if middle is not None:
             value = middle
@@ -261,24 +261,24 @@ class NumberEncoder(column_type.FilledEncoder):
 
 
 def _unusable(ops: Operations, x: Value, scaling: scalings.FeatureScaling) -> Value:
-    """Return where numbers of a graph are missing, or are refused by a scaling or by float32."""
+    """Return the mask of numbers of a graph that are missing, or refused by scaling or float32."""
     empty = ops.apply("isnan", x) | (ops.apply("abs", x) > scalings.LARGEST)
     return empty | (x < 0.0) if scaling.name == "log1p" else empty
 
 
 def _within_float32(ops: Operations, scaled: Value) -> Value:
-    """Return scaled numbers of a graph in float32, 0 for those beyond its range."""
+    """Convert scaled numbers of a graph to float32, 0 for numbers beyond its range."""
     is_within = ops.apply("abs", scaled) <= scalings.LARGEST
     return ops.cast(ops.where(is_within, scaled, 0.0), "float32")
 
 
 class NumericEncoder(NumberEncoder):
-    """A number as one input: filled where missing, then scaled."""
+    """A number as one input; missing values are filled, then numbers are scaled."""
 
     encoding: Literal["number"] = "number"
     scaling: scalings.FeatureScaling
     periodic: PeriodicForm | None = None
-    """The sines and cosines that the network makes of the input, if any."""
+    """The periodic encoding that the network computes from the input, if any."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -295,7 +295,7 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def group(self) -> column_type.GroupClass | None:
-        """A group, if nothing is recorded of the numbers in the training rows' range."""
+        """The class for groups, if nothing has to be recorded for numbers in the training range."""
         is_exact = bool((np.abs(self._ends) <= _LARGEST_PLAIN).all())
         is_alike = not self.categories and is_exact and self._is_safe
         return _NumberGroup if is_alike else None
@@ -303,7 +303,7 @@ class NumericEncoder(NumberEncoder):
     # Exported models.
 
     def graph_group(self, missing: Sequence[str]) -> str | None:
-        """Return the same for columns of numbers with a linear scaling alone."""
+        """Return the same key for numeric columns with nothing but a linear scaling."""
         is_linear = isinstance(self.scaling, scalings.LinearScaling)
         if not is_linear or self.categories or missing_numbers(missing):
             return None
@@ -349,7 +349,7 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def fitted_moments(self) -> dict[str, float]:
-        """Mean, deviation, minimum and maximum of the training rows, of standard scaling."""
+        """Mean, deviation, minimum and maximum of training rows, for standard scaling."""
         if self.scaling.name != "standard":
             return {}
         return {
@@ -361,14 +361,14 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def largest_input(self) -> float | None:
-        """The largest absolute input of the training rows: of an end, as scalings are monotonic."""
+        """The largest absolute input of the training rows; at an end, as scalings are monotonic."""
         with np.errstate(all="ignore"):
             size = float(np.abs(self.scale(self._ends)).max())
         return size if math.isfinite(size) else None
 
 
 class _NumberGroup(column_type.ColumnGroup):
-    """Columns of numbers, of which few rows are scaled at once."""
+    """Numeric columns, whose few rows are scaled together."""
 
     def __init__(self, columns: Sequence[tuple[NumericEncoder, slice]]) -> None:
         self._encoders = [each for each, _ in columns]
@@ -376,7 +376,7 @@ class _NumberGroup(column_type.ColumnGroup):
         self._inputs = [inputs.start for _, inputs in columns]
         self._low = np.array([each.low for each in self._encoders])
         self._high = np.array([each.high for each in self._encoders])
-        # A column that needs its values has no number in place of a missing one.
+        # A column with `missing: error` has no fill value.
         fills = [np.nan if each.fill is None else each.fill for each in self._encoders]
         self._fill = np.array(fills)
         alike = defaultdict[object, list[int]](list)
@@ -392,7 +392,7 @@ class _NumberGroup(column_type.ColumnGroup):
         ]
 
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:
-        """Write the inputs of columns whose numbers are missing, or in the training range."""
+        """Write the inputs of columns whose numbers are missing or in the training range."""
         values = rows.plain_numbers(self._names)
         if values is None:
             return {}
@@ -419,55 +419,55 @@ class _NumberGroup(column_type.ColumnGroup):
 
 
 def _as_slice(indices: Sequence[int]) -> slice | Indices:
-    """Return indices as a slice if they are consecutive, which NumPy takes in a third of time."""
+    """Return indices as a slice if they are consecutive, which takes NumPy a third of the time."""
     first, count = indices[0], len(indices)
     is_slice = [*indices] == [*range(first, first + count)]
     return slice(first, first + count) if is_slice else np.array(indices)
 
 
 class PiecewiseLinearEncoder(NumberEncoder):
-    """A number as one input for each of several bins, 0 below its bin and 1 above it.
+    """Piecewise-linear encoding: one input for each bin, 0 below the bin and 1 above it.
 
-    Within its bin from a to b the input is (x − a)/(b − a). That formula also holds below the first
-    bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
+    Within its bin from a to b the input is (x − a)/(b − a). This formula also applies below the
+    first bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
     """
 
     encoding: Literal["piecewise_linear"] = "piecewise_linear"
     scaling: ClassVar = scalings.LinearScaling.model_construct(name="none")
     edges: Annotated[scalings.Increasing, Field(min_length=2)]
-    """Where bins begin and end."""
+    """The edges of the bins."""
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        # As few digits as make all edges differ, but at least three.
+        # The fewest digits that distinguish all edges, but at least three.
         written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
         names = next(names for names in written if len(set(names)) == len(names))
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
         return (Block(self.column, "numeric", bins), *self.further_blocks)
 
     def scale(self, values: Floats) -> Floats:
-        """Return the part of its bin that each number fills, (rows,)."""
+        """Return each number's relative position in its bin, (rows,)."""
         bins = self._bins(values)
         edges = np.array(self.edges)
         parts: Floats = (values - edges[bins]) / np.diff(edges)[bins]
         return parts
 
     def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
-        """Write the inputs of numbers, (rows,), that are scaled within float32's range."""
+        """Write the inputs of scaled numbers, (rows,), within the range of float32."""
         bins, every = self._bins(values), np.arange(len(self.edges) - 1)
         out[:, : len(every)] = every < bins[:, np.newaxis]
         out[np.arange(len(out)), bins] = scaled
 
     def _bins(self, values: Floats) -> Indices:
-        # Only inner edges are searched, so that the outer bins have no end.
+        # Only inner edges are searched, so the outer bins are unbounded.
         return np.searchsorted(np.array(self.edges[1:-1]), values, side="right")
 
     def scaled_graph(self, ops: Operations, x: Value) -> Value:
-        """Return the shares of bins in a graph, (rows, bins)."""
+        """Return the inputs of all bins in a graph, (rows, bins)."""
         edges = np.array(self.edges)
         low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
-        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins have no end
+        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins are unbounded
         shares = ops.as_column(x) - ops.constant(edges[None, :-1])
         shares = shares / ops.constant(np.diff(edges)[None])
         return ops.clip(shares, ops.constant(low), ops.constant(high))

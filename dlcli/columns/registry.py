@@ -25,12 +25,12 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "datetime": ("date_time.Datetime", "date_encoder.DatetimeEncoder"),
     "image": ("image.Image", "image.ImageEncoder"),
 }
-"""The module and the class of each type, followed by those of its encoders. They are loaded when
-they are used."""
+"""The module and class of each type, followed by its encoders. They are loaded when they are
+used."""
 
 
 def _load(path: str) -> Any:  # noqa: ANN401
-    """Return what a module of this package defines."""
+    """Return an object that a module of this package defines."""
     module, _, name = path.partition(".")
     return getattr(import_module(f"dlcli.columns.{module}"), name)
 
@@ -56,7 +56,7 @@ COLUMN_TYPES = _Types()
 
 
 def type_named(name: str) -> type[ColumnType]:
-    """Return the type of a name, as documents of a run have it; the base class for a target's."""
+    """Return the type for a name in a run's documents; the base class for types of targets."""
     return COLUMN_TYPES.get(name, ColumnType)
 
 
@@ -64,7 +64,7 @@ Feature = Annotated[ColumnType, OneOf("feature type", key="type", members=COLUMN
 
 
 _RULES = (
-    "category.decide_postal_codes",  # the column's name tells more than its values
+    "category.decide_postal_codes",  # the column's name is more informative than its values
     "date_time.decide_dates_of_digits",
     "number.decide_numbers",
     "boolean.decide_words",
@@ -73,32 +73,32 @@ _RULES = (
     "number.decide_amounts",
     "text.decide_lists",
     "text.decide_text",
-    "category.decide_categories",  # whatever else has a text
+    "category.decide_categories",  # all other columns of text
 )
-"""The rules of all types, in the order in which they are tried: the first that decides decides."""
+"""The rules of all types, in order; the first rule that returns a decision wins."""
 
 
 @cache
 def inference_rules() -> tuple[Rule, ...]:
-    """Return the rules of all types, in the order in which they are tried."""
+    """Return the rules of all types, in order."""
     return tuple(map(_load, _RULES))
 
 
 @cache
 def rules_of_usual_missing_words() -> tuple[Rule, ...]:
-    """Return the rules of the types in which `NA`, `-` and the like are missing values."""
+    """Return the rules of the types in which `NA`, `-` and the like mean missing values."""
     modules = {each.__module__ for each in COLUMN_TYPES.values() if each.has_usual_missing_words}
     return tuple(rule for rule in inference_rules() if rule.__module__ in modules)
 
 
 @cache
 def encoder_classes() -> tuple[type[ColumnEncoder], ...]:
-    """Return the classes of what types fit."""
+    """Return the classes of encoders."""
     return tuple(_load(path) for _, *paths in _TYPES.values() for path in paths)
 
 
 class _AnyEncoder:
-    """Marks the type of an encoder of a column of any type, which `encoding` tells in JSON."""
+    """Marks an encoder of any column type; `encoding` identifies its class in JSON."""
 
     def __get_pydantic_core_schema__(
         self,

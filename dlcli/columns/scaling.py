@@ -1,4 +1,4 @@
-"""Scalings of numbers: as a config sets them, and as they are fitted on training rows."""
+"""Scalings of numbers: the settings of the config, and the scalings fitted on training rows."""
 
 from abc import abstractmethod
 from array import array
@@ -34,7 +34,7 @@ class _OfMoments(Choice):
             values: the rows' values, none missing, (rows,); not negative for `log1p`.
         """
         transformed = np.log1p(values) if self.name == "log1p" else values
-        # Shifted by one of its values, a constant column has variance 0 exactly.
+        # Shifted by one of its values, a constant column has a variance of exactly 0.
         shifted = transformed - transformed[0]
         deviation = float(np.std(shifted))  # of the population
         scale = deviation if deviation > _rounding(transformed) else 1.0
@@ -49,8 +49,8 @@ class Standard(_OfMoments, name="standard"):
 class Robust(Choice, name="robust"):
     """z = (x − median)/interquartile range of the training rows, then z/√(1 + (z/limit)²).
 
-    The second step hardly changes typical values and keeps outliers in ±limit (RealMLP,
-    Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491).
+    The second step hardly changes typical values and limits outliers to ±limit (RealMLP, Holzmüller
+    et al. 2024, https://arxiv.org/abs/2407.04491).
     """
 
     limit: Positive = 3.0
@@ -59,8 +59,8 @@ class Robust(Choice, name="robust"):
     def fit(self, values: Floats) -> "RobustScaling":
         """Fit the scaling with median and interquartile range on training rows.
 
-        As in RealMLP, half the range replaces an interquartile range of 0. A constant column, which
-        RealMLP maps to 0 whatever its later values are, is only shifted to 0.
+        As in RealMLP, half the range replaces an interquartile range of 0. A constant column is
+        only shifted to 0, while RealMLP also maps all later values to 0.
 
         Args:
             values: the rows' values, none missing, (rows,).
@@ -72,7 +72,7 @@ class Robust(Choice, name="robust"):
 
 
 class MinMax(Choice, name="minmax"):
-    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows, maybe beyond in others."""
+    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows, possibly beyond in other rows."""
 
     def fit(self, values: Floats) -> "LinearScaling":
         """Fit the scaling on training rows; a constant column is only shifted to 0."""
@@ -94,14 +94,15 @@ class Quantile(Choice, name="quantile"):
         `QuantileTransformer(output_distribution="normal")`: the inverse normal distribution
         function at their shares, within ±5.2. It differs in three ways. Between the quantiles, the
         normal values are interpolated, not the shares, so encoding needs no inverse. Equal
-        quantiles are one point at their mean share, the outer ones too: a column that is 0 in most
-        rows isn't torn apart there, and a constant one becomes 0. And a value beyond the training
-        rows' range is scaled like the nearest of them. There are no more quantiles than rows.
+        quantiles, including the outer ones, become one point at their mean share, so a column that
+        is mostly 0 stays continuous there, and a constant column becomes 0. And a value outside the
+        training range is scaled like the nearest end of the range. There are no more quantiles than
+        rows.
 
         Args:
             values: the rows' values, none missing, (rows,).
         """
-        from statistics import NormalDist  # takes long, and prediction needs none
+        from statistics import NormalDist  # slow import, not needed for prediction
 
         count = max(2, min(self.quantiles, len(values)))
         points, index = np.unique(quantile_points(values, count), return_inverse=True)
@@ -116,7 +117,7 @@ class Log1p(_OfMoments, name="log1p"):
 
 
 class Divide(Choice, name="divide"):
-    """x/by, for columns of a known range such as pixels."""
+    """x/by, for columns with a known range such as pixels."""
 
     by: Positive
     """Divisor, in the column's unit."""
@@ -142,27 +143,27 @@ OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
 
 @dataclass(frozen=True)
 class LargeInputs:
-    """The setting that lets a column's inputs be large, and a better one."""
+    """The setting that allows a column's inputs to be large, and a better choice."""
 
     key: str
     """The setting: `scaling`."""
     value: str
     """The name of its choice."""
     better: str
-    """The name of another choice, by which inputs are near 1."""
+    """The name of another choice, with inputs near 1."""
     is_own: bool = True
-    """True if the column has it; else `input` has it for all columns."""
+    """True if the column has the setting; else `input` has it for all columns."""
     is_standardized: bool = False
-    """True if inputs are in standard deviations, or in a range, so that few are large."""
+    """True if inputs are standardized or in a range, so few are large."""
 
 
 def large_scaled_inputs(block: Block, own: Scaling | None, default: Scaling) -> LargeInputs | None:
-    """Return the scaling that lets a number be large; None for one that limits it.
+    """Return the scaling that allows large numbers; None for a scaling that limits them.
 
     Args:
         block: inputs of a column.
         own: the column's scaling.
-        default: that of columns without one.
+        default: the scaling of columns without one.
     """
     scaling = own or default
     is_number = block.kind == "numeric" and block.inputs == (block.column,) and block.form is None
@@ -177,15 +178,15 @@ def large_scaled_inputs(block: Block, own: Scaling | None, default: Scaling) -> 
 
 Scale = Callable[[Floats], Floats]
 LARGEST = (2 - 2.0**-23) * 2.0**127
-"""The largest number that a network can read."""
+"""The largest float32."""
 _FAR = 1e15
 """A number at which robust scaling reaches its limit, and whose square is finite in float32."""
 _LEAST_SHARE = 1e-7
-"""Used in place of a share of 0, whose normal quantile would be −∞, as in scikit-learn."""
+"""Replaces a share of 0, whose normal quantile would be −∞, as in scikit-learn."""
 
 
 class Fitted(BaseModel):
-    """Statistics and vocabularies of training rows: frozen, and unchanged by a trip to JSON."""
+    """Statistics and vocabularies of training rows: frozen, with an exact JSON form."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
@@ -242,7 +243,7 @@ class LinearScaling(FittedScaling):
 
 
 def _rounding(values: Floats) -> float:
-    """Return how far apart equal results of different additions may be."""
+    """Return the possible rounding difference between equal sums."""
     return 4 * float(np.finfo(np.float64).eps * np.abs(values).max())
 
 
@@ -253,9 +254,9 @@ class RobustScaling(FittedScaling):
     median: float
     """The training rows' median."""
     scale: Annotated[float, Field(gt=0)]
-    """The training rows' interquartile range, or what replaces it where it is 0."""
+    """The training rows' interquartile range, or its replacement if it is 0."""
     limit: Annotated[float, Field(gt=0)]
-    """The bound of the size of scaled values."""
+    """The maximum absolute scaled value."""
     formula: ClassVar[str] = "robust"
 
     def apply(self, values: Floats) -> Floats:
@@ -309,13 +310,13 @@ class QuantileScaling(FittedScaling):
             index = ops.sum_last(ops.cast(reached, "int64"))
         else:
             index = ops.cast(x * 0.0, "int64")
-        # A share, as the slope between points that hardly differ may be infinite.
+        # A share, since the slope between nearly equal points may be infinite.
         share = (x - ops.lookup(points, index)) / ops.lookup(np.diff(points), index)
         return share * ops.lookup(np.diff(normals), index) + ops.lookup(normals, index)
 
     @cached_property
     def _line(self) -> "tuple[array[float], array[float]]":
-        """Points and normals in memory of their own; no NumPy arrays, so that `==` compares."""
+        """Points and normals in contiguous memory; not as NumPy arrays, so `==` compares models."""
         return array("d", self.points), array("d", self.normals)
 
 
@@ -325,10 +326,10 @@ FeatureScaling = Annotated[
 
 
 def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
-    """Return the scaling of several columns side by side, (rows, columns), given those of each.
+    """Combine the scalings of several columns to one for a matrix, (rows, columns).
 
     Args:
-        scalings: of the same formula.
+        scalings: scalings with the same formula.
     """
     first, *others = scalings
     if not others:
@@ -340,11 +341,11 @@ def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
 
 
 def quantile_points(values: Floats, count: int) -> Floats:
-    """Return the quantiles at shares 0, 1/(count − 1), ..., 1, (count,), never decreasing.
+    """Return the quantiles at shares 0, 1/(count − 1), ..., 1, (count,), in nondecreasing order.
 
-    They are linearly interpolated between the sorted values, as `numpy.quantile` does, which
-    computes positions among the values from shares and now and then misses the value at a whole
-    position by a rounding error; equal quantiles would look different.
+    The quantiles are linearly interpolated between the sorted values, as in `numpy.quantile`. But
+    that function computes positions from shares and sometimes misses the value at an integer
+    position by a rounding error, so equal quantiles would differ.
 
     Args:
         values: in any order, (rows,).
@@ -353,14 +354,14 @@ def quantile_points(values: Floats, count: int) -> Floats:
     last = len(values) - 1
     positions = np.linspace(0, last, count)
     points = np.interp(positions, np.arange(last + 1), np.sort(values))
-    # Near its end, a line's rounding may lift it above the next value.
+    # Rounding may lift the end of a line above the next value.
     return np.maximum.accumulate(points)
 
 
 def median(values: Floats) -> float:
-    """Return the median, as `numpy.median` does, in a fifth of the time.
+    """Return the same median as `numpy.median`, in a fifth of the time.
 
-    NumPy selects one position by vector instructions, but not the two of an even number of values.
+    NumPy uses vector instructions to select one position, but not two.
 
     Args:
         values: in any order, none missing, (rows,); at least one.
@@ -386,7 +387,7 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
 
 
 def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
-    """Refuse values that a scaling or float32 can't represent.
+    """Check that a scaling and float32 can represent all values.
 
     Args:
         name: the scaling's name.
@@ -404,20 +405,20 @@ def check_range(name: str, values: Floats, table: "Table", column: str) -> None:
 def scale_column(
     scale: Scale, values: Floats, rows: "Rows", column: str, problems: "ValueProblems"
 ) -> Floats:
-    """Scale a column, and refuse values that leave float32's range by that.
+    """Scale a column, and refuse values that then exceed the range of float32.
 
     Args:
         scale: scales values in the column's own unit, (rows,).
         values: the column's values, none missing, (rows,).
         rows: the rows.
         column: the column's name.
-        problems: records values so far from the training rows that they overflow, if it is lenient.
+        problems: records values that overflow, if it is lenient.
 
     Returns:
         The scaled values, with 0 for those that were recorded.
 
     Raises:
-        DataError: for the first of these, with its row, unless `problems` is lenient.
+        DataError: for the first value that overflows, with its row, unless `problems` is lenient.
     """
     with np.errstate(all="ignore"):
         scaled = scale(values)

@@ -1,6 +1,6 @@
-"""Columns of text, as bags of words: one sparse input for each token of the vocabulary.
+"""Columns of text as bags of words: one sparse input for each token of the vocabulary.
 
-`tokens` splits texts into words.
+See `tokens` for the splitting into words.
 """
 
 from array import array
@@ -35,14 +35,14 @@ Ngrams = Annotated[int, Field(gt=0, le=5), Expected("an integer from 1 to 5")]
 
 
 class Vocabulary(Choice):
-    """The tokens that have an input: words of letters, digits and underscores, in lower case.
+    """The tokens with an input: words of letters, digits and underscores, in lower case.
 
     A word may contain an apostrophe (`don't`). In scripts without spaces between words, such as
     Chinese, each character is a word.
     """
 
     max_tokens: PositiveInt = 5000
-    """Maximum number of tokens: those that are in most training rows."""
+    """Maximum number of tokens; the most frequent in training rows are kept."""
     min_count: PositiveInt = 1
     """Minimum number of training rows with a token."""
     ngrams: Ngrams = 1
@@ -76,7 +76,7 @@ TextMissing = Annotated[EmptyText | column_type.ErrorIfMissing, OneOf("policy")]
 
 
 class Text(column_type.ColumnType):
-    """A text, as a set of words in any order."""
+    """A text, encoded as a set of words without order."""
 
     type: Literal["text"] = "text"
     encoding: TextEncoding = TfIdf()
@@ -88,7 +88,7 @@ class Text(column_type.ColumnType):
         """Fit the encoder of a column on training rows.
 
         Raises:
-            DataError: for a column without a word that is frequent enough.
+            DataError: for a column without a sufficiently frequent word.
         """
         from dlcli.columns.tokens import choose_tokens, join_words, split_into_words
 
@@ -122,11 +122,11 @@ class Text(column_type.ColumnType):
 
     @property
     def has_words(self) -> bool:
-        """True for texts other than lists of names, of which there are few."""
+        """True for all texts but lists of names, since there are few names."""
         return not isinstance(self.encoding, MultiHot)
 
     def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
-        """Return the encoding by counts, which may be large."""
+        """Return the encoding `count`, whose inputs may be large."""
         return LargeInputs("encoding", "count", "tf_idf") if self.encoding.name == "count" else None
 
 
@@ -134,31 +134,31 @@ class Text(column_type.ColumnType):
 
 
 FEWEST_WORDS = 3
-"""Words that texts have on average; names of categories mostly have fewer."""
+"""Minimum average number of words in texts; names of categories mostly have fewer."""
 
 
 _VALUES_SAMPLED = 1_000
 
 
 _ASCII_WORD = r"\S*[A-Za-z]\S*"
-"""`ANY_WORD` for ASCII texts; unlike the classes of Unicode, it takes no time to compile."""
+"""`ANY_WORD` for ASCII texts; compiles faster than Unicode classes."""
 
 
 _LIST_SIGNS = (r"\|", ";", ",")
-"""Signs between the items of a list, as patterns."""
+"""Separators between the items of a list, as patterns."""
 
 
 _FEWEST_REPEATS = 5
 
 
 def decide_lists(view: "ColumnView") -> Decision | None:
-    """Decide for texts with an input for each word if the values are lists, as `drama|comedy`.
+    """Decide for text with an input for each word if the values are lists, such as `drama|comedy`.
 
-    There are more of them than an encoding of categories keeps: of 5,000 movies by their decade and
-    genres, it then had an error 2 % larger, and the same with few lists. At least half of the
-    distinct values have a sign between items, which are names without digits. An item is in five of
-    the values on average, and there are at most half as many items as values: in addresses, or
-    family and first names, there are more.
+    The condition: there are more distinct lists than categories that would be kept. (For 5,000
+    movies by decade and genres, categories then gave a 2 % larger error; with few lists, the error
+    was the same.) At least half of the distinct values contain a separator, and items are names
+    without digits. An item occurs in five values on average, and there are at most half as many
+    items as values; addresses, or family and first names, have more.
     """
     if view.column.kind != "text" or view.summary.distinct <= MOST_CATEGORIES:
         return None
@@ -178,10 +178,10 @@ def decide_lists(view: "ColumnView") -> Decision | None:
 
 
 def decide_text(view: "ColumnView") -> Decision | None:
-    """Decide for texts, or else for categories.
+    """Decide for text.
 
-    Texts have at least three words on average, and either differ in at least half of the rows with
-    a value, or there are more distinct ones than an encoding of categories keeps.
+    Texts have at least three words on average, and either at least half of them are distinct, or
+    there are more distinct texts than categories that would be kept.
     """
     if view.column.kind != "text":
         return None
@@ -202,7 +202,7 @@ def decide_text(view: "ColumnView") -> Decision | None:
 
 
 Token = Annotated[str, Field(pattern=r"^\S+( \S+){0,4}$")]
-"""One word, or several with a space between, as many as `ngrams` allows."""
+"""One word, or up to `ngrams` words joined by spaces."""
 _NO_INPUT = "all inputs are 0"
 
 
@@ -219,9 +219,9 @@ _ODD_TEXTS = (
 
 
 class TextEncoder(column_type.SparseEncoder):
-    """One input for each token; a token is a word, or several consecutive words.
+    """One input for each token; a token is a word or several consecutive words.
 
-    ``multi_hot`` gives 1 where the text has the token, ``count`` the number of times it does.
+    ``multi_hot`` gives 1 if the text contains the token, ``count`` the number of occurrences.
     ``tf_idf`` gives count · (ln((1 + n) / (1 + d)) + 1) for n training rows of which d have the
     token, and divides by the Euclidean norm of the text's row, √Σx², as scikit-learn's
     ``TfidfVectorizer`` does.
@@ -230,13 +230,13 @@ class TextEncoder(column_type.SparseEncoder):
     encoding: Literal["multi_hot", "count", "tf_idf"]
     type: Literal["text"] = "text"
     tokens: Annotated[tuple[Token, ...], Field(min_length=1)]
-    """The tokens with an input, sorted; the words of a token have a space between."""
+    """The tokens with an input, sorted; spaces join the words of a token."""
     document_frequencies: tuple[PositiveInteger, ...]
-    """Number of training rows that have each token."""
+    """Number of training rows that contain each token."""
     training_rows: PositiveInteger
     """Number of training rows."""
     missing: Literal["no_words", "error"]
-    """Encoding of a missing text: as one without tokens, or an error."""
+    """Encoding of a missing text: like a text without tokens, or an error."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -281,8 +281,8 @@ class TextEncoder(column_type.SparseEncoder):
 
         Args:
             keys: text · len(tokens) + token of each token of each text, ascending, (entries,).
-            counts: how often the text has it, (entries,).
-            texts: how many texts there are.
+            counts: number of occurrences in the text, (entries,).
+            texts: number of texts.
         """
         rows, columns = np.divmod(keys, len(self.tokens))
         return SparseRows(
@@ -295,11 +295,11 @@ class TextEncoder(column_type.SparseEncoder):
     def _with_missing(
         self, texts: SparseRows, missing: Mask, problems: "ValueProblems"
     ) -> SparseRows:
-        """Add the rows without a text, and record them and those without a token.
+        """Add the rows with a missing text, and record rows with a missing text or without a token.
 
         Args:
-            texts: the inputs of the rows that have a text.
-            missing: which have none, (rows,).
+            texts: the inputs of the rows with a text.
+            missing: mask of missing texts, (rows,).
             problems: records them.
         """
         from dlcli.columns.value_problems import ColumnProblems
@@ -321,7 +321,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     @cached_property
     def _vocabulary(self) -> tuple[dict[str, int], int]:
-        """The number of each token, and the most words of a token."""
+        """The number of each token, and the maximum number of words in a token."""
         from dlcli.columns.tokens import longest_of
 
         numbers = {token: number for number, token in enumerate(self.tokens)}
@@ -329,7 +329,7 @@ class TextEncoder(column_type.SparseEncoder):
 
     @cached_property
     def rarity(self) -> "array[float]":
-        """The factor of each token in tf-idf, (tokens,); no NumPy array, so that `==` compares."""
+        """The factor of each token in tf-idf, (tokens,); no NumPy array, so `==` compares."""
         frequencies = np.array(self.document_frequencies)
         return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
 
@@ -386,7 +386,7 @@ class TextEncoder(column_type.SparseEncoder):
         return found
 
     def number_graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
-        """Encode the numbers of times that texts have each token, float32 (rows, tokens)."""
+        """Encode the number of occurrences of each token, float32 (rows, tokens)."""
         if self.encoding == "count":
             return x
         if self.encoding == "multi_hot":
@@ -413,7 +413,7 @@ class TextEncoder(column_type.SparseEncoder):
         }
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Make up typical and odd values."""
+        """Return typical and unusual values for checks."""
         tokens = [*self.tokens[:: max(1, len(self.tokens) // 40)]]
         typical = [" ".join(tokens[at : at + 7]) for at in range(0, len(tokens), 3)]
         shouted = [f"  {text.upper()}! {text}, and " for text in typical[:3]]

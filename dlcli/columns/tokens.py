@@ -1,11 +1,10 @@
-r"""Texts split into words, and the tokens that get an input.
+r"""Splitting of texts into words, and the choice of tokens that get an input.
 
 A word is a run of letters, combining marks, digits and underscores, as in Unicode's categories L,
-M and N. A single apostrophe between two of them is part of the word (`don't`); everything else,
-emoji included, separates words. In scripts without spaces between words (Han, Hiragana, Thai, Lao,
-Khmer, Myanmar) each character is a word. Letters are lower case, and texts are in
-Unicode's form NFKC (https://unicode.org/reports/tr15), in which characters that look alike are the
-same.
+M and N. A single apostrophe between two of these is part of the word (`don't`); all other
+characters, including emoji, separate words. In scripts without spaces between words (Han, Hiragana,
+Thai, Lao, Khmer, Myanmar) each character is a word. Words are in lower case and in Unicode's form
+NFKC (https://unicode.org/reports/tr15), which unifies characters that look alike.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ from dlcli.columns.layout import concatenated_ranges
 Codes = NDArray[np.int32]
 
 _BLOCK_BYTES = 1 << 22
-"""Bytes of text that are split at once, which bounds memory."""
+"""Bytes of text that are split at once; bounds memory."""
 _WORDS_AT_ONCE = 1 << 20
-"""Words that are counted at once, up to the end of a text, which bounds memory."""
+"""Words that are counted at once, up to the end of a text; bounds memory."""
 
 _IN_PIECE = np.array(
     [byte >= 128 or chr(byte).isalnum() or chr(byte) in "_'" for byte in range(256)]
@@ -37,15 +36,15 @@ _IN_PIECE = np.array(
 """The bytes of UTF-8 that may be part of a word, including all bytes beyond ASCII, (256,)."""
 
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
-"""Scripts without spaces between words: each of their characters is one."""
+"""Scripts without spaces between words: each character is a word."""
 UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED_SCRIPTS)
 """Their characters, for a class of RE2."""
 ANY_WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
-"""The pattern of anything with a letter between spaces, or of an unspaced character."""
+"""The pattern of text between spaces with a letter, or of a character of an unspaced script."""
 
 
 def _word_pattern() -> str:
-    """Return RE2's pattern of a word, as `split_into_words` splits normalized texts."""
+    """Return the RE2 pattern of a word, equivalent to `split_into_words` on normalized texts."""
     alone = "|".join(rf"[^\P{{{kind}}}\P{{{each}}}]" for each in UNSPACED_SCRIPTS for kind in "LN")
     first = rf"[^\P{{L}}{UNSPACED}]|[^\P{{N}}{UNSPACED}]|_"
     every = rf"(?:{first}|[^\P{{M}}{UNSPACED}])"
@@ -55,15 +54,15 @@ def _word_pattern() -> str:
 WORD = _word_pattern()
 _WORD = r"\p{L}\p{M}\p{N}_"
 _CLEANING = (
-    ("\u200b", " "),  # a space of no width
+    ("\u200b", " "),  # a zero-width space
     (r"[\p{Cf}\x{FE00}-\x{FE0F}]", ""),  # invisible: soft hyphens, joiners, directions, variants
     ("’", "'"),
-    ("ς", "σ"),  # the form of σ at the end of words, which exists in lower case only
+    ("ς", "σ"),  # the form of σ at the end of words, which exists only in lower case
     (rf"[{UNSPACED}]\p{{M}}*", r" \0 "),
     (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''[\p{{M}}']*", " "),
     (r"^[\p{M}']+|'$", ""),
 )
-"""Patterns of RE2 with replacements, after which words have one space between them."""
+"""RE2 patterns with replacements; afterwards single spaces separate words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,12 +79,12 @@ class Words:
     """Number of texts, including those without a word."""
 
     def starts(self, order: int) -> Indices:
-        """Return where `order` consecutive words of one text begin, as indices of words."""
+        """Return the indices of words at which `order` consecutive words of one text begin."""
         last = len(self.texts) - order + 1
         return np.flatnonzero(self.texts[: max(last, 0)] == self.texts[order - 1 :])
 
     def ngrams(self, starts: Indices, order: int) -> pa.Array:
-        """Join consecutive words with a space between.
+        """Join consecutive words by spaces.
 
         Args:
             starts: indices of the first words, (ngrams,).
@@ -138,8 +137,9 @@ def count_tokens(
         vocabulary: the tokens.
 
     Yields:
-        Of some consecutive texts: text · len(vocabulary) + token of each token of each text,
-        ascending, (entries,); how often the text has it, (entries,); and how many texts they are.
+        For some consecutive texts: text · len(vocabulary) + token for each token in each text,
+        ascending, (entries,); its number of occurrences in the text, (entries,); and the number of
+        texts.
     """
     known = strings(vocabulary, pa.string())
     longest = longest_of(vocabulary)
@@ -156,7 +156,7 @@ def count_tokens(
 def count_tokens_of_few(
     texts: Sequence[str], vocabulary: Mapping[str, int], longest: int
 ) -> tuple[Indices, Indices, int]:
-    """Count the tokens in few texts, as `count_tokens` does.
+    """Count the tokens in a few texts; equivalent to `count_tokens`.
 
     Args:
         texts: the texts.
@@ -177,16 +177,16 @@ def count_tokens_of_few(
 
 
 def longest_of(vocabulary: Sequence[str]) -> int:
-    """Return the most words of a token."""
+    """Return the maximum number of words in a token."""
     return max(token.count(" ") for token in vocabulary) + 1
 
 
 _ASCII_WORD = re.compile("[a-z0-9_]+(?:'[a-z0-9_]+)*")
-"""A word of a text of ASCII characters in lower case; there the patterns above find the same."""
+"""A word of a lower-case ASCII text; the patterns above give the same words."""
 
 
 def words_of_few(texts: Sequence[str]) -> list[Sequence[str]]:
-    """Split few texts into words, as `split_into_words` does."""
+    """Split a few texts into words; equivalent to `split_into_words`."""
     found: list[Sequence[str]] = [
         _ASCII_WORD.findall(text.lower()) if text.isascii() else () for text in texts
     ]
@@ -204,8 +204,8 @@ def words_of_few(texts: Sequence[str]) -> list[Sequence[str]]:
 def _split(texts: pa.Array) -> Words:
     """Split a block of texts into words.
 
-    Texts are cut at bytes first, and only the distinct pieces are normalized and split further:
-    there are about a hundred times fewer.
+    Texts are cut at bytes first. Only the distinct pieces, about a hundred times fewer, are
+    normalized and split further.
     """
     pieces, owners = _pieces(texts)
     encoded = pieces.dictionary_encode()
@@ -244,26 +244,26 @@ class _Counted:
     order: int
     """Number of words."""
     frequencies: Indices
-    """Number of texts that have each, (tokens,)."""
+    """Number of texts that contain each token, (tokens,)."""
     examples: Indices
-    """The index of a word where each starts, (tokens,)."""
+    """The index of a word at which each token starts, (tokens,)."""
 
 
 def choose_tokens(words: Words, most: int, least: int, longest: int) -> dict[str, int]:
-    """Choose the tokens that get an input: those that most texts have, ties by name.
+    """Choose the tokens that get an input: the most frequent ones, ties by name.
 
-    A token of several words is in no more texts than each shorter token within it. So tokens that
-    can't be chosen are dropped before longer ones are looked for (Agrawal & Srikant 1994, "Fast
-    algorithms for mining association rules"), which keeps both time and memory small.
+    A token of several words can't occur in more texts than a shorter token within it. So rare
+    tokens are dropped before the search for longer ones (Agrawal & Srikant 1994, "Fast algorithms
+    for mining association rules"), which keeps both time and memory small.
 
     Args:
         words: the words of the training rows' texts.
-        most: how many tokens there may be.
-        least: the fewest texts with a token.
+        most: maximum number of tokens.
+        least: minimum number of texts with a token.
         longest: the most words of a token.
 
     Returns:
-        The number of texts that have each token, in the order of the tokens' names.
+        The number of texts that contain each token, in the order of the tokens' names.
     """
     counted: list[_Counted] = []
     tokens = words.codes.copy()
@@ -285,7 +285,7 @@ def choose_tokens(words: Words, most: int, least: int, longest: int) -> dict[str
 
 
 def _lengthened(tokens: Codes, texts: Codes) -> Codes:
-    """Combine tokens that overlap in all but one word into tokens of one more word.
+    """Combine tokens that overlap in all but one word to tokens with one more word.
 
     Args:
         tokens: the token that starts at each word, -1 for none, (words,).
@@ -300,7 +300,7 @@ def _lengthened(tokens: Codes, texts: Codes) -> Codes:
 
 
 def _count(tokens: Codes, texts: Codes, order: int) -> _Counted:
-    """Count the texts that have each token."""
+    """Count the texts that contain each token."""
     size = int(tokens.max(initial=-1)) + 1
     frequencies = np.zeros(size, dtype=np.int64)
     examples = np.empty(size, dtype=np.int64)
@@ -308,7 +308,7 @@ def _count(tokens: Codes, texts: Codes, order: int) -> _Counted:
     for first, stop in pairwise([*firsts.tolist(), len(texts)]):
         starts = first + np.flatnonzero(tokens[first:stop] >= 0)
         present = tokens[starts]
-        # np.unique alone would hash, which takes a hundred times as long.
+        # np.unique would hash, which takes a hundred times as long.
         pairs = np.sort(texts[starts] * np.int64(size) + present)
         frequencies += np.bincount(pairs[np.diff(pairs, prepend=-1) > 0] % size, minlength=size)
         examples[present] = starts

@@ -1,4 +1,4 @@
-"""What types of columns are inferred from: values and their counts, and names of identifiers."""
+"""The basis of type inference: values and their counts, and names of identifiers."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from dlcli.tables.column import Column, DistinctTexts, count_texts
 from dlcli.tables.table import Table
 
 NEARLY_ALL = 0.9
-"""Share of the values from which on the others count as stray values."""
+"""Minimum share of values of one kind for which the other values count as stray values."""
 MIN_VALUES = 8
-"""From here on, all values of a column are held out with a probability below 0.3^8 < 0.0001."""
+"""With this many values, the probability that all are held out is below 0.3^8 < 0.0001."""
 MIN_ROWS = 20
-"""Fewest rows from which identifiers are recognized and rows are held out by default."""
+"""Minimum number of rows to recognize identifiers and to hold out rows by default."""
 MAX_CODES = 10
-"""Most distinct numbers that may be codes of categories."""
+"""Maximum number of distinct numbers that may be codes of categories."""
 MAX_SHOWN = 5
 _LONGEST_SHOWN = 40
 _LONGEST_LISTED = 20
 _EXACT = 2**53
-"""Larger whole numbers may be rounded."""
+"""Larger integers may be rounded."""
 
 
 def shorten(text: str) -> str:
-    """Cut a value for a message if it is long."""
+    """Truncate a long value for a message."""
     return truncate(text, _LONGEST_SHOWN)
 
 
@@ -46,13 +46,13 @@ class ColumnSummary:
     missing: int
     """Rows without a value."""
     distinct: int
-    """Distinct values; 0 for values that have no text."""
+    """Number of distinct values; 0 for values that can't be written as text."""
     frequent: tuple[tuple[str, int], ...]
-    """The most frequent values and their rows, in order, `MAX_SHOWN` at most."""
+    """The most frequent values with their numbers of rows, in order, at most `MAX_SHOWN`."""
     bounds: tuple[float, float] | None
     """Minimum and maximum, if all values are numbers that the network can read."""
     whole: bool
-    """True if all are whole numbers."""
+    """True if all values are integers."""
 
     @property
     def rows(self) -> int:
@@ -61,7 +61,7 @@ class ColumnSummary:
 
     @property
     def may_be_codes(self) -> bool:
-        """True if numbers may name categories: few whole ones that repeat, other than 0 and 1."""
+        """True if numbers may be codes of categories: few repeated integers, other than 0 and 1."""
         is_flag = self.bounds == (0, 1)
         repeats = self.present >= 2 * self.distinct
         return self.whole and not is_flag and repeats and 1 < self.distinct <= MAX_CODES
@@ -89,7 +89,7 @@ def span(low: float, high: float) -> str:
 
 
 def number(value: float) -> str:
-    """Format a number: large and whole ones without a point, others with six digits."""
+    """Format a number: integers and large numbers without decimals, others with six digits."""
     is_whole = value.is_integer() or abs(value) >= 1e5
     return f"{value:.0f}" if is_whole and abs(value) < 1e15 else f"{value:.6g}"
 
@@ -99,25 +99,25 @@ _MOST_STRAYS = 100
 
 @dataclass(frozen=True)
 class Strays:
-    """Values that are not of the same kind as the others of their column."""
+    """Values of another kind than most values of their column."""
 
     words: tuple[str, ...]
     """The values, the most frequent first."""
     rows: int
-    """Rows that hold one."""
+    """Number of rows with a stray value."""
     regular_share: float
-    """Share of the other values."""
+    """Share of all other values."""
 
     def reason(self, noun: str) -> str:
-        """Word the decision for the type of the other values.
+        """Describe the decision for the type of most values.
 
         Args:
-            noun: what the other values are: `numbers`.
+            noun: the noun for most values: `numbers`.
         """
         others = len(self.words) - 1
         more = f" and {plural(others, 'more value')}" if others else ""
         where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
-        percent = math.floor(1000 * self.regular_share) / 10  # 100 % only if all are
+        percent = math.floor(1000 * self.regular_share) / 10  # rounded down: 100 % only if all are
         return f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
 
 
@@ -131,15 +131,15 @@ class ColumnView:
 
     @cached_property
     def distinct(self) -> DistinctTexts:
-        """The canonical texts of the distinct values, and how many rows have each.
+        """The canonical texts of the distinct values, and the number of rows of each.
 
-        Empty for values without a text.
+        Empty for values that can't be written as text.
         """
         return _distinct_texts(self.column)
 
     @property
     def has_leading_zeros(self) -> bool:
-        """True if all values are numbers, and one is written as `007`."""
+        """True if all values are numbers, and at least one is written like `007`."""
         may_have = self.column.kind == "text" and self.summary.bounds is not None
         return may_have and bool(self.leading_zeros.any())
 
@@ -149,7 +149,7 @@ class ColumnView:
         return self.matches(r"^0[0-9]+$")
 
     def matches(self, pattern: str) -> Mask:
-        """Return which distinct values match a pattern of RE2, (distinct values,)."""
+        """Return which distinct values match an RE2 pattern, (distinct values,)."""
         return self.distinct.matches(pattern)
 
     def some(self, which: Mask) -> pa.Array:
@@ -157,13 +157,13 @@ class ColumnView:
         return self.distinct.texts.take(integers(np.flatnonzero(which)))
 
     def strays(self, which: Mask) -> Strays | None:
-        """Collect values that are not of the same kind as the others.
+        """Collect values of another kind than most values.
 
         Args:
-            which: these values, among the distinct ones, (distinct values,).
+            which: mask of these values, (distinct values,).
 
         Returns:
-            The stray values if there are any, a hundred at most, in up to 10 % of the rows; else
+            The stray values, if there are any, at most a hundred, in up to 10 % of the rows; else
             None.
         """
         count = int(np.count_nonzero(which))
@@ -176,15 +176,15 @@ class ColumnView:
         return strays if strays.regular_share >= NEARLY_ALL else None
 
     def example(self, which: Mask) -> str:
-        """Return the first of some distinct values, cut if it is long."""
+        """Return the first of some distinct values, truncated if it is long."""
         return shorten(str(self.distinct.texts[int(np.argmax(which))].as_py()))
 
     def share(self, which: Mask) -> float:
-        """Return the share of rows that hold some distinct values, of the rows with a value."""
+        """Return the share of some distinct values among the rows with a value."""
         return int(self.distinct.counts[which].sum()) / max(int(self.distinct.counts.sum()), 1)
 
     def are_nearly_all(self, which: Mask) -> bool:
-        """Return whether 90 % of the rows with a value hold some distinct values."""
+        """Return whether some distinct values make up 90 % of the rows with a value."""
         return self.share(which) >= NEARLY_ALL
 
     def are_amounts(self, which: Mask) -> bool:
@@ -198,7 +198,7 @@ def view_column(table: Table, name: str) -> ColumnView:
     numbers = _readable_numbers(column)
     is_stored_so = column.kind == "number" and not pa.types.is_decimal(column.values.type)
     if is_stored_so and numbers is not None and np.abs(numbers).max() < _EXACT:
-        # As the texts do, but in a tenth of the time.
+        # The same result as with texts, in a tenth of the time.
         _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
         top = np.flatnonzero(counts >= np.sort(counts)[-MAX_SHOWN:][0])
         top = top[np.lexsort((first[top], -counts[top]))[:MAX_SHOWN]]
@@ -214,15 +214,16 @@ def view_column(table: Table, name: str) -> ColumnView:
 def _distinct_texts(column: Column) -> DistinctTexts:
     try:
         return column.distinct
-    except DataError:  # lists and the like, which have no text
+    except DataError:  # lists and the like, which can't be written as text
         return count_texts(pa.chunked_array([], pa.string()))
 
 
 def summarize_column(table: Table, name: str) -> ColumnSummary:
     """Count the values of a column.
 
-    Many different numbers are counted as such: their texts would take most of the time. So `1.5`
-    and `1.50` are one value then, and of equally frequent ones, the smallest come first.
+    If there are many distinct numbers, they are counted as numbers, since converting them to text
+    would take most of the time. Then `1.5` and `1.50` are one value, and of equally frequent values
+    the smallest come first.
     """
     column = table.column(name)
     numbers = _readable_numbers(column)
@@ -250,14 +251,14 @@ def _texts_of(column: Column, rows: Indices) -> list[str]:
 
 
 def _most_frequent(counts: Indices) -> list[int]:
-    """Return the indices of the largest counts, the first ones of equal ones."""
+    """Return the indices of the largest counts; the first of equal counts."""
     return list(np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist())
 
 
 def _summary(
     column: Column, numbers: Floats | None, counts: Indices, frequent: Sequence[str]
 ) -> ColumnSummary:
-    """Summarize a column, given its numbers, how many rows have each value, and the top ones."""
+    """Summarize a column, given its numbers, the counts of values, and the frequent values."""
     missing = int(np.count_nonzero(column.missing()))
     return ColumnSummary(
         present=len(column.values) - missing,
@@ -276,24 +277,24 @@ _IDENTIFIER_NAME = re.compile(
     r"|[a-z]I[dD]$"
 )
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
-"""Names of row numbers, but also of counts."""
+"""Names of row numbers, which may also be names of counts."""
 _TIME_NAME = re.compile(
     r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
     r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
 )
 _NUMBERED_SHARE = 0.5
-"""Share that must be exceeded: of a row index's steps, those of 1; of numbered rows, the numbers
-that occur."""
+"""Threshold of two shares: the steps of 1 among a row index's steps, and the numbers that occur
+among the numbers of rows."""
 _ALL_DIFFER = "a different value in each row: an identifier"
 
 
 def has_identifier_name(column: str) -> bool:
-    """Return whether a column is called as identifiers are: `id`, `movieId`, `store_key`."""
+    """Return whether a column is named like an identifier: `id`, `movieId`, `store_key`."""
     return _IDENTIFIER_NAME.search(column) is not None
 
 
 def numbered_prefix(column: str) -> str | None:
-    """Return what numbered columns begin with, `pixel_` of `pixel_3_7`; None if not numbered."""
+    """Return the prefix of a numbered column, `pixel_` for `pixel_3_7`; None if not numbered."""
     match = re.fullmatch(r"([^*?]*?[^*?\d])\d+([_x.,-]\d+)*", column, re.S)
     return match and match[1]
 
@@ -301,7 +302,7 @@ def numbered_prefix(column: str) -> str | None:
 def identity_of_categories(view: ColumnView, share: float) -> str | None:
     """Return why categories merely distinguish rows; None if they don't.
 
-    They do if 95 % of the values differ, in 20 rows or more.
+    They do if 95 % of the values are distinct, in 20 rows or more.
     """
     distinct, present = view.summary.distinct, view.summary.present
     is_long = present >= MIN_ROWS
@@ -312,20 +313,21 @@ def identity_of_categories(view: ColumnView, share: float) -> str | None:
     return None
 
 
-@np.errstate(over="ignore", invalid="ignore")  # of numbers that are infinite, or nearly so
+@np.errstate(over="ignore", invalid="ignore")  # for numbers that are infinite or nearly infinite
 def identity_of_numbers(column: str, numbers: Floats) -> str | None:
     """Return why numbers merely distinguish or number the rows; None if they don't.
 
-    Whole numbers may be amounts that happen to differ. So all must differ, and in addition either
-    the name is that of an identifier, or it is `no`, `nr` or the like and they are nearly
-    consecutive, or they number the rows: most are by 1 larger than the one in the row before, or
-    most by 1 less, in 20 rows or more, and neither is the name that of a time nor are they years.
+    Distinct integers may be quantities by coincidence. So in addition to being distinct, one of
+    these must hold: the column is named like an identifier; it is named `no`, `nr` or the like and
+    the numbers are nearly consecutive; or the numbers are a row index: in 20 rows or more, most
+    increase by 1 from row to row, or most decrease by 1, and they are not years and the column is
+    not named like a time.
 
     Args:
         column: the column's name.
         numbers: the numbers of all rows that have one, in the order of the file.
     """
-    is_whole = bool((numbers == np.floor(numbers)).all())  # NaN, which was unreadable, is not
+    is_whole = bool((numbers == np.floor(numbers)).all())  # NaN (unreadable) is not an integer
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
         return None
     has_name = has_identifier_name(column)

@@ -1,4 +1,4 @@
-"""Scalings of numbers, and the record of values that can't be encoded, for features and targets."""
+"""The record of values that can't be encoded or that differ from the training rows."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from dlcli.tables.table import Rows
 # Values that can't be encoded, or that differ from those of training, column by column.
 
 _KEPT_VALUES = 100
-"""Values that a note keeps, of which there may be millions."""
+"""Maximum number of values in a note, since there may be millions."""
 _SHOWN_VALUES = 3
 _LONGEST_VALUE = 40
 _MOST_LINES = 5
-"""Lines of one kind of note, including the one that summarizes the rest."""
+"""Maximum number of lines for one kind of note, including the summary of the rest."""
 _MOST_COUNTED = 10_000
-"""Values that are no categories whose rows are counted one by one."""
+"""Maximum number of unknown categories that are counted separately."""
 _OTHER_VALUES = "other values"
 OUTSIDE = "outside the training range"
-"""The kind of the notes on ranges."""
+"""The kind of notes on values that are out of range."""
 _SHOWN_COLUMNS = 5
 _COUNTS = ("missing", "without_tokens", "outside", "unreadable")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
 _TIME_ALONE = re.compile(r"1970-01-01T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:[+-]\d\d:\d\d)?")
-"""A time without a date, which is read as one of this day."""
+"""A time without a date, which is read as a time on this day."""
 
 
 @dataclass
@@ -40,25 +40,25 @@ class ColumnProblems:
     """Differences of a column's values from those in the training rows; all counts are of rows."""
 
     unseen: Counter[str] = field(default_factory=Counter)
-    """Values that are not among the training categories, with their rows."""
+    """Values that are not among the training categories, with their numbers of rows."""
     unseen_index: int | None = None
-    """The first row with one, from 0, among all rows that were encoded."""
+    """The first row with such a value, from 0, among all encoded rows."""
     unseen_encoding: str = ""
     """Their encoding, in words."""
     unseen_hint: str = ""
-    """A category that is one of them but for its spelling, to append to a message."""
+    """A suggestion of a category with another spelling, to append to a message."""
     missing: int = 0
     """Rows without a value."""
     missing_encoding: str = ""
-    """Their encoding, in words, if no input of the network marks it."""
+    """Their encoding, in words, if there is no missing indicator."""
     without_tokens: int = 0
-    """Rows whose text has no token of the vocabulary."""
+    """Rows whose text contains no token of the vocabulary."""
     without_tokens_encoding: str = ""
     """Their encoding, in words."""
     outside: int = 0
-    """Rows outside the training rows' range."""
+    """Rows outside the training range."""
     range: tuple[float | str, float | str] | None = None
-    """The training rows' range, where rows are outside; dates are ISO 8601."""
+    """The training range, if rows are outside it; dates are ISO 8601."""
     unreadable: int = 0
     """Rows whose value can't be read or is not allowed."""
 
@@ -73,9 +73,9 @@ class ColumnProblems:
                 setattr(self, name, value)
 
     def limit_values(self) -> None:
-        """Count values that are no categories as one beyond the first thousands of them.
+        """Count unknown categories together beyond the first thousands.
 
-        So there may be any number of rows.
+        This bounds memory for any number of rows.
         """
         for value in [*islice(self.unseen, _MOST_COUNTED, None)]:
             rows = self.unseen.pop(value)
@@ -83,7 +83,7 @@ class ColumnProblems:
 
 
 Place = Callable[[int], str]
-"""Names the row of an index in messages: `row 3`."""
+"""Returns the name of a row in messages, given its index: `row 3`."""
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ class BadRow:
     """A value that can't be encoded."""
 
     index: int
-    """The row, from 0, among all rows that were encoded."""
+    """The row, from 0, among all encoded rows."""
     column: str
     reason: str
 
 
 Problem = Callable[[int], str]
-"""Words the reason for refusing the value of one of the rows that are encoded."""
+"""Describes the problem with the value at a row index."""
 
 
 def _bad_rows(column: str, start: int, rows: Indices, problem: Problem) -> Iterator[BadRow]:
@@ -106,14 +106,14 @@ def _bad_rows(column: str, start: int, rows: Indices, problem: Problem) -> Itera
 
 
 class ValueProblems:
-    """Record of values that can't be encoded or that differ from those of training.
+    """Record of values that can't be encoded or that differ from the training rows.
 
-    It is filled by encoding any number of tables, one after the other.
+    Encoding any number of tables, one after the other, adds to it.
 
     Args:
-        lenient: record a value that can't be encoded, and encode it as missing, instead of raising
-            an error.
-        hint: a note for that error, on how to proceed without such values.
+        lenient: whether to record a value that can't be encoded and encode it as missing, instead
+            of raising an error.
+        hint: a note for that error, with advice on how to proceed.
     """
 
     def __init__(self, *, lenient: bool = False, hint: str = "") -> None:
@@ -124,20 +124,20 @@ class ValueProblems:
         self.columns: defaultdict[str, ColumnProblems] = defaultdict(ColumnProblems)
         self._refusals: list[tuple[str, int, Indices, Problem]] = []
         """Values of a column that were refused together: the column, the number of rows encoded
-        before, their rows, and what words the reasons. There may be millions, so each is worded on
-        demand."""
+        before, the rows, and the function that describes the problems. There may be millions, so
+        each description is made on demand."""
 
     def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Problem) -> None:
         """Refuse values that can't be encoded.
 
         Args:
-            wrong: which rows have them, (rows,).
+            wrong: mask of these rows, (rows,).
             rows: the rows.
             column: the column.
-            problem: words the reason for the value at a row index.
+            problem: describes the problem with the value at a row index.
 
         Raises:
-            DataError: for the first of them, unless lenient.
+            DataError: for the first such value, unless lenient.
         """
         if not wrong.any():
             return
@@ -153,7 +153,7 @@ class ValueProblems:
         self.columns[column].unreadable += len(indices)
 
     def add(self, column: str, found: ColumnProblems) -> None:
-        """Record differences of a column of the table that is encoded.
+        """Record differences of a column of the current table.
 
         Args:
             column: the column.
@@ -168,7 +168,7 @@ class ValueProblems:
     @property
     def bad_indices(self) -> Indices:
         """The rows, from 0, with a value that can't be encoded, each once, in order."""
-        if not self._refusals:  # the quick way for one row
+        if not self._refusals:  # fast path for one row
             return np.empty(0, np.int64)
         parts = (start + rows for _, start, rows, _ in self._refusals)
         rows = np.sort(np.concatenate([np.empty(0, np.int64), *parts]), kind="stable")
@@ -180,7 +180,7 @@ class ValueProblems:
         return merge(*columns, key=lambda bad: bad.index)
 
     def notes(self, place: Place | None = None) -> list[ValueNote]:
-        """Describe the values for which the network has no input of their own.
+        """Describe missing and unknown values without a separate input.
 
         Args:
             place: names the row of an index, as `Table.place` does.
@@ -203,11 +203,11 @@ class ValueNote:
     rows: int
     """Number of rows."""
     kind: str
-    """The property they share, as it follows their count: `without a value`."""
+    """Their common property, which follows the number of rows: `without a value`."""
     detail: str = ""
-    """The rest of the note for this column, with its own punctuation."""
+    """The rest of the note for this column, including punctuation."""
     values: tuple[str, ...] = ()
-    """Some of the rows' values, if it is about these."""
+    """Some of the rows' values, if the note is about values."""
     encoding: str = ""
     """Their encoding, in words."""
 
@@ -221,21 +221,20 @@ class Line:
 
     text: str
     rest: tuple[ValueNote, ...] = ()
-    """The notes that it summarizes, if it does."""
+    """The notes that the line summarizes, if any."""
 
 
 def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
-    """Word notes kind by kind, with at most five lines for each kind.
+    """Convert notes to lines, with at most five lines for each kind.
 
-    Those of ranges are in one line: later rows are often beyond the range of earlier ones in many
-    columns.
+    Notes on ranges are in one line: later rows are often out of range in many columns.
 
     Args:
         notes: all of them.
 
     Yields:
-        A line for each note; or, if there are more of a kind, for those with the most rows, and a
-        last one that summarizes the others.
+        A line for each note; if there are more than five of a kind, lines for the notes with the
+        most rows, and a summary of the rest.
     """
     kinds: defaultdict[str, list[ValueNote]] = defaultdict(list)
     for note in notes:
@@ -262,7 +261,7 @@ def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
 
 
 def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote]:
-    """Combine the notes on the rows of several folds: one for each column and kind.
+    """Combine the notes of several folds: one for each column and kind.
 
     Args:
         folds: the notes of each fold that has any.
@@ -282,10 +281,10 @@ def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote
 
 
 def short_moments(moments: Sequence[str]) -> list[str]:
-    """Drop the time of day if it is midnight in all moments, or the date if they have none.
+    """Omit the time of day if it is always midnight, or the date if the moments have none.
 
     Args:
-        moments: ISO 8601 each; any other text is left as it is.
+        moments: texts in ISO 8601; other texts are unchanged.
     """
     for pattern in (_MIDNIGHT, _TIME_ALONE):
         short = [match[1] for moment in moments if (match := pattern.fullmatch(moment))]
@@ -297,7 +296,7 @@ def short_moments(moments: Sequence[str]) -> list[str]:
 def value_notes(
     column: str, problems: ColumnProblems, place: Place | None = None
 ) -> Iterator[ValueNote]:
-    """Describe the differences of a column's values from those in the training rows.
+    """Describe the differences between a column's values and the training rows.
 
     Args:
         column: the column.

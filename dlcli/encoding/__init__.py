@@ -1,7 +1,7 @@
-"""Encoding of tables as matrices: fitted on training rows only, stored as JSON, always the same.
+"""Encoding of tables as matrices: fitted on training rows only, stored as JSON, deterministic.
 
-The path of a cell: `column_types` decides on the type of its column, by the config or by the rules
-of the types in `dlcli.columns`; `table_encoding` has that type fit its encoder, which turns the
-cell into one or several numbers of a row of the matrix; and the `Layout` shows the network which
-inputs these are.
+The path of a cell: `column_types` decides on the type of its column, from the config or the
+inference rules in `dlcli.columns`. `table_encoding` fits the encoder of this type, which converts
+the cell to one or several numbers of a matrix row. The `Layout` describes these inputs to the
+network.
 """

@@ -1,10 +1,10 @@
-"""Types of columns, and the words that are missing values in them.
+"""Types of columns, and their spellings of missing values.
 
-Types are as the config names them, or as the rows show them, with the reason. Every command decides
-here, by `type_columns`: `choose_features` looks up what the config declares for each column, and
-`decide_types` infers the rest from all rows of the training file that have a target. A type is no
-statistic that could leak: so all commands and folds have the same ones, and a stray value counts
-wherever it is.
+The config declares types, or dlcli infers them from the rows, with a reason. Every command uses
+`type_columns`: `choose_features` looks up the declared type of each column, and `decide_types`
+infers the other types from all rows of the training file with a target. A type is not a statistic
+that could leak information. So all commands and folds use the same types, and a stray value counts
+in any row.
 """
 
 from __future__ import annotations
@@ -28,39 +28,39 @@ from dlcli.tables.column import CLEAR_MISSING_WORDS, USUAL_MISSING_WORDS
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import MissingWords
 
-# Features of the config, by the header alone.
+# Features of the config; only the header is needed.
 
 UNMATCHED = Ignored.model_construct()  # without its validator, which takes long to build
-"""The feature of a column that no name or pattern matches. It equals one that is declared ignored,
-and is distinguished from it by identity."""
+"""The feature of a column that no name or pattern matches. It equals a feature that is declared
+ignored, but has another identity."""
 UNMATCHED_REASON = "not in input.features"
-"""The reason for it."""
+"""The reason for this feature."""
 _DELIMITERS = (",", ";", "|", "\t")
 _MOST_SUGGESTED = 20
-"""Names that are no columns, up to which the most similar ones are looked for, which takes long."""
+"""Maximum number of unknown names for which similar columns are searched, which is slow."""
 
 
 def choose_features(
     section: Input, columns: Sequence[str], reserved: Sequence[str]
 ) -> dict[str, Feature]:
-    """Look up the config's feature for each column, by the header alone.
+    """Look up the config's feature for each column; only the header is needed.
 
     Args:
         section: the config's `input`.
         columns: the table's columns.
-        reserved: target, weight, group and time columns, which are no features.
+        reserved: target, weight, group and time columns, which are not features.
 
     Returns:
-        A feature for each column that isn't reserved, in the table's order; `UNMATCHED` for a
+        A feature for each column that is not reserved, in the table's order; `UNMATCHED` for a
         column that no name or pattern matches.
 
     Raises:
-        ConfigError: for a name that the table doesn't have, a pattern that matches nothing, a
-            reserved column, or no feature at all.
+        ConfigError: for an unknown column, a pattern without a match, a reserved column, or if
+            there is no feature.
     """
     features = {"*": Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
-    known = dict.fromkeys(columns)  # looked up fast, as a config may name very many
+    known = dict.fromkeys(columns)  # fast look-up, since a config may name very many
     unknown = sum(name not in known for name in features)
     similar = [*columns] if unknown <= _MOST_SUGGESTED else []
     problems = [
@@ -93,7 +93,7 @@ def _problem(
     free: Sequence[str],
     similar: Sequence[str],
 ) -> str | None:
-    if name == "*":  # always a pattern, also of a table whose target is called so
+    if name == "*":  # always a pattern, even if the target is called *
         return None
     if name in reserved:
         return "is used in 'data' and can't be a feature; omit it here or set it to ignored"
@@ -105,7 +105,7 @@ def _problem(
 
 
 def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
-    """Return the one cause of all problems, if the table's fields were not split."""
+    """Return the common cause of all problems if the table's fields were not split."""
     sign = max(_DELIMITERS, key=columns[0].count)
     if len(columns) > 1 or sign not in columns[0]:
         return []
@@ -117,12 +117,12 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
 def matching_name(column: str, names: Collection[str]) -> str | None:
     """Return the name or pattern of `input.features` that applies to a column, if there is one.
 
-    That is the column's own name, or else the longest pattern that matches it.
+    The column's name has priority; else the longest pattern that matches applies.
     """
     if column in names:
         return column
     matching = (name for name in names if _regex(name).fullmatch(column))
-    return max(matching, key=len, default=None)  # of equally long ones, the first
+    return max(matching, key=len, default=None)  # the first if lengths are equal
 
 
 def _is_pattern(name: str, columns: Collection[str]) -> bool:
@@ -135,11 +135,11 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(escaped, re.DOTALL)
 
 
-# Identifiers. Rows without a target are looked at, too: in the others, numbers may have holes.
+# Identifiers. Rows without a target are included; without them, numbers may have gaps.
 
 
 _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
-"""Names that pandas gives to an index without one."""
+"""Names that pandas gives to an index without a name."""
 
 
 def find_identity(
@@ -147,16 +147,16 @@ def find_identity(
 ) -> str | None:
     """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
 
-    A column without a name in the file does: programs write row names and indices so. Others
-    depend on their type, see `ColumnType.identity`.
+    A column without a name in the file does, since programs write row names and indices this way.
+    For other columns, see `ColumnType.identity`.
 
     Args:
         table: all rows of the table, in the order of the file.
         column: the column's name.
         feature: its type.
-        unfit: number of values in some rows that repeat others or are no whole numbers. Too many
-            of them make it unnecessary to read all rows.
-        share: the share of the rows with a target that they were counted in.
+        unfit: number of values in some rows that are repeated or not integers. If there are too
+            many, reading all rows is unnecessary.
+        share: the share of the table's rows in which they were counted.
     """
     if column in table.nameless or _UNNAMED.fullmatch(column):
         return "no name in the header: row names or a row index"
@@ -168,8 +168,8 @@ def find_identity(
 # Types, by the rows.
 
 ROWS_LOOKED_AT = 50_000
-"""Most rows that are looked at, evenly spaced. Whether a column is nearly empty, constant or an
-identifier, and whether its values can be read, is confirmed on all rows."""
+"""Maximum number of rows for type inference, evenly spaced. All rows are checked to confirm that a
+column is nearly empty, constant or an identifier, and that its values can be read."""
 _MOST_NAMED = 5
 _REFUSED = (
     "ignored, because training would refuse the other values; correct them, add them to "
@@ -189,13 +189,12 @@ def type_columns(
     Args:
         section: the config's `input`.
         table: the rows with a target, or all rows of a table without one.
-        reserved: target, weight, group and time columns, which are no features.
+        reserved: target, weight, group and time columns, which are not features.
         whole: all rows of the table, with and without a target.
-        train: the rows to train with, if they are known. A column without a value in them is
-            ignored.
+        train: the training rows, if they are known. A column without a value in them is ignored.
 
     Raises:
-        ConfigError: for names that don't match the table, or if no column is left to read.
+        ConfigError: for names that don't match the table, or if there is no usable column.
     """
     return decide_types(choose_features(section, table.columns, reserved), table, whole, train)
 
@@ -208,18 +207,18 @@ def decide_types(
 ) -> dict[str, Decision]:
     """Decide on the type of each column.
 
-    Columns that training might fail on are ignored, unless there are no others. Identifiers with a
-    name are read if every column would be ignored.
+    Columns on which training might fail are ignored, unless there are no other columns. Identifiers
+    with a name are used if every column would be ignored.
 
     Args:
         chosen: the config's feature for each column.
         table: the rows from which `auto` is inferred.
         whole: all rows of the table that they are from, by which identifiers are recognized; the
             same rows if omitted.
-        train: the rows to train with; the same rows if omitted.
+        train: the training rows; the same rows if omitted.
 
     Raises:
-        ConfigError: if no column is left to read.
+        ConfigError: if there is no usable column.
     """
     decisions = {
         column: infer_type(column, table, whole)
@@ -298,7 +297,7 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
 
 
 def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str, Decision]:
-    """Return the decisions with the counts of all rows, instead of those looked at.
+    """Return the decisions with counts of all rows instead of a sample.
 
     Args:
         decisions: the type of each column.
@@ -313,7 +312,7 @@ def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str,
 
 
 def _infer(table: Table, column: str) -> Decision:
-    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, unless others may contradict."""
+    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, or from all if necessary."""
     if table.rows <= ROWS_LOOKED_AT:
         return _apply_rules(table, column)
     alone = table.apart(column)
@@ -353,7 +352,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
 
 
 def type_warnings(decisions: Mapping[str, Decision]) -> list[str]:
-    """Word the warnings about types that may not be what the user wants, a line for each kind."""
+    """Return warnings about types that may be unintended, one line for each kind."""
     kinds: defaultdict[str, list[str]] = defaultdict(list)
     for column, decision in decisions.items():
         if decision.warning:
@@ -367,23 +366,23 @@ def _some(columns: Sequence[str]) -> str:
     return f"{named}, ... ({len(columns)} columns)" if len(columns) > _MOST_NAMED else named
 
 
-# Words for missing values, such as `NA`: the columns in which they are no values.
+# Missing words, such as `NA`: the columns in which they mean missing values.
 #
-# Where the config lists no words, the usual ones are missing among numbers, dates and true/false.
-# In other columns, `-` may be a class, and `NA` a country: there they are missing only if they are
-# in such a column of the same table, and if two other values are left; a class of the target only
-# if it is a clear word, as `none` is not.
+# If the config lists no words, the usual ones mean missing values among numbers, dates and
+# booleans. In other columns, `-` may be a class, and `NA` a country. There a word means a missing
+# value only if it does so in a column of numbers, dates or booleans of the same table, and if two
+# other values remain; in the target, only if the word is unambiguous, unlike `none`.
 
 Features = Mapping[str, Feature]
 
 
 def words_to_read(data: Data | None = None, features: Features | None = None) -> MissingWords:
-    """Return the words with which a table is read.
+    """Return the missing words with which a table is read.
 
     Args:
         data: the config's `data`; None without a config.
-        features: the resolved features, by which other rows are read as training read its own;
-            without them, the usual words are read as missing before `settle_missing_words`.
+        features: the resolved features, so other rows are read like the training rows; without
+            them, the usual words are read as missing before `settle_missing_words`.
     """
 
     def words(column: str) -> tuple[str, ...]:
@@ -400,15 +399,15 @@ def words_to_read(data: Data | None = None, features: Features | None = None) ->
 def settle_missing_words(
     tables: Sequence[Table], data: Data | None = None, features: Features | None = None
 ) -> tuple[Table, ...]:
-    """Decide which of the usual words are missing values in each column of a training table.
+    """Decide which usual words are missing values in each column of a training table.
 
     Args:
-        tables: the whole training table, followed by those of other rows.
-        data: the config's `data`, whose words are left as they are; None without a target.
+        tables: the whole training table, followed by the tables of other rows.
+        data: the config's `data`; its declared words are kept; None without a target.
         features: the declared feature of each column.
 
     Returns:
-        The tables, read alike, with a note on the words that they hold.
+        The tables, read in the same way, with a note on the missing words in them.
     """
     train, features = tables[0], features or {}
     auto = {name for name in train.columns if data is None or data.missing_words(name) is None}
@@ -418,7 +417,7 @@ def settle_missing_words(
     numbers = {name for name in auto if data and _is_number_or_date(name, data, features)}
     numbers |= {
         name
-        for name in sorted(auto - numbers)  # workers of a cluster read columns in the same order
+        for name in sorted(auto - numbers)  # a cluster's workers read in the same order
         if any(name in words for words in held) and _holds_numbers_or_dates(train, name)
     }
     settled = {**train.missing_words, **dict.fromkeys(numbers, USUAL_MISSING_WORDS)}
@@ -435,7 +434,7 @@ def settle_missing_words(
         settled[name] = tuple(word for word in elsewhere if word in CLEAR_MISSING_WORDS)
     for name in sorted((auto - numbers).intersection(held[0])):
         _, values = replace(train, missing_words=settled).codes(name)
-        if len(values) == 1:  # the word is the other one
+        if len(values) == 1:  # the word is the second value
             settled[name] = ()
     read = []
     for table, words in zip(tables, held, strict=True):
@@ -446,7 +445,7 @@ def settle_missing_words(
 
 
 def _usual_words(table: Table) -> dict[str, dict[str, int]]:
-    """Return the usual words for missing values in each column that holds some, with their rows."""
+    """Return the usual missing words in each column, with the number of rows of each."""
     texts = [name for name in table.columns if table.kind(name) == "text"]
     every = ((name, table.column(name).usual_missing_words()) for name in texts)
     return {name: words for name, words in every if words}
@@ -462,23 +461,23 @@ def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
 
 
 def _holds_numbers_or_dates(train: Table, column: str) -> bool:
-    """Return whether nearly all values but the usual words are numbers, dates or true/false."""
+    """Return whether nearly all values but usual missing words are numbers, dates or booleans."""
     is_read_so = train.missing_words.get(column) == USUAL_MISSING_WORDS
     table = train if is_read_so else replace(train, missing_words={column: USUAL_MISSING_WORDS})
     table = some_values(table, column)
-    if table.column(column).looks_numeric():  # the quick answer for most
+    if table.column(column).looks_numeric():  # fast path for most columns
         return True
     view = type_inference.view_column(table, column)
     return any(rule(view) for rule in registry.rules_of_usual_missing_words())
 
 
 def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]) -> Table:
-    """Add a note on the words that count as missing, if there are any.
+    """Add a note on the words that are read as missing, if there are any.
 
     Args:
-        table: with the words that count as missing.
-        held: the usual words in each column, with their rows.
-        auto: the columns that the config lists no words for.
+        table: the table, with its missing words.
+        held: the usual words in each column, with their numbers of rows.
+        auto: the columns without declared words.
     """
     columns, words = [], Counter[str]()
     for name in filter(auto.__contains__, held):
@@ -497,7 +496,7 @@ def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collec
 
 
 def resolved_missing(data: Data, features: Features, train: Table) -> Missing:
-    """Return `data.missing` with the words that only the training table shows.
+    """Return `data.missing` with the words that were found in the training table.
 
     Args:
         data: the config's `data`, with the resolved target.

@@ -16,12 +16,13 @@ from dlcli.columns.layout import SparseRows
 from dlcli.tables.stored_columns import RowShares, storing
 
 MOST_FILLED = 2**25
-"""Most numbers of sparse rows that are trained on as a matrix: 128 MiB. Filling in the zeros batch
-by batch takes far longer than a step of a small network."""
+"""Maximum size of sparse rows that are converted to a matrix for training: 128 MiB. Filling in the
+zeros batch by batch takes far longer than a step of a small network."""
 BLOCK_ROWS = 4096
-"""Most rows of a block, which is contiguous on disk and mapped to memory as one."""
+"""Maximum number of rows of a block, which is contiguous on disk and mapped to memory as a
+whole."""
 BLOCK_NUMBERS = 2**18
-"""Most numbers of a block: 1 MiB."""
+"""Maximum number of numbers in a block: 1 MiB."""
 
 
 class Inputs(ABC):
@@ -45,17 +46,17 @@ class Inputs(ABC):
         return self.take(np.arange(start, min(stop, len(self))))
 
     def select(self, rows: Indices) -> Inputs:
-        """Return some of the rows, in the order given, which are copied or read when needed."""
+        """Return some of the rows, in the order given; they are copied or read when needed."""
         return SelectedInputs(self, rows)
 
     @property
     def stored(self) -> Inputs:
-        """The inputs as they are stored: of selected rows, those of all."""
+        """The inputs as they are stored, without a selection of rows."""
         return self
 
     @property
     def matrix(self) -> Matrix | None:
-        """The whole matrix, (rows, width), if it is in memory and no part of it is sparse."""
+        """The whole matrix, (rows, width), if it is in memory and has no sparse part."""
         return None
 
     @property
@@ -65,13 +66,13 @@ class Inputs(ABC):
 
     @property
     def is_resident(self) -> bool:
-        """True if inputs are a matrix in memory while they are trained on."""
+        """True if inputs are a matrix in memory during training."""
         is_filled = not self.stored.sparse or len(self) * self.width <= MOST_FILLED
         return isinstance(self.stored, InMemoryInputs) and is_filled
 
     @property
     def stored_values(self) -> int:
-        """Number of values that are stored, without the zeros that sparse inputs leave out."""
+        """Number of stored values, without the omitted zeros of sparse inputs."""
         dense = self.width - sum(part.width for part in self.sparse)
         return len(self) * dense + sum(int(part.starts[-1]) for part in self.sparse)
 
@@ -81,7 +82,7 @@ class Inputs(ABC):
 
     @property
     def own(self) -> Inputs:
-        """The inputs of the rows that this worker has, of a cluster."""
+        """The inputs of this worker's rows, in a cluster."""
         return self
 
     def gather(self, values: NDArray[Any]) -> NDArray[Any]:
@@ -109,7 +110,7 @@ class InMemoryInputs(Inputs):
 
     @property
     def matrix(self) -> Matrix | None:
-        """The whole matrix, (rows, width), unless parts of it are sparse."""
+        """The whole matrix, (rows, width), unless it has sparse parts."""
         return None if self.sparse else self.dense
 
     def take(self, rows: Indices) -> Matrix:
@@ -135,7 +136,7 @@ class InMemoryInputs(Inputs):
 
 @dataclass(frozen=True)
 class OnDiskSparse:
-    """Sparse inputs whose entries are on disk, see `SparseRows`."""
+    """Sparse inputs with entries on disk, see `SparseRows`."""
 
     starts: Indices
     columns: Path
@@ -202,12 +203,12 @@ class OnDiskInputs(Inputs):
 
 @dataclass(frozen=True)
 class SelectedInputs(Inputs):
-    """Some rows of inputs, copied or read when they are needed."""
+    """A selection of rows, copied or read when needed."""
 
     every: Inputs
     """All rows."""
     rows: Indices
-    """The indices of the selected ones, (rows,)."""
+    """The indices of the selected rows, (rows,)."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -225,7 +226,7 @@ class SelectedInputs(Inputs):
 
     @property
     def stored_values(self) -> int:
-        """Number of values that are stored, about."""
+        """Approximate number of stored values."""
         return self.every.stored_values * len(self) // max(1, len(self.every))
 
     def take(self, rows: Indices) -> Matrix:
@@ -245,15 +246,15 @@ class SelectedInputs(Inputs):
 
 @dataclass(frozen=True)
 class ShardedInputs(Inputs):
-    """Inputs of which each worker of a cluster has those of its share of the rows.
+    """Inputs in a cluster; each worker holds its share of the rows.
 
-    What reads them is a program that all workers run, and each receives the same.
+    All workers run the same program to read them, and receive the same result.
     """
 
     held: Inputs
     """The inputs of this worker's rows."""
     shares: RowShares
-    """The rows, of which some may be selected."""
+    """The selected rows and their workers."""
 
     def __len__(self) -> int:
         """Number of rows of all workers."""
@@ -285,11 +286,11 @@ class ShardedInputs(Inputs):
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Rows as a network is trained and evaluated on them."""
+    """Rows for training and evaluating a network."""
 
     inputs: Inputs
     target: NDArray[Any]
-    """Numbers on the scale of training, (rows, outputs), or indices of classes, (rows,)."""
+    """Scaled numbers, (rows, outputs), or class indices, (rows,)."""
     weights: NDArray[np.float64] | None = None
     """Row weights, (rows,)."""
 
@@ -320,7 +321,7 @@ class InputsWriter:
         """The number of entries of each row, part by part, of each sparse matrix."""
 
     def append(self, inputs: InMemoryInputs) -> None:
-        """Write rows after those written before.
+        """Append rows.
 
         Raises:
             TrainingError: if they can't be written.
@@ -358,7 +359,7 @@ def block_rows(width: int) -> int:
 
 
 def _mapped(path: Path, dtype: type[Any], start: int, shape: tuple[int, ...]) -> NDArray[Any]:
-    """Map a file's numbers, from index `start` on, to memory."""
+    """Map the numbers of a file from index `start` to memory."""
     if 0 in shape:
         return np.empty(shape, dtype)  # an empty range can't be mapped
     return np.memmap(path, dtype, "r", start * np.dtype(dtype).itemsize, shape)

@@ -36,28 +36,28 @@ from dlcli.tasks.inference import AnyTask
 from dlcli.tasks.task import Task
 
 MAX_ROWS_AT_ONCE = 65_536
-"""Most rows that are encoded at once on their way to disk."""
+"""Maximum number of rows that are encoded at once before they are stored on disk."""
 _NUMBERS_AT_ONCE = 2**24
-"""About how many numbers they become: 64 MiB."""
+"""Approximate maximum of numbers after encoding: 64 MiB."""
 _STAGED_INPUTS = 16
-"""Inputs of a row that fill a cache line of the processor."""
+"""Number of inputs of a row that fill a cache line of the processor."""
 
 
 class Encoding(Fitted):
-    """Encoders of the columns that the network reads, and of the target."""
+    """The encoders of the features and of the target."""
 
     format: Literal[1] = 1
     """Version of the document's format."""
     features: tuple[FeatureEncoder, ...]
-    """The encoders of the columns that are read, in the table's order."""
+    """The encoders of the features, in the table's order."""
     task: AnyTask
     """The task, fitted on the training rows."""
     notations: Mapping[str, Notation] = {}
-    """Notation of numbers in the training rows, by column; other columns have plain numbers."""
+    """Notation of numbers in the training rows by column; omitted columns have plain numbers."""
 
     @property
     def layout(self) -> Layout:
-        """The blocks of inputs: those of columns in order, sparse ones last."""
+        """The blocks of inputs in the order of columns, sparse blocks last."""
         return Layout(
             tuple(
                 block
@@ -72,12 +72,12 @@ class Encoding(Fitted):
         """Encode rows.
 
         Args:
-            rows: with at least the columns that training read, in any order.
+            rows: rows with at least the features of training, in any order.
             problems: records values that can't be encoded, or that were not in the training rows.
 
         Raises:
-            DataError: for columns that the table doesn't have; or for values that can't be encoded,
-                with their row, unless `problems` is lenient.
+            DataError: for missing columns; or for values that can't be encoded, with their row,
+                unless `problems` is lenient.
         """
         if not self._columns.issubset(rows.columns):
             read = [feature.column for feature in self.features]
@@ -94,7 +94,7 @@ class Encoding(Fitted):
         return inputs
 
     def _encode_few(self, rows: FewRows, problems: ValueProblems) -> Matrix:
-        """Encode few rows, (rows, inputs)."""
+        """Encode a few rows, (rows, inputs)."""
         width, encoders, groups = self._of_few
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
         encoded: dict[str, column_type.Record | None] = {}
@@ -112,14 +112,14 @@ class Encoding(Fitted):
 
     @cached_property
     def _columns(self) -> frozenset[str]:
-        """The columns that are read."""
+        """The columns of the features."""
         return frozenset(feature.column for feature in self.features)
 
     @cached_property
     def _of_few(
         self,
     ) -> tuple[int, list[tuple[ColumnEncoder, slice]], list[ColumnGroup]]:
-        """The number of inputs, those of each encoder, and the columns encoded at once."""
+        """The number of inputs, the inputs of each encoder, and the groups of columns."""
         encoders, start = list[tuple[ColumnEncoder, slice]](), 0
         for encoder in column_type.in_input_order(self.features):
             stop = start + len(encoder.inputs)
@@ -139,7 +139,7 @@ def fit_encoding(
 
     Args:
         decisions: the type of each column.
-        section: the settings of features that have none of their own.
+        section: the default settings of features.
         train: the training rows.
         task: fitted on the training rows.
 
@@ -177,10 +177,10 @@ def encode_rows(
         table: the rows.
         weight: the column of row weights, if there is one.
         problems: records values that can't be encoded, or that were not in the training rows.
-        writer: writes the inputs to disk, some rows at a time; without one they are in memory.
+        writer: writes the inputs to disk, some rows at a time; if omitted, they stay in memory.
 
     Raises:
-        DataError: for columns that the table doesn't have, or values that can't be encoded.
+        DataError: for missing columns, or values that can't be encoded.
     """
 
     def encode(own: Table, recorded: ValueProblems) -> encoded_rows.Inputs:
@@ -203,7 +203,7 @@ def encode_rows(
 
 
 def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProblems) -> None:
-    """Record the problems of the rows of all workers."""
+    """Record the problems of all workers' rows."""
     recorded = {column: vars(each) for column, each in own.columns.items()}
     for rank, columns in enumerate(shares.workers.gather(recorded)):
         rows = np.flatnonzero(shares.owners == rank)
@@ -217,9 +217,9 @@ def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProbl
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
     """Encode columns side by side, (rows, inputs).
 
-    Writing a single input of each row into a wide matrix loads a whole cache line for each four
-    bytes. So columns of few inputs are first encoded into a column-major matrix, several at a time,
-    and copied from there.
+    Writing a single input of each row into a wide matrix loads a whole cache line for every four
+    bytes. So columns with few inputs are first encoded into a column-major matrix, several at a
+    time, and then copied.
 
     Args:
         encoders: the encoders of the columns.
@@ -252,7 +252,7 @@ def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: Value
 def row_weights(
     table: Table, column: str | None, problems: ValueProblems
 ) -> NDArray[np.float64] | None:
-    """Read the weights of a table's rows, (rows,); None without a column for them.
+    """Read the row weights of a table, (rows,); None without a weight column.
 
     Raises:
         DataError: for a missing or negative weight, unless `problems` is lenient; or if all are 0.
@@ -274,16 +274,16 @@ def row_weights(
 # Differences between encoded rows and the training rows, column by column.
 
 _NOTABLE_SHARE = 0.05
-"""Least difference between the shares of missing values that is reported."""
+"""Minimum difference between shares of missing values to report."""
 _NOTABLE_DEVIATIONS = 3
-"""Standard deviations of random variation that the difference must exceed as well."""
+"""Number of standard deviations of random variation that the difference must also exceed."""
 _SHOWN_COLUMNS = 5
 _LISTED_VALUES = 20
 
 
 @dataclass(frozen=True)
 class ColumnDifference:
-    """Differences of a column's values from those of the training rows."""
+    """Differences between a column's values and the training rows."""
 
     column: str
     problems: ColumnProblems
@@ -299,7 +299,7 @@ class ColumnDifference:
 
     @property
     def has_other_missing_share(self) -> bool:
-        """True if many more or fewer values are missing than expected from the training rows.
+        """True if the number of missing values differs clearly from the training rows.
 
         If a share p of the training rows had no value, n·p of n rows are expected to have none,
         with a standard deviation of √(n·p·(1 − p)).
@@ -332,12 +332,12 @@ class ColumnDifference:
 def find_differences(
     encoding: Encoding, rows: int, columns: Mapping[str, ColumnProblems]
 ) -> list[ColumnDifference]:
-    """Compare rows that were encoded with the training rows.
+    """Compare encoded rows with the training rows.
 
     Args:
         encoding: fitted on training rows.
         rows: the number of rows.
-        columns: what was recorded of their columns, see `ValueProblems`.
+        columns: the records of their columns, see `ValueProblems`.
 
     Returns:
         The columns with a difference, in the order of the features.
@@ -354,11 +354,11 @@ def find_differences(
 def difference_lines(
     differences: Sequence[ColumnDifference], place: value_problems.Place | None = None
 ) -> Iterator[value_problems.Line]:
-    """Summarize differences in lines: one line about missing values, as they often concur.
+    """Summarize differences in lines, with a single line about missing values.
 
     Args:
         differences: of all columns.
-        place: names the row of an index, as `Table.place` does.
+        place: returns the name of a row, see `Table.place`.
     """
     notes = (
         note

@@ -1,1 +1,1 @@
-"""Config and layout to the list of layers, and their forward pass in NumPy."""
+"""The layers of a network, built from config and layout, and their forward pass in NumPy."""

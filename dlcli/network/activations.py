@@ -1,14 +1,14 @@
 """Keras's activations in NumPy, for predictions that never load TensorFlow.
 
-Each function has the name, parameters and defaults of one in `keras.activations`, and computes the
-same on TensorFlow. It takes pre-activations of shape `(rows, units)`, float32 or float64, which it
-leaves unchanged, and returns a matrix of the same shape and dtype, with infinities and NaN where
-Keras has them. `activate` applies one by its name.
+Each function has the name, parameters and defaults of a function in `keras.activations`, and gives
+the same results as Keras on TensorFlow. It requires pre-activations of shape `(rows, units)`,
+float32 or float64, does not change them, and returns a matrix of the same shape and dtype, with
+infinities and NaN where Keras has them. `activate` applies a function by name.
 
 As in the config, `glu`, `sparsemax`, `swish` and `hard_swish` are omitted. The softmax family works
 over the last axis, a Dense layer's units.
 
-Exported models are built by the same functions, applied to values of a graph in place of arrays.
+Exported models use the same functions, applied to values of a graph instead of arrays.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Floats: TypeAlias = NDArray[np.floating[Any]]
 
 
 def activate(name: str, x: Floats, **parameters: float | None) -> Floats:
-    """Apply the activation of a name; infinities and NaN come without a warning."""
+    """Apply an activation by name, without warnings about infinities and NaN."""
     with np.errstate(all="ignore"):
         return function_of(name)(x, **parameters)
 
 
 def function_of(name: str) -> Callable[..., Floats]:
-    """Return the function of an activation, which warns as NumPy does."""
+    """Return the function of an activation; it does not silence NumPy's warnings."""
     function: Callable[..., Floats] = globals()[name]
     return function
 
 
 def linear(x: Floats) -> Floats:
-    """`x`, the very array."""
+    """`x` itself, not a copy."""
     return x
 
 
@@ -48,7 +48,7 @@ def relu(
     threshold: float = 0.0,
 ) -> Floats:
     """`x` above the threshold, at most `max_value`; `negative_slope * (x - threshold)` below."""
-    # np.where costs ten times a maximum, and nearly every network takes the default.
+    # np.where costs ten times as much as a maximum, and nearly every network uses the default.
     positive: Floats = np.maximum(x, 0) if threshold == 0 else np.where(x > threshold, x, 0)
     if max_value is not None:
         positive = np.clip(positive, 0, max_value)
@@ -128,7 +128,8 @@ def exponential(x: Floats) -> Floats:
 
 def sigmoid(x: Floats) -> Floats:
     """`1 / (1 + exp(-x))`."""
-    # No branch on the sign: where exp(-x) overflows, the quotient is 0, which is the value rounded.
+    # No branch on the sign: where exp(-x) overflows, the quotient is 0, the correctly rounded
+    # value.
     return 1 / (1 + np.exp(-x))
 
 
@@ -138,7 +139,7 @@ def silu(x: Floats) -> Floats:
 
 
 def softplus(x: Floats) -> Floats:
-    """`log(1 + exp(x))`, written so that no exponential overflows."""
+    """`log(1 + exp(x))`, in a form without overflow."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
@@ -155,15 +156,14 @@ def mish(x: Floats) -> Floats:
 def gelu(x: Floats, *, approximate: bool = False) -> Floats:
     """`x` times the standard normal distribution function at `x`.
 
-    Exactly, that function is `erfc(-x / sqrt(2)) / 2`; approximately,
-    `(1 + tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2` (Hendrycks & Gimpel 2016,
-    arXiv:1606.08415).
+    The exact form of that function is `erfc(-x / sqrt(2)) / 2`, the approximate form `(1 +
+    tanh(sqrt(2 / pi) * (x + 0.044715 * x**3))) / 2` (Hendrycks & Gimpel 2016, arXiv:1606.08415).
     """
     if approximate:
         # Products, because NumPy's x**3 costs dozens of times as much.
         angle: Floats = np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x)))
         return 0.5 * x * (1 + angle)
-    from scipy.special import erfc  # here, as most networks need no SciPy
+    from scipy.special import erfc  # imported here, since most networks do not need SciPy
 
     tail: Floats = erfc(x * -0.7071067811865476)
     return 0.5 * x * tail
@@ -203,7 +203,7 @@ def softmax(x: Floats) -> Floats:
 
 
 def log_softmax(x: Floats) -> Floats:
-    """`log(softmax(x))`, without leaving the logarithm."""
+    """`log(softmax(x))`, computed in logarithms."""
     shifted: Floats = x - x.max(axis=-1, keepdims=True)
     total: Floats = np.exp(shifted).sum(axis=-1, keepdims=True)
     return shifted - np.log(total)

@@ -1,4 +1,4 @@
-"""The head of a network: output, loss and metrics, completed from the task."""
+"""The head of a network: output, loss and metrics, with defaults from the task."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ class Head:
     """Output, loss and metrics, complete."""
 
     output: Output
-    """With units and activation, and for numbers a scaling."""
+    """The output layer, with units and activation, and with a scaling for numeric targets."""
     loss: Loss
     """The loss that training minimizes."""
     metrics: tuple[str, ...]
     """The metrics that each epoch shows next to the loss."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """Names of metrics that mean another one for the target, which results have by its own name."""
+    """Metric names that mean another metric for this target, with the names used in results."""
 
     def resolve(self, config: Config) -> Config:
-        """Return a config that names everything that this head completes."""
+        """Return a config with the settings of this head."""
         update = {"output": self.output, "loss": self.loss, "metrics": self.metrics}
         return rename_metrics(config, self.renamed).model_copy(update=update)
 
 
 def resolve_head(config: Config, task: Task) -> Head:
-    """Complete what the config omits of output, loss and metrics.
+    """Complete omitted settings of output, loss and metrics.
 
     Args:
         config: its `output`, `loss`, `metrics`, `class_weight`, `gates`, `tune.metric` and monitors
@@ -43,7 +43,7 @@ def resolve_head(config: Config, task: Task) -> Head:
         task: what is predicted.
 
     Raises:
-        ConfigError: with everything in which they contradict the task.
+        ConfigError: with all settings that contradict the task.
     """
     loss = config.loss or task.default_loss(config.output)
     renamed = task.renamed_metrics(loss)
@@ -62,11 +62,11 @@ def resolve_head(config: Config, task: Task) -> Head:
 
 
 def rename_metrics(config: Config, renamed: Mapping[str, str]) -> Config:
-    """Return a config in which each metric has one name, wherever it stands.
+    """Return a config in which each metric has the same name everywhere.
 
     Args:
-        config: reads `metrics`, monitors, `gates` and `tune.metric`.
-        renamed: the name of each metric that has another one, see `Task.renamed_metrics`.
+        config: `metrics`, monitors, `gates` and `tune.metric` are read.
+        renamed: the new names of metrics, see `Task.renamed_metrics`.
     """
 
     def name_of(name: str, prefix: str) -> str:
@@ -146,7 +146,7 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
     if output.units != units:
         message = f"expected {units} ({task.explain_units(loss)}), got {output.units}"
         yield Problem("output.units", message)
-    elif activation is not None:  # the default one of a loss fits it
+    elif activation is not None:  # the default activation of a loss fits it
         if units == 1 and activation.across_units:
             message = f"'{activation.name}' of one unit is constant; use "
             yield Problem("output.activation", message + ("linear" if has_numbers else "sigmoid"))

@@ -1,11 +1,12 @@
-"""A network: its layers, in the order in which data pass them, without TensorFlow.
+"""The layers of a network, in the order of the data flow, without TensorFlow.
 
-Keras builds the layers to train them, NumPy predicts with them.
+Keras layers train the network; NumPy predicts with it.
 
-Each layer has its weights by name and shape, and computes its output at prediction. Before the
-first hidden layer is the `Front`, which most inputs pass unchanged; numbers may become sines and
-cosines, indices of categories rows of a trained table; pixels are augmented, in training only. Its
-output is in this order: unchanged inputs, periodic ones, embeddings.
+Each layer has the names and shapes of its weights, and computes its output for prediction. The
+`Front` precedes the first hidden layer. Most inputs pass it unchanged. Numbers may become sines and
+cosines (periodic encoding), and category indices become rows of a trained table (embedding). Pixels
+are augmented, in training only. The order of its output is: unchanged inputs, periodic encodings,
+embeddings.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ from dlcli.encoding.encoded_rows import Inputs
 from dlcli.network.activations import Floats, function_of
 
 ROWS_AT_ONCE = 8192
-"""Rows of one forward pass, so that a large table needs no large activations."""
+"""Rows of one forward pass, which limits the memory of activations."""
 NUMBERS_AT_ONCE = 2**26
-"""Most inputs of these rows, so that wide ones need no large matrix either: 256 MiB."""
+"""Maximum number of inputs of these rows, which limits the matrix of wide rows: 256 MiB."""
 Weights = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
 
@@ -50,7 +51,7 @@ class Weight:
     """`<layer>/<role>`: `hidden_1/kernel`."""
     shape: tuple[int, ...]
     trainable: bool = True
-    """True if steps change it; moving means and variances follow the batches instead."""
+    """True if training steps change it; moving means and variances follow the batches instead."""
 
     @property
     def size(self) -> int:
@@ -123,7 +124,7 @@ class NormalizationLayer:
 
 @dataclass(frozen=True)
 class ActivationLayer:
-    """The activation of a Dense layer, separate from it where batch normalization comes between."""
+    """The activation of a Dense layer, separate if batch normalization precedes it."""
 
     kind: ClassVar[str] = "Activation"
     name: str
@@ -142,7 +143,7 @@ class ActivationLayer:
 
 @dataclass(frozen=True)
 class DropoutLayer:
-    """Zeros a share of the units at each training step; does nothing at prediction."""
+    """Sets a share of the units to 0 at each training step; does nothing in prediction."""
 
     kind: ClassVar[str] = "Dropout"
     name: str
@@ -157,12 +158,12 @@ class DropoutLayer:
 
 @dataclass(frozen=True)
 class PeriodicLayer:
-    """sin(2π·x·c) and cos(2π·x·c) of each input x and each of its trained frequencies c."""
+    """sin(2π·x·c) and cos(2π·x·c) for each input x and each of its trained frequencies c."""
 
     kind: ClassVar[str] = "Periodic"
     name: str
     columns: tuple[int, ...]
-    """The inputs, by their columns in the encoded matrix."""
+    """The inputs, as columns of the encoded matrix."""
     frequencies: int
     """The number of frequencies of each input."""
     deviation: float
@@ -187,12 +188,12 @@ class PeriodicLayer:
 
 @dataclass(frozen=True)
 class EmbeddingLayer:
-    """The row of a trained table whose index is an input."""
+    """Looks up the row of a trained table; the input is the row's index."""
 
     kind: ClassVar[str] = "Embedding"
     name: str
     column: int
-    """The input, by its column in the encoded matrix."""
+    """The input, as a column of the encoded matrix."""
     rows: int
     """The number of rows of the table; the last one starts at 0, and no training row selects it."""
     units: int
@@ -213,7 +214,7 @@ class EmbeddingLayer:
 
 @dataclass(frozen=True)
 class AugmentLayer:
-    """Augments images, anew at each training step; does nothing at prediction."""
+    """Augments images differently at each training step; does nothing in prediction."""
 
     name: str
     start: int
@@ -288,7 +289,7 @@ def build_front(layout: Layout) -> Front:
 
 
 def _group_by_form(periodic: Sequence[tuple[PeriodicForm, int]]) -> tuple[PeriodicLayer, ...]:
-    """Make one layer of all inputs whose periodic forms have the same parameters."""
+    """Make one layer for all inputs whose periodic encodings have the same parameters."""
     ordered = sorted(periodic, key=lambda pair: (pair[0].frequencies, pair[0].deviation))
     layers: list[PeriodicLayer] = []
     for form, group in groupby(ordered, key=lambda pair: pair[0]):
@@ -335,7 +336,7 @@ class Network:
 
     @property
     def weighted(self) -> tuple[AnyLayer, ...]:
-        """The layers that may have weights, those of the front first."""
+        """The layers that may have weights, starting with the front."""
         return (*self.front.trained, *self.layers)
 
     @property
@@ -363,7 +364,7 @@ class Network:
 
     @property
     def trainable_parameters(self) -> int:
-        """The number of elements of the weights that steps change."""
+        """The number of elements of trainable weights."""
         return sum(weight.size for weight in self.weights if weight.trainable)
 
     def forward(self, inputs: Inputs, arrays: Weights) -> Floats:
@@ -374,9 +375,10 @@ class Network:
             arrays: the weights by name.
 
         Returns:
-            The output as trained on, in no unit of the target yet, (rows, outputs).
+            The output on the scale of training, before conversion to the target's unit, (rows,
+            outputs).
         """
-        own, parts = inputs.own, []  # each worker of a cluster computes that of its own rows
+        own, parts = inputs.own, []  # each worker of a cluster computes its own rows
         with np.errstate(all="ignore"):  # an output may leave float32's range
             rows = rows_at_once(own.width)
             for start in range(0, max(len(own), 1), rows):
@@ -407,7 +409,7 @@ def rows_at_once(width: int, most: int | None = None) -> int:
 
     Args:
         width: the inputs of a row.
-        most: the most rows; if omitted, those of one forward pass.
+        most: the maximum number of rows; if omitted, the limit of a forward pass.
     """
     return min(most or ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, width)))
 
@@ -463,7 +465,7 @@ def _dense(
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One layer; `None` marks what only the data can show, or what this kind of layer lacks."""
+    """Summary of a layer; `None` for values that depend on the data or don't apply to the layer."""
 
     name: str
     """`hidden_1`, `hidden_1_dropout`, `output`."""

@@ -23,13 +23,13 @@ Kind = Literal["text", "number", "boolean", "other"]
 
 
 def _in_any_case(*words: str) -> tuple[str, ...]:
-    """Return words as written, in lower case, in capital letters, and with one in front."""
+    """Return words as written, in lower case, in upper case and capitalized."""
     forms = (str, str.lower, str.upper, str.capitalize)
     return tuple(dict.fromkeys(form(word) for word in words for form in forms))
 
 
 _SPREADSHEET_ERRORS = ("#DIV/0!", "#NAME?", "#NULL!", "#NUM!", "#REF!", "#VALUE!")
-"""The texts of cells whose formulas failed, besides `#N/A`, in Excel and other spreadsheets."""
+"""Texts of failed formulas in Excel and other spreadsheets, other than `#N/A`."""
 _ABBREVIATIONS = ("n.a.", "n. a.", "k.A.", "k. A.", "n/d", "s/d", "н/д", "NaT")
 """Not available, keine Angabe, não disponível, sin dato, нет данных, not a time."""
 CLEAR_MISSING_WORDS = (
@@ -39,16 +39,16 @@ CLEAR_MISSING_WORDS = (
     *("无数据", "暂无数据", "暂无", "データなし"),
     *_SPREADSHEET_ERRORS,
 )
-"""Spellings of a missing value that are no names of classes."""
+"""Spellings of a missing value that can't be the name of a class."""
 UNKNOWN_WORDS = (
     *_in_any_case("unknown", "unbekannt", "inconnu", "desconocido", "desconhecido", "неизвестно"),
     *("未知", "不明", "不详"),
 )
-"""Words for unknown, which may name a class, too."""
+"""Words for unknown, which may also name a class."""
 USUAL_MISSING_WORDS = (
     *(*CLEAR_MISSING_WORDS, *UNKNOWN_WORDS),
     *_in_any_case("None", "nil", "-", "--", "–", "—", "/", ".", "..", "...", "…"),
-    *("n.d.", "N.D.", "无", "無", "なし", "없음"),  # N.D. is North Dakota, too
+    *("n.d.", "N.D.", "无", "無", "なし", "없음"),  # N.D. is also North Dakota
 )
 """Common spellings of a missing value."""
 _WHOLE = r"^-?(?:0|[1-9][0-9]*)$"
@@ -60,23 +60,23 @@ _MAY_BE_NUMBER = r"^[+-]?[0-9]*[.,]?[0-9]*(?:[eE][+-]?[0-9]+)?$|(?i:nan|inf)"
 _INFINITY = r"^[+-]?(?i:inf(?:inity)?)$"
 _LONGEST_SHOWN = 43
 _ROWS_AT_ONCE = 8192
-"""Rows of long texts that are converted at once, as several copies are made on the way."""
+"""Rows of long texts that are converted at once, since the conversion makes several copies."""
 
 
 @dataclass(frozen=True, eq=False)
 class Parsed:
-    """A column's values as numbers, with those that cannot be read."""
+    """A column's values as numbers, with a record of unreadable values."""
 
     values: NDArray[np.float64]
     """NaN where missing or unreadable, (rows,)."""
     unreadable: NDArray[np.bool_]
-    """Where there is a value that cannot be read, (rows,)."""
+    """Mask of unreadable values, (rows,)."""
     problem: Callable[[int], str]
     """Describes the problem with the value at an index."""
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """Where there is no value, (rows,)."""
+        """Mask of missing values, (rows,)."""
         return np.isnan(self.values) & ~self.unreadable
 
 
@@ -88,8 +88,8 @@ class Column:
         name: the column's name.
         values: the values as stored, (rows,).
         file: the table's file, for messages.
-        missing_words: spellings of a missing value, besides nulls, NaN and empty fields; one that
-            is a number is compared by value in a column of numbers.
+        missing_words: spellings of a missing value in addition to nulls, NaN and empty fields; in a
+            column of numbers, a spelling that is a number is compared by value.
         notation: the notation of numbers in text.
     """
 
@@ -99,7 +99,7 @@ class Column:
     missing_words: tuple[str, ...]
     notation: Notation = Notation()
 
-    # What `parse_together` finds out; until then it is not known.
+    # Set by `parse_together`; unknown until then.
     lacks_usual_words: bool = field(default=False, init=False)
     """True if no text is known to be a usual word for a missing value."""
     _are_numbers: bool = field(default=False, init=False)
@@ -117,7 +117,7 @@ class Column:
         return ~self._is_present
 
     def numbers(self) -> Parsed:
-        """Return the values as numbers, in arrays that can't be changed.
+        """Return the values as numbers, in read-only arrays.
 
         Raises:
             DataError: for a column that holds neither numbers nor text.
@@ -154,17 +154,17 @@ class Column:
 
     @cached_property
     def _is_unreadable(self) -> NDArray[np.bool_]:
-        """Where a value is no number, in an array that can't be changed, (rows,)."""
+        """Mask of values that are not numbers, in a read-only array, (rows,)."""
         is_unreadable = self._is_present & np.isnan(self._numbers)
         is_unreadable.flags.writeable = False
         return is_unreadable
 
     def looks_numeric(self) -> bool:
-        """Return whether there is a value, and every value is a number.
+        """Return whether all values are numbers, and there is at least one.
 
-        A spelling of a missing value that is none of the missing words is not a number.
-        Infinities count as numbers here, so that `numbers` reports them, instead of the column
-        becoming categorical.
+        A spelling of a missing value that is not in the missing words is not a number. Infinities
+        count as numbers here: `numbers` then reports them, and the column does not become
+        categorical.
         """
         if self.kind in ("boolean", "other"):
             return False
@@ -174,7 +174,7 @@ class Column:
         return parsed.size > 0 and not bool(np.isnan(parsed).any())
 
     def is_written(self, notation: Notation) -> bool:
-        """Return whether the values are texts, all of which are numbers in a notation."""
+        """Return whether all values are texts that are numbers in a notation."""
         if self.kind != "text":
             return False
         is_known = self._are_numbers and notation == self.notation
@@ -203,7 +203,7 @@ class Column:
     def looks_boolean(self) -> bool:
         """Return whether values are stored as booleans, or all are spelled true or false.
 
-        A column of text must hold a value, and 1 and 0 are numbers.
+        A column of text must hold at least one value; 1 and 0 count as numbers.
         """
         if self.kind != "text":
             return self.kind == "boolean"
@@ -237,8 +237,8 @@ class Column:
     def texts(self) -> NDArray[np.object_]:
         """Return the canonical text of each value, None where missing, (rows,).
 
-        Whole numbers are written without a decimal point and booleans in lower case in every file
-        format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
+        For every file format, integers are written without a decimal point and booleans in lower
+        case, so a Parquet 3.0 and a CSV `3.0` both equal a CSV `3`.
 
         Raises:
             DataError: for values without a text form, such as lists.
@@ -296,14 +296,14 @@ class Column:
         return f"'{truncate(str(self.values[index].as_py()), _LONGEST_SHOWN)}'"
 
     def missing_hint(self, index: int) -> str:
-        """Suggest to declare a value as missing if it is a common spelling of that; else empty."""
+        """Suggest adding a value to the missing words if it is a common spelling; else empty."""
         text = str(self.values[index].as_py()).strip()
         if self.kind != "text" or text not in USUAL_MISSING_WORDS:
             return ""
         return f"; if it means a missing value, add {json.dumps(text)} to data.missing"
 
     def usual_missing_words(self) -> dict[str, int]:
-        """Return the usual words for missing values that the column holds, with their rows."""
+        """Return the usual missing words in the column, with the number of rows of each."""
         if self.kind != "text" or self.lacks_usual_words:
             return {}
         texts = _trim(self.values)
@@ -311,9 +311,9 @@ class Column:
         return {each["values"]: each["counts"] for each in found.value_counts().to_pylist()}
 
     def with_missing_words(self, words: tuple[str, ...]) -> Column:
-        """Return the column with other missing words, none of which it holds."""
+        """Return the column with other missing words that do not occur in it."""
         column = replace(self, missing_words=words)
-        vars(column).update(vars(self) | {"missing_words": words})  # it remembers what was parsed
+        vars(column).update(vars(self) | {"missing_words": words})  # keeps what was parsed
         return column
 
     def error(self, message: str) -> DataError:
@@ -333,7 +333,7 @@ class Column:
 
     @cached_property
     def _is_present(self) -> NDArray[np.bool_]:
-        """Where the value is not missing, (rows,)."""
+        """Mask of values that are not missing, (rows,)."""
         return mask_to_numpy(self._present)
 
     @cached_property
@@ -347,7 +347,7 @@ class Column:
 
     @cached_property
     def _parsed(self) -> NDArray[np.float64] | None:
-        """The present values as numbers, undefined elsewhere, (rows,); None if one can't be."""
+        """The present values as numbers, undefined elsewhere, (rows,); None if one is not."""
         try:
             return self._parse(self._present)
         except pa.ArrowInvalid:
@@ -366,7 +366,7 @@ class Column:
 
     @staticmethod
     def parse_together(columns: Sequence[Column]) -> None:
-        """Compute the cached properties of columns of text of the same length that are read alike.
+        """Compute the cached properties of text columns of equal length and missing words.
 
         Each distinct text is parsed once; all masks and numbers of these are (distinct texts,).
         """
@@ -398,7 +398,7 @@ class Column:
             elif have_words[at]:
                 known["_parsed"] = None
         canonical, canonical_indices = joined.canonical().combine_chunks(), indices
-        if not canonical.equals(encoded.dictionary):  # else they are distinct, as most numbers are
+        if not canonical.equals(encoded.dictionary):  # else all are distinct
             recoded = canonical.dictionary_encode()
             canonical = recoded.dictionary
             canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
@@ -427,18 +427,18 @@ def _trim(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 @cache
 def _spellings(word: str) -> tuple[str, ...]:
-    """Return a word, and a whole number also with and without the `.0` that pandas may add."""
+    """Return a word; an integer also with and without the `.0` that pandas may add."""
     whole = re.sub(ZERO_DECIMALS, r"\1\2", word)
     return (word, whole, f"{whole}.0") if re.match(_WHOLE, whole) else (word,)
 
 
 def missing_texts(words: Iterable[str]) -> tuple[str, ...]:
-    """Return the texts without surrounding spaces that are missing values, given their words."""
+    """Return all stripped texts that are missing values, given the missing words."""
     return ("", *(text for word in words for text in _spellings(word.strip())))
 
 
 def missing_numbers(words: Iterable[str]) -> list[float]:
-    """Return the numbers that are missing values, given the words for these, `inf` included."""
+    """Return all numbers that are missing values, given the missing words; may include `inf`."""
     is_number = re.compile(f"{Notation().pattern}|{_INFINITY}").match
     return [float(word) for word in map(str.strip, words) if is_number(word)]
 
@@ -456,13 +456,13 @@ def _among(values: pa.ChunkedArray, words: tuple[str, ...]) -> NDArray[np.bool_]
     return mask_to_numpy(pc.is_in(values, value_set=_word_set(words, values.type)))
 
 
-@lru_cache  # a table may have many columns, with the same words
+@lru_cache  # many columns may share the same words
 def _word_set(words: tuple[str, ...], storage: pa.DataType) -> pa.Array:
     return strings(words, storage)
 
 
 def column_kind(storage: pa.DataType) -> Kind:
-    """Return what values of a type are read as."""
+    """Return how values of an Arrow type are read."""
     types = pa.types
     if types.is_dictionary(storage):
         return column_kind(storage.value_type)
@@ -486,9 +486,9 @@ class DistinctTexts:
     """The distinct texts of a column, in the order of their first row."""
 
     every: pa.Array
-    """Those of all columns that share what is computed, one column after the other."""
+    """The texts of all columns that share the cache, one column after the other."""
     part: slice
-    """Where those of this column are."""
+    """The slice of this column's texts."""
     counts: NDArray[np.int64]
     """Number of rows that have each, (distinct texts,)."""
     computed: dict[tuple[Function, str], Results] = field(default_factory=dict)
@@ -501,17 +501,17 @@ class DistinctTexts:
 
     @cached_property
     def words(self) -> list[str]:
-        """The texts as Python's."""
+        """The texts as Python strings."""
         return list(self.texts.to_pylist())
 
     def first(self, count: int) -> DistinctTexts:
-        """Return the first texts alone, if there are more than so many."""
+        """Return at most the first `count` texts."""
         if len(self.counts) <= count:
             return self
         return DistinctTexts(self.texts[:count], slice(0, count), self.counts[:count])
 
     def compute(self, function: Function, argument: str) -> Results:
-        """Return what a function computes of each text, with an argument."""
+        """Return the result of a function for each text."""
         key = (function, argument)
         if key not in self.computed:
             self.computed[key] = function(self.every, argument)
@@ -536,7 +536,7 @@ def _count_matches(texts: pa.Array, pattern: str) -> Results:
 
 
 def count_texts(texts: pa.ChunkedArray) -> DistinctTexts:
-    """Return the distinct ones among a column's texts, none of which is null, (rows,)."""
+    """Count the distinct texts of a column without nulls, (rows,)."""
     counted = texts.value_counts()
     distinct = counted.field("values").cast(pa.string())
     counts = to_numpy(counted.field("counts"), np.int64)

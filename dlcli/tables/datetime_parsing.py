@@ -1,7 +1,7 @@
 """Dates and times: read from text, numbers and Arrow values, in time zones, with guessed formats.
 
-Arrow and the C library parse times too, but read 30.02.2024 as the first of March, ignore fractions
-of a second, and expect the names of months in the language of the machine.
+Arrow and the C library also parse times, but they read 30.02.2024 as March 1, ignore fractions of a
+second, and expect month names in the machine's language.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 _TICKS = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 """Ticks of Arrow's units per second."""
 UNIX_TICKS = {"unix": 1, "unix_ms": 1_000}
-"""Ticks per second since 1970, of the formats of numbers."""
+"""Ticks per second of the numeric formats, which count from 1970."""
 _NAMED = {
     "iso": "such as 2024-12-31 or 2024-12-31T23:59",
     "unix": "in seconds since 1970",
@@ -52,23 +52,23 @@ _NAMED = {
 
 @dataclass(frozen=True, eq=False)
 class Times:
-    """A column's values as times, with those that cannot be read."""
+    """A column's values as times, with a record of unreadable values."""
 
     moments: Moments
     """Microseconds since 1970-01-01T00:00Z, 0 where missing or unreadable, (rows,)."""
     missing: Mask
-    """Where there is no value, (rows,)."""
+    """Mask of missing values, (rows,)."""
     unreadable: Mask
-    """Where there is a value that cannot be read, (rows,)."""
+    """Mask of unreadable values, (rows,)."""
     has_offset: Mask
-    """Where the value includes its offset from UTC, (rows,)."""
+    """Mask of values with a UTC offset, (rows,)."""
     problem: Callable[[int], str]
     """Describes the problem with the value at an index."""
 
 
 class _Read(NamedTuple):
     moments: Moments
-    """In UTC where there is an offset, else local; undefined where unreadable."""
+    """In UTC if the value has an offset, else local; undefined where unreadable."""
     has_offset: Mask
     readable: Mask
 
@@ -100,7 +100,7 @@ def parse_times(column: Column, formats: Sequence[str], zone: str = "UTC") -> Ti
 
 
 def is_time(storage: pa.DataType) -> bool:
-    """Return whether an Arrow type is one of dates, or of times with a date."""
+    """Return whether an Arrow type holds dates, or times with a date."""
     return bool(pa.types.is_date(storage) or pa.types.is_timestamp(storage))
 
 
@@ -143,7 +143,7 @@ def _read_formats(column: Column, formats: Sequence[str]) -> _Read:
 
 
 def read_unix(number: float, format: str) -> int | None:
-    """Read one number as `unix` or `unix_ms`; None if it is no time."""
+    """Read one number as `unix` or `unix_ms`; None if it is not a valid time."""
     moment = number * (SECOND // UNIX_TICKS[format])
     return round(moment) if _EARLIEST <= moment <= _LATEST else None
 
@@ -191,7 +191,7 @@ _WEEKDAY = "[A-Za-zÀ-ÿĀ-žА-я]+"
 _ORDINAL = "(?:st|nd|rd|th|er)?"
 """The pattern of what may follow the day before or after a month's name, as in `1er mai`."""
 CENTURY_TURN = 69
-"""Years of two digits from here on are of the last century, as in POSIX."""
+"""Two-digit years from here on belong to the last century, as in POSIX."""
 _OFFSET = (
     "(?P<utc>(?:UTC|GMT)?[Zz]?)"
     "(?:(?:(?P<plus>[+])|(?P<minus>-))(?P<offset_hour>[0-9]{2})(?::?(?P<offset_minute>[0-9]{2}))?)?"
@@ -220,7 +220,7 @@ TIME_DIRECTIVES = {
     "%S": ("second", 1, 2),
     "%f": ("fraction", 1, 9),
 }
-"""The part that a directive of digits reads, and its least and most digits."""
+"""The part that each numeric directive reads, with its minimum and maximum number of digits."""
 TIME_PARTS = {
     "year": (1970, 1, 9999),
     "short_year": (0, 0, 99),
@@ -237,7 +237,7 @@ TIME_PARTS = {
     "offset_hour": (0, 0, 23),
     "offset_minute": (0, 0, 59),
 }
-"""The default of each numeric part, for where a text omits it, and its least and largest value."""
+"""The default of each numeric part, for texts that omit it, and its minimum and maximum."""
 
 
 def _any_case(word: str) -> str:
@@ -245,13 +245,13 @@ def _any_case(word: str) -> str:
 
 
 def month_pattern(month: str) -> str:
-    """Return the pattern of a month's names, in any case, perhaps with a point after it."""
+    """Return the pattern of a month's names, in any case, with an optional period."""
     return rf"(?:{'|'.join(map(_any_case, MONTHS[month].split()))})[.]?"
 
 
 _MONTH_NAMES = "|".join(f"(?P<{month}>{month_pattern(month)})" for month in MONTHS)
 _WORD = r"[^0-9\s,/-]{3,12}"
-"""A name of a month or another word, which compiles in a fraction of the time."""
+"""A month name or any other word; this pattern compiles in a fraction of the time."""
 
 
 def time_pattern(
@@ -259,7 +259,7 @@ def time_pattern(
     month_names: str = _MONTH_NAMES,
     halves: str = "[Aa][Mm]|(?P<afternoon>[Pp][Mm])",
 ) -> str:
-    """Return the regular expression of texts in a format, with groups of the parts of a time.
+    """Return the regular expression of a format, with a group for each part of a time.
 
     Args:
         format: `iso`, or directives as in `%d.%m.%Y`.
@@ -274,7 +274,7 @@ def time_pattern(
     for token, following in zip(tokens, [*tokens[1:], ""], strict=True):
         if token in TIME_DIRECTIVES:
             name, least, most = TIME_DIRECTIVES[token]
-            # Next to other digits, the width is fixed: where a number ends would be ambiguous.
+            # Next to other digits the width is fixed, since the end of a number would be ambiguous.
             least = most if following in TIME_DIRECTIVES or following in _TEN_DIGITS else least
             ordinal = _ORDINAL if token == "%d" and "%b" in tokens else ""
             parts.append(f"(?P<{name}>[0-9]{{{least},{most}}}){ordinal}")
@@ -324,15 +324,16 @@ def _read_distinct(texts: pa.Array, format: str) -> _Read:
 
 
 def local_time(parts: Mapping[str, Any], present: Container[str]) -> tuple[Any, Any]:
-    """Return the local times of the parts of texts, by a formula for arrays, integers and graphs.
+    """Combine parts to local times, by a formula that works for arrays, integers and graphs.
 
     Args:
-        parts: the numeric parts, 1 in `afternoon` for PM; with defaults where a text omits them.
-        present: the parts that some text has.
+        parts: the numeric parts, with defaults where a text omits them; `afternoon` is 1 for PM.
+
+        present: the parts that occur in at least one text.
 
     Returns:
         moments: microseconds since 1970-01-01T00:00; undefined where invalid.
-        valid: where there is such a date; the ranges of parts are for the caller to check.
+        valid: whether the date exists; the caller checks the ranges of the parts.
     """
     year = parts["year"]
     if "short_year" in present:
@@ -350,14 +351,14 @@ def local_time(parts: Mapping[str, Any], present: Container[str]) -> tuple[Any, 
 
 
 def _moments_of(parts: dict[str, Any], present: defaultdict[str, Any]) -> tuple[Any, Any, Any]:
-    """Return the times of the parts of texts, or of one text.
+    """Combine the parts of texts, or of one text, to times.
 
     Args:
         parts: the numeric parts, with defaults where a text omits them, int64 (texts,) or integers.
         present: the parts that each text has, (texts,) or booleans.
 
     Returns:
-        moments: in UTC where there is an offset, else local; undefined where invalid.
+        moments: in UTC if there is an offset, else local; undefined where invalid.
         has_offset: where there is an offset.
         valid: where all parts are in their ranges.
     """
@@ -387,11 +388,11 @@ def read_moment(text: str, formats: Sequence[str], zone: str = "UTC") -> int | N
 
     Args:
         text: without surrounding spaces.
-        formats: as `parse_times` has them, but `unix` and `unix_ms`.
+        formats: as in `parse_times`, without `unix` and `unix_ms`.
         zone: the time zone if the text has no offset from UTC.
 
     Returns:
-        Microseconds since 1970-01-01T00:00Z; None if it is no time.
+        Microseconds since 1970-01-01T00:00Z; None if it is not a valid time.
     """
     if whole := _POINT_ZERO.fullmatch(text):
         text = whole[1]
@@ -410,16 +411,16 @@ def read_moment(text: str, formats: Sequence[str], zone: str = "UTC") -> int | N
 
 
 def _at(where: Mask, values: NDArray[Any]) -> NDArray[Any]:
-    """Put values where a mask is true, zeros elsewhere."""
+    """Return an array with values where a mask is true, and zeros elsewhere."""
     spread = np.zeros(len(where), dtype=values.dtype)
     spread[where] = values
     return spread
 
 
 def first_day(months: Any) -> Any:  # noqa: ANN401
-    """Return the first day of months since January 1970, from the year 1 on, in days since then.
+    """Return the first day of each month, in days since 1970-01-01; valid from the year 1 on.
 
-    Years are counted from March here, so that a leap day is the last of a year [1]_.
+    Years start in March here, so a leap day is the last day of a year [1]_.
 
     .. [1] Howard Hinnant, chrono-Compatible Low-Level Date Algorithms, `days_from_civil`.
     """
@@ -429,12 +430,12 @@ def first_day(months: Any) -> Any:  # noqa: ANN401
 
 
 def weekday(days: Any) -> Any:  # noqa: ANN401
-    """Return the days since the last Monday, given days since 1970-01-01, from the year 1 on."""
+    """Return the days since the last Monday, given days since 1970-01-01."""
     return (days + 719_470) % 7  # positive, where graphs agree on remainders
 
 
 def _first_monday(years: Any) -> Any:  # noqa: ANN401
-    """Return the Monday of the first ISO week of years, that of the 4th of January."""
+    """Return the Monday of the first ISO week of each year: the week of January 4."""
     fourth = first_day((years - 1970) * 12) + 3
     return fourth - weekday(fourth)
 
@@ -444,7 +445,7 @@ def _first_monday(years: Any) -> Any:  # noqa: ANN401
 _DATES = (
     *("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d"),
     *("%d-%m-%Y", "%m-%d-%Y", "%d-%m-%y", "%m-%d-%y"),
-    *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with points, a day never follows its month
+    *("%d.%m.%Y", "%d.%m.%y", "%Y.%m.%d"),  # with periods, the day never follows the month
     *("%b %d, %Y", "%b %d %Y", "%d %b %Y", "%d-%b-%Y", "%d-%b-%y"),
     *("%d. %b %Y", "%d de %b de %Y", "%d/%b/%Y", "%Y %b %d", "%Y-%b-%d"),
     *("%Y年%m月%d日", "%Y년 %m월 %d일"),
@@ -470,9 +471,9 @@ _STYLES = {
     },
     **{time_pattern(format, _WORD): (format,) for format in _OTHER_STYLES},
 }
-"""Formats that are guessed, by what their texts begin with, where any word may be a month.
+"""Formats that are guessed, by the beginning of their texts; any word may be a month.
 
-None reads a number such as `9.00`, whose canonical text is 9, or a score such as `2:1`.
+No format matches a number such as `9.00` (canonical text 9) or a score such as `2:1`.
 """
 _GUESSED = frozenset(format for formats in _STYLES.values() for format in formats)
 
@@ -482,11 +483,11 @@ class TimeGuess:
     """The possible readings of a column's values as dates."""
 
     readings: tuple[tuple[str, ...], ...]
-    """Alternatives, each a tuple of formats of which every value has one."""
+    """Alternatives; each is a tuple of formats, and every value has one of them."""
 
     @property
     def is_ambiguous(self) -> bool:
-        """True if there are several, as no value distinguishes its day from its month."""
+        """True if there are several: no value shows whether the day or the month comes first."""
         return len(self.readings) > 1
 
     @property
@@ -506,10 +507,10 @@ def guess_times(column: Column) -> TimeGuess | None:
     """Guess the formats of a column's dates.
 
     Args:
-        column: any column; a column of numbers is never taken for dates.
+        column: any column; numbers are never taken for dates.
 
     Returns:
-        None if there is no value, or no way to read every value as a date.
+        None if the column is empty, or not all values can be read as dates.
     """
     if is_time(column.values.type):
         return TimeGuess((("iso",),))  # the likely format of the same dates in a text file
@@ -536,7 +537,7 @@ _COMPACT = {
     "%Y%m": "^(?:1[5-9]|2[01])[0-9]{4}$",
     "%y%m%d": "^[0-9]{6}$",
 }
-"""Formats of dates without separators, and the digits of the years 1500 to 2199."""
+"""Formats of dates without separators, with a pattern of the years 1500 to 2199."""
 _ALL_COMPACT = "^(?:(?:1[5-9]|2[01])[0-9]{6}|[0-9]{6})$"
 
 
@@ -547,8 +548,8 @@ def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
         distinct: the values.
 
     Returns:
-        `%Y%m%d`, `%Y%m` or `%y%m%d`, or the first and the last if both occur; none if they can't
-        read all texts.
+        `%Y%m%d`, `%Y%m` or `%y%m%d`, or the first and the last if both occur; empty if they don't
+        match all texts.
     """
     if not len(distinct.texts) or not distinct.matches(_ALL_COMPACT).all():
         return ()  # the quick answer for most
@@ -567,7 +568,7 @@ def _readable(distinct: DistinctTexts, format: str) -> Mask:
 
 
 def _needed(style: Sequence[str], distinct: DistinctTexts) -> tuple[str, ...]:
-    """Return the formats of a style that are needed to read all texts; none if they can't."""
+    """Return the formats of a style that are needed to read all texts; empty if this fails."""
     formats: list[str] = []
     read = np.zeros(len(distinct.texts), dtype=np.bool_)
     for format in style:
@@ -580,16 +581,16 @@ def _needed(style: Sequence[str], distinct: DistinctTexts) -> tuple[str, ...]:
     return ()
 
 
-# Time zones come from the system, or from the package `tzdata` where it has none, by way of
-# `zoneinfo`. (pyarrow reads the system's alone, and needs a download on Windows.) The offset is
-# looked up twice for each distinct day, not once for each row.
+# Time zones come from `zoneinfo`: from the system, or else from the package `tzdata`. (pyarrow
+# reads only the system's and needs a download on Windows.) The offset is looked up twice for each
+# distinct day, not once for each row.
 
 _DAY_SECONDS = 86_400
 _FIRST_DAY = date(1, 1, 3).toordinal() - _EPOCH_DAY
 _LAST_DAY = date(9999, 12, 29).toordinal() - _EPOCH_DAY
 """The days, from 1970, whose neighbors are valid dates in every zone."""
 _CACHED_DAYS = 2**16
-"""A hundred years, in UTC and in local time, so that rows read in batches reuse the offsets."""
+"""Cache of a hundred years in UTC and local time, so batches of rows reuse the offsets."""
 
 
 def to_local(moments: Moments, zone: str) -> Moments:
@@ -600,8 +601,8 @@ def to_local(moments: Moments, zone: str) -> Moments:
 def to_utc(local: Moments, zone: str) -> Moments:
     """Convert the local time of a zone, such as `Europe/Berlin`, to UTC.
 
-    Of a local time that occurs twice, as an hour in autumn does, the first is taken; one that is
-    skipped, as an hour in spring, has the offset from before the change (PEP 495, fold=0).
+    If a local time occurs twice (in autumn), the first occurrence is used. A skipped time (in
+    spring) has the offset from before the change (PEP 495, fold=0).
     """
     return local if zone == "UTC" else local - _offsets(local, zone, is_local=True)
 
@@ -617,7 +618,7 @@ def _offsets(moments: Moments, zone: str, *, is_local: bool) -> Moments:
 
 
 def _local_offset(moment: int, zone: str) -> int:
-    """Return the offset from UTC at one local time, in microseconds, as `to_utc` has it."""
+    """Return the offset from UTC at one local time, in microseconds, as `to_utc` uses it."""
     if zone == "UTC":
         return 0
     day, time = divmod(moment, DAY)
@@ -629,7 +630,7 @@ def _local_offset(moment: int, zone: str) -> int:
 def _change(zone: str, day: int, is_local: bool) -> tuple[int, int, int]:
     """Return the second of a day at which the offset changes, and the offsets before and after.
 
-    No zone ever changed its offset twice in a day and had the same one again at its end.
+    No zone has ever changed its offset twice in a day and returned to the first one.
     """
 
     def offset(second: int) -> int:

@@ -33,12 +33,12 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
     """Open a file; every column is text, exactly as written.
 
     Raises:
-        DataError: for a byte that is not text, no header, or names that are empty or repeated;
-            while rows are read, for one that does not fit the header, or an unclosed quote.
+        DataError: for a byte that is not text, no header, or empty or repeated names; while rows
+            are read, for a row that does not fit the header, or an unclosed quote.
     """
     text = _scan(stored, form)
     header = _read_header(text.head, form, stored.file)
-    # pyarrow accepts a quote that closes too early, as one after a backslash does.
+    # pyarrow accepts a quote that closes too early, such as one after a backslash.
     if text.has_escaped_quotes:
         _check_shape(stored, text.encoding, header)
     schema = pa.schema([(name, pa.string()) for name in header.names])
@@ -48,7 +48,7 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
 
 
 def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
-    """Return the columns' names, from the beginning of the file alone.
+    """Return the columns' names; only the beginning of the file is read.
 
     Raises:
         DataError: for a byte that is not text, no header, or names that are empty or repeated.
@@ -59,7 +59,7 @@ def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
 def read_layout(stored: SourceFile, form: CsvFormat) -> tuple[str, str]:
     """Return the encoding of a file, by its Python name, and the delimiter of its fields.
 
-    The encoding is one that drops a byte order mark if there is one.
+    The encoding drops a byte order mark if there is one.
 
     Raises:
         DataError: for a byte that is not text, no header, or names that are empty or repeated.
@@ -96,8 +96,8 @@ def _rows(
         _check_shape(stored, encoding, header)
         reason = str(error).partition("\n")[0]
         raise DataError(f"can't be read as CSV: {reason}", file=stored.file) from None
-    # For pyarrow, an unclosed quote closes at the end of the file, and the last field ends with
-    # the newline there.
+    # pyarrow closes an unclosed quote at the end of the file, so the last field ends with the
+    # newline there.
     if last is not None and last.num_rows:
         field: str = last.column(last.num_columns - 1)[-1].as_py()
         if field.endswith(("\n", "\r")):
@@ -116,11 +116,11 @@ def _open_utf_8(stored: SourceFile, encoding: str) -> BinaryIO:
 class _EndingWithNewline(InputStream):
     """A stream with a newline at its end, without which pyarrow may misread the last row.
 
-    Where there is one already, it makes a blank line, which is not a row.
+    If there is one already, the result is a blank line, which is not a row.
 
-    pyarrow reads ahead in a thread of its own, which also reads on after an error. It needs Python
-    for that, and aborts the process if Python ends meanwhile. So to close the stream is to wait
-    until that thread has read its end, or calls no more since it is far enough ahead.
+    pyarrow reads ahead in a separate thread, which continues after an error. This thread needs
+    Python and aborts the process if Python exits first. So `close` waits until the thread has read
+    the end, or makes no more calls because it is far enough ahead.
     """
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -131,7 +131,7 @@ class _EndingWithNewline(InputStream):
         self._calls = 0
 
     def read(self, size: int = -1) -> bytes:
-        """Return some bytes; none once all are read, or the stream is being closed."""
+        """Return some bytes; none at the end, or while the stream is closed."""
         self._calls += 1
         block: bytes = b"" if self._is_closing else self._stream.read(size)
         if block:
@@ -143,7 +143,7 @@ class _EndingWithNewline(InputStream):
         return b"\n"
 
     def close(self) -> None:
-        """Wait until nobody reads any more."""
+        """Wait until no thread reads any more."""
         self._is_closing = True
         calls = -1
         while not self.closed and calls != self._calls and not self._is_read.is_set():
@@ -185,31 +185,31 @@ HEAD_BYTES = 2**20
 """Bytes that are read at once; the header ends within the first of them."""
 _ORDER_MARKS = {
     codecs.BOM_UTF8: _UTF_8,
-    codecs.BOM_UTF32_LE: "utf-32",  # begins as the next one
+    codecs.BOM_UTF32_LE: "utf-32",  # starts like the next one
     codecs.BOM_UTF32_BE: "utf-32",
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
-"""Byte order marks; Python takes the order of UTF-16 and UTF-32 from the mark."""
+"""Byte order marks; Python derives the byte order of UTF-16 and UTF-32 from the mark."""
 _MIN_NULS = 0.3
-"""The share of NUL among the high bytes of UTF-16 where text is partly Latin."""
+"""Share of NUL among the high bytes of UTF-16 from which on the text is partly Latin."""
 _INVALID = re.compile("[\udc80-\udcff]")
 """Invalid bytes, as Python's `surrogateescape` decodes them."""
 _LAST_CONTROL = "\udc9f"
-"""The last of them that is a control in Latin-1."""
+"""The last invalid byte that is a control character in Latin-1."""
 _UNDEFINED_IN_CP1252 = frozenset("\udc81\udc8d\udc8f\udc90\udc9d")
 _SAMPLE_BYTES = 2**16
 _FIELD_END = re.compile(rb"[,;\t]")
 _WORD = re.compile(rb"[\x80-\xff]{2,}|(?:[\x81-\xfe][\x40-\x7e\x80-\xfe]){2,}")
-"""Several letters of another script, or characters of two bytes of which the second is ASCII."""
+"""Several letters of another script, or two-byte characters whose second byte is ASCII."""
 _LETTER = re.compile(rb"[A-Za-z\x80-\xff]")
 _LONG_WORD = re.compile(rb"[\x80-\xff]{4,}")
-"""A run of bytes that accented letters of Latin script do not form."""
+"""A run of bytes that accented Latin letters do not form."""
 _OTHER_SCRIPTS = (
     *("gb18030", "cp932", "cp949", "cp1251", "cp1253", "cp1255", "cp1256", "koi8_r", "cp866"),
     *("big5", "cp874", "euc_jp", "cp1252"),
 )
-"""Encodings of other scripts, and of Western Europe, the most common first."""
+"""Encodings of other scripts and of Western Europe, the most common first."""
 
 
 @dataclass
@@ -229,21 +229,22 @@ class _Text:
     continuations: int = 0
     """The number of bytes of valid UTF-8 after the first of their character."""
     controls: set[str] = field(default_factory=set)
-    """The invalid bytes that are controls in Latin-1."""
+    """The number of invalid bytes that are control characters in Latin-1."""
     sample: bytes = b""
-    """Some lines that are not ASCII, of a text that is not UTF-8."""
+    """Some lines that are not ASCII, if the text is not UTF-8."""
     file_notes: tuple[FileNote, ...] = ()
 
 
 def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _Text:
     """Detect the encoding of a text, and check its characters.
 
-    A byte order mark identifies Unicode, as do the NUL bytes of UTF-16 and UTF-32. Valid UTF-8 is
-    UTF-8, and mostly valid UTF-8 is a damaged file. Any other text is of Western Europe, in whose
-    encodings any byte is a character, unless its letters are those of another script.
+    A byte order mark identifies Unicode, and so do the NUL bytes of UTF-16 and UTF-32. Valid UTF-8
+    is read as UTF-8; mostly valid UTF-8 is a damaged file. Any other text is read in a Western
+    European encoding, in which every byte is a character, unless its letters look like another
+    script.
 
     Args:
-        stored: the file; it is read once, or once more if it is not in Unicode.
+        stored: the file; read once, or twice if it is not Unicode.
         form: the declared format.
         head_only: whether to read only the beginning.
 
@@ -256,7 +257,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     try:
         text = _read(stored, encoding, head_only)
     except UnicodeError as error:
-        if not isinstance(error, UnicodeDecodeError) or "BOM" in error.reason:  # there is no mark
+        if not isinstance(error, UnicodeDecodeError) or "BOM" in error.reason:  # no mark
             message = f"is not encoded as {encoding}, which data.format sets: {error}"
             raise DataError(message, file=stored.file) from None
         raise _first_error(stored, str(encoding), form) from None
@@ -278,7 +279,7 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
 
     Args:
         stored: the file.
-        encoding: by its Python name; None for UTF-8 of which invalid bytes are counted.
+        encoding: its Python name; None to read UTF-8 and count invalid bytes.
         head_only: whether to read only the beginning.
 
     Raises:
@@ -318,12 +319,12 @@ def _read(stored: SourceFile, encoding: str | None, head_only: bool) -> _Text:
             foreign = b"\n".join(line for line in lines if not line.isascii())
             text.sample = (text.sample + foreign)[:_SAMPLE_BYTES]
     if not encoding:
-        text.continuations -= len(decoder.getstate()[0])  # of a character cut by the end
+        text.continuations -= len(decoder.getstate()[0])  # of a character that the end cuts
     return text
 
 
 def _unicode_encoding(head: bytes) -> str | None:
-    """Return the encoding that a byte order mark, or NULs in half of the bytes, identify."""
+    """Return the encoding that a byte order mark, or NULs in half of the bytes, identifies."""
     for mark, encoding in _ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding
@@ -351,11 +352,12 @@ def _read_guessed(stored: SourceFile, text: _Text, head_only: bool) -> _Text:
 
 
 def _other_script(sample: bytes) -> str | None:
-    """Return the encoding in which a text is probably in another than Latin script.
+    """Return the encoding in which a text is probably in a script other than Latin.
 
-    Its letters follow each other, where accented ones stand alone among those of ASCII. Of the
-    encodings in which charset-normalizer finds the fewest implausible characters, up to a tenth,
-    the one counts whose letters are as frequent as in a language, and the most common of several.
+    Letters of such a script follow each other, while accented Latin letters stand alone among ASCII
+    letters. charset-normalizer selects the encodings with the fewest implausible characters, up to
+    a tenth. The result is the one whose letter frequencies resemble a language; if there are
+    several, the most common.
     """
     fields = (field for line in sample.splitlines() for field in _FIELD_END.split(line))
     foreign = b"\n".join(field for field in fields if not field.isascii())
@@ -374,13 +376,13 @@ def _other_script(sample: bytes) -> str | None:
 
 
 def _has_line(text: str) -> bool:
-    """Return whether a line ends, other than a blank one."""
+    """Return whether a line that is not blank ends in the text."""
     line = text.lstrip(_BYTE_ORDER_MARK + "\r\n")
     return "\n" in line or "\r" in line
 
 
 def _read_exactly(stream: BinaryIO, size: int) -> bytes:
-    """Read so many bytes, or all there are, from a stream that may return fewer at a time."""
+    """Read `size` bytes, or all to the end, from a stream that may return fewer at a time."""
     parts = []
     while size > 0 and (part := stream.read(size)):
         parts.append(part)
@@ -392,7 +394,7 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def _blocks(stored: SourceFile) -> Iterator[bytes]:
-    """Yield a file in blocks, of which the first is of full size, and an empty one at the end."""
+    """Yield a file in blocks: the first has the full size, and the last is empty."""
     with stored.open() as stream:
         yield _read_exactly(stream, HEAD_BYTES)
         yield from iter(partial(stream.read, HEAD_BYTES), b"")
@@ -402,7 +404,7 @@ def _blocks(stored: SourceFile) -> Iterator[bytes]:
 def _first_error(
     stored: SourceFile, encoding: str, form: CsvFormat, *, of_nul: bool = False
 ) -> DataError:
-    """Make the error for the first byte that is invalid in an encoding, or the first NUL."""
+    """Return the error for the first invalid byte of an encoding, or for the first NUL."""
     message = "found a NUL byte, expected text; is the file damaged, or not a table?"
 
     def before() -> Iterator[str]:
@@ -426,7 +428,7 @@ def _first_error(
 
     texts = before()
     row, column = _end_of(texts, stored.file, form)
-    for _ in texts:  # after a quote that does not close; the last one has the error
+    for _ in texts:  # after an unclosed quote; the last text has the error
         pass
     if row == 0:
         return DataError(f"in the header: {message}", file=stored.file)
@@ -444,7 +446,10 @@ def _end_of(texts: Iterator[str], file: str, form: CsvFormat) -> tuple[int, str 
     beginning = next(texts).removeprefix(_BYTE_ORDER_MARK)
     delimiter, _ = _find_delimiter(beginning, form, file)
     row, header, last = 0, [""], [""]
-    with _long_fields(), suppress(csv.Error):  # a field too long, as an unclosed quote makes one
+    with (
+        _long_fields(),
+        suppress(csv.Error),
+    ):  # a field too long
         records = filter(None, csv.reader(_lines(chain([beginning], texts)), delimiter=delimiter))
         header = last = next(records)
         for row, last in enumerate(records, start=1):  # noqa: B007  (the last ones are used)
@@ -453,16 +458,16 @@ def _end_of(texts: Iterator[str], file: str, form: CsvFormat) -> tuple[int, str 
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
-    """Yield the lines of a text that is given in parts, and a character in place of its rest."""
+    """Yield the lines of a text given in parts; a character replaces the rest."""
     rest = ""
     for text in texts:
         *lines, rest = list(io.StringIO(rest + text, newline="")) or [""]
-        yield from lines  # without the last one, whose end may be in the next part
+        yield from lines  # without the last line, whose end may be in the next part
     yield from io.StringIO(rest + "?", newline="")
 
 
 def long_row(stored: SourceFile) -> DataError:
-    """Make the error for the first line that is longer than a row may be."""
+    """Return the error for the first line that exceeds the limit for a row."""
     line, size = 1, 0
     with stored.open() as stream:
         while size <= LONGEST_ROW and (block := stream.read(HEAD_BYTES)):
@@ -499,26 +504,26 @@ class _Header:
     """The columns' names."""
     delimiter: str
     size: int
-    """Bytes of UTF-8 before the first row."""
+    """Number of UTF-8 bytes before the first row."""
     file_notes: tuple[FileNote, ...]
     """On the delimiter."""
     nameless: tuple[str, ...] = ()
-    """The names that were given to columns without one."""
+    """The names that dlcli gave to columns without one."""
 
 
 def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[FileNote, ...]]:
-    """Find the delimiter by which the first records have as many fields as the header.
+    """Find the delimiter that gives the first records as many fields as the header.
 
     Args:
         text: the file's beginning.
         form: the declared format.
-        file: the file's name, which may be that of a TSV file.
+        file: the file's name, which may have the ending of TSV.
 
     Returns:
         The delimiter, and notes on it.
 
     Raises:
-        DataError: if it is several spaces.
+        DataError: if fields are separated by several spaces.
     """
     if form.delimiter != "auto":
         return form.delimiter, ()
@@ -539,10 +544,10 @@ def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[F
 
 
 def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
-    """Return a space and a note if that separates numbers, and perhaps words.
+    """Return a space and a note if spaces separate numbers, and perhaps words.
 
     Raises:
-        DataError: if several do, as in tables with aligned columns.
+        DataError: if several spaces do, as in tables with aligned columns.
     """
     records = _records(text, " ")
     rows = [[field for field in record if field] for record in records]
@@ -558,7 +563,7 @@ def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
 
 
 def _title_notes(records: Mapping[str, Sequence[list[str]]]) -> Iterator[FileNote]:
-    """Yield a note if the first line may be a title: all others have several fields."""
+    """Yield a note if the first line may be a title: all other lines have several fields."""
     for sign, of_sign in records.items():
         widths = {len(record) for record in of_sign[1:]}
         if len(widths) == 1 and (width := widths.pop()) > 1:
@@ -575,7 +580,7 @@ def _fit(records: Sequence[list[str]]) -> tuple[float, int]:
 
 
 def _records(text: str, delimiter: str) -> list[list[str]]:
-    """Return the first records, of which the header is one."""
+    """Return the first records, including the header."""
     sample = text[:_SAMPLE_CHARACTERS].removeprefix(_BYTE_ORDER_MARK)
     records = list(filter(None, csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)))
     if len(text) > _SAMPLE_CHARACTERS:
@@ -586,9 +591,9 @@ def _records(text: str, delimiter: str) -> list[list[str]]:
 def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
     """Read the first record.
 
-    Spaces around a name are dropped. A first column without a name, as pandas writes an index, is
-    called `column_1`; so are, by their positions, others without a value in the first rows, as
-    spreadsheets write them.
+    Spaces around a name are removed. If the first column has no name, as when pandas writes an
+    index, it is called `column_1`. Other nameless columns without a value in the first rows, as
+    spreadsheets write them, are called by their positions.
 
     Args:
         text: the file's beginning, with the whole of the record.
@@ -632,7 +637,10 @@ def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
     if "" not in names:
         return names
     rows: list[list[str]] = []
-    with _long_fields(), suppress(csv.Error):  # a row that is not closed, as the last may not be
+    with (
+        _long_fields(),
+        suppress(csv.Error),
+    ):  # the last row may be cut
         rows = list(islice(reader, _SAMPLE_RECORDS))
     for at, name in enumerate(names):
         if not name and rows and not any(row[at].strip() for row in rows if at < len(row)):
@@ -641,9 +649,9 @@ def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
 
 
 def _note_on_names(names: Sequence[str]) -> Iterator[FileNote]:
-    """Yield a note if the names look like a row: a fraction among them, or only numbers.
+    """Yield a note if the names look like a row: they contain a fraction, or only numbers.
 
-    Consecutive integers are accepted, as programs number columns without a name.
+    Consecutive integers are accepted, since programs number nameless columns.
 
     Args:
         names: the names of the columns of a file that may lack a header.

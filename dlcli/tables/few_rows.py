@@ -1,7 +1,7 @@
-"""Few rows, given as mappings: read as `memory_table` and `Table` read them, without Arrow.
+"""A few rows, given as mappings, with the same results as `memory_table` but without Arrow.
 
-Calling Arrow's functions takes longer than all other work on a row. Columns with something rare,
-such as a decimal comma, or wrong are read from a table of the same rows, which is made at need.
+Calling Arrow's functions takes longer than all other work on a row. Columns with rare or invalid
+values, such as a decimal comma, are read from a table of the same rows, which is created on demand.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _PLAIN_NUMBER = re.compile(Notation().pattern)
 _ZERO_DECIMALS = re.compile(column.ZERO_DECIMALS)
 _NUMBER_TYPES = {float, int, type(None)}
 MOST_CHARACTERS = 2**15
-"""The length of a column's texts up to which they are read faster than as a table, within 10 ms.
+"""Total length of a column's texts up to which reading them here is faster (within 10 ms).
 
-Longer ones would also keep other threads waiting, unlike Arrow's functions."""
+Longer texts would also block other threads, unlike Arrow's functions."""
 _LEAST_WRITTEN, _MOST_WRITTEN = 1e-4, 1e9
-"""The sizes of numbers that Arrow and Python write alike, without an exponent."""
+"""Range of absolute values that Arrow and Python write alike, without an exponent."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """The way in which the values of a column are read.
+    """How the values of a column are read.
 
     Args:
-        missing_words: as of `Table`.
+        missing_words: see `Table`.
         notation: the notation of numbers in the training rows.
     """
 
@@ -59,23 +59,23 @@ class Reading:
 
     @cached_property
     def has_plain_numbers(self) -> bool:
-        """True if each number is its own value."""
+        """True if every number stands for itself."""
         return not self.missing_numbers and not self.notation.needs_unit
 
 
 class _Rare(Exception):
-    """A value that only a `Column` reads, or refuses; raised and caught in this module."""
+    """Raised for a value that only a `Column` can read or refuse; caught in this module."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Values:
-    """The values of one column of few rows.
+    """The values of one column of a few rows.
 
-    Each method raises `_Rare` for what only a `Column` reads, or refuses.
+    Each method raises `_Rare` for values that only a `Column` can read or refuse.
 
     Args:
-        kind: of what kind they are.
-        values: as `typed_values` has them, (rows,).
+        kind: the kind of the values.
+        values: see `typed_values`, (rows,).
         reading: how they are read.
     """
 
@@ -125,7 +125,7 @@ class _Values:
             ]
         if not UNIX_TICKS.keys().isdisjoint(formats):
             raise _Rare
-        # Not the canonical form of texts: `9.00` may be a time.
+        # Texts are not in canonical form here: `9.00` may be a time.
         texts = self._present_texts() if self.kind == "text" else self.texts()
         return [
             None if text is None else _required(read_moment(text, formats, zone)) for text in texts
@@ -162,7 +162,7 @@ class _Values:
         return str(value)
 
     def _unless_missing(self, number: float) -> float:
-        """Return a number, NaN for one that is a missing value."""
+        """Return a number, NaN if it stands for a missing value."""
         if number == 0 and math.copysign(1, number) < 0:  # Arrow distinguishes −0 and 0 here
             raise _Rare
         return math.nan if number in self.reading.missing_numbers else number
@@ -170,10 +170,10 @@ class _Values:
 
 @dataclass(eq=False)
 class FewRows:
-    """Few rows, whose columns are read one by one; see `Rows`.
+    """A few rows, whose columns are read one by one; see `Rows`.
 
     Args:
-        records: one for each row; what a mapping lacks is missing.
+        records: one mapping for each row; a key that it lacks is a missing value.
         readings: how the values of each column are read.
         read_table: reads the same rows as a table.
         file: the name of the table in messages.
@@ -224,7 +224,7 @@ class FewRows:
         return np.array(codes, dtype=np.int64), [*known]
 
     def few_texts(self, name: str) -> list[str | None] | None:
-        """Return the canonical texts, None where missing, (rows,); None if they are rare."""
+        """Return the canonical texts, None where missing, (rows,); None if a text is rare."""
         try:
             return self._values(name).texts()
         except _Rare:
@@ -241,7 +241,7 @@ class FewRows:
         return Times(moments, missing, self._none, self._none, str)
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
-        """Raise an error for the first wrong value, if there is one; see `Table.refuse`."""
+        """Raise an error for the first invalid value, if there is one; see `Table.refuse`."""
         self.table.refuse(wrong, name, problem)
 
     def place(self, index: int) -> str:
@@ -249,12 +249,12 @@ class FewRows:
         return f"row {index + 1}"
 
     def plain_numbers(self, names: Sequence[str]) -> NDArray[np.float64] | None:
-        """Return columns whose values are numbers as they stand, NaN where missing, (rows, names).
+        """Return columns of plain numbers, NaN where missing, (rows, names).
 
-        Whole numbers beyond 2^53 are left to the caller, who checks their range anyway.
+        The caller checks the range of the numbers, so integers beyond 2^53 are not refused here.
 
         Returns:
-            None if a value is of another type, or to be read in some way.
+            None if a value has another type or must be parsed.
         """
         if not all(self.readings[name].has_plain_numbers for name in names):
             return None
@@ -277,7 +277,7 @@ class FewRows:
         """Return the values of a column.
 
         Raises:
-            _Rare: if they are to be read as a table.
+            _Rare: if the values must be read as a table.
         """
         kind, values = _typed([record.get(name) for record in self.records])
         return _Values(kind, values, self.readings[name])
@@ -289,16 +289,16 @@ def few_rows(
     table: Callable[[], Table],
     file: str,
 ) -> FewRows | Table:
-    """Take few rows; columns without a reading are only checked.
+    """Create rows from mappings; columns without a reading are only checked.
 
     Args:
-        records: a mapping for each row; what one lacks is missing.
+        records: a mapping for each row; a key that it lacks is a missing value.
         readings: how the values of each column are read.
         table: reads the same rows as a table.
         file: the name of the table in messages.
 
     Returns:
-        The table if the rows are not as clients usually send them.
+        A `FewRows`, or the table if the rows are unusual.
     """
     plain = [record for record in records if type(record) is dict]
     if len(plain) < len(records) or not any(plain):
@@ -316,9 +316,9 @@ def few_rows(
 
 
 def _typed(values: Sequence[object]) -> tuple[ValueKind, Sequence[Any]]:
-    """Bring the values of a column into one type, see `typed_values`."""
+    """Convert the values of a column to one type, see `typed_values`."""
     if len(values) == 1 and type(values[0]) is float and values[0] == values[0]:
-        return "float", values  # the quick way for most
+        return "float", values  # fast path for most rows
     kinds = {*map(type, values)}
     if kinds == {float} and not any(map(math.isnan, values)):  # type: ignore[arg-type]
         return "float", values

@@ -1,7 +1,7 @@
 """Tables that Python holds in memory: data frames, Arrow tables, mappings and lists of records.
 
-pyarrow imports pandas for its own conversions wherever it is installed, which takes a second; only
-columns of a pandas data frame are converted by it.
+pyarrow's conversions import pandas wherever it is installed, which takes a second. So pyarrow
+converts only the columns of pandas data frames.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from dlcli.tables.typed_files import with_plain_types
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas' missing values."""
 _TYPES_WITH_TEXT = ("Period", "Interval")
-"""Types of pandas' values that have a text form, as columns of them have."""
+"""Types of pandas values that can be written as text, as columns of them are."""
 _UNKNOWN_TYPE = "unsupported format string"
-"""Part of Arrow's error for a type that it lacks, such as integers of 128 bits of polars."""
+"""Part of Arrow's error for an unsupported type, such as 128-bit integers of polars."""
 _INT64 = range(-(2**63), 2**63)
 _EXPECTED = "a data frame, an Arrow table, a mapping of columns, or a list of records"
 _PLAIN_TYPES = {bool, int, float, str}
@@ -42,15 +42,15 @@ class MemoryTable:
     """A table in memory."""
 
     name: str
-    """Its name in messages, as of a file."""
+    """Its name in messages, like a file name."""
     data: pa.Table
-    """Columns with names of their own, and without types that few of Arrow's functions know."""
+    """Columns with distinct names and with types that all of Arrow's functions support."""
 
     @cached_property
     def fingerprint(self) -> dict[str, object]:
-        """SHA-256 and size of the rows, as of a file.
+        """SHA-256 and size of the rows, like those of a file.
 
-        The hash is of names, types and values, not of how Arrow stores them in chunks.
+        The hash covers names, types and values, but not Arrow's division into chunks.
         """
         found, size = sha256(), 0
         for name in self.data.column_names:
@@ -63,19 +63,19 @@ class MemoryTable:
 
 
 def _serialized(values: pa.ChunkedArray) -> pa.Buffer:
-    """Return values without nulls as Arrow IPC, the same for the same values."""
+    """Serialize values without nulls as Arrow IPC; equal values give equal bytes."""
     whole = pa.concat_arrays(values.chunks) if values.num_chunks else pa.nulls(0, values.type)
     return pa.RecordBatch.from_arrays([whole], ["values"]).serialize()
 
 
 def memory_table(data: object, name: str = "data") -> MemoryTable:
-    """Take a table from Python, without copying what Arrow can share.
+    """Convert a Python table, without copying data that Arrow can share.
 
-    An index of pandas is not a column. Objects of mixed types become texts, as in CSV.
+    A pandas index is not a column. Objects of mixed types become text, as in CSV.
 
     Args:
-        data: a table with the Arrow PyCapsule interface (of pandas, polars, pyarrow or DuckDB), a
-            mapping of columns to arrays or lists, or a list of mappings.
+        data: a table with the Arrow PyCapsule interface (pandas, polars, pyarrow or DuckDB), a
+            mapping from columns to arrays or lists, or a list of mappings.
         name: the table's name in messages.
 
     Raises:
@@ -118,7 +118,7 @@ def _arrow_table(data: object, name: str) -> pa.Table:
         return _of_records(data, name)
     kind = type(data).__name__
     hint = "; an array has no column names" if isinstance(data, np.ndarray) else ""
-    if hasattr(data, "collect"):  # a query of polars that has not run yet
+    if hasattr(data, "collect"):  # a lazy query of polars
         hint = "; call collect() first"
     raise DataError(f"expected {_EXPECTED}, got {kind}{hint}", file=name)
 
@@ -127,7 +127,7 @@ def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table
     """Make a table of named columns.
 
     Raises:
-        DataError: for columns of different lengths, or two of one name.
+        DataError: for columns of different lengths, or two columns of the same name.
     """
     arrays: dict[str, pa.Array | pa.ChunkedArray] = {}
     for label, values in columns:
@@ -145,10 +145,10 @@ def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table
 
 
 def _of_records(records: Sequence[object], name: str) -> pa.Table:
-    """Make a table of mappings, one for each row; what a record lacks is missing.
+    """Make a table of mappings, one for each row; a key that a record lacks is missing.
 
     Raises:
-        DataError: for something else than a mapping.
+        DataError: for a record that is not a mapping.
     """
     columns: dict[str, None] = {}
     rows: list[Mapping[str, object]] = []
@@ -185,7 +185,7 @@ def _column(values: object, name: str, column: str) -> pa.Array | pa.ChunkedArra
 
 
 def _is_pandas(value: object, kind: str) -> bool:
-    """Return whether a value is of a class of pandas, without importing it."""
+    """Return whether a value has the named pandas class, without importing pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(value, getattr(pandas, kind))
 
@@ -198,12 +198,12 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
     try:
         values = pa.array(series, from_pandas=True)
     except (pa.ArrowException, TypeError):
-        if isinstance(series.dtype, np.dtype):  # such as big-endian or long numbers
+        if isinstance(series.dtype, np.dtype):  # such as big-endian or long-double numbers
             return _of_numpy(series.to_numpy(), name, column)
         return _of_objects(series.tolist(), name, column)  # such as categories of mixed types
     storage = values.type
     kind = storage.value_type if pa.types.is_dictionary(storage) else storage
-    if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would be numbers
+    if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would become numbers
         return _of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
     return values
 
@@ -233,7 +233,7 @@ def _fixed_width(values: NDArray[Any], storage: pa.DataType) -> pa.Array:
 
 
 def _of_cells(values: Sequence[object], name: str, column: str) -> pa.Array:
-    """Make an array of what rows have; lists, for example, are no features; in files, neither."""
+    """Make an array of row values. Lists and the like are not supported, as in files."""
     try:
         return _of_objects(values, name, column)
     except DataError as error:
@@ -244,7 +244,7 @@ def _of_cells(values: Sequence[object], name: str, column: str) -> pa.Array:
 
 
 def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
-    """Make an array of Python's values: numbers or true and false if all are, else texts.
+    """Make an array of Python values: numbers or booleans if all are, else texts.
 
     Raises:
         DataError: for a value without a text form, such as a list.
@@ -263,16 +263,16 @@ def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
 
 
 def typed_values(values: Sequence[object], name: str, column: str) -> tuple[ValueKind, list[Any]]:
-    """Bring Python's values into one type: numbers or true and false if all are, else texts.
+    """Convert Python values to one type: numbers or booleans if all are, else texts.
 
     Args:
-        values: those of a column; numbers and times may be NumPy's.
+        values: the column's values, which may be NumPy numbers and times.
         name: the table's name in messages.
-        column: the column's.
+        column: the column's name.
 
     Returns:
         kind: the kind of all values.
-        values: as `bool`, `int` of 64 bits, `float` or `str`, None where missing.
+        values: `bool`, 64-bit `int`, `float` or `str`, None where missing.
 
     Raises:
         DataError: for a value without a text form, such as a list.
@@ -291,7 +291,7 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
     if float in kinds and kinds <= {int, float}:
         try:
             return "float", [None if value is None else float(value) for value in found]
-        except OverflowError:  # a whole number of over 300 digits; its text is refused later
+        except OverflowError:  # an integer of over 300 digits; its text is refused later
             pass
     texts = [None if value is None else _text(value) for value in found]
     wrong = next((at for at, text in enumerate(texts) if text is None is not found[at]), None)
@@ -302,8 +302,8 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
 
 
 def _python_value(value: object) -> object:
-    """Return the Python value of a number or a time of NumPy, and any other value as it is."""
-    if isinstance(value, np.datetime64):  # with nanoseconds, it would be a number
+    """Convert a NumPy number or time to Python; return any other value unchanged."""
+    if isinstance(value, np.datetime64):  # with nanoseconds it would become a number
         return value.astype("datetime64[us]").item()
     if isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
         return value.item()
@@ -319,12 +319,12 @@ def _is_missing(value: object) -> bool:
 
 
 def _text(value: object) -> str | None:
-    """Return a value as CSV has it; None for one without a text form."""
+    """Return a value as CSV would have it; None if it can't be written as text."""
     if type(value) is str and value.isascii():  # the quick way for most
         return value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, np.timedelta64):  # which counts as a whole number
+    if isinstance(value, np.timedelta64):  # which counts as an integer
         return None
     is_plain = isinstance(value, str | Real | Decimal | date | time)
     if is_plain or type(value).__name__ in _TYPES_WITH_TEXT:

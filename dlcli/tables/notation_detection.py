@@ -1,8 +1,8 @@
-"""Detection of the notation of numbers in text: separators, units, and signs of negative numbers.
+"""Detection of number notation in text: separators, units and negative numbers.
 
-Each column is decided by all its values. Where these are ambiguous, as `1,234` is, the other
-columns decide, else the delimiter: semicolons separate fields where commas separate decimals.
-Signs and units are found in a sample, and removed before separators are detected.
+All values of a column decide its notation. If they are ambiguous, such as `1,234`, the other
+columns decide, or else the delimiter: files with decimal commas separate fields by semicolons.
+Signs and units are found in a sample and removed before separators are detected.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _PLAIN = Notation()
 _COMMA_THOUSANDS = Notation(".", ",")
 _POINT_THOUSANDS = Notation(",", ".")
 _PROGRAM_SPACES = ("\u00a0", "\u202f", "\u2009")
-"""Spaces that programs write between thousands, and nobody types."""
+"""Spaces that programs write between thousands, and that people do not type."""
 _SIGNS = (",", "'", "\u2019", " ", *_PROGRAM_SPACES)
-"""Characters that numbers in the default notation don't have."""
+"""Characters that do not occur in numbers of the default notation."""
 _DIGITS = tuple("0123456789")
 _ADDRESS = r"^\d+\.\d+\.\d+\.\d+$"
 _PLAIN_CHARACTERS = b"0123456789.+-eE"
@@ -38,7 +38,7 @@ _SAMPLE = 1000
 
 
 _Fit = tuple[Notation, ...]
-"""The notations that fit most values of a column, the simpler first; none for words."""
+"""The notations that fit most values of a column, the simpler first; empty for words."""
 
 
 def detect_notations(
@@ -47,13 +47,13 @@ def detect_notations(
     """Detect the notation of numbers in each column of text.
 
     Args:
-        table: the table; one column of it is read at a time.
+        table: the table; read column by column.
         names: the columns of text.
         form: the declared format.
         delimiter: the delimiter of the file's fields.
 
     Returns:
-        The notations by column, where they are not the default one, and notes on them.
+        The notations by column, without the default one, and notes on them.
     """
     candidates = _candidates(form)
     marks: dict[str, Notation] = {}
@@ -64,7 +64,7 @@ def detect_notations(
         if not (marked := find_marks(column)).is_plain:
             marks[name] = marked
             column = replace(column, values=marked.without_marks(column.present_texts()))
-        are_plain = _are_plain(column.values)  # as most are, and this is quick
+        are_plain = _are_plain(column.values)  # true for most columns, and fast
         if len(candidates) == 1 or not _holds(column.values, *_DIGITS):
             continue
         values = None if are_plain else _values_with_signs(column)
@@ -146,7 +146,7 @@ def _holds(values: pa.ChunkedArray, *signs: str) -> bool:
 
 
 def _contents(values: pa.ChunkedArray) -> Iterator[bytes]:
-    """Yield the memory of texts, in which there may be others around them."""
+    """Yield the memory of texts, which other texts may surround."""
     for chunk in values.chunks:
         content = chunk.buffers()[2]
         yield b"" if content is None else content.to_pybytes()
@@ -169,15 +169,15 @@ def _is_plausible(
 ) -> bool:
     if not notation.thousands:
         return True
-    # Digits with spaces may be telephone numbers. With decimals, with the non-breaking spaces that
-    # programs write, or as declared, they are not.
+    # Digits with spaces may be telephone numbers, unless they have decimals or the non-breaking
+    # spaces that programs write, or the config declares the separator.
     is_open = notation.thousands == " " and any(not each.thousands for each in candidates)
     is_certain = not is_open or _holds(values, ",", ".", *_PROGRAM_SPACES)
     return is_certain and _holds(values, *notation.separators)
 
 
 def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
-    """Return the notations of numbers without a comma: mostly the default, as a sample shows."""
+    """Return the notations of numbers without a comma; a sample mostly shows the default one."""
     is_short = len(column.values) <= _SAMPLE
     sample = column if is_short else replace(column, values=column.values.slice(0, _SAMPLE))
     if sample.is_written(_PLAIN) and not _have_point_thousands(sample):
@@ -194,7 +194,7 @@ _has_point_thousands = re.compile(_POINT_THOUSANDS.pattern).match
 
 
 def _have_point_thousands(column: Column) -> bool:
-    """Return whether points may separate thousands in all numbers; mostly not in the first one."""
+    """Return whether points may separate thousands in all numbers."""
     if not column.missing()[0] and not _has_point_thousands(column.values[0].as_py().strip()):
         return False
     return column.is_written(_POINT_THOUSANDS)
@@ -207,14 +207,14 @@ def _count(notation: Notation, values: pa.ChunkedArray) -> int:
 # Units and negative numbers
 
 MOST_NAMES = 10
-"""Maximum number of distinct numbers with a unit that are names, such as `36 months`; currencies
-and percent signs always mark amounts."""
+"""Maximum number of distinct numbers with a unit that count as names, such as `36 months`; numbers
+with currencies and percent signs never do."""
 CURRENCY_CODES = (
     "AUD|BRL|CAD|CHF|CNY|CZK|DKK|EUR|GBP|HKD|HUF|IDR|ILS|INR|JPY|KRW|MXN|NOK|NZD|PLN|RUB|SEK|SGD"
     r"|THB|TRY|USD|ZAR|Rs\.?|Rp\.?"
 )
-"""Regular expression of codes of currencies that are often written before an amount (ISO 4217), and
-the abbreviations of rupees and rupiah."""
+"""Regular expression of currency codes that often precede an amount (ISO 4217), and of the
+abbreviations of rupees and rupiah."""
 _NEGATIVE_SIGNS = ("(", "\u2212", "-")
 _NEARLY_ALL = 0.9
 _FEWEST_MULTIPLES = 0.1
@@ -230,11 +230,11 @@ _AMOUNT = re.compile(
     r"(?:(?P<zero>0[.,]?0*)|0?[.,][0-9]+|0[.,][0-9]*|[1-9](?:[0-9.,'\u2019 \u00a0\u202f]*[0-9.,])?)"
     rf"(?:(?![eE](?:[0-9+-]|$))(?P<after>{GAP}(?:[%％‰]|{_CURRENCY}|°?[^\W\d_][\w/%]{{0,9}}|°)))?"
 )
-"""A number in any notation, perhaps with a unit or a multiple before or after it."""
+"""A number in any notation, with an optional unit or multiple before or after it."""
 
 
 def find_marks(column: Column) -> Notation:
-    """Find unit, multiples and signs of negative numbers; the notation has no separators."""
+    """Find the unit, multiples and notation of negative numbers; separators are not set."""
     negative = ""
     if _holds(column.values, *_NEGATIVE_SIGNS):
         negative = _negative_of(_sample_texts(column.values), column.missing_words)
@@ -246,10 +246,10 @@ def find_marks(column: Column) -> Notation:
 
 
 def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> str:
-    """Return how negative numbers are written, see `Notation.negative`.
+    """Return the notation of negative numbers, see `Notation.negative`.
 
-    Nine tenths of the distinct texts must be amounts then, more than `MOST_NAMES`, and some of them
-    negative, but not all.
+    The condition: nine tenths of the distinct texts, and more than `MOST_NAMES`, are numbers; some
+    of them, but not all, are negative.
     """
     if not _MAY_BE_NEGATIVE.search("\n".join(texts)):  # quick, for most
         return ""
@@ -267,10 +267,10 @@ def _negative_of(texts: Sequence[str], missing_words: Collection[str] = ()) -> s
 def find_measure(column: Column) -> Notation | None:
     """Find the unit of a column's numbers, or the multiples in which they are written.
 
-    Of a sample, nine tenths of the values other than 0 must have the same unit: a currency, a
-    percent sign or a word. Or nine tenths must be numbers, a tenth of them with `k`, `M` and the
-    like, which stand for a thousand and a million. More than `MOST_NAMES` must differ, except for
-    currencies and percent signs.
+    In a sample, nine tenths of the nonzero values must have the same unit: a currency, a percent
+    sign or a word. Or nine tenths must be numbers, and a tenth of these must end with `k`
+    (thousand), `M` (million) or the like. More than `MOST_NAMES` values must be distinct, except
+    for currencies and percent signs.
 
     Returns:
         A notation without separators; None if there is neither a unit nor a multiple.
@@ -310,14 +310,14 @@ def find_measure(column: Column) -> Notation | None:
 
 
 def _sample_texts(values: pa.ChunkedArray) -> list[str]:
-    """Return the texts of some rows at even distances that are not empty."""
+    """Return the nonempty texts of evenly spaced rows."""
     if len(values) > _SAMPLE:
         values = values.take(integers(np.linspace(0, len(values) - 1, _SAMPLE).astype(np.int64)))
     return [text for text in values.to_pylist() if text]
 
 
 def _notes_on(notations: Mapping[str, Notation], form: CsvFormat) -> Iterator[FileNote]:
-    """Yield a note on the columns of each certain notation, except for what was declared."""
+    """Yield a note on the columns of each unambiguous notation, without declared settings."""
     for notation in dict.fromkeys(notations.values()):
         names = [name for name, each in notations.items() if each == notation]
         signs = ["a decimal comma"] * (form.decimal == "auto" and notation.decimal == ",")
@@ -344,7 +344,7 @@ def may_have_notation(texts: Sequence[str]) -> bool:
     if any(map(_AMOUNT.fullmatch, with_unit)):
         return True
     separated = [text for text in texts if _SIGN.search(text) and _DIGIT.search(text)]
-    if not separated:  # the quick answer for most
+    if not separated:  # fast path for most columns
         return False
     if any(_AMOUNT.fullmatch(text) or not _NO_NUMBER.search(text) for text in separated):
         return True
@@ -352,7 +352,7 @@ def may_have_notation(texts: Sequence[str]) -> bool:
 
 
 def _doubt(column: Column, decimal: str) -> FileNote:
-    """Make a note on a column by its first value with a comma, or else with a point."""
+    """Return a note on an ambiguous column, with its first value with a comma or a point."""
     values, name = column.present_texts(), column.name
     sign = "," if _holds(values, ",") else "."
     example = values.filter(pc.match_substring(values, sign))[0].as_py()

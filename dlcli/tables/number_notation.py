@@ -1,4 +1,4 @@
-"""The notations of numbers in text, and how they are rewritten in the default one."""
+"""The notations of numbers in text, and their conversion to the default notation."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _EXPONENT = r"(?:[eE][+-]?[0-9]+)?"
 _LOOKALIKES = {" ": " \u00a0\u202f\u2009", "'": "'\u2019"}
 """Variants of a thousands separator: non-breaking and thin spaces, the typographic apostrophe."""
 SEPARATORS = ("", ",", ".", "'", " ")
-"""Signs that may stand between thousands."""
+"""Characters that may separate thousands."""
 GAP = "[ \u00a0\u202f\u2009]?"
-"""The spaces that may be between a number and its unit."""
+"""The spaces that may stand between a number and its unit."""
 _LONGEST_UNIT = 12
 _MULTIPLES = {"[kK]": "e3", "[mM]": "e6", "[bB]n?": "e9"}
 """The abbreviations of a thousand, a million and a billion, with their exponents."""
@@ -28,9 +28,9 @@ NEGATIVES = {
     "\u2212n": ("\u2212", "-", "\u2212 as the minus sign"),
     "n-": (r"^(.+)-$", r"-\1", "the minus sign at the end"),
 }
-"""Ways to write negative numbers, besides -n: in parentheses, with a minus sign of typography, or
-with one after the number. Each has a regular expression, what it is replaced by to have a - in
-front, and its name."""
+"""Other ways to write negative numbers than -n: in parentheses, with the typographic minus sign, or
+with a minus sign at the end. Each has a regular expression, a replacement that puts a - in front,
+and a name for messages."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Notation:
     unit: str = ""
     """The unit before or after the numbers, such as `$`, `%` or `kg`; empty for none.
 
-    A number without it is of this unit, too, except next to `%`: 0.12 may mean 12 %."""
+    A number without the unit also has this unit. The exception is `%`: 0.12 may mean 12 %."""
     multiples: bool = False
     """True if `k`, `M` and `B` after a number multiply it by a thousand, a million, a billion."""
     negative: str = ""
-    """The way to write negative numbers, of `NEGATIVES`; empty for a - in front alone."""
+    """The way to write negative numbers, a key of `NEGATIVES`; empty for a - in front only."""
 
     def __post_init__(self) -> None:
         is_known = self.decimal in (".", ",") and self.thousands in SEPARATORS
@@ -58,12 +58,12 @@ class Notation:
 
     @cached_property
     def is_plain(self) -> bool:
-        """True if it is the default: a decimal point, nothing between thousands, - for minus."""
+        """True for the default: a decimal point, no thousands separator, - as the minus sign."""
         return self == Notation()
 
     @property
     def measure(self) -> tuple[str, bool]:
-        """The unit of the numbers, and if they may be multiples."""
+        """The unit of the numbers, and whether they may have multiples."""
         return self.unit, self.multiples
 
     @property
@@ -83,8 +83,8 @@ class Notation:
     def pattern(self) -> str:
         """The regular expression that numbers match.
 
-        A number with a decimal comma or a unit does not begin with 0 and another digit: an
-        identifier may.
+        A number with a decimal comma or a unit can't begin with 0 and another digit, as identifiers
+        may.
         """
         sign = "[+\u2212-]?" if self.negative == "\u2212n" else "[+-]?"
         numbers = [self._numbers(sign)]
@@ -98,7 +98,7 @@ class Notation:
         return f"^(?:{'|'.join(numbers)})$"
 
     def _numbers(self, sign: str) -> str:
-        """Return the regular expression of numbers with a sign where there may be one."""
+        """Return the regular expression of numbers with an optional sign."""
         point, amount = f"[{self.decimal}]", self._amount
         leading_zeros = "[0-9]+" if self.decimal == "," else f"[0-9]+(?:{point}[0-9]*)?"
         number = f"{sign}(?:{leading_zeros}|{self._plain_amount}){_EXPONENT}"
@@ -121,7 +121,7 @@ class Notation:
 
     @property
     def _amount(self) -> str:
-        """The same with multiples."""
+        """The same regular expression with multiples."""
         multiple = f"(?:{'|'.join(_MULTIPLES)})?" if self.multiples else ""
         return f"(?:{self._plain_amount}){multiple}"
 
@@ -132,7 +132,7 @@ class Notation:
 
     @property
     def stem(self) -> str:
-        """The unit, a word without its plural `s`."""
+        """The unit; a word without its plural `s`."""
         is_word = self.unit.isalpha() and len(self.unit) > 2
         return self.unit.removesuffix("s") if is_word else self.unit
 
@@ -146,7 +146,7 @@ class Notation:
         return _LOOKALIKES.get(self.thousands, self.thousands)
 
     def fits(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return the Arrow mask of the texts that are numbers, null where a text is, (rows,).
+        """Return the Arrow mask of texts that are numbers, null where the text is, (rows,).
 
         Args:
             texts: without surrounding spaces, (rows,).
@@ -165,7 +165,7 @@ class Notation:
         return pc.if_else(self.fits(texts), numbers, strings(["not a number"], texts.type)[0])
 
     def without_marks(self, texts: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Remove the unit from numbers, and write multiples and negative ones in the default way.
+        """Remove the unit from numbers, and convert multiples and negative numbers.
 
         `$1.2k` becomes `1.2e3`.
 
@@ -176,9 +176,9 @@ class Notation:
 
     @property
     def replacements(self) -> list[tuple[str, str]]:
-        """Regular expressions, and what replaces them, that write a number in the default notation.
+        """Regular expressions with replacements that convert a number to the default notation.
 
-        They are applied in this order.
+        Apply them in this order.
         """
         of_separators = [(f"[{self.separators}]", "")] * bool(self.thousands)
         of_separators += [(f"[{self.decimal}]", ".")] * (self.decimal != ".")

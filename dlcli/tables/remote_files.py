@@ -1,11 +1,11 @@
-"""Files at URLs: found, read in blocks or at random, compared, and written.
+"""Files at URLs: find, read in blocks or at random, compare and write them.
 
-Arrow has the file systems of `s3`, `gs`, `abfs` and `hdfs`, fsspec all others. What may pass is
-tried again: by the provider's own library in Arrow's for `s3` and `gs`, here for others. Errors
-name the URL. Credentials come from where these libraries look for them: the environment, the
-provider's files, or the machine's role.
+Arrow provides the file systems of `s3`, `gs`, `abfs` and `hdfs`, fsspec all others. Temporary
+failures are retried: for `s3` and `gs` by the provider's library within Arrow, for others here.
+Errors contain the URL. These libraries find the credentials in the environment, the provider's
+files or the machine's role.
 
-A file has a version, by which it is recognized: its ETag, or its size and time.
+A file's version identifies its content: its ETag, or its size and time.
 """
 
 from __future__ import annotations
@@ -33,24 +33,24 @@ if TYPE_CHECKING:
 
 _Result = TypeVar("_Result")
 _FIRST_BYTES, _MOST_BYTES = 2**16, 2**24
-"""Bytes that are fetched at once: at first, since only the header may be read, and later."""
+"""Bytes per request: at first, when possibly only the header is needed, and later."""
 _SMALL_BYTES = 2**20
-"""Bytes of a file that is fetched whole at once."""
+"""Size up to which a file is fetched by a single request."""
 _MOST_REQUESTS = 16
-"""Requests that are waited for at the same time."""
+"""Maximum number of simultaneous requests."""
 _TIME_KEYS = ("Last-Modified", "LastModified", "mtime", "updated", "modified", "created")
-"""Of what fsspec knows about a file, what changes when it is written."""
+"""Keys of fsspec's file information that change when the file is written."""
 _WAITS = (0.5, 2.0)
-"""Seconds before what has failed is tried again."""
+"""Seconds before each retry."""
 _MOST_TEXT = 200
-"""Most characters of a library's own text."""
+"""Maximum number of characters of a library's error message."""
 _CONNECT_SECONDS = 10
 _READ_SECONDS = 30
-"""Time without a byte after which a server is given up."""
+"""Seconds without a byte after which a request fails."""
 BUCKETS = ("s3", "gs", "gcs")
-"""Schemes whose host is a bucket, and whose library tries again by itself."""
+"""Schemes whose host is a bucket, and whose library retries by itself."""
 _OBJECT_STORES = (*BUCKETS, "abfs", "abfss")
-"""Schemes where a file appears when it is written completely, and folders are only names."""
+"""Schemes in which a file appears only when it is complete, and folders are only names."""
 _ARROW_SCHEMES = (*_OBJECT_STORES, "hdfs", "viewfs")
 _TRANSIENT_STATUS = (408, 425, 429, 500, 502, 503, 504)
 _FORBIDDEN_STATUS = (401, 403)
@@ -59,7 +59,7 @@ _AWS_FORBIDDEN = ("ACCESS_DENIED", "INVALID_ACCESS_KEY_ID", "SIGNATURE_DOES_NOT_
 _AWS_ABSENT = ("NO_SUCH_BUCKET", "NO_SUCH_KEY", "RESOURCE_NOT_FOUND")
 _FORBIDDEN = re.compile("PERMISSION_DENIED|UNAUTHENTICATED|AuthorizationFailure")
 _NO_CREDENTIALS = re.compile("OAuth2 access token|Failed to get token")
-"""In errors of Google's and Microsoft's libraries, which state no status."""
+"""Pattern in errors of Google's and Microsoft's libraries, which contain no status."""
 _AWS_UNREACHABLE = ("NETWORK_CONNECTION", "REQUEST_TIMEOUT")
 
 
@@ -71,9 +71,9 @@ class RemoteFile:
     size: int
     """Its bytes."""
     version: str | None
-    """Its ETag, else its size and time of modification; None if the server states neither."""
+    """Its ETag, or its size and time of modification; None if the server sends neither."""
     beginning: bytes
-    """Its first bytes, for which readers ask several times."""
+    """Its first bytes, which readers request several times."""
 
     def open(self) -> BinaryIO:
         """Open it for reading from the beginning."""
@@ -88,10 +88,10 @@ class RemoteFile:
         return open_file(self.url)
 
     def check_unchanged(self) -> None:
-        """Refuse a file that was written to since it was found.
+        """Check that the file has not changed since it was found.
 
         Raises:
-            DataError: if it was.
+            DataError: if it has changed.
             UsageError: if it is not there any more.
         """
         if file_version(self.url) != (self.size, self.version):
@@ -109,10 +109,10 @@ def open_url(url: Url) -> BinaryIO:
 
 
 class InputStream(io.RawIOBase):
-    """A stream that can be read, and that closes the one that it reads from."""
+    """A readable stream that closes the stream that it reads from."""
 
     _stream: Any = None
-    """The other one; None if it is not open yet."""
+    """The stream that it reads from; None if it is not open yet."""
 
     def readable(self) -> bool:
         """Return true."""
@@ -126,7 +126,7 @@ class InputStream(io.RawIOBase):
 
 
 class _Stream(InputStream):
-    """The content of a file, fetched in blocks that grow."""
+    """The content of a file, fetched in growing blocks."""
 
     def __init__(self, file: RemoteFile) -> None:
         self._file = file
@@ -173,7 +173,7 @@ def open_remote(url: Url) -> RemoteFile | BinaryIO:
     files = _fsspec_files(system) if url.is_http else None
 
     def takes_range() -> bool:
-        """Return whether a web server sends a part of a file; fsspec raises an error if not."""
+        """Return whether a web server supports range requests; fsspec raises an error if not."""
         assert files and size  # a web server's
         with files.open(path, "rb") as handle, suppress(ValueError):
             handle.seek(size - 1)
@@ -204,7 +204,7 @@ class _Checked(InputStream):
 
 
 class _Retried(_Checked):
-    """A file for random access, of which a part is fetched again if the connection is lost."""
+    """A file for random access; if the connection is lost, the part is fetched again."""
 
     def seekable(self) -> bool:
         """Return true."""
@@ -233,7 +233,7 @@ class _Retried(_Checked):
 
 
 def each_file(function: Callable[[Location], _Result], files: Sequence[Location]) -> list[_Result]:
-    """Call a function for each file; at the same time for URLs, since servers are waited for."""
+    """Call a function for each file, in parallel for URLs."""
     if sum(isinstance(file, Url) for file in files) < 2:
         return [*map(function, files)]
     from concurrent.futures import ThreadPoolExecutor
@@ -243,7 +243,7 @@ def each_file(function: Callable[[Location], _Result], files: Sequence[Location]
 
 
 def file_size(location: Location) -> int:
-    """Return the bytes of a file; 0 of one at a URL if its server doesn't state them.
+    """Return the size of a file in bytes; 0 if the server of a URL does not send it.
 
     Raises:
         OSError: if it is a local one that can't be read.
@@ -255,7 +255,7 @@ def file_size(location: Location) -> int:
 
 
 def file_version(url: Url) -> tuple[int | None, str | None]:
-    """Return size and version of a file, see `RemoteFile`; no size if the server doesn't state it.
+    """Return size and version of a file, see `RemoteFile`; None if the server omits the size.
 
     Raises:
         UsageError: if it is not there or can't be read.
@@ -284,21 +284,21 @@ def is_folder(url: Url, way_out: str = "") -> UsageError:
 
 
 def file_info(url: Url) -> FileInfo:
-    """Return the type of what is at a URL, `NotFound` included, and its size if it is a file.
+    """Return the type of the entry at a URL (may be `NotFound`), and its size if it is a file.
 
     Raises:
-        UsageError: if that can't be found out.
+        UsageError: if the request fails.
     """
     system, path = file_system(url)
     return attempt(url, partial(system.get_file_info, path))
 
 
 def file_names(folder: Url, only: FileType | None = None) -> list[str]:
-    """Return the files below a folder, relative to it and sorted; none if there is no such folder.
+    """Return the files below a folder, relative to it and sorted; empty if it does not exist.
 
     Args:
         folder: the folder.
-        only: `FileType.Directory` for the folders that are directly in it instead.
+        only: `FileType.Directory` to list the subfolders directly in it instead.
 
     Raises:
         UsageError: if it can't be listed.
@@ -317,10 +317,10 @@ def file_names(folder: Url, only: FileType | None = None) -> list[str]:
 
 
 def check_writable(url: Url) -> None:
-    """Check that a file can be made at a URL.
+    """Check that a new file can be written to a URL.
 
     Raises:
-        UsageError: if it already exists, or the URL is of a web server or a missing bucket.
+        UsageError: if the file already exists, the bucket does not, or the URL is a web server's.
     """
     from pyarrow.fs import FileType
 
@@ -336,8 +336,8 @@ def check_writable(url: Url) -> None:
 def upload(file: Path, url: Url) -> None:
     """Write a file to a URL, where it appears completely or not at all.
 
-    An object store shows an object once all of it was sent. Elsewhere it is written under another
-    name first.
+    In an object store, an object appears once it is complete. Elsewhere the file is written under
+    another name first.
 
     Raises:
         UsageError: if it can't be written.
@@ -351,7 +351,7 @@ def upload(file: Path, url: Url) -> None:
             system.create_dir(parent)
         try:
             sink = system.open_output_stream(written, compression=None)
-            # At once: Arrow completes an object even if what is written to it is interrupted.
+            # In one call: Arrow completes an object even if writing is interrupted.
             sink.write(content)
             sink.close()
             if written != path:
@@ -390,13 +390,13 @@ def open_file(url: Url) -> pa.NativeFile:
         UsageError: if it is not there or can't be read.
     """
     system, path = file_system(url)
-    if (files := _fsspec_files(system)) is None:  # whose files try again by themselves
+    if (files := _fsspec_files(system)) is None:  # whose files retry by themselves
         return attempt(url, partial(system.open_input_file, path))
     return pa.PythonFile(_Retried(url, attempt(url, partial(files.open, path, "rb"))), mode="r")
 
 
 def _fsspec_files(system: FileSystem) -> AbstractFileSystem | None:
-    """Return the file system of fsspec that one is, whose errors say more; None for Arrow's."""
+    """Return the wrapped fsspec file system, whose errors are more detailed; None for Arrow's."""
     from pyarrow.fs import PyFileSystem
 
     return system.handler.fs if isinstance(system, PyFileSystem) else None
@@ -451,7 +451,7 @@ def _fsspec(url: Url) -> tuple[FileSystem, str]:
         known = "s3, gs, abfs, hdfs, https, file"
         message = f"unknown scheme {url.scheme}://; expected {known} or another scheme of fsspec"
         raise UsageError(f"{url}: {message}") from None
-    except ImportError as error:  # fsspec's text names the package to install
+    except ImportError as error:  # fsspec's message contains the package to install
         way_out = install_command("remote") if url.is_http else str(error)
         raise UsageError(f"{url}: a package for {url.scheme}:// is missing; {way_out}") from None
     with explained(url):
@@ -460,7 +460,7 @@ def _fsspec(url: Url) -> tuple[FileSystem, str]:
 
 
 def _web_options() -> dict[str, object]:
-    """Return options of fsspec's HTTP: time limits, the proxy and `.netrc`, and exact ranges."""
+    """Return options of fsspec's HTTP client: timeouts, proxy and `.netrc`, exact ranges."""
     from aiohttp import ClientTimeout
 
     timeout = ClientTimeout(total=None, sock_connect=_CONNECT_SECONDS, sock_read=_READ_SECONDS)
@@ -471,7 +471,7 @@ def _web_options() -> dict[str, object]:
 
 
 def attempt(url: Url, action: Callable[[], _Result]) -> _Result:
-    """Do something, again after a while if it fails for a reason that may pass.
+    """Run an operation, and retry after temporary failures.
 
     Raises:
         UsageError: if it fails.
@@ -489,7 +489,7 @@ def attempt(url: Url, action: Callable[[], _Result]) -> _Result:
 
 @contextmanager
 def explained(url: Url) -> Iterator[None]:
-    """Turn the errors of a file system into one that names the URL.
+    """Convert the errors of a file system to errors that contain the URL.
 
     Raises:
         UsageError: in place of them.
@@ -501,9 +501,9 @@ def explained(url: Url) -> Iterator[None]:
 
 
 def failure(url: Url, error: Exception) -> DlcliError:
-    """Return the error to raise for one of a file system.
+    """Return the error to raise for an error of a file system.
 
-    Its own text is not quoted where it may contain a redirection to a signed URL.
+    The original message is omitted where it may contain a redirection to a signed URL.
     """
     if isinstance(error, DlcliError):
         return error
@@ -530,14 +530,14 @@ def failure(url: Url, error: Exception) -> DlcliError:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """Return what fsspec hides: it reports each failure of a web server as a missing file."""
+    """Return the cause behind fsspec's error: it reports every HTTP failure as a missing file."""
     if type(error).__name__ == "ClientPayloadError":  # caused by a status of aiohttp's own
         return error
     return error.__cause__ or error
 
 
 def _status(error: BaseException) -> int | None:
-    """Return the status that a web server has answered with."""
+    """Return the HTTP status in an error."""
     status = getattr(error, "status", None)
     return status if isinstance(status, int) else None
 
@@ -556,7 +556,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Return the essence of an error's text, without the URLs in it."""
+    """Return the main part of an error's message, without URLs."""
     text = str(error).partition("\n")[0].partition("; Details:")[0]
     if found := re.search(r"curlCode: \d+, (.*)", text) or _AWS_ERROR.search(text):
         text = found[1]

@@ -1,4 +1,4 @@
-"""Source files: found by name, list or glob, opened, decompressed, and their format recognized."""
+"""Source files: find them by name, list or glob, open and decompress them, detect their format."""
 
 from __future__ import annotations
 
@@ -32,36 +32,36 @@ Source = str | Path | Sequence[str | Path]
 standard input."""
 
 _HEAD_BYTES = 4096
-"""Bytes by which a file's format is recognized."""
+"""Bytes from which the format is detected."""
 _COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _BLOCK_BYTES = 2**20
 ALWAYS_ALLOWED = 2**29
-"""Bytes that any source may have. A pipe may not have more, since it is held in memory."""
+"""Bytes that are allowed for any source; the limit for a pipe, which is held in memory."""
 _MOST_UNPACKED = 50
-"""Bytes that a compressed file may have for each of its own; zeros have 1,000 in gzip."""
+"""Limit of the compression ratio; zeros reach 1,000 in gzip."""
 Partition = tuple[tuple[str, str | None], ...]
-"""Columns and their values, None where they are missing, of all rows of a file."""
+"""Columns that are constant in a file, with their values; None is a missing value."""
 _MISSING_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = (".parquet", ".pq")
 ONLY_PARQUET = "in folders such as 'year=2024', only Parquet files are supported"
-"""The advice for a folder with such names and other files."""
+"""Advice for such folders that contain other files."""
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file's decompressed content, which can be read from its beginning repeatedly."""
+    """A file's decompressed content, which can be read repeatedly."""
 
     file: str
     """The file as the user named it."""
     path: Path | None
     """Its path; None if its content is in memory."""
     content: bytes = b""
-    """Its bytes, possibly compressed, if they are in memory."""
+    """Its bytes if they are in memory, possibly compressed."""
     compression: str | None = None
     remote: remote_files.RemoteFile | None = None
     """The file at a URL that it is read from."""
     partition: Partition = ()
-    """The values of the columns that the names of its folders give."""
+    """The columns that the names of its folders contain."""
 
     def open(self) -> BinaryIO:
         """Open the decompressed content for reading; seeking may not be possible.
@@ -89,10 +89,10 @@ class SourceFile:
         return len(self.content) if self.path is None else self.path.stat().st_size
 
     def most_bytes(self, ratio: int) -> int:
-        """Return the most bytes that may be made of the content.
+        """Return the maximum number of bytes that the content may expand to.
 
         Args:
-            ratio: bytes for each byte of it, if it is not small.
+            ratio: bytes for each byte of the content, if it is not small.
         """
         return max(ALWAYS_ALLOWED, ratio * self.size)
 
@@ -130,7 +130,7 @@ class SourceFile:
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        """Explain why the content cannot be read.
+        """Convert the errors of reading within a block.
 
         Raises:
             UsageError: for a file that cannot be read.
@@ -145,7 +145,7 @@ class SourceFile:
 
 
 class _Limited(remote_files.InputStream):
-    """A stream that raises an error instead of returning more bytes than it may have."""
+    """A stream that raises an error beyond a maximum number of bytes."""
 
     def __init__(self, stream: BinaryIO, most: int, error: DataError) -> None:
         self._stream, self._left, self._error = stream, most, error
@@ -164,7 +164,7 @@ def _read_all(stream: BinaryIO) -> bytes:
 
 
 def incomplete(kind: str, file: str, error: Exception) -> DataError:
-    """Make the error for a damaged file.
+    """Return the error for a damaged file.
 
     Args:
         kind: the expected format: `Parquet`.
@@ -183,8 +183,8 @@ def find(source: Source) -> list[SourceFile]:
     """Find the files of a source, in the order of their rows.
 
     Raises:
-        UsageError: for a file that is not there, a glob without a match, a file named twice, or
-            standard input that was read before.
+        UsageError: for a missing file, a glob without a match, a file listed twice, or standard
+            input that was read before.
     """
     if str(source) == "-":
         if sys.stdin.buffer.closed:
@@ -207,10 +207,10 @@ def _found(path: Location) -> SourceFile:
 
 
 def expand(source: Source) -> list[Location]:
-    """Return the files of a source: those of a glob sorted, those of a list in its order.
+    """Return the files of a source: the matches of a glob sorted, a list in its order.
 
     Raises:
-        UsageError: for a glob without a match, a file named twice, or a URL that can't be read.
+        UsageError: for a glob without a match, a file listed twice, or a URL that can't be read.
     """
     return [location for location, _ in _locations(source)]
 
@@ -229,7 +229,7 @@ def _locations(source: Source) -> list[tuple[Location, Partition]]:
 
 
 def locate_table(name: str | Path) -> Location:
-    """Return the path or the URL that a text stands for.
+    """Convert a text to a path or a URL.
 
     Raises:
         UsageError: for a URL with a secret.
@@ -249,12 +249,12 @@ def name_of(source: Source) -> str:
 
 
 def _matches(path: Location) -> list[tuple[Location, Partition]]:
-    """Return the files that a path, a URL or a glob names, each with its partition."""
+    """Return the files of a path, a URL or a glob, each with its partition."""
     if isinstance(path, Url):
         return [*_remote_matches(path)]
     if os.path.isdir(path):
         files = []
-        if any("=" in name for name in _entries(path)):  # others may be large, and are refused
+        if any("=" in name for name in _entries(path)):  # others may be large
             below = (os.path.join(top, name) for top, _, names in os.walk(path) for name in names)
             names = (PurePath(file).relative_to(path).as_posix() for file in below)
             files = partitions(sorted(names), str(path))
@@ -277,11 +277,11 @@ def _glob(path: Path) -> list[Path]:
 
 
 def _remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
-    """Yield the files that a URL or a glob names, each with its partition.
+    """Yield the files of a URL or a glob, each with its partition.
 
     Raises:
-        UsageError: if there is none, or it can't be found out.
-        DataError: for a partitioned folder that is partitioned in two ways.
+        UsageError: if there is none, or the request fails.
+        DataError: for a folder that is partitioned in two ways.
     """
     from pyarrow.fs import FileType
 
@@ -294,7 +294,7 @@ def _remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
     elif remote_files.file_info(url).type == FileType.Directory:
         folder = Url(f"{url.rstrip('/')}/")
         folders = remote_files.file_names(folder, FileType.Directory)
-        is_partitioned = any("=" in name for name in folders)  # others may be large
+        is_partitioned = any("=" in name for name in folders)  # other folders may be large
         files = partitions(remote_files.file_names(folder), url) if is_partitioned else []
         if not files:
             raise remote_files.is_folder(url, ONLY_PARQUET if is_partitioned else "")
@@ -320,7 +320,7 @@ def _glob_of_urls(url: Url) -> list[Url]:
 
 
 def _is_match(names: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Return whether a path matches a glob, in which `**` stands for any number of folders."""
+    """Return whether a path matches a glob; `**` matches any number of folders."""
     if not pattern:
         return not names
     if pattern[0] == "**" and len(pattern) > 1:
@@ -340,10 +340,10 @@ def _remote(url: Url) -> SourceFile:
 
 
 def _in_memory(file: str, stream: BinaryIO, origin: str = "a pipe") -> SourceFile:
-    """Read what can be read only once.
+    """Read a stream that can be read only once.
 
     Raises:
-        DataError: if it doesn't end.
+        DataError: if it exceeds the limit.
     """
     message = f"exceeds {ALWAYS_ALLOWED >> 20} MiB, the limit for {origin}; "
     error = DataError(f"{message}save it to a file and use that", file=file)
@@ -356,10 +356,10 @@ def _compression(head: bytes) -> str | None:
 
 
 def _open(path: Path) -> BinaryIO:
-    """Open a file for reading, or explain why that is not possible.
+    """Open a file for reading.
 
     Raises:
-        UsageError: with the nearest name in the folder if the file is not there.
+        UsageError: if that fails; with the most similar name in the folder if the file is missing.
     """
     try:
         mode = path.stat().st_mode
@@ -378,7 +378,7 @@ def _open(path: Path) -> BinaryIO:
 
 
 def _way_out(folder: Path) -> str:
-    """Say how to name the tables in a folder."""
+    """Return advice on how to read the tables in a folder."""
     names = _entries(folder)
     if any("=" in name and (folder / name).is_dir() for name in names):
         return ONLY_PARQUET
@@ -391,7 +391,7 @@ def _way_out(folder: Path) -> str:
 
 
 def _entries(folder: Path) -> list[str]:
-    """Return the names in a folder, none if it cannot be listed."""
+    """Return the names in a folder; empty if it can't be listed."""
     try:
         return [entry.name for entry in folder.iterdir()]
     except OSError:
@@ -402,14 +402,14 @@ def _entries(folder: Path) -> list[str]:
 
 
 def partitions(names: Iterable[str], folder: str) -> list[tuple[str, Partition]]:
-    """Return the files of a partitioned folder, each with its partition; none of any other folder.
+    """Return the files of a partitioned folder with their partitions; empty for other folders.
 
     Args:
         names: all files below the folder, relative to it.
         folder: its name in messages.
 
     Raises:
-        DataError: for a file that is partitioned by other columns than the first one.
+        DataError: for a file with other partition columns than the first file.
     """
     found = []
     for name in names:
@@ -451,18 +451,18 @@ class Batches:
     schema: pa.Schema
     """The columns' names and types."""
     rows: Iterator[pa.RecordBatch]
-    """All rows, in the order of the file; to be read once."""
+    """All rows, in the order of the file; can be read once."""
     delimiter: str | None = None
     """The delimiter of text; None for formats whose values have types."""
     file_notes: tuple[FileNote, ...] = ()
     nameless: tuple[str, ...] = ()
-    """The columns that have no name in the file, by the names that they got."""
+    """The names that dlcli gave to nameless columns of the file."""
     unread: tuple[str, ...] = ()
     """The columns of the file that are not among the rows."""
 
 
 def contradictions(stored: SourceFile, form: table_formats.FormatChoice) -> Iterator[FileNote]:
-    """Yield the differences of a file's content from its name and from the config."""
+    """Yield notes on contradictions between a file's content and its name or the config."""
     format = table_formats.recognize(stored.head(), stored.file)
     found = f"contains {table_formats.FORMAT_NAMES[format]}"
     if stored.compression is None and table_formats.is_compressed(stored.file):
@@ -477,7 +477,7 @@ def check_names(names: Sequence[str], file: str) -> None:
     """Check that column names are not empty and not repeated.
 
     Raises:
-        DataError: for an empty name, or one that occurs twice.
+        DataError: for an empty name, or a name that occurs twice.
     """
     if "" in names:
         position = names.index("") + 1

@@ -1,10 +1,10 @@
-"""Columns that are not all in memory: on disk, or with the workers of a cluster.
+"""Columns that are not all in memory: on disk, or distributed over the workers of a cluster.
 
-On disk, one column, or some rows of all, are read at a time. In a cluster, each worker holds a
-share of the rows. All run the same program, and read the same column at the same time: each
-receives the others' shares of it. So everything that is found in a column is the same in each
-process as on one machine, to the bit, and none ever holds more than its share of the rows and a
-column of all.
+From disk, dlcli reads one column, or some rows of all columns, at a time. In a cluster, each worker
+holds a share of the rows. All workers run the same program and read the same column at the same
+time; each receives the other workers' shares of this column. So each process computes the same from
+a column as a single machine would, to the bit. A process never holds more than its share of the
+rows and one whole column.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
 """64 MiB of float32."""
 BYTES_PER_BATCH = 2**28
-"""Only a single row may have more, so that long texts don't fill the memory."""
+"""Only a single row may exceed this, so long texts do not fill the memory."""
 
 
 def batch_rows(columns: int) -> int:
@@ -58,10 +58,10 @@ class Columns(Protocol):
 
 @dataclass(frozen=True)
 class Storage:
-    """Where rows are kept: in memory, in a folder, or by several workers, each a share of them."""
+    """Where rows are stored: in memory, in a folder, or distributed over several workers."""
 
     folder: Path | None = None
-    """A folder for files of rows; `None`: they are in memory."""
+    """A folder for files of rows; None for memory."""
     workers: Workers = NO_OTHERS
     """The workers, all of which read and encode at the same time."""
 
@@ -107,11 +107,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class StoredColumns:
-    """The counterpart of a `pa.Table` on disk: pieces whose rows follow each other."""
+    """The counterpart of a `pa.Table` on disk: pieces with consecutive rows."""
 
     pieces: tuple[Piece, ...]
     schema: pa.Schema
-    """The columns' names, and for each a type that holds the values of all pieces."""
+    """The columns' names, each with a type that fits the values of all pieces."""
     selection: NDArray[np.int64] | None = None
     """The indices of the selected rows, in order; None for all."""
 
@@ -122,7 +122,7 @@ class StoredColumns:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """Read a column from disk."""
-        pa.default_memory_pool().release_unused()  # of the previous column
+        pa.default_memory_pool().release_unused()  # the memory of the previous column
         storage = self.schema.field(name).type
         parts = [piece.column(name).cast(storage) for piece in self.pieces]
         chunks = [chunk for part in parts for chunk in part.chunks]
@@ -140,7 +140,7 @@ class StoredColumns:
         rows = self.selection[start : start + length]
         order = np.argsort(rows, kind="stable")
         rows = rows[order]
-        # Only the batches that contain the rows are read: few rows of a long table are far apart.
+        # Only the batches that contain the rows are read: a few rows of a long table are far apart.
         batches = np.searchsorted(self._batch_ends, rows, side="right")
         parts = [
             self._between(int(near[0]), int(near[-1]) + 1).take(integers(near - near[0]))
@@ -203,7 +203,7 @@ def store(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> S
     try:
         with storing(path.parent):
             writer = pa.ipc.new_file(file, schema)
-        # Reading happens outside `storing`, so that its errors don't look like those of writing.
+        # Reading happens outside `storing`, so its errors are not reported as errors of writing.
         for batch in _rebatched(batches, schema):
             with storing(path.parent):
                 writer.write(batch)
@@ -218,10 +218,10 @@ def store(schema: pa.Schema, batches: Iterator[pa.RecordBatch], path: Path) -> S
 
 @contextmanager
 def storing(folder: Path) -> Iterator[None]:
-    """Explain why rows cannot be stored.
+    """Convert the errors of storing rows within a block.
 
     Raises:
-        TrainingError: in place of the system's errors.
+        TrainingError: instead of the system's errors.
     """
     try:
         yield
@@ -233,12 +233,12 @@ def storing(folder: Path) -> Iterator[None]:
 
 
 def without_dictionary(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the values in a plain type, but a column of nulls as it is: it fits any type."""
+    """Return the values in a plain type; a column of nulls is unchanged, since it fits any type."""
     return values if pa.types.is_null(values.type) else plain(values)
 
 
 def _without_dictionaries(rows: pa.Table) -> pa.Table:
-    """Return rows without dictionaries, of which an Arrow IPC file may have only one a column."""
+    """Return rows without dictionaries: an Arrow IPC file allows only one for each column."""
     return pa.table({name: without_dictionary(rows.column(name)) for name in rows.column_names})
 
 
@@ -252,7 +252,7 @@ def _no_rows(schema: pa.Schema) -> pa.Table:
 
 
 def _rebatched(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield the same rows in batches of one size, or of fewer rows where texts are long."""
+    """Yield the same rows in batches of equal size, or of fewer rows where texts are long."""
     size, held = batch_rows(len(schema)), _no_rows(schema)
     for batch in batches:
         held = pa.concat_tables([held, _without_dictionaries(pa.Table.from_batches([batch]))])
@@ -263,7 +263,7 @@ def _rebatched(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator
 
 
 def _cut(rows: pa.Table, size: int) -> Iterator[pa.RecordBatch]:
-    """Yield rows in batches of a size, each halved until it has not too many bytes."""
+    """Yield rows in batches of a size, each halved until it has few enough bytes."""
     for start in range(0, rows.num_rows, size):
         part = rows.slice(start, size)
         if part.nbytes > BYTES_PER_BATCH and part.num_rows > 1:
@@ -309,10 +309,10 @@ class RowShares:
         return replace(self, owners=self.owners[rows], indices=self.indices[rows])
 
     def gather(self, own: NDArray[Any]) -> NDArray[Any]:
-        """Return an array of all rows, of the part that each worker has.
+        """Combine the workers' parts of an array to the array of all rows.
 
         Args:
-            own: the part of the rows `self.own`, (len(own), ...), of the same type everywhere.
+            own: the part for the rows `self.own`, (len(own), ...), of the same type on all workers.
         """
         whole = np.empty((len(self), *own.shape[1:]), own.dtype)
         for rank, part in enumerate(self.workers.gather_arrays({"own": own})):
@@ -320,7 +320,7 @@ class RowShares:
         return whole
 
     def gather_column(self, name: str, own: pa.ChunkedArray) -> pa.ChunkedArray:
-        """Return the column of all rows, of the part that each worker has.
+        """Combine the workers' parts of a column to the column of all rows.
 
         Raises:
             RuntimeError: if the workers do not read the same column.
@@ -345,14 +345,14 @@ class RowShares:
 
 @dataclass(frozen=True)
 class ShardedColumns:
-    """The counterpart of a `pa.Table` in a cluster, of which each worker holds some rows."""
+    """The counterpart of a `pa.Table` in a cluster, in which each worker holds some rows."""
 
     stored: pa.Table | StoredColumns
     """The rows of this worker, in the order of the table that was read."""
     schema: pa.Schema
     """The columns' names and types, the same for all workers."""
     shares: RowShares
-    """The rows, of which some may be selected."""
+    """The selected rows."""
 
     @property
     def num_rows(self) -> int:
@@ -366,11 +366,11 @@ class ShardedColumns:
         return self.stored if self._are_all(rows) else take_rows(self.stored, rows)
 
     def _are_all(self, rows: NDArray[np.int64]) -> bool:
-        """Return whether some of this worker's rows are all of them, in their order."""
+        """Return whether the rows are all of this worker's rows, in order."""
         return len(rows) == self.stored.num_rows and bool((np.diff(rows) == 1).all())
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """Return a column of all workers."""
+        """Return a column with the rows of all workers."""
         values, rows = self.stored.column(name), self.shares.indices[self.shares.own]
         if not self._are_all(rows):
             values = widened(values).take(integers(rows))

@@ -21,24 +21,24 @@ from dlcli.tables.stored_columns import Columns, RowShares, ShardedColumns, take
 
 Result = TypeVar("Result")
 WayOut = Callable[[bool], str]
-"""Ends an error about a value; the argument says whether most values of the column are wrong."""
+"""Returns the end of an error about a value; the argument is True if most values are invalid."""
 _USUAL = frozenset(USUAL_MISSING_WORDS)
 VALUES_KEPT = 1 << 21
-"""Values of a table whose columns are kept, so that a wide one is parsed once for all checks."""
+"""Size of a table up to which columns are cached, so all checks parse a wide table once."""
 _SHORT = 1_000
-"""Most values of columns that are parsed together with others."""
+"""Maximum number of values of columns that are parsed together."""
 _FEWEST_TOGETHER = 8
 
 
 class FileNote(NamedTuple):
-    """Something that was detected or guessed about a file."""
+    """A note on something that was detected or guessed about a file."""
 
     message: str
-    """For the user: `fields are separated by ';'`."""
+    """The note: `the delimiter is ';'`."""
     is_doubtful: bool = False
-    """True if the guess may be wrong, so that the user should check it."""
+    """True if the guess may be wrong and the user should check it."""
     column: str | None = None
-    """The one column that it is about."""
+    """The column, if the note is about one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,13 @@ class Table:
         file: the file as the user named it, for messages.
         data: the columns as stored, in memory or elsewhere.
         row_numbers: the number of each row in its file, counted from 1 after the header, (rows,).
-        missing_words: spellings of a missing value by column, besides nulls, NaN and blank fields;
-            one that is a number is compared by value in a column of numbers.
-        files: the files that the rows come from, if not `file` alone, in their order.
+        missing_words: spellings of a missing value by column, in addition to nulls, NaN and blank
+            fields; in a column of numbers, a spelling that is a number is compared by value.
+        files: the files of the rows, in order, if there are several.
         file_numbers: the index in `files` of each row's file, (rows,).
         notations: the notation of numbers in text, for the columns where it is not the default.
         file_notes: what was detected about the files.
-        nameless: the columns that have no name in a file, by the names that they got.
+        nameless: the names that dlcli gave to nameless columns of a file.
         unread: the columns of a file that were not read.
     """
 
@@ -82,12 +82,12 @@ class Table:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """The messages about the files that are certain."""
+        """The notes on the files that are certain."""
         return tuple(note.message for note in self.file_notes if not note.is_doubtful)
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The messages about the files that are guesses."""
+        """The notes on the files that are guesses."""
         return tuple(note.message for note in self.file_notes if note.is_doubtful)
 
     # Rows
@@ -105,15 +105,15 @@ class Table:
         return replace(self, data=pa.table({name: self.data.column(name) for name in names}))
 
     def parts(self, rows: int) -> Iterator[Table]:
-        """Yield consecutive parts of so many rows, at least one; the last may have fewer."""
+        """Yield consecutive parts of equal size, at least one; the last may have fewer rows."""
         for start in range(0, max(self.rows, 1), rows):
             yield self._part(self.data.slice(start, rows), slice(start, start + rows))
 
-    # Rows of which each worker of a cluster holds a share
+    # Rows that are distributed over the workers of a cluster
 
     @property
     def shares(self) -> RowShares | None:
-        """The workers that hold the rows; None if this process has all."""
+        """The workers that hold the rows; None if this process holds all."""
         return self.data.shares if isinstance(self.data, ShardedColumns) else None
 
     def own_rows(self) -> Table:
@@ -122,14 +122,14 @@ class Table:
         return self._part(data.own, data.shares.own) if isinstance(data, ShardedColumns) else self
 
     def apart(self, name: str) -> Table:
-        """Return the table of a column, in memory unless workers have shares of its rows."""
+        """Return the table of a column, in memory unless the rows are distributed over workers."""
         return self.only([name]) if self.shares is None else self
 
     def by_row(self, compute: Callable[[Table], NDArray[Any]]) -> NDArray[Any]:
-        """Compute an array of values of each row, (rows, ...); each worker those of its own rows.
+        """Compute an array of values of each row, (rows, ...); each worker computes its own rows.
 
         Args:
-            compute: returns the values of a table's rows, each of which follows from the row alone.
+            compute: returns the values of a table's rows; each depends on its row only.
         """
         if (shares := self.shares) is None:
             return compute(self)
@@ -139,7 +139,7 @@ class Table:
         """Return whether a test holds for the rows.
 
         Args:
-            test: holds for rows if it holds for some of them.
+            test: a test that holds for rows if it holds for any part of them.
         """
         if (shares := self.shares) is None:
             return test(self)
@@ -152,16 +152,16 @@ class Table:
         dump: Callable[[Result], str],
         load: Callable[[str], Result],
     ) -> list[Result]:
-        """Compute something of each column; each worker that of some columns.
+        """Apply a function to each column; the workers share the columns.
 
         Args:
             names: the columns.
-            compute: computes it, given the column's name, and a table that has this column.
-            dump: writes it as a text, to be sent to other workers.
-            load: reads such a text.
+            compute: the function, given the column's name and a table with this column.
+            dump: converts a result to a text, which is sent to other workers.
+            load: converts such a text to the result.
 
         Raises:
-            DlcliError: of the first column that `compute` fails on.
+            DlcliError: the error of the first column for which `compute` fails.
         """
         if (shares := self.shares) is None:
             return [compute(name, self) for name in names]
@@ -173,7 +173,7 @@ class Table:
         for start in range(0, len(names), workers.size):
             some, own = names[start : start + workers.size], None
             for rank, name in enumerate(some):
-                alone = self.only([name])  # all take part in it, and most do not keep it
+                alone = self.only([name])  # all workers take part in it, and most do not keep it
                 own = (name, alone) if rank == workers.rank else own
             found += workers.gather_results(partial(compute_own, own))[: len(some)]
         return [*map(load, found)]
@@ -203,7 +203,7 @@ class Table:
     # Columns
 
     def column(self, name: str) -> Column:
-        """Return a column, as `Column` reads it."""
+        """Return a column."""
         if (column := self._kept.get(name)) is None:
             values = plain(self.data.column(name))
             notation = self.notations.get(name, Notation())
@@ -219,7 +219,7 @@ class Table:
         return column_kind(self.data.schema.field(name).type)
 
     def reuse(self, earlier: Table) -> None:
-        """Take over what another table of the same values parsed, for columns read alike."""
+        """Reuse the parsed columns of another table with the same values, where settings agree."""
         for name, column in earlier._kept.items():
             if column.notation == self.notations.get(name, Notation()):
                 words = self.missing_words.get(name, ())
@@ -231,8 +231,8 @@ class Table:
     def parse_together(self) -> None:
         """Parse all columns of text at once if they are short.
 
-        Each of Arrow's functions takes longer to be called than to process some hundred values, so
-        that a table of many short columns is parsed several times as fast.
+        Calling one of Arrow's functions takes longer than processing some hundred values, so a
+        table of many short columns is parsed several times as fast.
         """
         is_short = self.rows <= _SHORT and self.rows * len(self.columns) <= VALUES_KEPT
         if not is_short or not isinstance(self.data, pa.Table):
@@ -250,7 +250,7 @@ class Table:
         return self.data.column(name)
 
     def missing(self, name: str) -> NDArray[np.bool_]:
-        """Return where a value is null, NaN, blank or one of the missing words, (rows,)."""
+        """Return the mask of values that are null, NaN, blank or missing words, (rows,)."""
         return self.column(name).missing()
 
     def numbers(self, name: str, way_out: WayOut | None = None) -> NDArray[np.float64]:
@@ -258,8 +258,8 @@ class Table:
 
         Args:
             name: the column.
-            way_out: gives the end of the error by whether most values are wrong, unless the first
-                wrong one is a common spelling of a missing value.
+            way_out: returns the end of the error, see `WayOut`; not used if the first invalid value
+                is a common spelling of a missing value.
 
         Raises:
             DataError: for a value that is not a finite number, with its row.
@@ -281,8 +281,8 @@ class Table:
     def texts(self, name: str) -> NDArray[np.object_]:
         """Return the canonical text of a column's values, None where missing, (rows,).
 
-        Whole numbers are written without a decimal point and booleans in lower case in every file
-        format, so that a Parquet 3.0 or a CSV `3.0` equals a CSV `3`.
+        For every file format, integers are written without a decimal point and booleans in lower
+        case, so a Parquet 3.0 and a CSV `3.0` both equal a CSV `3`.
 
         Raises:
             DataError: for values without a text form, such as lists.
@@ -290,7 +290,7 @@ class Table:
         return self.column(name).texts()
 
     def codes(self, name: str) -> tuple[NDArray[np.int64], list[str]]:
-        """Return a column as categories: the result of `texts`, without an object for each row.
+        """Return a column as categories: `texts` without an object for each row.
 
         Returns:
             codes: the index of each value in the categories, -1 where missing, (rows,).
@@ -325,18 +325,19 @@ class Table:
         return None
 
     def place(self, index: int) -> str:
-        """Name a row in messages: `row 3`, of several files with its own."""
+        """Return the name of a row in messages: `row 3`, with its file if there are several."""
         file, row = self.where(index)
         return f"row {row} of {file}" if self.files else f"row {row}"
 
     def written_like(self, notations: Mapping[str, Notation]) -> Table:
-        """Return the same rows, with numbers read in another table's notations where they fit.
+        """Return the same rows, read in the number notations of another table where they fit.
 
-        A few values may be ambiguous, such as `1.234`, while the other table settled the notation.
-        Its units hold even where they don't fit, so that kilograms are never read as pounds.
+        A few values may be ambiguous, such as `1.234`, although the notation is clear in the other
+        table. The other table's units apply even where they don't fit, so kilograms are never read
+        as pounds.
 
         Args:
-            notations: those of the other table's columns; any other column has the default one.
+            notations: the other table's notations by column; omitted columns have the default one.
         """
         settled = {}
         for name in self.columns:
@@ -354,10 +355,10 @@ class Table:
         return replace(self, notations={**self.notations, **settled}, file_notes=file_notes)
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
-        """Raise an error about the first wrong value of a column, with the number of the others.
+        """Raise an error about the first invalid value of a column, with the number of others.
 
         Args:
-            wrong: where values are wrong, (rows,).
+            wrong: mask of invalid values, (rows,).
             name: the column.
             problem: describes the problem with the value at an index.
 
@@ -373,7 +374,7 @@ class Table:
 
     @cached_property
     def _kept(self) -> dict[str, Column]:
-        """The columns that were asked for, of a small table: they remember what was parsed."""
+        """Cached columns of a small table, which keep what was parsed."""
         return {}
 
     def _all_of(self, parsed: Parsed, name: str, way_out: WayOut | None) -> NDArray[np.float64]:
@@ -388,9 +389,9 @@ class Table:
 
 
 class Rows(Protocol):
-    """Rows whose columns are read by name: a `Table`, or `FewRows` that are read without Arrow.
+    """Rows whose columns are read by name: a `Table`, or `FewRows`, which are read without Arrow.
 
-    What a number, a missing value, a category's text or a time is, is the same in both, to the bit.
+    Both give the same numbers, missing values, category texts and times, to the bit.
     """
 
     @property
@@ -407,7 +408,7 @@ class Rows(Protocol):
 
     @property
     def table(self) -> Table:
-        """The rows as a table, for what only a table has."""
+        """The rows as a table."""
 
     def numbers_of(self, name: str) -> Parsed:
         """Return a column as numbers, float64 (rows,): NaN where missing or unreadable.
@@ -433,7 +434,7 @@ class Rows(Protocol):
     def few_texts(self, name: str) -> list[str | None] | None:
         """Return the canonical texts, None where missing, (rows,).
 
-        None if they are many or rare: then `table` has them as Arrow's.
+        None if there are many rows, or rare texts: use `table` then.
         """
 
     def times_of(self, name: str, formats: Sequence[str], zone: str) -> Times:
@@ -449,10 +450,10 @@ class Rows(Protocol):
         """
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
-        """Raise an error for the first wrong value, if there is one.
+        """Raise an error for the first invalid value, if there is one.
 
         Args:
-            wrong: which rows have one, (rows,).
+            wrong: mask of rows with an invalid value, (rows,).
             name: the column.
-            problem: words the reason for the value at a row index.
+            problem: describes the problem with the value at a row index.
         """

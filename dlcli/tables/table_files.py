@@ -1,4 +1,4 @@
-"""Tables read from files, whose rows are concatenated, or from memory; stored on disk if large."""
+"""Tables from memory or from one or several files; large tables are stored on disk."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from dlcli.tables.table_formats import AutoFormat, CsvFormat, FormatChoice, reco
 
 _AUTO = AutoFormat()
 _MOST_EXPANDED = 200
-"""Bytes that the rows of a file may have for each of its own, unless they are few."""
+"""Limit of the ratio of the rows' size in memory to the size of their file."""
 _ROW_BYTES = 8
-"""Of a row's number."""
+"""Bytes of a row's number."""
 MissingWords = Callable[[str], tuple[str, ...]]
-"""The spellings of a missing value in a column, besides empty fields."""
+"""Returns a column's spellings of a missing value other than empty fields."""
 
 
 def read_table(
@@ -45,15 +45,16 @@ def read_table(
     """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
 
     Args:
-        source: the file, a glob, or a list of them, whose rows are concatenated; `-` is standard
-            input. Or a table in memory.
-        missing: gives the spellings of a missing value in a column, besides empty fields.
-        form: the declared format of text; the rest of it is detected.
-        storage: where to keep the rows.
-        columns: the only columns to read of Parquet that has all of them; by default all.
+        source: a file, a glob, or a list of these, whose rows are concatenated; `-` is standard
+            input; or a table in memory.
+        missing: returns a column's spellings of a missing value other than empty fields.
+        form: the declared text format; `auto` settings are detected.
+        storage: where to keep the
+            rows.
+        columns: the columns to read from Parquet files that have all of them; all if omitted.
 
     Raises:
-        UsageError: for a file that is not there or cannot be read.
+        UsageError: for a file that is missing or can't be read.
         DataError: for a file that is not a table, is damaged, has no rows, or has rows that don't
             fit its header; for files with different columns.
     """
@@ -72,15 +73,15 @@ def read_table(
 
 
 def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tuple[str, ...]:
-    """Return the columns' names. Only JSON lines are read whole, as any row may add a column.
+    """Return the columns' names. JSON lines are read completely, since any row may add a column.
 
     Args:
-        source: the file, a glob, or a list of them, or a table in memory; not standard input, which
-            can be read only once.
+        source: a file, a glob, a list of these, or a table in memory; not standard input, which can
+            be read only once.
         form: the declared format of text; the rest of it is detected.
 
     Raises:
-        UsageError: for a file that is not there or cannot be opened.
+        UsageError: for a file that is missing or can't be opened.
         DataError: for a file that is not a table, is empty or damaged, or whose names are empty or
             repeated; for files with different columns.
     """
@@ -129,7 +130,7 @@ def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
     """Append the columns of a file's partition to its rows.
 
     Raises:
-        DataError: for one that the file has, too.
+        DataError: for a column that the file also has.
     """
     if not stored.partition:
         return batches
@@ -157,7 +158,7 @@ def _read_part(
     groups: range | None = None,
     choose: Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]] = iter,
 ) -> _Part:
-    """Read the rows of a file: all, or those that are chosen.
+    """Read all or selected rows of a file.
 
     Args:
         source: the file.
@@ -183,15 +184,18 @@ def _read_shares(
     how: tuple[FormatChoice, Path | None, Collection[str] | None],
     workers: ConnectedWorkers,
 ) -> list[_Part]:
-    """Read this worker's share of the rows: of several files some, of one a part of its rows.
+    """Read this worker's share of the rows: some of several files, or a part of one file.
 
-    Whole files are read if there is one for each worker at least; otherwise whole row groups of a
-    Parquet file if it has as many; otherwise each worker reads the file and keeps a part of it.
+    If there are at least as many files as workers, each worker reads whole files. If a Parquet file
+    has at least as many row groups, each worker reads whole row groups. Else each worker reads the
+    file and keeps a part of its rows.
     """
     rank, count = workers.rank, workers.size
     sizes = [max(file.size, 1) for file in files]
     read_by: list[int | None] = [None] * len(files)
-    is_read_once = any(file.path is None and file.remote is None for file in files)  # as a pipe
+    is_read_once = any(
+        file.path is None and file.remote is None for file in files
+    )  # such as a pipe
     if len(files) >= count and not is_read_once:
         before = np.cumsum([0, *sizes])
         middle = (before[1:] + before[:-1]) / 2
@@ -205,7 +209,7 @@ def _read_shares(
         }
 
     own = workers.agree(read)
-    # Of files that others have read, their columns and the number of rows are needed.
+    # For files that other workers read, the columns and the number of rows are needed.
     described = {number: _describe(part) for number, (part, _) in own.items()}
     gathered = workers.gather(described)
     parts = []
@@ -232,7 +236,7 @@ def _describe(part: _Part) -> dict[str, Any]:
 
 
 def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[_Part, int]:
-    """Return a part without its rows, and the number of these, of its description."""
+    """Return a part without its rows, and their number, from its description."""
     schema = pa.ipc.read_schema(pa.py_buffer(b64decode(fields["schema"])))
     data = pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
     file_notes = tuple(FileNote(*note) for note in fields["file_notes"])
@@ -263,7 +267,7 @@ def _read_share(
             ends = np.arange(workers + 1) * batch.num_rows // workers
             owners.append(np.repeat(ranks, np.diff(ends)))
             start, stop = ends[rank : rank + 2].tolist()
-            # A copy, as a slice would keep the rows of others in memory.
+            # A copy: a slice would keep other workers' rows in memory.
             yield batch.take(pa.array(np.arange(start, stop)))
 
     part = read(choose=choose)
@@ -279,12 +283,12 @@ def _stored(batches: Batches, folder: Path | None) -> pa.Table | StoredColumns:
 
 
 def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.RecordBatch]:
-    """Yield rows until they take more memory than those of such a file may.
+    """Yield rows, and check that they need no more memory than is usual for the file's size.
 
-    A column that is constant, or empty, takes almost no space in Parquet, Arrow and JSON lines.
+    Constant and empty columns take almost no space in Parquet, Arrow and JSON lines.
 
     Raises:
-        DataError: if they take more.
+        DataError: if they need more.
     """
     size, most = 0, stored.most_bytes(_MOST_EXPANDED)
     for batch in rows:
@@ -318,7 +322,7 @@ class _Part:
     file: str
     data: stored_columns.Columns
     facts: Batches
-    """What was found in the file besides its rows, which are read."""
+    """What was found in the file other than the rows."""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -356,7 +360,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     """
     first = parts[0]
     is_text = first.facts.delimiter is not None
-    # Of Parquet, some columns may have been omitted that files of other formats have as well.
+    # Columns that were not read from Parquet files may be present in files of other formats.
     unread = tuple(dict.fromkeys(column for part in parts for column in part.facts.unread))
     names = [[name for name in part.schema.names if name not in unread] for part in parts]
     for part, others in zip(parts[1:], names[1:], strict=True):
@@ -390,7 +394,7 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
 
 
 def _distinct_notes(parts: Sequence[_Part], name: str) -> list[FileNote]:
-    """Prefix each note with its file; one that is about all files is made once."""
+    """Prefix each note with its file; a note that applies to all files occurs once."""
     files: dict[FileNote, list[str]] = {}
     for part in parts:
         for note in part.facts.file_notes:
@@ -427,12 +431,12 @@ def _concatenate(parts: Sequence[_Part], unread: Collection[str]) -> stored_colu
 
 
 def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColumns:
-    """Concatenate the rows of all parts that this process holds, with the types of all of them."""
+    """Concatenate the rows of all parts that this process holds, in a given schema."""
     stored = [part.data for part in parts if isinstance(part.data, StoredColumns)]
     if not stored:
         tables = (pa.table({field.name: _cast(part, field) for field in schema}) for part in parts)
         return pa.concat_tables(tables)
-    for part in parts:  # a column is cast when it is read, which must not fail then
+    for part in parts:  # a column is cast later, when it is read, which must not fail
         for field in schema:
             if part.schema.field(field.name).type != field.type:
                 _cast(part, field)
@@ -440,10 +444,10 @@ def _joined(parts: Sequence[_Part], schema: pa.Schema) -> pa.Table | StoredColum
 
 
 def _cast(part: _Part, field: pa.Field) -> pa.ChunkedArray:
-    """Convert a column of a part to the type of all of them.
+    """Convert a column of a part to the common type of all parts.
 
     Raises:
-        DataError: for a value that the type cannot hold, as a double cannot hold 2^53 + 1.
+        DataError: for a value that the type can't hold, such as 2^53 + 1 in a double.
     """
     values = stored_columns.without_dictionary(part.data.column(field.name))
     try:

@@ -1,6 +1,6 @@
-"""The formats of tables: of files, by a config and by their first bytes, and of times in text.
+"""File formats of tables, from the config and the first bytes, and formats of times in text.
 
-Neither NumPy nor pyarrow is loaded for a config.
+Reading a config loads neither NumPy nor pyarrow.
 """
 
 import codecs
@@ -20,7 +20,7 @@ from dlcli.schema.section import Choice, Conflict, Expected, OneOf
 
 
 def _known_encoding(name: str) -> str:
-    """Return the name of an encoding if Python knows it, else raise `ValueError`."""
+    """Return the name of an encoding if Python supports it, else raise `ValueError`."""
     try:
         "".encode("utf-8" if name == "auto" else name)
     except LookupError as error:
@@ -47,19 +47,19 @@ class AutoFormat(Choice, name="auto"):
 
 
 class CsvFormat(Choice, name="csv"):
-    """Text with a header; what is `auto` is detected for each file, and reported."""
+    """Text with a header. `auto` settings are detected for each file and reported."""
 
     delimiter: Delimiter = "auto"
     """Character between fields; commas, tabs, semicolons, bars and spaces are detected."""
     encoding: Encoding = "auto"
-    """Character encoding; that of Unicode is detected, others such as Latin-1 are guessed."""
+    """Character encoding; Unicode encodings are detected, others such as Latin-1 are guessed."""
     decimal: Literal["auto", ".", ","] = "auto"
-    """Decimal sign of numbers."""
+    """Decimal separator of numbers."""
     thousands: Literal["auto", "none", ",", ".", " ", "'"] = "auto"
-    """Sign between the thousands of numbers, if any."""
+    """Thousands separator of numbers, if any."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield a sign with two meanings."""
+        """Yield a character with two meanings."""
         if self.thousands == self.decimal != "auto":
             yield "thousands", "is also the decimal separator"
 
@@ -69,7 +69,7 @@ class ParquetFormat(Choice, name="parquet"):
 
 
 class ArrowFormat(Choice, name="arrow"):
-    """Arrow IPC as a file or a stream; Feather is the same."""
+    """Arrow IPC, as a file (Feather) or a stream."""
 
 
 class JsonLinesFormat(Choice, name="jsonl"):
@@ -91,7 +91,7 @@ _MAGIC_BYTES: tuple[tuple[bytes, Format], ...] = (
 )
 _JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 _CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
-"""For a file with an ending of CSV, as a header may begin with a brace, too."""
+"""For files with an ending of CSV, whose header may also begin with a brace."""
 _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
     (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a ZIP or an Excel file; unpack it or export it as CSV"),
     (rb"%PDF-", "is a PDF; get the table as CSV"),
@@ -110,7 +110,7 @@ _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
     ),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it"),
 )
-"""First bytes of files that are mistaken for tables, and what to do about each."""
+"""First bytes of files that are mistaken for tables, each with its message."""
 _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
@@ -135,7 +135,7 @@ def recognize(head: bytes, file: str) -> Format:
         file: its name, for messages.
 
     Raises:
-        DataError: for a file that is not a table, or that is a table only by its name.
+        DataError: for a file that is not a table.
     """
     text = head.removeprefix(codecs.BOM_UTF8)
     for beginning, message in _NOT_TABLES:
@@ -157,17 +157,17 @@ def recognize(head: bytes, file: str) -> Format:
 
 
 def file_format(file: str) -> Format | None:
-    """Return the format that the ending of a file's name stands for, if it does for one."""
+    """Return the format of a file name's ending; None if it has none."""
     return _ENDINGS.get(_ending(file))
 
 
 def is_compressed(file: str) -> bool:
-    """Return whether a file's name has an ending of compressed files."""
+    """Return whether a file name has an ending of compressed files."""
     return file.lower().endswith(_COMPRESSED_ENDINGS)
 
 
 def may_be_table(file: str) -> bool:
-    """Return whether a file's name has an ending of tables or of compressed files."""
+    """Return whether a file name has an ending of tables or of compressed files."""
     return is_compressed(file) or file_format(file) is not None
 
 
@@ -234,14 +234,14 @@ def format_tokens(format: str) -> list[str]:
 
 
 def write_time(moment: datetime, format: str) -> str:
-    """Write a time in a format that is no named one; Python has no directive for a quarter."""
+    """Write a time in a format of directives; Python has no directive for a quarter."""
     quarter = str((moment.month + 2) // 3)
     directives = re.sub("%.", lambda found: quarter if found[0] == "%q" else found[0], format)
     return moment.strftime(directives)
 
 
 def are_times_alone(formats: Sequence[str]) -> bool:
-    """Return whether formats are of times without a date: times of day, or durations of hours."""
+    """Return whether formats contain no date: times of day, or durations in hours."""
     return all(map(_is_time_alone, formats))
 
 
@@ -269,7 +269,7 @@ def format_error(format: str) -> str | None:
 
 
 def _combination_error(parts: Sequence[str], format: str) -> str | None:
-    """Return which directives of a format exclude or need each other, or `None`."""
+    """Return which directives of a format contradict or require each other, or `None`."""
     for one, other in (*combinations(("%m", "%b", "%q", "%V"), 2), ("%H", "%I")):
         if one in parts and other in parts:
             return f"has both {one} and {other} in '{format}'"

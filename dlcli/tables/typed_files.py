@@ -41,7 +41,7 @@ def open_parquet(
 
     Args:
         stored: the file.
-        columns: the only columns to read, if the file has all of them; by default all.
+        columns: the columns to read, if the file has all of them; all if omitted.
         groups: the row groups to read; all if omitted.
 
     Raises:
@@ -62,11 +62,11 @@ def open_parquet(
 
     def rows() -> Iterator[pa.RecordBatch]:
         with _complete("Parquet", stored):
-            # One iterator over all groups would keep what it has read of each.
+            # One iterator over all groups would keep the data of all.
             for group in range(source.num_row_groups) if groups is None else groups:
                 size = batch_rows(len(schema))
                 batches = source.iter_batches(size, row_groups=[group], columns=names)
-                # For pyarrow, the name of a column also stands for those that extend it by a dot.
+                # In pyarrow, a column name also selects columns that extend it by a dot.
                 yield from batches if names is None else (each.select(names) for each in batches)
 
     return Batches(schema, rows(), unread=unread)
@@ -106,7 +106,7 @@ def _complete(kind: str, stored: SourceFile) -> Iterator[None]:
         raise
     except (pa.ArrowException, OSError) as error:
         if stored.remote is not None:
-            stored.remote.check_unchanged()  # or the file can't be reached any more
+            stored.remote.check_unchanged()  # or the file is no longer available
         raise incomplete(kind, stored.file, error) from None
 
 
@@ -114,10 +114,10 @@ def _complete(kind: str, stored: SourceFile) -> Iterator[None]:
 
 
 def with_plain_types(batches: Batches, file: str) -> Batches:
-    """Convert columns of rare types to those that all of Arrow's functions support.
+    """Convert columns of rare types to types that all of Arrow's functions support.
 
-    Views, run-end encodings, narrow decimals and extension types can be read and printed, but
-    pyarrow cannot take rows of them, or not compare them. Times of day become text.
+    pyarrow can read and print views, run-end encodings, narrow decimals and extension types, but
+    can't select rows of some of them or compare them. Times of day become text.
 
     Raises:
         DataError: for lists or objects of such values.
@@ -140,7 +140,7 @@ def with_plain_types(batches: Batches, file: str) -> Batches:
 @cache  # a table may have a million columns
 def _plain_type(storage: pa.DataType) -> pa.DataType | None:
     empty = _with_plain_type(pa.nulls(0, storage))
-    if pa.types.is_nested(storage):  # whether `take` supports a nested type can only be tried
+    if pa.types.is_nested(storage):  # no other way to check whether it supports the type
         try:
             empty.take(pa.nulls(0, pa.int64()))
         except pa.ArrowNotImplementedError:
@@ -159,14 +159,14 @@ def _with_plain_type(values: pa.Array) -> pa.Array:
         return pa.DictionaryArray.from_arrays(values.indices, words, ordered=storage.ordered)
     if pa.types.is_decimal32(storage) or pa.types.is_decimal64(storage):
         return values.cast(pa.decimal128(storage.precision, storage.scale))
-    if pa.types.is_time(storage):  # of day, as CSV has them
+    if pa.types.is_time(storage):  # of day, as in CSV
         return pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
     plain_type = _without_views(storage)
     return values if plain_type == storage else values.cast(plain_type)
 
 
 def _without_views(storage: pa.DataType) -> pa.DataType:
-    """Return a type of texts or bytes, or of lists and objects of them, without views."""
+    """Replace views in a type of texts or bytes, or of lists and objects of them."""
     if storage == pa.string_view():
         return pa.large_string()  # a view is not limited to 2 GiB
     if storage == pa.binary_view():
@@ -184,7 +184,7 @@ def _without_views(storage: pa.DataType) -> pa.DataType:
 
 BLOCK_BYTES = 2**24
 _POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
-"""A null that may be in place of an object, rather than in a text or in an object."""
+"""A null that may replace a whole object, instead of being part of one."""
 _KINDS = {
     bool: "true or false",
     int: "a number",
@@ -198,7 +198,7 @@ _KINDS = {
 def open_json_lines(stored: SourceFile) -> Batches:
     """Open JSON lines. The type of a column follows from its values; dates stay text.
 
-    It is read twice, as a later line may add a column or need a wider type.
+    The file is read twice, since a later line may add a column or need a wider type.
 
     Raises:
         DataError: for a line that is not an object, with its row, or a column of mixed types.
@@ -210,10 +210,10 @@ def open_json_lines(stored: SourceFile) -> Batches:
     try:
         for block in _blocks(stored):
             block.decode()  # pyarrow accepts invalid UTF-8
-            # pyarrow crashes for a null in place of an object.
+            # pyarrow crashes if a line is null.
             if _POSSIBLE_NULL.search(block) and (error := _first_error(stored)):
                 raise error
-            # Dates stay text: so they are the same as from CSV.
+            # Dates stay text, as in CSV.
             fields = [
                 field.with_type(pa.string()) if pa.types.is_timestamp(field.type) else field
                 for field in _parse(block, None).schema
@@ -252,7 +252,7 @@ def _parse(block: bytes, schema: pa.Schema | None) -> pa.Table:
 
 
 def _first_error(stored: SourceFile) -> DataError | None:
-    """Find the first line that is not an object, or has a value of another kind than before."""
+    """Return the error for the first line that is not an object, or changes a column's kind."""
     kinds: dict[str, str] = {}
     lines = (line for block in _blocks(stored) for line in block.splitlines())
     for row, line in enumerate(filter(bytes.strip, lines), start=1):
@@ -279,7 +279,7 @@ def _first_error(stored: SourceFile) -> DataError | None:
 
 
 class _Pairs(list[tuple[str, object]]):
-    """The keys and values of a JSON object; the type distinguishes it from a JSON list."""
+    """The keys and values of a JSON object; a separate type, unlike a JSON list."""
 
 
 def _kinds(line: bytes) -> dict[str, str]:

@@ -1,17 +1,18 @@
-"""Training programs over rows that come to the device in chunks, from disk or from each worker.
+"""Training programs that load rows to the device in chunks, from disk or from each worker.
 
-`StreamingProgram` reads chunks in the order in which their rows are used, each prepared while the
-one before is trained on. Its steps take the same numbers in batches of the same shape as those of
-`ResidentProgram`, so that the weights are the same.
+`StreamingProgram` reads chunks in the order in which their rows are used, and prepares each chunk
+while it trains on the previous one. Its steps use the same numbers in batches of the same shape as
+`ResidentProgram`, so the weights are the same.
 
-`ClusterProgram` is for a cluster, in which each worker has a share of the rows. Batches are those
-of one machine: the same rows in the same steps. A worker computes the loss and the gradient of its
-rows of a batch, however many these are, and one sum over all workers gives those of the whole
-batch, together with what the metrics add up. So the state after each step is the same for all
-workers, and any of them could store a checkpoint. `Collectives` has these sums, and messages, by
-TensorFlow's collective operations: `MultiWorkerMirroredStrategy` starts the server of this worker,
-connects it to the others, watches their health, and gives the operations. Keras's `fit` does not
-run under that strategy in Keras 3 (https://github.com/keras-team/keras/issues/20585).
+`ClusterProgram` is for a cluster in which each worker holds a share of the rows. The batches have
+the same rows in the same steps as on one machine. A worker computes the loss and the gradient of
+its rows of a batch, however many these are. One sum over all workers gives the loss, the gradient
+and the sums for the metrics of the whole batch. So the state after each step is the same for all
+workers, and any of them could store a checkpoint. `Collectives` provides these sums and messages
+with TensorFlow's collective operations: `MultiWorkerMirroredStrategy` starts the server of this
+worker, connects it to the other workers, monitors their health, and provides the operations.
+Keras's `fit` does not run under that strategy in Keras 3
+(https://github.com/keras-team/keras/issues/20585).
 """
 
 from __future__ import annotations
@@ -41,15 +42,15 @@ from dlcli.training.randomness import order_parts
 from dlcli.training_job import Job
 
 _MESSAGE_NUMBERS = 2**20
-"""Numbers of 4 bytes that are sent at once: larger tensors go several times as slowly."""
+"""4-byte numbers that are sent at once: larger tensors take several times as long per number."""
 _HEAD_NUMBERS = 128
-"""Numbers of 8 bytes that are sent first: the size of a message, and its beginning."""
+"""8-byte numbers that are sent first: the size of a message and its beginning."""
 _SUMS_MEASURED = 20
 _HEALTH_SECONDS = 10
-"""The time between two checks of the other workers; three that fail end training."""
+"""The time between two checks of the other workers; three failed checks end training."""
 
 _SECONDS_TO_FINISH = 60
-"""The time for worker 0 to store the run, while the other workers wait for it."""
+"""The time that worker 0 has to store the run while the other workers wait."""
 
 _LOST = (
     tf.errors.UnavailableError,
@@ -58,9 +59,9 @@ _LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.InternalError,
 )
-"""The errors of an operation whose workers can't all be reached."""
+"""The errors of an operation if a worker can't be reached."""
 _OF_WORKERS = ("Collective", "/job:worker", "peer", "Socket closed", "check alive")
-"""Texts of their messages."""
+"""Parts of their messages."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,14 @@ class Chunk:
     stop: int
     """The step after the last."""
     block: DeviceRows
-    """The rows in the order in which they are used; all chunks have the same size."""
+    """The rows in the order of use; all chunks have the same size."""
 
 
 class ChunkedProgram(compiled_program.Program):
-    """Programs over chunks of rows, each of which has the steps from `first` to before `stop`."""
+    """Programs over chunks of rows; a chunk has the steps from `first` to before `stop`."""
 
     agree: Callable[[int], int] | None = None
-    """A function that returns worker 0's number, in a cluster."""
+    """In a cluster, a function that returns worker 0's number."""
 
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
@@ -89,9 +90,9 @@ class ChunkedProgram(compiled_program.Program):
 
     @abstractmethod
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
-        """Yield the chunks of all epochs, beginning at a step of one of them.
+        """Yield the chunks of all epochs, beginning at a given step.
 
-        The last chunk of the first epoch always comes, as that epoch is still to be ended.
+        The last chunk of the first epoch is always included, since that epoch must still be ended.
         """
 
     @abstractmethod
@@ -99,12 +100,12 @@ class ChunkedProgram(compiled_program.Program):
         """Run the steps of a chunk from the state's to before another."""
 
     def validation_inputs(self) -> tuple[Inputs, slice | NDArray[np.int64]]:
-        """Return the inputs of the validation rows to evaluate, and which of all rows they are."""
+        """Return the inputs of the validation rows to evaluate, and the rows' indices."""
         assert self.job.validation is not None
         return self.job.validation.inputs, slice(None)
 
     def _validation_blocks(self) -> Iterator[DeviceRows]:
-        """Yield the validation rows in order, some at a time."""
+        """Yield the validation rows in order, in parts."""
         job = self.job
         if job.validation is None or job.validation_labels is None:
             return
@@ -118,9 +119,9 @@ class ChunkedProgram(compiled_program.Program):
             yield DeviceRows.of(matrix, labels, weights, slice(start, start + size))
 
     def _evaluate_in_loop(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
-        """Call `evaluate` as `ResidentProgram` does, in a loop if these are kept as functions.
+        """Call `evaluate` as `ResidentProgram` does: in a loop if loops are kept as functions.
 
-        TensorFlow computes layers outside of such loops by oneDNN, which rounds otherwise.
+        Outside such loops TensorFlow computes layers with oneDNN, which rounds differently.
         """
         if not self.keeps_loops:
             return self.evaluate(block, total)
@@ -131,7 +132,7 @@ class ChunkedProgram(compiled_program.Program):
         return tf.while_loop(lambda index, _: index < 1, one, (tf.constant(0), total))[1]
 
     def dispatches(self, state: State) -> compiled_program.Dispatches:
-        """Run the remaining epochs over rows that come in chunks."""
+        """Run the remaining epochs over chunks of rows."""
         pace = compiled_program.Pace(self.job, self.agree)
         nothing = np.empty((0, len(self.job.columns) + 1))
         for chunk in compiled_program.prefetch(self.chunks(int(state.epoch), int(state.step))):
@@ -139,7 +140,7 @@ class ChunkedProgram(compiled_program.Program):
                 started = time.perf_counter()
                 upto = min(int(state.step) + pace.steps, chunk.stop)
                 state = self.advance(chunk, state, upto)
-                yield state, nothing  # which waits for it
+                yield state, nothing  # waits for the result
                 pace.adapt(time.perf_counter() - started)
             if chunk.stop == self.job.steps:
                 state, written = self.end_epoch(state)
@@ -175,7 +176,7 @@ class StreamingProgram(ChunkedProgram):
         job = self.job
         weights, size = job.loss_weights, _chunk_size(job)
         for first, stop, index in chunk_orders(job, epoch, step):
-            # Padding is not read, or has weight 0.
+            # Padding is not read or has weight 0.
             matrix = job.train.inputs.take(index)
             block = DeviceRows.of(matrix, job.labels, weights, index, size)
             yield Chunk(first, stop, block)
@@ -196,7 +197,7 @@ class StreamingProgram(ChunkedProgram):
         """
 
         def batch(step: tf.Tensor) -> DeviceRows:
-            # Not a slice: XLA would treat its start as constant and compile anew for each chunk.
+            # Not a slice: XLA would treat its start as a constant and compile again for each chunk.
             size = self.job.batch_size
             index = (step - first) * size + tf.range(size)
             return block.map(lambda whole: tf.gather(whole, index))
@@ -248,8 +249,8 @@ class ShareOfChunk(Chunk):
 class ClusterProgram(ChunkedProgram):
     """Programs of the steps and of the end of an epoch.
 
-    They run as TensorFlow graphs: the number of a worker's rows differs from batch to batch, and
-    XLA would compile each anew.
+    They run as TensorFlow graphs: a worker's number of rows differs from batch to batch, and XLA
+    would compile for each number.
 
     Args:
         job: the job; its inputs are `ShardedInputs`.
@@ -299,8 +300,8 @@ class ClusterProgram(ChunkedProgram):
             *(tf.constant(chunk.first), tf.constant(upto), *state),
         )
         if self._steps is None:
-            # With one signature it is traced once, as by the other workers: each trace of a
-            # collective operation gets the next number, by which workers find each other.
+            # With one signature it is traced once, as on the other workers: each trace of a
+            # collective operation gets the next number, by which workers match it.
             signature = [
                 tf.TensorSpec([None, *each.shape[1:]] if each.shape.rank else [], each.dtype)
                 for each in arguments
@@ -315,7 +316,7 @@ class ClusterProgram(ChunkedProgram):
         assert validation is not None
         if isinstance(validation.inputs, ShardedInputs):
             return validation.inputs.own, validation.inputs.shares.own
-        # A sample that all workers have.
+        # A sample that all workers hold.
         rows = np.arange(self.collectives.rank, len(validation.inputs), self.collectives.size)
         return validation.select(rows).inputs, rows
 
@@ -383,11 +384,11 @@ class ClusterProgram(ChunkedProgram):
     ) -> tuple[tf.Tensor, ...]:
         """Return tensors whose sums over all workers make the gradient of the batch.
 
-        That of an embedding has a row for each of the batch: where a category is that of several,
-        Keras's optimizers square each of them, not their sum.
+        The gradient of an embedding has an entry for each row of the batch: if several rows have
+        the same category, Keras's optimizers square each entry, not their sum.
 
         Args:
-            gradient: that of this worker's rows; None of a constant output.
+            gradient: the gradient of this worker's rows; None for a constant output.
             variable: the weights.
             positions: the index of each row in its batch.
         """
@@ -400,7 +401,7 @@ class ClusterProgram(ChunkedProgram):
         return values, tf.scatter_nd(at, gradient.indices, [rows])
 
     def _sum_over_workers(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Sum over all workers; so does the gradient, whose parts depend on the sum everywhere."""
+        """Sum over all workers; the gradient is also summed, since all parts depend on the sum."""
 
         def summed(own: tf.Tensor) -> Any:  # noqa: ANN401
             return self.collectives.sum(own), self.collectives.sum
@@ -410,7 +411,7 @@ class ClusterProgram(ChunkedProgram):
     def close_epoch(
         self, state: State, values: compiled_program.EpochValues, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
-        """End an epoch, of which each worker has validated its rows; see `Program`."""
+        """End an epoch after each worker has evaluated its validation rows; see `Program`."""
         if self.job.validation is not None:
             own = [variable.value for variable in self.metric_variables]
             validation_loss, *sums = self.collectives.sum_all([validation_loss, *own])
@@ -429,12 +430,12 @@ def _gradient(
 
 
 class Collectives(ConnectedWorkers):
-    """The workers as this process knows them, with sums of tensors.
+    """The workers of a cluster, with sums of tensors over them.
 
     TensorFlow must not have run an operation in this process yet.
 
     Args:
-        cluster: the workers, which all are about to do the same.
+        cluster: the workers, which all create this object at the same time.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -454,9 +455,9 @@ class Collectives(ConnectedWorkers):
         self._all_gather = self._gather_program()
 
     def sum(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Return the sum of the tensor over all workers, the same bits for each of them."""
+        """Return the sum of a tensor over all workers, the same bits on each."""
 
-        # `all_reduce` does the same with a gradient, for which TensorFlow keeps the graph for good.
+        # `all_reduce` also registers a gradient, for which TensorFlow keeps the graph forever.
         def reduce_all(strategy: tf.distribute.Strategy, own: tf.Tensor) -> tf.Tensor:
             pairs = [(own, own.device)]
             return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)[0]
@@ -483,10 +484,10 @@ class Collectives(ConnectedWorkers):
         ]
 
     def seconds_per_sum(self, numbers: int) -> float:
-        """Measure how long a sum of so many numbers takes; all workers call it at the same time.
+        """Measure the duration of a sum of so many numbers; all workers call this at the same time.
 
         Args:
-            numbers: as many as a step of training sums, at least.
+            numbers: at least as many as a training step sums.
         """
 
         def repeat() -> tf.Tensor:
@@ -499,7 +500,7 @@ class Collectives(ConnectedWorkers):
 
         program = tf.function(repeat, autograph=False)
         with translated():
-            program().numpy()  # which also traces it
+            program().numpy()  # also traces it
             start = time.perf_counter()
             program().numpy()
         return (time.perf_counter() - start) / _SUMS_MEASURED
@@ -509,7 +510,7 @@ class Collectives(ConnectedWorkers):
         with translated():
             head = np.zeros(_HEAD_NUMBERS, np.int64)
             head[0] = len(message)
-            short = head[1:].view(np.uint8)  # most messages are, and are sent with their size
+            short = head[1:].view(np.uint8)  # as most are; sent together with the size
             beginning = np.frombuffer(message, np.uint8)[: len(short)]
             short[: len(beginning)] = beginning
             heads = self._all_gather(tf.constant(head)).numpy().reshape(self.size, -1)
@@ -530,9 +531,9 @@ class Collectives(ConnectedWorkers):
             return [content.data for content in received]
 
     def finish(self) -> None:
-        """Wait at a barrier; whoever has left it, or can't be reached, needs no more messages.
+        """Wait at a barrier; a worker that has left it or can't be reached needs no more messages.
 
-        Without it, a worker that ends at once can take its last message with it.
+        Without the barrier, the last message of a worker that exits at once can be lost.
         """
         with suppress(tf.errors.OpError):
             context.context().wait_at_barrier("dlcli-finished", _SECONDS_TO_FINISH * 1000)
@@ -544,8 +545,8 @@ class Collectives(ConnectedWorkers):
         def program(own: tf.Tensor) -> tf.Tensor:
             return self._strategy.run(gather, args=(own,))
 
-        # One signature, so that it is traced once: each trace gets a number of its own, by which
-        # the workers find each other.
+        # One signature, so it is traced once: each trace gets another number, by which workers
+        # match it.
         signature = [tf.TensorSpec([None], tf.int64)]
         compiled: Callable[[tf.Tensor], tf.Tensor]
         compiled = tf.function(program, autograph=False, input_signature=signature)
@@ -554,10 +555,10 @@ class Collectives(ConnectedWorkers):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Explain errors of TensorFlow that mean that another worker has ended.
+    """Convert TensorFlow errors that mean that another worker has exited.
 
     Raises:
-        WorkerError: in place of them.
+        WorkerError: instead of them.
     """
     try:
         yield

@@ -1,14 +1,15 @@
 """The compiled engine: training as TensorFlow programs over many steps.
 
-`Model.fit` returns to Python for each batch, which takes nearly all of its time for small tables.
-Here a dispatch runs any number of steps of the same Keras layers, loss and optimizer over shuffled
-batches; the end of an epoch (metrics, validation, early stopping, best weights, plateau) is part of
-the program. The number of steps in a dispatch is a run-time argument and changes no bit.
+`Model.fit` returns to Python for each batch, which takes most of the time on small tables. Here one
+dispatch runs any number of steps of the same Keras layers, loss and optimizer over shuffled
+batches. The end of an epoch (metrics, validation, early stopping, best weights, plateau) is part of
+the program. The number of steps in a dispatch is a runtime argument and does not change a bit of
+the result.
 
-Compiling takes far longer than training on a small table. Jobs that differ only in runtime values
-(see `RuntimeValues`), and in a few rows more or less, have the same program: `ProgramCache`. Jobs
-that run at the same time, in threads, share it, too, each with variables of its own. Where many
-jobs differ in batch size or in the units of hidden layers, graphs are traced without these sizes.
+Compiling takes far longer than training on a small table. So jobs that differ only in runtime
+values (see `RuntimeValues`) and slightly in the number of rows share a program, see `ProgramCache`.
+Jobs that run in parallel threads also share it, each with separate variables. If many jobs differ
+in batch size or in the units of hidden layers, graphs are traced without these sizes.
 """
 
 from __future__ import annotations
@@ -34,28 +35,28 @@ from dlcli.training.objectives import build_learner
 from dlcli.training_job import Checkpointer, EpochProgress, History, Job, TrainingResult
 
 MOST_PROGRAMS = 8
-"""Programs that are kept, of some 20 MB each; the least recently used one is dropped first."""
+"""Number of cached programs, of about 20 MB each; the least recently used is dropped first."""
 MOST_GRAPHS = 16
-"""Graphs for any size that are kept, of some 20 MB each; twice as many, as more jobs use each."""
+"""Number of cached graphs for any size, of about 20 MB each."""
 OPTIMIZERS_BY_SHAPE = ("adafactor", "muon")
 """Optimizers whose operations follow from the shape of a weight."""
 MOST_STARTS = 8
-"""Seeds whose initial weights are kept with a program."""
+"""Number of seeds whose initial weights are cached with a program."""
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 
 
 class ProgramCache:
-    """The programs of earlier jobs, and of jobs that run at the same time in other threads.
+    """The programs of earlier jobs and of jobs in other threads.
 
     Args:
-        any_size: whether jobs that differ in batch size and in the units of hidden layers share a
-            graph, too; XLA compiles one for each size.
+        any_size: whether jobs that differ in batch size and in the units of hidden layers also
+            share a graph; XLA compiles it for each size.
     """
 
     def __init__(self, *, any_size: bool = False) -> None:
         self.made = 0
-        """Number of programs that share no other one's graph."""
+        """Number of programs with their own graph."""
         self._any_size = any_size
         self._kept: dict[str, _Shared] = {}
         self._originals: dict[str, ResidentProgram] = {}
@@ -63,7 +64,7 @@ class ProgramCache:
 
     @contextmanager
     def program(self, job: Job, jit_compile: bool) -> Iterator[ResidentProgram]:
-        """Lend the program of a job, in its state before the first step; its rows are freed after.
+        """Lend the program of a job in its initial state, and free its rows afterwards.
 
         Args:
             job: the job; see `can_share`.
@@ -90,7 +91,7 @@ class ProgramCache:
 
 
 def _keep(kept: dict[Key, Item], key: Key, item: Item, most: int) -> None:
-    """Add the latest item, and drop the least recently used one of too many."""
+    """Add the latest item, and drop the least recently used one if there are too many."""
     kept[key] = item
     if len(kept) > most:
         del kept[next(iter(kept))]
@@ -102,7 +103,7 @@ class _Shared:
     Args:
         job: the first job.
         jit_compile: whether XLA compiles it.
-        original: the program of a job of another size, whose graph this one shares.
+        original: a program of a job of another size, whose graph is shared.
         any_size: whether jobs of other sizes will share its graph.
     """
 
@@ -123,7 +124,7 @@ class _Shared:
 
     @contextmanager
     def lend(self, job: Job) -> Iterator[ResidentProgram]:
-        """Lend the program with a job's rows and values, in its state before the first step."""
+        """Lend the program with a job's rows and values, in its initial state."""
         with self._lock:
             program = self._idle.pop() if self._idle else self._copy(job)
             start = self._start(job)
@@ -157,7 +158,7 @@ class _Shared:
 
 
 def can_share(job: Job) -> bool:
-    """Return whether a job can share a program: one that starts afresh and runs to its end."""
+    """Return whether a job can share a program: it must start from scratch and run to its end."""
     begins = job.config.initial_weights is None and job.initial_weights is None
     return begins and job.until is None
 
@@ -165,8 +166,8 @@ def can_share(job: Job) -> bool:
 def can_have_any_size(job: Job) -> bool:
     """Return whether the program of a job can be traced for any batch size and units.
 
-    That is where no operation follows from the shape of a weight, as those of some optimizers do,
-    nor the kernel of a product, as where TensorFlow lowers loops, see `keeps_loops`.
+    This requires that no operation depends on the shape of a weight, as in some optimizers, nor the
+    kernel of a product, as where TensorFlow lowers loops, see `keeps_loops`.
     """
     optimizer, layers = job.config.optimizer, job.network.layers
     if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:
@@ -236,10 +237,10 @@ def run(
 
 @contextmanager
 def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> Iterator[Program]:
-    """Open the program of a job, in its state before the first step.
+    """Open the program of a job in its initial state.
 
     Raises:
-        WorkerError: if another worker of a cluster has ended.
+        WorkerError: if another worker of a cluster has exited.
     """
     if isinstance(job.train.inputs, ShardedInputs):
         with chunked_program.translated():

@@ -1,17 +1,17 @@
 """TensorFlow programs that run any number of training steps in one dispatch.
 
-`Program` has the parts: steps, evaluation, and the end of an epoch. `ResidentProgram` makes one
-program of them over rows that are on the device; a dispatch gets the row orders of some epochs, the
+`Program` contains the parts: steps, evaluation, and the end of an epoch. `ResidentProgram` combines
+them to one program over rows on the device. A dispatch gets the row orders of some epochs, the
 state, and a number of steps::
 
     while steps and epochs are left, and the loss is finite:  run_epochs
         take the remaining steps of this epoch one by one           Program.steps
         after its last: metrics, validation, early stopping         _end_epoch
 
-Rows that come to the device in chunks have programs of their own, see `chunked_program`.
+See `chunked_program` for rows that are loaded to the device in chunks.
 
-A dispatch may begin and end within an epoch: `State` has the sum of the epoch's losses so far. Once
-a loss is NaN or infinite, so is the sum, and all loops end.
+A dispatch may begin and end within an epoch: `State` contains the sum of the epoch's losses so far.
+Once a loss is NaN or infinite, so is the sum, and all loops end.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ def direction(monitor: str) -> str:
 
 
 class State(NamedTuple):
-    """The state of training besides its variables; scalars, by their names in a checkpoint."""
+    """The state of training other than variables: scalars, by their names in a checkpoint."""
 
     epoch: tf.Tensor
     """The epoch, from 0, int32."""
     step: tf.Tensor
-    """The next step within it, from 0, int32."""
+    """The next step within the epoch, from 0, int32."""
     total: tf.Tensor
-    """Sum of this epoch's losses so far, each times its rows."""
+    """Sum of the losses of this epoch so far, each times its rows."""
     stopping_value: tf.Tensor
     """Early stopping's best value, negated if higher is better, float64."""
     stopping_wait: tf.Tensor
     """Epochs since then, int32."""
     best_epoch: tf.Tensor
-    """The epoch of that value, from 0, int32; -1 before there is one."""
+    """The epoch of that value, from 0, int32; -1 if there is none yet."""
     plateau_value: tf.Tensor
     """The plateau's best value, negated if higher is better, float64."""
     plateau_wait: tf.Tensor
     """Epochs since then, int32."""
     cooldown: tf.Tensor
-    """Epochs until the plateau counts again, int32."""
+    """Epochs until the plateau counter starts again, int32."""
     stopped: tf.Tensor
     """True if early stopping has ended training."""
 
@@ -79,11 +79,11 @@ class State(NamedTuple):
 
 
 class EpochMonitor:
-    """Compare each epoch with the best one, keep the best weights and reduce the learning rate.
+    """Compare each epoch with the best one, keep the best weights, reduce the learning rate.
 
     Args:
-        job: has early stopping and the schedule.
-        learner: has the weights and the learning rate.
+        job: provides early stopping and the schedule.
+        learner: provides the weights and the learning rate.
     """
 
     def __init__(self, job: Job, learner: Learner) -> None:
@@ -153,7 +153,7 @@ class EpochMonitor:
 
 
 def _signed(section: EarlyStopping | ReduceOnPlateau, values: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Return the monitored value such that smaller is better; float64."""
+    """Return the monitored value with a sign so that smaller is better; float64."""
     value = tf.cast(values[section.monitor], tf.float64)
     return -value if direction(section.monitor) == "max" else value
 
@@ -163,16 +163,17 @@ ConcreteFunction = Any
 
 ROWS_VALIDATED_AT_ONCE = 4096
 ORDER_ENTRIES = 2**18
-"""Most row indices in a dispatch, unless a single epoch has more."""
+"""Maximum number of row indices in a dispatch, unless a single epoch has more."""
 MOST_EPOCHS = 1024
-"""Most epochs in a dispatch."""
+"""Maximum number of epochs in a dispatch."""
 VALIDATION_ROWS = 64
 """Validation rows of a shared program are padded to a multiple of this number."""
 CHUNK_BYTES = 2**26
 """Size of a chunk of training or validation rows."""
 
 SECONDS_PER_DISPATCH = 0.1
-"""Target duration of a dispatch: short for progress and Ctrl-C, long against its overhead."""
+"""Target duration of a dispatch: short enough for progress and Ctrl-C, long enough to hide its
+overhead."""
 FIRST_SECONDS = 0.05
 """Estimated duration of the first dispatch, without compiling."""
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
@@ -201,14 +202,14 @@ class DeviceRows(NamedTuple):
         rows: NDArray[np.int64] | slice = slice(None),
         size: int | None = None,
     ) -> DeviceRows:
-        """Copy rows to the device, numbers in Keras's float type.
+        """Copy rows to the device, with numbers in Keras's float type.
 
         Args:
             matrix: their inputs.
-            labels: the labels of these rows and maybe of others.
-            weights: the same for weights.
-            rows: which of those they are.
-            size: the number of rows to pad them to; omitted if they are not padded.
+            labels: the labels of these rows and possibly of other rows.
+            weights: the weights, in the same way.
+            rows: the indices of the rows in them.
+            size: the number of rows after padding; not padded if omitted.
         """
         floats, size = keras.config.floatx(), size or len(matrix)
         given = tf.constant(pad(labels[rows], size))
@@ -247,37 +248,37 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """True if blocks are padded, so that jobs with slightly different rows share a program."""
+        """True if blocks are padded, so jobs with almost as many rows share a program."""
         return self.learner.runtime.shared
 
     @property
     def weighs_metrics(self) -> bool:
-        """True if metrics are weighted: with row weights, not with class weights alone."""
+        """True if metrics are weighted: with row weights, but not with class weights only."""
         return self.job.train.weights is not None
 
     @property
     def pads_last_batch(self) -> bool:
-        """True if a smaller last batch is padded with rows of weight 0, to fit the program."""
+        """True if a smaller last batch is padded with rows of weight 0 to fit the program."""
         rows, size = len(self.job.train.inputs), self.job.batch_size
         return self.is_padded or self.job.steps * size > rows
 
     @abstractmethod
     def dispatches(self, state: State) -> Dispatches:
-        """Run the remaining epochs, of which there is one at least unless all are over."""
+        """Run the remaining epochs."""
 
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
-        """Copy everything that training is resumed from, by name."""
+        """Copy everything that is needed to resume training, by name."""
         return {**values_of(self._variables), **values_of(state._asdict())}
 
     def restore(self, arrays: Arrays) -> State:
-        """Restore the state in which these arrays were copied."""
+        """Restore the state from which these arrays were copied."""
         assign_values(self._variables, arrays)
         first = State.start()._asdict()
         return State(**{name: tf.constant(arrays[name], first[name].dtype) for name in first})
 
     @property
     def metric_variables(self) -> list[keras.Variable]:
-        """The variables of the metrics, each of which is a sum over rows."""
+        """The variables of the metrics; each is a sum over rows."""
         return [variable for metric in self.learner.metrics for variable in metric.variables]
 
     @property
@@ -306,13 +307,14 @@ class Program:
 
         Args:
             function: takes and returns tensors.
-            signature: the specifications of its arguments, for which it is traced once.
+            signature: the specifications of its arguments; it is traced once for them.
         """
         if self.keeps_loops:
-            # TensorFlow otherwise lowers loops and branches to operations that pass on single
-            # values, which takes some tenths of a second before the first step, and more time in
-            # each. It has no option for this, but never lowers those that are built for its
-            # single-threaded executor. Which executor runs the function is decided by its caller.
+            # By default TensorFlow lowers loops and branches to operations that pass on single
+            # values. This takes some tenths of a second before the first step, and more time in
+            # each. There is no option to turn it off, but TensorFlow does not lower loops that are
+            # built for its single-threaded executor. The caller decides which executor runs the
+            # function.
             function = tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR")(function)
         return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
 
@@ -322,7 +324,7 @@ class Program:
         return not self.jit_compile and keeps_loops(self.job)
 
     def steps(self, run: RunStep, state: State, upto: tf.Tensor) -> tf.Tensor:
-        """Run an epoch's steps from the state's to before another; return the sum of losses."""
+        """Run steps of an epoch, up to before another step; return the sum of losses."""
 
         def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
             return (step < upto) & tf.math.is_finite(total)
@@ -398,10 +400,10 @@ class Program:
         return state._replace(epoch=state.epoch + 1, step=zero, total=total), history
 
     def evaluate(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
-        """Add some validation rows to the mean loss of all, and to the metrics.
+        """Add some validation rows to the mean loss and to the metrics.
 
-        The mean is a sum of shares: a graph may fold a sum of losses times rows and its division,
-        and round otherwise than where these are separate.
+        The mean is a sum of shares: a graph may fold a sum of losses times rows with its division,
+        and then round differently than a program that keeps them separate.
         """
         if self.is_padded:
             is_real = tf.range(block.matrix.shape[0]) < self.learner.runtime["validation_rows"]
@@ -442,7 +444,7 @@ class Program:
     def _isolate(self, tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
         """Keep XLA from fusing the computations before and after.
 
-        What is computed between two such barriers rounds alike in every program.
+        Computations between two such barriers round the same in every program.
         """
         if not self.jit_compile:
             return list(tensors)
@@ -452,7 +454,7 @@ class Program:
 
     def _outputs(self, rows: DeviceRows, *, training: bool) -> tf.Tensor:
         outputs = self.learner.model(rows.matrix, training=training)
-        # Losses and metrics have to know it, even where it follows from a weight of any size.
+        # Losses and metrics need the width, even if it follows from a weight of any size.
         outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
         return outputs
 
@@ -471,7 +473,7 @@ class Program:
         return results
 
     def _build_metrics(self) -> None:
-        """Make the variables of metrics that otherwise appear with the first batch."""
+        """Make the variables of metrics that Keras creates with the first batch."""
         if not self.learner.metrics:
             return
         first = DeviceRows.of(self.job.train.inputs.part(0, 1), self.job.labels, None, slice(1))
@@ -483,8 +485,8 @@ class Program:
 def keeps_loops(job: Job) -> bool:
     """Return whether the loops of a graph are kept as functions.
 
-    These run on a single device, so that with a GPU the CPU would have no part in them. Outside of
-    them, products of bfloat16 are those of oneDNN, several times as fast on processors with AMX.
+    Such loops run on a single device, so with a GPU the CPU could not take part in them. Outside
+    them, oneDNN computes bfloat16 products, several times as fast on processors with AMX.
     """
     is_single = not tf.config.get_visible_devices("GPU")
     return is_single and job.config.precision == "float32"
@@ -497,7 +499,7 @@ class ResidentProgram(Program):
         job: the job.
         learner: its Keras objects.
         jit_compile: whether XLA compiles it.
-        original: the program whose graph this one shares, of a job that may have other sizes.
+        original: a program whose graph is shared; its job may have other sizes.
     """
 
     def __init__(
@@ -523,7 +525,7 @@ class ResidentProgram(Program):
 
         Args:
             job: a job of this program.
-            placed: inputs that are on the device already; the copied ones are added.
+            placed: inputs that are already on the device; the copied inputs are added.
         """
         self.job = job
         rows = self.job.steps * self.job.batch_size
@@ -535,7 +537,7 @@ class ResidentProgram(Program):
             self.validation = self._block(job.validation, labels, weights, rows, placed)
 
     def release_rows(self) -> None:
-        """Free the memory of the rows until others are loaded."""
+        """Free the memory of the rows until other rows are loaded."""
         self.train = self.validation = None
 
     def _block(
@@ -549,7 +551,7 @@ class ResidentProgram(Program):
         assert labels is not None
         size = size if self.is_padded else len(rows.inputs)
         key = id(rows.inputs), size
-        if key not in placed:  # with the inputs, so that their id is not given to others
+        if key not in placed:  # with the inputs, so their id is not reused
             placed[key] = rows.inputs, place(rows.inputs, size)
         return DeviceRows.of(placed[key][1], labels, weights, size=size)
 
@@ -569,7 +571,7 @@ class ResidentProgram(Program):
                     return
 
     def _orders(self, epoch: int) -> Iterator[tuple[int, NDArray[np.int32]]]:
-        """Yield the row orders of some epochs at a time, with the first of these."""
+        """Yield the row orders of some epochs at a time, with the number of the first epoch."""
         job, count = self.job, self.epochs_at_once
         rows, width = len(job.train.inputs), job.train.inputs.width
         for first in range(epoch, job.epochs, count):
@@ -584,23 +586,23 @@ class ResidentProgram(Program):
         """Run steps.
 
         Args:
-            orders: the row order of each of some epochs, int32 (epochs, steps, batch size); excess
-                entries of the last batch are not read, or have weight 0.
+            orders: the row orders of some epochs, int32 (epochs, steps, batch size); excess entries
+                of the last batch are not read or have weight 0.
             first: the epoch of the first order, int32.
             state: the state before.
-            count: most steps to run, int32.
+            count: maximum number of steps, int32.
 
         Returns:
             The state after, and a row of history for each completed epoch, at the index of its
             order, (epochs, columns).
         """
-        # The rows are arguments, as the graph serves other jobs, too, and never holds them.
+        # The rows are arguments: other jobs also use the graph, which never holds rows.
         given = orders, first, state, count, (self.train, self.validation)
         result: tuple[State, tf.Tensor] = self.traced(given)(*given)
         return result
 
     def traced(self, given: tuple[Any, ...]) -> ConcreteFunction:
-        """Return the function for these arguments; only the first time is it traced."""
+        """Return the function for these arguments; it is traced only the first time."""
         with self._tracing:
             if self._function is None and self._original is not None:
                 self._function, self._original = _rebind(self._original, self, given), None
@@ -665,8 +667,8 @@ def _rebind(
 ) -> ConcreteFunction:
     """Return the original's function with the variables of a program that shares its graph.
 
-    A traced function takes the handles of its variables as further arguments, so that XLA compiles
-    it once for all.
+    A traced function gets the handles of its variables as further arguments, so XLA compiles it
+    once.
     """
     traced = original.traced(given)
     pairs = zip(original.handles, program.handles, strict=True)
@@ -682,7 +684,7 @@ def _rebind(
 
 
 def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return what arguments of `ResidentProgram.run` have in common for any number of rows."""
+    """Return specifications of arguments of `ResidentProgram.run` for any number of rows."""
     orders, *others, (train, validation) = given
     train = train.map(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype))
     return tf.TensorSpec((None, None, None), orders.dtype), *others, (train, validation)
@@ -696,7 +698,7 @@ def rows_per_chunk(width: int, multiple: int) -> int:
 def place(inputs: Inputs, size: int) -> tf.Tensor:
     """Copy inputs in memory to the device, with rows of zeros up to a size, (size, inputs).
 
-    On its way there a matrix is copied several times, so a large one goes in parts.
+    A matrix is copied several times on its way, so a large one is copied in parts.
     """
     floats, rows = keras.config.floatx(), rows_per_chunk(inputs.width, 1)
     if size <= rows:
@@ -721,14 +723,14 @@ def _slice_rows(whole: tf.Tensor, start: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | None:
-    """Multiply row weights with 0 for padding; either may be `None`."""
+    """Multiply row weights by the padding mask; either may be `None`."""
     if weights is None or real is None:
         return real if weights is None else weights
     return weights * real
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the same items, each prepared in a thread while the one before is in use."""
+    """Yield the same items; a thread prepares the next one while one is in use."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, None)
         while (item := coming.result()) is not None:
@@ -741,8 +743,8 @@ class Pace:
 
     Args:
         job: the job.
-        agree: returns worker 0's number in a cluster, where all must take as many: TensorFlow
-            matches sums over the workers by the number of the step within a dispatch.
+        agree: returns worker 0's number in a cluster, where all workers must run the same number of
+            steps: TensorFlow matches sums over the workers by the step within a dispatch.
     """
 
     def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
@@ -751,12 +753,12 @@ class Pace:
         self._dispatches = 0
 
     def adapt(self, seconds: float) -> None:
-        """Adapt it to the duration of a dispatch; the first one also compiled."""
+        """Adapt the number to the duration of a dispatch; the first one included compiling."""
         self._dispatches += 1
         if self._dispatches == 1:
             return
         if self._agree is not None and self._dispatches.bit_count() != 1:
-            return  # agreeing takes as long as a step, and is rare later on
+            return  # agreeing takes as long as a step, but is rare later
         factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
         self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
         if self._agree is not None:

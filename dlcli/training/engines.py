@@ -1,8 +1,8 @@
 """Training of a job by the chosen engine, its device, and the settings of the process.
 
-While anything is trained, operations whose order of summation may vary are replaced or refused
-(`tf.config.experimental.enable_op_determinism`), and TensorFlow's graph optimizer is off: it takes
-a quarter of a small job's time and makes no step of Dense networks faster; XLA has its own.
+During training, operations with a variable order of summation are replaced or refused
+(`tf.config.experimental.enable_op_determinism`). TensorFlow's graph optimizer is off: it takes a
+quarter of a small job's time and does not speed up steps of Dense networks; XLA has its own.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
-from tensorflow.python.framework import config  # has what tf.config lacks
+from tensorflow.python.framework import config  # has settings that tf.config lacks
 
 from dlcli import errors, keras_model, training_job
 from dlcli.cluster import available_processors
@@ -31,15 +31,15 @@ from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.objectives import keras_loss
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
-"""Texts of errors without a type of their own, as of XLA and the GPU libraries."""
+"""Parts of error messages without a specific type, such as from XLA and the GPU libraries."""
 _MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
 _OPERATION = re.compile(r"\{\{function_node [^}]*\}\} ")
 """Matches the name of the operation, which TensorFlow writes before its message."""
 _OWN_PROCESS: set[int] = set()
-"""The process that TensorFlow was prepared in. A fork of it lacks its threads, and would wait for
-them forever."""
+"""The process in which TensorFlow was prepared. A fork lacks its threads and would wait for them
+forever."""
 _MOST_LETTERS = 200
-"""Most characters of TensorFlow's message, which may be pages long."""
+"""Maximum number of characters of TensorFlow's message, which may be pages long."""
 
 
 def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_job.Device:
@@ -47,15 +47,15 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_jo
 
     Args:
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
-        threads: number of threads, or `auto` for those that TensorFlow already runs with in this
-            process, else for all that it may use.
+        threads: number of threads; `auto`: the number with which TensorFlow already runs in this
+            process, else all available processors.
         gpu: the index of the GPU to use; if there are fewer, they are shared in turn.
 
     Raises:
         ConfigError: if a GPU is requested and there is none.
-        UsageError: if TensorFlow already runs in this process with another device or threads, or
-            in the process that this one is a fork of, or builds a graph or a model of several
-            devices where this is called.
+        UsageError: if TensorFlow already runs in this process with another device or number of
+            threads, or in the parent of this forked process; or within a graph or a distribution
+            strategy.
     """
     if _OWN_PROCESS - {os.getpid()}:
         raise errors.UsageError(
@@ -93,7 +93,7 @@ def _set_threads(threads: int | str) -> int:
     try:
         setting.set_intra_op_parallelism_threads(count)
         setting.set_inter_op_parallelism_threads(count)
-    except RuntimeError:  # it runs already, maybe with the same number; 0 means all processors
+    except RuntimeError:  # it already runs, maybe with the same number; 0 means all processors
         running: int = setting.get_intra_op_parallelism_threads() or available_processors()
         if threads not in ("auto", running):
             message = f"TensorFlow already runs in this process with threads: {running}"
@@ -112,7 +112,7 @@ class _Trainings:
 
     @contextmanager
     def deterministic(self) -> Iterator[None]:
-        """Let TensorFlow repeat its bits within a block, of which several may run at a time."""
+        """Make TensorFlow deterministic within a block; several blocks may run at a time."""
         with self._lock:
             if not self._count:
                 self._before = _settings()
@@ -152,15 +152,15 @@ def train_job(
 
     Args:
         job: the job.
-        engine: the choice of `choose_engine`, or `LinearEngine` where it suits.
+        engine: the result of `choose_engine`, or a suitable `LinearEngine`.
         progress: receives each epoch.
-        checkpointer: stores checkpoints, and may have one to resume from.
-        programs: those of earlier jobs, one of which may be reused.
+        checkpointer: stores checkpoints, and may provide one to resume from.
+        programs: the programs of earlier jobs, which may be reused.
 
     Raises:
         TrainingError: if the loss or the weights become NaN or infinite, memory runs out, or a
             checkpoint can't be stored.
-        RunError: if there are checkpoints, and none can be resumed from.
+        RunError: if there are checkpoints, but none is usable.
         Interrupted: if the checkpointer ends training.
     """
     try:
@@ -183,12 +183,12 @@ def train_job(
 def _out_of_memory(
     error: MemoryError | tf.errors.OpError, job: training_job.Job
 ) -> errors.OutOfMemoryError | None:
-    """Return the error to report when memory ran out; `None` if the cause is another."""
+    """Return the error to report if memory ran out; `None` for any other cause."""
     text = str(error)
     is_typed = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     if not is_typed and not any(words in text.lower() for words in _OUT_OF_MEMORY):
         return None
-    traceback.clear_frames(error.__traceback__)  # they hold the memory
+    traceback.clear_frames(error.__traceback__)  # its frames hold the memory
     line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
     line = _OPERATION.sub("", errors.printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
@@ -208,8 +208,8 @@ def gradient_norms(
     """Measure the gradient of a job's loss over some training rows as one batch.
 
     The loss has row and class weights, but no regularization penalty. Batch normalization uses the
-    batch's mean and variance, as a training step does; dropout and augmentation are omitted,
-    so that the result is not random. It is computed in float32 even under mixed precision.
+    batch's mean and variance, as in a training step; dropout and augmentation are omitted, so the
+    result is not random. It is computed in float32 even under mixed precision.
 
     Args:
         job: the job.
@@ -217,8 +217,8 @@ def gradient_norms(
         rows: indices of training rows.
 
     Returns:
-        The norms at the initial weights, and at the trained ones. The first are empty for a
-        training that started from another run's weights, which a resumed one no longer has.
+        The norms at the initial and at the trained weights. The former are empty if training
+        started from another run's weights, which a resumed run no longer has.
     """
     precision = job.config.precision
     model = keras_model.build_model(
@@ -244,7 +244,7 @@ def _norms(job: training_job.Job, model: keras.Model, rows: NDArray[np.int64]) -
     gradients = tape.gradient(loss, [variable.value for variable in variables])
     squares = {}
     for variable, gradient in zip(variables, gradients, strict=True):
-        # A constant output has no gradient, and that of an embedding has only some of the rows.
+        # A constant output has no gradient; the gradient of an embedding has only some rows.
         dense = np.zeros(1) if gradient is None else tf.convert_to_tensor(gradient).numpy()
         squares[variable.path] = float(np.square(dense.astype(np.float64)).sum())
     norms = {}

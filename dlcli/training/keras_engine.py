@@ -31,7 +31,7 @@ def fit(
 ) -> training_job.TrainingResult:
     """Train with `Model.fit`; see `train_job`.
 
-    Checkpoints are taken at the end of an epoch: `fit` can't be resumed within one.
+    Checkpoints are stored at the end of an epoch: `fit` can't be resumed within one.
     """
     learner = build_learner(job, is_reference=True)
     is_weighted = job.train.weights is not None
@@ -69,7 +69,7 @@ def fit(
 
 
 def _batches(job: training_job.Job, first: int) -> Iterator[KerasBatch]:
-    """Yield the batches of all epochs from one on, each epoch in its own order."""
+    """Yield the batches of all epochs from a given one on, each epoch in its own order."""
     rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(first, job.epochs):
         order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
@@ -84,7 +84,7 @@ def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> KerasBatch:  # 
 
 
 def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callback]:
-    """Make Keras's callbacks, with an explicit direction instead of one guessed from a name."""
+    """Make Keras's callbacks, with an explicit direction instead of Keras's guess from the name."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
     monitors: list[keras.callbacks.Callback] = []
     if isinstance(schedule, ReduceOnPlateau):
@@ -96,17 +96,17 @@ def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callba
         monitors.append(EarlyStopping(mode=mode, **stopping.model_dump()))
     for monitor in monitors:
         monitor.set_model(model)
-        monitor.on_train_begin()  # makes its state
+        monitor.on_train_begin()  # creates its state
     return monitors
 
 
 class _Recorder(keras.callbacks.Callback):
-    """Set the keys of random layers, record epochs, take checkpoints; must be the last callback.
+    """Set the keys of random layers, record epochs, store checkpoints; must be the last callback.
 
     Args:
         job: the job.
         learner: its Keras objects; a checkpoint to resume from sets their variables.
-        monitors: the callbacks for early stopping and the plateau, whose state it sets as well.
+        monitors: the callbacks for early stopping and the plateau, whose state is also set.
         progress: receives each epoch.
         checkpointer: stores checkpoints.
     """
@@ -146,15 +146,15 @@ class _Recorder(keras.callbacks.Callback):
         self._begin_step(tf.constant(self.epoch), tf.constant(batch))
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        """Stop at a non-finite loss, and store the newest checkpoint if training is to end."""
+        """Stop at a non-finite loss; store the newest checkpoint if training is about to end."""
         training_job.check_finite(float((logs or {})["loss"]), self.epoch + 1)
         if self._checkpointer.is_ending:
             self._checkpointer.save(self._newest)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Record the epoch, take a checkpoint, and store it if one is due."""
+        """Record the epoch, create a checkpoint, and store it if one is due."""
         logs = logs or {}
-        rate = logs.get("learning_rate")  # before ReduceLROnPlateau changed it
+        rate = logs.get("learning_rate")  # before ReduceLROnPlateau changes it
         values = {name: float(logs[name]) for name in self._columns}
         values["learning_rate"] = float(self._learner.rate() if rate is None else rate)
         training_job.record_epoch(values, self.history, self._progress)
@@ -177,7 +177,7 @@ class _Recorder(keras.callbacks.Callback):
 
 
 def _state_of(monitor: keras.callbacks.Callback, name: str) -> dict[str, NDArray[Any]]:
-    """Copy the state of a callback: its best value, if there is one, its counters, its weights."""
+    """Copy the state of a callback: its best value (if any), counters and weights."""
     state = {name: np.array([monitor.best is not None, monitor.best or 0.0], np.float64)}
     for counter in _counters(monitor):
         state[f"{name}/{counter}"] = np.array(getattr(monitor, counter), np.int64)
@@ -200,7 +200,7 @@ def _restore(monitor: keras.callbacks.Callback, arrays: training_job.Arrays, nam
 
 
 def _counters(monitor: keras.callbacks.Callback) -> tuple[str, ...]:
-    """Return the names of a callback's state besides its best value and weights."""
+    """Return the names of a callback's state other than its best value and weights."""
     if isinstance(monitor, EarlyStopping):
         return ("wait", "best_epoch", "stopped_epoch")
     return ("wait", "cooldown_counter")

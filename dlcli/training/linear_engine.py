@@ -1,15 +1,15 @@
 """The engine of small linear models: NumPy, without a program to trace.
 
-A linear baseline takes a thousand steps of some microseconds; tracing and optimizing a TensorFlow
-program for them takes far longer. Where the loss is the usual one of the activation, its gradient
-with respect to the weighted sums is the prediction minus the label (McCullagh & Nelder 1989,
+A linear baseline runs a thousand steps of a few microseconds; tracing and optimizing a TensorFlow
+program takes far longer. If the loss is the canonical one of the activation, its gradient with
+respect to the weighted sums is the prediction minus the label (McCullagh & Nelder 1989,
 *Generalized Linear Models*, 2.5). Rows, their order, loss, updates and the choice of the best epoch
-are those of the compiled engine; only roundings differ.
+are the same as in the compiled engine; only rounding differs.
 
-SciPy's L-BFGS-B reaches the optimum in about 30 evaluations, but the baseline is not the optimum:
-the best epoch by validation loss regularizes it. The best of so few iterates is worse: the
-validation log loss of the linear model is 0.129 instead of 0.099 for the shipped digits, and 0.543
-instead of 0.451 for the reviews.
+SciPy's L-BFGS-B would reach the optimum in about 30 evaluations. But the baseline is not the
+optimum: choosing the best epoch by validation loss regularizes it, and choosing among so few
+iterates is worse. With L-BFGS-B the linear model's validation log loss is 0.129 instead of 0.099 on
+the shipped digits, and 0.543 instead of 0.451 on the reviews.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.randomness import epoch_order
 
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
-"""Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and its
+"""Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and the
 gradient with respect to the sums."""
 Matrix = Any
-"""A matrix of numbers, or one of SciPy in compressed sparse rows."""
+"""A NumPy matrix, or a SciPy matrix in compressed sparse row format."""
 MOST_OPERATIONS = 2**23
-"""Floating-point operations of a step up to which this engine is used: half a millisecond."""
+"""Maximum number of floating-point operations per step for this engine: half a millisecond."""
 _SPARSE_COST = 8
-"""About how many times as long an operation takes on a sparse matrix."""
+"""Approximate slowdown of an operation on a sparse matrix."""
 _UPDATE_COST = 16
-"""About how many operations the update of a weight takes: most of the work of sparse rows."""
+"""Approximate number of operations to update a weight: most of the work for sparse rows."""
 _EPSILON = 1e-7
-"""Keras's, which its Poisson loss adds to a prediction."""
+"""Keras's epsilon, which its Poisson loss adds to a prediction."""
 
 
 class LinearEngine:
@@ -52,11 +52,12 @@ class LinearEngine:
 
     @staticmethod
     def suits(config: Config, network: Network, loss: Loss, *sets: EncodedRows) -> bool:
-        """Return whether it can train a model, and sooner than a program would be traced.
+        """Return whether this engine can train a model, and faster than tracing a program.
 
         Args:
-            config: the recipe. Its optimizer is Adam and its schedule half a cosine; if there are
-                validation rows, it keeps the best epoch by `val_loss` and never stops.
+            config: the settings. The optimizer must be Adam and the schedule half a cosine; with
+                validation rows, training must keep the best epoch by `val_loss` and never stop
+                early.
             network: the layers.
             loss: the loss.
             sets: training rows and, if there are any, validation rows.
@@ -76,7 +77,7 @@ class LinearEngine:
 
 
 def _matrix(inputs: Inputs) -> Matrix:
-    """Return inputs in memory as a matrix, in compressed rows if some of them are sparse."""
+    """Return inputs in memory as a matrix, sparse if some inputs are."""
     stored = inputs.stored
     if stored.matrix is not None:
         return inputs.part(0, len(inputs))
@@ -128,7 +129,7 @@ def fit(
     model = _LinearModel(job)
     history: training_job.History = {}
     best, best_epoch, best_weights = math.inf, None, None
-    with np.errstate(all="ignore"):  # it may diverge
+    with np.errstate(all="ignore"):  # training may diverge
         for epoch in range(job.epochs):
             total = 0.0
             for rows in _batches(job, train, epoch):
@@ -160,7 +161,7 @@ class _LinearModel:
     """The weights of a linear model, and Adam's means of their gradients.
 
     Args:
-        job: the job, whose optimizer is Adam; its rate falls as half a cosine.
+        job: the job; its optimizer is Adam, and its learning rate falls as half a cosine.
     """
 
     def __init__(self, job: training_job.Job) -> None:
@@ -173,7 +174,7 @@ class _LinearModel:
         """The learning rate of the last step."""
         self._name, self._optimizer, self._residuals = layer.name, optimizer, residuals
         self._values = np.zeros((layer.inputs + 1, layer.units), keras.config.floatx())
-        """The kernel, and in the last row the bias."""
+        """The kernel, with the bias as the last row."""
         assert isinstance(layer.kernel_initializer, layer_choices.Zeros)
         assert isinstance(layer.bias_initializer, layer_choices.Constant)
         self._values[-1] = layer.bias_initializer.value

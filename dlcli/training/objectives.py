@@ -1,12 +1,11 @@
 """Model, loss, optimizer and metrics of a job as Keras objects, and the values in them.
 
-Several jobs may set some values differently in the same compiled program. A program that serves one
-job has them as constants. A program that several jobs share reads them from variables, which each
-job sets before it runs.
+Several jobs with different values can share a compiled program. A program for one job contains the
+values as constants. A shared program reads them from variables, which each job sets before it runs.
 
-The compiled engine has layers, a loss and optimizers of fewer or faster operations, with Keras's
-mathematics: a program is traced operation by operation, at half a millisecond each, and as a graph
-starts each of them in every step.
+The compiled engine has layers, a loss and optimizers with fewer or faster operations than Keras's
+but the same mathematics: tracing takes half a millisecond for each operation, and a graph starts
+each operation in every step.
 """
 
 from __future__ import annotations
@@ -37,18 +36,18 @@ from dlcli.training import randomness
 from dlcli.training_job import MODEL, Job
 
 _FACTORS: dict[type[Section], str] = {L1: "l1", L2: "l2", OrthogonalRegularizer: "factor"}
-"""The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0 from the
-program, so that its factors are part of the program."""
+"""The factor of regularizers that have one. Keras's `L1L2` omits terms with a factor of 0, so its
+factors are part of the program."""
 Decode = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 """Maps labels and outputs, as trained on, to labels and predictions in the target's unit."""
 
 
 class RuntimeValues:
-    """The values of jobs with one program.
+    """The values that jobs with the same program may set differently.
 
     Args:
-        job: the first of them.
-        shared: whether others follow.
+        job: the first job.
+        shared: whether other jobs follow.
     """
 
     def __init__(self, job: Job, *, shared: bool = False) -> None:
@@ -80,7 +79,7 @@ class RuntimeValues:
 
 
 def without_values(layer: Layer) -> Layer:
-    """Return what layers have in common that differ only in runtime values."""
+    """Return a key that is equal for layers that differ only in runtime values."""
     if isinstance(layer, DropoutLayer):
         return replace(layer, rate=0.5)
     if isinstance(layer, DenseLayer):
@@ -92,9 +91,9 @@ def without_values(layer: Layer) -> Layer:
 
 
 def without_sizes(layer: Layer) -> Layer:
-    """Return what layers have in common that differ only in inputs and units.
+    """Return a key that is equal for layers that differ only in inputs and units.
 
-    One unit stays apart from several: another operation adds its bias.
+    A single unit has another key: a different operation adds its bias.
     """
     layer = replace(layer, units=min(layer.units, 2))
     return replace(layer, inputs=0) if isinstance(layer, DenseLayer) else layer
@@ -109,7 +108,7 @@ def _factors(layer: DenseLayer) -> Iterator[tuple[str, Section, str]]:
 
 
 def optimizer_without_values(job: Job) -> training_choices.Optimizer:
-    """Return what optimizers have in common that differ only in runtime values."""
+    """Return a key that is equal for optimizers that differ only in runtime values."""
     names = [name for name, _ in _optimizer_values(job)]
     return job.config.optimizer.model_copy(update=dict.fromkeys(names, 0.5))
 
@@ -121,7 +120,7 @@ def _values_of(job: Job) -> Iterator[tuple[str, np.ndarray[Any, Any] | np.generi
     yield "epochs", np.int32(job.epochs)
     yield from _optimizer_values(job)
     for name, steps in schedule_durations(job.config, job.steps).items():
-        yield name, np.float32(steps)  # in which Keras's schedules compute
+        yield name, np.float32(steps)  # Keras's schedules compute in it
     for layer in job.network.layers:
         if isinstance(layer, DropoutLayer):
             yield f"{layer.name}/threshold", np.uint32(round(layer.rate * 2**32))
@@ -151,22 +150,22 @@ def _weight_type() -> type[np.floating[Any]]:
 
 @dataclass(frozen=True)
 class Learner:
-    """A model, and the objects that train it; both engines use it."""
+    """A model and the objects that train it, for both engines."""
 
     model: keras.Model
     """The network, with dlcli's dropout masks and augmentation."""
     optimizer: keras.optimizers.Optimizer
     loss: keras.losses.Loss
-    """The loss without regularization penalties, which the model has."""
+    """The loss without regularization penalties, which the model contains."""
     metrics: list[keras.metrics.Metric]
     keys: tf.Variable
-    """Keys of the random bits of a step, see `step_keys`; an engine sets them before each."""
+    """Keys of the random bits of a step, see `step_keys`; engines set them before each step."""
     runtime: RuntimeValues
-    """The values that a shared program reads when it runs."""
+    """The values that a shared program reads at runtime."""
     any_size: bool
-    """True if its program is traced for any batch size, and any units of hidden layers."""
+    """True if the program is traced for any batch size and any units of hidden layers."""
     batch_share: BatchShare
-    """The rows of a batch that this worker of a cluster has, while a program of them is traced."""
+    """This worker's rows of a batch, while its program is traced."""
 
     @property
     def variables(self) -> dict[str, keras.Variable]:
@@ -190,7 +189,7 @@ class Learner:
             self.keys.assign(randomness.step_keys(keys, epoch, step))
 
     def rate(self) -> tf.Tensor:
-        """Return the learning rate of the last step; before the first, that of the first."""
+        """Return the learning rate of the last step; before the first step, its rate."""
         rate = self._inner_optimizer._learning_rate
         if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
             iterations = tf.convert_to_tensor(self._inner_optimizer._iterations)
@@ -198,7 +197,7 @@ class Learner:
         return tf.convert_to_tensor(rate)
 
     def set_rate(self, rate: tf.Tensor) -> None:
-        """Set a learning rate that follows no schedule."""
+        """Set the learning rate, if there is no schedule."""
         self._inner_optimizer._learning_rate.assign(rate)
 
     @property
@@ -221,10 +220,10 @@ def build_learner(
         job: the job.
         shared: whether other jobs follow in the same program, with other runtime values.
         jit_compile: whether XLA compiles the program.
-        is_reference: whether loss and optimizer are Keras's own, even where the compiled engine has
-            some of fewer operations.
+        is_reference: whether to use Keras's own loss and optimizer even if the compiled engine has
+            versions with fewer operations.
         any_size: whether the program is traced for any batch size, and any units of hidden layers.
-        share: the rows of a batch that a step has; all of them if omitted.
+        share: the rows of a batch in a step; all if omitted.
     """
     config, dropout_index, augment_index = job.config, count(), count()
     runtime, streams = RuntimeValues(job, shared=shared), randomness.streams_of(job.network)
@@ -262,7 +261,7 @@ def build_learner(
     if any_size:
         _forget_shapes(model.variables)
     optimizer = keras_optimizer(config, job.steps, runtime, is_compact=not is_reference)
-    # `fit` would build it where nothing has values yet, and schedule_free_adamw copies the weights.
+    # `fit` would build it before variables have values, but schedule_free_adamw copies weights.
     optimizer.build(model.trainable_variables)
     if any_size:
         _forget_shapes(optimizer.variables)
@@ -287,9 +286,9 @@ def _dense_class(
 
 
 def _forget_shapes(variables: Sequence[keras.Variable]) -> None:
-    """Have TensorFlow know the rank of variables, but not their shape, when it traces a program.
+    """Hide the shape of variables, but not their rank, while TensorFlow traces a program.
 
-    Another job's variables may then take their place.
+    Another job's variables can then replace them.
     """
     for variable in variables:
         value, shape = variable.value, [None] * variable.shape.rank
@@ -310,10 +309,10 @@ def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
 
 
 class FormulaLoss(keras.losses.Loss):
-    """A loss that Keras lacks, by a formula that is written for NumPy.
+    """A loss that Keras lacks, computed by a formula written for NumPy.
 
     Args:
-        formula: of labels and outputs, (rows, units); returns the loss of each.
+        formula: a function of labels and outputs, (rows, units), that returns the loss of each row.
     """
 
     def __init__(self, formula: Callable[[Operand, Operand], Operand]) -> None:
@@ -337,7 +336,7 @@ def keras_optimizer(
     """Return the Keras optimizer that a config describes, with its schedule.
 
     Args:
-        config: reads `optimizer`, `learning_rate_schedule`, `epochs` and `precision`; under
+        config: `optimizer`, `learning_rate_schedule`, `epochs` and `precision` are read; under
             `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
         steps: steps per epoch.
         runtime: the values that a shared program reads when it runs.
@@ -347,14 +346,14 @@ def keras_optimizer(
     rate = _rate(config.learning_rate_schedule, section.learning_rate, steps, durations)
     kind = _class_of(keras.optimizers, section, is_compact)
     optimizer = kind(**{**keras_model.parameters_of(section), "learning_rate": rate})
-    # Summing over replicas, of which there is one, would register a gradient function with
-    # TensorFlow permanently, and with it all that its graph holds: rows, weights, optimizer state.
+    # Summing over the only replica would register a gradient function with TensorFlow permanently,
+    # and with it everything in its graph: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
     if (decay := runtime.variable("weight_decay")) is not None:
         optimizer.weight_decay = decay
     variable = runtime.variable("learning_rate")
     if variable is not None and isinstance(rate, keras.optimizers.schedules.LearningRateSchedule):
-        # Without a schedule, Keras itself keeps the rate in a variable.
+        # Without a schedule, Keras already keeps the rate in a variable.
         warms_up = getattr(rate, "warmup_target", None) is not None
         setattr(rate, "warmup_target" if warms_up else "initial_learning_rate", variable)
         for name in durations:
@@ -382,10 +381,10 @@ def _rate(
 
 
 def schedule_durations(config: Config, steps: int) -> dict[str, float]:
-    """Return how many steps the parts of a schedule take, by the names of Keras's arguments.
+    """Return the numbers of steps of a schedule, by the names of Keras's arguments.
 
     Args:
-        config: reads `learning_rate_schedule` and `epochs`.
+        config: `learning_rate_schedule` and `epochs` are read.
         steps: steps per epoch.
     """
     schedule = config.learning_rate_schedule
@@ -445,13 +444,13 @@ RowsOf = Callable[[Operand, Operand], Rows]
 
 
 class SumMetric(keras.metrics.Metric):
-    """A metric that follows from sums over rows, by the formulas of its final value.
+    """A metric computed from sums over rows, by the same formulas as its final value.
 
     Args:
         form: the formulas.
         rows_of: returns the rows of labels and outputs in the target's unit.
-        decode: converts both to the target's unit, if they have another one.
-        one_row: any row, which shows how many sums there are.
+        decode: converts both to the target's unit, if necessary.
+        one_row: any row, to determine the number of sums.
         name: its name.
     """
 
@@ -485,12 +484,12 @@ class SumMetric(keras.metrics.Metric):
 
 
 class KerasMetric(keras.metrics.Metric):
-    """A metric of Keras that stands in for one that is no function of a few sums over rows.
+    """A metric of Keras, for a metric that can't be computed from a few sums over rows.
 
     Args:
         metric: the name of Keras's class.
         rows_of: returns the rows of labels and outputs.
-        parts: the number of labels that each have the metric; 1 for two classes.
+        parts: the number of labels with a separate metric each; 1 for two classes.
         name: its name.
     """
 
@@ -518,8 +517,8 @@ class KerasMetric(keras.metrics.Metric):
 
 
 def apply_keras(name: str, *operands: Any, **options: Any) -> tf.Tensor:  # noqa: ANN401
-    """Apply the function that Keras has under the name of NumPy's, see `Traced`."""
-    # In one operation each, where Keras has many.
+    """Apply Keras's function of the same name as NumPy's, see `Traced`."""
+    # One operation each, instead of Keras's many.
     if name == "take_along_axis":
         values, indices = operands
         return tf.gather(values, indices, axis=1, batch_dims=1)
@@ -534,7 +533,7 @@ def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
     def to_unit(scaled: tf.Tensor) -> tf.Tensor:
         scaled = tf.convert_to_tensor(scaled)
         unscaled = scaled * tf.cast(scale, scaled.dtype)
-        if not unit.is_log:  # errors don't depend on the offset, beside which float32 loses digits
+        if not unit.is_log:  # adding the offset would lose digits in float32
             return unscaled
         return tf.math.expm1(unscaled + tf.cast(offset, scaled.dtype))
 
@@ -542,8 +541,8 @@ def _number_decoder(unit: OutputUnit, runtime: RuntimeValues) -> Decode:
 
 
 MOST_SUMMED_INPUTS = 1024
-"""Most inputs of a unit whose products are summed: with more, the product of matrix and vector is
-the faster one, as these come from the gathered rows, which sums would gather twice."""
+"""Maximum number of inputs of a unit whose products are summed. With more, the product of matrix
+and vector is faster, since sums would gather the rows twice."""
 
 
 @dataclass
@@ -551,15 +550,15 @@ class BatchShare:
     """A share of the rows of a batch."""
 
     positions: tf.Tensor | None = None
-    """Their indices in the whole batch, int64 (rows,); `None` if it has all of them."""
+    """Their indices in the whole batch, int64 (rows,); `None` for all rows."""
     real: tf.Tensor | None = None
-    """1 for a row, 0 for padding, (rows,); `None` if there is no padding."""
+    """1 for a row, 0 for padding, (rows,); `None` without padding."""
     add_up: Callable[[tf.Tensor], tf.Tensor] = tf.identity
-    """Adds up the same tensor of all workers of a cluster."""
+    """Sums a tensor over all workers of a cluster."""
 
     @property
     def is_whole(self) -> bool:
-        """True if it is the batch, without padding."""
+        """True for the whole batch without padding."""
         return self.real is None and self.add_up is tf.identity
 
 
@@ -567,13 +566,13 @@ def silu(x: tf.Tensor) -> tf.Tensor:
     """Return `x σ(x)`, as Keras's `silu` does.
 
     TensorFlow's own function registers its gradient permanently, and with it the graph of each
-    training: a program that trains again and again would need more and more memory.
+    training job: a process that trains repeatedly would need more and more memory.
     """
     return x * tf.sigmoid(x)
 
 
 class BatchNormalization(keras.layers.BatchNormalization):
-    """Keras's batch normalization with the mean and variance of the whole batch without padding.
+    """Keras's batch normalization, with mean and variance of the whole batch without padding.
 
     Args:
         share: the rows of a batch.
@@ -589,7 +588,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
         if share.is_whole:
             moments: tuple[tf.Tensor, tf.Tensor] = super()._moments(inputs, mask)
             return moments
-        # In float32 at least, as Keras computes them, and around the mean, so that little cancels.
+        # At least in float32, as in Keras, and around the mean to avoid cancellation.
         kind = tf.float32 if inputs.dtype in (tf.float16, tf.bfloat16) else inputs.dtype
         x, real = tf.cast(inputs, kind), share.real
         real = tf.ones(tf.shape(x)[:1], kind) if real is None else tf.cast(real, kind)
@@ -602,11 +601,11 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 
 class SummedDense(keras.layers.Dense):
-    """A Dense layer of one unit, as products that are summed over the inputs.
+    """A Dense layer of one unit, computed as products summed over the inputs.
 
-    XLA would fuse the activation before it into the product of matrix and vector, and compute it
-    anew for each term of the kernel's gradient, column by column: half of a step's time with 4,096
-    rows of 825 units. It fuses the sums as well, but in the order of the rows in memory.
+    XLA would fuse the previous activation into the product of matrix and vector and recompute it
+    for each term of the kernel's gradient, column by column. With 4,096 rows of 825 units this
+    takes half of a step's time. XLA also fuses the sums, but in the order of the rows in memory.
     """
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
@@ -620,7 +619,7 @@ class SummedDense(keras.layers.Dense):
 
 
 class BiasedDense(keras.layers.Dense):
-    """A Dense layer that adds the bias as Keras does, where the number of units is not known."""
+    """A Dense layer that adds the bias as Keras does, for an unknown number of units."""
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:  # noqa: ANN401
         """Map (rows, inputs) to (rows, units)."""
@@ -631,26 +630,26 @@ class BiasedDense(keras.layers.Dense):
 
 
 class OneHotCrossentropy(keras.losses.CategoricalCrossentropy):
-    """Keras's sparse categorical cross-entropy, by way of one-hot labels.
+    """Keras's sparse categorical cross-entropy, computed with one-hot labels.
 
-    Where operations have to be deterministic, TensorFlow gathers the probability of each row's
-    class by some 30 operations, and its gradient by 140. Here it is a product and a sum.
+    With deterministic operations, TensorFlow gathers the probability of each row's class by about
+    30 operations, and its gradient by 140. Here it is a product and a sum.
     """
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         """Map class indices (rows,) and probabilities (rows, classes) to losses (rows,)."""
         labels = tf.one_hot(tf.cast(y_true, tf.int32), y_pred.shape[-1], dtype=y_pred.dtype)
-        # Keras's softmax leaves these for its losses.
+        # Keras's softmax attaches the logits for its losses.
         if (logits := getattr(y_pred, "_keras_logits", None)) is None:
             return super().call(labels, y_pred)
         return -tf.reduce_sum(labels * tf.nn.log_softmax(logits), axis=-1)
 
 
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, which computes once a step what Keras computes for each weight.
+    """Keras's Adam; computes once per step what Keras computes for each weight.
 
-    That is the rate: that of the schedule, and that after the correction of bias. AMSGrad is left
-    to Keras, and gradients of some rows of a weight alone, as those of embeddings.
+    These are the scheduled learning rate and its bias correction. Keras handles AMSGrad and sparse
+    gradients, such as those of embeddings.
     """
 
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
@@ -686,7 +685,7 @@ class FusedAdam(keras.optimizers.Adam):
 
 
 class FusedAdamW(FusedAdam, keras.optimizers.AdamW):
-    """The same with decoupled weight decay."""
+    """The same optimizer with decoupled weight decay."""
 
 
 COMPACT: Mapping[str, Any] = {

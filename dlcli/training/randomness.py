@@ -1,8 +1,8 @@
 """Random numbers that follow from (seed, epoch, step, layer): row order, dropout, augmentation.
 
-Keras and TensorFlow draw differently in a graph and under XLA. Here a counter (the entry's index in
-the batch) and a key (seed, stream, epoch, step) go through an integer hash, which is exact
-everywhere, so that all engines draw the same numbers. The hash is `lowbias32` of
+Keras and TensorFlow draw different numbers in a graph and under XLA. Here an integer hash, which is
+exact everywhere, is applied to a counter (the entry's index in the batch) and a key (seed, stream,
+epoch, step), so all engines draw the same numbers. The hash is `lowbias32` of
 https://github.com/skeeto/hash-prospector: two rounds of shift and multiply, in which each input bit
 flips each output bit in nearly half of the cases.
 """
@@ -24,13 +24,13 @@ from dlcli.network.layers import AugmentLayer, DropoutLayer, Network
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""
 Draw: TypeAlias = Callable[[tf.Tensor | int, tf.Tensor | int, int], tf.Tensor]
-"""`random_bits` of a job, given rows, width and stream."""
+"""`random_bits` for a job, given rows, width and stream."""
 _FIRST_AUGMENTATION_STREAM = 2**31
-"""Dropout layers draw from the streams 0, 1, 2, ..., layers that augment images from two each."""
+"""Dropout layers draw from the streams 0, 1, 2, ...; augmentation layers use two streams each."""
 GROUP = 256
-"""Blocks whose rows are shuffled as one."""
+"""Number of blocks whose rows are shuffled together."""
 WHOLE_GROUPS = 4
-"""A table of up to so many groups is shuffled as a whole."""
+"""Maximum number of groups of a table that is shuffled as a whole."""
 
 
 def epoch_order(rows: int, width: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -39,10 +39,10 @@ def epoch_order(rows: int, width: int, seed: int, epoch: int) -> NDArray[np.int6
 
 
 def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
-    """Shuffle the rows of one epoch, some at a time.
+    """Shuffle the rows of one epoch, in parts.
 
-    Up to `WHOLE_GROUPS` groups of blocks, all orders are equally likely. Beyond, blocks are
-    shuffled, and then the rows within each group of blocks, so that a table larger than memory is
+    Up to `WHOLE_GROUPS` groups of blocks, all orders are equally likely. For larger tables, the
+    blocks are shuffled, then the rows within each group of blocks, so a table larger than memory is
     read in long pieces.
 
     Args:
@@ -83,7 +83,7 @@ def step_keys(keys: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
     """Return the keys of the bits that are drawn in a step.
 
     Args:
-        keys: those of the streams, uint32 (streams,).
+        keys: the keys of the streams, uint32 (streams,).
         epoch: the epoch, from 0.
         step: the step within it, from 0.
 
@@ -106,8 +106,8 @@ def random_bits(
     Args:
         rows: rows of the batch.
         width: entries per row.
-        keys: those of a stream, see `step_keys`.
-        positions: the index of each row in the batch, int64 (rows,); omitted if all are here.
+        keys: the keys of a stream, see `step_keys`.
+        positions: the index of each row in the batch, int64 (rows,); omitted for all rows.
 
     Returns:
         uint32, (rows, width).
@@ -146,7 +146,7 @@ class MaskedDropout(keras.layers.Layer):
         threshold: random bits below it drop a unit: the rate times 2**32.
         scale: the factor of units that are kept: 1 / (1 − rate).
         draw: see `Draw`.
-        index: which dropout layer, counted from 0.
+        index: index of the dropout layer, counted from 0.
     """
 
     def __init__(self, name: str, threshold: Number, scale: Number, draw: Draw, index: int) -> None:
@@ -162,18 +162,18 @@ class MaskedDropout(keras.layers.Layer):
             return inputs
         bits = self.draw(size_of(inputs, 0), size_of(inputs, 1), self.index)
         is_kept = bits >= as_tensor(self.threshold, tf.uint32)
-        # A factor for each unit, whose gradient takes fewer operations than that of a choice.
+        # A factor for each unit; its gradient needs fewer operations than that of `where`.
         return inputs * (tf.cast(is_kept, inputs.dtype) * as_tensor(self.scale, inputs.dtype))
 
 
 def size_of(tensor: tf.Tensor, axis: int) -> tf.Tensor | int:
-    """Return the size of an axis, as a constant if it is known when a program is traced."""
+    """Return the size of an axis, as a constant if it is known during tracing."""
     size = tensor.shape[axis]
     return tf.shape(tensor)[axis] if size is None else int(size)
 
 
 def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
-    """Convert a number to a tensor; one that a shared program reads is read when it runs."""
+    """Convert a number to a tensor; a shared program reads it at runtime."""
     if isinstance(number, tf.Variable):
         return tf.cast(number, dtype)
     return tf.constant(number, dtype)
@@ -183,9 +183,9 @@ class AugmentedImages(keras.layers.Layer):
     """Augment the images among the inputs, each row differently.
 
     Args:
-        images: which inputs they are, and how they are augmented.
+        images: the inputs that are images, and their augmentation.
         draw: see `Draw`.
-        index: which layer that augments images, counted from 0.
+        index: index of the augmentation layer, counted from 0.
     """
 
     def __init__(self, images: AugmentLayer, draw: Draw, index: int) -> None:
@@ -218,7 +218,7 @@ class AugmentedImages(keras.layers.Layer):
         if not deviation:
             return pixels
         half = -(-pixels.shape[1] // 2)
-        # A separate stream, so that noise doesn't change how images are shifted.
+        # A separate stream, so noise does not change the shifts.
         bits = self.draw(size_of(pixels, 0), 2 * half, self.stream + 1)
         noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
         return pixels + deviation * noise[:, : pixels.shape[1]]
@@ -231,14 +231,14 @@ def move_images(
     right: tf.Tensor,
     flipped: tf.Tensor,
 ) -> tf.Tensor:
-    """Flip images, then shift them; pixels that enter are 0.
+    """Flip images, then shift them; new pixels are 0.
 
     Args:
         pixels: by row, column and channel of the image, (rows, pixels).
         shape: (height, width, channels).
         down: shift of each image down, less than its height, int32 (rows,).
         right: shift of each image to the right, less than its width, int32 (rows,).
-        flipped: 1 where left and right are exchanged, else 0, int32 (rows,).
+        flipped: 1 for mirrored images, else 0, int32 (rows,).
 
     Returns:
         (rows, pixels).
@@ -262,7 +262,7 @@ def _within(indices: tf.Tensor, end: int) -> tf.Tensor:
 
 
 def _uniform(bits: tf.Tensor, end: int) -> tf.Tensor:
-    """Map bits to integers from 0 to below an end, int32: the upper half of bits · end."""
+    """Map bits to integers in [0, end), int32: the upper half of bits · end."""
     return tf.cast(tf.bitwise.right_shift(tf.cast(bits, tf.int64) * end, 32), tf.int32)
 
 
@@ -285,6 +285,6 @@ def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def _upper_bits(bits: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return the upper 24 bits as a number; float32 holds it and the next one exactly."""
+    """Return the upper 24 bits as a number; float32 represents it and its successor exactly."""
     upper = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
     return tf.cast(tf.cast(upper, tf.int32), dtype)
