@@ -19,23 +19,21 @@ from dlcli.reports import views
 from dlcli.reports.report_files import to_html, view_of
 from dlcli.runs.run_folder import open_run
 
-SIZE = 1000, 1290
+SIZE = 1240, 1330
 """Width and height of the picture in pixels of the page."""
 CHARTS = 2
 """Charts of predictions that are shown."""
 
 
 def shortened(section: views.PageSection) -> views.PageSection:
-    """Return a section with what fits: of the result, the table and the first charts."""
+    """Return a section with what fits: of the result, only the first charts."""
     if section.anchor == "result":
         return replace(section, blocks=tuple(_first(section.blocks)))
     return section
 
 
 def _first(blocks: tuple[views.ViewBlock, ...]) -> Iterator[views.ViewBlock]:
-    table, *others = blocks
-    yield table
-    group = next(each for each in others if isinstance(each, views.GroupBlock))
+    group = next(each for each in blocks if isinstance(each, views.GroupBlock))
     grid = next(each for each in group.blocks if isinstance(each, views.GridBlock))
     yield replace(grid, blocks=grid.blocks[:CHARTS])
 
