@@ -53,10 +53,44 @@ def file_name(block: Block) -> str:
     return named[1] if named else ""
 
 
+def edit(diff: str, folder: Path) -> None:
+    """Edit a file as a diff shows it, or write the edited text to the other file that it names."""
+    (source, target), *hunks = diff_parts(diff)
+    text = (folder / source).read_text(encoding="utf-8")
+    for before, after in hunks:
+        assert text.count(before) == 1, f"{source} has not exactly one place for:\n{before}"
+        text = text.replace(before, after)
+    (folder / target).write_text(text, encoding="utf-8")
+
+
+def diff_parts(diff: str) -> Iterator[tuple[str, str]]:
+    """Yield the two files of a diff, then each piece of text with what replaces it."""
+    old, new, *lines = diff.splitlines(keepends=True)
+    yield old.removeprefix("--- ").strip(), new.removeprefix("+++ ").strip()
+    for is_mark, piece in groupby(lines, lambda line: line.startswith("@@")):
+        if not is_mark:
+            hunk = [*piece]
+            yield tuple(
+                "".join(line[1:] for line in hunk if line[0] in kept) for kept in (" -", " +")
+            )
+
+
+def test_a_diff_is_applied_at_the_only_place_that_it_fits(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("x: 1\ny: 2\nz: 3\n")
+
+    edit("--- a.yaml\n+++ b.yaml\n x: 1\n-y: 2\n@@\n z: 3\n+w: 4\n", tmp_path)
+
+    assert (tmp_path / "b.yaml").read_text() == "x: 1\nz: 3\nw: 4\n"
+    with pytest.raises(AssertionError, match="has not exactly one place"):
+        edit("--- b.yaml\n+++ b.yaml\n-y: 2\n", tmp_path)
+
+
 def differences(page: Path, run: Run, folder: Path) -> Iterator[str]:
     """Does what a reader of the page does, and yields what comes out otherwise than shown."""
     scripts = Scripts(run, folder)
     for block in blocks_of(page):
+        if block.language == "diff":
+            edit(block.text, folder)
         if name := file_name(block):
             (folder / name).write_text(block.text, encoding="utf-8")
         for command, shown in block.steps if block.language == "console" else ():
