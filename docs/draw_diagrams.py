@@ -1,4 +1,4 @@
-"""Draw the diagrams of the documentation: networks, activations, splits, folds and encodings.
+"""Draw the diagrams of the documentation: networks, dropout, activations, folds and encodings.
 
 `python docs/draw_diagrams.py` draws all of them in docs/pictures. They need no training.
 """
@@ -116,6 +116,72 @@ def draw_folds() -> None:
     save(picture.properties(width=480, height=190), "folds")
 
 
+def draw_nested_folds() -> None:
+    """Draw the outer folds of a nested search, and the inner folds of the first of them."""
+    kinds = {"training": BLUE, "choice": ORANGE, "evaluation": GREEN}
+    search = "search"
+    bars = []
+    for fold in range(5):
+        for each in range(5):
+            rows = "evaluation" if each == fold else search
+            bars.append((f"outer fold {fold + 1}", each / 5, (each + 1) / 5, rows))
+    for fold in range(5):
+        for each in range(5):
+            rows = "choice" if each == fold else "training"
+            start = 0.2 + 0.16 * each
+            bars.append((f"search 1, inner fold {fold + 1}", start, start + 0.16, rows))
+    values = [{"row": a, "from": b, "to": c, "rows": d} for a, b, c, d in bars]
+    picture = chart(values).mark_bar(size=16, stroke=GRAY, strokeWidth=0.5)
+    picture = picture.encode(
+        x=altair.X("from:Q", title="rows of the table").axis(format="%").scale(domain=[0, 1]),
+        x2="to:Q",
+        y=altair.Y("row:N", title=None, sort=None),
+        color=altair.Color("rows:N", title=None, sort=None).scale(
+            domain=["evaluation", search, "training", "choice"],
+            range=[kinds["evaluation"], GRAY, kinds["training"], kinds["choice"]],
+        ),
+    )
+    save(picture.properties(width=480, height=260), "nested-folds")
+
+
+def draw_dropout() -> None:
+    """Draw a network in two training steps, in which different hidden units are switched off."""
+    rng = np.random.default_rng(3)
+    panels = []
+    for step in (1, 2):
+        units, weights = [], []
+        active: list[list[tuple[float, bool]]] = []
+        for at, size in enumerate([3, 6, 6, 1]):
+            is_hidden = 0 < at < 3
+            off = set(rng.choice(size, size // 2, replace=False)) if is_hidden else set()
+            active.append([(y, unit not in off) for unit, y in enumerate(_unit_positions(size))])
+            units += [
+                {"x": COLUMN * at, "y": y, "kind": _kind(at, 4) if on else "off"}
+                for y, on in active[-1]
+            ]
+        for at, (left, right) in enumerate(zip(active, active[1:], strict=False)):
+            weights += [
+                {"x": COLUMN * at, "y": y, "x2": COLUMN * (at + 1), "y2": y2}
+                for y, is_on in left
+                for y2, is_next_on in right
+                if is_on and is_next_on
+            ]
+        x = altair.X("x:Q", axis=None).scale(domain=[-30, 3 * COLUMN + 30], nice=False)
+        y = altair.Y("y:Q", axis=None).scale(domain=[-85, 85], nice=False)
+        color = altair.Color("kind:N", legend=None).scale(
+            domain=["input", "hidden", "output"], range=[BLUE, ORANGE, GREEN]
+        )
+        on = altair.datum.kind != "off"
+        circles = chart(units).encode(x, y)
+        panel = chart(weights).mark_rule(color=GRAY, opacity=0.6).encode(x, y, x2="x2", y2="y2")
+        panel += circles.transform_filter(on).mark_circle(size=300, opacity=1).encode(color=color)
+        off_circles = circles.transform_filter(~on)
+        panel += off_circles.mark_point(size=220, color=GRAY, strokeDash=[3, 2])
+        panel += off_circles.mark_text(text="×", fontSize=18)
+        panels.append(panel.properties(title=f"step {step}", width=330, height=170))
+    save(altair.hconcat(*panels), "dropout")
+
+
 def draw_encodings() -> None:
     """Draw what a network receives for a category and for a number."""
     cells = []
@@ -165,4 +231,6 @@ if __name__ == "__main__":
     draw_activations()
     draw_learning_rates()
     draw_folds()
+    draw_nested_folds()
+    draw_dropout()
     draw_encodings()

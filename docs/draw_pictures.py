@@ -1,8 +1,6 @@
 """Draw the pictures of the documentation, from real runs.
 
-`python docs/draw_pictures.py ensemble FOLDER` draws what each network of an ensemble predicts;
-FOLDER is where the commands of docs/tutorial/8-ensembles.md have run. `xor`, `overfitting` and
-`digits` likewise draw the runs of pages 2, 3 and 4. `accuracy JSON...` draws the results of
+`python docs/draw_pictures.py accuracy JSON...` draws the results of
 `python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --json`, as
 in benchmarks/results. `training CONFIG` trains a config, and pictures the terminal and the report;
 the latter needs Chromium.
@@ -10,7 +8,6 @@ the latter needs Chromium.
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import math
@@ -24,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import altair
-import numpy as np
 from picture_theme import ACCENT, BELOW, BLUE, GRAY, PICTURES, save
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -32,14 +28,11 @@ from rich.text import Text
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
 from benchmarks.public_tables import SOURCES
 from benchmarks.runner import Outcome
-from dlcli import load
 from dlcli.cli.event_log import LiveView, event_lines
-from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import EpochEvent, Event
 from dlcli.pipeline.train_run import train
 from dlcli.reports.report_files import to_html, view_of
-from dlcli.runs.run_folder import open_run
 
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
 """The models whose errors are drawn, with their names in the picture."""
@@ -55,116 +48,6 @@ SHOWN_SHARE = 0.6
 """The share of the epochs after which a training is pictured."""
 LEAST, MOST = 0.15, 6.0
 """The range of relative errors that is shown."""
-
-
-def draw_ensemble(folder: Path) -> None:
-    """Draw the predictions of each network, their mean, the training rows and the true curve."""
-    predictor = open_run(folder / "runs" / "folds").predictor
-    x = np.linspace(0, 6, 200)
-    with tempfile.TemporaryDirectory() as name:
-        grid = Path(name, "grid.csv")
-        grid.write_text("\n".join(["x", *map(str, x)]))
-        inputs = predictor.encoding.transform(predictor.read(str(grid)), ValueProblems())
-    members = range(1, predictor.members + 1)
-    lines = {f"{number}": predictor.outputs(inputs, [number]) for number in members}
-    lines |= {"their mean": predictor.outputs(inputs)}
-    curves = [
-        {"x": at, "y": value, "line": line, "kind": line if len(line) > 1 else "a network"}
-        for line, outputs in lines.items()
-        for at, value in zip(
-            x.tolist(), predictor.decode(outputs).values[:, 0].tolist(), strict=True
-        )
-    ]
-    curves += [{"x": at, "y": float(np.sin(at)), "line": "sine", "kind": "sine"} for at in x]
-    with (folder / "noisy.csv").open() as file:
-        points = [
-            {name: float(value) for name, value in row.items()} for row in csv.DictReader(file)
-        ]
-    kinds = ["a network", "their mean", "sine"]
-    color = altair.Color("kind:N", title=None, sort=kinds).scale(
-        domain=kinds, range=["#6baed6", "#d62728", "#2ca02c"]
-    )
-    width = altair.condition("datum.kind == 'a network'", altair.value(1), altair.value(2.5))
-    curve = altair.Chart(altair.Data(values=curves)).mark_line(clip=True)
-    curve = curve.encode(
-        x=altair.X("x:Q"),
-        y=altair.Y("y:Q").scale(domain=[-1.8, 1.8]),
-        color=color,
-        detail="line:N",
-        strokeWidth=width,
-    )
-    dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color="black", size=25)
-    picture = curve + dots.encode(x="x:Q", y="y:Q")
-    save(picture.properties(width=560, height=280), "ensemble")
-
-
-def draw_xor(folder: Path) -> None:
-    """Draw the probability of true between and around the four cases."""
-    steps = np.linspace(-0.5, 1.5, 25)
-    a, b = (axis.ravel() for axis in np.meshgrid(steps, steps))
-    probabilities = load(folder / "runs" / "xor").predict({"a": a, "b": b}).probabilities
-    assert probabilities is not None
-    half = (steps[1] - steps[0]) / 2
-    squares = [
-        {"a": x - half, "a2": x + half, "b": y - half, "b2": y + half, "p": round(p, 3)}
-        for x, y, p in zip(a.tolist(), b.tolist(), probabilities[:, 1].tolist(), strict=True)
-    ]
-    plane = altair.Chart(altair.Data(values=squares)).mark_rect(strokeWidth=0)
-    plane = plane.encode(
-        x=altair.X("a:Q", title="a").scale(domain=[-0.5, 1.5], nice=False),
-        x2="a2:Q",
-        y=altair.Y("b:Q", title="b").scale(domain=[-0.5, 1.5], nice=False),
-        y2="b2:Q",
-        color=altair.Color("p:Q", title="probability").scale(scheme="blueorange", domain=[0, 1]),
-    )
-    cases = [{"a": x, "b": y, "case": str(x ^ y)} for x in (0, 1) for y in (0, 1)]
-    text = altair.Chart(altair.Data(values=cases)).mark_text(fontSize=22, fontWeight="bold")
-    picture = plane + text.encode(x="a:Q", y="b:Q", text="case:N")
-    save(picture.properties(width=300, height=300), "xor")
-
-
-def draw_overfitting(folder: Path) -> None:
-    """Draw the training and the validation loss of each epoch, and where early stopping stays."""
-    history = open_run(folder / "runs" / "large").history
-    names = {"loss": "training rows", "val_loss": "validation rows"}
-    points = [
-        {"epoch": epoch, "loss": value, "rows": rows}
-        for name, rows in names.items()
-        for epoch, value in enumerate(history[name], start=1)
-    ]
-    lines = altair.Chart(altair.Data(values=points)).mark_line(strokeWidth=2)
-    lines = lines.encode(
-        x=altair.X("epoch:Q").scale(domain=[1, len(history["loss"])], nice=False),
-        y="loss:Q",
-        color=altair.Color("rows:N", title=None, sort=[*names.values()]).scale(
-            range=["#6baed6", "#d62728"]
-        ),
-    )
-    best = 1 + int(np.argmin(history["val_loss"]))
-    marked = altair.Chart(altair.Data(values=[{"epoch": best, "words": f"best: epoch {best}"}]))
-    rule = marked.mark_rule(strokeDash=[4, 4]).encode(x="epoch:Q")
-    words = marked.mark_text(align="left", dx=5, y=10).encode(x="epoch:Q", text="words:N")
-    save((lines + rule + words).properties(width=560, height=260), "overfitting")
-
-
-def draw_digits(folder: Path) -> None:
-    """Draw how many test images of each digit are taken for which."""
-    predictor = open_run(folder / "runs" / "digits").predictor
-    confusion = np.array(open_run(folder / "runs" / "digits").metrics["test"]["confusion"])
-    counts = [
-        {"digit": digit, "predicted": guess, "images": int(confusion[row, column])}
-        for row, digit in enumerate(predictor.task.names)
-        for column, guess in enumerate(predictor.task.names)
-        if confusion[row, column]
-    ]
-    base = altair.Chart(altair.Data(values=counts)).encode(
-        x=altair.X("predicted:N").axis(labelAngle=0), y="digit:N"
-    )
-    color = altair.Color("images:Q", legend=None).scale(scheme="blues", type="sqrt")
-    white = altair.condition("datum.images > 10", altair.value("white"), altair.value("black"))
-    picture = base.mark_rect().encode(color=color)
-    picture += base.mark_text().encode(text="images:Q", color=white)
-    save(picture.properties(width=300, height=300), "digits")
 
 
 def draw_accuracy(*files: Path) -> None:
@@ -262,10 +145,6 @@ def draw_training(config: Path) -> None:
 
 if __name__ == "__main__":
     draw = {
-        "xor": draw_xor,
-        "overfitting": draw_overfitting,
-        "digits": draw_digits,
-        "ensemble": draw_ensemble,
         "accuracy": draw_accuracy,
         "speed": draw_speed,
         "training": draw_training,

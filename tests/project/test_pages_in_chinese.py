@@ -67,8 +67,13 @@ def decimals(page: str) -> set[str]:
 def targets(path: Path) -> set[str | Path]:
     """The pages and pictures that a page leads to, those in Chinese as their originals."""
     links = re.findall(r"\]\((\S+?)\)", prose(path.read_text(encoding="utf-8")))
-    local = {(path.parent / link).resolve() for link in links if "://" not in link}
-    return {link for link in links if "://" in link} | {ORIGINALS.get(to, to) for to in local}
+    local = set()
+    for link in (link for link in links if "://" not in link):
+        page, _, anchor = link.partition("#")
+        target = (path.parent / page).resolve()
+        is_translated = target in ORIGINALS or target in TRANSLATIONS  # so are its headings
+        local.add(ORIGINALS.get(target, target if is_translated else f"{target}#{anchor}"))
+    return {link for link in links if "://" in link} | local
 
 
 def test_every_page_of_the_tutorial_is_translated() -> None:

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 TUTORIAL = Path(__file__).parents[2] / "docs" / "tutorial"
-LINE, XOR, CHOOSING, EXPERIMENTS = (
+MATHEMATICS, XOR, CHOOSING = (
     (TUTORIAL / name).read_text(encoding="utf-8")
-    for name in ("1-line.md", "2-xor.md", "6-choosing.md", "7-experiments.md")
+    for name in ("mathematics.md", "2-xor.md", "6-choosing.md")
 )
 X = np.arange(4.0)
 START = np.array([0.5, 0.0, 0.5, 0.0])
@@ -53,7 +53,7 @@ def test_the_forward_pass_and_the_signals_of_the_line() -> None:
     sent_back = slope(lambda h: float(np.mean((0.5 * h - X) ** 2)), hidden)
     expected = np.transpose([X, hidden, output, output - X, signal, sent_back])
 
-    shown = [list(map(number, row)) for row in rows(LINE, "| $x_i = y_i$")]
+    shown = [list(map(number, row)) for row in rows(MATHEMATICS, "| $x_i = y_i$")]
 
     np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-9)
 
@@ -62,17 +62,17 @@ def test_the_step_of_the_line() -> None:
     gradient = slope(line_loss, START)
     expected = np.transpose([gradient, START, START - 0.01 * gradient])
 
-    shown = [list(map(number, row[1:])) for row in rows(LINE, "| parameter | derivative")]
+    shown = [list(map(number, row[1:])) for row in rows(MATHEMATICS, "| parameter | derivative")]
 
     np.testing.assert_allclose(shown, expected, rtol=0, atol=1e-8)
-    assert f"= {line_loss(START)}$" in LINE
-    assert f"The loss is now {line_loss(START - 0.01 * gradient):.3f}." in LINE
+    assert f"= {line_loss(START)}$" in MATHEMATICS
+    assert f"The loss is now {line_loss(START - 0.01 * gradient):.3f}." in MATHEMATICS
 
 
 @pytest.mark.parametrize(("a", "b"), [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_two_units_hold_exclusive_or(a: int, b: int) -> None:
-    assert "$$h_1 = \\max(0, a + b) \\qquad h_2 = \\max(0, a + b - 1) \\qquad" in XOR
-    assert "z = h_1 - 2 h_2$$" in XOR
+    assert "$$h_1 = \\max(0, a + b) \\qquad h_2 = \\max(0, a + b - 1) \\qquad" in MATHEMATICS
+    assert "z = h_1 - 2 h_2$$" in MATHEMATICS
 
     assert max(0, a + b) - 2 * max(0, a + b - 1) == (a ^ b)
 
@@ -114,10 +114,10 @@ def test_the_best_of_sixteen_equals_seems_better_than_it_is() -> None:
     scores = np.random.default_rng(0).normal(size=(400_000, 16))
 
     assert scores.max(axis=1).mean() == pytest.approx(1.77, abs=0.005)
-    assert "better than it is by $1.77 s$ on average" in EXPERIMENTS
+    assert "better than it is by $1.77 s$ on average" in MATHEMATICS
 
 
 def test_the_mean_of_folds_that_share_rows_is_less_sure_than_of_independent_ones() -> None:
     independent, of_folds = math.sqrt(1 / 5), math.sqrt(1 / 5 + 1 / 4)
 
-    assert f"that is ${of_folds:.2f} s$ instead of ${independent:.2f} s$" in EXPERIMENTS
+    assert f"that is ${of_folds:.2f} s$ instead of ${independent:.2f} s$" in MATHEMATICS
