@@ -22,6 +22,7 @@ NOT_RUN = {
     r"export TF_CONFIG": "needs several machines; tests/cluster has workers on one",
     r"sbatch|kubectl|--storage postgresql": "needs a scheduler or a database of several machines",
     r"aws s3|s3://": "needs a bucket; tests/remote has one",
+    r"--against-me": "waits for a person at the keyboard; tests/starter types the moves",
     r"tensorboard --logdir|mlflow ui": "another program's pages, shown until it is stopped",
 }
 """Commands, or whole scripts that set a variable for them, that no test can run, with reasons."""
