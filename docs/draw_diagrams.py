@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import altair
 import numpy as np
@@ -147,35 +148,32 @@ def draw_nested_folds() -> None:
 def draw_dropout() -> None:
     """Draw a network in two training steps, in which different hidden units are switched off."""
     rng = np.random.default_rng(3)
+    sizes = {"input": 3, "hidden 1": 6, "hidden 2": 6, "output": 1}
     panels = []
     for step in (1, 2):
-        units, weights = [], []
-        active: list[list[tuple[float, bool]]] = []
-        for at, size in enumerate([3, 6, 6, 1]):
-            is_hidden = 0 < at < 3
-            off = set(rng.choice(size, size // 2, replace=False)) if is_hidden else set()
-            active.append([(y, unit not in off) for unit, y in enumerate(_unit_positions(size))])
+        units: list[dict[str, Any]] = []
+        for layer, size in enumerate(sizes.values()):
+            is_hidden = 0 < layer < len(sizes) - 1
+            off = rng.choice(size, size // 2, replace=False) if is_hidden else []
             units += [
-                {"x": COLUMN * at, "y": y, "kind": _kind(at, 4) if on else "off"}
-                for y, on in active[-1]
+                {"layer": layer, "y": unit - (size - 1) / 2, "is_on": unit not in off}
+                for unit in range(size)
             ]
-        for at, (left, right) in enumerate(zip(active, active[1:], strict=False)):
-            weights += [
-                {"x": COLUMN * at, "y": y, "x2": COLUMN * (at + 1), "y2": y2}
-                for y, is_on in left
-                for y2, is_next_on in right
-                if is_on and is_next_on
-            ]
-        x = altair.X("x:Q", axis=None).scale(domain=[-30, 3 * COLUMN + 30], nice=False)
-        y = altair.Y("y:Q", axis=None).scale(domain=[-85, 85], nice=False)
-        color = altair.Color("kind:N", legend=None).scale(
-            domain=["input", "hidden", "output"], range=[BLUE, ORANGE, GREEN]
-        )
-        on = altair.datum.kind != "off"
+        weights = [
+            {"layer": a["layer"], "y": a["y"], "layer2": b["layer"], "y2": b["y"]}
+            for a in units
+            for b in units
+            if b["layer"] == a["layer"] + 1 and a["is_on"] and b["is_on"]
+        ]
+        x = altair.X("layer:Q", axis=None).scale(domain=[-0.2, 3.2], nice=False)
+        y = altair.Y("y:Q", axis=None).scale(domain=[-3.2, 3.2], nice=False)
+        colors = [BLUE, ORANGE, ORANGE, GREEN]
+        color = altair.Color("layer:O", legend=None).scale(domain=[0, 1, 2, 3], range=colors)
+        panel = chart(weights).mark_rule(color=GRAY, opacity=0.6).encode(x, y, x2="layer2", y2="y2")
         circles = chart(units).encode(x, y)
-        panel = chart(weights).mark_rule(color=GRAY, opacity=0.6).encode(x, y, x2="x2", y2="y2")
-        panel += circles.transform_filter(on).mark_circle(size=300, opacity=1).encode(color=color)
-        off_circles = circles.transform_filter(~on)
+        on = circles.transform_filter("datum.is_on")
+        off_circles = circles.transform_filter("!datum.is_on")
+        panel += on.mark_circle(size=300, opacity=1).encode(color=color)
         panel += off_circles.mark_point(size=220, color=GRAY, strokeDash=[3, 2])
         panel += off_circles.mark_text(text="×", fontSize=18)
         panels.append(panel.properties(title=f"step {step}", width=330, height=170))
