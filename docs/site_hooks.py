@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html
+import json
 import posixpath
 import re
 import tomllib
@@ -50,10 +51,12 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the files outside docs/ that are in the navigation, or that pages link to."""
+    for path in sorted(DOCS.rglob("*.ipynb")):
+        files.append(File.generated(config, page_of(path), abs_src_path=str(path)))
     in_docs = [file.src_uri for file in files.documentation_pages()]
     waiting = [ROOT / uri for uri in pages_of(config.nav) if uri not in in_docs]
     for uri in in_docs:
-        waiting += linked_outside(DOCS / uri)
+        waiting += linked_outside(DOCS / uri) if (DOCS / uri).is_file() else []
     while waiting:
         path = waiting.pop()
         uri = uri_of(path)
@@ -73,6 +76,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         page.meta["hide"] = ["navigation", "toc"]  # the first page of a language
     if config.repo_url:
         page.edit_url = f"{config.repo_url}/edit/main/{path.relative_to(ROOT).as_posix()}"
+    if path.suffix == ".ipynb":
+        markdown = markdown_of(path)
     here = posixpath.dirname(page.file.src_uri) or "."
 
     def in_site(link: re.Match[str]) -> str:
@@ -152,6 +157,30 @@ def target_of(link: str, page: Path) -> Path:
     return DOCS / "README.md" if target == ROOT / "README.md" else target
 
 
+def page_of(notebook: Path) -> str:
+    """Return the path of the page of a notebook."""
+    return notebook.relative_to(DOCS).with_suffix(".md").as_posix()
+
+
+def markdown_of(notebook: Path) -> str:
+    """Return a notebook as Markdown: its text, code and stored outputs."""
+    parts = []
+    for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if "text/html" in data:
+                parts.append(f'<div class="notebook-output">{"".join(data["text/html"])}</div>')
+            else:
+                parts.append(f"```text\n{''.join(data['text/plain'])}\n```")
+    name = notebook.name
+    parts.append(f'<p><a href="../{name}" download>Download this notebook</a></p>')
+    return "\n\n".join(parts)
+
+
 def uri_of(path: Path) -> str:
     """Return the path of a file in the site: that in docs/, or else in the project."""
+    if path.suffix == ".ipynb":
+        return page_of(path)
     return path.relative_to(DOCS if path.is_relative_to(DOCS) else ROOT).as_posix()
