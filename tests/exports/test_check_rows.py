@@ -33,4 +33,4 @@ def test_of_several_files_only_the_rows_that_were_held_out_are_checked(tmp_path:
     (tmp_path / "month=03" / "part-0.csv").write_text("x,y\n032,2\n033,3\n")
     run.required_predictions.table = stored.slice(0, 1)
     table, kind = held_out_rows(run, predictor)
-    assert table is None and kind.endswith("has none of the run's held-out rows any more")
+    assert table is None and kind.endswith("no longer contains the run's held-out rows")
