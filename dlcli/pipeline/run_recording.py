@@ -327,7 +327,7 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
         before, name, digest = content_id(entry), found["file"], content_id(found)
         if before is None:
             raise RunError(
-                f"{name}: is a pipe, which can be read only once; store its rows in a file and "
+                f"{name}: can be read only once, like a pipe; store its rows in a file and "
                 "train on that"
             )
         # A file that is gone or may not be read is reported by its reader.

@@ -274,7 +274,7 @@ def test_metrics_of_a_positive_class_are_compared_with_those_of_the_same():
 
 def test_a_run_that_has_diverged_is_refused(tmp_path):
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, kind="diverged")]
-    with pytest.raises(RunError, match="b: diverged; its last finite weights can be used"):
+    with pytest.raises(RunError, match="b: diverged; to start from its last finite weights"):
         compare(runs)
 
 

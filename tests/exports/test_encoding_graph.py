@@ -265,4 +265,6 @@ def test_clients_are_told_of_columns_without_missing_values(
     feature: Feature, values: list[object], refuses: bool
 ) -> None:
     advice = fit(values, feature).model_input(Notation()).advice
-    assert ("dlcli refuses a missing value: refuse it before." in advice) == refuses
+    assert (
+        "dlcli refuses missing values, so reject them before you call the model." in advice
+    ) == refuses

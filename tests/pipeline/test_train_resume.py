@@ -299,7 +299,7 @@ class TestData:
     def test_that_were_read_from_a_pipe_cannot_be_read_again(self):
         change_environment(lambda fields: fields["data"][0].update(sha256=None))
         assert refusal(*RESUME[1:]) == [
-            "error: rows.csv: is a pipe, which can be read only once; store its rows in a file "
+            "error: rows.csv: can be read only once, like a pipe; store its rows in a file "
             "and train on that",
         ]
 

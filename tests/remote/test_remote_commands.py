@@ -126,7 +126,7 @@ class TestTraining:
         web.files["/points.csv"], web.etag = ROWS, False
         config = DOUBLE.replace("URL", f"{web.url}/points.csv")
         opened = open_run(hand_made.make_run(config, "double", WEIGHTS))
-        with pytest.raises(RunError, match="points.csv: could be read only once"):
+        with pytest.raises(RunError, match="points.csv: can be read only once"):
             run_recording.check_data(opened, opened.config_file)
 
     def test_a_reproduction_compares_versions(self, bucket, run):

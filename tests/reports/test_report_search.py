@@ -368,7 +368,7 @@ def test_a_best_without_a_value_is_refused(tmp_path, number):
     with pytest.raises(RunError) as caught:
         run.search
     assert str(caught.value) == (
-        f"{run.path}/tune.json: is malformed at 'best': expected the number of a complete "
+        f"{run.path}/tune.json: is malformed at 'best': expected the number of a completed "
         f"candidate, got {number}; restore the run from a copy or train it again"
     )
 

@@ -103,7 +103,7 @@ def test_a_folder_that_can_not_be_written_is_an_error(run):
     assert result.exit_code == 5
     assert result.stderr == (
         snapshot(
-            "error: run/report.html: could not be stored: Is a directory; write the page elsewhere "
+            "error: run/report.html: could not be stored: Is a directory; write the report elsewhere "
             "with --output\n"
         )
     )
