@@ -189,6 +189,48 @@ def draw_learning_curve() -> None:
     save(picture.properties(width=400, height=230), "learning-curve")
 
 
+def draw_bikes() -> None:
+    """Draw the mean rentals by hour, as they are and as two models predict them."""
+    table = pa_csv.read_csv(ROOT / "data" / "bikes.csv")
+    config = str(ROOT / "configs" / "bikes.yaml")
+    colors = {"data": ORANGE, "network": BLUE, "linear model": GRAY}
+    with tempfile.TemporaryDirectory() as folder:
+        network = dlcli.train(config, output=Path(folder, "network"))
+        linear = dlcli.train(config, overrides={"hidden": []}, output=Path(folder, "linear"))
+        rentals = {
+            "data": table["rentals"].to_numpy(),
+            "network": np.array(network.model.predict(table).values, float),
+            "linear model": np.array(linear.model.predict(table).values, float),
+        }
+    hour = table["hour"].to_numpy()
+    is_weekend = np.isin(table["weekday"].to_pylist(), ["Saturday", "Sunday"])
+    points = [
+        {
+            "hour": at,
+            "rentals": float(values[is_days & (hour == at)].mean()),
+            "of": name,
+            "days": days,
+        }
+        for days, is_days in (("Monday to Friday", ~is_weekend), ("weekend", is_weekend))
+        for name, values in rentals.items()
+        for at in range(24)
+    ]
+    picture = (
+        chart(points)
+        .mark_line(strokeWidth=2.5)
+        .encode(
+            x=altair.X("hour:Q", title="hour of the day").axis(values=[0, 6, 12, 18]),
+            y=altair.Y("rentals:Q", title="mean rentals in an hour"),
+            color=color_of(colors, "of", legend=BELOW),
+            strokeDash=altair.condition(
+                "datum.of == 'data'", altair.value([2, 3]), altair.value([1, 0])
+            ),
+        )
+    )
+    picture = picture.properties(width=220, height=200)
+    save(picture.facet(column=altair.Column("days:N", title=None)), "bikes")
+
+
 # Tables
 
 
@@ -264,6 +306,7 @@ PICTURES = {
     "thresholds": draw_thresholds,
     "intervals": draw_intervals,
     "learning-curve": draw_learning_curve,
+    "bikes": draw_bikes,
     "splits": draw_splits,
     "missing": draw_missing,
 }

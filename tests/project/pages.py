@@ -16,7 +16,7 @@ from tests.forks import Forks
 
 DOCS = Path(__file__).parents[2] / "docs"
 TRANSLATED_TUTORIAL = DOCS / "zh-CN" / "tutorial"
-TRANSLATED_GUIDE = DOCS / "zh-CN" / "guide.md"
+TRANSLATED_START = DOCS / "zh-CN" / "start"
 NUMBER = r"\d+([.,]\d+)*(e-?\d+)?"
 EXIT_CODE = ' || echo "exit code $?"'
 DURATION = rf"({NUMBER} min {NUMBER} s|{NUMBER} m?s)"
@@ -30,8 +30,7 @@ def pages_to_run() -> list[Path]:
     return sorted(
         page
         for page in DOCS.rglob("*.md")
-        if page.parent != TRANSLATED_TUTORIAL
-        and page != TRANSLATED_GUIDE
+        if page.parent not in (TRANSLATED_TUTORIAL, TRANSLATED_START)
         and not page.parent.with_suffix(".md").exists()
     )
 

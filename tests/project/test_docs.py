@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -53,6 +54,26 @@ def test_contributing_the_readme_and_ci_set_up_in_the_same_way() -> None:
 
     for name in ("README.md", "CONTRIBUTING.md", ".ci/run"):
         assert command in page(name).splitlines(), name
+
+
+def test_one_command_sets_the_address_of_the_repository_and_shows_the_badges(
+    tmp_path: Path,
+) -> None:
+    names = ("README.md", "README.zh-CN.md", "pyproject.toml")
+    for name in names:
+        (tmp_path / name).write_text(page(name), encoding="utf-8")
+    (command,) = re.findall(r"`(sed -i [^`]+)`", page("CONTRIBUTING.md"))
+
+    subprocess.run(["bash", "-c", command.replace("\\|", "|")], cwd=tmp_path, check=True)
+
+    readme, translated, project = ((tmp_path / name).read_text("utf-8") for name in names)
+    address = "https://github.com/NAME/dlcli"
+    assert tomllib.loads(project)["project"]["urls"] == {"Repository": address}
+    for text in (readme, translated):
+        assert (
+            f"\n[![CI]({address}/actions/workflows/ci.yml/badge.svg)]({address}/actions) " in text
+        )
+    assert "OWNER" not in readme + translated + project
 
 
 def test_the_page_on_configs_leads_to_every_example() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
 import click
 import pytest
-from pages import TRANSLATED_GUIDE, find_blocks, pages_to_run
+from pages import find_blocks
 
 from dlcli.cli.program import main
 
@@ -112,27 +111,6 @@ def problem_of(arguments: list[str]) -> str:
 @each_page
 def test_every_command_and_option_exists(page: Path) -> None:
     assert [problem for problem in map(problem_of, commands(page)) if problem] == []
-
-
-def test_the_guide_in_chinese_has_the_configs_of_the_english_pages() -> None:
-    """With its own comments."""
-    guide, *pages = (
-        [re.sub(r" *#.*", "", block.text) for block in find_blocks(path.read_text("utf-8"), "yaml")]
-        for path in map(
-            (ROOT / "docs").joinpath, ("zh-CN/guide.md", "config.md", "how-to/choose.md")
-        )
-    )
-
-    assert guide == list(chain.from_iterable(pages))
-
-
-def test_the_guide_in_chinese_has_no_script_that_is_not_on_an_english_page() -> None:
-    """The test that runs them leaves it out."""
-    in_chinese = find_blocks(TRANSLATED_GUIDE.read_text("utf-8"), "sh")
-    pages = [page.read_text("utf-8") for page in pages_to_run()]
-    in_english = [*chain.from_iterable(find_blocks(page, "sh") for page in pages)]
-
-    assert [block for block in in_chinese if block not in in_english] == []
 
 
 def linked(page: Path) -> set[Path]:

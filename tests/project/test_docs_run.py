@@ -22,14 +22,15 @@ PAGES = pages_to_run()
 FOR_RELEASES = (
     *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
     *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
+    "result",
     *("serve", "tracking", "README", "pipeline", "categories", "predict-many", "gallery"),
     *("migrate", "recipes"),
 )
 """Pages whose trainings and exports take more than three seconds.
 
 What they use is tested elsewhere as well: tests/cluster trains with workers, the Python of the
-page about exports is run by test_beside_pandas, the Chinese index shows commands of
-`start/understand.md` and `start/result.md`, and tests/cli has gates and predicts folders.
+page about exports is run by test_beside_pandas, `start/understand.md` trains the table of
+`start/result.md`, and tests/cli has gates and predicts folders.
 """
 SMALLEST = "data: {train: table.csv, target: y}\nhidden: []\nepochs: 1\n"
 

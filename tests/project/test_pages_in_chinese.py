@@ -1,7 +1,7 @@
-"""The README and the tutorial in Chinese say what those in English say, as far as can be counted.
+"""README, start pages and tutorial in Chinese have the content of the English ones, as counted.
 
-The tests that run the commands and the Python of the pages leave the Chinese tutorial out, as it
-has those of the English one.
+The tests that run the commands and the Python of the pages omit the Chinese pages, which have the
+same as the English ones.
 """
 
 from __future__ import annotations
@@ -11,23 +11,19 @@ import re
 from pathlib import Path
 
 import pytest
-from pages import TRANSLATED_TUTORIAL, find_blocks
+from pages import TRANSLATED_START, TRANSLATED_TUTORIAL, find_blocks
 
 ROOT = Path(__file__).parents[2]
 TUTORIAL = ROOT / "docs" / "tutorial"
 TRANSLATIONS = {
     ROOT / "README.md": ROOT / "README.zh-CN.md",
-    ROOT / "docs" / "config.md": ROOT / "docs" / "zh-CN" / "guide.md",
+    **{ROOT / "docs" / "start" / page.name: page for page in sorted(TRANSLATED_START.glob("*.md"))},
     **{page: TRANSLATED_TUTORIAL / page.name for page in sorted(TUTORIAL.glob("*.md"))},
 }
-"""Pages in English with those in Chinese that a Chinese page leads to instead."""
+"""Pages in English with those in Chinese."""
 ORIGINALS = {chinese: english for english, chinese in TRANSLATIONS.items()}
 
-each_page = pytest.mark.parametrize(
-    "english",
-    [page for page in TRANSLATIONS if page.name != "config.md"],
-    ids=lambda page: page.stem,
-)
+each_page = pytest.mark.parametrize("english", TRANSLATIONS, ids=lambda page: page.stem)
 
 
 def both(english: Path) -> tuple[str, str]:
@@ -76,7 +72,8 @@ def targets(path: Path) -> set[str | Path]:
     return {link for link in links if "://" in link} | local
 
 
-def test_every_page_of_the_tutorial_is_translated() -> None:
+def test_every_page_of_the_tutorial_and_two_to_start_with_are_translated() -> None:
+    assert {page.name for page in TRANSLATED_START.glob("*.md")} == {"result.md", "understand.md"}
     assert {page.name for page in TRANSLATED_TUTORIAL.glob("*.md")} == {
         page.name for page in TUTORIAL.glob("*.md")
     }
