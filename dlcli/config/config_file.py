@@ -37,16 +37,16 @@ from dlcli.schema.yaml_document import (
 )
 
 Overrides = Sequence[str] | Mapping[str, object]
-"""Settings to change: `path=value` each, in order, the value as YAML; or values by their paths."""
+"""Settings to change: a sequence of `path=value` with values in YAML, or values by their paths."""
 Tables = Mapping[str, object]
-"""Tables in memory, by the keys of `data` that name `MEMORY`."""
+"""Tables in memory, by the keys of `data` whose value is `MEMORY`."""
 EDITOR_COMMENT = """\
 # yaml-language-server: $schema=./dlcli.schema.json
 # With this schema, editors complete and check the file: dlcli schema --output dlcli.schema.json
 """
 """The beginning of a config file with a schema in the same folder."""
 _IN_MEMORY = FilePath("run.yaml")
-"""Stands for the file of a config that has none: it names runs, and paths are relative to it."""
+"""The path of a config without a file; runs get its name, and paths are relative to it."""
 
 
 @dataclass(frozen=True)
@@ -77,16 +77,16 @@ class ConfigFile:
         return plain if _are_same(plain, path) else path
 
     def locate(self, file: str) -> Location:
-        """Return the path of a table that the config names from its folder, or its URL."""
+        """Return the path or URL of a table, given its name in the config."""
         location = locate(file)
         return self.resolve(str(location)) if isinstance(location, FilePath) else location
 
     def locate_files(self, files: Files) -> Location | list[Location]:
-        """Return the same of what a key of `data` names: one table, or several."""
+        """Return the path or URL of one or several tables."""
         return self.locate(files) if isinstance(files, str) else [*map(self.locate, files)]
 
     def moved_data(self, path_of: Callable[[FilePath], str]) -> Data:
-        """Return the section `data` with other paths to its files; URLs stay as they are."""
+        """Return the section `data` with other paths to its files; URLs do not change."""
 
         def moved(file: str) -> str:
             location = self.locate(file)
@@ -102,7 +102,7 @@ class ConfigFile:
 
     @contextmanager
     def located(self) -> Iterator[None]:
-        """Add positions to config errors that pass through, and sort their problems by them."""
+        """Add positions to config errors inside the block, and sort their problems by position."""
         try:
             yield
         except ConfigError as error:
@@ -111,7 +111,7 @@ class ConfigFile:
 
 
 def relative_path(file: FilePath, folder: FilePath) -> str:
-    """Return a file's path from a folder; absolute where there is none, as between drives."""
+    """Return a file's path relative to a folder, or the absolute path on another drive."""
     try:
         path = os.path.relpath(file, folder)
         if not _are_same(folder / path, file):
@@ -122,10 +122,10 @@ def relative_path(file: FilePath, folder: FilePath) -> str:
 
 
 def _are_same(one: FilePath, other: FilePath) -> bool:
-    """Return whether paths lead to the same file: `..` of a symbolic link, from where it points."""
+    """Return whether two paths lead to the same file after symbolic links are resolved."""
     try:
         return os.path.realpath(one) == os.path.realpath(other)
-    except ValueError:  # a NUL character, which is refused where the file is opened
+    except ValueError:  # a NUL character, which is refused when the file is opened
         return False
 
 
@@ -150,7 +150,7 @@ def load_config(
 def load_config_of_run(
     path: FilePath, overrides: Overrides = (), tables: Tables | None = None
 ) -> ConfigFile:
-    """Read a config that a run has written, perhaps by an earlier version; see `load_config`."""
+    """Read the config of a run, which may be of an earlier version; see `load_config`."""
     text = read_text(path)
     document = parse(text, str(path))
     _use_present_names(document.root)
@@ -162,7 +162,7 @@ def make_config(
     overrides: Overrides = (),
     tables: Tables | None = None,
 ) -> ConfigFile:
-    """Check a config that has no file; its paths are relative to the current folder.
+    """Check a config without a file; its paths are relative to the current folder.
 
     Args:
         source: a config, its keys and values, or YAML.
@@ -230,7 +230,7 @@ def validated(document: YamlDocument) -> Config:
 def first_problems(
     problems: Iterable[Problem], document: YamlDocument, more: int = 0
 ) -> Iterator[Problem]:
-    """Yield the first 100 problems in the order of the text, and the number of the others.
+    """Yield the first 100 problems in the order of the text, and the number of further ones.
 
     Args:
         problems: the problems.
@@ -244,12 +244,12 @@ def first_problems(
 
 
 def line_and_column(problem: Problem) -> tuple[int, int]:
-    """Return the position of a problem as a key to sort by; those of arguments come first."""
+    """Return the position of a problem as a sort key; problems of arguments are first."""
     return problem.position.line, problem.position.column
 
 
 def dump_config(config: Config) -> str:
-    """Write a config as YAML that `load_config` reads as an equal one, with all defaults.
+    """Return a config as YAML with all defaults; `load_config` reads an equal config from it.
 
     Raises:
         ConfigError: if it would be too large to be read, as with a million columns.
@@ -257,7 +257,7 @@ def dump_config(config: Config) -> str:
     text = dump_yaml(to_plain(config))
     if len(text.encode()) > MAX_BYTES:
         columns = len(config.input.features or {})
-        message = f"{columns:,} columns are too many: the config with all of them would be over"
+        message = f"{columns:,} columns are too many: the config would exceed"
         raise ConfigError([Problem("input.features", f"{message} {MAX_BYTES >> 20} MiB")])
     return text
 
@@ -439,7 +439,7 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> No
             raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
         parent.value[step : step + 1] = [value]
     elif isinstance(step, int):
-        message = "expected a list here, to take an item of"
+        message = "expected a list, because the path has an index"
         raise ConfigError([Problem(format_path(path[:-1]), message, position_of(value))])
     else:
         keys = [key.value for key, _ in parent.value]

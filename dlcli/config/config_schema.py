@@ -68,11 +68,13 @@ def _to_epoch_metric(name: object) -> object:
     """Return the name of a metric as dlcli spells it.
 
     Raises:
-        PydanticCustomError: if it is a metric that only results have.
+        PydanticCustomError: for a metric that is only computed for results.
     """
     name = to_metric(name)
     if name in METRICS and name not in get_args(MetricName):
-        raise value_error(f"{shown(name)} is not computed for each epoch; results always have it")
+        raise value_error(
+            f"{shown(name)} can't be computed per epoch; omit it, the results always contain it"
+        )
     return name
 
 
@@ -80,20 +82,20 @@ Metric = Annotated[MetricName, BeforeValidator(_to_epoch_metric)]
 
 
 class BatchNormalization(Section):
-    """Normalization of each unit to mean 0 and variance 1 (Ioffe & Szegedy 2015)."""
+    """Normalization of each unit to mean 0 and variance 1 per batch (Ioffe & Szegedy 2015)."""
 
     momentum: Fraction = 0.99
     """Decay of the running mean and variance per step, in [0, 1)."""
     epsilon: Positive = 0.001
     """Small number that keeps the divisor above 0."""
     center: Flag = True
-    """Train an offset."""
+    """Learn an offset for each unit."""
     scale: Flag = True
-    """Train a factor."""
+    """Learn a factor for each unit."""
 
 
 def _expand_flag(value: object) -> Any:  # noqa: ANN401
-    """Expand `true` to batch normalization with Keras's defaults, `false` to none."""
+    """Convert `true` to batch normalization with Keras's defaults, and `false` to none."""
     if isinstance(value, bool):
         return {} if value else None
     return value
@@ -109,7 +111,7 @@ class _Dense(Section):
     """The parameters that hidden layers and the output share."""
 
     use_bias: Flag = True
-    """Give each unit a bias."""
+    """Add a bias to each unit."""
     kernel_initializer: layer_choices.Initializer = layer_choices.GlorotUniform()
     """Initial weights of the kernel.
 
@@ -126,7 +128,7 @@ class _Dense(Section):
     """Regularization penalty on the bias. Omitted: none."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the parameters of a bias that doesn't exist."""
+        """Yield parameters of the bias if there is none."""
         if not self.use_bias:
             keys = ("bias_initializer", "bias_regularizer")
             yield from self.without_effect(*keys, because="with use_bias: false")
@@ -150,7 +152,7 @@ class Hidden(_Dense):
 
     @classmethod
     def moved(cls, key: str, value: object) -> str:
-        """Return the parameters of a layer that is named as in Keras, or what they belong to."""
+        """Return what to write for a layer in Keras's notation."""
         if isinstance(value, Mapping):
             if key.lower() == "dense":
                 return f"write {shown_in_yaml(value)}"
@@ -159,12 +161,12 @@ class Hidden(_Dense):
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return the layer that a number of units or an activation means."""
+        """Return the layer to write for a number of units or an activation."""
         return "" if value is None else f"write {cls.layer_of(value)}"
 
     @staticmethod
     def layer_of(value: object) -> str:
-        """Return a layer of so many units or with an activation, as YAML."""
+        """Return a layer with this number of units or this activation, as YAML."""
         units = value if isinstance(value, int) and not isinstance(value, bool) else 64
         activation = value if isinstance(value, str) and value.isidentifier() else "relu"
         return f"{{units: {units}, activation: {activation}}}"
@@ -175,17 +177,17 @@ class Hidden(_Dense):
     Examples: [64]
     """
     activation: layer_choices.Activation = layer_choices.Linear()
-    """Activation of the units. With the default, hidden layers add nothing to a linear model.
+    """Activation of the units. With `linear`, hidden layers add nothing to a linear model.
 
     Examples: [relu, {name: leaky_relu, negative_slope: 0.1}]
     """
     batch_normalization: Normalization = None
-    """`true` or the parameters of batch normalization, before the activation. Omitted: none.
+    """Batch normalization before the activation: `true`, or its parameters. Omitted: none.
 
     Examples: [true]
     """
     dropout: Fraction = 0.0
-    """Fraction of the units that is set to 0 at each training step, in [0, 1).
+    """Fraction of the units that are set to 0 in each training step, in [0, 1).
 
     Examples: [0.2]
     """
@@ -194,32 +196,34 @@ class Hidden(_Dense):
         """Yield an activation that is constant for a single unit."""
         yield from super().conflicts()
         if self.units == 1 and self.activation.across_units:
-            yield "activation", f"'{self.activation.name}' of one unit is constant"
+            yield "activation", f"'{self.activation.name}' is constant for a single unit"
 
 
 class Output(_Dense):
-    """The output layer; what is omitted follows from the target."""
+    """The output layer; by default, it follows from the target."""
 
     units: Units | None = None
-    """Number of units: 1 for a number or two classes, else 1 per class, label or column."""
+    """Number of units. Omitted: 1 for a number or two classes, else 1 per class, label or target
+    column."""
     activation: layer_choices.Activation | None = None
-    """Activation, which follows from the loss: linear for most losses of numbers, exponential for
-    `poisson` and `mean_squared_logarithmic_error`, sigmoid for two classes or labels, softmax for
-    more classes and for `kl_divergence`, linear for `hinge` and `squared_hinge`."""
+    """Activation. Omitted: it follows from the loss: sigmoid for two classes or labels, softmax for
+    more classes and for `kl_divergence`, exponential for `poisson` and
+    `mean_squared_logarithmic_error`, linear for `hinge`, `squared_hinge` and other losses of
+    numbers."""
     scaling: OutputScaling | None = None
-    """Scaling of numeric targets. Omitted: standard, if loss and activation allow it."""
+    """Scaling of numeric targets. Omitted: standard, if the loss and the activation allow it."""
 
 
 class EarlyStopping(Section):
-    """End of training when the monitored value stops improving."""
+    """End training when the monitored value stops improving."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
-        "mode": "omit it, as the direction follows from the monitored value",
+        "mode": "omit it; the direction follows from the monitored value",
     }
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return the section that `true` or a number of epochs means."""
+        """Return the section to write for `true` or a number of epochs."""
         if value is False:
             return "omit it to train all epochs"
         patience = value if isinstance(value, int) and value is not True else 10
@@ -232,27 +236,27 @@ class EarlyStopping(Section):
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
     restore_best_weights: Flag = True
-    """Keep the weights of the best epoch instead of the last."""
+    """Keep the weights of the best epoch instead of the last one."""
     start_from_epoch: NonNegativeInt = 0
     """Number of epochs before monitoring begins."""
 
 
 class Ensemble(Section):
-    """Several networks with different random seeds, whose predictions are averaged."""
+    """Several networks with different random seeds; their predictions are averaged."""
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return the section that a number of networks means."""
+        """Return the section to write for a number of networks."""
         is_count = isinstance(value, int) and not isinstance(value, bool)
         return f"write {{members: {value if is_count else 8}}}"
 
     members: Members
     """Number of networks, from 2 to 64."""
     folds: EnsembleFolds = "auto"
-    """Number of folds of the training rows: each network is validated on one fold and trained on
-    the others, so that all rows are trained on, and each row is predicted by networks that were not
-    trained on it; these predictions stand for those of validation rows. `auto` is the number of
-    members; with `none`, all share the rows of data.validation."""
+    """Number of folds of the training rows. Each network is validated on one fold and trained on
+    the other folds, so all rows are used for training. The out-of-fold predictions replace
+    predictions for validation rows. `auto`: the number of members; `none`: all networks share the
+    rows of data.validation."""
 
     @property
     def fold_count(self) -> int | None:
@@ -262,13 +266,17 @@ class Ensemble(Section):
         return self.members if self.folds == "auto" else self.folds
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield folds on which no member would be validated."""
+        """Yield folds that validate no member."""
         if isinstance(self.folds, int) and self.folds > self.members:
-            yield "folds", f"{self.folds} folds need as many members, and there are {self.members}"
+            yield (
+                "folds",
+                f"expected at most one fold for each of the {self.members} members, got "
+                f"{self.folds}",
+            )
 
 
 class Gate(Section):
-    """Requirements on a metric; those that are set must all be met."""
+    """Requirements on a metric; all of them must be met."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("min", "minimum", "lower_bound", "greater_than"), "at_least"),
@@ -278,7 +286,7 @@ class Gate(Section):
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return the requirement that a number may mean."""
+        """Return the requirement to write for a number."""
         return f"write {{at_least: {value}}} or {{at_most: {value}}}" if is_number(value) else ""
 
     at_least: Number | None = None
@@ -286,24 +294,23 @@ class Gate(Section):
     at_most: Number | None = None
     """Largest value that is accepted."""
     better_than: Literal["constant", "linear"] | None = None
-    """The baseline than which the network must be better, beyond the confidence interval of the
-    difference on the same rows, by the metric that decides on it."""
+    """Require the network to be significantly better than this baseline."""
     compare: Literal["value", "confidence_bound"] = "value"
-    """The number that is compared with `at_least` and `at_most`: the value of the metric, or the
-    worse end of its 95 % confidence interval."""
+    """What is compared with `at_least` and `at_most`: the value of the metric, or the worse end of
+    its 95 % confidence interval."""
 
 
 class Checkpointing(Section):
-    """Times at which checkpoints are stored, from which interrupted training is resumed."""
+    """How often checkpoints are stored; interrupted training resumes from them."""
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return the section that a number of seconds means."""
+        """Return the section to write for a number of seconds."""
         return f"write {{seconds: {value if is_number(value) else 30}}}"
 
     seconds: Positive = 30.0
-    """Seconds between checkpoints, but at least ten times as long as storing one takes. Checkpoints
-    are also stored at the beginning, the end and an interruption."""
+    """Seconds between checkpoints, but at least ten times the duration of storing one. Checkpoints
+    are also stored at the beginning, at the end and on interruption."""
 
 
 class AutoEngine(Choice, name="auto"):
@@ -311,22 +318,22 @@ class AutoEngine(Choice, name="auto"):
 
 
 class CompiledEngine(Choice, name="compiled"):
-    """Training as one TensorFlow program: the results of `fit`, many times faster."""
+    """Training as one TensorFlow program: the results of Keras `fit`, many times faster."""
 
     jit_compile: JitCompile = "auto"
-    """Compile with XLA instead of running a TensorFlow graph; `auto` decides by the config and the
-    shape of the table only, and accounts for compile time."""
+    """Compile with XLA instead of running a TensorFlow graph. `auto` depends only on the config and
+    the shape of the table, and includes the compile time."""
 
 
 class KerasEngine(Choice, name="keras"):
-    """`Model.fit` with Keras callbacks: the reference."""
+    """Keras `fit` with Keras callbacks: the reference."""
 
 
 Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]
 
 
 def _require_layers(value: object) -> object:
-    """Refuse layers that are not in a list, with the list to write."""
+    """Refuse layers outside a list, with the list to write."""
     if isinstance(value, tuple) or value is None:
         return value
     layer = shown_in_yaml(value) if isinstance(value, dict) else Hidden.layer_of(value)
@@ -376,7 +383,7 @@ class Config(Section):
         "patience": "write early_stopping: {patience: VALUE}",
         "callbacks": "write early_stopping: {patience: 10}, or learning_rate_schedule: "
         "reduce_on_plateau",
-        "shuffle": "omit it, as rows are shuffled in every epoch; data: {split: {name: time, "
+        "shuffle": "omit it; rows are shuffled in every epoch, and data: {split: {name: time, "
         "column: COLUMN}, ...} splits them in order",
         "verbose": "omit it; see -q and -v on the command line",
     }
@@ -387,7 +394,7 @@ class Config(Section):
     Examples: [houses]
     """
     seed: Seed = 0
-    """Random seed of splits, initial weights, row order and dropout.
+    """Random seed for splits, initial weights, row order and dropout.
 
     Examples: [7]
     """
@@ -410,7 +417,7 @@ class Config(Section):
           "*": auto
     """
     hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers)]
-    """Layers between input and output; `[]` is a linear model.
+    """Hidden layers; `[]` is a linear model.
 
     Examples:
       - - {units: 64, activation: relu, batch_normalization: true}
@@ -423,24 +430,25 @@ class Config(Section):
     Examples: [{scaling: log1p}, {activation: softmax}]
     """
     loss: training_choices.Loss | None = None
-    """Loss that training minimizes. Omitted: follows from the target.
+    """Loss that training minimizes. Omitted: it follows from the target.
 
     Examples: [huber, {name: categorical_crossentropy, label_smoothing: 0.1}]
     """
     metrics: tuple[Metric, ...] | None = None
-    """Metrics in history.csv for each epoch, besides the loss. Omitted: follow from the target.
+    """Metrics that history.csv contains for each epoch, in addition to the loss. Omitted: they
+    follow from the target.
 
     Examples: [[mae, r2], [accuracy, auc]]
     """
     class_weight: ClassWeight | None = None
-    """Weight of each class in training: a mapping, or `balanced` for equal sums. With a weight
-    column, training metrics in history.csv are weighted by the product of both, final metrics by
-    the weight column only. Omitted: 1 for each class.
+    """Weight of each class in training: a mapping, or `balanced` for the same total weight of all
+    classes. With a weight column, training metrics in history.csv are weighted by the product of
+    both, and final metrics only by the weight column. Omitted: 1 for each class.
 
     Examples: [balanced, {fraud: 50, honest: 1}]
     """
     optimizer: training_choices.Optimizer = training_choices.Adam()
-    """Optimizer.
+    """Optimizer of the weights.
 
     Examples: [{name: adamw, learning_rate: 0.001, weight_decay: 0.01}, sgd]
     """
@@ -460,57 +468,57 @@ class Config(Section):
     Examples: [128]
     """
     early_stopping: EarlyStopping | None = None
-    """When to stop before the last epoch. Omitted: never.
+    """When to stop before the last epoch. Omitted: train all epochs.
 
     Examples: [{monitor: val_loss, patience: 10}]
     """
     ensemble: Ensemble | None = None
-    """Several networks with different random seeds, whose predictions are averaged: of numbers in
-    the target's unit, or of probabilities. Omitted: one network.
+    """Several networks with different random seeds; their predictions (numbers or probabilities)
+    are averaged. Omitted: one network.
 
     Examples: [{members: 8, folds: none}]
     """
     initial_weights: RunFolder | None = None
-    """Run folder with the weights to start from; its network must have the same shape. Omitted:
-    random weights.
+    """Run folder with the initial weights; its network must have the same shape. Omitted: random
+    weights.
 
     Examples: [runs/houses]
     """
     engine: Engine = AutoEngine()
-    """Implementation of training; all engines give the same weights up to rounding.
+    """Implementation of training; all engines yield the same weights up to rounding.
 
     Examples: [keras, {name: compiled, jit_compile: true}]
     """
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Device to train on; `auto` is a GPU if there is one.
+    """Device to train on; `auto`: a GPU if there is one.
 
     Examples: [cpu]
     """
     threads: Threads = "auto"
-    """Number of CPU threads, up to 1,024; results are exactly reproducible only with the same
-    number. `auto` uses all.
+    """Number of CPU threads, up to 1,024. Results are only bit-identical with the same number.
+    `auto`: all threads.
 
     Examples: [4]
     """
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    """Number format of the computations in layers; weights are always float32.
+    """Number format of computations in layers; weights are always float32.
 
     Examples: [mixed_bfloat16]
     """
     gates: Annotated[Mapping[str, Gate], Field(min_length=1)] | None = None
-    """Requirements on the result, by set of rows and metric, such as `test.accuracy`. A run that
-    misses one is kept, and the command ends with exit code 6. `dlcli cv` checks them on the rows of
-    all folds, `dlcli evaluate` on the rows that it evaluates. Omitted: none.
+    """Quality gates: requirements by set of rows and metric, such as `test.accuracy`. If one fails,
+    the run is kept and the exit code is 6. `dlcli cv` checks them on the rows of all folds, and
+    `dlcli evaluate` on its table. Omitted: none.
 
     Examples: [{test.accuracy: {at_least: 0.9, better_than: linear}}]
     """
     checkpoint: Checkpointing = Checkpointing()
-    """Times at which checkpoints are stored, from which interrupted training is resumed.
+    """How often checkpoints are stored; interrupted training resumes from them.
 
     Examples: [{seconds: 60}]
     """
     tune: Tune | None = None
-    """Search space and settings of `dlcli tune`; not used by `dlcli train`.
+    """Search space and settings of `dlcli tune`; `dlcli train` ignores them.
 
     Examples:
       - trials: 50
@@ -525,7 +533,7 @@ class Config(Section):
     def reserved(self) -> tuple[str, ...]:
         """Columns that are not features.
 
-        The column of a time split is a feature, too, if `input.features` names it.
+        The column of a time split is also a feature if `input.features` lists it.
         """
         split, named = self.data.split, self.input.features or {}
         time = split.column if isinstance(split, TimeSplit) and split.column in named else None
@@ -537,33 +545,33 @@ class Config(Section):
         return 1 if self.ensemble is None else self.ensemble.members
 
     def with_scaling_layer(self, multiplier: float | None) -> Self:
-        """Return the config with a scaling layer of this learning-rate multiplier, or with none."""
+        """Return the config with a scaling layer of this learning rate multiplier, or without."""
         layer = ScalingLayer(learning_rate_multiplier=multiplier) if multiplier else None
         own = self.input.model_copy(update={"scaling_layer": layer})
         return self.model_copy(update={"input": own})
 
     @property
     def ensemble_folds(self) -> int | None:
-        """Number of folds on which the members of an ensemble are validated, if they are."""
+        """Number of folds that the members of an ensemble are validated on, or None."""
         return None if self.ensemble is None else self.ensemble.fold_count
 
     @property
     def has_validation(self) -> bool:
-        """True if there are rows to validate a network on that it is not trained on."""
+        """True if each network can be validated on rows that it is not trained on."""
         return self.data.has_validation or self.ensemble_folds is not None
 
     def adjective(self, split: str) -> str:
-        """Return the word for the rows of a set: `training`, `validation`, `test`.
+        """Return the adjective for a set of rows: `training`, `validation`, `test`.
 
-        Validation rows of an ensemble with folds are `out-of-fold`: training rows, each predicted
-        by the members that were not trained on it.
+        For the validation rows of an ensemble with folds, it is `out-of-fold`: training rows, each
+        predicted by members that were not trained on it.
         """
         if split == "validation" and self.ensemble_folds is not None:
             return "out-of-fold"
         return "training" if split == "train" else split
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield what is valid in its own section but conflicts with others."""
+        """Yield conflicts between sections."""
         yield from self._monitor_conflicts()
         yield from self._ensemble_conflicts()
         yield from self._epoch_conflicts()
@@ -573,21 +581,21 @@ class Config(Section):
         if at_end and stopping and stopping.restore_best_weights:
             yield (
                 "optimizer.use_ema",
-                "has no effect while early_stopping restores the best epoch's own weights;"
-                " set restore_best_weights: false",
+                "has no effect, because early_stopping restores the weights of the best epoch; "
+                "set restore_best_weights: false",
             )
         if self.precision == "mixed_float16" and optimizer.loss_scale_factor is not None:
-            reason = "has no effect with mixed_float16, which scales the loss by itself; omit it"
+            reason = "has no effect with mixed_float16, which already scales the loss; omit it"
             yield "optimizer.loss_scale_factor", reason
         if self.tune and "seed" in (self.tune.space or ()) and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
             yield "tune.space.seed", f"can't be varied: {reason}"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
-            yield "metrics", "names a metric twice"
+            yield "metrics", "lists a metric twice"
         is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True
         if is_xla and self.precision != "float32":
             # Where XLA fuses operations, it keeps more bits than the format has.
-            yield "engine.jit_compile", f"does not round as Keras does with {self.precision}"
+            yield "engine.jit_compile", f"rounds differently from Keras with {self.precision}"
 
     def _ensemble_conflicts(self) -> Iterator[Conflict]:
         if self.ensemble is None:
@@ -595,11 +603,11 @@ class Config(Section):
         if self.ensemble_folds is not None and self.data.has_validation:
             yield (
                 "data.validation",
-                "has no effect, as each member of the ensemble is validated on its own fold; omit "
-                "it, or set ensemble.folds: none",
+                "has no effect, because each member of the ensemble is validated on its own fold; "
+                "omit it, or set ensemble.folds: none",
             )
         if self.initial_weights is not None:
-            yield "initial_weights", "is for one network; omit ensemble"
+            yield "initial_weights", "can't be combined with ensemble; omit one of them"
 
     def _gate_conflicts(self) -> Iterator[Conflict]:
         has_rows = {"validation": self.has_validation, "test": self.data.test is not None}
@@ -613,15 +621,15 @@ class Config(Section):
             if least is None and most is None and gate.better_than is None:
                 yield path, "requires nothing; set at_least, at_most or better_than"
             if least is not None and most is not None and least > most:
-                yield path, f"no value is at least {least:g} and at most {most:g}"
+                yield path, f"at_least: {least:g} is above at_most: {most:g}"
             if not has_rows.get(split, True):
                 trains_on = split == "validation" and self.data.train_on_validation
                 way_out = "train_on_validation: false" if trains_on else f"{split}: 0.15"
-                yield path, f"needs {split} rows; set data.{way_out}"
+                yield path, f"requires {split} rows; set data.{way_out}"
             if split == "train" and gate.better_than is not None:
-                yield (*path, "better_than"), "is for rows that were not trained on"
+                yield (*path, "better_than"), "can't be used with training rows; use test rows"
             if gate.better_than == "linear" and is_linear:
-                yield (*path, "better_than"), "is for networks that are not linear themselves"
+                yield (*path, "better_than"), "has no meaning for a network that is itself linear"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule
@@ -638,7 +646,7 @@ class Config(Section):
         ):
             yield (
                 "learning_rate_schedule.warmup_epochs",
-                f"takes all of the {self.epochs} epochs; none are left to decay",
+                f"takes all {self.epochs} epochs, so the learning rate never decays",
             )
 
     def _monitor_conflicts(self) -> Iterator[Conflict]:
@@ -661,7 +669,7 @@ class Config(Section):
                 way_out = "train_on_validation: false" if is_trained_on else "validation: 0.15"
                 yield (
                     f"{key}.monitor",
-                    f"'{section.monitor}' needs rows to validate on; set data.{way_out}",
+                    f"'{section.monitor}' requires validation rows; set data.{way_out}",
                 )
 
 
@@ -673,10 +681,10 @@ def json_schema() -> str:
 
 
 def find_setting(name: str) -> str | None:
-    """Return the path of the setting that a name means, as for `--set`; None if there is none.
+    """Return the path of a setting for `--set`; None for an unknown name.
 
     Args:
-        name: a key of the config, or the name that other programs have for it: `epochs`, `lr`.
+        name: a key of the config, or its name in other programs: `epochs`, `lr`.
     """
     sections: dict[str, type[Section]] = {
         "": Config,

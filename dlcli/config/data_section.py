@@ -14,11 +14,11 @@ from dlcli.schema.urls import locate
 from dlcli.tables.table_formats import AutoFormat, FormatChoice
 
 MEMORY = ":memory:"
-"""Stands for a table in memory where a file is named, as in SQLite; only Python can give one."""
+"""Stands for a table in memory in place of a file, as in SQLite; only Python can pass one."""
 
 
 def _check_urls(value: object) -> object:
-    """Refuse a URL with a secret, before any other message quotes it."""
+    """Refuse a URL with a secret before another message quotes it."""
     for name in value if isinstance(value, list | tuple) else [value]:
         if isinstance(name, str):
             try:
@@ -38,7 +38,7 @@ _SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
 
 
 def _refuse_percentage(value: object) -> object:
-    """Refuse a percentage, which would be taken for the name of a file."""
+    """Refuse a percentage, which would be read as the name of a file."""
     if isinstance(value, str) and (number := re.fullmatch(r"(\d{1,2}(?:\.\d+)?) ?%", value)):
         share = float(number[1]) / 100
         raise section.not_as_expected(_SHARE_OR_FILE, value, f"; write {share:g}")
@@ -46,7 +46,7 @@ def _refuse_percentage(value: object) -> object:
 
 
 def _share_of_percentage(value: object) -> str:
-    """Return the share that a number of percent may mean."""
+    """Return the way out for a number that may be a percentage."""
     if isinstance(value, int | float) and 1 < value < 100:
         return f"; for {value:g} % write {value / 100:g}"
     return ""
@@ -83,7 +83,7 @@ Missing = Annotated[
     | MissingWords
     | Annotated[Mapping[section.ColumnName, MissingWords], Field(min_length=1)],
     section.Expected(
-        f"auto, {_LIST_OF_WORDS}, or such a list for each of some columns", _as_list_of_words
+        f"auto, {_LIST_OF_WORDS}, or a mapping from columns to such lists", _as_list_of_words
     ),
 ]
 
@@ -95,7 +95,7 @@ MEMORY_ARGUMENTS: dict[SourceKey, str] = {
     "validation": "validation_data",
     "test": "test_data",
 }
-"""By key: Python's argument that gives a table in memory, which messages call by this name."""
+"""Python's argument for a table in memory, by key; messages use its name."""
 
 
 class RandomSplit(section.Choice, name="random"):
@@ -107,18 +107,18 @@ class StratifiedSplit(section.Choice, name="stratified"):
 
 
 class GroupSplit(section.Choice, name="group"):
-    """Rows with the same value of a column are kept in one set, as all rows of a patient."""
+    """Rows with the same value of a column stay in one set, for example all rows of a patient."""
 
     column: section.ColumnName
-    """Column with the group; it is not a feature."""
+    """Column with the group. It is not used as a feature."""
 
 
 class TimeSplit(section.Choice, name="time"):
-    """The latest rows are test rows, those before them validation rows, the earliest train."""
+    """The latest rows are test rows, earlier ones validation rows, the earliest training rows."""
 
     column: section.ColumnName
-    """Column that orders the rows: numbers, or dates in a format in which day and month can't be
-    confused, as 2024-12-31 or 31.12.2024. It is a feature only if `input.features` names it."""
+    """Column that orders the rows: numbers, or dates in an unambiguous format such as 2024-12-31 or
+    31.12.2024. It is a feature only if `input.features` lists it."""
 
 
 SplitChoice = Annotated[
@@ -135,24 +135,25 @@ class Target(section.Section):
 
     column: Annotated[
         section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
-        section.Expected("a column's name, or a list of them", section.with_quotes),
+        section.Expected("a column name, or a list of column names", section.with_quotes),
     ]
-    """Column, or several columns of numbers or labels.
+    """Column to predict, or several numeric or yes/no columns.
 
     Examples: [price, [rain, snow, fog]]
     """
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
-    """Type of target: number, integer of 0 or more, one of several classes, or any of several
-    labels. `auto` takes text, true/false and two integers, such as 0 and 1, as classes, and
-    several columns of true/false or of 0 and 1 as labels."""
+    """Type of the target: number, integer of 0 or more, one of several classes, or any number of
+    labels. With `auto`, text, booleans and columns with exactly two integers (0/1) are classes, and
+    several columns of booleans or of 0 and 1 are labels."""
     delimiter: LabelDelimiter | None = None
-    """Text between the labels of one column, as in `a|b`; an empty field has no labels.
+    """Text between the labels of one column, such as `|` in `a|b`; an empty field has no labels.
 
     Examples: ["|"]
     """
     positive_class: ClassName | None = None
-    """Class of two whose precision and recall are computed; numbers become classes by it. Omitted:
-    the second in order, as `yes` of `no` and `yes`, and `ja` of `ja` and `nein`.
+    """Positive class of a binary target, for precision and recall. Numeric values are then read as
+    classes. Omitted: the second class in sort order, such as `yes` after `no`, or `ja` instead of
+    `nein`.
 
     Examples: [malignant]
     """
@@ -166,14 +167,14 @@ class Target(section.Section):
         """Yield duplicate columns, classes in several columns, and labels without a delimiter."""
         is_several = len(self.columns) > 1
         if len(set(self.columns)) < len(self.columns):
-            yield "column", "names a column twice"
+            yield "column", "lists a column twice"
         if is_several and self.type == "categorical":
-            yield "type", "several columns are numbers or labels; name one column for classes"
+            yield "type", "several columns can be numbers or labels; use one column for classes"
         if is_several or self.type != "multi_label":
             because = "without type: multi_label and a single column"
             yield from self.without_effect("delimiter", because=because)
         elif self.delimiter is None:
-            yield "type", "needs several columns, or a delimiter between the labels of one"
+            yield "type", "requires several columns, or one column with a delimiter between labels"
         if is_several or self.type not in ("auto", "categorical"):
             because = "without classes: a single column of type auto or categorical"
             yield from self.without_effect("positive_class", because=because)
@@ -209,8 +210,8 @@ class Data(section.Section):
             for key in ("delimiter", "decimal", "thousands")
         },
         "sep": 'write format: {name: csv, delimiter: "VALUE"}',
-        "encoding": "write format: {name: csv, encoding: VALUE} for that of the file's text, or "
-        "encoding: VALUE below input",
+        "encoding": "write format: {name: csv, encoding: VALUE} for the encoding of the file's "
+        "text, or encoding: VALUE below input",
         "shuffle": "omit it; split: {name: time, column: COLUMN} keeps rows in order",
     }
 
@@ -220,35 +221,35 @@ class Data(section.Section):
         return f"write {{train: {value}, target: COLUMN}}" if isinstance(value, str) else ""
 
     train: Files
-    """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also as
-    .gz or .zst; or its URL, such as `s3://bucket/houses.parquet`. The files of a glob such as
-    `part-*.csv`, of a list, or of a folder of Parquet files partitioned as `year=2024/...`, are one
-    table.
+    """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also
+    compressed (.gz, .zst); or a URL such as `s3://bucket/houses.parquet`. Several files form one
+    table: a glob such as `part-*.csv`, a list, or a folder of partitioned Parquet files
+    (`year=2024/...`).
 
     Examples: [houses.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
     """
     validation: ShareOrFiles | None = None
-    """Validation rows, used for early stopping and schedules: a share of the rows, between 0 and 1,
-    or a file, glob or list.
+    """Validation rows, for early stopping and learning rate schedules: a share of the rows between
+    0 and 1, or a file, glob or list.
 
     Examples: [0.15, later.csv]
     """
     test: ShareOrFiles | None = None
-    """Test rows, used for the final metrics only: a share of the rows, between 0 and 1, or a file,
-    glob or list.
+    """Test rows, only for the final metrics: a share of the rows between 0 and 1, or a file, glob
+    or list.
 
     Examples: [0.15, latest.csv]
     """
     train_on_validation: section.Flag = False
-    """Train on the validation rows, too, as when all settings are chosen. The test rows are the
-    same."""
+    """Also train on the validation rows, for a final training with fixed settings. The test rows
+    stay the same."""
     format: FormatChoice = AutoFormat()
-    """File format, and how to read its text if it is detected wrongly.
+    """File format, for files that are not detected correctly.
 
     Examples: [{name: csv, delimiter: ";", decimal: ",", encoding: latin-1}]
     """
     split: SplitChoice | None = None
-    """Assignment of rows to sets, and to folds. Omitted: stratified for classes, else random.
+    """How rows are assigned to sets and folds. Omitted: stratified for classes, else random.
 
     Examples: [stratified, {name: group, column: patient}, {name: time, column: day}]
     """
@@ -258,34 +259,34 @@ class Data(section.Section):
     Examples: [price, {column: visits, type: count}, [rain, snow, fog]]
     """
     sample_weight: section.ColumnName | None = None
-    """Column with the weight of each row, 0 or more; it is not a feature.
+    """Column with the weight of each row, 0 or more. It is not used as a feature.
 
     Examples: [weight]
     """
     missing: Missing = "auto"
-    """Values that count as missing, besides empty fields: a list for all columns, or a mapping from
-    columns to lists. `auto`, also for columns without a list, takes the usual words (NA, N/A, NaN,
-    null, None, ?, - and the like) as missing in columns of numbers, dates or true/false, and in any
-    other column if they are missing in one of these.
+    """Values that count as missing, in addition to empty fields: a list for all columns, or a
+    mapping from columns to lists. With `auto`, and in columns without a list, the usual words (NA,
+    N/A, NaN, null, None, ?, - and similar ones) count as missing in columns of numbers, dates and
+    booleans. A word that is missing in one of these columns is missing in all other columns.
 
     Examples: [["-999"], {rooms: ["-1", "NA"]}]
     """
     on_missing_target: Literal["drop", "error"] = "drop"
-    """Treatment of rows without a target, or without one of several: `drop` leaves them out, with a
-    warning; `error` refuses the table."""
+    """Treatment of rows in which a target is missing. `drop`: omit them with a warning; `error`:
+    refuse the table."""
     storage: Literal["auto", "memory", "disk"] = "auto"
-    """Storage of encoded rows during training; `auto` is in memory, or on disk next to the run if
-    they are too large for this machine. The weights are identical, to the bit."""
+    """Where encoded rows are stored during training. `auto`: in memory, or on disk next to the run
+    if they are too large for this machine. The weights are bit-identical."""
 
     @property
     def files(self) -> tuple[str | tuple[str, ...], ...]:
-        """Files of training, validation and test rows, as far as they have files."""
+        """Files of training, validation and test rows."""
         named = (getattr(self, key) for key in self.sources)
         return tuple(files for files in named if files != MEMORY)
 
     @property
     def sources(self) -> tuple[SourceKey, ...]:
-        """Keys of the rows that have a file or a table in memory of their own."""
+        """Keys of the sets of rows with a separate file or table in memory."""
         keys = get_args(SourceKey)
         return tuple(key for key in keys if isinstance(getattr(self, key), str | tuple))
 
@@ -297,7 +298,7 @@ class Data(section.Section):
 
     @property
     def shares(self) -> tuple[float, float]:
-        """Shares of validation and test rows; 0 for a file or none."""
+        """Shares of validation and test rows; 0 for a file or without such rows."""
         validation, test = (
             share if isinstance(share, float) else 0.0 for share in (self.validation, self.test)
         )
@@ -319,15 +320,19 @@ class Data(section.Section):
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield shares that leave no training rows or are missing, and columns with two roles.
 
-        A split without shares is no conflict, since folds may use it.
+        A split without shares is not a conflict, because folds may use it.
         """
         if sum(self.shares) >= 1:
-            yield "test", f"with validation takes {sum(self.shares):g} of the rows; none are left"
+            yield (
+                "test",
+                f"validation and test take {sum(self.shares):g} of the rows, so none are left for "
+                "training",
+            )
         if not self.shares[0]:
             because = "without a share of the rows for validation"
             yield from self.without_effect("train_on_validation", because=because)
         if self.target.delimiter is not None:
-            because = "with data.target.delimiter, as an empty field has no labels"
+            because = "with data.target.delimiter, because an empty field means no labels"
             yield from self.without_effect("on_missing_target", because=because)
         if self.sample_weight in self.target.columns:
             yield "sample_weight", "is also the target"
@@ -352,7 +357,7 @@ def _expand_list(value: object) -> object:
         names = value if isinstance(value, tuple) else ()
         message += next(filter(None, map(section.with_quotes, names)), "")
     elif len(set(value)) < len(value):
-        message = "names a column twice"
+        message = "lists a column twice"
     else:
         return dict.fromkeys(value, "auto")
     raise section.value_error(message)
@@ -365,20 +370,20 @@ Features = Annotated[
 
 
 FEWEST_TRIAL_ROWS = 100
-"""Validation rows below which a network can't show whether it is better without a scaling layer."""
+"""Minimum number of validation rows to compare networks with and without a scaling layer."""
 
 
 class ScalingLayer(section.Section):
-    """A trained weight for each column, first 1, by which all inputs of the column are multiplied.
+    """A learned weight for each column, initially 1, that multiplies all inputs of the column.
 
-    So training can reduce the effect of a whole column, similar to the scaling layer of RealMLP
-    (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491). The trained network has these
-    weights in the kernel of its first layer.
+    Training can thus suppress a column that does not help, as in RealMLP (Holzmüller et al. 2024,
+    https://arxiv.org/abs/2407.04491). After training, the weights are part of the kernel of the
+    first layer.
     """
 
     learning_rate_multiplier: section.Positive = 40.0
-    """Learning rate of these weights, as a multiple of the optimizer's (of its square with
-    optimizers that don't adapt to each weight, such as sgd)."""
+    """Learning rate of these weights, relative to the learning rate of the optimizer (to its square
+    for optimizers that don't adapt to each weight, such as sgd)."""
 
 
 def _parse_scaling_layer(value: object) -> object:
@@ -389,11 +394,11 @@ def _parse_scaling_layer(value: object) -> object:
         return ScalingLayer.model_validate(value)
     multiplier = value if section.is_number(value) else 40
     expected = "auto, or keys and values"
-    way_out = f"write {{learning_rate_multiplier: {multiplier}}}, or omit it for none"
+    way_out = f"write {{learning_rate_multiplier: {multiplier}}}, or omit the scaling layer"
     raise section.value_error(f"expected {expected}, got {section.shown(value)}; {way_out}")
 
 
-_AUTO = Annotated[Literal["auto"], Field(description="The default one, unless it harms.")]
+_AUTO = Annotated[Literal["auto"], Field(description="The default layer, unless it harms.")]
 ScalingLayerChoice = Annotated[
     Literal["auto"] | ScalingLayer,
     PlainValidator(_parse_scaling_layer, json_schema_input_type=_AUTO | ScalingLayer),
@@ -410,7 +415,7 @@ class Input(section.Section):
 
     @classmethod
     def moved(cls, key: str, value: object) -> str:
-        """Return the scaling layer that a number means."""
+        """Return the scaling layer for a number."""
         if key == "feature_scale" and section.is_number(value):
             value = {"learning_rate_multiplier": value}
         return super().moved(key, value)
@@ -426,14 +431,14 @@ class Input(section.Section):
     Examples: [{name: piecewise_linear, bins: 16}]
     """
     scaling_layer: ScalingLayerChoice | None = None
-    """A trained weight for each column. `auto` has one with the default parameters, unless it
-    harms: an ensemble whose networks have 100 validation rows or more first trains one network with
-    and without it, and has none if the validation loss, whatever `early_stopping` monitors, is
-    lower without it by more than one part in √rows. Omitted: none."""
+    """A learned weight for each column. With `auto`, an ensemble whose networks have at least 100
+    validation rows first trains one network with and one without the layer; it drops the layer if
+    the validation loss is lower without it by more than one part in √rows. All other networks have
+    the layer. Omitted: none."""
     features: Features | None = None
-    """Columns with their types, or a list of columns. In patterns, `*` is any text and `?` any
-    character; a name has priority over a pattern, a longer pattern over a shorter one. Omitted:
-    every column without another role in the config.
+    """Columns with their types, or a list of columns. In patterns, `*` matches any text and `?` any
+    character. A name has priority over a pattern, and a longer pattern over a shorter one. Omitted:
+    all columns without another role in the config.
 
     Examples: [[area, rooms, city], {zip: categorical, "sensor_*": numeric, id: ignored, "*": auto}]
     """
@@ -442,7 +447,7 @@ class Input(section.Section):
     def scaling_multiplier(self) -> float | None:
         """The learning-rate multiplier of the scaling layer; `None` without one.
 
-        With `auto`, it is the default, unless training leaves the layer out.
+        With `auto`, it is the default, unless training drops the layer.
         """
         layer = ScalingLayer() if self.scaling_layer == "auto" else self.scaling_layer
         return layer.learning_rate_multiplier if layer else None
@@ -450,6 +455,6 @@ class Input(section.Section):
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield empty features, and scalings that bins don't use."""
         if self.features is not None and not self.features:
-            yield "features", "names no column; omit it to use all"
+            yield "features", "is empty; omit it to use all columns"
         is_default = not self.differs("scaling")
         yield from unused_scalings(self.encoding, self.features or {}, is_default=is_default)

@@ -1,9 +1,9 @@
-"""The choices of a layer, under Keras's names: activations, initializers, regularizers.
+"""Activations, initializers and regularizers, under Keras's names.
 
-Not offered: the activations `glu` (it halves the width) and `sparsemax` (Keras 3.15 computes its
-threshold wrongly: its outputs don't sum to 1), and the initializer `stft` (the matrix of a
-transform). Formulas of the activations:
-https://keras.io/api/layers/activations/. Seeds of initializers follow from the config's.
+Not supported: the activations `glu` (it halves the width) and `sparsemax` (in Keras 3.15, its
+outputs don't sum to 1), and the initializer `stft` (the matrix of a transform). Formulas of the
+activations: https://keras.io/api/layers/activations/. Seeds of initializers follow from the seed of
+the config.
 """
 
 import math
@@ -13,20 +13,19 @@ from typing import Annotated, ClassVar, Literal
 from dlcli.schema.section import Choice, Conflict, Flag, NonNegative, Number, OneOf, Positive
 
 OutputForm = Literal["number", "positive", "margin", "probability", "shares"]
-"""Interpretation of an output: as any number, as a nonnegative number, as a margin whose sign is
-the class, as an independent probability for each unit, or as probabilities that sum to 1 over all
-units."""
+"""Interpretation of an output: any number, a nonnegative number, a margin whose sign is the class,
+an independent probability for each unit, or probabilities that sum to 1 over all units."""
 
 
 class _Activation(Choice):
-    """An activation, with the properties that decide where it can be used."""
+    """An activation, with the properties that determine where it can be used."""
 
     gives: ClassVar[tuple[OutputForm, ...]] = ("number",)
-    """Possible interpretations of an output with it."""
+    """Possible interpretations of its output."""
     reach: ClassVar[tuple[float, float]] = (-math.inf, math.inf)
     """Smallest and largest value without parameters."""
     across_units: ClassVar[bool] = False
-    """True if it normalizes over the units, so that a single unit is constant."""
+    """True if it normalizes over the units, so a single unit is constant."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -66,7 +65,7 @@ class HardShrink(_Activation, name="hard_shrink"):
     """x outside ±threshold, 0 inside."""
 
     threshold: NonNegative = 0.5
-    """Half the width of the interval that gives 0."""
+    """Half the width of the interval around 0 that is set to 0."""
 
 
 class HardSigmoid(_Activation, name="hard_sigmoid"):
@@ -131,7 +130,7 @@ class Relu(_Activation, name="relu"):
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """Smallest and largest value, which parameters change."""
+        """Smallest and largest value, given the parameters."""
         low = -math.inf if self.negative_slope else min(0.0, self.threshold)
         return low, math.inf if self.max_value is None else self.max_value
 
@@ -241,7 +240,7 @@ class _Initializer(Choice):
 
 
 class Constant(_Initializer, name="constant"):
-    """The same value for every weight."""
+    """The same value for all weights."""
 
     value: Number = 0.0
     """Value of the weights."""
@@ -279,7 +278,7 @@ class LecunUniform(_Initializer, name="lecun_uniform"):
 
 
 class Ones(_Initializer, name="ones"):
-    """1 for every weight."""
+    """1 for all weights."""
 
 
 class Orthogonal(_Initializer, name="orthogonal"):
@@ -333,7 +332,7 @@ class VarianceScaling(_Initializer, name="variance_scaling"):
 
 
 class Zeros(_Initializer, name="zeros"):
-    """0 for every weight: for biases; kernels don't learn from it."""
+    """0 for all weights: for biases. Units of a zero kernel stay identical."""
 
 
 Initializer = Annotated[_Initializer, OneOf("initializer")]

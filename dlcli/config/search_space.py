@@ -36,13 +36,13 @@ class Dimension:
     """One varied setting."""
 
     path: str
-    """The setting as `--set` takes it; below `hidden_layers` that of each hidden layer."""
+    """The setting as in `--set`; below `hidden_layers`, the setting of all hidden layers."""
     kind: Literal["float", "integer", "choice"]
     low: float | int | None = None
-    """Smallest and largest value of a range, which is reached by its steps."""
+    """Smallest and largest value of a range; the steps reach the largest one."""
     high: float | int | None = None
     step: float | int | None = None
-    """Distance between values: 1 for integers by default; `None` for continuous ranges, and with
+    """Distance between values: 1 for integers by default; `None` for continuous ranges and with
     `log`."""
     log: bool = False
     """True if values are uniform on a logarithmic scale."""
@@ -121,31 +121,31 @@ def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dim
 # The default space
 
 _FEW_ROWS = 1_000
-"""Rows below which 15 % of them are thought too few to choose a candidate by; not measured."""
+"""Rows below which a validation share of 15 % is too small to choose candidates; not measured."""
 _UNITS = ((500, "[16, 32, 64]"), (5_000, "[32, 64, 128]"), (50_000, "[64, 128, 256]"))
-"""Units to try below a number of rows: some tens of rows per unit, as `dlcli init` has them, and
-up to four times as many."""
+"""Units to try below a number of rows: tens of rows per unit, as in `dlcli init`, and up to four
+times as many units."""
 _MOST_UNITS = "[128, 256, 512]"
 """Units to try for more rows."""
 
 
 def default_tune(config: Config, rows: int) -> str:
-    """Return the search of a config that defines none, as the YAML below `tune`.
+    """Return the default search of a config, as the YAML below `tune`.
 
     Args:
-        config: reads the held-out rows, `hidden`, the learning rate and `input.scaling_layer`.
-        rows: rows of the training file.
+        config: its held-out rows, `hidden`, learning rate and `input.scaling_layer` are used.
+        rows: number of rows of the training file.
     """
     data, rate = config.data, config.optimizer.learning_rate
     few = rows < _FEW_ROWS and isinstance(data.validation, float)
     folds = f"folds: {min(5, rows)}\n" if few or not config.has_validation else ""
     units = next((units for limit, units in _UNITS if rows < limit), _MOST_UNITS)
-    if config.ensemble is not None and config.hidden:  # larger than one network for so few rows
+    if config.ensemble is not None and config.hidden:  # larger than a single network
         own = max(layer.units for layer in config.hidden)
         units = str([max(own // 2, 1), own, 2 * own])
-    # Layers that are added to a linear model would be linear, too.
+    # Layers that are added to a linear model would be linear.
     activation = "" if config.hidden else "    activation: [relu, gelu]\n"
-    multiplier = config.input.scaling_multiplier  # it helps on most tables, and harms on some
+    multiplier = config.input.scaling_multiplier  # it helps on most tables and harms on some
     layers = f"[null, {{learning_rate_multiplier: {multiplier:g}}}]" if multiplier else ""
     scaling = f"  input.scaling_layer: {layers}\n" if layers else ""
     return (
@@ -162,11 +162,11 @@ def default_tune(config: Config, rows: int) -> str:
 
 
 def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
-    """Return a config with its search space, or else with the default one.
+    """Return a config with its search space or with the default one.
 
     Args:
         file: the config.
-        rows: rows of the training file.
+        rows: number of rows of the training file.
     """
     tune = file.config.tune
     if tune is not None and tune.space is not None:
@@ -189,10 +189,10 @@ def candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
 
     Args:
         file: the config.
-        values: by path of the dimension; other settings stay as in the config.
+        values: values by the paths of their dimensions; other settings stay as in the config.
 
     Raises:
-        errors.ConfigError: if a value is not in the search space, or the config with all of them is
+        errors.ConfigError: if a value is not in the search space, or if the values together are
             invalid.
     """
     try:
@@ -205,22 +205,24 @@ def _with_values(problem: errors.Problem, values: Mapping[str, Value]) -> errors
     """Add the values that cause a problem to its message."""
     pairs = (f"{path}: {shown(value)}" for path, value in values.items())
     text = errors.truncate(", ".join(pairs), _MAX_CHARACTERS)
-    # Values may come from a storage that others write to, so they may not be errors.printable.
+    # Other processes write to the storage of a search, so values may contain control characters.
     message = errors.printable(f"{problem.message} (with {text})")
     return replace(problem, path=errors.printable(problem.path), message=message)
 
 
 def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
-    """Return a candidate; errors don't list its values."""
+    """Return a candidate; its errors don't list the values."""
     tune = file.config.tune
     dimensions = {each.path: each for each in dimensions_of(tune)} if tune else {}
     if unknown := [path for path in values if path not in dimensions]:
         varied = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
-        raise errors.ConfigError([errors.Problem(unknown[0], f"is not varied{varied}")])
+        raise errors.ConfigError(
+            [errors.Problem(unknown[0], f"is not in the search space{varied}")]
+        )
     root = copy(file.document.root)
     root.value = [(key, value) for key, value in root.value if key.value != "tune"]
     problems: list[errors.Problem] = []
-    # The number of layers comes first, since other values are set in each of them.
+    # The number of layers is set first; other values are set in each layer.
     for path in sorted(values, key=lambda path: path != LAYERS):
         try:
             _set(root, file.document, dimensions[path], values[path])
@@ -239,13 +241,13 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
 def _set(
     root: yaml.MappingNode, source: yaml_document.YamlDocument, dimension: Dimension, value: Value
 ) -> None:
-    """Set the value of a dimension, in each hidden layer if it varies all of them."""
+    """Set the value of a dimension, in all hidden layers if it varies all of them."""
     node = _node(source, dimension, value)
     layers = yaml_document.child(root, "hidden")
     assert layers is not None  # the config itself is valid
     if dimension.path == LAYERS:
         # Each layer is like the first one of the config.
-        assert isinstance(value, int)  # the schema of `tune` allows no other
+        assert isinstance(value, int)  # as the schema of `tune` requires
         stack = copy(layers)
         stack.value = (layers.value[:1] or [yaml_document.empty_mapping(layers.start_mark)]) * value
         put(root, ("hidden",), stack)
@@ -278,13 +280,13 @@ def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Val
 
 
 _Fault = tuple[str, str]
-"""Path and message of a problem, which identify it in several candidates."""
+"""Path and message of a problem; they identify it in several candidates."""
 
 
 def check_tune(file: ConfigFile) -> None:
     """Check each choice and both ends of each range, with the first values of other dimensions.
 
-    Does nothing for a config without `tune`.
+    A config without `tune` passes.
 
     Raises:
         errors.ConfigError: with all problems, in the order of the text.
@@ -312,14 +314,14 @@ def check_tune(file: ConfigFile) -> None:
                 causes[fault][path] = first[path]
     for fault, problem in first_faults.items():
         found.append(_located(file, dimensions, problem, causes[fault]))
-    # A value of all layers has the same problems in each.
+    # A value of all layers has the same problem in each layer.
     unique = {(each.position, each.message): each for each in reversed(found)}
     if unique:
         raise errors.ConfigError(first_problems(unique.values(), file.document))
 
 
 def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
-    """Return why a setting can't vary in all hidden layers, if so."""
+    """Return why a setting can't vary in all hidden layers, or None."""
     if dimension.of_layers is None:
         return None
     known = ["number", *Hidden.model_fields]
@@ -329,7 +331,7 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     assert file.config.tune is not None
     if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
         return None
-    return "varies the hidden layers, and there are none; let 'number' vary, too"
+    return "varies the hidden layers, but the config has none; also vary 'number'"
 
 
 def _values_to_check(dimension: Dimension) -> list[Value]:
@@ -342,7 +344,7 @@ def _values_to_check(dimension: Dimension) -> list[Value]:
 
 
 def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, errors.Problem]:
-    """Return the problems of a candidate; only those of the first of equal layers."""
+    """Return the problems of a candidate; for equal layers, only problems of the first layer."""
     try:
         _candidate(file, values)
     except errors.ConfigError as error:
@@ -360,15 +362,15 @@ def _located(
     problem: errors.Problem,
     causes: Mapping[str, Value],
 ) -> errors.Problem:
-    """Add to a problem of a candidate which values cause it, unless its position shows that.
+    """Add the values that cause a problem of a candidate, unless its position shows them.
 
     Args:
         file: the config.
-        dimensions: those of the search space.
-        problem: the problem; it is at a value of the search space, or elsewhere in the config.
-        causes: values without which there is no such problem; none if all values have it.
+        dimensions: the dimensions of the search space.
+        problem: the problem, at a value of the search space or elsewhere in the config.
+        causes: the values that cause the problem; empty if all values do.
     """
-    if not problem.position.line:  # of Python or --set, where all have the same position
+    if not problem.position.line:  # Python and --set have one position for all
         key = problem.path.rpartition(".")[2]
         dimensions = [each for each in dimensions if each.path.rpartition(".")[2] == key]
     for dimension in dimensions:
@@ -379,7 +381,7 @@ def _located(
             position = file.document.problem(declaration, "", of_key=True).position
             return replace(problem, position=position)
         if dimension.kind == "float" and "integer" in problem.message:
-            hint = "for integers, write both ends without a point or exponent"
+            hint = "for integers, write both ends without a decimal point or exponent"
             problem = replace(problem, message=f"{problem.message}; {hint}")
         if list(causes) == [dimension.path]:
             return problem

@@ -1,10 +1,10 @@
-"""The choices of training, under Keras's names: losses, optimizers, learning-rate schedules.
+"""Losses, optimizers and learning rate schedules, under Keras's names.
 
-Not offered: the losses `ctc` and `circle` (for sequences and for learned distances), `dice` and
-`tversky` (statistics of a whole batch, which row weights and the smaller last batch would distort);
-the optimizers `loss_scale` (part of mixed_float16) and `multi_optimizer` (there is one network and
-one optimizer). The network's output includes its activation, so there is no `from_logits`. Names
-and defaults are those of https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
+Not supported: the losses `ctc` and `circle` (for sequences and for learned distances), `dice` and
+`tversky` (statistics of a whole batch, which row weights and the smaller last batch distort); the
+optimizers `loss_scale` (part of mixed_float16) and `multi_optimizer` (one network has one
+optimizer). The output layer includes its activation, so there is no `from_logits`. Names and
+defaults follow https://keras.io/api/losses/ and https://keras.io/api/optimizers/.
 """
 
 import math
@@ -19,53 +19,52 @@ from dlcli.metrics.metric import Metric
 from dlcli.schema import section
 
 TargetForm = Literal["number", "numbers", "two classes", "classes", "labels"]
-"""The kind of target: one number or several, one of two classes or of more, or any of some
-labels."""
+"""The kind of target: one or several numbers, one of two or more classes, or several labels."""
 
 
 class _Loss(section.Choice):
-    """A loss, with the properties that decide where it can be used."""
+    """A loss, with the properties that determine where it can be used."""
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
-    """Kinds of targets that it is defined for."""
+    """Kinds of targets that the loss is defined for."""
     needs_original_scale: ClassVar[bool] = False
-    """True if it needs the target in its original scale, since it depends on where 0 is."""
+    """True if the loss depends on the position of 0, so the target must not be scaled."""
     requires_nonnegative: ClassVar[bool] = False
-    """True if it is undefined for targets below 0."""
+    """True if the loss is undefined for targets below 0."""
     requires_nonzero: ClassVar[bool] = False
-    """True if it is undefined for targets of 0."""
+    """True if the loss is undefined for targets of 0."""
     output: ClassVar[OutputForm] = "number"
     """Interpretation of the output."""
     default_activation: ClassVar[Activation] = Linear()
     """Activation of the output, unless the config sets one."""
     one_hot: ClassVar[bool] = False
-    """True if it takes targets as one-hot rows instead of class indices."""
+    """True if targets are one-hot rows instead of class indices."""
     is_signed: ClassVar[bool] = False
-    """True if it can be below 0 for some targets, so that shares of its level mean nothing."""
+    """True if the loss can be negative, so percentages of its value are meaningless."""
     metric: ClassVar[Metric | None] = None
     """See `comparison_metric`."""
     formula: ClassVar[Callable[..., Any] | None] = None
-    """For a loss that Keras lacks: a method that returns the loss of each output, (rows, units), of
-    the target in the form that it is trained on and the network's output, written for NumPy.
-    Training, exported scripts and the metric follow from it, see `Traced`."""
+    """For a loss that Keras lacks: a NumPy function of the target, in the form that it is trained
+    on, and the network's output; it returns the loss of each output, shape (rows, units). Training,
+    exported scripts and the metric follow from it, see `Traced`."""
 
     @property
     def comparison_metric(self) -> Metric | None:
-        """The metric that it optimizes, if there is one, and by it the best constant prediction.
+        """The metric that the loss optimizes; it determines the best constant prediction.
 
-        Without one, numbers are compared by the absolute error; classes and labels, whose
-        probabilities are moved on purpose then, by their ranking.
+        Without one, numbers are compared by the absolute error. Classes and labels are compared by
+        their ranking, because such losses shift the probabilities on purpose.
         """
         return self.metric
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The least and the most that it can be."""
+        """The smallest and largest possible value."""
         return (-math.inf if self.is_signed else 0.0), math.inf
 
 
 class _ProbabilityLoss(_Loss):
-    """A loss of each unit's probability against 0 or 1."""
+    """A loss of the probability of each unit, compared with 0 or 1."""
 
     fits = ("two classes", "labels")
     output = "probability"
@@ -73,7 +72,7 @@ class _ProbabilityLoss(_Loss):
 
 
 class _MarginLoss(_Loss):
-    """A loss of a margin, whose sign is one of two classes."""
+    """A loss of a margin, whose sign is the predicted class."""
 
     fits = ("two classes",)
     output = "margin"
@@ -101,7 +100,7 @@ class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
 
 
 class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
-    """100 · mean(|y − ŷ|/|y|): for targets other than 0."""
+    """100 · mean(|y − ŷ|/|y|): for targets without zeros."""
 
     aliases = ("mape",)
     needs_original_scale = True
@@ -114,7 +113,7 @@ class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
     aliases = ("msle",)
     needs_original_scale = True
     requires_nonnegative = True
-    default_activation = Exponential()  # Keras takes ŷ below 0 as 0, where the gradient is 0
+    default_activation = Exponential()  # Keras clips ŷ to 0 or more, where the gradient is 0
 
 
 class Huber(_Loss, name="huber"):
@@ -165,18 +164,18 @@ class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
     aliases = ("bce",)
     metric = LOG_LOSS
     label_smoothing: section.Share = 0.0
-    """Amount by which labels move toward 1/2, from 0 to 1: 0.2 gives 0.1 and 0.9."""
+    """Amount by which labels move toward 1/2, from 0 to 1: 0.2 yields 0.1 and 0.9."""
 
 
 class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"):
-    """Binary cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
+    """Binary cross-entropy with less weight on well-predicted rows (Lin et al. 2017)."""
 
     apply_class_balancing: section.Flag = False
     """Weight labels 1 and 0 by alpha and 1 − alpha."""
     alpha: section.Share = 0.25
     """Weight of the second class, or of the labels of a row, from 0 to 1."""
     gamma: section.NonNegative = 2.0
-    """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
+    """Exponent that reduces the weight of well-predicted rows; 0 is cross-entropy."""
     label_smoothing: section.Share = 0.0
     """Amount by which labels move toward 1/2, from 0 to 1."""
 
@@ -210,22 +209,22 @@ class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
 
 
 class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossentropy"):
-    """Cross-entropy with less weight on rows that are predicted well (Lin et al. 2017)."""
+    """Cross-entropy with less weight on well-predicted rows (Lin et al. 2017)."""
 
     one_hot = True
     alpha: section.Share = 0.25
     """Factor of the loss, from 0 to 1."""
     gamma: section.NonNegative = 2.0
-    """Exponent that reduces the weight of well-predicted rows; 0 gives cross-entropy."""
+    """Exponent that reduces the weight of well-predicted rows; 0 is cross-entropy."""
     label_smoothing: section.Share = 0.0
     """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
 
 
 class CategoricalGeneralizedCrossEntropy(_SharesLoss, name="categorical_generalized_cross_entropy"):
-    """(1 − p^q)/q: between cross-entropy and absolute error, for labels that are partly wrong."""
+    """(1 − p^q)/q: between cross-entropy and absolute error, for classes that are partly wrong."""
 
     q: section.OpenFraction = 0.5
-    """From cross-entropy near 0 to mean absolute error near 1 (Zhang & Sabuncu 2018)."""
+    """Near 0: cross-entropy; near 1: mean absolute error (Zhang & Sabuncu 2018)."""
 
 
 class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
@@ -236,7 +235,7 @@ class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
 
 _CROSS_ENTROPY = (
     "write binary_crossentropy for two classes or labels, or sparse_categorical_crossentropy for "
-    "several classes; omitted, the loss follows from the target"
+    "several classes; if you omit it, the loss follows from the target"
 )
 Loss = Annotated[
     _Loss,
@@ -254,26 +253,27 @@ LayerNames = Annotated[tuple[str, ...], section.Expected("a list of layer names"
 
 
 class _CommonParameters(section.Choice):
-    """The parameters of every optimizer besides its learning rate."""
+    """The parameters that all optimizers share, without the learning rate."""
 
     weight_decay: section.NonNegative | None = None
-    """Fraction of each weight, times the learning rate, subtracted at each step. Omitted: none."""
+    """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
+    step. Omitted: none."""
     clipnorm: section.Positive | None = None
-    """Largest norm of the gradient of each weight array. Omitted: not clipped."""
+    """Maximum norm of the gradient of each weight array. Omitted: not clipped."""
     clipvalue: section.Positive | None = None
-    """Largest absolute value of a gradient entry. Omitted: not clipped."""
+    """Maximum absolute value of a gradient entry. Omitted: not clipped."""
     global_clipnorm: section.Positive | None = None
-    """Largest norm of all gradients combined. Omitted: not clipped."""
+    """Maximum norm of all gradients combined. Omitted: not clipped."""
     use_ema: section.Flag = False
-    """End training with an exponential moving average of the weights."""
+    """Replace the final weights by their exponential moving average."""
     ema_momentum: section.Share = 0.99
     """Decay of the average per step, from 0 to 1."""
     ema_overwrite_frequency: section.PositiveInt | None = None
     """Steps after which the average replaces the weights. Omitted: only at the end."""
     loss_scale_factor: section.Positive | None = None
-    """Factor that scales the loss up and the gradients down, against underflow. Omitted: none."""
+    """Factor that scales the loss up and the gradients down, to avoid underflow. Omitted: none."""
     gradient_accumulation_steps: StepCount | None = None
-    """Number of batches whose mean gradient makes one step. Omitted: 1."""
+    """Number of batches whose mean gradient is used for one step. Omitted: 1."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield a second kind of clipping, and parameters of a moving average that isn't used."""
@@ -344,7 +344,10 @@ class Adagrad(_Optimizer, name="adagrad"):
 
 
 class Adam(_AdamLike, name="adam"):
-    """Running mean of gradients, divided by the root of that of squares (Kingma & Ba 2014)."""
+    """Running mean of gradients, divided by the root of the running mean of their squares.
+
+    Kingma & Ba 2014.
+    """
 
     amsgrad: section.Flag = False
     """Divide by the largest mean of squares so far (Reddi et al. 2018)."""
@@ -361,7 +364,8 @@ class AdamW(_AdamLike, name="adamw"):
     """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
 
     weight_decay: section.NonNegative = 0.004
-    """Fraction of each weight, times the learning rate, subtracted at each step."""
+    """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
+    step."""
     amsgrad: section.Flag = False
     """Divide by the largest mean of squares so far."""
 
@@ -486,22 +490,22 @@ Optimizer = Annotated[_Optimizer, section.OneOf("optimizer")]
 
 
 class ConstantLearningRate(section.Choice, name="constant"):
-    """The learning rate of the optimizer throughout."""
+    """A constant learning rate."""
 
 
 class ExponentialDecay(section.Choice, name="exponential_decay"):
-    """rate · decay_rate^(epoch/decay_epochs), at every step."""
+    """Exponential decay: rate · decay_rate^(epoch/decay_epochs), updated in each step."""
 
     decay_epochs: section.Positive
-    """Epochs in which the rate is multiplied by decay_rate once."""
+    """Number of epochs after which the rate is multiplied by decay_rate."""
     decay_rate: section.Positive
     """Factor, usually below 1."""
     staircase: section.Flag = False
-    """Lower the rate in steps, one after each decay_epochs, instead of smoothly."""
+    """Change the rate only after each decay_epochs instead of in each step."""
 
 
 class PiecewiseConstant(section.Choice, name="piecewise_constant"):
-    """The optimizer's rate up to the first boundary, then the next of values after each."""
+    """The optimizer's rate up to the first boundary, then the next value after each boundary."""
 
     aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
     boundaries: Annotated[tuple[section.PositiveInt, ...], section.Expected("a list of epochs")]
@@ -519,45 +523,51 @@ class PiecewiseConstant(section.Choice, name="piecewise_constant"):
 
 
 class CosineDecay(section.Choice, name="cosine_decay"):
-    """Half a cosine from the optimizer's rate to alpha times it (Loshchilov & Hutter 2017)."""
+    """Half a cosine from the optimizer's rate to alpha times this rate.
+
+    Loshchilov & Hutter 2017.
+    """
 
     warmup_epochs: section.NonNegative = 0.0
-    """Epochs in which the rate first rises from 0."""
+    """Number of epochs in which the rate first rises from 0."""
     decay_epochs: section.Positive | None = None
-    """Epochs of the decay after that. Omitted: all remaining ones."""
+    """Number of epochs of the decay, after the warmup. Omitted: all remaining epochs."""
     alpha: section.Share = 0.0
-    """Last rate as a fraction of the first, from 0 to 1."""
+    """Final rate as a fraction of the optimizer's rate, from 0 to 1."""
 
 
 class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
-    """Half cosines in turn, from the optimizer's rate to alpha times it (Loshchilov & Hutter)."""
+    """Cosine decay with warm restarts: the rate falls and jumps back several times (SGDR).
+
+    Loshchilov & Hutter 2017.
+    """
 
     first_decay_epochs: section.Positive | None = None
-    """Epochs of the first cosine. Omitted: as many as let the last cycle end with training."""
+    """Number of epochs of the first cycle. Omitted: chosen so the last cycle ends with training."""
     cycles: Annotated[int, Field(ge=1, le=20), section.Expected("an integer from 1 to 20")] = 4
-    """Number of cosines in all epochs, where first_decay_epochs is omitted."""
+    """Number of cycles in all epochs, if first_decay_epochs is omitted."""
     t_mul: Annotated[float, Field(ge=1, le=10), section.Expected("a number from 1 to 10")] = 2.0
-    """Length of each as a multiple of the one before: with 4 cycles and 2.0, they take 1/15, 2/15,
-    4/15 and 8/15 of the epochs."""
+    """Length of each cycle relative to the previous one. With 4 cycles and 2.0, they take 1/15,
+    2/15, 4/15 and 8/15 of the epochs."""
     m_mul: section.Positive = 1.0
-    """First rate of each as a multiple of that of the one before."""
+    """Initial rate of each cycle relative to the previous one."""
     alpha: section.Share = 0.0
-    """Last rate of each as a fraction of the optimizer's, from 0 to 1."""
+    """Final rate of each cycle as a fraction of the optimizer's rate, from 0 to 1."""
 
     def first_decay(self, epochs: int) -> float:
-        """Return the epochs that the first cosine takes, of all that there are."""
+        """Return the number of epochs of the first cycle, given the number of all epochs."""
         shares = sum(self.t_mul**cycle for cycle in range(self.cycles))
         return self.first_decay_epochs or epochs / shares
 
 
 class ReduceOnPlateau(section.Choice, name="reduce_on_plateau"):
-    """Multiply the rate by factor whenever the monitored value stops improving."""
+    """Multiply the rate by a factor whenever the monitored value stops improving."""
 
     aliases = ("reduce_lr_on_plateau", "reducelronplateau")
     monitor: section.Monitor = "val_loss"
     """Monitored value: a column of history.csv."""
     factor: section.OpenFraction = 0.1
-    """Factor of the rate, between 0 and 1."""
+    """Factor, between 0 and 1."""
     patience: section.NonNegativeInt = 10
     """Number of epochs without improvement before the rate is reduced."""
     min_delta: section.NonNegative = 1e-4
@@ -565,7 +575,7 @@ class ReduceOnPlateau(section.Choice, name="reduce_on_plateau"):
     cooldown: section.NonNegativeInt = 0
     """Number of epochs to wait after a reduction."""
     min_lr: section.NonNegative = 0.0
-    """Smallest rate."""
+    """Minimum rate."""
 
 
 Schedule = Annotated[

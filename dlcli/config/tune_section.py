@@ -1,4 +1,4 @@
-"""The `tune` section: the search space, how candidates are chosen, and how they are compared."""
+"""The section `tune`: the search space, the choice of candidates, and their comparison."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,14 +13,14 @@ from dlcli.schema import section
 from dlcli.schema.yaml_document import Path, format_path, parse_path
 
 DEFAULT_TRIALS = 50
-"""Maximum number of candidates if neither it nor a time is set."""
+"""Maximum number of candidates, if neither a number nor a time is set."""
 HIDDEN_LAYERS = "hidden_layers"
-"""The key of a search space with the settings of all hidden layers."""
+"""The key of a search space for the settings of all hidden layers."""
 MAX_LAYERS = 100
 """Maximum number of hidden layers of a candidate."""
 MAX_CHOICES = 1000
 _EXACT = 2**53
-"""Up to here, a float represents every integer exactly."""
+"""The largest integer up to which floats represent all integers exactly."""
 
 if TYPE_CHECKING:
     TuneMetric = str
@@ -31,7 +31,7 @@ _METRIC_NAMES = [form for name in get_args(TuneMetric) for form in (name, name[4
 
 
 def _add_prefix(name: object) -> object:
-    """Add the prefix `val_` to the name of a metric, which may be omitted."""
+    """Add the prefix `val_` to the name of a metric."""
     name = section.to_metric(name)
     return f"val_{name}" if f"val_{name}" in get_args(TuneMetric) else name
 
@@ -82,10 +82,10 @@ class Range(section.Section):
     high: End
     """Largest value."""
     log: section.Flag = False
-    """Draw values uniformly on a logarithmic scale: for ranges over powers of ten, as of learning
-    rates."""
+    """Draw values uniformly on a logarithmic scale, for ranges over several powers of ten, such as
+    learning rates."""
     step: Step | None = None
-    """Distance between values. Omitted: 1 for integers, else any number."""
+    """Distance between values. Omitted: 1 for integers, else all numbers of the range."""
 
     @property
     def is_integer(self) -> bool:
@@ -105,7 +105,7 @@ class Range(section.Section):
         if self.low >= self.high:
             yield "high", f"expected a number above low, {self.low}, got {self.high}"
         elif self.step is not None and self.step > self.high - self.low:
-            yield "step", f"the first step of {self.step} is beyond high, {self.high}"
+            yield "step", f"a step of {self.step} from low exceeds high, {self.high}"
         if self.log and self.low <= 0:
             yield "low", f"expected a number above 0 with log: true, got {self.low}"
         if self.log and self.step is not None:
@@ -117,7 +117,7 @@ def _parse_variation(value: object) -> object:
     if isinstance(value, Mapping | Range):
         return Range.model_validate(value)
     if not isinstance(value, tuple):
-        forms = "a list of choices or a range as {low: ..., high: ...}"
+        forms = "a list of choices or a range such as {low: 1, high: 3}"
         raise section.not_as_expected(forms, value)
     if not 2 <= len(value) <= MAX_CHOICES:
         way_out = "; set it in the config itself" if value else ""
@@ -162,7 +162,7 @@ Space = Annotated[
 
 
 class Tpe(section.Choice, name="tpe"):
-    """Random candidates first, then ones similar to the best: tree-structured Parzen estimator.
+    """Tree-structured Parzen estimator: first random candidates, then variants of the best ones.
 
     Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011).
     """
@@ -176,25 +176,24 @@ class RandomSampler(section.Choice, name="random"):
 
 
 class Grid(section.Choice, name="grid"):
-    """Every combination once; ranges must be integers or have a step."""
+    """Each combination once; ranges must be integers or have a step."""
 
 
 class MedianPruning(section.Choice, name="median"):
-    """Stop a candidate that is worse than the median of the candidates before it.
+    """Stop a candidate that is worse than the median of earlier candidates at the same epoch.
 
-    They are compared at the same epoch of the first fold: Golovin et al., Google Vizier (2017).
-    After each fold, only candidates in the worst quarter are stopped, since means over folds differ
-    little.
+    Only the first fold is compared by epoch: Golovin et al., Google Vizier (2017). After each fold,
+    only candidates in the worst quarter are stopped, because means over folds differ little.
     """
 
     startup_trials: section.NonNegativeInt = 5
-    """Number of candidates that are trained completely before any is stopped."""
+    """Number of candidates that are trained completely before the first one may be stopped."""
     warmup: section.Fraction = 0.2
     """Fraction of the epochs before a candidate may be stopped, in [0, 1)."""
 
 
 class NoPruner(section.Choice, name="none"):
-    """Train every candidate completely."""
+    """Train all candidates completely."""
 
 
 Sampler = Annotated[Tpe | RandomSampler | Grid, section.OneOf("sampler")]
@@ -202,7 +201,7 @@ Pruner = Annotated[MedianPruning | NoPruner, section.OneOf("pruner")]
 
 
 class Tune(section.Section):
-    """Search space and settings of `dlcli tune`; not used by other commands."""
+    """Search space and settings of `dlcli tune`; other commands ignore them."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
         "n_trials": "trials",
@@ -216,38 +215,39 @@ class Tune(section.Section):
     metric: Annotated[
         TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})
     ] = "val_loss"
-    """Loss or metric by which candidates are compared, computed on held-out rows; its name with or
-    without `val_`.
+    """Loss or metric on held-out rows that candidates are compared by; the prefix `val_` may be
+    omitted.
 
     Examples: [val_loss, r2]
     """
     trials: section.PositiveInt | None = None
-    """Maximum number of candidates. Omitted: 50, or all of a grid, or as many as `time` allows.
+    """Maximum number of candidates. Omitted: 50, all candidates of a grid, or as many as `time`
+    allows.
 
     Examples: [50]
     """
     time: Seconds | None = None
-    """Time after which no candidate is started, in seconds or as 10m. The search ends at the first
-    limit reached. Omitted: no limit.
+    """Time after which no new candidate is started, in seconds or in a form such as 10m. The search
+    ends at the first limit that is reached. Omitted: no limit.
 
     Examples: [10m]
     """
     space: Space | None = None
-    """Settings to vary, by their paths, each with a list of choices or a range. Those below
-    `hidden_layers` apply to each hidden layer, and its `number` is the number of hidden layers.
-    Omitted: layers, units, dropout and learning rate, in ranges for the number of rows.
+    """Settings to vary, by their paths, each with a list of choices or a range. Settings below
+    `hidden_layers` apply to all hidden layers; `number` is the number of layers. Omitted: layers,
+    units, dropout and learning rate in ranges that suit the number of rows.
 
     Examples: [{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}]
     """
     folds: Folds | None = None
-    """Number of folds to compare candidates by cross-validation. Omitted: they are compared on the
-    validation rows, and ensembles with folds on all training rows; without `space`, single networks
-    by 5 folds below 1,000 rows.
+    """Number of folds to compare candidates by cross-validation. Omitted: candidates are compared
+    on the validation rows, ensembles with folds on all training rows; without `space`, single
+    networks are compared by 5 folds if there are fewer than 1,000 rows.
 
     Examples: [5]
     """
     sampler: Sampler = Tpe()
-    """Choice of the next candidate.
+    """How the next candidate is chosen.
 
     Examples: [random]
     """
@@ -272,17 +272,17 @@ class Tune(section.Section):
                 yield (key,), value
 
     def conflicts(self) -> Iterator[section.Conflict]:
-        """Yield settings that can't be varied, or not in combination, or not on a grid."""
+        """Yield settings that can't be varied at all, together or on a grid."""
         fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
         yield from _path_conflicts(("space",), self.space or {}, fixed)
         if self.space is not None and not self.space:
-            yield "space", "names no setting to vary"
+            yield "space", "is empty; list the settings to vary, or omit it"
         yield from self._layer_conflicts()
         if isinstance(self.sampler, Grid):
             for keys, varied in self.varied:
                 if isinstance(varied, Range) and varied.count is None:
                     message = "has infinitely many values for a grid"
-                    yield ("space", *keys), f"{message}; give it a step, or list choices"
+                    yield ("space", *keys), f"{message}; add a step, or list choices"
 
     def _layer_conflicts(self) -> Iterator[section.Conflict]:
         space = self.space or {}
@@ -292,8 +292,8 @@ class Tune(section.Section):
         ):
             yield (
                 ("space", "hidden"),
-                "expected stacks of layers to choose from; to vary the units of all layers, write "
-                "hidden_layers: {units: [16, 32]}",
+                "expected a list of layer lists to choose from; to vary the units of all layers, "
+                "write hidden_layers: {units: [16, 32]}",
             )
         layers = space.get(HIDDEN_LAYERS, {})
         if not isinstance(layers, Mapping):
@@ -301,7 +301,7 @@ class Tune(section.Section):
             yield ("space", HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
             return
         if layers and "hidden" in space:
-            yield ("space", HIDDEN_LAYERS), "are varied by 'hidden', too; choose one of them"
+            yield ("space", HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
         yield from _path_conflicts(("space", HIDDEN_LAYERS), layers, fixed={})
         counts = layers.get("number", ())
         if isinstance(counts, Range):
@@ -318,10 +318,10 @@ class Tune(section.Section):
 
 _FIXED: Mapping[Path, str] = {
     ("data",): "candidates are compared on the same rows",
-    ("name",): "it names the run, and has no effect on the network",
-    ("tune",): "it is the search itself",
-    ("metrics",): "they have no effect on the network; set tune.metric to compare by another one",
-    ("initial_weights",): "they fit networks of one shape",
+    ("name",): "it has no effect on the network",
+    ("tune",): "it defines the search",
+    ("metrics",): "they have no effect on the network; to compare by a metric, set tune.metric",
+    ("initial_weights",): "they fit only networks of one shape",
     ("output", "units"): "they follow from the target",
     ("engine",): "it affects speed, not results",
     ("device",): "it affects speed, not results",
@@ -329,19 +329,19 @@ _FIXED: Mapping[Path, str] = {
     ("checkpoint",): "it affects storage, not results",
 }
 """Settings that are the same for all candidates, and why."""
-_OTHER_LOSS = "candidates are compared by their loss, which it changes; set another tune.metric"
+_OTHER_LOSS = "it changes the loss that candidates are compared by; set another tune.metric"
 _FIXED_FOR_LOSS: Mapping[Path, str] = {
     ("loss",): _OTHER_LOSS,
-    ("output", "activation"): _OTHER_LOSS,  # numbers are scaled for a linear one only
+    ("output", "activation"): _OTHER_LOSS,  # numbers are scaled only for a linear one
     ("output", "scaling"): _OTHER_LOSS,
 }
-"""Settings that must also be the same where losses are compared."""
+"""Settings that must also be the same if losses are compared."""
 
 
 def _path_conflicts(
     above: tuple[str, ...], settings: Mapping[str, object], fixed: Mapping[Path, str]
 ) -> Iterator[section.Conflict]:
-    """Yield the settings that can't be varied, or not in combination with one before them.
+    """Yield settings that can't be varied, alone or together with an earlier setting.
 
     Args:
         above: keys above the settings.
@@ -361,7 +361,7 @@ def _path_conflicts(
 
 
 def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
-    """Return why a path can't be varied, if so."""
+    """Return why a path can't be varied, or None."""
     if isinstance(value, Mapping) and path != (HIDDEN_LAYERS,):
         if path == ("hidden",):
             below = ("number" if key == "layers" else key for key in value)
@@ -369,29 +369,29 @@ def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
         if len(path) == 1 and (near := did_you_mean(str(path[0]), [HIDDEN_LAYERS])):
             return f"unknown key{near}"
         whole = format_path((*path, next(iter(value))))
-        return f"expected each setting by its full path, as in {whole}: {{low: ..., high: ...}}"
+        return f"expected full paths of settings, such as {whole}: {{low: ..., high: ...}}"
     if path[0] in ("hidden", HIDDEN_LAYERS) and len(path) > 1 and isinstance(path[1], str):
         rest = format_path(path[1:])
         all_layers = f"{HIDDEN_LAYERS}: {{{rest}: ...}} for all layers"
-        return f"expected {all_layers}, or hidden[0].{rest} for one"
+        return f"expected {all_layers}, or hidden[0].{rest} for one layer"
     for other, reason in fixed.items():
         if path[: len(other)] == other:
             return f"can't be varied: {reason}"
         if other[: len(path)] == path:
-            return f"can't be varied, since '{format_path(other)}' can't: {reason}"
+            return f"can't be varied, because it contains '{format_path(other)}': {reason}"
     return None
 
 
 def _overlap(path: Path, others: Mapping[str, Path]) -> str | None:
-    """Return the message for a path that is equal to, contains or is in another varied one."""
+    """Return the message for a path that equals, contains or is part of another varied path."""
     for key, other in others.items():
         shorter, longer = sorted((path, other), key=len)
         if longer[: len(shorter)] != shorter:
             continue
         if longer == shorter:
-            return f"is varied twice, here and as '{key}'"
+            return f"is varied twice: here and as '{key}'"
         whole, part = format_path(shorter), format_path(longer)
         is_choice = whole in ("optimizer", "learning_rate_schedule", "loss")
         way_out = f"; vary '{whole}.name' instead" if is_choice else ""
-        return f"'{part}' is a part of '{whole}', which is varied, too{way_out}"
+        return f"'{part}' is part of '{whole}', which is also varied{way_out}"
     return None

@@ -148,7 +148,7 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
         yield Problem("output.units", message)
     elif activation is not None:  # the default activation of a loss fits it
         if units == 1 and activation.across_units:
-            message = f"'{activation.name}' of one unit is constant; use "
+            message = f"'{activation.name}' is constant for a single unit; use "
             yield Problem("output.activation", message + ("linear" if has_numbers else "sigmoid"))
         elif loss.output not in activation.gives:
             others = members_of(Activation).items()

@@ -1,6 +1,7 @@
-"""The base of every config section: strict, immutable models that explain their errors.
+"""The base of all config sections: strict, immutable models that explain their errors.
 
-Modules with sections don't postpone the evaluation of annotations: pydantic would parse each again.
+Modules with sections don't postpone the evaluation of annotations, because pydantic would parse
+each of them again.
 """
 
 import ast
@@ -24,17 +25,17 @@ from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar
 from dlcli.metrics.definitions import METRICS
 
 Conflict = tuple[str | tuple[str, ...], str]
-"""Path of a key below its section, and why its value conflicts with others; a tuple of keys where
-one of them may contain a dot."""
+"""Path of a key below its section, and why its value conflicts with others. The path is a tuple if
+a key may contain a dot."""
 
 MAX_PROBLEMS = 100
-"""Number of problems of a config that are reported one by one."""
+"""Maximum number of problems of a config that are reported one by one."""
 
 UNKNOWN_KEY = "unknown_key"
-"""Type of the errors that are located at the key instead of its value."""
+"""Type of errors that are located at the key instead of its value."""
 
 NOTHING = "nothing"
-"""A null in messages: the value of a key that has none."""
+"""A null in messages: the value of a key without a value."""
 
 
 class FieldDoc(NamedTuple):
@@ -42,22 +43,23 @@ class FieldDoc(NamedTuple):
 
     text: str
     examples: list[object] | None
-    """Values of the key, from a list of YAML after `Examples:`; only schema and docs need them."""
+    """Values of the key, from the YAML list after `Examples:`, for the schema and the docs."""
 
 
 class Section(BaseModel):
     """A mapping of the config: typed, immutable, without unknown keys.
 
-    A section is built when it is first used: most configs use few of them.
+    A section is built at its first use, because most configs use few sections.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
     synonyms: ClassVar[Mapping[str, str]] = {}
-    """Names that other programs use for keys of this section, for messages."""
+    """Names of keys in other programs, for messages."""
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that other programs have here, and what to write instead; VALUE stands for the value."""
+    """Keys that other programs have here, with what to write instead; VALUE stands for the
+    value."""
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names of Keras and scikit-learn by which this section can be chosen."""
+    """Names of this section in Keras and scikit-learn, which configs may use."""
 
     @classmethod
     def field_docs(cls) -> dict[str, FieldDoc]:
@@ -82,7 +84,7 @@ class Section(BaseModel):
 
     @classmethod
     def instead_of(cls, value: object) -> str:
-        """Return what to write instead of a value that is no mapping; empty if unknown."""
+        """Return what to write instead of a value that is not a mapping; empty if unknown."""
         return ""
 
     @classmethod
@@ -91,7 +93,7 @@ class Section(BaseModel):
         return cls.elsewhere[key].replace("VALUE", shown_in_yaml(value))
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the keys whose values are valid by themselves but not with each other."""
+        """Yield the keys whose values are valid alone but not together."""
         yield from ()
 
     def differs(self, key: str) -> bool:
@@ -100,11 +102,11 @@ class Section(BaseModel):
 
     @property
     def is_default(self) -> bool:
-        """True if every key has its default."""
+        """True if all keys have their defaults."""
         return not any(self.differs(key) for key in type(self).model_fields)
 
     def without_effect(self, *keys: str, because: str) -> Iterator[Conflict]:
-        """Yield a conflict for each of the keys that is set although it has no effect."""
+        """Yield a conflict for each key that is set although it has no effect."""
         for key in keys:
             if self.differs(key):
                 yield key, f"has no effect {because}"
@@ -116,7 +118,7 @@ class Section(BaseModel):
             section = handler(value)
         except ValidationError as error:
             lines = _without_misspelled(error.errors(include_url=False), cls)
-            # Those beyond the limit are only counted.
+            # Problems beyond the limit are only counted.
             explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
             explained += [_line("")] * len(lines[MAX_PROBLEMS:])
             raise _validation_error(cls.__name__, *explained) from None
@@ -130,16 +132,16 @@ class Section(BaseModel):
 
 
 class Choice(Section):
-    """A section that is chosen by its name, as in `class Adam(Choice, name="adam")`.
+    """A section that is chosen by its name, such as `class Adam(Choice, name="adam")`.
 
-    The key `name` takes this one value, which is its default.
+    The key `name` has this single value, which is its default.
     """
 
     name: Any = ""  # a literal in each choice
 
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
-        if name is not None:  # it is None for a base class of several choices
+        if name is not None:  # a base class of several choices has no name
             annotations = cls.__dict__.get("__annotations__", {})
             cls.__annotations__ = {"name": Literal[name], **annotations}
             cls.name = name
@@ -151,7 +153,7 @@ _CHOICES: list[type[Choice]] = []
 
 
 def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN401
-    """Return the sections of a choice: those of a union, or all that are derived from a class.
+    """Return the sections of a choice: the members of a union, or the subclasses of a class.
 
     Args:
         choice: the union or the class, annotated or not.
@@ -169,7 +171,7 @@ def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN40
 def _docs_of_classes(module: str) -> dict[str, dict[str, FieldDoc]]:
     """Return the documentation of the fields of each class of a module.
 
-    Sources are read only for a schema or the reference, since it takes long.
+    Reading the sources takes long and is only done for a schema or the reference.
     """
     found: dict[str, dict[str, FieldDoc]] = {}
     for node in ast.parse(inspect.getsource(sys.modules[module])).body:
@@ -192,10 +194,10 @@ def value_error(
     """Return the error to raise for a value in a validator.
 
     Args:
-        message: of the error.
-        kind: its type.
-        is_missing: whether the value is a null where one is needed, as where all lines below a key
-            are commented out; the section that has the key adds the way out.
+        message: the message.
+        kind: the type of the error.
+        is_missing: whether a required value is null, for example because all lines below a key are
+            commented out; the section of the key adds the way out.
     """
     return PydanticCustomError(kind, "{message}", {"message": message, "is_missing": is_missing})
 
@@ -203,7 +205,7 @@ def value_error(
 def not_as_expected(
     phrase: str, value: object, way_out: str = "", kind: str = "choice"
 ) -> PydanticCustomError:
-    """Return the error to raise in a validator: `expected <phrase>, got <value>`, the way out."""
+    """Return the error to raise in a validator: `expected <phrase>, got <value><way_out>`."""
     message = f"expected {phrase}, got {shown(value)}{way_out}"
     return value_error(message, kind, is_missing=value is None)
 
@@ -222,7 +224,7 @@ def _line(
 def _without_misspelled(
     lines: Sequence[ErrorDetails], section: type[Section]
 ) -> Sequence[ErrorDetails]:
-    """Drop errors for missing keys of which an unknown one is a misspelling."""
+    """Drop errors for missing keys if an unknown key is their misspelling."""
     unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
     names, synonyms = [*section.model_fields], section.synonyms
     meant = [most_similar(synonyms.get(key, key), names) for key in unknown]
@@ -230,7 +232,7 @@ def _without_misspelled(
 
 
 def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
-    """Reword one of pydantic's errors for the author of a config."""
+    """Reword an error of pydantic for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     is_missing = line.get("ctx", {}).get("is_missing", value is None and kind in _OF_VALUES)
     if kind == "extra_forbidden":
@@ -260,15 +262,15 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
 
 
 _OF_VALUES = ("literal_error", "model_type", "dict_type", "mapping_type", "tuple_type")
-"""Types of pydantic's errors whose message here ends with the value."""
+"""Types of errors of pydantic whose reworded messages end with the value."""
 
 
 def words_of(annotation: Any, *, inside: bool = False) -> Iterator[str]:  # noqa: ANN401
-    """Yield the words that a type allows: those of its literals, `true` and `false`.
+    """Yield the words that a type allows: its literals, `true` and `false`.
 
     Args:
         annotation: the type.
-        inside: whether those of the items of lists and mappings count, too.
+        inside: whether to include the words of the items of lists and mappings.
     """
     if (origin := get_origin(annotation)) is Literal:
         yield from (each for each in get_args(annotation) if isinstance(each, str))
@@ -282,7 +284,7 @@ def words_of(annotation: Any, *, inside: bool = False) -> Iterator[str]:  # noqa
 
 
 def _unknown_key(key: str, value: object, section: type[Section]) -> str:
-    """Return the message for an unknown key, with what to write or the most similar key."""
+    """Return the message for an unknown key, with what to write or a similar key."""
     if line := _with_space(key, value):
         return f"unknown key; {line}"
     if key in section.elsewhere:
@@ -292,14 +294,14 @@ def _unknown_key(key: str, value: object, section: type[Section]) -> str:
 
 
 def _with_space(key: str, value: object) -> str:
-    """Return how to write a key that lacks the space after its colon, as in `{name:adam}`."""
+    """Return the correction of a key without a space after its colon, such as `{name:adam}`."""
     name, colon, text = key.partition(":")
     is_pair = colon and value is None and name.isidentifier()
     return f"write '{name}: {text}', with a space after the colon" if is_pair else ""
 
 
 def shown(value: object) -> str:
-    """Return a value as it is written in a config, on one line of at most 60 characters."""
+    """Return a value as in a config, on one line of at most 60 characters."""
     if value is None:
         return NOTHING
     if isinstance(value, str):
@@ -312,7 +314,7 @@ def shown(value: object) -> str:
 
 
 def shown_in_yaml(value: object) -> str:
-    """Return a value as YAML has it in braces, on one line of at most 60 characters."""
+    """Return a value in YAML's flow style, on one line of at most 60 characters."""
     if isinstance(value, Mapping):
         pairs = (f"{key}: {shown_in_yaml(item)}" for key, item in value.items())
         return truncate(f"{{{', '.join(pairs)}}}", 60)
@@ -324,7 +326,7 @@ def shown_in_yaml(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value of YAML is a number; true and false are not."""
+    """Return whether a value of YAML is a number, which booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -332,12 +334,11 @@ def is_number(value: object) -> bool:
 class Expected:
     """Marks a type whose errors all read `expected <phrase>, got <value>`.
 
-    If the items of a list have a phrase of their own, errors name the wrong items instead.
+    If the items of a list also have a phrase, errors point to the wrong items instead.
 
     Args:
         phrase: what is expected, with range and unit: `a positive integer`.
-        way_out: returns the advice on a wrong value; by default the most similar of the words that
-            the type allows.
+        way_out: returns the advice on a wrong value. [default: the most similar allowed word]
     """
 
     phrase: str
@@ -362,7 +363,7 @@ class Expected:
 
 
 def _again(line: ErrorDetails) -> InitErrorDetails:
-    """Return an error of `Expected` to raise it at the item alone."""
+    """Return an error of `Expected` at the position of the item."""
     error = value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])
     return _line(error, line["loc"][-1], value=line["input"])
 
@@ -372,12 +373,12 @@ def _is_of_item(line: ErrorDetails) -> bool:
 
 
 def with_quotes(value: object) -> str:
-    """Return the advice on a name that YAML reads as a number or a boolean; else nothing."""
+    """Return the advice on a name that YAML reads as a number or a boolean."""
     return f"; write '{shown(value)}' in quotes" if isinstance(value, int | float) else ""
 
 
 class Described(Expected):
-    """Describes a type in the reference only: errors concern its parts."""
+    """Describes a type in the reference; errors refer to its parts."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -389,15 +390,15 @@ class Described(Expected):
 class OneOf:
     """Marks a choice between sections: `name` or `{name: ..., parameter: ...}`.
 
-    The marked type is a union of sections, or the base class of all that can be chosen. Each
-    section has a literal under the deciding key. Only the chosen section is built.
+    The marked type is a union of sections, or the base class of all choices. Each section has a
+    literal under the deciding key. Only the chosen section is built.
 
     Args:
         noun: what is chosen, for messages: `optimizer`.
         key: the deciding key.
-        instead: what to write for names that other programs have for several of the choices, by the
-            name in lower case without underscores.
-        members: the sections by name, if the marked type alone does not tell them.
+        instead: what to write for names of other programs that match several choices, by the name
+            in lower case without underscores.
+        members: the sections by name. [default: those of the marked type]
     """
 
     noun: str
@@ -443,7 +444,7 @@ class OneOf:
         return {"anyOf": [*alone, *options]}
 
     def _spelled(self, name: str) -> str | None:
-        """Return the choice that a name means: `leaky_relu`, `LeakyReLU`, or one of its aliases."""
+        """Return the choice for a spelling: `leaky_relu`, `LeakyReLU`, or an alias."""
         if name in self._members:
             return name
         for known, member in self._members.items():
@@ -456,7 +457,7 @@ class OneOf:
         fields = self._members[name].model_fields.items()
         if needed := [key for key, field in fields if field.is_required()]:
             written = ", ".join([f"{self.key}: {name}", *(f"{key}: ..." for key in needed)])
-            message = f"'{name}' needs {listed(needed)}; write {{{written}}}"
+            message = f"'{name}' requires {listed(needed)}; write {{{written}}}"
             raise _validation_error(self.noun, _line(message))
 
     def _chosen(self, value: object) -> str:
@@ -474,7 +475,7 @@ class OneOf:
                     message = f"unknown key; {spaced}" if spaced else f"unknown key{near}"
                     line = _line(message, key, kind=UNKNOWN_KEY)
                     raise _validation_error(self.noun, line)
-            message = f"expected {a_noun} as {{{self.key}: ...}}, got no '{self.key}'"
+            message = f"expected {a_noun} such as {{{self.key}: ...}}, got no '{self.key}'"
             for key, item in value.items():
                 if known := self._spelled(key):  # as in {adam: {learning_rate: 0.1}}
                     parameters = [*item] if isinstance(item, dict) else []
@@ -503,7 +504,7 @@ Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
 OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]
-ColumnName = Annotated[str, Field(min_length=1), Expected("a column's name", with_quotes)]
+ColumnName = Annotated[str, Field(min_length=1), Expected("a column name", with_quotes)]
 
 
 # Names of metrics
@@ -515,11 +516,11 @@ _METRICS_BY_SPELLING = {
     for alias in (name, *metric.aliases)
     for spelling in (alias, alias.replace("_", ""))
 }
-"""Metrics by their names in Keras and scikit-learn, too; Keras's classes lack the underscores."""
+"""Metrics by all their names, including those of Keras and scikit-learn."""
 
 
 def to_metric(name: object) -> object:
-    """Return the name of a metric as dlcli spells it; it may begin with `val_`."""
+    """Return dlcli's name of a metric, with an optional prefix `val_`."""
     if not isinstance(name, str):
         return name
     plain = name.lower().removeprefix("val_")

@@ -94,11 +94,11 @@ REFUSED = {
     ),
     "softmax with one unit": (
         f"{TWO}output: {{units: 1, activation: softmax}}\n",
-        "4:32: output.activation: 'softmax' of one unit is constant; use sigmoid",
+        "4:32: output.activation: 'softmax' is constant for a single unit; use sigmoid",
     ),
     "softmax with one unit for a number": (
         f"{CONFIG}output: {{units: 1, activation: softmax}}\n",
-        "4:32: output.activation: 'softmax' of one unit is constant; use linear",
+        "4:32: output.activation: 'softmax' is constant for a single unit; use linear",
     ),
     "linear output with cross-entropy": (
         f"{TWO}output: {{activation: linear}}\nloss: binary_crossentropy\n",
@@ -168,7 +168,7 @@ REFUSED = {
     ),
     "shares of more than all rows": (
         data("validation: 0.6, test: 0.6"),
-        "1:62: data.test: with validation takes 1.2 of the rows; none are left",
+        "1:62: data.test: validation and test take 1.2 of the rows, so none are left for training",
     ),
     "classes of a number, with nothing to deal out": (
         data("split: stratified"),
@@ -184,7 +184,7 @@ REFUSED = {
     ),
     "validation watched where there is none": (
         f"{CONFIG}early_stopping: {{monitor: val_loss}}\n",
-        "4:27: early_stopping.monitor: 'val_loss' needs rows to validate on; set "
+        "4:27: early_stopping.monitor: 'val_loss' requires validation rows; set "
         "data.validation: 0.15",
     ),
     "a metric watched that is not measured": (

@@ -60,7 +60,7 @@ def test_a_choice_is_a_name_or_a_mapping(
     [
         (
             "optimizer: {learning_rate: 1}\n",
-            "c.yaml:4:12: optimizer: expected an optimizer as {name: ...}, got no 'name'",
+            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, got no 'name'",
         ),
         (
             "loss: {nam: huber}\n",
@@ -78,7 +78,7 @@ def test_a_choice_is_a_name_or_a_mapping(
         (
             "loss: cross_entropy\n",
             "c.yaml:4:7: loss: unknown loss 'cross_entropy'; write binary_crossentropy for two "
-            "classes or labels, or sparse_categorical_crossentropy for several classes; omitted, ",
+            "classes or labels, or sparse_categorical_crossentropy for several classes; if you ",
         ),
         (
             "loss: {name: LogLoss}\n",
@@ -87,15 +87,15 @@ def test_a_choice_is_a_name_or_a_mapping(
         ("input: {scaling: {name: divide}}\n", "c.yaml:4:18: input.scaling.by: is required"),
         (
             "input: {scaling: divide}\n",
-            "c.yaml:4:18: input.scaling: 'divide' needs 'by'; write {name: divide, by: ...}",
+            "c.yaml:4:18: input.scaling: 'divide' requires 'by'; write {name: divide, by: ...}",
         ),
         (
             "input: {features: {x: image}}\n",
-            "c.yaml:4:23: input.features.x: 'image' needs 'shape'; write {type: image, shape: ...}",
+            "c.yaml:4:23: input.features.x: 'image' requires 'shape'; write {type: image, shape: ...}",
         ),
         (
             "learning_rate_schedule: exponential_decay\n",
-            "c.yaml:4:25: learning_rate_schedule: 'exponential_decay' needs 'decay_epochs', "
+            "c.yaml:4:25: learning_rate_schedule: 'exponential_decay' requires 'decay_epochs', "
             "'decay_rate'; write {name: exponential_decay, decay_epochs: ..., decay_rate: ...}",
         ),
         (
@@ -123,7 +123,7 @@ def test_an_invalid_choice_is_explained(problems_with: Problems, lines: str, pro
         ),
         (
             "optimizer: {learning_rate: 1}\n",
-            "c.yaml:4:12: optimizer: expected an optimizer as {name: ...}, got no 'name'",
+            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, got no 'name'",
         ),
         (
             "device: gpus\n",
@@ -180,15 +180,15 @@ def test_a_list_of_features_is_short_for_columns_of_type_auto(load_with: Load) -
 @pytest.mark.parametrize(
     ("features", "message"),
     [
-        ("[a, a]", "names a column twice"),
+        ("[a, a]", "lists a column twice"),
         (
             "[a, 5]",
             "expected columns with their types, or a list of columns, "
             """got ["a", 5]; write '5' in quotes""",
         ),
         ("5", "expected columns with their types, or a list of columns, got 5"),
-        ("{}", "names no column; omit it to use all"),
-        ("[]", "names no column; omit it to use all"),
+        ("{}", "is empty; omit it to use all columns"),
+        ("[]", "is empty; omit it to use all columns"),
     ],
 )
 def test_invalid_features_are_a_problem(

@@ -125,8 +125,7 @@ def test_a_scaling_layer_is_auto_or_has_parameters(
     assert load_with("", "input.scaling_layer=null").input.scaling_multiplier is None
     assert problems_with("", "input.scaling_layer=6") == snapshot(
         [
-            "--set 'input.scaling_layer=6': input.scaling_layer: expected auto, or keys and values, "
-            "got 6; write {learning_rate_multiplier: 6}, or omit it for none"
+            "--set 'input.scaling_layer=6': input.scaling_layer: expected auto, or keys and values, got 6; write {learning_rate_multiplier: 6}, or omit the scaling layer"
         ]
     )
     assert problems_with("", "input.scaling_layer={learning_rate_multiplier: 0}") == [

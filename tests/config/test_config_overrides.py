@@ -214,7 +214,7 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),
         ("hidden.units=5", "hidden: is a list; write hidden[0].units for its first item"),
         ("hidden[0].unit=5", "hidden[0].unit: unknown key; did you mean 'units'?"),
-        ("data[0]=5", "data: expected a list here, to take an item of"),
+        ("data[0]=5", "data: expected a list, because the path has an index"),
         ("seed=1:30", "seed: expected an integer from 0 to 4294967295, got '1:30'"),
         ("data.target.type=x", "data.target.type: expected 'auto', 'numeric', 'count',"
                                " 'categorical' or 'multi_label', got 'x'"),

@@ -64,7 +64,7 @@ def test_a_loaded_config_cannot_be_changed(load_with: Load) -> None:
 POSITIVE = "expected a positive integer"
 FROM_0 = "expected an integer of 0 or more"
 ABOVE_0 = "expected a number above 0"
-WORDS = "expected auto, a list of words in quotes, or such a list for each of some columns"
+WORDS = "expected auto, a list of words in quotes, or a mapping from columns to such lists"
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ WORDS = "expected auto, a list of words in quotes, or such a list for each of so
                                  " got true"),
         ("data.train=5", "expected a file, got 5; write '5' in quotes"),
         ("data.train=''", "expected a file, got ''"),
-        ("data.sample_weight=5", "expected a column's name, got 5; write '5' in quotes"),
+        ("data.sample_weight=5", "expected a column name, got 5; write '5' in quotes"),
         ("data.missing=NA", f"{WORDS}, got 'NA'; write [\"NA\"]"),
         ("data.missing=[-1]", f"{WORDS}, got [-1]"),
         ("data.missing={x: '-1'}", f"{WORDS}, got {{\"x\": \"-1\"}}"),
-        ("data.target=[]", "expected a column's name, or a list of them, got []"),
-        ("data.target=2024", "expected a column's name, or a list of them, got 2024;"
+        ("data.target=[]", "expected a column name, or a list of column names, got []"),
+        ("data.target=2024", "expected a column name, or a list of column names, got 2024;"
                              " write '2024' in quotes"),
-        ("data.target=true", "expected a column's name, or a list of them, got true;"
+        ("data.target=true", "expected a column name, or a list of column names, got true;"
                              " write 'true' in quotes"),
         ("metrics=accuracy", "expected a list, got 'accuracy'; write [accuracy]"),
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),
@@ -196,16 +196,16 @@ CONFLICTS = [
      "data.split.column: is also the target"),
     ("data.validation=0.5 data.sample_weight=w data.split={name:\xa0time,column:\xa0w}",
      "data.split.column: is also the weight"),
-    ("data.target=[y,y]", "data.target.column: names a column twice"),
+    ("data.target=[y,y]", "data.target.column: lists a column twice"),
     ("data.target={column:\xa0[y,z],type:\xa0categorical}",
-     "data.target.type: several columns are numbers or labels; name one column for classes"),
+     "data.target.type: several columns can be numbers or labels; use one column for classes"),
     ("data.target={column:\xa0y,type:\xa0multi_label}",
-     "data.target.type: needs several columns, or a delimiter between the labels of one"),
+     "data.target.type: requires several columns, or one column with a delimiter between labels"),
     ("data.target={column:\xa0y,delimiter:\xa0'|'}",
      "data.target.delimiter: has no effect without type: multi_label and a single column"),
     ("data.target={column:\xa0[y,z],type:\xa0multi_label,delimiter:\xa0'|'}",
      "data.target.delimiter: has no effect without type: multi_label and a single column"),
-    ("input.features=[]", "input.features: names no column; omit it to use all"),
+    ("input.features=[]", "input.features: is empty; omit it to use all columns"),
     ("input.features.a={type:\xa0categorical,min_count:\xa02,unseen:\xa0error}",
      "input.features.a.unseen: error can't be combined with min_count: 2"),
     ("input.features.a={type:\xa0numeric,encoding:\xa0piecewise_linear,scaling:\xa0log1p}",
@@ -243,22 +243,22 @@ CONFLICTS = [
     ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,2],values:\xa0[1]}",
      "learning_rate_schedule.values: expected as many rates as boundaries (2), got 1"),
     ("learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa01}",
-     "learning_rate_schedule.warmup_epochs: takes all of the 1 epochs; none are left to decay"),
+     "learning_rate_schedule.warmup_epochs: takes all 1 epochs, so the learning rate never decays"),
     ("epochs=4 learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[3,4,9],"
      "values:\xa0[1,2,3]}", "learning_rate_schedule.boundaries: 4 is never reached in 4 epochs"),
     ("epochs=4 early_stopping.monitor=loss early_stopping.start_from_epoch=4",
      "early_stopping.start_from_epoch: 4 is never reached in 4 epochs"),
     ("optimizer.use_ema=true early_stopping.monitor=loss",
-     "optimizer.use_ema: has no effect while early_stopping restores the best epoch's own weights;"
+     "optimizer.use_ema: has no effect, because early_stopping restores the weights of the best epoch;"
      " set restore_best_weights: false"),
     ("precision=mixed_float16 optimizer.loss_scale_factor=8",
      "optimizer.loss_scale_factor: has no effect with mixed_float16, which scales the loss by"
      " itself; omit it"),
     ("data.validation=0.2 data.train_on_validation=true gates={validation.mae:\xa0{at_most:\xa01}}",
-     "gates['validation.mae']: needs validation rows; set data.train_on_validation: false"),
-    ("metrics=[mse,mse]", "metrics: names a metric twice"),
+     "gates['validation.mae']: requires validation rows; set data.train_on_validation: false"),
+    ("metrics=[mse,mse]", "metrics: lists a metric twice"),
     ("metrics=[average_precision]",
-     "metrics[0]: 'average_precision' is not computed for each epoch; results always have it"),
+     "metrics[0]: 'average_precision' can't be computed per epoch; omit it, the results always contain it"),
     ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
                           " set data.validation: 0.15"),
     ("learning_rate_schedule=reduce_on_plateau",

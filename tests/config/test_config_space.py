@@ -349,7 +349,7 @@ def test_a_setting_added_by_set_can_be_varied(load: Load) -> None:
          snapshot("c.yaml:9:17: batch_size: expected a positive integer, got -1 (with batch_size: -1)")),
         ({"epochs": "\x1b[2J"},
          snapshot(r"epochs: expected one of '5', '50', got '\x1b[2J' (with epochs: '\x1b[2J')")),
-        ({"seed": 6}, snapshot("seed: is not varied; tune.space has 'epochs', 'batch_size' (with seed: 6)")),
+        ({"seed": 6}, snapshot("seed: is not in the search space; tune.space has 'epochs', 'batch_size' (with seed: 6)")),
     ],
 )  # fmt: skip
 def test_a_value_outside_the_space_is_an_error(
@@ -430,10 +430,8 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
             "c.yaml:11:42: early_stopping.monitr: unknown key; did you mean 'monitor'?",
             "c.yaml:12:26: precision: expected 'float32', 'mixed_float16' or"
             " 'mixed_bfloat16', got 'float64'; did you mean 'float32'?",
-            "c.yaml:13:19: epochs: expected a positive integer, got 10.0;"
-            " for integers, write both ends without a point or exponent",
-            "c.yaml:13:29: epochs: expected a positive integer, got 100.0;"
-            " for integers, write both ends without a point or exponent",
+            "c.yaml:13:19: epochs: expected a positive integer, got 10.0; for integers, write both ends without a decimal point or exponent",
+            "c.yaml:13:29: epochs: expected a positive integer, got 100.0; for integers, write both ends without a decimal point or exponent",
         ]
     )
 
@@ -479,7 +477,7 @@ def test_a_parameter_of_a_choice_that_is_not_set_is_a_problem(problems: Problems
         "hidden_layers: {number: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config
     ) == [
         "c.yaml:8:37: hidden[0].kernel_regularizer:"
-        " expected a regularizer as {name: ...}, got no 'name';"
+        " expected a regularizer such as {name: ...}, got no 'name';"
         " write {name: l2, l2: ...}"
     ]
 
@@ -509,8 +507,8 @@ def test_layers_without_a_first_one_need_their_units(problems: Problems) -> None
 
 def test_hidden_layers_can_vary_only_if_there_are_some(problems: Problems) -> None:
     assert problems("hidden_layers: {units: [8, 16]}", config=WITHOUT_LAYERS) == [
-        "c.yaml:6:21: tune.space.hidden_layers.units: varies the hidden layers, and there are none;"
-        " let 'number' vary, too"
+        "c.yaml:6:21: tune.space.hidden_layers.units: varies the hidden layers, but the config has none;"
+        " also vary 'number'"
     ]
 
 

@@ -126,7 +126,7 @@ def test_a_key_of_another_program_is_answered_with_the_line_to_write(
 
 def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
     (problem,) = problems_with("shuffle: true\n")
-    assert "omit it, as rows are shuffled in every epoch" in problem
+    assert "omit it; rows are shuffled in every epoch" in problem
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,10 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("data.batch_size=3", "unknown key; write batch_size: 3 at the top of the config"),
         ("data=houses.csv", "got 'houses.csv'; write {train: houses.csv, target: COLUMN}"),
         ("data.sep=;", 'unknown key; write format: {name: csv, delimiter: ";"}'),
-        ("data.encoding=latin-1", "write format: {name: csv, encoding: latin-1} for that of the"),
+        (
+            "data.encoding=latin-1",
+            "write format: {name: csv, encoding: latin-1} for the encoding of the",
+        ),
         ("data.missing=NA", """got 'NA'; write ["NA"]"""),
         ("data.missing=-999", """got -999; write ["-999"]"""),
         ("gates={test.r2: 0.9}", "got 0.9; write {at_least: 0.9} or {at_most: 0.9}"),
@@ -178,7 +181,7 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("data.features=[a]", "unknown key; write features: [a] below input"),
         ("data.validation_split=0.2", "unknown key; did you mean 'validation'?"),
         ("precision=float16", "got 'float16'; did you mean 'mixed_float16'?"),
-        ("early_stopping={mode: min}", "unknown key; omit it, as the direction follows"),
+        ("early_stopping={mode: min}", "unknown key; omit it; the direction follows"),
         ("ensemble=8", "ensemble: expected keys and values, got 8; write {members: 8}"),
     ],
 )

@@ -196,7 +196,7 @@ def test_a_range_has_integers_if_ends_and_step_are_integers(
     assert (varied.is_integer, varied.count) == (whole, count)
 
 
-FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
+FORMS = "expected a list of choices or a range such as {low: 1, high: 3}"
 
 
 @pytest.mark.parametrize(
@@ -223,7 +223,7 @@ FORMS = "expected a list of choices or a range as {low: ..., high: ...}"
         ("epochs: {low: 1, high: 3, step: 0}",
          ["7:37: tune.space.epochs.step: expected a number above 0, got 0"]),
         ("epochs: {low: 1, high: 3, step: 3}",
-         ["7:37: tune.space.epochs.step: the first step of 3 is beyond high, 3"]),
+         ["7:37: tune.space.epochs.step: a step of 3 from low exceeds high, 3"]),
         ("epochs: {low: 0, high: 3, log: true}",
          ["7:19: tune.space.epochs.low: expected a number above 0 with log: true, got 0"]),
         ("epochs: {low: 1, high: 3, step: 1, log: true}",
@@ -238,7 +238,7 @@ def test_an_invalid_variation_is_reported(
     assert problems_with(space(setting)) == [f"c.yaml:{problem}" for problem in problems]
 
 
-OTHER_LOSS = "candidates are compared by their loss, which it changes; set another tune.metric"
+OTHER_LOSS = "it changes the loss that candidates are compared by; set another tune.metric"
 
 
 @pytest.mark.parametrize(
@@ -246,13 +246,13 @@ OTHER_LOSS = "candidates are compared by their loss, which it changes; set anoth
     [
         ("data.validation", "can't be varied: candidates are compared on the same rows"),
         ("data", "can't be varied: candidates are compared on the same rows"),
-        ("name", "can't be varied: it names the run, and has no effect on the network"),
-        ("tune.trials", "can't be varied: it is the search itself"),
-        ("metrics", "can't be varied: they have no effect on the network; set tune.metric"
-                    " to compare by another one"),
-        ("initial_weights", "can't be varied: they fit networks of one shape"),
+        ("name", "can't be varied: it has no effect on the network"),
+        ("tune.trials", "can't be varied: it defines the search"),
+        ("metrics", "can't be varied: they have no effect on the network; to compare by a metric,"
+                    " set tune.metric"),
+        ("initial_weights", "can't be varied: they fit only networks of one shape"),
         ("output.units", "can't be varied: they follow from the target"),
-        ("output", "can't be varied, since 'output.units' can't: they follow from the target"),
+        ("output", "can't be varied, because it contains 'output.units': they follow from the target"),
         ("engine.jit_compile", "can't be varied: it affects speed, not results"),
         ("threads", "can't be varied: they affect speed, not results"),
         ("loss", f"can't be varied: {OTHER_LOSS}"),
@@ -261,7 +261,7 @@ OTHER_LOSS = "candidates are compared by their loss, which it changes; set anoth
         ("output.activation", f"can't be varied: {OTHER_LOSS}"),
         ("a..b", "can't read 'a..b' as a path at '..b'"),
         ("hidden_layers.units", "expected hidden_layers: {units: ...} for all layers, or"
-                                " hidden[0].units for one"),
+                                " hidden[0].units for one layer"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_varied_is_reported_with_the_reason(
@@ -295,15 +295,15 @@ def test_the_seed_can_be_varied_unless_it_splits_rows(
     ("keys", "place", "message"),
     [
         (["optimizer", "optimizer.learning_rate"], "['optimizer.learning_rate']",
-         "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
+         "'optimizer.learning_rate' is part of 'optimizer', which is also varied;"
          " vary 'optimizer.name' instead"),
         (["optimizer.learning_rate", "optimizer"], ".optimizer",
-         "'optimizer.learning_rate' is a part of 'optimizer', which is varied, too;"
+         "'optimizer.learning_rate' is part of 'optimizer', which is also varied;"
          " vary 'optimizer.name' instead"),
         (["hidden", "hidden[0].units"], "['hidden[0].units']",
-         "'hidden[0].units' is a part of 'hidden', which is varied, too"),
+         "'hidden[0].units' is part of 'hidden', which is also varied"),
         (["epochs", "['epochs']"], '["[\'epochs\']"]',
-         "is varied twice, here and as 'epochs'"),
+         "is varied twice: here and as 'epochs'"),
     ],
 )  # fmt: skip
 def test_a_setting_and_a_part_of_it_cannot_both_be_varied(
@@ -322,8 +322,8 @@ def test_a_name_and_its_parameters_can_both_be_varied(load_with: Load) -> None:
 def test_parts_of_hidden_layers_cannot_be_varied_with_the_whole(problems_with: Problems) -> None:
     lines = space("hidden_layers: {activation: [relu, elu], activation.alpha: [1, 2]}")
     assert problems_with(lines) == [
-        "c.yaml:7:64: tune.space.hidden_layers['activation.alpha']: 'activation.alpha' is a part of"
-        " 'activation', which is varied, too"
+        "c.yaml:7:64: tune.space.hidden_layers['activation.alpha']: 'activation.alpha' is part of"
+        " 'activation', which is also varied"
     ]
 
 
@@ -353,7 +353,7 @@ def test_units_instead_of_layers_are_reported_with_their_place(
     problems_with: Problems, units: str
 ) -> None:
     assert problems_with(space(f"hidden: {units}")) == [
-        "c.yaml:7:13: tune.space.hidden: expected stacks of layers to choose from; to vary the"
+        "c.yaml:7:13: tune.space.hidden: expected a list of layer lists to choose from; to vary the"
         " units of all layers, write hidden_layers: {units: [16, 32]}"
     ]
 
@@ -364,8 +364,7 @@ def test_only_hidden_layers_has_settings_below_it(problems_with: Problems) -> No
     )
     assert problems_with(lines) == snapshot(
         [
-            "c.yaml:7:16: tune.space.optimizer: expected each setting by its full path, as in"
-            " optimizer.learning_rate: {low: ..., high: ...}",
+            "c.yaml:7:16: tune.space.optimizer: expected full paths of settings, such as optimizer.learning_rate: {low: ..., high: ...}",
             "c.yaml:8:19: tune.space.hiden_layers: unknown key; did you mean 'hidden_layers'?",
         ]
     )
@@ -384,7 +383,7 @@ def test_a_grid_needs_finitely_many_values(problems_with: Problems) -> None:
         "hidden_layers: {dropout: {low: 0.0, high: 0.5}, units: {low: 1, high: 2}}",
         above="  sampler: grid",
     )
-    message = "has infinitely many values for a grid; give it a step, or list choices"
+    message = "has infinitely many values for a grid; add a step, or list choices"
     assert problems_with(lines) == [
         f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
         f"c.yaml:8:30: tune.space.hidden_layers.dropout: {message}",
@@ -405,7 +404,7 @@ def test_key_names_of_other_programs_are_recognized(
 
 def test_an_empty_space_is_reported(problems_with: Problems) -> None:
     (empty,) = problems_with("tune: {space: {}}\n")
-    assert empty == "c.yaml:4:15: tune.space: names no setting to vary"
+    assert empty == "c.yaml:4:15: tune.space: is empty; list the settings to vary, or omit it"
 
 
 def test_a_written_section_is_read_as_equal(load_with: Load, config_file: Any) -> None:

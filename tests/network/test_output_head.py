@@ -362,12 +362,12 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "two",
             {"output": {"units": 1, "activation": "softmax"}},
-            "output.activation: 'softmax' of one unit is constant; use sigmoid",
+            "output.activation: 'softmax' is constant for a single unit; use sigmoid",
         ),
         (
             "number",
             {"output": {"activation": "log_softmax"}},
-            "output.activation: 'log_softmax' of one unit is constant; use linear",
+            "output.activation: 'log_softmax' is constant for a single unit; use linear",
         ),
         (
             "two",
