@@ -183,8 +183,8 @@ def test_an_integer_is_accepted_as_a_float(load_with: Load) -> None:
 
 
 CONFLICTS = [
-    ("data.validation=0.5 data.test=0.5", "data.test: with validation takes 1 of the rows;"
-                                          " none are left"),
+    ("data.validation=0.5 data.test=0.5", "data.test: validation and test take 1 of the rows, so"
+                                          " none are left for training"),
     ("data.train_on_validation=true", "data.train_on_validation: has no effect without a share of"
                                       " the rows for validation"),
     ("data.validation=v.csv data.test=0.1 data.train_on_validation=true",
@@ -252,23 +252,23 @@ CONFLICTS = [
      "optimizer.use_ema: has no effect, because early_stopping restores the weights of the best epoch;"
      " set restore_best_weights: false"),
     ("precision=mixed_float16 optimizer.loss_scale_factor=8",
-     "optimizer.loss_scale_factor: has no effect with mixed_float16, which scales the loss by"
-     " itself; omit it"),
+     "optimizer.loss_scale_factor: has no effect with mixed_float16, which already scales the"
+     " loss; omit it"),
     ("data.validation=0.2 data.train_on_validation=true gates={validation.mae:\xa0{at_most:\xa01}}",
      "gates['validation.mae']: requires validation rows; set data.train_on_validation: false"),
     ("metrics=[mse,mse]", "metrics: lists a metric twice"),
     ("metrics=[average_precision]",
      "metrics[0]: 'average_precision' can't be computed per epoch; omit it, the results always contain it"),
-    ("early_stopping={}", "early_stopping.monitor: 'val_loss' needs rows to validate on;"
+    ("early_stopping={}", "early_stopping.monitor: 'val_loss' requires validation rows;"
                           " set data.validation: 0.15"),
     ("learning_rate_schedule=reduce_on_plateau",
-     "learning_rate_schedule.monitor: 'val_loss' needs rows to validate on;"
+     "learning_rate_schedule.monitor: 'val_loss' requires validation rows;"
      " set data.validation: 0.15"),
     ("data.validation=0.2 data.train_on_validation=true early_stopping={}",
-     "early_stopping.monitor: 'val_loss' needs rows to validate on;"
+     "early_stopping.monitor: 'val_loss' requires validation rows;"
      " set data.train_on_validation: false"),
     ("data.validation=0.2 data.train_on_validation=true learning_rate_schedule=reduce_on_plateau",
-     "learning_rate_schedule.monitor: 'val_loss' needs rows to validate on;"
+     "learning_rate_schedule.monitor: 'val_loss' requires validation rows;"
      " set data.train_on_validation: false"),
     ("metrics=[mse] early_stopping.monitor=mae",
      "early_stopping.monitor: unknown 'mae'; allowed: loss, mse, val_loss, val_mse"),
