@@ -20,18 +20,18 @@ from dlcli.reports.training_report import MOST_CURVES, lines_chart
 from dlcli.schema.yaml_document import dump_yaml
 
 Sides = Mapping[str, ComparedRun]
-"""The runs by their names, the first being what the others are compared with."""
+"""The runs by name; all are compared with the first."""
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
 _MOST_ITEMS = 8
 _MOST_SETTING_CHARACTERS = 80
-"""Items and characters of one setting's value."""
+"""Items and characters of a setting's value."""
 _MOST_CHARTS = 8
-"""Metrics with a chart of their own."""
+"""Metrics with a chart."""
 
 
 def comparison_view(comparison: Comparison) -> views.View:
-    """Show runs side by side, the first being what the others are compared with."""
+    """Show runs side by side; all are compared with the first."""
     names = run_names([side.run.path for side in comparison.sides])
     sides = dict(zip(names, comparison.sides, strict=True))
     runs = views.TableBlock.of(
@@ -49,9 +49,9 @@ def comparison_view(comparison: Comparison) -> views.View:
     def sections() -> Sequence[views.PageSection]:
         drawn = dict(islice(sides.items(), MOST_SERIES))
         curves, intervals = views.grid(_curve_charts(drawn)), views.grid(_interval_charts(drawn))
-        lead = "Losses can be compared only where the configs have the same loss and scaling."
+        lead = "Losses are comparable only if the configs have the same loss and scaling."
         if len(names) > MOST_SERIES:
-            lead += f" The first {MOST_SERIES} runs are shown."
+            lead += f" Only the first {MOST_SERIES} runs are shown."
         result = (_INTERVALS, intervals, *metrics) if metrics else ()
         return [
             views.section("result", "Result", *result),
@@ -79,16 +79,14 @@ def run_names(paths: Sequence[Path]) -> list[str]:
     return fmt.shorten_names(fmt.shorten_middle(name, 30) for name in names)
 
 
-_INTERVALS = (
-    "The 95 % confidence intervals show where a metric might be had other rows been held out."
-)
+_INTERVALS = "The 95 % confidence intervals cover the metric on other held-out rows."
 
 
 def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
     """Yield in which metrics each run is significantly better or worse than the first."""
     for run, difference in zip(names[1:], comparison.differences, strict=False):
         if all(change.verdict == "unknown" for change in difference.metrics.values()):
-            why = f", as {difference.reason}" if difference.reason else ""
+            why = f": {difference.reason}" if difference.reason else ""
             yield f"It is unknown whether {run} is better than {names[0]}{why}."
             continue
         parts = []
@@ -129,7 +127,7 @@ def setting_text(value: object) -> str:
 
 
 def _few_items(value: object) -> object:
-    """Return a value with only the first few items of lists and mappings, and long strings cut."""
+    """Return a value with long lists, mappings and strings cut."""
     if isinstance(value, list):
         rest = ["…"] if len(value) > _MOST_ITEMS else []
         return [*map(_few_items, value[:_MOST_ITEMS]), *rest]
@@ -141,7 +139,7 @@ def _few_items(value: object) -> object:
 
 
 def _differing_files(sides: Sides) -> Iterator[views.ViewBlock | str]:
-    """Yield the files that runs have read: those that differ, and which are the same in all."""
+    """Yield the data files that differ between runs, then the files that are the same."""
     files = [file for side in sides.values() for file in side.data]
     read = [{file.sha256 for file in side.data} for side in sides.values()]
     common = set.intersection(*read) - {None}
@@ -156,13 +154,13 @@ def _differing_files(sides: Sides) -> Iterator[views.ViewBlock | str]:
         ]
     caption = "The data differ"
     if not all(file.sha256 for file in files):
-        caption = "The data may differ, as not all files have a known digest"
+        caption = "The data may differ, as the digest of some files is unknown"
     yield views.TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
     if (rest := sum(file.sha256 not in common for file in files) - len(rows)) > 0:
         yield f"{plural(rest, 'more file')} not shown."
     first = next(iter(sides.values())).data
     if same := [file for file in first if file.sha256 in common]:
-        yield f"The same in all runs: {_file_names(same)}"
+        yield f"Same in all runs: {_file_names(same)}"
 
 
 def _file_names(files: Sequence[DataFile]) -> str:
@@ -196,7 +194,7 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
     yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks))
     yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
-        yield _difference_table(f"{split}: {name} - {names[0]}", difference, sides[0].rows)
+        yield _difference_table(f"{split}: {name} − {names[0]}", difference, sides[0].rows)
 
 
 def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:

@@ -28,31 +28,31 @@ from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task
 
 MOST_DRAWN_FOLDS = 100
-"""Folds whose curves are drawn."""
+"""Folds with drawn curves."""
 MOST_LISTED_FOLDS = 200
 MOST_DOTS = 400
 """Folds in a chart of a metric."""
 _MOST_CURVES = 4
 _MOST_CHARTS = 8
-"""Metrics with a chart of their own."""
+"""Metrics with a chart."""
 _MOST_METRICS_LISTED = 5
 """Metrics in the table of folds."""
 _FOLDS, _MEAN, _POOLED, _CONSTANT = "each fold", "mean of folds", "all rows", "constant baseline"
 _SERIES_COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
 _WAYS_TO_SPLIT = {
     "random": "at random",
-    "stratified": "at random within each class, so that each fold has the frequencies of classes",
-    "group": "group by group, so that rows of one group are never on both sides",
-    "time": "by time: each network is fitted to the rows before its fold, the earliest rows being "
-    "used for fitting only",
+    "stratified": "at random within each class, so all folds have the same class frequencies",
+    "group": "by group, so rows of one group are always in the same fold",
+    "time": "by time: each network is fitted to the rows before its fold; the earliest rows are "
+    "only used for fitting",
 }
 _WHY_FOLDS = (
-    "For each fold a network is fitted to the rows of other folds and predicts the rows of the "
-    "fold. A single split into training and test rows is one random choice; the folds show how "
-    "much the result depends on it."
+    "For each fold, a network is fitted to the rows of the other folds and predicts the rows of "
+    "this fold. A single split into training and test rows is one random choice; the folds show "
+    "how much the result depends on it."
 )
 _WHY_FOLDS_IN_TIME = (
-    "For each fold a network is fitted to the rows before it and predicts the rows of the fold. A "
+    "For each fold, a network is fitted to all earlier rows and predicts the rows of this fold. A "
     "single split into earlier and later rows evaluates one period; the folds show how much the "
     "result depends on it."
 )
@@ -84,7 +84,7 @@ class CrossValidationRecord:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics that are defined somewhere, the main one first."""
+        """The metrics that are defined for some fold or for all rows, the main metric first."""
         cv = self.document
         known = {
             name for each in cv.results for name, value in each.metrics.items() if value is not None
@@ -95,7 +95,7 @@ class CrossValidationRecord:
 
     @property
     def main(self) -> tuple[str, Estimate] | None:
-        """The metric that decides, over all rows; `None` where it is undefined."""
+        """The main metric over all rows; `None` if it is undefined."""
         name = self.document.main_metric
         pooled = self.document.pooled.get(name or "")
         is_defined = name in METRICS and pooled is not None and pooled.value is not None
@@ -108,7 +108,7 @@ class CrossValidationRecord:
 
     @property
     def evaluated_rows(self) -> int:
-        """The number of rows that were predicted: of the repeat with the most, if folds failed."""
+        """The number of predicted rows; if folds failed, in the repeat with the most."""
         counts = dict.fromkeys((each.repeat for each in self.document.results), 0)
         for each in self.document.results:
             counts[each.repeat] += each.held_out if each.problem is None else 0
@@ -120,7 +120,7 @@ class CrossValidationRecord:
         return f"{result.repeat:,}.{result.fold:,}" if is_repeated else f"fold {result.fold:,}"
 
     def predicted_rows(self) -> PredictedRows | None:
-        """Return the rows of the first repeat with their out-of-fold predictions, if stored.
+        """Return the rows of the first repeat with out-of-fold predictions, if these are stored.
 
         Raises:
             RunError: if the predictions are damaged, or of another target.
@@ -151,10 +151,10 @@ class CrossValidationRecord:
 
 
 def cross_validation_view(run: Run) -> views.View:
-    """Show a cross-validation: its metrics with intervals, and how its networks were trained.
+    """Show a cross-validation: metrics with confidence intervals, predictions and trainings.
 
     Raises:
-        RunError: if a file of it is damaged; its sections raise it, too.
+        RunError: if one of its files is damaged; sections raise it also.
     """
     record = CrossValidationRecord(run, run.cross_validation)
     cv, metrics = record.document, _metric_table(record)
@@ -186,22 +186,19 @@ def _sections(
     if (rows := record.predicted_rows()) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
-        fitted = f"{count}, each predicted by the network that was fitted without it."
+        fitted = f"{count}, each predicted by a network that was fitted without it."
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
         yield views.section("predictions", "Predictions", text, *blocks)
+    search = "To search for a better config, list the settings to vary in its section `tune`:"
+    code, tune = report_parts.commands_block(commands), views.CodeBlock("dlcli tune CONFIG")
+    yield views.section("next", "Next steps", why, code if commands else None, search, tune)
     if curves := views.grid(_curve_charts(record)):
-        note = f"The first {MOST_DRAWN_FOLDS:,} folds are shown."
+        note = f"Only the first {MOST_DRAWN_FOLDS:,} folds are shown."
         shown = note if len(cv.results) > MOST_DRAWN_FOLDS else None
         yield views.section("training", "Training", shown, curves)
     yield views.section("folds", "Folds", _fold_table(record))
     yield report_parts.config_section(run, _how_it_was_split(cv))
-    search = (
-        "To look for a better config, name in its section tune what may vary; each candidate is "
-        "evaluated in the same way:"
-    )
-    code, tune = report_parts.commands_block(commands), views.CodeBlock("dlcli tune CONFIG")
-    yield views.section("next", "Next steps", why, code if commands else None, search, tune)
     yield report_parts.reproduction_section(run, report_parts.REPEATABLE)
 
 
@@ -229,7 +226,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
 
 
 def _who(record: CrossValidationRecord) -> str:
-    """Say which rows were predicted by which networks."""
+    """Return which rows were predicted by which networks."""
     cv, rows = record.document, plural(record.document.rows, "row")
     networks = "networks" if cv.repeats > 1 else "a network"
     is_time = cv.split == "time"
@@ -285,11 +282,11 @@ def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
             "constant": lambda name: fmt.metric(name, cv.constant.get(name), cv.rows),
         },
         note="↑ higher is better, ↓ lower is better. “All rows” combines the predictions of all "
-        "folds; its confidence interval shows where the metric of these networks might be had "
-        "other rows been sampled. The interval of the mean includes how much networks fitted to "
-        "other rows differ; it is widened because folds share most of their training rows (Nadeau "
-        "and Bengio 2003). “±” is the standard deviation over folds. “Constant” always predicts "
-        "the mean (the median, if absolute errors are compared) or the most frequent class.",
+        "folds; its confidence interval covers other evaluation rows for the same networks. The "
+        "interval of the mean also covers other training rows; it is widened because folds share "
+        "most of their training rows (Nadeau and Bengio 2003). “±” is the standard deviation over "
+        "folds. “Constant” always predicts the mean (the median if absolute errors are compared) "
+        "or the most frequent class.",
     )
     return replace(table, marks=tuple(map(command_views.direction_mark, record.metrics)))
 
@@ -299,7 +296,7 @@ def _deviation(metric: str, deviation: float | None) -> str:
 
 
 def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBlock:
-    """Draw a metric of each fold, next to their mean, that of all rows and that of the baseline."""
+    """Draw a metric for each fold, their mean, all rows and the baseline."""
     cv = record.document
     values = {
         record.name_fold(each): value
@@ -341,8 +338,8 @@ def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
         for each in record.document.results[:MOST_DRAWN_FOLDS]
     }
     reading = (
-        "Each line is a fold. Where lines of one color are close together, the networks learn the "
-        "same from any of the rows; where they diverge, much depends on which rows these are."
+        "Each line is a fold. If lines of one color are close together, the result hardly depends "
+        "on the choice of training rows; if they spread, it depends on it."
     )
     return bundle_charts(networks, "fold", reading, _MOST_CURVES)
 
@@ -384,8 +381,8 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
         "Rows, epochs and metrics",
         text_columns=range(1 + has_problem),
         note=f"Each network was fitted to its training rows; {stopping}"
-        "held-out rows evaluate it. Columns are encoded for each fold from its training rows "
-        "alone, so that the number of inputs may differ.",
+        "held-out rows evaluate it. Columns are encoded from the training rows of each fold "
+        "alone, so the number of inputs may differ.",
         most=MOST_LISTED_FOLDS,
         noun="fold",
     )
@@ -393,24 +390,24 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
 
 def _how_it_was_split(cv: CrossValidation) -> str:
     way = _WAYS_TO_SPLIT.get(cv.split, fmt.shorten(cv.split, 40))
-    column = f" (column {fmt.shorten(cv.column, 40)})" if cv.column else ""
-    text = f"Rows were assigned to folds {way}{column}, with random seed {cv.seed}."
+    column = f", column: {fmt.shorten(cv.column, 40)}" if cv.column else ""
+    text = f"Rows were assigned to folds {way} (random seed: {cv.seed}{column})."
     if aside := report_parts.set_aside(cv.set_aside):
-        text += f" {aside}, so that they can still evaluate the final choice."
+        text += f" {aside}, so they can still evaluate the final choice."
     return text
 
 
 def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
-    """Say how to get a network that predicts, with the commands, without `dlcli`."""
+    """Return how to get a network that predicts, and the commands without `dlcli`."""
     run, epochs = record.run, record.document.best_epochs
     if report_parts.is_trained(run, "refit"):
         refit = str(run.path / "refit")
         return "A network was trained on all rows:", [["predict", refit, "DATA"], ["report", refit]]
-    evaluated = "The networks of the folds evaluate the config and are not stored."
+    evaluated = "The networks of the folds only evaluate the config and are not stored."
     if record.log.result and record.log.result.refit_problem:
         return f"{evaluated} Training one on all rows failed: see the warning above.", []
     if run.has(RunFile.REFIT) and epochs is not None:
-        # Each member of an ensemble with folds stops by its own.
+        # Each member of an ensemble with folds stops by its own validation rows.
         duration = "" if run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
         why = f"{evaluated} To predict, train one on all rows{duration}:"
         return why, [["train", str(run.path / RunFile.REFIT)]]

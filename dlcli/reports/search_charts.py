@@ -28,7 +28,7 @@ _MOST_CHOICES = 30
 _FEWEST_FOR_QUARTILES = 4
 """Values that have quartiles."""
 _FENCE = 3.0
-"""Interquartile ranges beyond the worse quartile from which a value is far out (Tukey 1977)."""
+"""Interquartile ranges beyond the worse quartile from which a value is an outlier (Tukey 1977)."""
 _NARROW_RATIO = 10
 """Ratio up to which a logarithmic axis has ticks between powers of ten."""
 _STATES = {
@@ -170,7 +170,7 @@ def value_of(trial: TrialResult) -> float:
 
 
 def value_text(value: Value, most: int = 40) -> str:
-    """Format a value of a setting as one writes it in a config."""
+    """Format a value of a setting as in a config."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return fmt.shorten(value, most) if isinstance(value, str) else number(value)
@@ -199,7 +199,7 @@ def _choice(dimension: StoredDimension, value: Value) -> int | None:
 
 
 def _far_out(candidates: Candidates) -> str:
-    """Name what is drawn at the edge of a chart of candidates and the default."""
+    """Return which candidates are drawn at the edge of a chart."""
     count, default = candidates.beyond, candidates.default
     names = [plural(count, "candidate")] if count else []
     if default is not None and candidates.drawn(value_of(default)) != value_of(default):
@@ -208,7 +208,7 @@ def _far_out(candidates: Candidates) -> str:
         return ""
     verb = "is" if len(names) == 1 and count <= 1 else "are"
     what = fmt.capitalize(" and ".join(names))
-    return f" {what} {verb} far worse than the others and drawn at the edge."
+    return f" {what} {verb} far worse and drawn at the edge."
 
 
 def history_chart(candidates: Candidates) -> ChartBlock | None:
@@ -244,12 +244,12 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     return ChartBlock(
         title="Value of each candidate",
         spec=charts.scatter_chart(rows, _STATES, across, up, tips=tips, guides=guides, height=300),
-        description=f"{plural(len(trials), 'candidate')}: the best value so far goes from {first} "
-        f"to {last}, reached by number {better[-1].number or 0:,}.{part}{_far_out(candidates)}",
-        reading="Each point is a candidate; the line is the best so far. Where it stays flat for "
-        "long, more candidates of this kind would hardly help. The dashed line is the default. "
-        "Candidates that were stopped early are drawn at their value by then, or at the edge if "
-        "that is far worse, after fewer epochs or folds, and are not compared.",
+        description=f"{plural(len(trials), 'candidate')}: the best value improves from {first} to "
+        f"{last} (candidate {better[-1].number or 0:,}).{part}{_far_out(candidates)}",
+        reading="Each point is a candidate; the line is the best value so far. If it stays flat "
+        "for long, more candidates of this kind would hardly help. The dashed line is the default. "
+        "Candidates that were stopped early are drawn at their last value, or at the edge if it is "
+        "far worse; they are not compared, as they had fewer epochs or folds.",
         legend=tuple((name, _STATES[name].color) for name in states),
         offers_log=charts.spans_decades([value_of(each) for each in candidates.complete]),
     )
@@ -270,9 +270,9 @@ def setting_importance_chart(candidates: Candidates) -> ChartBlock | None:
         spec=charts.bar_chart(rows, names, axis, tips=tips),
         description=f"The most important setting is {names[0]}: {fmt.percent(known[0][1])} of what "
         "distinguishes good candidates.",
-        reading="A setting is important where good candidates have other values of it than all "
-        "candidates (PED-ANOVA). Settings without effect get a random share, too, and each setting "
-        "is considered by itself.",
+        reading="A setting is important if its values in good candidates differ from its values in "
+        "all candidates (PED-ANOVA). Each setting is considered alone; settings without effect "
+        "also get a random share.",
         numbers=charts.numbers_table(rows, tips),
     )
 
@@ -310,8 +310,8 @@ def size_chart(candidates: Candidates) -> ChartBlock | None:
         title="Value by size",
         spec=charts.scatter_chart(rows, _MARKED, across, up, tips=tips, guides=guides, height=300),
         description=description + _far_out(candidates),
-        reading="The further left, the smaller the network. Candidates in the shaded band are "
-        "within one standard error of the best: as far as the rows can tell, as good.",
+        reading="Smaller networks are further left. Candidates in the shaded band are within one "
+        "standard error of the best: equally good within this uncertainty.",
         legend=tuple((name, _MARKED[name].color) for name, _ in chosen),
     )
 

@@ -24,12 +24,12 @@ MOST_CANDIDATES_LISTED = 50
 _MOST_FAILED = 20
 _MOST_OUTER_FOLDS = 100
 _MOST_SETTINGS = 8
-"""Settings with a column of their own; the others share one."""
+"""Settings with a column; further settings share one."""
 _MOST_METRICS = 5
 _SAMPLERS = {
-    "random": "drawn at random",
+    "random": "sampled at random",
     "grid": "all combinations of the lists",
-    "tpe": "drawn where earlier good candidates are more frequent than bad ones (TPE)",
+    "tpe": "sampled where earlier good candidates are more frequent than bad ones (TPE)",
 }
 
 
@@ -37,7 +37,7 @@ def search_view(run: Run) -> views.View:
     """Show a search: the best config next to the default, and the results of all candidates.
 
     Raises:
-        RunError: if a file of it is damaged; its sections raise it, too.
+        RunError: if one of its files is damaged; sections raise it also.
     """
     search = run.search
     candidates = Candidates(search, run.config.adjective("validation"))
@@ -56,12 +56,12 @@ def search_view(run: Run) -> views.View:
         )
         return [
             views.section("result", "Result", summary, *evaluations),
+            views.section("next", "Next steps", *_next_steps(run, candidates)),
             views.section("candidates", "Candidates", *listed),
             views.section("size", "Smallest good network", _WHY_SMALL if size else None, size),
             views.section("varied", "Settings", *_setting_blocks(candidates)),
             views.section("course", "Course of the search", history),
             report_parts.config_section(run, _how_it_searched(candidates)),
-            views.section("next", "Next steps", *_next_steps(run, candidates)),
             report_parts.reproduction_section(run, _repeatability(run, search)),
         ]
 
@@ -141,20 +141,21 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
         value = f"{candidates.metric} {fmt.estimate(search.nested_value)}"
-        yield f"On rows that it did not use, the whole search gives {value}."
+        yield f"On rows outside the search, the whole search reaches {value}."
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
-    """Say whether the best is better than the default on rows that took no part in the search."""
+    """Return whether the best is better than the default on rows outside the search."""
     best, default = finalists.get("best"), finalists.get("default")
     if best is None:
         return (
-            "It was not evaluated on rows that took no part in the search; its value on the rows "
-            "that chose it is optimistically biased."
+            "The best was not evaluated on independent rows; its value is too optimistic, as the "
+            "same rows chose it."
         )
     if best.split != "test":
         return (
-            "There are no test rows; its value on the rows that chose it is optimistically biased."
+            "There are no test rows; the value of the best is too optimistic, as the same rows "
+            "chose it."
         )
     reason = f" ({fmt.shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
     if default is None or best.metric is None:
@@ -213,7 +214,7 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
 
 
 def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
-    """Yield the metrics of rows that took no part in the choice."""
+    """Yield the metrics on rows that took no part in the choice."""
     search = candidates.search
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
@@ -225,25 +226,25 @@ def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
 
 
 _UNBIASED = (
-    "The best of many candidates is partly the luckiest on the rows that chose it, so its value is "
-    "optimistically biased. The test rows took no part in the search: after the choice, these "
-    "networks were trained in full and evaluated on them once. A difference whose 95 % confidence "
-    "interval excludes 0 is statistically significant."
+    "The best of many candidates was partly lucky on the rows that chose it, so its value is too "
+    "optimistic. The test rows took no part in the search: after the choice, these networks were "
+    "trained in full and evaluated on the test rows once. A difference is statistically "
+    "significant if its 95 % confidence interval excludes 0."
 )
 _BIASED = (
-    "No test rows were set aside, so these networks were evaluated on the {} rows, which "
-    "also chose them: their metrics are optimistically biased. Set data.test to get unbiased ones."
+    "No test rows were set aside, so these networks were evaluated on the {} rows that chose "
+    "them: their metrics are too optimistic. Set data.test to get unbiased metrics."
 )
 _WHY_SMALL = (
-    "The value of a candidate depends on the rows that evaluate it; the standard error estimates "
-    "by how much. Candidates within one standard error of the best are equally good as far as the "
-    "rows can tell, and the one with the fewest parameters is preferable: it overfits least, is "
-    "faster and is easier to understand (Breiman et al. 1984)."
+    "The value of a candidate depends on the evaluation rows; the standard error estimates by how "
+    "much. Candidates within one standard error of the best are equally good within this "
+    "uncertainty. Prefer the one with the fewest parameters: it overfits least, is faster and is "
+    "easier to understand (Breiman et al. 1984)."
 )
 _WHY_NESTED = (
-    "The whole search was repeated without each outer fold, and its choice evaluated on that fold. "
-    "So the last column shows what such a search gives on new rows; the one before it is what the "
-    "search itself measured."
+    "The whole search was repeated without each outer fold, and its choice was evaluated on that "
+    "fold. The last column therefore shows what such a search reaches on new rows; the column "
+    "before it shows what the search itself measured."
 )
 
 
@@ -251,7 +252,7 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBloc
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     metrics = sorted(filter(METRICS.__contains__, names), key=lambda name: name != first)
-    difference = f"{fmt.metric_title(first or '')} - default's [95 %]".lstrip()
+    difference = f"{fmt.metric_title(first or '')} − default’s [95 %]".lstrip()
     columns: dict[str, Callable[[Finalist], str]] = {
         "network": lambda each: each.name,
         "verdict": lambda each: fmt.VERDICTS.get(each.verdict, "unknown") if each.verdict else "",
@@ -337,10 +338,10 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
             *("parameters", "epochs", *settings, *(["other settings"] if others else [])),
         ),
         tuple(rows),
-        "The best candidates",
+        "Best candidates",
         text_columns=range(2),
-        note="★ the best, ◆ the smallest good one: the one with the fewest parameters of all "
-        f"within one standard error of the best. “Default” is the config as given. {more}",
+        note="★ best; ◆ smallest good one: the fewest parameters within one standard error of the "
+        f"best. “Default” is the config as given. {more}",
     )
 
 
@@ -357,7 +358,7 @@ def _setting_blocks(candidates: Candidates) -> Iterator[views.ViewBlock | str | 
         yield f"{finished}: too few to estimate the importance of settings."
     if drawn:
         yield (
-            "Each point is a candidate, the large one the best; the other settings differ, too. "
+            "Each point is a candidate, the large point the best one; other settings differ also. "
             "Lines mark the median of a choice."
         )
     yield drawn
@@ -370,8 +371,8 @@ def _how_it_searched(candidates: Candidates) -> str:
     better = "lower" if candidates.minimizes else "higher"
     aside = report_parts.set_aside(search.set_aside)
     return (
-        f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. Each was "
-        f"evaluated by {candidates.metric} {rows}, the same for all; {better} is better."
+        f"Candidates were {_SAMPLERS[search.sampler]}, with random seed {search.seed}. All were "
+        f"evaluated by {candidates.metric} {rows}; {better} is better."
         + (f" {aside} in the search." if aside else "")
     )
 
@@ -387,11 +388,11 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | 
             lines.append(["compare", default, best])
         text = "The best config was trained in full:"
         if is_worse:
-            text = "Both were trained in full, and the default is better than the best found:"
+            text = "Both were trained in full, and the default is better than the best candidate:"
         yield text
         yield report_parts.commands_block(lines)
     if configs := [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]:
-        yield "The configs that were found can be trained again, or changed:"
+        yield "You can train or change the configs that were found:"
         yield report_parts.commands_block([["train", str(run.path / name)] for name in configs])
 
 
@@ -403,7 +404,7 @@ class _Study(BaseModel):
 
 
 def _repeatability(run: Run, search: Search) -> str:
-    """Say whether the same search finds the same config again."""
+    """Return whether the same search finds the same config again."""
     tune = run.config.tune
     is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None

@@ -50,8 +50,8 @@ def test_runs_on_other_rows_are_neither_better_nor_worse(tmp_path):
     later = {row + 40: value + 40 for row, value in NEAR.items()}
     runs = [number_run(tmp_path, "a", FAR), number_run(tmp_path, "b", later, config=time)]
     view = comparison_view(compare(runs))
-    why = "as the runs share none of 40 rows"
-    assert view.sentences == (f"It is unknown whether b is better than a, {why}.",)
+    why = "the runs share none of 40 rows"
+    assert view.sentences == (f"It is unknown whether b is better than a: {why}.",)
 
 
 def test_each_metric_has_a_chart_of_its_intervals(comparison):
@@ -101,7 +101,7 @@ def test_baselines_of_different_rows_keep_the_numbers_of_their_runs_within_a_ter
     ("digest", "caption"),
     [
         ("2" * 64, "The data differ"),
-        (None, "The data may differ, as not all files have a known digest"),
+        (None, "The data may differ, as the digest of some files is unknown"),
     ],
 )
 def test_data_that_differ_are_listed_with_their_digests(comparison, digest, caption):
@@ -119,7 +119,7 @@ def test_only_files_that_not_all_runs_have_read_are_listed(comparison):
     assert next(each.rows for each in blocks if each.kind == "table" and each.caption) == (
         ("near", "02.csv", "000000000000…"),
     )
-    assert "The same in all runs: 01.csv" in [each.text for each in blocks if each.kind == "text"]
+    assert "Same in all runs: 01.csv" in [each.text for each in blocks if each.kind == "text"]
 
 
 def test_files_beyond_the_first_are_counted(comparison):

@@ -102,8 +102,8 @@ def test_the_earliest_of_rows_in_time_evaluate_nothing(tmp_path):
         "Cross-validated in 2 folds (time). 8 of 12 rows were predicted, each by a network fitted "
         "to earlier rows."
     )
-    assert "a network is fitted to the rows before it" in parts(view, "result")[0].text
-    assert "the earliest rows being used for fitting only" in parts(view, "config")[0].text
+    assert "a network is fitted to all earlier rows" in parts(view, "result")[0].text
+    assert "the earliest rows are only used for fitting" in parts(view, "config")[0].text
 
 
 def test_a_view_without_any_metric_states_it(tmp_path):
@@ -112,7 +112,7 @@ def test_a_view_without_any_metric_states_it(tmp_path):
     found = cross_validation(results=(failed,), main_metric=None, **nothing)
     view = view_of(tmp_path, found, None, refit=False)
     assert view.sentences[1:3] == ("No metric is defined.", "1 fold of 1 failed.")
-    assert anchors(view) == ["folds", "config", "next", "reproduce"]
+    assert anchors(view) == ["next", "folds", "config", "reproduce"]
 
 
 def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):
@@ -245,7 +245,7 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
     view = cross_validation_view(run)
     assert codes(view) == [f"dlcli train {run.path}/refit.yaml", "dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds evaluate the config and are not stored. To predict, train one "
+        "The networks of the folds only evaluate the config and are not stored. To predict, train one "
         "on all rows, for 2 epochs:"
     )
 
@@ -274,7 +274,7 @@ def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
     view = view_of(tmp_path, refit_problem="training diverged")
     assert codes(view) == ["dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds evaluate the config and are not stored. Training one on all "
+        "The networks of the folds only evaluate the config and are not stored. Training one on all "
         "rows failed: see the warning above."
     )
 

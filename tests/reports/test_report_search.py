@@ -30,7 +30,7 @@ from tests.reports.hand_made_experiments import (
 from tests.reports.hand_made_runs import HOSTILE
 from tests.reports.views import anchors, charts, codes, datasets, figures, parts, tables
 
-FAR = "far worse than the others and drawn at the edge."
+FAR = "far worse and drawn at the edge."
 
 
 def view_of(folder, **changes):
@@ -60,7 +60,7 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "On test rows, which took no part in the search, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % vs 75.0 % (95 % CI of the difference: +6.2 to +18.8 "
         "percentage points).",
-        "On rows that it did not use, the whole search gives val_loss 0.44 [0.25, 0.62].",
+        "On rows outside the search, the whole search reaches val_loss 0.44 [0.25, 0.62].",
         *(f"note: {note}" for note in search_view(run).notes),
         "",
         f"run: {run.path}",
@@ -120,7 +120,7 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
         ),
         (
             {"split": "validation"},
-            "There are no test rows; its value on the rows that chose it is optimistically biased.",
+            "There are no test rows; the value of the best is too optimistic, as the same rows chose it.",
         ),
     ],
 )
@@ -141,8 +141,8 @@ def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
         "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 on the validation rows."
     )
     assert view.sentences[3] == (
-        "It was not evaluated on rows that took no part in the search; its value on the rows that "
-        "chose it is optimistically biased."
+        "The best was not evaluated on independent rows; its value is too optimistic, as the same "
+        "rows chose it."
     )
 
 
@@ -155,8 +155,8 @@ def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
     )
     assert "accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
     assert "Trained in full, evaluated on out-of-fold rows" in tables(view, "result")
-    assert "evaluated on the out-of-fold rows, which" in parts(view, "result")[1].text
-    assert "evaluated by val_loss on out-of-fold rows, the same" in parts(view, "config")[0].text
+    assert "evaluated on the out-of-fold rows that chose" in parts(view, "result")[1].text
+    assert "evaluated by val_loss on out-of-fold rows; lower" in parts(view, "config")[0].text
 
 
 def test_a_best_candidate_that_is_no_better_than_the_default_is_reported(tmp_path):
@@ -169,7 +169,7 @@ def test_a_search_without_a_value_states_it(tmp_path):
     nothing = {"best": None, "smallest": None, "finalists": (), "nested": (), "nested_value": None}
     view = view_of(tmp_path, trials=trials, default=None, importances={}, **nothing)
     assert view.sentences == ("Tried 2 candidates for kinds; none has a value.",)
-    assert anchors(view) == [*("result", "candidates", "config", "next", "reproduce")]
+    assert anchors(view) == [*("result", "next", "candidates", "config", "reproduce")]
 
 
 def test_the_figures_are_those_that_matter(tmp_path):
@@ -185,7 +185,7 @@ def test_the_figures_are_those_that_matter(tmp_path):
 
 
 def test_the_leaderboard_marks_the_best_and_the_smallest_and_ranks_the_default(tmp_path):
-    table = tables(view_of(tmp_path), "candidates")["The best candidates"]
+    table = tables(view_of(tmp_path), "candidates")["Best candidates"]
     assert table.header == (
         *("rank", "candidate", "val_loss", "± standard error", "parameters", "epochs"),
         *("units", "learning_rate", "layers"),
@@ -205,7 +205,7 @@ def test_settings_beyond_eight_share_a_column(tmp_path):
     trials = (trial(0, 0.5, values=values),)
     changes = {"default": None, "best": 0, "smallest": 0, "importances": {}}
     view = view_of(tmp_path, dimensions=dimensions, trials=trials, **changes)
-    table = tables(view, "candidates")["The best candidates"]
+    table = tables(view, "candidates")["Best candidates"]
     assert table.header[-2:] == ("setting_7", "other settings")
     assert table.rows[0][-2:] == ("7", "a.setting_8 8, a.setting_9 9")
 
@@ -222,7 +222,7 @@ def test_failed_candidates_say_why(tmp_path):
 
 def test_finalists_are_evaluated_on_rows_that_took_no_part(tmp_path):
     table = tables(view_of(tmp_path), "result")["Trained in full, evaluated on test rows"]
-    assert table.header[1:3] == ("verdict", "accuracy - default's [95 %]")
+    assert table.header[1:3] == ("verdict", "accuracy − default’s [95 %]")
     assert table.rows == (
         ("default", "", "", "100", "3", "75.0 %"),
         ("best", "significantly better", "+12.5 points [+6.2, +18.8]", "100", "3", "87.5 %"),
@@ -253,7 +253,7 @@ def test_candidates_are_drawn_in_order_with_the_best_so_far(tmp_path):
     assert drawn["path"] == [{"x": 0, "y": 0.5}, {"x": 3, "y": 0.25}, {"x": 4, "y": 0.25}]
     assert drawn["at_y"] == [{"y": 0.4375}]
     assert chart.description == (
-        "5 candidates: the best value so far goes from 0.5 to 0.25, reached by number 3."
+        "5 candidates: the best value improves from 0.5 to 0.25 (candidate 3)."
     )
 
 
