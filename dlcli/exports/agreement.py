@@ -1,9 +1,9 @@
-"""The agreement of an exported model with dlcli, output by output, and the rows it is checked on.
+"""The comparison of an exported model with dlcli, output by output, and the rows for it.
 
-These are held-out rows of the run, and made-up ones. Made-up rows combine typical values of each
-column with what models stumble over: missing values, categories that training never saw, odd texts,
-dates that are none, and numbers beyond any range. They are made from the encoding alone, so that
-they can be stored with the model.
+These are held-out rows of the run, and synthetic rows. Synthetic rows combine typical values of
+each column with difficult ones: missing values, unknown categories, unusual texts, invalid dates,
+and extreme numbers. They are generated from the encoding alone, so they can be stored with the
+model.
 """
 
 from __future__ import annotations
@@ -28,37 +28,37 @@ from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
 
 _FAR = 1e6
-"""Multiple of the typical size beyond which a prediction is that of an extreme number."""
+"""Multiple of the typical size above which a prediction counts as extreme."""
 _CANCELED = 1e3
-"""Multiple of the largest such prediction that the size of terms may be, which nearly cancel."""
+"""Maximum size of nearly cancelling terms, as a multiple of the largest such prediction."""
 _LARGE = 1e32
-"""Size from which on terms may be beyond 32 bits though their sum is not."""
+"""Size above which terms may exceed 32 bits although their sum does not."""
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
 _EXTREME_ROWS = 6
-"""Rows with numbers beyond any range: less than a tenth of all, whose size others are compared by.
+"""Share of rows with extreme numbers: less than a tenth, so they don't determine the scale.
 """
 _ODD_SHARE = 0.25
-"""Share of the values of a column that are odd."""
+"""Share of unusual values in a column."""
 MOST_ROWS = 2_000
-"""Most held-out rows that are checked."""
+"""Maximum number of held-out rows that are checked."""
 _DECIDING = ("probabilities", "margin")
-"""Outputs that decide on the class."""
+"""Outputs that determine the class."""
 
 
 class Agreement(Document):
-    """The comparison of an exported model's outputs with dlcli's on some rows."""
+    """The comparison of an exported model's outputs with dlcli's outputs on some rows."""
 
     rows: Count
     absolute_difference: dict[str, float]
-    """The largest absolute difference of each output of numbers, in its own unit."""
+    """The largest absolute difference of each numeric output, in its unit."""
     relative_difference: dict[str, float]
     """The largest difference as a share of the output's scale: the size that a tenth of the rows
     exceed, or the number's own size if that is larger."""
     equal: dict[str, Count]
-    """The number of rows with equal classes, labels or sets of classes, by output."""
+    """The number of rows with equal classes, labels or prediction sets, by output."""
     failures: tuple[Annotated[str, Field(min_length=1)], ...]
-    """The outputs that differ, each with its difference; none if the model agrees."""
+    """The outputs that differ, each with its difference; empty if the model agrees."""
 
 
 class ExportDocument(Document):
@@ -70,17 +70,17 @@ class ExportDocument(Document):
     run: str
     """Name of the run folder."""
     interval: float | None
-    """The level of intervals or sets of classes; none if the run has no held-out rows for them."""
+    """The coverage of prediction intervals or prediction sets; None without held-out rows."""
     names: tuple[str, ...]
     """The classes or labels, in the order of probabilities."""
     quantized: bool = False
-    """True if weights have 8 bits, so that numbers differ more."""
+    """True if weights have 8 bits, so numbers differ more."""
     tolerance: float
-    """Largest difference of a number that is accepted, as a share of the output's scale."""
+    """Maximum accepted difference of a number, as a share of the output's scale."""
     checked: dict[str, Agreement]
-    """By kind of rows, such as `held-out rows`."""
+    """The comparisons by kind of rows, such as `held-out rows`."""
     unchecked: str
-    """Why there are only made-up rows among these; else empty."""
+    """The reason if only synthetic rows were checked; else empty."""
     files: dict[str, FileDigest]
 
 
@@ -92,8 +92,8 @@ def compare(
     Args:
         expected: dlcli's outputs.
         computed: the model's.
-        tolerance: largest difference of a number, as a share of the output's scale.
-        of_numbers: whether the target is numbers, so that outputs have the units of its columns.
+        tolerance: maximum difference of a number, as a share of the output's scale.
+        of_numbers: whether the target is numeric, so outputs have the units of its columns.
     """
     largest: dict[str, float] = {}
     relative: dict[str, float] = {}
@@ -103,7 +103,7 @@ def compare(
     for name, wanted in expected.items():
         values = computed[name]
         if values.shape != wanted.shape:
-            failures.append(f"{name}: the shape is {values.shape}, not {wanted.shape}")
+            failures.append(f"{name}: has the shape {values.shape}, expected {wanted.shape}")
         elif np.issubdtype(wanted.dtype, np.floating):
             differences, scales = _differences(
                 wanted.astype(np.float64), values, by_column=of_numbers
@@ -133,17 +133,17 @@ def _differences(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return absolute differences and the scale of each number, of the same shape.
 
-    The scale is the size that a tenth of the rows exceed, or the number's own size if that is
-    larger: odd rows may have predictions beyond all others. Of those far beyond, it is a
-    thousand times the size of the largest, as large terms that cancel leave few digits. If sums in
-    32 bits may overflow, what is not finite equals any number that large: it depends on which sum
-    overflows first. Of probabilities, a row's size is that of its largest, and all of them depend
-    on each sum.
+    The scale is the size that a tenth of the rows exceed, or the number's size if that is larger:
+    unusual rows may have extreme predictions. For predictions far beyond, the scale is a thousand
+    times the size of the largest, since large terms that cancel leave few digits. If sums in 32
+    bits may overflow, a non-finite number equals any number of that size: the result depends on
+    which sum overflows first. For probabilities, a row's size is its largest probability, and all
+    of them depend on each sum.
 
     Args:
         wanted: dlcli's numbers, (rows,) or (rows, columns).
         values: the model's.
-        by_column: whether columns have units of their own, unlike probabilities.
+        by_column: whether columns have separate units, unlike probabilities.
     """
     most = float(np.finfo(np.float32).max)
     with np.errstate(invalid="ignore", over="ignore"):
@@ -157,7 +157,7 @@ def _differences(
     differences = np.where((values == wanted) | both_overflow, 0.0, differences)
     typical, largest = np.quantile(of_rows, 0.9, axis=0), np.max(of_rows, axis=0, initial=0.0)
     typical = np.maximum(typical, 1e-30)
-    # The result is written as JSON, which has no infinity.
+    # The result becomes JSON, which has no infinity.
     known = np.asarray(np.nan_to_num(differences, nan=most, posinf=most))
     is_far = sizes > _FAR * typical
     with np.errstate(over="ignore"):
@@ -166,12 +166,12 @@ def _differences(
 
 
 def _may_overflow(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return where numbers are so large that terms of their sums may be infinite, or undefined."""
+    """Return the mask of numbers so large that terms of their sums may be non-finite."""
     return np.asarray(~(np.abs(values) < _LARGE))
 
 
 def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_]:
-    """Return the rows whose class, or set, hangs on less than the tolerance, (rows,)."""
+    """Return the mask of rows whose class or set depends on less than the tolerance, (rows,)."""
     rows = len(expected[name])
     scores = next((expected[each] for each in _DECIDING if each in expected), None)
     if scores is None:
@@ -179,7 +179,7 @@ def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_
     if scores.ndim == 1:
         return np.asarray(np.abs(scores) <= 2 * tolerance)
     if name == "prediction_set":
-        # A class is in it by its score alone: equal scores of other rows show where the limit is.
+        # Only the score decides whether a class is in the set: other rows' scores show the limit.
         members = expected[name]
         low = np.max(np.where(members, -np.inf, scores), initial=-np.inf)
         high = np.min(np.where(members, scores, np.inf), initial=np.inf)
@@ -195,11 +195,11 @@ def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_
 
 
 def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
-    """Read rows that were held out of training, or training rows where there are none.
+    """Read held-out rows, or training rows if there are none.
 
     Returns:
-        At most `MOST_ROWS` rows, and what they are: `held-out rows`. `None` and the reason if the
-        data can't be read any more.
+        At most `MOST_ROWS` rows, and their kind: `held-out rows`. `None` and the reason if the data
+        can't be read any more.
     """
     data, file = predictor.config.data, run.config_file
     key = next((key for key in ("test", "validation") if getattr(data, key) is not None), "train")
@@ -224,10 +224,10 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
 
 
 def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:
-    """Return whether stored predictions have each row of a table, (rows,).
+    """Return the mask of a table's rows that are in stored predictions, (rows,).
 
-    Of several files, the one with most of its path in common is meant, from its name upward, as the
-    run may have been trained from another folder.
+    If there are several files, the one with the longest common path from its name upward is used,
+    since the run may have been trained from another folder.
     """
     if "file" not in stored.column_names:
         return np.isin(table.row_numbers, stored["row"].to_numpy())
@@ -243,12 +243,12 @@ def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:
 
 
 def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
-    """Return rows of typical and odd values.
+    """Return synthetic rows of typical and unusual values.
 
     Args:
-        predictor: of the run.
+        predictor: the predictor of the run.
         folder: an empty folder, for images.
-        has_extremes: whether some numbers are far beyond the training rows' range.
+        has_extremes: whether some numbers are far outside the training range.
     """
     random = np.random.default_rng(0)
     columns = {}

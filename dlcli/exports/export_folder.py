@@ -1,7 +1,7 @@
 """The folder of an export: written and checked as a whole, or not at all.
 
-It has the model, `README.md` with what to send, `check.json` with made-up rows and their outputs,
-and `export.json` with digests and what the check found.
+It contains the model, `README.md` with the inputs, `check.json` with synthetic rows and their
+outputs, and `export.json` with digests and the result of the check.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ CHECK = "check.json"
 README = "README.md"
 MADE_UP = "made-up rows"
 _MOST_NAMES = 20
-"""Classes or labels that are named."""
+"""Maximum number of classes or labels that are listed."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +62,17 @@ def export_run(
     """Export a run in any format, and check that an exported model predicts the same.
 
     Args:
-        run: of a training.
+        run: a training run.
         format: the name of the format.
-        output: the folder or the file to make.
-        level: of intervals or sets of classes; by default `REPORTED_LEVEL`, if the run has
-            held-out rows for them.
-        quantize: store weights of 8 bits, which LiteRT can.
+        output: the folder or file to create.
+        level: coverage of prediction intervals or prediction sets; `REPORTED_LEVEL` if omitted and
+            the run has held-out rows.
+        quantize: whether to store 8-bit weights (LiteRT only).
 
     Raises:
-        UsageError: if the output exists or can't be made, the run has no rows for the level, or an
-            option has no effect.
-        ExportError: for what the format can't express, or a model that predicts otherwise.
+        UsageError: if the output exists or can't be created, the run has no held-out rows for
+            intervals, or an option has no effect.
+        ExportError: for anything that the format can't express, or a model with other predictions.
         RunError: for a run without a network, or a damaged one.
     """
     chosen = checked_format(format, level, quantize=quantize)
@@ -90,7 +90,7 @@ def export_run(
 
 
 def checked_format(name: FormatName, level: float | None, *, quantize: bool) -> Format:
-    """Return the format that options choose.
+    """Return the format for the options.
 
     Raises:
         UsageError: for the first option that has no effect on an export of this format.
@@ -111,10 +111,10 @@ def _export_model(
     """Write a model to a new folder, and return its description."""
     exported = format.describe(run.predictor_with_intervals(level))
     with new_folder(output) as folder:
-        with quiet_tensorflow():  # runtimes report what they do
+        with quiet_tensorflow():  # runtimes print messages
             written = format.write(exported, folder)
             runner = format.load(folder) or written
-            assert runner is not None  # of a format that can't be loaded
+            assert runner is not None  # a format that is not loaded
             checked, unchecked = _check(run, exported, format, runner, folder)
         document = ExportDocument(
             format=name,
@@ -137,13 +137,13 @@ def _export_model(
 
 
 def validate_export(path: Path) -> Export:
-    """Check an export again: its files, and the outputs of its made-up rows in its own runtime.
+    """Check an export again: its files, and the outputs of its synthetic rows in its runtime.
 
-    Only validate exports whose origin you know: a runtime may run what a model contains. Of a
-    format that is not loaded for this reason, only the files are checked.
+    Only validate exports from a known origin: a runtime may run code in a model. For a format that
+    is not loaded for this reason, only the files are checked.
 
     Raises:
-        ExportError: if a file has changed, or the model predicts otherwise than it did.
+        ExportError: if a file has changed, or the model gives other predictions than before.
     """
     document = safe_files.parse_document(
         ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
@@ -151,7 +151,7 @@ def validate_export(path: Path) -> Export:
     names = (name for name in ENTRIES if name == document.format)
     format = next(map(load_format, names), None)
     if not isinstance(format, ModelFormat):
-        raise ExportError(f"{path}: is of the unknown format {document.format!r}")
+        raise ExportError(f"{path}: has the unknown format {document.format!r}")
     digests = _digests(path)
     for name, digest in document.files.items():
         if digests.get(name) != digest:
@@ -170,11 +170,11 @@ def validate_export(path: Path) -> Export:
 
 @contextmanager
 def new_folder(output: Path) -> Iterator[Path]:
-    """Make a folder that appears under its name when the block succeeds, else nothing remains.
+    """Create a folder that appears under its name only if the block succeeds.
 
     Raises:
         UsageError: if it exists or can't be made.
-        OSError: naming the folder, if it can't be written.
+        OSError: with the folder's name, if it can't be written.
     """
     if os.path.lexists(output):
         raise UsageError(f"{output}: already exists; name another folder, or remove this one first")
@@ -190,7 +190,7 @@ def new_folder(output: Path) -> Iterator[Path]:
         yield temporary
         temporary.rename(output)
     except OSError as error:
-        if str(error.filename or temporary).startswith(str(temporary)):  # a full disk names none
+        if str(error.filename or temporary).startswith(str(temporary)):  # a full disk
             raise OSError(error.errno, safe_files.os_error_text(error), str(output)) from error
         raise
     finally:
@@ -206,10 +206,10 @@ def new_folder(output: Path) -> Iterator[Path]:
 def _check(
     run: Run, exported: Exported, format: ModelFormat, runner: Runner, folder: Path
 ) -> tuple[dict[str, Agreement], str]:
-    """Compare a model with dlcli, and store the made-up rows.
+    """Compare a model with dlcli, and store the synthetic rows.
 
     Returns:
-        The agreement by kind of rows, and why there are no others than made-up ones.
+        The agreement by kind of rows, and the reason if there are only synthetic rows.
 
     Raises:
         ExportError: if they differ.
@@ -241,13 +241,13 @@ def _check(
 def _require(agreement: Agreement, name: str, rows: str, reason: str = "") -> None:
     if agreement.failures:
         found = "; ".join([*agreement.failures, *[reason] * bool(reason)])
-        raise ExportError(f"{name}: the exported model predicts otherwise on {rows}: {found}")
+        raise ExportError(f"{name}: the exported model gives other predictions on {rows}: {found}")
 
 
 def _unread_values(exported: Exported, table: Table) -> str:
-    """Return why the model can't read all values of a table, of the first such column."""
+    """Return why the model can't read all values of a table, for the first such column."""
     if not any(each.type == "string" for each in exported.inputs):
-        return ""  # as in Keras's format, whose one input has encoded rows
+        return ""  # as in the Keras format, whose only input is encoded rows
     pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
     found = (feature.unread_values(table) for each, feature in pairs if each.type == "string")
     return next(filter(None, found), "")
@@ -261,7 +261,7 @@ def _write_check(path: Path, inputs: Arrays, outputs: Arrays) -> None:
         }
         for key, arrays in (("inputs", inputs), ("outputs", outputs))
     }
-    # NaN and infinities are written as Python and JavaScript read them.
+    # NaN and infinities are written in the form that Python and JavaScript read.
     path.write_text(json.dumps(document), encoding="utf-8")
 
 
@@ -277,7 +277,7 @@ def _read_check(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[
 
 
 def _digests(folder: Path) -> dict[str, safe_files.FileDigest]:
-    """Return the digests of the files of an export, but for `export.json` itself."""
+    """Return the digests of an export's files, except for `export.json`."""
     return {
         path.relative_to(folder).as_posix(): safe_files.FileDigest.of(path)
         for path in sorted(folder.rglob("*"))
@@ -296,7 +296,7 @@ def _read(path: Path) -> str:
 
 
 def markdown_table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
-    """Return a table."""
+    """Return a Markdown table."""
     rows = [head, ["---"] * len(head), *lines]
     return "\n".join(f"| {' | '.join(map(cell, row))} |" for row in rows)
 
@@ -317,7 +317,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
 
     Args:
         exported: the model.
-        document: what its check found.
+        document: the result of its check.
         usage: an example in Python.
     """
     target = describe_target(exported.predictor.task)
@@ -325,11 +325,11 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
     parts = [
         f"# {single_line(document.run)}, as {document.format}",
         f"Exported by dlcli {document.dlcli}: predicts {target}. "
-        "It takes any number of rows, each with a value for every input below.",
+        "It accepts any number of rows; each requires a value for every input below.",
         f"```python\n{usage}```",
         "## Inputs",
         "A value that `dlcli predict` refuses counts as missing here, as with "
-        "`--on-bad-row warn`: refuse it before if that matters.",
+        "`--on-bad-row warn`. If that matters, reject such values first.",
         _inputs_table(exported.inputs),
         "## Outputs",
         markdown_table(("output", "type", "meaning"), outputs),
@@ -340,7 +340,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
 
 
 def _inputs_table(inputs: tuple[ModelInput, ...]) -> str:
-    """Return the inputs as a table, one line for those that take the same."""
+    """Return the inputs as a table, one line for equal inputs."""
     alike: dict[tuple[str, str], list[str]] = {}
     for each in inputs:
         key = (_typed(each.type, each.shape), " ".join(each.advice))
@@ -356,12 +356,12 @@ def _check_text(document: ExportDocument) -> list[str]:
         equal = [f"{name} {count:,}" for name, count in found.equal.items()]
         lines.append((rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
     text = [
-        "The model was run in its own runtime and compared with dlcli; `dlcli validate` does so "
-        "again on the made-up rows of `check.json`.",
-        markdown_table(("rows", "number", "largest difference, of their scale", "equal"), lines),
+        "The model was run in its own runtime and compared with dlcli. `dlcli validate` repeats "
+        "this on the synthetic rows of `check.json`.",
+        markdown_table(("rows", "number", "largest relative difference", "equal"), lines),
     ]
     if document.unchecked:
-        text.append(f"There are only made-up rows, since {cell(document.unchecked)}.")
+        text.append(f"Only synthetic rows were checked: {cell(document.unchecked)}.")
     return text
 
 

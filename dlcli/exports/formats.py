@@ -1,4 +1,4 @@
-"""The formats of `dlcli export`: to add one, write a module with a `FORMAT`, and name it here."""
+"""The formats of `dlcli export`; to add one, write a module with a `FORMAT` and list it here."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ FormatName = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
 
 
 class Entry(NamedTuple):
-    """A format in the help of the command, and where it is defined."""
+    """A format for the help of the command, with its module."""
 
     module: str
-    """The module of this package whose `FORMAT` it is; it is imported when it is used."""
+    """The module of this package with its `FORMAT`; it is imported when it is used."""
     summary: str
-    """Description of the exported files, without a capital and a period."""
+    """Description of the exported files, in lower case and without a period."""
 
 
 ENTRIES: Mapping[FormatName, Entry] = {
     "onnx": Entry(
         "onnx_format", "preprocessing, network and decoding in one graph for ONNX Runtime"
     ),
-    "saved_model": Entry("saved_model_format", "the same as a TensorFlow SavedModel"),
-    "litert": Entry("litert_format", "the same for LiteRT; the client encodes texts and dates"),
+    "saved_model": Entry("saved_model_format", "the same graph as a TensorFlow SavedModel"),
+    "litert": Entry("litert_format", "the same graph for LiteRT; clients encode text and dates"),
     "keras": Entry("keras_format", "only the network, for encoded rows"),
     "python": Entry("python_script", "a script that trains the same network with pandas and Keras"),
     "card": Entry("model_card", "a model card in Markdown"),
@@ -53,7 +53,7 @@ Format: TypeAlias = "ModelFormat | FolderFormat | TextFormat"
 
 
 def load_format(name: FormatName) -> Format:
-    """Return a format, whose module is imported."""
+    """Import the module of a format, and return the format."""
     module = import_module(f"dlcli.exports.{ENTRIES[name].module}")
     found: Format = module.FORMAT
     return found

@@ -22,9 +22,9 @@ _INPUT, _OUTPUT = "input", "output"
 
 
 class KerasFormat(ModelFormat):
-    """A run's trained model, of encoded rows, with the encoding.
+    """A run's trained model for encoded rows, with the encoding.
 
-    It is not loaded again, as a stranger's file may run code when it is.
+    The model is not loaded again, since a stranger's file may run code then.
     """
 
     usage = f"""\
@@ -39,7 +39,7 @@ outputs = model.predict(np.zeros((1, {{width}}), dtype="float32"))
     def describe(self, predictor: Predictor) -> Exported:
         names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]
         advice = (
-            f"Rows as dlcli encodes them, with {RunFile.ENCODING} in this folder: "
+            f"Rows encoded by dlcli with {RunFile.ENCODING} in this folder: "
             f"{'; '.join(names[:20])}{'; ...' if len(names) > 20 else '.'}",
         )
         meaning = "The probability of each class or label, or of the second of two classes; or a "

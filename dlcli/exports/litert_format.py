@@ -1,8 +1,8 @@
-"""Export to LiteRT (TensorFlow Lite): numbers only, and a recipe of what becomes numbers how.
+"""Export to LiteRT (TensorFlow Lite): numeric inputs only, with a recipe for their computation.
 
-The interpreter has no texts unless select operators are built in. So the client looks up
-categories, computes the parts of dates and counts words; `recipe.json` has the vocabularies and
-says how.
+The interpreter supports no text unless select operators are built in. So the client looks up
+categories, computes the parts of dates and counts words; `recipe.json` contains the vocabularies
+and the steps.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from dlcli.tables.table import Table
 
 FILE = "model.tflite"
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
-"""2π as a sum, whose first parts have few digits."""
+"""2π as a sum; its first terms have few digits."""
 _MOST_EXPONENT = 110.0
-"""The exponential is infinite in 32 bits from there on, and 0 of the negative."""
+"""From here on, the 32-bit exponential is infinite, and 0 for the negative number."""
 
 
 class _FloatOperations(saved_model.TensorflowOperations):
-    """Operations that LiteRT has built in: float32 instead of float64, and no texts."""
+    """Built-in operations of LiteRT: float32 instead of float64, and no text."""
 
     def constant(self, array: NDArray[Any]) -> Value:
         return super().constant(array.astype(np.float32) if array.dtype == np.float64 else array)
@@ -58,7 +58,7 @@ class _FloatOperations(saved_model.TensorflowOperations):
                 x = x - turns * part
             x = self.clip(x, -math.pi, math.pi)
         if function == "exp":
-            # LiteRT's sigmoid, which the converter makes of it, is NaN from about 1e27 on.
+            # The converter would turn this into LiteRT's sigmoid, which is NaN from about 1e27 on.
             x = self.clip(x, -_MOST_EXPONENT, _MOST_EXPONENT)
         return super().apply(function, x, *others)
 
@@ -77,7 +77,7 @@ class LitertFormat(interface.ModelFormat):
     """A run's predictor as `model.tflite`, with `recipe.json`; loading it needs a package.
 
     Args:
-        is_quantized: whether to store weights of 8 bits, of layers with 1,024 or more.
+        is_quantized: whether to store 8-bit weights in layers with 1,024 weights or more.
     """
 
     usage = f"""\
@@ -125,9 +125,9 @@ outputs = model(
                 converter.optimizations = [tf.lite.Optimize.DEFAULT]
             try:
                 content = converter.convert()
-            except Exception as error:  # the converter has no base class of its errors
+            except Exception as error:  # the converter's errors have no common base class
                 first = str(error).strip().partition("\n")[0]
-                message = f"LiteRT has not all operations of the network: {first}"
+                message = f"LiteRT does not support an operation of the network: {first}"
                 raise ExportError(message) from None
         (folder / FILE).write_bytes(content)
         recipe = json.dumps(_recipe(predictor), indent=2, ensure_ascii=False)
@@ -170,7 +170,7 @@ def _output(of_model: ModelOutput) -> ModelOutput:
 
 
 def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]) -> Value:
-    """Encode what the client sends for each column, float32 (rows, inputs)."""
+    """Encode the client's values of each column, float32 (rows, inputs)."""
     features = predictor.encoding.features
     values = {feature.column: x for feature, x in zip(features, inputs, strict=True)}
     parts = []
@@ -181,7 +181,7 @@ def _matrix(ops: _FloatOperations, predictor: Predictor, inputs: Sequence[Value]
 
 
 def _recipe(predictor: Predictor) -> dict[str, Any]:
-    """Return what becomes numbers how, as JSON."""
+    """Return the steps from values to numbers, as JSON."""
     columns = {
         feature.column: feature.recipe(predictor.missing_words(feature.column))
         for feature in predictor.encoding.features

@@ -1,4 +1,4 @@
-"""The model card of a run, as Markdown: what it is for, what it was made from, and its limits.
+"""The model card of a run, as Markdown: its purpose, data, results and limits.
 
 The headings follow Mitchell et al. 2019, "Model cards for model reporting"
 (https://arxiv.org/abs/1810.03993).
@@ -27,16 +27,16 @@ from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
 _MOST_VALUES = 6
-"""Categories of a column that are listed."""
+"""Maximum number of a column's categories that are listed."""
 _MOST_IMPORTANT = 5
 _MOST_FINDINGS = 5
 
 
 def model_card(run: Run) -> str:
-    """Return the model card of a training.
+    """Return the model card of a training run.
 
     Args:
-        run: of a training.
+        run: the training run.
 
     Raises:
         RunError: for a run without a network, or a damaged one.
@@ -54,14 +54,14 @@ def model_card(run: Run) -> str:
         *_results(subject, split),
         "## Limits",
         _list(_limits(subject, split)),
-        "## What new rows must be like",
+        "## Requirements for new rows",
         *_contract(run.explanation),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _purpose(run: Run) -> Iterator[str]:
-    """Yield the comment at the beginning of the config, and what is predicted from what."""
+    """Yield the comment at the beginning of the config, and a sentence on target and features."""
     lines = run.read_text(RunFile.CONFIG).removeprefix(EDITOR_COMMENT).splitlines()
     comment = []
     for line in lines:
@@ -110,7 +110,7 @@ def _data(subject: ComparedRun) -> Iterator[str]:
     rows = [
         (config.adjective(name), f"{count:,}")
         for name, count in explanation.rows.items()
-        if not (is_out_of_fold and name == "validation")  # they are the training rows
+        if not (is_out_of_fold and name == "validation")  # the same rows as the training rows
     ]
     if rows:
         yield markdown_table(("rows", "number"), rows)
@@ -145,12 +145,12 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
         lines.append((fmt.metric_title(name), *cells))
     yield markdown_table(("metric", *heads), lines)
     if evaluated and estimates:
-        biased = "Metrics of training rows are optimistically biased"
+        biased = "Metrics of training rows are too optimistic"
         if config.ensemble_folds is not None:
-            biased += "; out-of-fold rows are the same, each predicted by networks that were not "
-            biased += "trained on it"
+            biased += "; out-of-fold rows are the same rows, predicted by networks that were not "
+            biased += "trained on them"
         elif "validation" in every and config.early_stopping is not None:
-            biased += "; validation rows decided when to stop"
+            biased += "; validation rows were used for early stopping"
         if any(each.lower is not None for each in estimates.values()):
             of_rows = f"on {config.adjective(evaluated)} rows"
             biased = f"In brackets: the 95 % confidence interval {of_rows}. {biased}"
@@ -159,44 +159,44 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
     if important:
         error = f"{explanation.importance_metric}{explanation.unit}"
-        yield f"By how much the {error} rises if a column's values are permuted:"
+        yield f"Feature importance: the increase of the {error} if a column's values are permuted."
         pairs = [(as_code(each.column), fmt.number(each.increase)) for each in important]
         yield markdown_table(("column", f"increase of {error}"), pairs)
 
 
 def _limits(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
-    """Yield what the model can't do, and what is known to be doubtful."""
+    """Yield the limits of the model, and known problems."""
     run, task = subject.run, subject.run.task
     rows = run.explanation.rows.get(evaluated, 0) if evaluated else 0
     if evaluated and rows and run.predictions is not None:
         stored = run.predictions.of_split(evaluated)
-        rows -= stored.rows - subject.rows_of(evaluated).rows  # those of weight 0
+        rows -= stored.rows - subject.rows_of(evaluated).rows  # rows of weight 0
     if not evaluated:
-        yield "No rows were held out, so nothing is known about new ones."
+        yield "No rows were held out, so the performance on new rows is unknown."
     elif rows < 1_000:
         kind = run.config.adjective(evaluated)
         yield f"It was evaluated on only {plural(rows, f'{kind} row')}."
     yield (
-        "Predictions hold for rows like the training rows. Beyond their ranges, the network "
-        "extrapolates, and a category that they do not have is encoded as unknown."
+        "Predictions are valid for rows that resemble the training rows. Outside the training "
+        "range, the network extrapolates, and new categories are encoded as unknown."
     )
     conformal = None if task.outcome == "labels" else run.conformal
     if conformal is not None and conformal.reaches(REPORTED_LEVEL):
-        noun = "intervals" if task.outcome == "numbers" else "sets of classes"
+        noun = "Prediction intervals" if task.outcome == "numbers" else "Prediction sets"
         yield (
-            f"How uncertain a prediction is, say {noun} (`dlcli predict --interval "
-            f"{REPORTED_LEVEL:g}`), as long as new rows are like the training rows."
+            f"{noun} (`dlcli predict --interval {REPORTED_LEVEL:g}`) show the uncertainty of a "
+            "prediction, if new rows resemble the training rows."
         )
     for finding in diagnose(run)[:_MOST_FINDINGS]:
         yield f"{fmt.capitalize(finding.observation)}: {finding.meaning}."
 
 
 def _contract(explanation: Explanation) -> Iterator[str]:
-    """Yield what the training rows had in each column that is read."""
+    """Yield the values of each feature in the training rows."""
     yield (
-        "Of each column that is read, what the training rows had. `dlcli predict` reports rows "
-        "beyond it (with `--json` by column); if their share grows, evaluate on recent rows "
-        "(`dlcli evaluate`), and train again."
+        "The values of each feature in the training rows. `dlcli predict` reports rows that are "
+        "out of range (with `--json` by column). If their share grows, evaluate the model on "
+        "recent rows (`dlcli evaluate`) and train it again."
     )
     rows = max(explanation.rows.get("train", 0), 1)
     lines = [
@@ -213,8 +213,8 @@ def _values(column: ColumnStatistics, rows: int) -> str:
     """Return the range of a column, or its most frequent values with their shares.
 
     Args:
-        column: what is known of it.
-        rows: the number of training rows; shares are of those with a value.
+        column: statistics of the column.
+        rows: the number of training rows; shares refer to rows with a value.
     """
     low, high = column.minimum, column.maximum
     if low is not None and high is not None:
@@ -224,7 +224,7 @@ def _values(column: ColumnStatistics, rows: int) -> str:
         return f"{format_value(low)} to {format_value(high)}{mean}"
     total = rows - column.missing
     if total <= 0 or not column.values or not type_named(column.type).has_common_values:
-        return f"{column.distinct:,} different" if column.distinct else ""
+        return f"{column.distinct:,} distinct" if column.distinct else ""
     shown = [
         f"{single_line(fmt.shorten(each.value, 40))} {fmt.percent(each.train / total)}"
         for each in column.values[:_MOST_VALUES]

@@ -1,7 +1,7 @@
-"""A run's model as a graph: the columns of a table to what `dlcli predict` writes.
+"""A run's model as a graph, from the columns of a table to the output of `dlcli predict`.
 
-The outputs are `prediction`, for classes and labels `probabilities` or `margin`, and for a run with
-held-out rows `lower` and `upper`, or `prediction_set`.
+The outputs are `prediction`; for classes and labels also `probabilities` or `margin`; for a run
+with held-out rows also `lower` and `upper`, or `prediction_set`.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def encode(
 
 
 def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, Floats]) -> Value:
-    """Compute a network's output as trained on, float32 (rows, outputs)."""
+    """Compute a network's output on the scale of training, float32 (rows, outputs)."""
     x = _front(ops, network.front, x, weights)
     for layer in network.layers:
         if isinstance(layer, layers.DenseLayer):
@@ -94,7 +94,7 @@ def _front(ops: Operations, front: layers.Front, x: Value, weights: Mapping[str,
 
 
 def _waves(ops: Operations, layer: layers.PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
-    """Return sines and cosines; a block-diagonal kernel keeps the inputs separate."""
+    """Return the periodic encoding; a block-diagonal kernel keeps the inputs separate."""
     inputs, frequencies = kernel.shape
     blocks = np.zeros((inputs, inputs * frequencies), np.float32)
     for at, row in enumerate(kernel):
@@ -104,9 +104,9 @@ def _waves(ops: Operations, layer: layers.PeriodicLayer, x: Value, kernel: Float
 
 
 def activate(ops: Operations, activation: Activation, x: Value) -> Value:
-    """Apply an activation to (rows, units), by the formula that predictions use in NumPy."""
+    """Apply an activation to (rows, units), with the same formula as prediction in NumPy."""
     if isinstance(activation, Gelu) and not activation.approximate:
-        # LiteRT has the error function as a part of just this formula.
+        # LiteRT supports the error function only within this formula.
         return x * 0.5 * (ops.apply("erf", x * math.sqrt(0.5)) + 1.0)
     formula = partial(activate_array, activation.name, **activation.model_dump(exclude={"name"}))
     return by_formula(ops, formula, x)
@@ -128,7 +128,7 @@ def predict(ops: Operations, predictor: Predictor, matrix: Value) -> dict[str, V
 
 @dataclass(frozen=True)
 class _Predicted:
-    """The predictions of a run in the operations of a format."""
+    """The predictions of a run, with the operations of a format."""
 
     ops: Operations
     predictor: Predictor
@@ -150,9 +150,9 @@ class _Predicted:
         return of_task(outputs, folds)
 
     def _member(self, number: int, matrix: Value) -> Value:
-        """Return a member's numbers in the target's unit, else probabilities or margins.
+        """Return a member's predictions: numbers in the target's unit, probabilities or margins.
 
-        Numbers and what is averaged are float64; the result is (rows, units).
+        Numbers, and all averaged values, are float64; the result is (rows, units).
         """
         predictor = self.predictor
         weights = predictor.weights_of(number)
@@ -171,7 +171,7 @@ class _Predicted:
         return found
 
     def _intervals(self, conformal: Conformal, folds: Sequence[Value]) -> dict[str, Value]:
-        """Return the ends of intervals, (rows, columns), as `Conformal.regions` does."""
+        """Return the ends of prediction intervals, (rows, columns), as in `Conformal.regions`."""
         ops, unit = self.ops, self.predictor.task.output_unit
         assert unit is not None
         rank = conformal.stored_rank(self.predictor.level)
@@ -191,7 +191,7 @@ class _Predicted:
         return ends
 
     def _in_unit(self, unit: OutputUnit, x: Value) -> Value:
-        """Convert outputs, float64 (rows, columns), to the target's own unit."""
+        """Convert outputs, float64 (rows, columns), to the target's unit."""
         scale, offset = (self.ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
         y = x * scale + offset
         return self.ops.apply("exp", y) - 1.0 if unit.is_log else y
@@ -237,14 +237,14 @@ class _Predicted:
         return self.ops.concat([1.0 - outputs, outputs]) if is_single else outputs
 
     def _class_scores(self, outputs: Value) -> Value:
-        """Return the score that a row has if a class is the true one, float64 (rows, classes)."""
+        """Return the score of a row for each possible true class, float64 (rows, classes)."""
         if not self.predictor.task.has_probabilities:
             margin = self.ops.cast(outputs, "float64")
             return self.ops.concat([margin, -margin])
         return 1.0 - self.ops.cast(self._shares(outputs), "float64")
 
     def _sets(self, conformal: Conformal, folds: Sequence[Value], index: Value) -> Value:
-        """Return the classes of each row's set, (rows, classes)."""
+        """Return the prediction set of each row, as a mask (rows, classes)."""
         ops, rank = self.ops, conformal.stored_rank(self.predictor.level)
         [scores] = conformal.scores
         if len(folds) == 1:
@@ -252,8 +252,8 @@ class _Predicted:
         else:
             lower: Any = 0
             for x, fold in zip(folds, scores, strict=True):
-                # The number of scores below: the index among them, all ascending. All are below
-                # NaN.
+                # The number of smaller scores is the index among the ascending scores. NaN is
+                # larger than all.
                 below = ~(ops.as_column(x) <= ops.constant(np.array([[fold]])))
                 lower = ops.sum_last(ops.cast(below, "int64")) + lower
             included = lower < rank

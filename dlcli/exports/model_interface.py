@@ -1,8 +1,8 @@
-"""The inputs and outputs of an exported model, and what to send.
+"""The inputs and outputs of an exported model, and the values that clients send.
 
 There is one input for each column that the network reads.
-What a format can't express is either refused, by the column's name, or left to the client, in a
-sentence of the model's documentation. `ModelFormat.values` does what these sentences ask for.
+If a format can't express a step, the export is refused with the column's name, or a sentence in the
+model's documentation tells the client to do it. `ModelFormat.values` follows these sentences.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ from dlcli.tables.table import Table
 from dlcli.tasks.classification import Multilabel
 
 Arrays = Mapping[str, NDArray[Any]]
-"""Values of inputs or outputs by name; the first axis are the rows."""
+"""Values of inputs or outputs by name; the first axis is the rows."""
 Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
-"""A loaded model: from inputs to outputs."""
+"""A loaded model, a function from inputs to outputs."""
 
 TOLERANCE = 1e-5
 """Largest difference of a number, as a share of the output's scale."""
 _SHOWN_INPUTS = 12
-"""Inputs of an example, at most."""
+"""Maximum number of inputs in an example."""
 
 
 @dataclass(frozen=True)
 class ModelOutput:
-    """One output of an exported model, of one entry a row."""
+    """One output of an exported model, with one entry per row."""
 
     name: str
     type: str
     """NumPy's name of the type; `string` for texts."""
     shape: tuple[int, ...]
-    """The shape of a row's entry; of a plain one ()."""
+    """The shape of a row's entry; () for a single value."""
     meaning: str
 
 
@@ -73,7 +73,7 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
 
 
 def outputs_of_model(predictor: Predictor) -> tuple[ModelOutput, ...]:
-    """Describe the outputs of an exported model, as those of one row show."""
+    """Describe the outputs of an exported model, derived from one row."""
     outputs, meanings = outputs_of(predictor.predict_zeros()), _meanings(predictor)
     return tuple(
         ModelOutput(name, type_name(values), values.shape[1:], meanings[name])
@@ -96,20 +96,20 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
         "classes": "The predicted class.",
         "labels": f"1 for each label that the row has: {names}.",
     }[task.outcome]
-    share = f"contains the true value of {100 * predictor.level:g} % of rows like the training rows"
+    level = f"{100 * predictor.level:g} %"
     return {
         "prediction": prediction,
-        "probabilities": f"The probability of each: {names}.",
+        "probabilities": f"The probabilities of {names}.",
         "margin": f"Above 0 for {each[-1]}.",
-        "lower": f"The lower end of the interval that {share}.",
-        "upper": "Its upper end.",
-        "prediction_set": f"Whether each class is in the set that {share}: {names}.",
+        "lower": f"The lower end of the {level} prediction interval.",
+        "upper": f"The upper end of the {level} prediction interval.",
+        "prediction_set": f"Whether each class is in the {level} prediction set: {names}.",
     }
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A run's predictor with the inputs and outputs that it has in an exported model."""
+    """A run's predictor with its inputs and outputs in an exported model."""
 
     predictor: Predictor
     inputs: tuple[ModelInput, ...]
@@ -123,10 +123,10 @@ def columns_of(predictor: Predictor) -> Iterator[tuple[FeatureEncoder, Notation]
 
 
 def with_signature_names(inputs: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
-    """Return inputs with names that TensorFlow can load as those of a signature.
+    """Return inputs with names that TensorFlow can load in a signature.
 
-    It makes parameters of Python of them: a name that becomes a keyword, or the same as another,
-    gets `_` at its end, and a digit as in `km²` becomes `_`.
+    TensorFlow converts the names to Python parameters. A name that becomes a keyword, or equal to
+    another name, gets `_` at its end; a digit such as in `km²` becomes `_`.
     """
     taken, named = {*keyword.kwlist}, []
     for each in inputs:
@@ -140,13 +140,13 @@ def with_signature_names(inputs: Iterable[ModelInput]) -> tuple[ModelInput, ...]
 
 
 def _parameter(name: str) -> str:
-    """Return the parameter that TensorFlow makes of a name."""
+    """Return the parameter name that TensorFlow derives from a name."""
     plain = re.sub(r"\W", "_", name)
     return plain if plain[0].isalpha() else f"arg_{plain}"
 
 
 class ModelFormat(ABC):
-    """A format of models that run."""
+    """A format of models that a runtime can run."""
 
     usage: ClassVar[str]
     """An example in Python, for the documentation, with `{inputs}` and `{outputs}` to fill in, or
@@ -154,24 +154,24 @@ class ModelFormat(ABC):
     tolerance = TOLERANCE
     """Largest difference of a number, as a share of the output's scale."""
     has_intervals = True
-    """True if models also compute intervals or sets of classes."""
+    """True if models also compute prediction intervals or prediction sets."""
     quantized: ModelFormat | None = None
-    """The same with weights of 8 bits, if there is one."""
+    """The same format with 8-bit weights, if there is one."""
 
     @property
     def has_extremes(self) -> bool:
-        """True if the model is checked on numbers far beyond the training rows' range.
+        """True if the model is checked on numbers far outside the training range.
 
-        Where numbers are rounded more, such ones have no digits left, or decide how all others of a
-        row are rounded.
+        With coarser rounding, such numbers have no digits left, or determine the rounding of all
+        other numbers in a row.
         """
         return self.tolerance == TOLERANCE
 
     def describe(self, predictor: Predictor) -> Exported:
-        """Describe a predictor with the inputs and outputs that it has in this format.
+        """Describe a predictor with its inputs and outputs in this format.
 
         Raises:
-            ExportError: for a column whose values can't be read within a model, with its name.
+            ExportError: for a column that a model can't read, with its name.
         """
         inputs = (each.model_input(notation) for each, notation in columns_of(predictor))
         return Exported(predictor, tuple(inputs), outputs_of_model(predictor))
@@ -182,33 +182,33 @@ class ModelFormat(ABC):
 
         Raises:
             UsageError: without the packages that it needs.
-            ExportError: for what the format can't express.
+            ExportError: for anything that the format can't express.
         """
 
     @abstractmethod
     def load(self, folder: Path) -> Runner | None:
-        """Load the model from there; `None` if its files may run code when they are loaded.
+        """Load the model from a folder; `None` if loading its files may run code.
 
         Raises:
             UsageError: without the packages that it needs.
-            ExportError: for files that are no such model.
+            ExportError: for files that are not such a model.
         """
 
     def values(self, exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
         """Return what a client sends for the rows of a table, by input.
 
         Args:
-            exported: the model, which takes the table's own columns.
-            table: read by the run's predictor.
+            exported: the model, whose inputs are the table's columns.
+            table: the table, read by the run's predictor.
 
         Returns:
-            Arrays of (rows,), for pixels (rows, height, width, channels); texts are objects.
+            Arrays (rows,), or (rows, height, width, channels) for pixels; texts are objects.
         """
         pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)
         return {each.name: feature.client_values(table) for each, feature in pairs}
 
     def outputs(self, predictions: Predictions) -> dict[str, NDArray[Any]]:
-        """Return what the model should compute for predicted rows."""
+        """Return the expected outputs of the model for predicted rows."""
         return outputs_of(predictions)
 
     def example(self, each: ModelInput) -> str:

@@ -1,6 +1,6 @@
 """Export to ONNX: preprocessing, network and decoding in one graph, without TensorFlow.
 
-The graph has nodes of `ai.onnx`, `ai.onnx.ml` and ONNX Runtime's own.
+The graph has nodes of `ai.onnx`, `ai.onnx.ml` and ONNX Runtime.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FILE = "model.onnx"
 _NEEDED = ("an ONNX model", "onnx", "onnx", "onnxruntime")
 """The name of the format for messages, its extra, and its packages."""
 _ROWS = "rows"
-"""Name of the dimension of the rows."""
+"""Name of the row dimension."""
 _DTYPES: dict[str, Any] = {"float64": np.float64, "string": object, "uint8": np.uint8}
 OPSETS = {"": 21, "ai.onnx.ml": 4, "com.microsoft": 1}
 """The version of each set of operators."""
@@ -37,7 +37,7 @@ IR_VERSION = 10
 _TEXT = np.dtype(object)
 _FUNCTIONS: dict[str, str] = {"isnan": "IsNaN", "minimum": "Min", "maximum": "Max"}
 _LOCALE = "C.UTF-8"
-"""The locale of lower case letters; with any other, ONNX Runtime leaves those beyond ASCII."""
+"""The locale for lower case; with any other, ONNX Runtime only converts ASCII letters."""
 _OPERATORS = {
     np.add: "Add",
     np.subtract: "Sub",
@@ -54,9 +54,9 @@ _OPERATORS = {
     np.bitwise_or: "Or",
     np.invert: "Not",
 }
-"""ONNX's operators, by NumPy's functions for those of Python."""
+"""ONNX operators, by the NumPy functions of Python operators."""
 _OF_BOOLEANS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN")
-"""Operators of numbers whose result is true or false."""
+"""Operators on numbers with a Boolean result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,14 +80,14 @@ class OnnxOperations(Operations):
     constants: list[Any] = field(default_factory=list)
     """Constants as `onnx.TensorProto`."""
     _known: dict[tuple[object, ...], Node] = field(default_factory=dict)
-    """The constants by content, so that each is stored once."""
+    """The constants by content, so each is stored once."""
 
     def input(self, name: str, dtype: type) -> Node:
         """Return an input of the graph."""
         return Node(self, name, np.dtype(dtype))
 
     def output(self, x: Node, name: str) -> Node:
-        """Give a value the name of an output of the graph."""
+        """Make a value an output of the graph, with a name."""
         return self.node("Identity", [x], name=name)
 
     def node(
@@ -100,7 +100,7 @@ class OnnxOperations(Operations):
         domain: str = "",
         **attributes: object,
     ) -> Node:
-        """Add a node of one output.
+        """Add a node with one output.
 
         Args:
             kind: the operator.
@@ -114,13 +114,13 @@ class OnnxOperations(Operations):
 
         output = name or f"{kind}:{len(self.nodes)}"
         names = [each.name for each in inputs]
-        # The fusions of onnxruntime before 1.22 make two nodes of one name from nodes without any.
+        # Fusions of onnxruntime before 1.22 give nodes without names equal names.
         made = helper.make_node(kind, names, [output], name=output, domain=domain, **attributes)
         self.nodes.append(made)
         return Node(self, output, np.dtype(dtype or inputs[0].dtype))
 
     def elementwise(self, kind: str, *inputs: Node | float) -> Node:
-        """Add a node of inputs of the same dtype, some of which may be numbers."""
+        """Add a node whose inputs have the same dtype; some may be numbers."""
         dtype = next(each.dtype for each in inputs if isinstance(each, Node))
         nodes = [self._as_node(each, dtype) for each in inputs]
         return self.node(kind, nodes, np.bool_ if kind in _OF_BOOLEANS else dtype)
@@ -159,7 +159,7 @@ class OnnxOperations(Operations):
     def where(self, condition: Node, x: Node | float | str, y: Node | float) -> Node:
         dtype = next(each.dtype for each in (x, y) if isinstance(each, Node))
         chosen = [self._as_node(each, dtype) for each in (x, y)]
-        if dtype == np.bool_:  # for which ONNX Runtime has no `Where`
+        if dtype == np.bool_:  # ONNX Runtime has no `Where` for it
             either: Node = (condition & chosen[0]) | (~condition & chosen[1])
             return either
         return self.node("Where", [condition, *chosen], dtype)
@@ -227,7 +227,7 @@ class OnnxOperations(Operations):
         )
 
     def _filled(self, matrix: Node, like: Node, texts: Sequence[str]) -> Node:
-        """Append constant texts to each row of a matrix, whose columns may be none."""
+        """Append constant texts to each row of a matrix, which may have no columns."""
         rows = self.node("Shape", [like], np.int64, start=0, end=1)
         shape = self.node("Concat", [rows, self._integers(len(texts))], axis=0)
         constant = self.constant(np.array([texts], dtype=object))
@@ -293,7 +293,7 @@ class OnnxOperations(Operations):
 
 
 def _spellings(word: str) -> list[str]:
-    """Return the ways in which a normalized word may be spelled: with ’ for ', and ς at its end."""
+    """Return the spellings of a normalized word: with ’ instead of ', and ς at its end."""
     endings = [word, f"{word[:-1]}ς"] if word.endswith("σ") else [word]
     marks = [at for at, sign in enumerate(word) if sign == "'"]
     chosen = [some for count in range(len(marks) + 1) for some in combinations(marks, count)]
@@ -306,7 +306,7 @@ def _spellings(word: str) -> list[str]:
 
 
 class OnnxFormat(ModelFormat):
-    """A run's predictor as `model.onnx`; writing and loading it need optional packages."""
+    """A run's predictor as `model.onnx`; writing and loading require optional packages."""
 
     usage = f"""\
 import numpy as np
@@ -330,8 +330,8 @@ outputs = session.run(
         taken = {each.name for each in exported.outputs}.intersection(each.name for each in inputs)
         if taken:
             raise ExportError(
-                f"column '{min(taken)}': an output of the model has this name, and in an ONNX "
-                "graph all names differ; rename the column, or use "
+                f"column '{min(taken)}': the model has an output with this name, but ONNX "
+                "requires unique names; rename the column or use "
                 f"{option('format', 'saved_model')}"
             )
         ops = OnnxOperations()
@@ -363,7 +363,7 @@ outputs = session.run(
 
         try:
             session = InferenceSession(str(folder / FILE), providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime has no base class of its errors
+        except Exception as error:  # ONNX Runtime's errors have no common base class
             raise ExportError(f"{folder / FILE}: can't be loaded: {error}") from None
         names = [each.name for each in session.get_outputs()]
 

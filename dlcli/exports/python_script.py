@@ -1,7 +1,7 @@
-"""Eject: a run as one plain script that trains the same network with pandas and Keras.
+"""Export of a run as a plain script that trains the same network with pandas and Keras.
 
-`templates/train.py.j2` is the script; this module finds what fills it: how the table is read, which
-columns are encoded how, and the code of network, training and evaluation.
+`templates/train.py.j2` is the script's template; this module provides its values: how the table is
+read, how columns are encoded, and the code of network, training and evaluation.
 """
 
 from __future__ import annotations
@@ -53,15 +53,15 @@ def export_script(run: Run, output: Path) -> Path:
     """Write a run as a script, `train.py`, with `requirements.txt` and the split of its rows.
 
     Args:
-        run: of a training.
-        output: the folder to make.
+        run: a training run.
+        output: the folder to create.
 
     Returns:
         The folder.
 
     Raises:
         UsageError: if the folder exists or can't be made.
-        ExportError: for a table that one script can't read: in memory, gone, or of several files.
+        ExportError: for a table that a script can't read: in memory, missing, or in several files.
         RunError: for a run without a network, or a damaged one.
     """
     run.require_network()
@@ -80,7 +80,7 @@ def export_script(run: Run, output: Path) -> Path:
 
 @dataclass(frozen=True)
 class _Facts:
-    """A run, as far as a script depends on it."""
+    """The facts of a run that a script depends on."""
 
     run: Run
     predictor: Predictor
@@ -90,10 +90,10 @@ class _Facts:
     """The format of the files: `reader` and `compression`, and for CSV `delimiter` and `encoding`.
     """
     notations: Mapping[str, Notation]
-    """The notations of numbers that hold in all files, by column."""
+    """The common notations of numbers in all files, by column."""
     split: pa.Table | None
-    """Row and set of the held-out rows of the training file; of an ensemble with folds also those
-    of its training rows, with the fold of each, from 1."""
+    """Row and set of the held-out rows of the training file; for an ensemble with folds also of its
+    training rows, with the fold of each, from 1."""
 
     @classmethod
     def of(cls, run: Run, output: Path) -> _Facts:
@@ -115,7 +115,7 @@ class _Facts:
             raise ExportError(f"the run's table can't be read: {error}") from None
         train = paths["train"]
         if other := next((path for path in forms if forms[path] != forms[train]), None):
-            message = f"is written otherwise than {train}, and a script reads both alike"
+            message = f"uses another format than {train}, but a script requires the same"
             raise ExportError(f"{other}: {message}; store both as Parquet")
         files = {
             key: os.path.relpath(path.resolve(), output).replace(os.sep, "/")
@@ -134,13 +134,13 @@ class _Facts:
 
     @property
     def held_out(self) -> list[str]:
-        """The sets of held-out rows that there are."""
+        """The existing sets of held-out rows."""
         stored = set(self.split["set"].to_pylist()) if self.split is not None else set()
         return [name for name in _SETS if name in stored or name in self.files]
 
 
 def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
-    """Return the only file that a key of `data` names."""
+    """Return the only file of a key in `data`."""
     located = [*map(file.locate, [files] if isinstance(files, str) else files)]
     if files == MEMORY:
         kind = "in memory"
@@ -151,14 +151,14 @@ def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
         if isinstance(first, Path) and not first.is_dir() and not others:
             return first
         kind = "in several files"
-    raise ExportError(f"{run.path}: its table is {kind}; a script reads one file")
+    raise ExportError(f"{run.path}: its table is {kind}, but a script can only read one file")
 
 
 def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, Notation]:
-    """Return the notations of numbers that hold in all files, by column.
+    """Return the common notations of numbers in all files, by column.
 
     Raises:
-        ExportError: for a column without one.
+        ExportError: for a column without a common notation.
     """
     found = dict(predictor.encoding.notations)
     tables = [*map(predictor.read, files)] if len(files) > 1 else []
@@ -173,15 +173,15 @@ def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, 
         parts = [table.column(name) for table in tables]
         fitting = (way for way in ways if all(part.is_written(way) for part in parts))
         if (way := next(fitting, None)) is None:
-            message = f"column '{name}' has other signs in {joined([*ways.values()])}"
-            way_out = "write its numbers plainly, as -1234.5"
-            raise ExportError(f"{message}, and a script reads both alike; {way_out}")
+            message = f"column '{name}' has other number notations in {joined([*ways.values()])}"
+            way_out = "write its numbers like -1234.5"
+            raise ExportError(f"{message}, but a script requires the same; {way_out}")
         found[name] = way
     return found
 
 
 def _split(run: Run, predictor: Predictor, file: Path) -> pa.Table | None:
-    """Return row and set of rows of the training file, and their folds: see `_Facts.split`."""
+    """Return rows of the training file with their sets and folds, see `_Facts.split`."""
     config = predictor.config
     sets = {name: name for name in _SETS if isinstance(getattr(config.data, name), float)}
     if config.ensemble_folds is not None:
@@ -207,7 +207,7 @@ def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | No
     """Return how pandas reads a file.
 
     Raises:
-        ExportError: if it can't, or finds not all of some columns in the header.
+        ExportError: if pandas can't read the file, or columns are missing in the header.
     """
     (stored,) = find(path)
     reader, compression = recognize(stored.head(), stored.file), stored.compression
@@ -270,7 +270,7 @@ def _render(facts: _Facts) -> str:
 
 
 def _heading(facts: _Facts) -> dict[str, str]:
-    """Return the run's name, and its metrics on the rows that it is evaluated on."""
+    """Return the run's name, and its metrics on the evaluation rows."""
     metrics = facts.run.metrics
     evaluated = next((name for name in ("test", "validation", "train") if name in metrics), "")
     shown = [
@@ -283,7 +283,7 @@ def _heading(facts: _Facts) -> dict[str, str]:
 
 
 def _feature_values(facts: _Facts) -> dict[str, Any]:
-    """Return the columns with the settings of their encoding, and the code for these."""
+    """Return the columns with the settings of their encoding, and the code for them."""
     features, config = facts.predictor.encoding.features, facts.config
     inputs = _input_names(facts)
     alike: dict[str, tuple[dict[str, Any], list[str]]] = {}
@@ -326,7 +326,7 @@ def _feature_values(facts: _Facts) -> dict[str, Any]:
 
 
 def _imports(facts: _Facts, needed: Iterable[str]) -> dict[str, list[str]]:
-    """Return the statements that import modules: of Python itself, and of packages."""
+    """Return the import statements: for Python's modules, and for packages."""
     lines = {*needed, "import json", "from pathlib import Path", "import numpy as np"}
     lines |= {"import pandas as pd", "from tensorflow import keras"}
     reader = {"gzip": "import gzip", "zstd": "import zstandard"}
@@ -338,16 +338,16 @@ def _imports(facts: _Facts, needed: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _missing_words(facts: _Facts, column: str) -> list[str]:
-    """Return the words that count as missing in a column.
+    """Return the missing words of a column.
 
-    The usual ones are no numbers, and missing in columns of numbers for that.
+    Usual missing words are omitted for numeric columns: they are not numbers, and thus missing.
     """
     words = facts.predictor.missing_words(column)
     return [] if words == USUAL_MISSING_WORDS else [*words]
 
 
 def _input_names(facts: _Facts) -> dict[str, str]:
-    """Return names for the Keras inputs of columns that layers of their own read; all differ."""
+    """Return unique names for the Keras inputs of columns with separate layers."""
     taken = {"numbers", *(layer.name for layer in facts.predictor.network.layers)}
     names: dict[str, str] = {}
     for feature in facts.predictor.encoding.features:
@@ -365,7 +365,7 @@ def _input_names(facts: _Facts) -> dict[str, str]:
 
 
 def _predicted(facts: _Facts) -> str:
-    """Return what a prediction is, for a docstring."""
+    """Return the meaning of a prediction, for a docstring."""
     task, loss = facts.predictor.task, facts.loss
     if task.outcome == "numbers":
         return "the values in the target's unit"
@@ -381,12 +381,12 @@ def _is_weighted(config: Config) -> bool:
 
 
 def _formula_code(loss: training_choices.Loss) -> Iterator[str]:
-    """Yield the function of a loss that Keras lacks, one operation a line."""
+    """Yield the function of a loss that Keras lacks, one operation per line."""
     assert loss.formula is not None
     lines: list[str] = []
 
     def apply(name: str, *operands: object, **options: object) -> str:
-        # Keras has NumPy's functions under their names, see `Traced`.
+        # Keras has NumPy's functions under the same names, see `Traced`.
         arguments = [each if isinstance(each, str) else repr(each) for each in operands]
         arguments += [f"{key}={value!r}" for key, value in options.items()]
         lines.append(f"    x{len(lines)} = keras.ops.{name}({', '.join(arguments)})")
@@ -398,7 +398,7 @@ def _formula_code(loss: training_choices.Loss) -> Iterator[str]:
 
 
 def _call(section: Section, module: str) -> str:
-    """Return the call of the Keras object that a section describes, with other than defaults."""
+    """Return the call of the Keras object for a section, with non-default arguments."""
     changed = section.model_dump(exclude_defaults=True, exclude={"name"})
     named = [f"{name}={_plain(value)}" for name, value in changed.items() if value is not None]
     return f"keras.{module}.{type(section).__name__}({', '.join(named)})"
@@ -423,7 +423,7 @@ def _network_code(facts: _Facts) -> Iterator[str]:
                 yield from each.script_layers(names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
     if (speed := config.input.scaling_multiplier) is not None:
-        yield f"# A trained factor for each input, first 1, which learns {speed:g} times as fast;"
+        yield f"# A learned weight for each input, initially 1, with {speed:g} times the rate;"
         yield "# dlcli has one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
         yield from call_lines("changes = keras.layers.EinsumDense", arguments, "(x)")
@@ -543,9 +543,9 @@ def _rate_code(config: Config) -> tuple[str, list[str]]:
 
 
 def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
-    """Yield name and code of each metric of an epoch that Keras has, too.
+    """Yield name and code of each epoch metric that Keras also has.
 
-    Those of scaled numbers are in their scaled unit.
+    Metrics of scaled numbers are in the scaled unit.
     """
     outputs, loss = facts.predictor.network.outputs, facts.loss
     kind = "classes" if loss.output == "shares" else facts.predictor.task.rows_type.kind
@@ -557,7 +557,7 @@ def _epoch_metrics(facts: _Facts) -> Iterator[tuple[str, str]]:
 
 
 def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
-    """Yield the lines of each callback; the loss replaces a metric that is not known."""
+    """Yield the lines of each callback; the loss replaces an unknown metric."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
     plateau = schedule if isinstance(schedule, training_choices.ReduceOnPlateau) else None
     for kind, section in (("ReduceLROnPlateau", plateau), ("EarlyStopping", stopping)):

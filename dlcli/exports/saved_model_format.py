@@ -1,8 +1,8 @@
 """Export to TensorFlow's SavedModel: a graph of lookup tables and `tf.strings`, without Python.
 
-It is written as TensorFlow 1 did, whose signatures have the columns' own names, as far as loaders
-can read them: those of a `tf.function` are arguments of Python, and renamed if they are no
-identifiers. All loaders read it.
+The model has the format of TensorFlow 1, which all loaders read. Its signatures keep the columns'
+names as far as loaders support them; the inputs of a `tf.function` are Python arguments and are
+renamed if they are not identifiers.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from dlcli.prediction.predictor import Predictor
 
 FOLDER = "model"
 _EXAMPLES = "serving_examples"
-"""The signature that takes serialized messages of `tf.train.Example`."""
+"""The signature for serialized `tf.train.Example` messages."""
 SIGNATURE = "serving_default"
-"""The name of the signature that servers take."""
+"""The name of the signature that servers use."""
 _FUNCTIONS: dict[str, str] = {"isnan": "is_nan"}
 
 
 @contextmanager
 def tensorflow_loaded() -> Iterator[Any]:
-    """Load TensorFlow, and suppress its log, in which it says that its own older names are old.
+    """Load TensorFlow, and suppress its log of deprecation warnings.
 
     Yields:
         `tf`.
@@ -62,9 +62,9 @@ def store_saved_model(
     """Write the graph that is being built as a SavedModel.
 
     Args:
-        folder: the folder to make.
-        signatures: the inputs and outputs of each, by its name.
-        start: the operation to run when it is loaded.
+        folder: the folder to create.
+        signatures: the inputs and outputs of each signature, by name.
+        start: the operation to run when the model is loaded.
 
     Raises:
         OSError: if it can't be stored.
@@ -79,12 +79,12 @@ def store_saved_model(
         builder.add_meta_graph_and_variables(session, ["serve"], defined, main_op=start)
     try:
         builder.save()
-    except tf.errors.OpError as error:  # whose message is the path and the system's text
+    except tf.errors.OpError as error:  # its message contains the path and the system's text
         raise OSError(error.message.rpartition("; ")[2]) from error
 
 
 class TensorflowOperations(Operations):
-    """The operations of `tf`, which is imported when the first one is needed."""
+    """The operations of TensorFlow, which is imported at the first one."""
 
     def __init__(self) -> None:
         import tensorflow as tf
@@ -223,7 +223,7 @@ outputs = model.signatures["{SIGNATURE}"](
             parsed = tf.io.parse_example(
                 examples, {each.name: _example_feature(tf, each) for each in exported.inputs}
             )
-            # The columns are read from examples unless they are given.
+            # Columns are read from examples unless they are fed directly.
             values = {
                 each.name: v1.placeholder_with_default(
                     tf.cast(parsed[each.name], each.type), [None, *each.shape]
@@ -244,7 +244,7 @@ outputs = model.signatures["{SIGNATURE}"](
         with tensorflow_loaded() as tf, tf.Graph().as_default() as empty:
             v1 = tf.compat.v1
             session = v1.Session(graph=empty)
-            try:  # by the loader of TensorFlow 1, as servers do
+            try:  # with the loader of TensorFlow 1, like servers
                 loaded = v1.saved_model.load(session, ["serve"], str(folder / FOLDER))
             except (OSError, ValueError, RuntimeError, tf.errors.OpError) as error:
                 raise ExportError(f"{folder / FOLDER}: can't be loaded: {error}") from None
@@ -266,7 +266,7 @@ outputs = model.signatures["{SIGNATURE}"](
 
 
 def _example_feature(tf: Any, each: ModelInput) -> Any:  # noqa: ANN401
-    """Return how a column is read from a message: floats have 32 bits there."""
+    """Return how to read a column from a message, which has 32-bit floats."""
     if each.type == "string":
         return tf.io.FixedLenFeature([], tf.string, "")
     if each.type == "uint8":
@@ -275,7 +275,7 @@ def _example_feature(tf: Any, each: ModelInput) -> Any:  # noqa: ANN401
 
 
 def _decoded(array: NDArray[Any]) -> NDArray[Any]:
-    """Return texts as texts, which TensorFlow has as bytes."""
+    """Convert TensorFlow's bytes to texts."""
     if array.dtype != object:
         return array
     return np.array([each.decode() for each in array.ravel()]).reshape(array.shape)

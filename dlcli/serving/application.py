@@ -1,4 +1,4 @@
-"""The application: what every request passes, and where it goes."""
+"""The application: the checks and the routing of requests."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from dlcli.serving.served_model import RequestError
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
 _SECONDS_FOR_A_REQUEST = 0.5
-"""Time that a client has to send a request on a connection which is about to close."""
+"""Time that a client has to send a request on a connection that is about to close."""
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
-"""Lets a browser ask for the key, as the password of any user."""
+"""Makes browsers request the key, as the password of any user."""
 
 
 def make_application(models: Models, key: str | None = None) -> Starlette:
     """Make the application.
 
     Args:
-        models: what is served.
-        key: what clients must send as bearer token, in the header `X-API-Key`, or as password;
-            without one, anyone may ask.
+        models: the served models.
+        key: the key that clients must send as bearer token, in the header `X-API-Key`, or as
+            password; if omitted, all requests are allowed.
     """
     guarded = {
         **_own_routes(models, has_key=key is not None),
@@ -52,9 +52,9 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
 
 
 class _Application(Starlette):
-    """Starlette with a shortcut to paths without a name in them.
+    """Starlette with a shortcut for paths without parameters.
 
-    Its routing takes as long as the prediction of a small network for one row.
+    Starlette's routing takes as long as the prediction of a small network for one row.
 
     Args:
         handlers: by method and path.
@@ -69,7 +69,7 @@ class _Application(Starlette):
         self._of_fixed_paths = {key: each for key, each in handlers.items() if "{" not in key[1]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or what else a server may ask of an application."""
+        """Handle a request or another ASGI event."""
         handler = self._of_fixed_paths.get((scope.get("method", ""), scope.get("path", "")))
         if handler is None:
             await super().__call__(scope, receive, send)
@@ -115,7 +115,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
 
 def _guarded(path: str, handler: Handler, models: Models, key: str | None = None) -> Handler:
-    """Check the key of a request, limit its time, explain what is wrong with it, and count it."""
+    """Check the key of a request, limit its time, convert errors to responses, and count it."""
     limits, metrics = models.limits, models.metrics
 
     async def handle(request: Request) -> Response:
@@ -138,11 +138,11 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
         except RequestError as error:
             return _explained(error)
         except TimeoutError:
-            message = f"not received and answered within {limits.seconds:g} s"
+            message = f"the request was not received and processed within {limits.seconds:g} s"
             return _explained(RequestError(408, message))
         except Exception as error:
-            traceback.print_exception(error, file=sys.stderr)  # the server's log alone names it
-            return json_response({"error": "the server failed; its log has the reason"}, 500)
+            traceback.print_exception(error, file=sys.stderr)  # only the log has the cause
+            return json_response({"error": "internal error; see the server's log"}, 500)
 
     return handle
 
@@ -155,12 +155,12 @@ def _explained(error: RequestError) -> Response:
 
 
 def _has_key(request: Request, key: str) -> bool:
-    """Return whether a request has the key, in UTF-8."""
+    """Return whether a request contains the key, in UTF-8."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "basic":
         try:
             sent = base64.b64decode(given, validate=True).partition(b":")[2]
-        except ValueError:  # no base64, or not even ASCII
+        except ValueError:  # not base64, or not even ASCII
             return False
     else:
         if scheme.lower() != "bearer":
@@ -170,8 +170,8 @@ def _has_key(request: Request, key: str) -> bool:
 
 
 async def _explain_status(request: Request, error: HTTPException) -> Response:
-    """Explain a path that is not there, or a method that it doesn't have."""
-    messages = {404: f"there is no {request.url.path}", 405: f"{request.method} is not for this"}
+    """Return the error for an unknown path or a method that is not allowed."""
+    messages = {404: f"no such path: {request.url.path}", 405: f"{request.method} is not allowed"}
     message = messages.get(error.status_code, error.detail)
     response = json_response({"error": message}, error.status_code)
     response.headers.update(error.headers or {})
@@ -179,17 +179,17 @@ async def _explain_status(request: Request, error: HTTPException) -> Response:
 
 
 class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of two classes
-    """Uvicorn's connection, which does not drop a request that is on its way.
+    """Uvicorn's connection, but without dropping requests that are on their way.
 
-    Uvicorn closes connections that wait for a request at once when it ends, and clients that send
-    one at this moment get no answer. Here they have some time to send it; its answer says that the
-    connection closes.
+    When Uvicorn stops, it immediately closes idle connections, so clients that send a request at
+    this moment get no response. Here they have some time to send it; the response announces that
+    the connection closes.
     """
 
     _is_ending = False
 
     def shutdown(self) -> None:
-        """Answer a request that was begun, or comes soon, and close the connection."""
+        """Finish a request that has begun or arrives soon, and close the connection."""
         is_waiting = self.cycle is None or self.cycle.response_complete
         if is_waiting and not self._is_ending:
             self._is_ending = True

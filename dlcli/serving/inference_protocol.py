@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, as KServe and Triton speak it, with binary tensors.
+"""The Open Inference Protocol, version 2, of KServe and Triton, with binary tensors.
 
 https://github.com/kserve/open-inference-protocol and
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
@@ -40,7 +40,7 @@ _DTYPES = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
-"""NumPy's names of the types whose values have a fixed size; texts are `BYTES`."""
+"""NumPy's names of the types with values of fixed size; texts are `BYTES`."""
 _INPUT_TYPES = {"number": "FP64", "boolean": "BOOL"}
 _ANSWER_TYPES = {"string": "BYTES", "array": "BYTES", "boolean": "BOOL", "integer": "INT64"}
 _LENGTH = struct.Struct("<I")
@@ -68,7 +68,7 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
 
 
 def health_routes(models: Models) -> dict[tuple[str, str], Handler]:
-    """Return the handlers of health checks, by method and path, which need no key."""
+    """Return the handlers of health checks, which require no key, by method and path."""
 
     async def model_ready(request: Request) -> Response:
         return json_response({"name": models.named(request).name, "ready": True})
@@ -86,7 +86,7 @@ def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
     """Split a body into its JSON and the tensors after it.
 
     Raises:
-        RequestError: for a length that is none, or JSON that is no object.
+        RequestError: for an invalid length, or JSON that is not an object.
     """
     if header is None:
         return as_object(requests.parse_json(body)), b""
@@ -97,10 +97,10 @@ def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
 
 
 def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[object]:
-    """Return rows as `/predict` has them.
+    """Convert tensors to rows like those of `/predict`.
 
     Raises:
-        RequestError: for tensors that don't fit together, or are no columns.
+        RequestError: for tensors of different lengths, or that are not columns.
     """
     inputs = content.get("inputs")
     if not isinstance(inputs, list) or not inputs:
@@ -110,7 +110,7 @@ def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[obj
     for each in inputs:
         tensor = _Tensor.of(each)
         if tensor.name in columns:
-            raise tensor.error("is there twice")
+            raise tensor.error("occurs twice")
         models.limits.check_rows(tensor.rows)
         if tensor.size is None:
             values = tensor.of_json()
@@ -121,7 +121,7 @@ def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[obj
             raise tensor.error(f"expected {tensor.rows} values, got {len(values)}")
         first = next(iter(columns.values()), values)
         if len(values) != len(first):
-            raise tensor.error(f"has {len(values)} rows, the first tensor has {len(first)}")
+            raise tensor.error(f"has {len(values)} rows, but the first tensor has {len(first)}")
         columns[tensor.name] = values
     if start != len(binary):
         raise RequestError(400, f"expected {start} bytes of tensors, got {len(binary)}")
@@ -136,7 +136,7 @@ class _Tensor:
     type: str
     rows: int
     size: int | None
-    """Bytes of its part after the JSON; `None` if the values are within it."""
+    """Bytes of its part after the JSON; `None` if the values are in the JSON."""
     data: object
 
     @classmethod
@@ -144,7 +144,7 @@ class _Tensor:
         """Check a tensor's description.
 
         Raises:
-            RequestError: for anything that is none.
+            RequestError: for an invalid description.
         """
         if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
             raise RequestError(400, "expected 'name', 'datatype' and 'shape' of each input")
@@ -163,14 +163,14 @@ class _Tensor:
         return cls(name, kind, sizes[0], size, tensor.get("data"))
 
     def of_json(self) -> list[object]:
-        """Return the values that JSON has."""
+        """Return the values in the JSON."""
         values = self.data
         if not isinstance(values, list):
             raise self.error("expected a list of values in 'data'")
         return [v[0] if isinstance(v, list) and len(v) == 1 else v for v in values]
 
     def of_binary(self, data: bytes) -> list[object]:
-        """Return the values that are after the JSON."""
+        """Return the values after the JSON."""
         if self.type == "BYTES":
             return [*self._texts(data)]
         dtype = np.dtype(_DTYPES[self.type])
@@ -181,11 +181,11 @@ class _Tensor:
         return values
 
     def _texts(self, data: bytes) -> Iterator[str]:
-        """Yield texts, each after its length in four bytes."""
+        """Yield texts; a length of four bytes precedes each text."""
         start, row = 0, 0
         while start < len(data):
             row += 1
-            if row > self.rows:  # there may be millions, while other requests wait
+            if row > self.rows:  # there may be millions, and other requests wait
                 raise self.error(f"expected {self.rows} values, got more")
             stop = start + _LENGTH.size
             if stop > len(data):
@@ -205,7 +205,7 @@ class _Tensor:
 
 
 def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:
-    """Return an answer's columns as tensors, in JSON or after it, as the request asks."""
+    """Return the columns of a response as tensors, in JSON or after it, as requested."""
     types, columns = _output_types(model), answer.columns
     parts, outputs = list[bytes](), list[dict[str, object]]()
     for name, is_binary in _wanted(content, types).items():
@@ -230,10 +230,10 @@ def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) ->
 
 
 def _wanted(content: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, bool]:
-    """Return the outputs that a request asks for, and which of them are to be binary.
+    """Return the requested outputs, and which of them should be binary.
 
     Raises:
-        RequestError: for an output that there is not.
+        RequestError: for an unknown output.
     """
 
     def flag(holder: Mapping[str, Any], name: str) -> bool | None:
@@ -248,7 +248,7 @@ def _wanted(content: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, b
     for each in asked:
         name = each.get("name")
         if not isinstance(name, str) or name not in known:
-            raise RequestError(400, f"there is no output '{name}', only {', '.join(known)}")
+            raise RequestError(400, f"no output '{name}'; expected one of {', '.join(known)}")
         binary = flag(each, "binary_data")
         wanted[name] = default if binary is None else binary is True
     return wanted

@@ -1,4 +1,4 @@
-"""The pages of a server: documentation, also in OpenAPI 3.1, and a form.
+"""The pages of a server: documentation, OpenAPI 3.1 description, and form.
 
 The form shows the prediction of one row and its curves.
 
@@ -24,17 +24,17 @@ from dlcli.reports.report_files import policy, render_template, template_text
 from dlcli.serving.served_model import Limits, ServedModel, answer_schemas
 
 MOST_CURVES = 24
-"""Columns that get a curve."""
+"""Maximum number of columns with a curve."""
 _OUTSIDE = "outside the training range"
-_UNSEEN = "none of the training rows' categories"
-_WORDLESS = "no word of it is known"
+_UNSEEN = "unknown category"
+_WORDLESS = "no known word"
 _MISSING = "missing"
 _PROBLEM = {
     "type": "object",
     "properties": {
         "row": {"type": "integer", "minimum": 1, "description": "The row, from 1."},
         "column": {"type": "string"},
-        "message": {"type": "string", "description": "What came, and what was expected."},
+        "message": {"type": "string", "description": "What was found, and what was expected."},
     },
     "required": ["message"],
 }
@@ -47,19 +47,19 @@ _ERROR = {
     "required": ["error"],
 }
 STATUSES = {
-    "400": "The body is no JSON, or no list of rows.",
+    "400": "The body is not valid JSON or not a list of rows.",
     "401": "The API key is missing or wrong.",
-    "404": "There is no such model.",
-    "408": "The request was not received and answered in time.",
-    "413": "The body is too long, or has too many rows.",
+    "404": "Unknown model.",
+    "408": "The request was not received and processed in time.",
+    "413": "The body is too large or has too many rows.",
     "415": "The body is compressed.",
-    "422": "A row lacks a column, has an unknown one, or a value that can't be used.",
+    "422": "A row lacks a column, or has an unknown column or an invalid value.",
 }
-"""The meaning of the status of an answer without predictions."""
+"""The meaning of the HTTP status of responses without predictions."""
 
 
 def form_answer(model: ServedModel, row: Mapping[str, object]) -> dict[str, object]:
-    """Predict a row, with its interval if the run has held-out rows for one, for the page's script.
+    """Predict a row for the form's script, with an interval if the run has held-out rows.
 
     Raises:
         RequestError: see `ServedModel.predict`.
@@ -72,7 +72,7 @@ def form_answer(model: ServedModel, row: Mapping[str, object]) -> dict[str, obje
 
 
 def _shown(predictions: Predictions, level: float) -> dict[str, object]:
-    """Return the prediction: numbers with intervals, or names with probabilities."""
+    """Return the prediction: numbers with prediction intervals, or names with probabilities."""
     task = predictions.task
     first = {name: values[0] for name, values in predictions.lists().items()}
     if task.outcome == "numbers":
@@ -92,7 +92,7 @@ def _shown(predictions: Predictions, level: float) -> dict[str, object]:
 
 
 def _chosen(predictions: Predictions) -> list[bool]:
-    """Return which classes or labels are predicted of a row."""
+    """Return the predicted classes or labels of a row."""
     task, [value] = predictions.task, predictions.values
     if task.outcome == "labels":
         return [*map(bool, value)]
@@ -100,7 +100,7 @@ def _chosen(predictions: Predictions) -> list[bool]:
 
 
 def _notes(columns: Mapping[str, ColumnProblems]) -> Iterator[tuple[str, str]]:
-    """Yield what training didn't see, by column."""
+    """Yield notes on values that differ from the training rows, by column."""
     for name, found in columns.items():
         kinds = (found.outside, found.unseen, found.without_tokens, found.missing)
         words = (_OUTSIDE, _UNSEEN, _WORDLESS, _MISSING)
@@ -111,12 +111,12 @@ def _notes(columns: Mapping[str, ColumnProblems]) -> Iterator[tuple[str, str]]:
 def _curves(
     model: ServedModel, row: Mapping[str, object], predictions: Predictions
 ) -> Iterator[dict[str, object]]:
-    """Yield how the prediction changes along each column, the others being as they are."""
+    """Yield the predictions along each column, with all other columns unchanged."""
     task = predictions.task
     if task.outcome == "numbers":
         index, label = 0, f"prediction of {task.columns[0]}"
     elif task.has_probabilities:
-        index = int(np.argmax(_chosen(predictions)))  # the first label, or 0 if there is none
+        index = int(np.argmax(_chosen(predictions)))  # the first predicted label, or 0
         label = f"probability of {task.names[index]}"
     else:
         index, label = 0, f"margin, above 0 for {task.names[1]}"
@@ -134,7 +134,7 @@ def _curves(
 
 _PACKAGE = "dlcli.serving"
 _MOST_OPTIONS = 30
-"""Categories that a field lists; for more, it is a text with suggestions."""
+"""Maximum number of categories in a list; with more, the field is a text with suggestions."""
 
 
 def docs_page(
@@ -143,9 +143,9 @@ def docs_page(
     """Return the page that documents the server.
 
     Args:
-        models: what is served, by name.
+        models: the served models by name.
         limits: what a request may take.
-        address: host and port, as the reader's browser named them.
+        address: host and port in the browser's request.
         has_key: whether clients must send a key.
     """
     commands = {name: _curl(model, address, has_key=has_key) for name, model in models.items()}
@@ -194,16 +194,16 @@ def _page(template: str, script: str = "", **values: object) -> Response:
     return HTMLResponse(text, headers=headers)
 
 
-# OpenAPI, as the encodings of the models have it
+# OpenAPI, derived from the encodings of the models
 
 
 def describe_server(
     models: Mapping[str, ServedModel], limits: Limits, *, has_key: bool
 ) -> dict[str, object]:
-    """Return the description.
+    """Return the OpenAPI description.
 
     Args:
-        models: those that are served; the first one answers requests that name none.
+        models: the served models; the first handles requests without a name.
         limits: what a request may take.
         has_key: whether clients must send an API key.
     """
@@ -215,8 +215,11 @@ def describe_server(
         if not number:
             paths["/predict"] = operation
         paths[f"/predict/{model.name}"] = operation
-    answers = {"200": {"description": "It does."}}
-    health: dict[str, object] = {"summary": "Whether the server answers.", "responses": answers}
+    answers = {"200": {"description": "The server is running."}}
+    health: dict[str, object] = {
+        "summary": "Check that the server is running.",
+        "responses": answers,
+    }
     paths["/healthz"] = {"get": health}
     components: dict[str, object] = {"schemas": schemas}
     document: dict[str, object] = {
@@ -255,7 +258,7 @@ def _predict(model: ServedModel, limits: Limits) -> dict[str, object]:
     answers = {status: {"description": text, "content": error} for status, text in STATUSES.items()}
     body = content("Row", minItems=1, maxItems=limits.rows)
     return {
-        "summary": f"Predict rows by {model.name}.",
+        "summary": f"Predict rows with {model.name}.",
         "requestBody": {"required": True, "content": body},
         "responses": {
             "200": {"description": "A prediction for each row.", "content": content("Prediction")},

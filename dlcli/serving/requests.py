@@ -1,7 +1,7 @@
-"""Requests to a server in any protocol: its models, the body of a request, and metrics.
+"""Requests in any protocol: the server's models, the bodies of requests, and metrics.
 
-The metrics are for Prometheus, in its text format: requests, rows, and how rows differ from
-training.
+The metrics are in the text format of Prometheus: requests, rows, and differences from the training
+rows.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from dlcli.serving.served_model import Answer, Limits, RequestError, ServedModel
 Handler = Callable[[Request], Awaitable[Response]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Names the folder by which workers share their metrics; the library reads it when it is loaded."""
+"""Environment variable with the folder in which workers share metrics; read at import."""
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Upper ends of the buckets of a request's seconds."""
+"""Upper bounds of the buckets of request durations in seconds."""
 
 
 _BY_COLUMN: tuple[tuple[str, str, Callable[[ColumnProblems], int]], ...] = (
@@ -38,17 +38,17 @@ _BY_COLUMN: tuple[tuple[str, str, Callable[[ColumnProblems], int]], ...] = (
     ),
     (
         "unseen_values",
-        "Values that are none of the training rows' categories.",
+        "Values that are unknown categories.",
         lambda found: found.unseen.total(),
     ),
     (
         "texts_without_tokens",
-        "Texts without a word that has an input.",
+        "Texts without a known word.",
         lambda found: found.without_tokens,
     ),
     ("missing_values", "Missing values.", lambda found: found.missing),
 )
-"""Counters of values that training didn't see: their names, meanings, and what they count."""
+"""Counters of values that differ from the training rows: name, meaning, and count."""
 
 
 class ServerMetrics:
@@ -64,13 +64,13 @@ class ServerMetrics:
         self._requests = counter("requests", "Requests.", "path", "status")
         self._seconds = Histogram(
             "dlcli_request_seconds",
-            "Seconds from a request's head to its answer.",
+            "Seconds from the headers of a request to its response.",
             ["path"],
             buckets=_BUCKETS,
             registry=self._registry,
         )
         self._rows = counter("rows", "Predicted rows.", "model")
-        self._refused = counter("refused_rows", "Rows with a value that can't be used.", "model")
+        self._refused = counter("refused_rows", "Rows with an invalid value.", "model")
         self._by_column = [
             (counter(name, meaning, "model", "column"), count)
             for name, meaning, count in _BY_COLUMN
@@ -80,12 +80,12 @@ class ServerMetrics:
         """Count a request.
 
         Args:
-            path: that of its route, with `{name}` in place of the model's.
-            status: of the answer.
-            seconds: from its head to its answer.
+            path: the path of its route, with `{name}` instead of the model's name.
+            status: the HTTP status of the response.
+            seconds: the time from its headers to its response.
         """
         key = path, status
-        if key not in self._of_requests:  # finding them by labels takes longer than counting
+        if key not in self._of_requests:  # finding counters by labels takes longer than counting
             labeled = self._requests.labels(path, str(status)), self._seconds.labels(path)
             self._of_requests[key] = labeled
         requests, took = self._of_requests[key]
@@ -93,7 +93,7 @@ class ServerMetrics:
         took.observe(seconds)
 
     def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnProblems]) -> None:
-        """Count the rows of an answer, and by column how they differ from the training rows."""
+        """Count the rows of a response, and by column the differences from the training rows."""
         self._rows.labels(model).inc(rows)
         for name, found in columns.items():
             for counter, count_of in self._by_column:
@@ -101,11 +101,11 @@ class ServerMetrics:
                     counter.labels(model, name).inc(count)
 
     def add_refused(self, model: str, rows: int) -> None:
-        """Count rows that were refused."""
+        """Count refused rows."""
         self._refused.labels(model).inc(rows)
 
     def text(self) -> bytes:
-        """Return all metrics; those of several workers as their sum."""
+        """Return all metrics, summed over workers."""
         registry = self._registry
         if FOLDER_VARIABLE in os.environ:
             registry = CollectorRegistry()
@@ -115,14 +115,14 @@ class ServerMetrics:
 
 @dataclass
 class Models:
-    """The models that are served, by name; reloading replaces them at once."""
+    """The served models by name; reloading replaces all of them together."""
 
     by_name: Mapping[str, ServedModel]
     limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def named(self, request: Request) -> ServedModel:
-        """Return the model that a request's path names, or the first.
+        """Return the model in a request's path, or the first model.
 
         Raises:
             RequestError: with status 404.
@@ -132,19 +132,19 @@ class Models:
             return next(iter(self.by_name.values()))
         if name not in self.by_name:
             near = did_you_mean(name, tuple(self.by_name))
-            raise RequestError(404, f"there is no model '{name}'{near}")
+            raise RequestError(404, f"unknown model '{name}'{near}")
         return self.by_name[name]
 
     async def predict(self, model: ServedModel, rows: object, size: int) -> Answer:
-        """Predict the rows of a request; in a thread, unless it is quick, so others are answered.
+        """Predict the rows of a request, in a thread if this takes long.
 
         Args:
-            model: what predicts.
+            model: the model.
             rows: a list of objects.
             size: the bytes of the request.
 
         Raises:
-            RequestError: for rows that can't be predicted, or are too many.
+            RequestError: for rows that can't be predicted, or too many rows.
         """
         if not isinstance(rows, list):
             raise RequestError(400, "expected a list of rows, each an object of columns")
@@ -162,7 +162,7 @@ class Models:
 
 
 def as_object(content: object) -> dict[str, object]:
-    """Return JSON that is an object.
+    """Check that JSON is an object, and return it.
 
     Raises:
         RequestError: for anything else.
@@ -173,7 +173,7 @@ def as_object(content: object) -> dict[str, object]:
 
 
 def fixed(content: object) -> Handler:
-    """Return the handler of requests that have always the same answer."""
+    """Return a handler with a constant response."""
 
     async def answer(request: Request) -> Response:
         return json_response(content)
@@ -182,7 +182,7 @@ def fixed(content: object) -> Handler:
 
 
 def json_response(content: object, status: int = 200) -> Response:
-    """Return an answer in JSON."""
+    """Return a JSON response."""
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
@@ -190,7 +190,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     """Read the body of a request.
 
     Raises:
-        RequestError: for one that is too long, compressed, or not received completely.
+        RequestError: for a body that is too large, compressed or incomplete.
     """
     most = limits.mebibytes << 20
     too_long = RequestError(413, f"expected a body of at most {limits.mebibytes} MiB")
@@ -212,7 +212,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
 
 
 async def read_json(request: Request, limits: Limits) -> tuple[Any, int]:
-    """Read the body of a request as JSON, and return its number of bytes, too.
+    """Read the body of a request as JSON; also return its number of bytes.
 
     Raises:
         RequestError: see `read_body` and `parse_json`.
@@ -225,7 +225,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401
     """Parse a body as JSON.
 
     Raises:
-        RequestError: with what is wrong, and where.
+        RequestError: with the problem and its position.
     """
     try:
         return orjson.loads(body)

@@ -1,4 +1,4 @@
-"""A run that is served: rows are checked within limits, and predicted as `dlcli predict` does."""
+"""A served run: checks rows within limits and predicts them like `dlcli predict`."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from dlcli.tables.table import Table
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"
-"""The rows' name in messages, which are shown without it."""
+"""The name of the rows in messages; responses omit it."""
 MOST_PROBLEMS = 20
-"""Problems of rows that an answer lists, at most."""
+"""Maximum number of listed problems in a response."""
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", list: "array"}
 
 
 @dataclass(frozen=True)
 class RowProblem:
-    """A mistake in a row."""
+    """A problem in a row."""
 
     message: str
-    """The value that came, and what was expected."""
+    """The value that was found, and what was expected."""
     row: int | None = None
     """The row, from 1."""
     column: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the parts that are known."""
+        """Return the known fields."""
         parts = {"row": self.row, "column": self.column, "message": self.message}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -50,12 +50,12 @@ class RowProblem:
 
 
 class RequestError(Exception):
-    """A request that can't be answered.
+    """The error for an invalid request.
 
     Args:
-        status: of HTTP: 400 for a body that can't be read, 422 for rows that can't be predicted.
-        message: what is wrong, without anything of the machine.
-        problems: of single rows.
+        status: the HTTP status: 400 for an unreadable body, 422 for rows that can't be predicted.
+        message: the problem, without details of the machine.
+        problems: the problems of single rows.
         rows: number of rows that were refused.
     """
 
@@ -72,7 +72,7 @@ class RequestError(Exception):
         """Return the error for rows that can't be predicted.
 
         Args:
-            problems: the first ones, of which those that are shown are enough.
+            problems: the first problems, at least as many as the response lists.
             rows: number of rows that were refused.
             count: number of all problems, if there are more.
         """
@@ -81,7 +81,7 @@ class RequestError(Exception):
         return cls(422, f"{problems[0]}{others}", problems[:MOST_PROBLEMS], rows)
 
     def to_json(self) -> dict[str, object]:
-        """Return the answer's content."""
+        """Return the content of the response."""
         answer: dict[str, object] = {"error": self.message}
         if self.problems:
             answer["problems"] = [problem.to_json() for problem in self.problems]
@@ -90,17 +90,17 @@ class RequestError(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a request may take."""
+    """The limits of a request."""
 
     mebibytes: int = 16
-    """Most MiB of a body."""
+    """Maximum size of the body in MiB."""
     rows: int = 10_000
-    """Most rows."""
+    """Maximum number of rows."""
     seconds: float = 30.0
-    """Most seconds from its beginning to its answer."""
+    """Maximum time from its beginning to its response, in seconds."""
 
     def check_rows(self, count: int) -> None:
-        """Refuse more rows than there may be, and none at all.
+        """Check that the number of rows is within the limit and not 0.
 
         Raises:
             RequestError: with status 413, or 422 for none.
@@ -117,7 +117,7 @@ class Answer:
 
     predictions: Predictions
     problems: ValueProblems
-    """The record of values that training didn't see."""
+    """The record of values that differ from the training rows."""
     rows: int
 
     @property
@@ -144,7 +144,7 @@ class ServedModel:
     inputs: tuple[ClientColumn, ...]
     """The columns that each row must have, in the order of the training table."""
     form_predictor: Predictor
-    """The same with intervals for the form, if there can be any."""
+    """The predictor with prediction intervals for the form, if possible."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
@@ -153,11 +153,11 @@ class ServedModel:
         Args:
             name: its name in URLs.
             path: the run folder.
-            level: that of intervals or sets of classes. [default: there are none]
+            level: the coverage of prediction intervals or prediction sets. [default: none]
 
         Raises:
             RunError: if there is no such run, or it is damaged or has no network.
-            UsageError: if it has no held-out rows for intervals, or reads image files.
+            UsageError: if the run has no held-out rows for intervals, or reads image files.
         """
         # a link may lead elsewhere before the last file is read
         run = open_run(path.resolve() if path.is_dir() else path)
@@ -177,12 +177,12 @@ class ServedModel:
 
     @cached_property
     def output_types(self) -> dict[str, str]:
-        """The type in JSON of each column of an answer."""
+        """The JSON type of each column of a response."""
         return answer_types(self.predictor)
 
     @property
     def typical_row(self) -> dict[str, object]:
-        """A row as most are."""
+        """A typical row."""
         return {column.name: column.typical for column in self.inputs}
 
     @cached_property
@@ -191,27 +191,26 @@ class ServedModel:
 
     @cached_property
     def _with_decimal_comma(self) -> tuple[str, ...]:
-        """The columns of numbers that have a decimal comma in the training table."""
+        """The numeric columns with a decimal comma in the training table."""
         features, notations = self.predictor.encoding.features, self.predictor.encoding.notations
         numbers = [each.column for each in features if each.reads_numbers]
         return tuple(n for n in numbers if n in notations and notations[n].decimal == ",")
 
     @cached_property
     def _known(self) -> frozenset[str]:
-        """The columns that the training table had."""
+        """The columns of the training table."""
         config = self.predictor.config
         return self._required | {*(config.input.features or {}), *config.data.reserved}
 
     def is_quick(self, rows: int, size: int) -> bool:
-        """Return whether rows of a request of so many bytes are predicted within milliseconds."""
+        """Return whether predicting a request of so many bytes takes only milliseconds."""
         return rows <= MOST_ROWS and size <= MOST_CHARACTERS
 
     def predict(self, rows: Sequence[object]) -> Answer:
         """Predict each row.
 
         Args:
-            rows: an object of columns for each, whose values are numbers, texts, true, false or
-                null.
+            rows: one object of columns per row; values are numbers, texts, true, false or null.
 
         Raises:
             RequestError: naming row and column, and what was expected.
@@ -220,8 +219,8 @@ class ServedModel:
         problems = ValueProblems(lenient=True)
 
         def as_table() -> Table:
-            # In training's notations: all values of a file decide on its own, but rows of a
-            # request may have nothing to do with each other.
+            # In the notations of training: a file's notation follows from all its values, but the
+            # rows of a request may be unrelated.
             return self.predictor.batch(memory_table(records, _TABLE).data, _TABLE)
 
         try:
@@ -240,10 +239,10 @@ class ServedModel:
     def _checked(self, rows: Sequence[object]) -> list[dict[str, object]]:
         """Return the columns of rows that are read.
 
-        All rows must have all of them, so that what is predicted of a row depends on it alone.
+        All rows must have all of these columns, so a row's prediction depends on this row only.
 
         Raises:
-            RequestError: for rows that are no objects, lack columns, or have unknown ones.
+            RequestError: for rows that are not objects, lack columns, or have unknown columns.
         """
         records: list[dict[str, object]] = []
         for number, row in enumerate(rows, start=1):
@@ -259,7 +258,7 @@ class ServedModel:
         return records
 
     def _written_alike(self, records: list[dict[str, object]]) -> list[dict[str, object]]:
-        """Write numbers with a decimal comma where other rows have texts, which are read so."""
+        """Write numbers with a decimal comma if other rows have texts, which are read this way."""
         for name in self._with_decimal_comma:
             if {float, str} <= {type(record[name]) for record in records}:
                 records = [
@@ -271,19 +270,19 @@ class ServedModel:
         return records
 
     def _check_columns(self, names: Collection[str], row: int, rows: int) -> None:
-        """Check that a row has the columns that are read, and else only known ones.
+        """Check that a row has all features, and no unknown columns.
 
         Raises:
-            RequestError: naming the others, of which there may be very many.
+            RequestError: with the wrong columns, of which there may be very many.
         """
         unknown = sorted(set(names) - self._known)
         absent = [name for name in self.columns if name not in names]
-        wrong = "is no column of the training table"
+        wrong = "is not a column of the training table"
         problems = [
             RowProblem(f"{wrong}{did_you_mean(name, self.columns)}", row, name)
             for name in unknown[:MOST_PROBLEMS]
         ]
-        wrong = "is not in the row; send null for a missing value"
+        wrong = "is absent from the row; send null for a missing value"
         problems += [RowProblem(wrong, row, name) for name in absent]
         if problems:
             raise RequestError.of_rows(problems, rows, len(unknown) + len(absent))
@@ -293,7 +292,7 @@ _KINDS = {
     bool: "true or false",
     int: "a number",
     float: "a number",
-    str: "a text",
+    str: "text",
     list: "a list",
 }
 
@@ -302,11 +301,11 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
     """Return the run folders to serve by the names of their models.
 
     Args:
-        runs: those without a name, which get the name of their folder.
-        named: those with a name.
+        runs: the runs without a name, which get the name of their folder.
+        named: the runs with a name.
 
     Raises:
-        UsageError: for a name that a URL can't have, or that two runs have.
+        UsageError: for a name that a URL can't contain, or that two runs have.
     """
     found: dict[str, Path] = {}
     for name, path in [*((path.resolve().name, path) for path in runs), *named.items()]:
@@ -319,15 +318,15 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
     return found
 
 
-# The columns that a model reads and answers with, for documentation and the form
+# The columns of requests and responses, for documentation and form
 
 
 def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
     """Describe the columns that each row must have, in the order of the training table.
 
     Args:
-        run: may hold an explanation, which knows frequent values.
-        predictor: the run's.
+        run: the run; its explanation, if any, contains frequent values.
+        predictor: the predictor of the run.
     """
     statistics = {each.name: each for each in run.explanation.columns}
     found = []
@@ -340,24 +339,24 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
 
 
 def _median(histogram: Histogram) -> float:
-    """Return the middle of the bin that has the median."""
+    """Return the middle of the bin with the median."""
     counts, edges = np.array(histogram.train), histogram.edges
     at = min(int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)), len(counts) - 1)
     return (edges[at] + edges[at + 1]) / 2
 
 
 def answer_types(predictor: Predictor) -> dict[str, str]:
-    """Return the type in JSON of each column of an answer, as that to one row shows."""
+    """Return the JSON type of each column of a response, from the response for one row."""
     columns = predictor.predict_zeros().lists()
     return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
 
 
 def answer_schemas(types: Mapping[str, str], classes: Sequence[str]) -> dict[str, object]:
-    """Return the JSON Schema of each column of an answer.
+    """Return the JSON Schema of each column of a response.
 
     Args:
         types: see `answer_types`.
-        classes: those of the target.
+        classes: the classes of the target.
     """
     schemas: dict[str, object] = {}
     for name, kind in types.items():

@@ -1,4 +1,4 @@
-"""The process that serves: its socket, its signals, and the models that it loads."""
+"""The server process: socket, signals, and loaded models."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 _NEEDED = ("starlette", "uvicorn", "orjson", "prometheus_client")
 _BACKLOG = 2048
-"""Connections that may wait to be accepted."""
+"""Maximum number of connections that wait to be accepted."""
 _HANGUP = "SIGHUP"
 _PATIENCE = 60
-"""Seconds after which a worker that has not started is given up."""
+"""Seconds that a worker has to start."""
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Settings:
     """0 for any free one."""
     limits: Limits
     level: float | None = None
-    """Level of intervals or sets of classes, if there are to be any."""
+    """Coverage of prediction intervals or prediction sets, if any."""
     key: str | None = field(default=None, repr=False)
-    """The API key that clients must send, if there is one."""
+    """The API key that clients must send, if any."""
     workers: int = 1
     """Number of processes."""
 
@@ -62,18 +62,18 @@ def load_models(settings: Settings) -> dict[str, ServedModel]:
 
 
 def run_server(settings: Settings, report: Report) -> None:
-    """Serve until SIGTERM or SIGINT; requests that were begun are answered first.
+    """Serve until SIGTERM or SIGINT; requests that have begun are finished first.
 
-    SIGHUP loads the runs again, from where they were: requests go on meanwhile. A run that can't be
-    loaded leaves the models as they are.
+    SIGHUP reloads the runs from the same folders, while requests continue. If a run can't be
+    loaded, the previous models stay in use.
 
     Args:
         settings: what is served.
-        report: takes notes and warnings: the server's address, once it listens, and reloads.
+        report: receives notes and warnings: the server's address, once it listens, and reloads.
 
     Raises:
-        RunError, UsageError: see `ServedModel.load`; or for an address that can't be used, or a
-            package that is not installed.
+        RunError, UsageError: see `ServedModel.load`; or for an unusable address, or a missing
+            package.
     """
     require_packages("dlcli serve", "serve", *_NEEDED)
     models = load_models(settings)
@@ -101,9 +101,9 @@ def _run_one(
             try:
                 models.by_name = load_models(settings)
             except DlcliError as error:
-                report("warning", f"the runs are not loaded again: {error}")
+                report("warning", f"reload failed, the previous models stay in use: {error}")
             else:
-                report("note", f"loaded again: {', '.join(models.by_name)}")
+                report("note", f"reloaded: {', '.join(models.by_name)}")
 
     def reload(number: int, frame: FrameType | None) -> None:
         threading.Thread(target=load_again, daemon=True).start()
@@ -115,7 +115,7 @@ def _run_one(
 
 
 def _run_workers(settings: Settings, listening: socket.socket, report: Report) -> None:
-    """Serve in processes of their own, which accept connections at the same socket."""
+    """Serve in several worker processes, which accept connections on the same socket."""
     from uvicorn.supervisors import Multiprocess
 
     from dlcli.serving.requests import FOLDER_VARIABLE
@@ -125,7 +125,7 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
     class Supervisor(Multiprocess):
         def keep_subprocess_alive(self) -> None:
             for process in self.processes:
-                process.child_conn.close()  # or the end of a worker that starts would not show
+                process.child_conn.close()  # else the exit of a starting worker would go unnoticed
             super().keep_subprocess_alive()
 
         def handle_int(self) -> None:
@@ -140,14 +140,14 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
             try:
                 load_models(settings)
             except DlcliError as error:
-                report("warning", f"the runs are not loaded again: {error}")
+                report("warning", f"reload failed, the previous models stay in use: {error}")
                 return
             before = {*self.processes}
             super().handle_hup()
             if before.isdisjoint(self.processes):
-                report("note", f"loaded again: {', '.join(settings.runs)}")
+                report("note", f"reloaded: {', '.join(settings.runs)}")
             else:
-                report("warning", "not all workers were replaced; the others are as before")
+                report("warning", "not all workers were replaced; the others serve as before")
 
     handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryDirectory() as folder:
@@ -168,11 +168,11 @@ def _application(settings: Settings) -> Starlette:
     from dlcli.serving.application import make_application
     from dlcli.serving.requests import Models
 
-    # Else they would continue to answer at the port, which no new server could have.
+    # Else the workers would keep the port occupied.
     after_parent(partial(signal.raise_signal, signal.SIGTERM))
     try:
         models = load_models(settings)
-    except DlcliError as error:  # another worker takes its place
+    except DlcliError as error:  # another worker replaces it
         sys.stderr.write(f"warning: a worker could not start: {error}\n")
         raise SystemExit(1) from None
     return make_application(Models(models, settings.limits), settings.key)
@@ -198,7 +198,7 @@ def _config(settings: Settings, application: Any, *, is_factory: bool = False) -
 
 @contextmanager
 def _handling(name: str, handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Handle a signal, if the system has it, until the block ends."""
+    """Handle a signal within a block, if the system supports it."""
     number = getattr(signal, name, None)
     if number is None or threading.current_thread() is not threading.main_thread():
         yield
@@ -223,7 +223,7 @@ def _listening(host: str, port: int) -> socket.socket:
         reason = getattr(error, "strerror", None) or str(error)
         is_port = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
         way_out = f"try another {'--port' if is_port else '--host'}"
-        raise UsageError(f"can't listen at {host}:{port}: {reason}; {way_out}") from None
+        raise UsageError(f"can't listen on {host}:{port}: {reason}; {way_out}") from None
     listening.set_inheritable(True)
     return listening
 

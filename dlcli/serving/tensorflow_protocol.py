@@ -1,6 +1,7 @@
 """The REST API of TensorFlow Serving, https://www.tensorflow.org/tfx/serving/api_rest.
 
-Rows are `instances`, or columns are `inputs`; a model of one column may leave out its name.
+Requests contain rows as `instances` or columns as `inputs`; with one column, its name may be
+omitted.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
         body = as_object(content)
         signature = body.get("signature_name", _SIGNATURE)
         if signature != _SIGNATURE:
-            raise RequestError(400, f"there is no signature '{signature}', only '{_SIGNATURE}'")
+            raise RequestError(400, f"unknown signature '{signature}'; expected '{_SIGNATURE}'")
         if ("instances" in body) == ("inputs" in body):
             raise RequestError(400, "expected either 'instances' or 'inputs'")
         if "instances" in body:
@@ -65,10 +66,10 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
 
 
 def _rows_of_instances(instances: object, columns: Sequence[str], limits: Limits) -> object:
-    """Return rows as `/predict` has them; anything but a list as it is.
+    """Convert rows to those of `/predict`; other values than lists are unchanged.
 
     Raises:
-        RequestError: for too many, or bytes that are no text.
+        RequestError: for too many rows, or bytes that are not text.
     """
     if not isinstance(instances, list):
         return instances
@@ -88,8 +89,8 @@ def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> 
     """Return the rows of columns.
 
     Args:
-        inputs: lists of values by column; of a single column the list alone.
-        columns: those that the model reads.
+        inputs: lists of values by column; for a single column, just the list.
+        columns: the columns that the model reads.
         limits: what a request may take.
 
     Raises:
@@ -102,7 +103,7 @@ def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> 
     lengths = {name: len(values) for name, values in inputs.items()}
     for name, length in lengths.items():
         if length != (first := next(iter(lengths.values()))):
-            problem = RowProblem(f"has {length} values, the first column has {first}", None, name)
+            problem = RowProblem(f"has {length} values, the first column {first}", None, name)
             raise RequestError.of_rows([problem], 0)
     limits.check_rows(next(iter(lengths.values()), 0))
     names = tuple(inputs)
@@ -113,7 +114,7 @@ def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> 
 
 
 def _plain(value: object, row: int, column: str) -> object:
-    """Return the value of a tensor of one element, and the text of one in base64.
+    """Return the value of a tensor with one element, and decode base64 text.
 
     Raises:
         RequestError: for bytes that are no text.
@@ -123,14 +124,14 @@ def _plain(value: object, row: int, column: str) -> object:
     if isinstance(value, dict) and value.keys() == {"b64"}:
         try:
             return base64.b64decode(str(value["b64"]), validate=True).decode()
-        except ValueError:  # no base64, or no UTF-8
+        except ValueError:  # not base64 or not UTF-8
             problem = RowProblem("expected UTF-8 in base64", row, column)
             raise RequestError.of_rows([problem], 1) from None
     return value
 
 
 def _unnamed_rows(records: Sequence[Mapping[str, object]]) -> list[object]:
-    """Return the rows of an answer; of a single column its values alone."""
+    """Return the rows of a response; for a single column, just its values."""
     return [next(iter(row.values())) if len(row) == 1 else row for row in records]
 
 

@@ -126,7 +126,10 @@ def test_time_zones_are_kept():
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a': is the name of two columns"),
         (pd.Series([1, 2]), "got Series"),
         (pl.Series("x", [1, 2]), "expected a data frame, .*, got Series"),
-        (pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}), "'_pli128'; cast columns of this"),
+        (
+            pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}),
+            "'_pli128'; convert columns of this",
+        ),
         (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call its collect\(\) first"),
     ],
 )

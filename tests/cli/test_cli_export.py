@@ -65,7 +65,10 @@ def test_without_the_data_only_made_up_rows_are_compared(dlcli):
         "note: only synthetic rows were compared: points.csv: no such file\n"
     )
     assert result.stdout.startswith("64 synthetic rows: ")
-    assert "only made-up rows, since points.csv: no such file." in Path("out/README.md").read_text()
+    assert (
+        "Only synthetic rows were checked: points.csv: no such file."
+        in Path("out/README.md").read_text()
+    )
 
 
 @pytest.mark.usefixtures("double")
@@ -131,7 +134,7 @@ def test_a_column_named_like_an_output_is_refused_in_onnx(dlcli):
     result = dlcli("export", "runs/taken", "--format", "onnx", "--output", "out")
 
     assert result.exit_code == 7
-    assert "column 'prediction': an output of the model has this name" in result.stderr
+    assert "column 'prediction': the model has an output with this name" in result.stderr
 
 
 @pytest.mark.usefixtures("pets")
@@ -156,7 +159,7 @@ def test_a_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch, outp
     result = dlcli("export", "runs/pets", "--format", "onnx", "--output", "new/folder/out")
 
     assert result.exit_code == 7
-    assert f"predicts otherwise on training rows: {output}: differs" in result.stderr
+    assert f"gives other predictions on training rows: {output}: differs" in result.stderr
     assert {*Path().iterdir()} == before
 
 
@@ -174,7 +177,7 @@ def test_a_keras_model_that_predicts_otherwise_is_not_written(dlcli, monkeypatch
     result = dlcli("export", "runs/pets", "--format", "keras", "--output", "out")
 
     assert result.exit_code == 7
-    assert "predicts otherwise on training rows: output: differs" in result.stderr
+    assert "gives other predictions on training rows: output: differs" in result.stderr
     assert not Path("out").exists()
 
 

@@ -45,7 +45,7 @@ def test_a_card_has_metrics_with_intervals_and_the_ranges_of_columns(tmp_path: P
     assert re.search(r"\| R² \| 0\.979 \[0\.\d+, 0\.\d+\] \|", section(card, "Results"))
     assert "only 4 test rows" in section(card, "Limits")
     assert "| column | type | range or values | missing |" in section(
-        card, "What new rows must be like"
+        card, "Requirements for new rows"
     )
 
 
@@ -62,7 +62,7 @@ def test_shares_of_the_most_frequent_values_are_of_all_rows_with_a_value(tmp_pat
     column = full.columns[-1].model_copy(update={**kinds, "distinct": 50, "values": frequent})
     explanation = full.model_copy(update={"columns": (column,), "rows": {"train": 100}})
     card = model_card(number_run(tmp_path, explanation=explanation))
-    assert "| a 25.0 %, and 49 more | 20.0 % |" in section(card, "What new rows must be like")
+    assert "| a 25.0 %, and 49 more | 20.0 % |" in section(card, "Requirements for new rows")
 
 
 def test_years_have_no_separator_of_thousands(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_years_have_no_separator_of_thousands(tmp_path: Path) -> None:
     card = model_card(
         number_run(tmp_path, explanation=full.model_copy(update={"columns": (column,)}))
     )
-    assert "| 1928 to 2011, mean 1971 |" in section(card, "What new rows must be like")
+    assert "| 1928 to 2011, mean 1971 |" in section(card, "Requirements for new rows")
 
 
 def test_times_of_day_have_no_date(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_times_of_day_have_no_date(tmp_path: Path) -> None:
     card = model_card(
         number_run(tmp_path, explanation=full.model_copy(update={"columns": (column,)}))
     )
-    assert "| 07:00:00 to 09:30:00 |" in section(card, "What new rows must be like")
+    assert "| 07:00:00 to 09:30:00 |" in section(card, "Requirements for new rows")
 
 
 def test_the_result_is_in_the_sentences_of_the_page(tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_validation_rows_decided_when_to_stop_only_with_early_stopping(
     config = {"data": data, "early_stopping": early_stopping}
     card = model_card(number_run(tmp_path, metrics=metrics, config=config))
 
-    assert ("validation rows decided when to stop" in section(card, "Results")) is stops
+    assert ("validation rows were used for early stopping" in section(card, "Results")) is stops
 
 
 def test_the_rows_of_an_ensemble_with_folds_are_out_of_fold(
@@ -151,7 +151,7 @@ def test_hostile_names_stay_within_their_cells(tmp_path: Path) -> None:
         (tmp_path / make.__name__).mkdir()
         card = model_card(make(tmp_path / make.__name__, explanation=full_explanation()))
         assert "\n".join(card.split("\n")) == card
-        for title in ("Data", "Results", "What new rows must be like"):
+        for title in ("Data", "Results", "Requirements for new rows"):
             tables = section(card, title).split("\n\n")
             for table in tables:
                 assert len({len(row) for row in rows(table)}) <= 1, table

@@ -216,7 +216,7 @@ def predictor_of(name: str, members: int) -> Predictor:
 def test_a_level_is_not_rounded_to_all_rows() -> None:
     predictor = replace(predictor_of("three classes", 1), level=0.995)
     [found] = [each for each in outputs_of_model(predictor) if each.name == "prediction_set"]
-    assert "the true value of 99.5 % of rows like the training rows" in found.meaning
+    assert "the 99.5 % prediction set" in found.meaning
 
 
 def _json(value: object) -> str:

@@ -137,7 +137,7 @@ def test_no_request_is_lost_while_runs_are_loaded_again_or_the_server_ends(link)
         for name, answer in (("swapped", "cat"), ("pets", "dog")):
             replace(name)
             process.send_signal(signal.SIGHUP)
-            assert process.stderr.readline() == "note: loaded again: m\n"
+            assert process.stderr.readline() == "note: reloaded: m\n"
             clients.wait_for(answer)
             assert clients.refused == 0
         process.send_signal(signal.SIGTERM)
@@ -164,7 +164,7 @@ def test_workers_share_metrics_and_are_replaced_by_others_that_answer(link):
         clients.wait_for("dog")
         replace("swapped")
         process.send_signal(signal.SIGHUP)
-        assert process.stderr.readline() == "note: loaded again: m\n"
+        assert process.stderr.readline() == "note: reloaded: m\n"
         clients.end()  # connections to a worker end with it
         assert clients.wrong == []
         assert ask(port, rows=[{"x": 1}])[1][0]["prediction"] == "cat"
@@ -237,7 +237,7 @@ def test_a_run_that_can_not_be_loaded_leaves_the_models_as_they_are(link):
         path.unlink()
         process.send_signal(signal.SIGHUP)
         message = process.stderr.readline()
-        assert message.startswith("warning: the runs are not loaded again: ")
+        assert message.startswith("warning: reload failed, the previous models stay in use: ")
         assert ask(port, rows=[{"x": 1}])[1][0]["prediction"] == "dog"
 
 
@@ -282,7 +282,7 @@ def test_an_address_that_is_taken_is_explained(runs):
         port = taken.getsockname()[1]
         result = CliRunner().invoke(main, ["serve", str(runs["pets"]), "--port", str(port)])
     assert result.exit_code == 2
-    assert f"can't listen at 127.0.0.1:{port}: " in result.stderr
+    assert f"can't listen on 127.0.0.1:{port}: " in result.stderr
 
 
 @pytest.mark.parametrize("host", ["127.0.0..1", "no-such-host"])
@@ -297,7 +297,7 @@ def test_a_host_that_is_none_is_explained(runs, host, monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", without_network)
     result = CliRunner().invoke(main, ["serve", str(runs["pets"]), "--host", host])
     assert result.exit_code == 2
-    assert f"can't listen at {host}:" in result.stderr
+    assert f"can't listen on {host}:" in result.stderr
     assert result.stderr.endswith("; try another --host\n")
 
 

@@ -69,9 +69,9 @@ def test_values_that_training_did_not_see_are_noted(client):
     row = {"size": 1e6, "color": "mauve", "sold": None, "day": "2024-01-01", "note": "xyz"}
     assert client.post("/form/houses", row).json["notes"] == {
         "size": "outside the training range",
-        "color": "none of the training rows' categories",
+        "color": "unknown category",
         "sold": "missing",
-        "note": "no word of it is known",
+        "note": "no known word",
     }
 
 

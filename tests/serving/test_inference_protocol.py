@@ -81,7 +81,7 @@ def test_tritons_client_asks_for_health_and_metadata(server):
 
 def test_tritons_client_is_told_what_is_wrong(server):
     columns = tensors([ROW], binary=True)
-    with pytest.raises(InferenceServerException, match="column 'note': is not in the row"):
+    with pytest.raises(InferenceServerException, match="column 'note': is absent from the row"):
         server.infer("houses", columns[:-1])
 
 
@@ -106,7 +106,7 @@ def x(**parts):
         ([], "expected a JSON object"),
         ({}, "expected a list of tensors in 'inputs'"),
         ({"inputs": [5]}, "expected 'name', 'datatype' and 'shape' of each input"),
-        ({"inputs": [x(), x()]}, "column 'x': is there twice"),
+        ({"inputs": [x(), x()]}, "column 'x': occurs twice"),
         ({"inputs": [x(datatype="FP128")]}, "column 'x': expected a datatype such as FP64"),
         ({"inputs": [x(datatype=[])]}, "column 'x': expected a datatype such as FP64"),
         ({"inputs": [x(shape=[1, 2])]}, "column 'x': expected the shape [rows] or [rows, 1]"),
@@ -115,13 +115,13 @@ def x(**parts):
         ({"inputs": [x(shape="1")]}, "column 'x': expected the shape [rows] or [rows, 1]"),
         ({"inputs": [x(shape=[2])]}, "column 'x': expected 2 values, got 1"),
         ({"inputs": [x(data=5)]}, "column 'x': expected a list of values in 'data'"),
-        ({"inputs": [x(), x(name="y", shape=[2], data=[1, 2])]}, "column 'y': has 2 rows, the"),
+        ({"inputs": [x(), x(name="y", shape=[2], data=[1, 2])]}, "column 'y': has 2 rows, but"),
         (
             {"inputs": [x(parameters={"binary_data_size": 8})]},
             "column 'x': expected 8 bytes, got",
         ),
         ({"inputs": [x(parameters={"binary_data_size": -8})]}, "column 'x': expected a number of"),
-        ({"inputs": [x()], "outputs": [{"name": "z"}]}, "there is no output 'z', only prediction,"),
+        ({"inputs": [x()], "outputs": [{"name": "z"}]}, "no output 'z'; expected one of "),
         ({"inputs": [x()], "outputs": 5}, "expected a list of objects in 'outputs'"),
     ],
 )

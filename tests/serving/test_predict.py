@@ -69,8 +69,12 @@ def test_columns_that_training_had_but_does_not_read_are_allowed(client):
         ({**ROW, "size": True}, "size", "expected a finite number, got 'true'"),
         ({**ROW, "day": "31.12.2024"}, "day", "expected a date such as 2024-12-31"),
         ({**ROW, "sold": "perhaps"}, "sold", "expected true, false, 1 or 0, got 'perhaps'"),
-        ({**ROW, "colour": "red"}, "colour", "is no column of the training table; did you mean"),
-        ({k: v for k, v in ROW.items() if k != "note"}, "note", "is not in the row; send null"),
+        ({**ROW, "colour": "red"}, "colour", "is not a column of the training table; did you mean"),
+        (
+            {k: v for k, v in ROW.items() if k != "note"},
+            "note",
+            "is absent from the row; send null",
+        ),
         (5, None, "expected an object of columns, got a number"),
         (None, None, "expected an object of columns, got null"),
     ],
@@ -148,7 +152,7 @@ class TestLimits:
         reply = serve(seconds=0.01).post("/predict", b"", parts=slow)
         assert (reply.status, reply.json["error"]) == (
             408,
-            "not received and answered within 0.01 s",
+            "the request was not received and processed within 0.01 s",
         )
         assert reply.headers["connection"] == "close"
 
@@ -212,9 +216,9 @@ class TestKey:
 @pytest.mark.parametrize(
     ("method", "path", "status", "message"),
     [
-        ("GET", "/nothing", 404, "there is no /nothing"),
-        ("GET", "/predict", 405, "GET is not for this"),
-        ("POST", "/predict/pet", 404, "there is no model 'pet'; did you mean 'pets'?"),
+        ("GET", "/nothing", 404, "no such path: /nothing"),
+        ("GET", "/predict", 405, "GET is not allowed"),
+        ("POST", "/predict/pet", 404, "unknown model 'pet'; did you mean 'pets'?"),
     ],
 )
 def test_other_paths_are_explained(client, method, path, status, message):
@@ -229,7 +233,7 @@ def test_a_failure_says_nothing_of_the_machine(client, monkeypatch, capsys):
     monkeypatch.setattr(ServedModel, "predict", fail)
     for path in ("/predict", "/predict/houses"):
         reply = client.post(path, [ROW])
-        message = {"error": "the server failed; its log has the reason"}
+        message = {"error": "internal error; see the server's log"}
         assert (reply.status, reply.json) == (500, message)
         assert "/secret/path" in capsys.readouterr().err
 

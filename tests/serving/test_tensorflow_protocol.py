@@ -63,7 +63,7 @@ def test_too_many_rows_are_refused_before_any_is_read(serve):
         ({}, 400, "expected either 'instances' or 'inputs'"),
         ({"instances": [], "inputs": {}}, 400, "expected either 'instances' or 'inputs'"),
         ({"instances": 5}, 400, "expected a list of rows"),
-        ({"instances": [ROW], "signature_name": "other"}, 400, "there is no signature 'other'"),
+        ({"instances": [ROW], "signature_name": "other"}, 400, "unknown signature 'other'"),
         ({"instances": [{**ROW, "size": "a"}]}, 422, "row 1, column 'size': expected a finite"),
         ({"instances": [{**ROW, "note": {"b64": "?"}}]}, 422, "row 1, column 'note': expected UTF"),
         ({"instances": [{**ROW, "note": {"b64": "é"}}]}, 422, "row 1, column 'note': expected UTF"),

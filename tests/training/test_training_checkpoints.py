@@ -180,20 +180,20 @@ NONSENSE = {
         {"epoch": 9, "step": 1},
         "is at step 1 of 4 after 9 of 9 epochs",
     ),
-    "a best epoch to come": ({"best_epoch": 2}, "has its best epoch after the 2 completed ones"),
+    "a best epoch to come": ({"best_epoch": 2}, "has a best epoch beyond the 2 completed ones"),
     "a best epoch below none": (
         {"best_epoch": -2},
-        "has its best epoch after the 2 completed ones",
+        "has a best epoch beyond the 2 completed ones",
     ),
-    "another epoch": ({"epoch": 4}, "is after 4 epochs, and its history has 2"),
-    "no history": ({"history": {}}, "is after 2 epochs, and its history has 0"),
+    "another epoch": ({"epoch": 4}, "has 4 epochs, but its history has 2"),
+    "no history": ({"history": {}}, "has 2 epochs, but its history has 0"),
     "another history": (
         {"history": {"loss": [1.0, 1.0]}},
-        f"has a history of loss; expected {MEASURED}",
+        f"has the history columns loss, expected {MEASURED}",
     ),
     "a history before the first epoch": (
         {"epoch": 0, "history": {"lost": [1.0, 1.0]}},
-        "has a history of lost; expected nothing",
+        "has the history columns lost, expected nothing",
     ),
 }
 
