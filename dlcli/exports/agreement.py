@@ -36,8 +36,7 @@ _LARGE = 1e32
 MADE_UP_ROWS = 64
 _EXTREME = 1e30
 _EXTREME_ROWS = 6
-"""Share of rows with extreme numbers: less than a tenth, so they don't determine the scale.
-"""
+"""Number of rows with extreme numbers: less than a tenth, so they don't determine the scale."""
 _ODD_SHARE = 0.25
 """Share of unusual values in a column."""
 MOST_ROWS = 2_000
