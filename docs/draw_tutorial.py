@@ -88,7 +88,7 @@ def draw_overfitting(folder: Path) -> None:
         x=altair.X("epoch:Q").scale(domain=[1, len(history["loss"])], nice=False),
         y="loss:Q",
         color=altair.Color("rows:N", title=None, sort=[*names.values()]).scale(
-            range=["#6baed6", "#d62728"]
+            range=[BLUE, ACCENT]
         ),
     )
     best = 1 + int(np.argmin(history["val_loss"]))
@@ -163,7 +163,7 @@ def draw_ensemble(folder: Path) -> None:
         ]
     kinds = ["a network", "their mean", "sine"]
     color = altair.Color("kind:N", title=None, sort=kinds).scale(
-        domain=kinds, range=["#6baed6", "#d62728", "#2ca02c"]
+        domain=kinds, range=[BLUE, ACCENT, GREEN]
     )
     width = altair.condition("datum.kind == 'a network'", altair.value(1), altair.value(2.5))
     curve = altair.Chart(altair.Data(values=curves)).mark_line(clip=True)
@@ -174,7 +174,7 @@ def draw_ensemble(folder: Path) -> None:
         detail="line:N",
         strokeWidth=width,
     )
-    dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color="black", size=25)
+    dots = altair.Chart(altair.Data(values=points)).mark_point(filled=True, color=GRAY, size=30)
     picture = curve + dots.encode(x="x:Q", y="y:Q")
     save(picture.properties(width=560, height=280), "ensemble")
 
