@@ -93,7 +93,7 @@ def draw_overfitting(folder: Path) -> None:
     )
     best = 1 + int(np.argmin(history["val_loss"]))
     marked = altair.Chart(altair.Data(values=[{"epoch": best, "words": f"best: epoch {best}"}]))
-    rule = marked.mark_rule(strokeDash=[4, 4]).encode(x="epoch:Q")
+    rule = marked.mark_rule(strokeDash=[4, 4], color=GRAY).encode(x="epoch:Q")
     words = marked.mark_text(align="left", dx=5, y=10).encode(x="epoch:Q", text="words:N")
     save((lines + rule + words).properties(width=560, height=260), "overfitting")
 
