@@ -3,20 +3,20 @@
 ::
 
     DlcliError                1   an unexpected failure, unless a subclass differs
-    ├── UsageError            2   a command that can't be carried out
+    ├── UsageError            2   a command that is not possible
     ├── ConfigError           2   an invalid config, with all its problems
     ├── DataError             3   invalid data
-    ├── TrainingError         4   a training that could not be stored, or
-    │   ├── DivergenceError   4   whose loss or weights became NaN or infinite
-    │   ├── OutOfMemoryError  4   that ran out of memory
-    │   └── WorkerError       4   that lost one of its workers
+    ├── TrainingError         4   a training that could not be stored
+    │   ├── DivergenceError   4   loss or weights became NaN or infinite
+    │   ├── OutOfMemoryError  4   a training that ran out of memory
+    │   └── WorkerError       4   a training that lost a worker
     ├── RunError              5   a run folder that is missing, unfinished or damaged
-    ├── RequirementError      6   a result that is not as required
-    ├── ExportError           7   a model that can't be exported, or predicts otherwise
-    └── Interrupted         130   a signal, after which training can be resumed: 128 + its number
+    ├── RequirementError      6   a result that misses a requirement
+    ├── ExportError           7   a model that can't be exported, or whose export predicts otherwise
+    └── Interrupted         130   a signal (128 + its number); training can be resumed
 
-Messages state where, what came, what was expected and the way out; the command line prints them
-unchanged, without a traceback.
+A message says where the problem is, what was found, what was expected and the way out. The command
+line prints it unchanged, without a traceback.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DlcliError(Exception):
     is_reported = False
     """True if another worker of a cluster prints it."""
     names_way_to_resume = False
-    """True if its message has the command that resumes the run."""
+    """True if its message contains the command that resumes the run."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Pickling would call the constructor with the text.
@@ -54,11 +54,11 @@ class DlcliError(Exception):
 
 
 class DataWarning(UserWarning):
-    """Something about the data or the config that may spoil a training or its metrics."""
+    """A problem of the data or the config that may spoil a training or its metrics."""
 
 
 class UsageError(DlcliError):
-    """A command that can't be carried out: an unknown name, an existing file, a missing input."""
+    """A command that is not possible: an unknown name, an existing file, a missing input."""
 
     exit_code = 2
 
@@ -67,9 +67,9 @@ class Position(NamedTuple):
     """The position of a problem in a config."""
 
     name: str = ""
-    """The file as the user named it, or the `--set` argument; empty if it is not known."""
+    """The path of the file as given, or the `--set` argument; empty if unknown."""
     line: int = 0
-    """Line and column, counted from 1; 0 in an argument."""
+    """Line and column, from 1; 0 in an argument."""
     column: int = 0
 
     def __str__(self) -> str:
@@ -81,9 +81,9 @@ class Problem:
     """A problem of a config."""
 
     path: str
-    """Path of the key as `--set` takes it, `hidden[1].units`; empty for the whole config."""
+    """Path of the key as in `--set`, `hidden[1].units`; empty for the whole config."""
     message: str
-    """The value, what was expected, and the way out, on one line without a period."""
+    """The value, what was expected, and the way out, on one line without a final period."""
     position: Position = Position()
 
     def __str__(self) -> str:
@@ -105,10 +105,10 @@ class ConfigError(DlcliError):
 
 
 class DataError(DlcliError):
-    """Invalid data, as only the rows of a table can show.
+    """Invalid data in the rows of a table.
 
     Args:
-        message: what came, what was expected, and the way out.
+        message: what was found, what was expected, and the way out.
         file: the file as the user named it.
         row: the row, counted from 1 after the header.
         column: the name of the column.
@@ -146,20 +146,20 @@ class DivergenceError(TrainingError):
     def __init__(self, message: str, epoch: int) -> None:
         self.epoch = epoch
         self.member = 1
-        """Which network of an ensemble, from 1."""
+        """The network of an ensemble, from 1."""
         super().__init__(message)
 
 
 class OutOfMemoryError(TrainingError):
-    """A training that ran out of memory, after which TensorFlow may crash at exit."""
+    """A training that ran out of memory; TensorFlow may then crash at exit."""
 
 
 class WorkerError(TrainingError):
-    """A worker of a cluster that has ended, did not come, or can't be reached."""
+    """A worker of a cluster that has ended, has not started or can't be reached."""
 
 
 class Interrupted(DlcliError):
-    """A training that a signal ended, and that can be resumed.
+    """A training that was interrupted by a signal and can be resumed.
 
     Args:
         message: where it ended, and how to resume.
@@ -180,19 +180,19 @@ class RunError(DlcliError):
 
 
 class RequirementError(DlcliError):
-    """A result that is not as required, such as a run that is not reproduced; it is kept."""
+    """A result that misses a requirement, such as a quality gate; the run is kept."""
 
     exit_code = 6
 
 
 class ExportError(DlcliError):
-    """A model that a format can't express, or an exported one that predicts otherwise."""
+    """A model that a format does not support, or an export with different predictions."""
 
     exit_code = 7
 
 
 def in_cell(message: str, row: int | None, column: str | None) -> str:
-    """Begin a message with the cell that it is about, as far as it is known.
+    """Add the row and the column, if known, in front of a message.
 
     Returns:
         `row 3, column 'age': MESSAGE`, `row 3: MESSAGE`, or the message alone.
@@ -230,16 +230,16 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
 
 
 def did_you_mean_or_all(name: str, known: Sequence[str]) -> str:
-    """Return the most similar of the known names, or else all of them, to append to a message."""
+    """Return the most similar known name, or all known names, to append to a message."""
     return did_you_mean(name, known) or f"; allowed: {', '.join(known)}"
 
 
 def option(name: str, value: object = "") -> str:
-    """Name an option of a command in a message, or in Python the argument of the same name.
+    """Return the name of an option for a message, or of the argument if called from Python.
 
     Args:
-        name: of the argument; an option has dashes for its underscores.
-        value: of the option, if it is shown.
+        name: name of the argument; the option has dashes instead of underscores.
+        value: value to show.
 
     Returns:
         `--output`, or in Python `'output'`; with a value `--interval 0.9`, or `interval=0.9`.
@@ -250,13 +250,13 @@ def option(name: str, value: object = "") -> str:
 
 
 def shown_argument(value: object) -> str:
-    """Show an argument of Python in a message: a text or number as it is, of others the type."""
+    """Return a text or a number as in Python, and the type of any other argument."""
     is_short = value is None or isinstance(value, str | Real)
     return repr(value) if is_short else type(value).__name__
 
 
 def check_word(name: str, value: object, words: Sequence[str | None]) -> None:
-    """Raise `UsageError` for an argument of Python that is none of some words."""
+    """Raise `UsageError` if an argument is not one of some words."""
     if not (value is None or isinstance(value, str)) or value not in words:
         *others, last = map(repr, words)
         expected = f"{', '.join(others)} or {last}"
@@ -264,12 +264,12 @@ def check_word(name: str, value: object, words: Sequence[str | None]) -> None:
 
 
 def by_caller(command: str, python: str) -> str:
-    """Return what to type: a command in a shell, or in Python what does the same."""
+    """Return a command for a shell, or the equivalent in Python, depending on the caller."""
     return command if is_command_line.get() else python
 
 
 def override(path: str, value: str | float | None) -> str:
-    """Return how to set a key of the config, to append to a message.
+    """Return the option that sets a key of the config, to append to a message.
 
     Returns:
         `--set epochs=5`, or in Python `overrides={'epochs': 5}`.
@@ -288,7 +288,7 @@ def require_packages(needed_by: str, extra: str, *packages: str) -> None:
     """Check that packages of an extra are installed, without loading them.
 
     Args:
-        needed_by: the command or option that needs them.
+        needed_by: the command or option that requires them.
         extra: the extra of dlcli.
         packages: import names.
 
@@ -297,7 +297,7 @@ def require_packages(needed_by: str, extra: str, *packages: str) -> None:
     """
     for package in packages:
         spec = find_spec(package)
-        if spec is None or spec.origin is None:  # a mere folder of that name has no origin
+        if spec is None or spec.origin is None:  # a folder without a package has no origin
             raise UsageError(
                 f"{needed_by} needs the package {package}, which is not installed; install it "
                 f"{install_command(extra)}"
@@ -305,7 +305,7 @@ def require_packages(needed_by: str, extra: str, *packages: str) -> None:
 
 
 def local_path_advice(url: str) -> str:
-    """Return the message for a URL where a local file or folder is to be made."""
+    """Return the message for a URL in place of a local file or folder."""
     return f"{url}: only predictions are written to URLs; name a local path, and copy it from there"
 
 
@@ -326,7 +326,7 @@ def listed(names: Collection[str], most: int = 5) -> str:
 
 
 def predicted_target(*, of_several: bool) -> str:
-    """Name what a single column of a table predicts: of a target of several columns one of them."""
+    """Return the phrase for the target, or for a column of a target with several columns."""
     return "a column of the target" if of_several else "the target"
 
 
@@ -334,18 +334,18 @@ _MOST_COLUMNS = 12
 
 
 def named_columns(names: Collection[str]) -> str:
-    """Name columns: `column 'a'`, `columns 'a', 'b'`."""
+    """Return the phrase for some columns: `column 'a'`, `columns 'a', 'b'`."""
     return f"column{'s' * (len(names) > 1)} {listed(names, _MOST_COLUMNS)}"
 
 
 def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
-    """Return what a table lacks of the columns that a network reads, as an error; else nothing.
+    """Return the error for missing columns of a table, or an empty string.
 
-    For a single one, the nearest name is suggested of those that the network doesn't read.
+    If one column is missing, the error suggests the most similar unused column.
 
     Args:
         read: the columns that the network reads.
-        columns: those of the table.
+        columns: the columns of the table.
     """
     known = set(columns)
     absent = [column for column in read if column not in known]
@@ -357,7 +357,7 @@ def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
 
 
 def joined(names: Sequence[str]) -> str:
-    """Join at least one name as a sentence does: `a`, `a and b`, `a, b and c`."""
+    """Join one or more names: `a`, `a and b`, `a, b and c`."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 
@@ -374,7 +374,7 @@ def printable(text: str) -> str:
 def display_width(text: str) -> int:
     """Return the width of a text in columns of a terminal.
 
-    A wide character of East Asia and an emoji take two, a combining one none.
+    Wide East Asian characters and emojis take two columns, combining characters none.
     """
     if text.isascii():
         return len(text)
@@ -384,19 +384,19 @@ def display_width(text: str) -> int:
 
 
 def padded(text: str, width: int, *, left: bool = True) -> str:
-    """Return a text with blanks up to a width in columns of a terminal, see `display_width`.
+    """Pad a text with spaces to a width in columns of a terminal, see `display_width`.
 
     Args:
         text: the text.
-        width: columns.
-        left: whether the text is at the left.
+        width: number of columns.
+        left: whether the text is aligned left.
     """
     blanks = " " * (width - display_width(text))
     return text + blanks if left else blanks + text
 
 
 def truncate(text: str, most: int) -> str:
-    """Cut a text to a number of characters, of which the last are dots if some are missing."""
+    """Truncate a text to a number of characters, with three dots at the end."""
     return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
@@ -406,21 +406,18 @@ def plural(count: int, noun: str) -> str:
 
 
 def are_years(low: float, high: float) -> bool:
-    """Return whether numbers between these are likely to be years: 1700 to 2100.
-
-    Few other whole numbers, such as indices of rows, begin and end there.
-    """
+    """Return whether whole numbers in a range are likely to be years: 1700 to 2100."""
     return low >= 1700 and high <= 2100
 
 
 def number(value: object) -> str:
-    """Format a number to four significant digits, or whole, with separators of thousands.
+    """Format a number with four significant digits or as an integer with thousands separators.
 
     Args:
-        value: anything, as documents of a stranger's run may hold.
+        value: any value, because the documents of a run may be damaged.
 
     Returns:
-        `0.1235`, `12,346`, `1,234,567`, `1.5e-05`, `nan`; a dash for what is no number.
+        `0.1235`, `12,346`, `1,234,567`, `1.5e-05`, `nan`; a dash if it is not a number.
     """
     if isinstance(value, bool) or not isinstance(value, Real):
         return UNDEFINED

@@ -139,7 +139,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         return {"data.test": None, "seed": seed, **sections, **(self.overrides or {})}
 
     def _columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
-        """Return the features by name: those of a data frame, or `x0`, `x1` and so on.
+        """Return the features by name: the columns of a data frame, or `x0`, `x1` and so on.
 
         As for other estimators, columns that lack the names of training are taken by position.
 
@@ -181,13 +181,13 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 
 @_estimator
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
-    """Predicts one or several numbers by a Dense network, or an ensemble of them.
+    """Predicts one or several numbers with a neural network or an ensemble.
 
     The preset writes a config for the table, as `dlcli init` does; the other parameters replace
     sections of it, in the form of its YAML.
 
     Args:
-        preset: `good` for an ensemble of large networks, `simple` for one small network.
+        preset: `good`: an ensemble of eight networks; `simple`: one small network.
         hidden: the hidden layers: `[{"units": 64, "activation": "relu"}]`.
         output: the output layer.
         loss: the loss.
@@ -256,7 +256,7 @@ def _has_margins(classifier: DenseClassifier) -> bool:
 
 @_estimator
 class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
-    """Predicts a class by a Dense network, or an ensemble of them.
+    """Predicts a class with a neural network or an ensemble.
 
     Args:
         class_weight: `balanced`, or the weight of each class.

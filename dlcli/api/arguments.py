@@ -48,13 +48,13 @@ def _require(is_valid: bool, name: str, expected: str, value: object, got: str =
 
 
 def check_level(interval: float) -> None:
-    """Raise `UsageError` for a level of intervals that is no share between 0 and 1."""
+    """Raise `UsageError` for a level that is not between 0 and 1."""
     is_share = isinstance(interval, Real) and 0 < interval < 1
     _require(is_share, "interval", "a share between 0 and 1", interval)
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise `UsageError` for an accepted difference that is no share from 0 to below 1."""
+    """Raise `UsageError` for a tolerance that is not from 0 to below 1."""
     is_share = tolerance is None or (isinstance(tolerance, Real) and 0 <= tolerance < 1)
     _require(is_share, "tolerance", "a share from 0 to below 1", tolerance)
 
@@ -80,7 +80,7 @@ def column_names(name: str, columns: object) -> tuple[str, ...]:
 
 
 def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
-    """Return the name of a class, or the integer or truth value that it is, also of NumPy.
+    """Return the name of a class, an integer or a boolean; NumPy scalars are converted.
 
     Raises:
         UsageError: for anything else but `None`.
@@ -103,7 +103,7 @@ def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
 
 
 def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
-    """Return an integer in a range, also one of NumPy, as Python's.
+    """Return an integer in a range; NumPy integers are converted.
 
     Args:
         name: of the argument.
@@ -131,7 +131,7 @@ def job_count(jobs: Any) -> int:  # noqa: ANN401
 
 
 def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
-    """Return `True` or `False`, also of NumPy, as Python's.
+    """Return `True` or `False`; NumPy booleans are converted.
 
     Raises:
         UsageError: for anything else.
@@ -145,7 +145,7 @@ def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]
     """Return overrides, or an empty mapping for none.
 
     Raises:
-        UsageError: if they are no mapping of paths.
+        UsageError: if they are not a mapping of paths.
     """
     found, got = {} if overrides is None else overrides, ""
     if not isinstance(found, Mapping):
@@ -157,10 +157,10 @@ def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]
 
 
 def output_path(output: str | os.PathLike[str]) -> Path:
-    """Return the path at which a file or folder is to be written.
+    """Return the path of a file or folder to create.
 
     Raises:
-        UsageError: for a URL, or what is no path.
+        UsageError: for a URL, or a value that is not a path.
     """
     is_path = isinstance(output, str | os.PathLike)
     _require(is_path, "output", "a path", output, type(output).__name__)
@@ -175,7 +175,7 @@ def table_source(data: object) -> Location | MemoryTable:
 
     Raises:
         UsageError: for a URL with a secret.
-        DataError: for something that is no table.
+        DataError: for data that are not a table.
     """
     return locate_table(data) if isinstance(data, str | Path) else memory_table(data)
 
@@ -184,7 +184,7 @@ def table_source(data: object) -> Location | MemoryTable:
 
 
 def warn(message: str) -> None:
-    """Give a warning at the line that called dlcli."""
+    """Issue a warning at the line that called dlcli."""
     files = [each.filename for each in inspect.stack(context=0)]
     inside = [level for level, file in enumerate(files, 1) if file.startswith(_PACKAGE)]
     warnings.warn(message, DataWarning, stacklevel=max(inside, default=0) + 1)
@@ -192,7 +192,7 @@ def warn(message: str) -> None:
 
 @contextmanager
 def listening(progress: Progress) -> Iterator[events.Listener]:
-    """Give a listener that turns warnings into Python's, and shows progress if it is wanted.
+    """Return a listener that issues Python warnings and shows progress if requested.
 
     Args:
         progress: see `dlcli.train`.
@@ -202,7 +202,9 @@ def listening(progress: Progress) -> Iterator[events.Listener]:
         display = None
     else:
         if progress and not is_notebook():
-            raise UsageError("progress=True is for notebooks; elsewhere, pass a function of events")
+            raise UsageError(
+                "progress=True works in notebooks only; elsewhere, pass a function of events"
+            )
         is_wanted = is_notebook() if progress is None else progress
         display = _Display() if is_wanted else None
         pass_on = display.show if display else events.ignore
@@ -220,14 +222,14 @@ def listening(progress: Progress) -> Iterator[events.Listener]:
 
 
 def is_notebook() -> bool:
-    """Return whether the program runs in a notebook, which shows HTML."""
+    """Return whether the program runs in a notebook."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     return any(kind.__name__ == "ZMQInteractiveShell" for kind in type(shell).__mro__)
 
 
 class _Display:
-    """A line with a bar that is updated in place."""
+    """A progress line that is updated in place."""
 
     def __init__(self) -> None:
         from IPython.display import HTML, display
@@ -239,7 +241,7 @@ class _Display:
         self._latest = ""
 
     def show(self, event: events.Event) -> None:
-        """Show an event, unless another was shown a moment ago."""
+        """Show an event, at most once per interval."""
         self._count.add(event)
         if (line := progress_html(event, self._count)) is None:
             return
@@ -257,7 +259,7 @@ class _Display:
 
 
 def progress_html(event: events.Event, count: fmt.EpochCount) -> str | None:
-    """Return the line of an event; `None` for one that shows no progress."""
+    """Return the line of an event; `None` if it shows no progress."""
     if isinstance(event, events.EpochEvent):
         bar = f'<progress value="{count.done}" max="{count.total}"></progress>'
         return f"{_STYLE}{bar} {escape(fmt.epoch_line(event))}</div>"

@@ -41,7 +41,7 @@ def train(
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.TrainingRun:
-    """Train what a config describes, and write a run folder.
+    """Train the network of a config and write a run folder.
 
     Args:
         config: the path of a YAML file, YAML of several lines, a mapping, or a `Config`.
@@ -49,11 +49,11 @@ def train(
         validation_data: a table of validation rows instead of `data.validation`.
         test_data: a table of test rows instead of `data.test`.
         overrides: settings to change: `{"hidden[0].units": 64}`.
-        output: the run folder, which must not exist; else `runs/NAME`, `runs/NAME-2`, ...
-        progress: `True` or `False` to show progress in a notebook or not, by default where there is
-            one; or a function that receives each event, an object of `dlcli.events`. Members of an
-            ensemble, and folds of a cross-validation, may be trained in other threads, which then
-            call it, one at a time.
+        output: the run folder, which must not exist. [default: `runs/NAME`, `runs/NAME-2`, ...]
+        progress: `True` or `False` to show or hide progress in a notebook (default: show), or a
+            function that receives each event, an object of `dlcli.events`. Members of an ensemble
+            and folds of a cross-validation may train in other threads, which then call the function
+            one at a time.
 
     Returns:
         The run.
@@ -80,18 +80,18 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.CrossValidationRun:
-    """Train a config without each fold in turn, and evaluate it on the rows of that fold.
+    """Evaluate a config by cross-validation: each fold is predicted without training on it.
 
     Args:
         config: see `train`.
         data: a table to use instead of the file `data.train`.
         folds: the number of folds, 2 or more.
         repeats: the number of repetitions, each with new folds.
-        refit: finally train on the rows of all folds, too.
+        refit: also train a final network on the rows of all folds.
         jobs: the number of processes; see `tune`.
         test_data: a table of test rows, which are not used, instead of `data.test`.
         overrides: settings to change.
-        output: the run folder, which must not exist; else `runs/NAME-cv`, ...
+        output: the run folder, which must not exist. [default: `runs/NAME-cv`, ...]
         progress: see `train`.
 
     Raises:
@@ -123,19 +123,19 @@ def tune(  # noqa: PLR0913  (named by their callers)
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.SearchRun:
-    """Search for a better config, as its section `tune` describes.
+    """Search for a better config in the search space of its section `tune`.
 
     Args:
         config: see `train`.
         data: a table to use instead of the file `data.train`.
-        jobs: the number of processes. With more than one, a script needs Python's usual
+        jobs: the number of processes. With more than one, a script requires
             `if __name__ == "__main__":` around the call.
         storage: the URL of a database for the trials; by default a file in the run folder.
         nested: also evaluate the search by nested cross-validation.
         validation_data: a table of validation rows instead of `data.validation`.
         test_data: a table of test rows instead of `data.test`.
         overrides: settings to change: `{"tune.trials": 50}`.
-        output: the run folder, which must not exist; else `runs/NAME-tune`, ...
+        output: the run folder, which must not exist. [default: `runs/NAME-tune`, ...]
         progress: see `train`.
 
     Raises:
@@ -169,14 +169,14 @@ def resume(
     Args:
         run: the run folder, or a run.
         data: the table that it was begun with, if that was in memory.
-        validation_data: its validation table, likewise.
-        test_data: its test table, likewise.
+        validation_data: the validation table, if it was in memory.
+        test_data: the test table, if it was in memory.
         storage: the URL of a search's database, if it has one.
         jobs: the number of processes of a cross-validation or a search; see `tune`.
         progress: see `train`.
 
     Returns:
-        The finished run; that of a training is bit-identical to an uninterrupted one.
+        The finished run. A resumed training is bit-identical to an uninterrupted one.
 
     Raises:
         RunError: if there is nothing to resume, or the data have changed.
@@ -231,16 +231,16 @@ def load(run: results.AnyRun) -> Model:
 
 
 def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonResult:
-    """Compare runs, and test whether they differ significantly; the others with the first.
+    """Compare runs with the first one, and test whether they differ significantly.
 
     Args:
         *runs: two runs or more.
-        data: a table that contains the target, see `train`, or the path of a file, whose rows all
-            of them predict; by default each its own held-out rows.
+        data: a table with the target or the path of a file, to compare all runs on; by default
+            each run is evaluated on its held-out rows.
 
     Raises:
         UsageError: for fewer than two runs, or runs of different targets.
-        RunError: for a run that is not there, or is damaged.
+        RunError: for a missing or damaged run.
         DataError: for a table that a run can't be evaluated on.
     """
     from dlcli import comparison
@@ -251,13 +251,13 @@ def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonRes
 
 
 def diagnose(run: results.AnyRun) -> results.DiagnosisResult:
-    """Find problems of a run, explain them and suggest remedies.
+    """Find problems of a run and suggest remedies.
 
     Args:
         run: a run of a training, which may have diverged.
 
     Raises:
-        RunError: if it is not there, is damaged, or is no training.
+        RunError: if the run is missing, damaged or not a training.
     """
     from dlcli.diagnosis.findings import diagnose as find_problems
 
@@ -274,23 +274,23 @@ def export(
     interval: float | None = None,
     quantize: Literal["dynamic"] | None = None,
 ) -> results.ExportResult:
-    """Export a run as a model, which is compared with dlcli, or as a script, without dlcli.
+    """Export a model or a script that works without dlcli.
 
     Args:
         run: a run of a training.
-        format: `onnx`, `saved_model` or `litert` for a model of the table's columns; `keras` for
-            one of encoded rows; `python` for a script that trains the same network with pandas and
-            Keras; `card` for a model card, a Markdown file.
-        output: the folder, or for a card the file to make.
-        interval: the level of the intervals or sets of classes that the model computes, too; by
-            default 0.9, if the run has held-out rows for them.
-        quantize: `dynamic` for weights of 8 bits, with the format `litert`.
+        format: `onnx`, `saved_model` or `litert` for a model of the original columns; `keras` for a
+            model of encoded rows; `python` for a script that trains the same network with pandas
+            and Keras; `card` for a model card in Markdown.
+        output: the folder to create, or the file for a card.
+        interval: the coverage of the prediction intervals or sets that the model also returns; by
+            default 0.9, if the run has held-out rows for calibration.
+        quantize: `dynamic` to store weights in 8 bits, with the format `litert`.
 
     Raises:
         UsageError: if the folder exists, or the run has no held-out rows for the level.
-        ExportError: for what the format can't express, with the column; or if the exported model
-            predicts otherwise. Nothing is left then.
-        RunError: for a run that is not there, is damaged, or has no network.
+        ExportError: if the format does not support the model, or if the exported model predicts
+            something else. Nothing is written then.
+        RunError: for a missing or damaged run, or one without a network.
     """
     training = results.TrainingRun(open_folder(_folder(run)))
     return training.export(format, output, interval=interval, quantize=quantize)
@@ -306,20 +306,20 @@ def reproduce(
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.ReproductionResult:
-    """Train a run's complete config again, and compare data, versions, weights and metrics.
+    """Retrain a run, and compare data, versions, weights and metrics.
 
     Args:
         run: a run of a training.
-        data: the table that it was trained on, if that was in memory.
-        validation_data: its validation table, likewise.
-        test_data: its test table, likewise.
-        tolerance: the largest difference of a metric that is accepted, as a share of its size;
-            weights and versions may then differ. By default everything must be equal.
+        data: the training table, if it was in memory.
+        validation_data: the validation table, if it was in memory.
+        test_data: the test table, if it was in memory.
+        tolerance: the largest relative difference of a metric that is accepted; weights and
+            versions may then differ. By default, everything must be equal.
         output: the new run folder; else `runs/NAME-reproduced`, ...
         progress: see `train`.
 
     Returns:
-        What is equal, and what has probably changed the rest; no exception if something differs.
+        The comparison, with likely causes of differences; differences raise no exception.
 
     Raises:
         DlcliError: see `train`.
@@ -337,15 +337,15 @@ def reproduce(
 def inspect(
     data: Data | str | Path, target: str | Sequence[str] | None = None
 ) -> results.InspectionResult:
-    """Check a table before training on it.
+    """Check a table before training.
 
     Args:
         data: a table, or the path of a file.
-        target: the column to predict, or several; without it, leaks are not checked.
+        target: the column or columns to predict; without it, data leakage is not checked.
 
     Raises:
-        UsageError: for a file or a target that is not there.
-        DataError: for something that is no table.
+        UsageError: for a missing file or target.
+        DataError: for data that are not a table.
     """
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
 
@@ -366,22 +366,22 @@ def starter_config(
     positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
 ) -> str:
-    """Write a config to start from, which `train` takes unedited.
+    """Return a config for a table; `train` accepts it without changes.
 
     Args:
-        data: a table, which is then given to `train`, too; or the path of a file.
-        target: the column to predict, or several of numbers or of labels.
-        preset: `good` for an ensemble of large networks, `simple` for one small network.
-        ignore: columns that are no features, or patterns such as `score_*`; one or several.
-        positive_class: the class of two that counts as positive.
-        type: the type of target, if it is not the one that is inferred; integers may be classes.
+        data: the table that you will pass to `train`, or the path of a file.
+        target: the column to predict, or several numeric or yes/no columns.
+        preset: `good`: an ensemble of eight networks; `simple`: one small network.
+        ignore: one or several columns to exclude, or patterns such as `score_*`.
+        positive_class: the positive class of a binary target.
+        type: the type of the target, for example `categorical` if its integers are classes.
 
     Returns:
         Commented YAML; a path in it is relative to the current folder.
 
     Raises:
-        UsageError: for a file or a column that is not there.
-        DataError: for something that is no table, or a target that can't be learned.
+        UsageError: for a missing file or column.
+        DataError: for data that are not a table, or a target that can't be learned.
     """
     from dlcli.starter import config_writing
 
@@ -421,7 +421,7 @@ def _config_file(
 
 
 def _refuse_other_file(path: Path) -> None:
-    """Explain what was given instead of a config, if its name shows that."""
+    """Raise an error for a path that is evidently not a config."""
     if os.path.isdir(path) and is_run_folder(path):
         resolved = path / RunFile.RESOLVED
         raise UsageError(f"{path}: is a run folder, expected a config; its config is {resolved}")

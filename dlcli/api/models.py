@@ -89,7 +89,7 @@ class Model:
             on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
 
         Raises:
-            DataError: for something that is no table, columns that it doesn't have, or values that
+            DataError: for data that are not a table, missing columns, or values that
                 can't be read.
             UsageError: if the run has no held-out rows for intervals.
         """

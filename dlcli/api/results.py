@@ -194,7 +194,7 @@ class ExportResult:
     """The folder, or the file of a card; the folder of a model has a `README.md` which describes
     inputs and outputs."""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    """Of a model the content of `export.json`: what was compared, and what differed most."""
+    """The content of `export.json` of a model: the compared rows and the largest differences."""
 
 
 @dataclass(frozen=True)

@@ -54,19 +54,18 @@ def starter_config(
 
     Args:
         data: the table, in a file or in memory.
-        target: the column to predict, or several of numbers or of labels.
+        target: the column to predict, or several numeric or yes/no columns.
         config_folder: the folder of the config; the path of a file is relative to it.
-        ignore: columns that are no features, or patterns of their names.
-        positive_class: the class of two that counts as positive.
-        type: the type of target, if it is not the one that is inferred.
+        ignore: columns to exclude from the features, or patterns of their names.
+        positive_class: the positive class of a binary target.
+        type: the type of the target; by default, it is inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones.
 
     Returns:
         Commented YAML.
 
     Raises:
-        UsageError: for a file that cannot be read, a target or another name that is no column, or
-            an unknown preset or type.
+        UsageError: for an unreadable file, an unknown column, preset or type.
         ConfigError: if no column is left to predict from, or for an unknown positive class.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
@@ -144,7 +143,7 @@ def _written_target(facts: TableFacts, declared: Target) -> str:
 def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
-    more = f" with a target; {without:,} without one {are} left out" if without else ""
+    more = f" with a target; {without:,} without a target {are} omitted" if without else ""
     yield Line("train", scalar(path), rows + more)
     yield Line("target", _written_target(facts, declared), _target_comment(facts))
     yield from (_comment(hint) for hint in _target_hints(facts))
@@ -155,12 +154,14 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
         why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
-        yield _comment(f"no validation and test rows: too few {why} to hold some out")
+        yield _comment(f"no validation and test rows: too few {why}")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
-        yield Line("split", choice, "rows with the same value resemble each other: one set for all")
+        yield Line("split", choice, "rows with the same value are similar, so they stay in one set")
         column = scalar(facts.split.choice.column)
-        yield _comment(f"to predict for the same {facts.subjects:,} values again, not new ones:")
+        yield _comment(
+            f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
+        )
         feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
         yield _comment(f"  split: random, and among the features {column}: {feature}")
     elif facts.split:
@@ -168,26 +169,25 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield _comment(facts.split.advice)
         name = facts.split.choice.column
         if any(column.name == name and column.feature.is_read for column in facts.columns):
-            why = "as no value of those rows is trained on"
+            why = "because no training row has the values of these rows"
             yield _comment(f"  and among the features {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield _comment(facts.split.later)
         if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):
             settings = f"data.validation: {HELD_OUT.validation} and ensemble.folds: none"
-            yield _comment(f"  with {settings}, as other folds have later rows, too")
+            yield _comment(f"  with {settings}, because other folds contain later rows")
 
 
 def _target_comment(facts: TableFacts) -> str:
     """Return what is predicted, and why."""
     task, values = facts.task, facts.target_values
     if task.classes:
-        return f"{task.reason}, so {len(task.classes)} classes: {values[0].listing}"
+        return f"{len(task.classes)} classes: {values[0].listing}"
     if task.labels:
-        return f"{task.reason}, so {len(task.labels)} labels, of which a row has any number"
+        return f"{len(task.labels)} labels; a row can have any number of them"
     ranges = [span(*each.bounds) for each in values if each.bounds is not None]
     if len(ranges) == 1:
-        what = "a count" if task.type == "count" else "a number"
-        return f"{task.reason}, so {what}: {ranges[0]}"
+        return f"{'count' if task.type == 'count' else 'numeric'}, {ranges[0]}"
     return f"{len(ranges)} numbers: {', '.join(ranges)}"
 
 
@@ -198,13 +198,13 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     column = scalar(facts.task.columns[0])
     if facts.without_classes and facts.without_classes.feature.is_amount:
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
-        yield f"  or leave their rows out: missing: {{{column}: [VALUE]}}"
+        yield f"  or omit their rows: missing: {{{column}: [VALUE]}}"
     [values] = facts.target_values
     is_open = facts.task.reason == "text" and facts.positive_class is None
     if len(facts.task.classes) == 2 and is_open:
         (most, rows), (other, others) = values.frequent
         if most == facts.task.classes[1] and rows > others:
-            yield f"precision and recall are of {scalar(most)}; for those of the rarer class, write"
+            yield f"precision and recall refer to {scalar(most)}; for the rarer class, write"
             yield f"  target: {{column: {column}, positive_class: {scalar(other)}}}"
     is_number = facts.task.type == "numeric" and facts.task.reason != "declared"
     if not is_number or not values.whole or values.bounds is None:
@@ -214,7 +214,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     if repeats and 1 < values.distinct <= MOST_CLASS_NUMBERS:
         yield f"if its {values.distinct} integers are classes: {declared}categorical}}"
     if 0 <= values.bounds[0] <= _MAX_LEAST_COUNT:
-        yield f"if it counts something: {declared}count}}, which is never negative"
+        yield f"if it is a count (never negative): {declared}count}}"
 
 
 def _head_lines(facts: TableFacts) -> Iterator[Line]:
@@ -224,7 +224,7 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
     head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
-    output = f"an output of {units} with {head.output.activation.name}"
+    output = f"{units} with {head.output.activation.name}"
     yield _comment(f"output and loss follow from the target: {output},")
     yield _comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
     rows = facts.class_rows
@@ -241,7 +241,7 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
     data = f"data: {{train: '-', target: y{share}}}\ninput: {{{settings}}}"
     text = f"{data}\n{recipe.hidden}\n{training}"
     search = f"trials: {DEFAULT_TRIALS}\n{default_tune(make_config(text).config, facts.rows)}"
-    first = "tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it"
+    first = "tune:  # the default search of `dlcli tune`; uncomment to change it"
     return f"# {first}\n{textwrap.indent(search, '#   ')}"
 
 
@@ -370,7 +370,7 @@ class Recipe:
     training: Sequence[Line]
     """The lines below it."""
     has_folds: bool
-    """True if no validation rows are held out, as each network has a fold of its own."""
+    """True if each network is validated on its own fold, so no validation rows are held out."""
     input: Sequence[Line] = ()
     """The settings of all columns."""
 
@@ -467,12 +467,12 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     networks = members + has_trial  # the first one is trained twice
     steps = networks * epochs * facts.rows / batch_size
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
-    training.append(_comment(f"all of it trains in up to about {seconds} on two cores"))
+    training.append(_comment(f"trains in up to about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
-    bins_line = Line("encoding", encoding, "each number as its position in so many bins")
+    bins_line = Line("encoding", encoding, "each number as its position in several bins")
     layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
-    unless = "; none if it harms" if has_trial else ""
-    layer_line = Line("scaling_layer", layer, f"a trained weight for each column{unless}")
+    unless = "; dropped if it harms" if has_trial else ""
+    layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")
     hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
     return Recipe(hidden, training, facts.holds_out, [*[bins_line] * (bins > 1), layer_line])
 

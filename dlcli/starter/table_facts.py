@@ -87,7 +87,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     Args:
         whole: the table, also its rows without a target.
         target: the column or columns to predict.
-        ignore: columns that are no features, or patterns.
+        ignore: columns to exclude from the features, or patterns.
 
     Raises:
         ConfigError: if no column is left to predict from, or for an unknown positive class.
@@ -133,8 +133,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
 
 
 _NAMING_REASONS: Mapping[target_checks.NamingKind, str] = {
-    "codes": "codes, as their order explains nothing",
-    "repeated_amounts": "numbers that also name things",
+    "codes": "codes: their order carries no information",
+    "repeated_amounts": "numbers that act like IDs",
     "many_categories": "text whose rare values matter",
 }
 

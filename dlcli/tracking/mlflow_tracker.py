@@ -55,7 +55,7 @@ class MLflow:
     Tracking URI and experiment are set by MLflow's own environment variables.
 
     Raises:
-        UsageError: if there is no such store or experiment.
+        UsageError: if the store or the experiment does not exist.
     """
 
     name = "MLflow"
@@ -263,7 +263,7 @@ def connect() -> Store:
     """Find the store and the experiment, which is created if there is none.
 
     Raises:
-        UsageError: if there is no such store, or its server does not answer within seconds.
+        UsageError: if the store does not exist, or if its server does not respond within seconds.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)

@@ -85,7 +85,7 @@ class TensorBoard:
     def log_part(
         self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
     ) -> None:
-        """Write a fold or a trial to a folder of its own; see `Tracker`."""
+        """Write a fold or a trial to a separate folder; see `Tracker`."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
         file = _EventFile(tensorboard_folder(self._folder, name), 0)

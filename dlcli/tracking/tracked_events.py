@@ -229,7 +229,7 @@ class Tracker(Protocol):
     def log_part(
         self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
     ) -> None:
-        """Track a fold or a trial, with its metrics, as a run of its own below this one."""
+        """Track a fold or a trial with its metrics as a separate run below this one."""
 
     def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
         """Track the final metrics of each split, after so many epochs."""
@@ -264,7 +264,7 @@ def _flatten(path: str, value: object) -> Iterator[tuple[str, Parameter]]:
 
 
 def as_json(value: object) -> str:
-    """Return what is no single value as JSON."""
+    """Return values that are not scalars as JSON."""
     return json.dumps(to_jsonable_python(value, exclude_none=True), ensure_ascii=False)
 
 

@@ -576,7 +576,7 @@ def test_in_a_notebook_results_are_cards(run):
 
 
 def test_progress_needs_a_notebook_or_a_function():
-    with pytest.raises(dlcli.UsageError, match="progress=True is for notebooks"):
+    with pytest.raises(dlcli.UsageError, match="progress=True works in notebooks only"):
         dlcli.train(CONFIG, TABLE, progress=True)
 
 

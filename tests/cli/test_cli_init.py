@@ -147,8 +147,8 @@ def test_the_positive_class_is_chosen(dlcli):
 @pytest.mark.parametrize(
     ("type", "comment"),
     [
-        ("numeric", "a number: 0 to 2"),
-        ("count", "a count: 0 to 2"),
+        ("numeric", "numeric, 0 to 2"),
+        ("count", "count, 0 to 2"),
         ("categorical", "3 classes: 0 (10), 1 (10), 2 (10)"),
     ],
 )
@@ -158,7 +158,7 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
     assert dlcli("init", "codes.csv", *options).exit_code == 0
     assert load_config(Path("codes.yaml")).config.data.target.type == type
     text = Path("codes.yaml").read_text()
-    assert f"declared, so {comment}\n" in text
+    assert f"# {comment}\n" in text
     assert "if its 3 integers are classes" not in text
     checked = dlcli("validate", "codes.yaml")
     assert (checked.exit_code, "a few integers" in checked.stderr) == (0, False)

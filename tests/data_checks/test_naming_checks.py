@@ -300,7 +300,7 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     assert features is not None
     assert [each.type for each in features.values()] == ["categorical", "categorical", "numeric"]
     assert "x: {type: categorical, max_categories: 130}" in text
-    assert "# codes, as their order explains nothing: " in text
+    assert "# codes: their order carries no information: " in text
     assert "embedding" not in text
 
 
@@ -312,7 +312,7 @@ def test_it_has_repeated_amounts_as_numbers_with_categories(tmp_path):
     (tmp_path / "t.yaml").write_text(text)
     features = load_config(tmp_path / "t.yaml").config.input.features
     assert features == {"distance": Numeric(one_hot_values=60), "other": Numeric()}
-    assert "# numbers that also name things, " in text
+    assert "# numbers that act like IDs, " in text
 
 
 def test_it_has_fewer_inputs_for_many_rows(tmp_path, monkeypatch):

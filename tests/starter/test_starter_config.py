@@ -99,8 +99,8 @@ def test_a_small_table_gets_this_config(tmp_path: Path) -> None:
     assert starter(data) == snapshot("""\
 data:
   train: table.csv  # 4 rows
-  target: "y"       # text, so 2 classes: no (3), yes (1)
-  # no validation and test rows: too few rows to hold some out
+  target: "y"       # 2 classes: no (3), yes (1)
+  # no validation and test rows: too few rows
 
 input:
   features:
@@ -112,7 +112,7 @@ hidden:  # for 4 rows, one small layer: more units may overfit
   - {units: 16, activation: relu}
   # - {units: 16, activation: relu, dropout: 0.2}  # against overfitting: drops a random fifth of the units at each step
 
-# output and loss follow from the target: an output of 1 unit with sigmoid,
+# output and loss follow from the target: 1 unit with sigmoid,
 # binary_crossentropy; metrics: accuracy
 
 optimizer: {name: adam, learning_rate: 0.001}  # Adam's default, 1e-3
@@ -120,7 +120,7 @@ epochs: 500                                    # passes over the rows
 batch_size: 32                                 # rows per step
 # no early_stopping: it needs validation rows
 
-# tune:  # the search of `dlcli tune`, also without these lines; uncomment to change it
+# tune:  # the default search of `dlcli tune`; uncomment to change it
 #   trials: 50
 #   folds: 4
 #   space:
@@ -174,7 +174,7 @@ def test_below_twenty_rows_all_are_training_rows(tmp_path: Path) -> None:
 def test_classes_too_small_to_be_held_out_stay_in_training(tmp_path: Path) -> None:
     names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
-    assert "# no validation and test rows: too few rows of some classes to hold some out" in text
+    assert "# no validation and test rows: too few rows of some classes" in text
     assert prepared(text, tmp_path)[1].split.train.rows == 20
 
 
@@ -237,8 +237,8 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("gaps", "rows"),
     [
-        ([""], "3 rows with a target; 1 without one is left out"),
-        (["", "NA"], "3 rows with a target; 2 without one are left out"),
+        ([""], "3 rows with a target; 1 without a target is omitted"),
+        (["", "NA"], "3 rows with a target; 2 without a target are omitted"),
         ([], "3 rows"),
     ],
 )
@@ -247,7 +247,7 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
 ) -> None:
     text = starter(table(tmp_path, x=[1.5, 2, 4, *[9] * len(gaps)], y=[1, 2, 3.5, *gaps]))
     assert line(text, "train") == f"train: table.csv # {rows}"
-    assert line(text, "target") == 'target: "y" # all numbers, so a number: 1 to 3.5'
+    assert line(text, "target") == 'target: "y" # numeric, 1 to 3.5'
     assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4"
     assert prepared(text, tmp_path)[1].split.train.rows == 3
 
@@ -324,11 +324,11 @@ def panel(subjects: int, **columns: list[object]) -> dict[str, list[object]]:
 
 def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
     text = starter(table(tmp_path, **panel(25)))
-    why = "rows with the same value resemble each other: one set for all"
+    why = "rows with the same value are similar, so they stay in one set"
     assert line(text, "split") == f"split: {{name: group, column: patient}} # {why}"
     assert list(yaml.safe_load(text)["input"]["features"]) == ["x"]
     assert (
-        "  # to predict for the same 25 values again, not new ones:\n"
+        "  # if you will predict for the same 25 values, not for new ones:\n"
         "  #   split: random, and among the features patient: {type: categorical, "
         "max_categories: 25}\n"
     ) in text
@@ -347,7 +347,7 @@ def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
         "optimistically biased\n"
         "  # to evaluate on new values of 'patient', set data.split: {name: group, column: "
         "patient}\n"
-        "  #   and among the features patient: ignored, as no value of those rows is trained on\n"
+        "  #   and among the features patient: ignored, because no training row has the values of these rows\n"
     ) in text
     groups = text.replace("  test:", "  split: {name: group, column: patient}\n  test:")
     split = prepared(groups.replace("patient: numeric", "patient: ignored"), tmp_path)[1].split
@@ -360,7 +360,7 @@ def test_rows_that_follow_a_date_may_be_split_by_it(tmp_path: Path) -> None:
     text = starter(table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level))
     assert (
         "  # to evaluate on later rows, set data.split: {name: time, column: date}\n"
-        "  #   and among the features date: ignored, as no value of those rows is trained on\n"
+        "  #   and among the features date: ignored, because no training row has the values of these rows\n"
     ) in text
 
 
@@ -411,7 +411,7 @@ def test_whole_numbers_from_zero_on_may_be_counts(tmp_path: Path) -> None:
     visits = [0, 3, 1, 40, 2, 7]
     text = starter(table(tmp_path, x=[i / 7 for i in range(6)], y=visits))
     declared = 'target: {column: "y", type: count}'
-    assert f"# if it counts something: {declared}, which is never negative" in text
+    assert f"# if it is a count (never negative): {declared}" in text
 
 
 @pytest.mark.parametrize("values", [[0.5, 2, 3], [-1, 2, 3], [1500, 3000, 4000]])
@@ -462,7 +462,7 @@ def test_a_number_with_a_few_words_says_how_it_becomes_one(tmp_path: Path) -> No
     text = starter(data)
     assert (
         "  # 95 % are numbers, 'ask' in 2 rows is not: to predict a number, correct these values,\n"
-        '  #   or leave their rows out: missing: {"y": [VALUE]}\n'
+        '  #   or omit their rows: missing: {"y": [VALUE]}\n'
     ) in text
     assert "multi_label" not in text
     corrected = text.replace('target: "y"', 'target: "y"\n  missing: {"y": [ask]}')
@@ -471,7 +471,7 @@ def test_a_number_with_a_few_words_says_how_it_becomes_one(tmp_path: Path) -> No
 
 def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[1.5, 2, 3, 4], y=["a", "b", "c", "a"]))
-    assert "an output of 3 units with softmax,\n# sparse_categorical_crossentropy" in text
+    assert "3 units with softmax,\n# sparse_categorical_crossentropy" in text
 
 
 def test_many_columns_become_a_pattern_and_its_exceptions(tmp_path: Path) -> None:
@@ -568,7 +568,7 @@ def test_dates_of_a_parquet_file_are_read(tmp_path: Path) -> None:
         ({"y": [2.5, 4], "no": [0, 1]}, 'target: [y, "no"] # 2 numbers: 2.5 to 4, 0 to 1'),
         (
             {"y": [0, 1], "no": [1, 1]},
-            'target: [y, "no"] # all 0 or 1, so 2 labels, of which a row has any number',
+            'target: [y, "no"] # 2 labels; a row can have any number of them',
         ),
     ],
 )
@@ -888,8 +888,8 @@ def test_the_good_preset_says_about_how_long_it_takes(tmp_path: Path) -> None:
         )
         for rows in (100, 3_000)
     )
-    assert "# all of it trains in up to about 10 s on two cores" in small
-    assert re.search("# all of it trains in up to about [2-9]0 s on two cores", large)
+    assert "# trains in up to about 10 s on two cores" in small
+    assert re.search("# trains in up to about [2-9]0 s on two cores", large)
 
 
 def test_categories_that_are_not_kept_take_no_time(tmp_path: Path) -> None:
@@ -912,7 +912,7 @@ def test_a_common_positive_class_is_remarked(tmp_path: Path) -> None:
     rows = {"x": [*range(40)], "y": ["low"] * 10 + ["not low"] * 30}
     text = starter(table(tmp_path, **rows))
     assert (
-        "  # precision and recall are of not low; for those of the rarer class, write\n"
+        "  # precision and recall refer to not low; for the rarer class, write\n"
         '  #   target: {column: "y", positive_class: low}\n'
     ) in text
     rare = {**rows, "y": ["not low"] * 10 + ["low"] * 30}
@@ -924,6 +924,6 @@ def test_an_ensemble_that_is_split_by_time_has_no_folds(tmp_path: Path) -> None:
     level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
     path = table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level)
     settings = "data.validation: 0.15 and ensemble.folds: none"
-    remark = f"  #   with {settings}, as other folds have later rows, too\n"
+    remark = f"  #   with {settings}, because other folds contain later rows\n"
     assert remark in starter_config(path, "y", preset="good")
     assert remark not in starter_config(path, "y", preset="simple")
