@@ -542,6 +542,14 @@ def _standardized(values: list[float], target: document.ColumnStatistics | None)
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
+def _prediction(text: str) -> str:
+    """Return a prediction with as many digits as people read."""
+    try:
+        return fmt.number(float(text))
+    except ValueError:
+        return fmt.shorten(text) or "(none)"
+
+
 def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBlock:
     """List the rows with the largest errors, with their values.
 
@@ -557,7 +565,7 @@ def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBl
             *((fmt.shorten(row.file or "", 40),) if has_file else ()),
             fmt.shorten(row.split),
             fmt.shorten(row.target) or "(none)",
-            fmt.shorten(row.prediction) or "(none)",
+            _prediction(row.prediction),
             fmt.number(row.error),
             *(
                 "(missing)" if (value := row.values.get(name)) is None else fmt.shorten(value)

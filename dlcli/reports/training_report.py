@@ -30,13 +30,13 @@ from dlcli.runs.documents import thinned
 from dlcli.runs.run import Run
 
 Lines = Mapping[str, Sequence[float]]
-"""Values at each epoch, by the name of the line."""
+"""Values at each epoch, by line."""
 Points = Sequence[tuple[int, float]]
-"""Epochs, from 1, with their values."""
+"""Epochs, counted from 1, with their values."""
 MOST_CURVES = 20
 MOST_LINE_POINTS = 600
 MOST_BUNDLE_POINTS = 5_000
-"""Of all lines of a chart that has one for each network."""
+"""Points of all lines in a chart with a line for each network."""
 SET_COLORS = {"training": "train", "validation": "validation"}
 _FEW_ROWS_EVALUATED = 100
 """Rows below which the second digit of a metric is mostly random."""
@@ -297,7 +297,7 @@ def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
         yield views.Figure("Best epochs", ends, f"of the {len(bests):,} members")
         if run.config.input.scaling_layer == "auto":
             rate = run.ensemble.learning_rate_multiplier
-            scale = "left out" if rate is None else f"learning rate ×{rate:g}"
+            scale = "omitted" if rate is None else f"learning rate ×{rate:g}"
             yield views.Figure("Scaling layer", scale, "chosen by the first network")
     if best := record.best_epoch:
         yield views.Figure("Best epoch", f"{best:,}", "its weights were kept")
@@ -308,10 +308,10 @@ def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
         device = fmt.shorten(log.device.device, 20).upper()
         yield views.Figure("Device", device, plural(log.device.threads, "thread"))
     if trained and (cluster := trained.cluster):
-        speed = f"{cluster.rows_per_second:,.0f} rows a second in all"
+        speed = f"{cluster.rows_per_second:,.0f} rows per second in total"
         yield views.Figure("Workers", f"{cluster.workers:,}", speed)
         share = fmt.percent(cluster.communication_share)
-        yield views.Figure("Communication", share, "of the training time, about")
+        yield views.Figure("Communication", share, "of the training time (estimate)")
     if log.engine:
         yield views.Figure("Engine", fmt.shorten(log.engine.name, 20))
 
@@ -358,8 +358,8 @@ def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.Cha
 
 
 _READING = (
-    "Training minimizes the loss. Both lines should fall; where the training loss still falls and "
-    "the validation loss rises, the network overfits."
+    "Training minimizes the loss. Both lines should fall. If the validation loss rises while the "
+    "training loss still falls, the network overfits."
 )
 _READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
 
@@ -378,10 +378,10 @@ def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
         "Learning rate",
         {"learning rate": rates},
         {"learning rate": "accent"},
-        f"The learning rate is {first} in the first epoch, {last} in the last one, and between "
-        f"{low} and {high}.",
-        reading="The learning rate scales each training step. Where it falls, smaller steps let "
-        "the weights settle.",
+        f"The learning rate is {first} in the first epoch and {last} in the last epoch (lowest "
+        f"{low}, highest {high}).",
+        reading="The learning rate scales each training step. As it falls, smaller steps let the "
+        "weights settle.",
     )
 
 
@@ -464,8 +464,8 @@ def _member_charts(run: Run) -> list[views.ChartBlock]:
         for number, member in enumerate(members, start=1)
     }
     reading = (
-        "Each line is a member of the ensemble, on its own rows. All have different initial "
-        "weights; their predictions are averaged."
+        "Each line is a member of the ensemble. The members have different initial weights, and "
+        "their predictions are averaged."
     )
     return bundle_charts(networks, "member", reading, MOST_CURVES)
 
@@ -473,12 +473,12 @@ def _member_charts(run: Run) -> list[views.ChartBlock]:
 def bundle_charts(
     networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
 ) -> list[views.ChartBlock]:
-    """Draw the loss and each metric of several networks, a line for each network and set of rows.
+    """Draw the loss and each metric of several networks, one line for each network and set of rows.
 
     Args:
         networks: by name: the epochs with their values of each column of history.csv.
-        each: what a network is: `fold`, `member`.
-        reading: explains the chart of the loss.
+        each: the noun for a network: `fold`, `member`.
+        reading: an explanation of the loss chart.
         most: the number of charts.
     """
     names = dict.fromkeys(
@@ -526,7 +526,7 @@ def _bundle_chart(
 
 
 def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.TableBlock:
-    """List the layers of a network, which may be the first member of an ensemble."""
+    """List the layers of a network or of the first member of an ensemble."""
     shown = layers[:_MOST_LAYERS_LISTED]
     rows = tuple(
         (
@@ -536,7 +536,7 @@ def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.
             fmt.number(layer.output_mean),
             fmt.number(layer.output_deviation),
             fmt.percent(layer.dead),
-            # The output may well be confident.
+            # A confident output is no problem.
             fmt.percent(None if layer is layers[-1] else layer.saturated),
             fmt.number(layer.weight_norm),
             fmt.number(layer.first_gradient),
@@ -545,15 +545,14 @@ def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.
         for name, layer in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
     sizes = ("units", "mean output", "deviation", "dead", "saturated", "norm of weights")
-    gradients = ("gradient at first", "at the end")
+    gradients = ("gradient norm before", "after training")
     return views.TableBlock(
         ("layer", "activation", *sizes, *gradients),
         rows,
         caption=f"Each layer {'of the first member ' if is_first else ''}after training",
         text_columns=range(2),
-        note="Dead units (of relu) give the same output for every row and have stopped learning; "
-        "saturated outputs of hidden layers (of sigmoid and tanh) are at an end of their range, "
-        "where they hardly learn. Norms are Euclidean. Gradients of the loss with respect to the "
-        "weights of each layer should have about the same size: a thousand times smaller ones in "
-        "the first layers vanish, so that these hardly learn; very large ones explode.",
+        note="Dead: share of relu units that return 0 for all rows and no longer learn. Saturated: "
+        "share of sigmoid or tanh outputs at an end of their range, where units hardly learn. The "
+        "gradients of all layers should have similar norms: gradients that are a thousand times "
+        "smaller in the first layers vanish, and very large gradients explode.",
     )

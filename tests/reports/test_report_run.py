@@ -686,7 +686,7 @@ def test_an_output_is_not_called_saturated(tmp_path):
     view = view_of(number_run(tmp_path, explanation=explanation))
     table = tables(view, "training")["Each layer after training"]
     assert [row[6] for row in table.rows] == ["84.6 %", "-"]
-    assert "saturated outputs of hidden layers" in table.note
+    assert "Saturated: share of sigmoid or tanh outputs" in table.note
 
 
 def test_a_column_that_is_read_and_was_not_measured_is_counted(tmp_path):

@@ -204,7 +204,7 @@ def test_the_best_epoch_is_marked():
 def test_without_a_best_epoch_no_line_is_explained():
     loss, _ = curve_charts({name: values[:1] for name, values in HISTORY.items()}, None)
     assert loss.description == "Loss over 1 epoch: training 4; validation 5."
-    assert loss.reading.endswith("the validation loss rises, the network overfits.")
+    assert loss.reading.endswith("training loss still falls, the network overfits.")
 
 
 def test_a_best_epoch_that_was_never_trained_does_not_stretch_the_chart():
