@@ -2,37 +2,22 @@
 
 `python docs/draw_pictures.py accuracy JSON...` draws the results of
 `python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --json`, as
-in benchmarks/results. `training CONFIG` trains a config, and pictures the terminal and the report;
-the latter needs Chromium.
+in benchmarks/results.
 """
 
 from __future__ import annotations
 
-import io
 import json
 import math
-import subprocess
 import sys
-import tempfile
-import textwrap
-import time
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import altair
-from picture_theme import ACCENT, BELOW, BLUE, GRAY, PICTURES, save
-from rich.console import Console, RenderableType
-from rich.text import Text
+from picture_theme import ACCENT, BELOW, BLUE, GRAY, save
 
 from benchmarks.accuracy import REFERENCE, Fit, relative_errors
 from benchmarks.public_tables import SOURCES
 from benchmarks.runner import Outcome
-from dlcli.cli.event_log import LiveView, event_lines
-from dlcli.config.config_file import load_config
-from dlcli.pipeline.events import EpochEvent, Event
-from dlcli.pipeline.train_run import train
-from dlcli.reports.report_files import to_html, view_of
 
 SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
 """The models whose errors are drawn, with their names in the picture."""
@@ -44,8 +29,6 @@ TITLES = {
 """The workloads of the benchmark that are drawn."""
 SLOWEST, FASTEST = 0.5, 1_000
 """The range of relative speeds that is shown."""
-SHOWN_SHARE = 0.6
-"""The share of the epochs after which a training is pictured."""
 LEAST, MOST = 0.15, 6.0
 """The range of relative errors that is shown."""
 
@@ -108,45 +91,9 @@ def draw_speed(file: Path) -> None:
     save(picture, "speed")
 
 
-def draw_training(config: Path) -> None:
-    """Picture a terminal during a training of a config, and the curves in its report."""
-    size: dict[str, Any] = {"width": 92, "height": 30, "force_terminal": True}
-    view = LiveView(Console(file=io.StringIO(), **size), clock=time.perf_counter)
-    shown: list[RenderableType] = [Text(f"$ dlcli train {config}\n", style="bold")]
-    is_drawn = False
-
-    def listen(event: Event) -> None:
-        nonlocal is_drawn
-        if is_drawn:
-            return
-        if isinstance(event, EpochEvent):
-            view.add(event)
-            if event.epoch >= SHOWN_SHARE * event.of:
-                shown.extend(["", view.frame()])
-                is_drawn = True
-        for index, line in enumerate(event_lines(event)):
-            label = f"{'' if index else event.kind:<9} "
-            wrapped = textwrap.wrap(line, size["width"] - len(label))
-            shown.extend(f"{'' if at else label:<10}{part}" for at, part in enumerate(wrapped))
-
-    with tempfile.TemporaryDirectory() as name:
-        view_of_run = view_of(train(load_config(config), Path(name, config.stem), listen))
-        training = [each for each in view_of_run.sections() if each.anchor == "training"]
-        page = Path(name, "page.html")
-        page.write_text(to_html(replace(view_of_run, sections=lambda: training)))
-        window = ["--window-size=1200,1190", f"--screenshot={PICTURES / 'report.png'}"]
-        browser = ["chromium", "--headless", "--no-sandbox", "--hide-scrollbars"]
-        # Charts are drawn once they are scrolled to.
-        subprocess.run([*browser, *window, "--virtual-time-budget=9000", page.as_uri()], check=True)
-    console = Console(file=io.StringIO(), record=True, **size)
-    console.print(*shown, sep="\n", highlight=False)
-    console.save_svg(str(PICTURES / "training.svg"), title="dlcli")
-
-
 if __name__ == "__main__":
     draw = {
         "accuracy": draw_accuracy,
         "speed": draw_speed,
-        "training": draw_training,
     }
     draw[sys.argv[1]](*map(Path, sys.argv[2:]))
