@@ -1,4 +1,4 @@
-"""Draw the pictures of the documentation, from real runs.
+"""Draw the results of benchmarks.
 
 `python docs/draw_pictures.py accuracy JSON...` draws the results of
 `python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --json`, as
