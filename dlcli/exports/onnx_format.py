@@ -105,7 +105,7 @@ class OnnxOperations(Operations):
         Args:
             kind: the operator.
             inputs: its inputs.
-            dtype: of the output; by default that of the first input.
+            dtype: of the output; the type of the first input if omitted.
             name: of the output.
             domain: the set of operators.
             **attributes: of the operator.

@@ -117,7 +117,7 @@ def _plain(value: object, row: int, column: str) -> object:
     """Return the value of a tensor with one element, and decode base64 text.
 
     Raises:
-        RequestError: for bytes that are no text.
+        RequestError: for bytes that are not text.
     """
     if isinstance(value, list) and len(value) == 1:
         value = value[0]

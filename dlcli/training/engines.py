@@ -2,7 +2,7 @@
 
 During training, operations with a variable order of summation are replaced or refused
 (`tf.config.experimental.enable_op_determinism`). TensorFlow's graph optimizer is off: it takes a
-quarter of a small job's time and does not speed up steps of Dense networks; XLA has its own.
+quarter of a small job's time and does not speed up steps of Dense layers; XLA has its own.
 """
 
 from __future__ import annotations
