@@ -26,7 +26,7 @@ def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
             "staff.csv: 106 rows, 3 columns",
             "",
             "column  type         missing  distinct  values            why",
-            "age     numeric                     41  -999 to 59        all numbers",
+            "age     numeric                     41  −999 to 59        all numbers",
             "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
             "left    target                       2  0 (56), 1 (50)    all 0 or 1",
         ]

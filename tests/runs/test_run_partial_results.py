@@ -122,7 +122,7 @@ def test_nothing_is_read_through_a_link(run, name, tmp_path):
     path = run / name
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
-    assert " a link, " in refused(run)[0].removeprefix(f"{path}: is ")
+    assert "a link, " in refused(run)[0].removeprefix(f"{path}: is ")
 
 
 def test_nothing_is_written_through_a_link(run, tmp_path):
