@@ -2,7 +2,7 @@
 
 ::
 
-    DlcliError                1   an unexpected failure, unless a subclass differs
+    DlcliError                1   an unexpected failure; subclasses differ
     ├── UsageError            2   a command that is not possible
     ├── ConfigError           2   an invalid config, with all its problems
     ├── DataError             3   invalid data
@@ -36,7 +36,7 @@ from typing import Any, NamedTuple
 from dlcli import is_command_line
 
 UNDEFINED = "-"
-"""Shown where there is no value."""
+"""Shown for a missing value."""
 
 
 class DlcliError(Exception):

@@ -311,7 +311,7 @@ def _number_option(
     multiple=True,
     metavar="NAME=RUN",
     callback=_named_runs,
-    help="Also serve a run under this name. Repeatable. [default name: that of the run folder]",
+    help="Also serve a run under this name. Repeatable. [default: the name of the run folder]",
 )
 @click.option(
     "--host",

@@ -32,6 +32,7 @@ def test_a_wheel_brings_the_examples_types_and_licence(installed: Path) -> None:
 
     assert {path.stem for path in package.glob("examples/configs/*.yaml")} == EXAMPLES
     assert {path.stem for path in package.glob("examples/data/*.csv")} == TABLES
+    assert "## Dropout" in (package / "glossary.md").read_text(encoding="utf-8")
     assert (package / "py.typed").is_file()
     assert (package / "reports/templates/page.html.j2").is_file()
     assert files_of(ROOT / "dlcli") <= files_of(package)
