@@ -79,11 +79,11 @@ def init(
     can complete and check the config.
 
     \b
-      dlcli init houses.csv --target price --output houses.yaml
-      dlcli init loans.csv --target paid --positive-class no --ignore 'after_*'
-      dlcli init houses.csv --target price --preset simple
+      dlcli init data/bikes.csv --target rentals --output bikes.yaml
+      dlcli init data/shoppers.csv --target purchase --positive-class no --ignore 'account_*'
+      dlcli init data/bikes.csv --target rentals --preset simple
       dlcli init data/digits.csv --target digit --type categorical
-      dlcli init robot.csv --target left --target right
+      dlcli init data/steering.csv --target steering_angle --target speed
       dlcli init --example iris
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.starter.config_writing import starter_config
@@ -127,8 +127,8 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     data leakage, codes for missing values, rare classes and more.
 
     \b
-      dlcli inspect houses.csv --target price
-      dlcli inspect houses.csv --json
+      dlcli inspect data/bikes.csv --target rentals
+      dlcli inspect data/bikes.csv --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dataclasses import asdict
 
@@ -163,10 +163,10 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     from a trusted source, because a model can run code.
 
     \b
-      dlcli validate houses.yaml
-      dlcli validate houses.yaml --set epochs=50 --json
-      dlcli validate runs/houses
-      dlcli validate houses-onnx
+      dlcli validate bikes.yaml
+      dlcli validate bikes.yaml --set epochs=50 --json
+      dlcli validate runs/bikes
+      dlcli validate bikes-onnx
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     if config.is_dir() and (settings or data):
         raise click.UsageError(f"{config} is a folder; --set and --data apply to configs only")

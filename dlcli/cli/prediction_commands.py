@@ -117,10 +117,10 @@ def predict(
     input. It need not contain the target.
 
     \b
-      dlcli predict runs/houses new.csv --output predictions.csv
-      dlcli predict runs/houses new.csv --keep id
-      dlcli predict runs/houses new.csv --interval 0.9
-      dlcli predict runs/houses folder --output predictions --jobs 4
+      dlcli predict runs/bikes data/bikes.csv --output predictions.csv
+      dlcli predict runs/bikes data/bikes.csv --keep hour
+      dlcli predict runs/bikes data/bikes.csv --interval 0.9
+      dlcli predict runs/bikes folder --output predictions --jobs 4
 
     The output has one row for each row of DATA, in the same order, with the column `prediction`
     and, for classes, the columns `probability_<class>`. Rejected rows have no prediction.
@@ -265,8 +265,8 @@ def evaluate(
     the exit code is 6.
 
     \b
-      dlcli evaluate runs/houses new.csv
-      dlcli evaluate runs/houses new.csv --interval 0.9 --json
+      dlcli evaluate runs/bikes data/bikes.csv
+      dlcli evaluate runs/bikes data/bikes.csv --interval 0.9 --json
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines

@@ -293,9 +293,9 @@ _BEGINNING = """\
 Neural networks for tables, from one YAML file.
 
 Usage: dlcli [-V | --version] [-h | --help] COMMAND [OPTIONS]
-  dlcli init houses.csv --target price --output houses.yaml
-  dlcli train houses.yaml
-  dlcli predict runs/houses new.csv
+  dlcli init data/bikes.csv --target rentals --output bikes.yaml
+  dlcli train bikes.yaml
+  dlcli predict runs/bikes data/bikes.csv
 
 """
 _END = """

@@ -39,9 +39,9 @@ def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) ->
     works offline. The table is not needed to create it again.
 
     \b
-      dlcli report runs/houses
-      dlcli report runs/houses --output houses.html
-      dlcli report runs/houses --curves curves.png
+      dlcli report runs/bikes
+      dlcli report runs/bikes --output bikes.html
+      dlcli report runs/bikes --curves curves.png
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.reports.report_files import write_report
 
@@ -96,9 +96,9 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     dlcli warns if it is a run's training file; it cannot detect a part of that file.
 
     \b
-      dlcli compare runs/houses runs/houses-2
-      dlcli compare runs/houses runs/houses-2 runs/houses-3 --output compared.html
-      dlcli compare runs/houses runs/houses-2 --data new.csv
+      dlcli compare runs/bikes runs/bikes-2
+      dlcli compare runs/bikes runs/bikes-2 runs/bikes-3 --output compared.html
+      dlcli compare runs/bikes runs/bikes-2 --data data/bikes.csv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
@@ -137,8 +137,8 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     Test rows are not used: a metric on rows that were used for a choice is too optimistic.
 
     \b
-      dlcli diagnose runs/houses
-      dlcli diagnose runs/houses --try
+      dlcli diagnose runs/bikes
+      dlcli diagnose runs/bikes --try
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.diagnosis.findings import diagnose as find_problems
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
@@ -221,10 +221,10 @@ def export(
     repeats the comparison. A card describes the purpose, data, quality and limits of a model.
 
     \b
-      dlcli export runs/houses --format onnx --output houses-onnx
-      dlcli export runs/houses --format saved_model --output houses-saved-model
-      dlcli export runs/houses --format python --output houses-script
-      dlcli export runs/houses --format card --output houses.md
+      dlcli export runs/bikes --format onnx --output bikes-onnx
+      dlcli export runs/bikes --format saved_model --output bikes-saved-model
+      dlcli export runs/bikes --format python --output bikes-script
+      dlcli export runs/bikes --format card --output bikes.md
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.exports.export_folder import checked_format, export_run
 
@@ -344,8 +344,9 @@ def serve(
     variable DLCLI_API_KEY is set, requests must send this key.
 
     \b
-      dlcli serve runs/houses
-      curl localhost:8000/predict -d '[{"size": 70, "color": "red"}]'
+      dlcli serve runs/bikes
+      curl localhost:8000/predict -d '[{"month": 7, "weekday": "Monday", "hour": 8,
+        "holiday": "no", "weather": "clear", "temperature": 28, "humidity": 60, "wind_speed": 10}]'
 
     SIGTERM or Ctrl-C ends the server after it has finished the running requests. SIGHUP reloads the
     runs without interrupting requests.

@@ -259,10 +259,10 @@ def train(
     go to standard error, the result goes to standard output.
 
     \b
-      dlcli train houses.yaml
-      dlcli train houses.yaml --set epochs=50 --set 'hidden[0].units=64'
-      dlcli train houses.yaml --output runs/houses-3
-      dlcli train --resume runs/houses
+      dlcli train bikes.yaml
+      dlcli train bikes.yaml --set epochs=50 --set 'hidden[0].units=64'
+      dlcli train bikes.yaml --output runs/bikes-3
+      dlcli train --resume runs/bikes
 
     To train one network on several machines, start this command on each of them with TF_CONFIG or
     with srun.
@@ -348,10 +348,10 @@ def cv(
     evaluation. Rows of data.test are not used; they are for the final evaluation.
 
     \b
-      dlcli cv houses.yaml
-      dlcli cv houses.yaml --folds 10 --jobs 4
-      dlcli cv houses.yaml --repeats 3 --set 'hidden[0].units=64'
-      dlcli cv --resume runs/houses-cv
+      dlcli cv bikes.yaml
+      dlcli cv bikes.yaml --folds 10 --jobs 4
+      dlcli cv bikes.yaml --repeats 3 --set 'hidden[0].units=64'
+      dlcli cv --resume runs/bikes-cv
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline import cross_validation
 
@@ -425,10 +425,10 @@ def tune(
     standard error of it. Both are trained in full and compared with CONFIG on the test rows.
 
     \b
-      dlcli tune houses.yaml
-      dlcli tune houses.yaml --folds 5 --set tune.trials=200 --jobs 4
-      dlcli tune --resume runs/houses-tune
-      dlcli train runs/houses-tune/best.yaml
+      dlcli tune bikes.yaml
+      dlcli tune bikes.yaml --folds 5 --set tune.trials=200 --jobs 4
+      dlcli tune --resume runs/bikes-tune
+      dlcli train runs/bikes-tune/best.yaml
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.search import tune
@@ -465,8 +465,8 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
     is 6.
 
     \b
-      dlcli reproduce runs/houses
-      dlcli reproduce runs/houses --tolerance 1e-3
+      dlcli reproduce runs/bikes
+      dlcli reproduce runs/bikes --tolerance 1e-3
     """  # noqa: D301  (Click's mark for lines to leave as they are)
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import reproduce as train_again

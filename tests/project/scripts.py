@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -67,17 +68,28 @@ class Scripts:
     def _run_command(self, command: str) -> str:
         if command.startswith("dlcli serve"):
             return self._serve(command)
-        if "--output houses.yaml" in command:
-            # It writes no config over another one, and its reader has none yet.
-            (self._folder / "houses.yaml").unlink(missing_ok=True)
+        for name in ("houses", "bikes"):
+            if f"--output {name}.yaml" in command:
+                # It writes no config over another one, and its reader has none yet.
+                (self._folder / f"{name}.yaml").unlink(missing_ok=True)
+        if "bikes.yaml" in command and "dlcli init" not in command:
+            self._write_bikes()
         if command.startswith("dlcli schema --output"):  # `init --example` has written it, too
             (self._folder / "dlcli.schema.json").unlink(missing_ok=True)
-        if "train --resume" in command and not (self._folder / "runs" / "houses").exists():
-            self._run("dlcli train houses.yaml", self._folder)
+        resumed = re.search(r"train --resume runs/(houses|bikes)", command)
+        if resumed and not (self._folder / "runs" / resumed[1]).exists():
+            self._run(f"dlcli train {resumed[1]}.yaml", self._folder)
         if self._server is not None:
             command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
             command = command.replace("SERVER", str(self._server.pid))
         return self._run(command + EXIT_CODE, self._folder)
+
+    def _write_bikes(self) -> None:
+        """Write a config for the bikes that is trained in seconds, unless the page has one."""
+        config = CONFIG.replace("houses.csv", "data/bikes.csv").replace("price", "rentals")
+        path = self._folder / "bikes.yaml"
+        if not path.exists():
+            path.write_text(config + "batch_size: 512\n", encoding="utf-8")
 
     def _serve(self, command: str) -> str:
         """Start a server at any free port, and wait until it listens."""
@@ -116,6 +128,9 @@ def write_tables(folder: Path) -> None:
     paid = np.where(price > np.median(price), "yes", "no")
     write_csv(folder / "houses.csv", size=size, color=color, price=price)
     new = {"id": range(20), "size": size[:20], "color": color[:20], "price": price[:20]}
+    with (folder / "data" / "bikes.csv").open(encoding="utf-8") as file:
+        header, *hours = (line.rstrip().split(",") for line in islice(file, 21))
+    new |= dict(zip(header, zip(*hours, strict=True), strict=True))
     for name in ("new.csv", "new-houses.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
