@@ -13,11 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
-from dlcli.diagnosis.remedies import number
 from dlcli.explanation.explanation_document import Explanation
-from dlcli.metrics import definitions
+from dlcli.metrics import definitions, wording
 from dlcli.metrics.statistic import finite_number
-from dlcli.prediction.baseline_comparison import BaselineComparison
+from dlcli.prediction.baseline_comparison import BaselineComparison, Conclusion
 from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.safe_files import Count
 
@@ -29,6 +28,8 @@ LEARNED_WELL = 0.1
 """Error below which training rows count as learned, so that anything odd did no harm."""
 LEARNED_NOTHING = 0.9
 """Error from which on hardly anything was learned."""
+_SEVERAL_EPOCHS = 5
+"""Epochs from which on it means something that the first one was the best."""
 _LARGEST = 1e300
 """Sums of larger values may overflow."""
 _NORMAL = 1.4826
@@ -76,12 +77,17 @@ class _Warning(BaseModel):
     columns: list[str] | None = None
 
 
+class _Trained(BaseModel):
+    best_epoch: Count | None = None
+
+
 class _Log(BaseModel):
     """The events of a log that rules look at, see `Run.parse_log`."""
 
     data: list[_Rows] = []
     warning: list[_Warning] = []
     diverged: list[Magnitudes] = []
+    trained: list[_Trained] = []
 
 
 @dataclass(frozen=True)
@@ -111,10 +117,18 @@ class Error:
     absolute: float | None = None
     """The mean squared error, or the error rate; unknown of several columns in several units."""
 
+    rows: int = 0
+    """The number of rows that it was computed on."""
+
     @property
     def words(self) -> str:
-        """The metric and its value: `accuracy 0.97`."""
-        return f"{self.metric} {number(self.value)}"
+        """The metric and its value: `accuracy 97.1 %`."""
+        return f"{wording.metric_title(self.metric)} {self.value_words}"
+
+    @property
+    def value_words(self) -> str:
+        """The value of the metric: `97.1 %`."""
+        return wording.metric(self.metric, self.value, self.rows)
 
     def is_more_than(self, other: Error, by: float = 0.0) -> bool:
         """Return whether this error is larger than another, significantly and by a share."""
@@ -206,6 +220,8 @@ class Case:
     """The same for the models `constant` and `linear`."""
     comparison: BaselineComparison = field(default_factory=BaselineComparison)
     """The comparison with these models on held-out rows."""
+    best_epochs: Sequence[int | None] = ()
+    """The epoch whose weights each network has; `None` if none was chosen."""
     explanation: Explanation = field(default_factory=lambda: Explanation(rows={}, sampled_rows={}))
     rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
@@ -236,6 +252,10 @@ class Case:
             config = run.ensemble.chosen(config)
             shortest = min(each.epochs for each in run.ensemble.members)
             history = {name: values[:shortest] for name, values in history.items()}
+        members = run.ensemble.members if run.ensemble else ()
+        best_epochs = [each.best_epoch for each in members] or [
+            each.best_epoch for each in log.trained
+        ]
         if config.ensemble_folds is not None and "train" in rows:
             rows = {**rows, "validation": rows["train"]}  # each is held out by some members
         return cls(
@@ -244,6 +264,7 @@ class Case:
             metrics=run.metrics,
             baselines=run.baselines,
             comparison=run.verdicts,
+            best_epochs=best_epochs,
             explanation=explanation,
             rows=rows,
             identifiers=tuple(dict.fromkeys(chain.from_iterable(found))),
@@ -252,6 +273,11 @@ class Case:
             diverged=run.is_diverged,
             magnitudes=magnitudes,
         )
+
+    @property
+    def conclusions(self) -> dict[str, Conclusion]:
+        """The verdicts against the baselines, see `Conclusion`."""
+        return self.comparison.conclude(self.config)
 
     def curve(self, name: str) -> Curve:
         """Return a column of history.csv before the first value that float32 can't hold."""
@@ -291,16 +317,16 @@ class Case:
         if (r2 := _finite(metrics.get(definitions.R2.name))) is not None:
             has_unit = len(self.config.data.target.columns) == 1
             mse = _finite(metrics.get(definitions.MSE.name)) if has_unit else None
-            return Error(1 - r2, (1 - r2) * math.sqrt(2 / rows), definitions.R2.name, r2, mse)
+            deviation = (1 - r2) * math.sqrt(2 / rows)
+            return Error(1 - r2, deviation, definitions.R2.name, r2, mse, rows)
         constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
         accuracy = _finite(metrics.get(definitions.ACCURACY.name))
         most = max(class_shares(metrics), default=_finite(constant.get(definitions.ACCURACY.name)))
         if accuracy is None or most is None or most >= 1:
             return None
         wrong, deviation = 1 - accuracy, proportion_error(rows, rows * (1 - accuracy))
-        return Error(
-            wrong / (1 - most), deviation / (1 - most), definitions.ACCURACY.name, accuracy, wrong
-        )
+        shares = wrong / (1 - most), deviation / (1 - most)
+        return Error(*shares, definitions.ACCURACY.name, accuracy, wrong, rows)
 
     @property
     def learned_nothing(self) -> bool:
@@ -340,6 +366,12 @@ class Case:
             definitions.BALANCED_ACCURACY.name: 1 / len(shares),
             definitions.LOG_LOSS.name: entropy,
         }
+
+
+def overfits_at_once(best_epochs: Sequence[int | None], epochs: int) -> bool:
+    """Return whether the first epoch was the best of several for at least half of the networks."""
+    known = [each for each in best_epochs if each is not None]
+    return bool(known) and epochs >= _SEVERAL_EPOCHS and median(known) <= 1
 
 
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:

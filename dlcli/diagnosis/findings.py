@@ -50,6 +50,8 @@ RULES: tuple[Rule, ...] = (
     setup_rules.no_validation,
 )
 """All rules, the most important first."""
+MINOR = ("small_validation", "no_validation")
+"""Rules about the sets of rows: a training that has only such findings need not be diagnosed."""
 RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
     setup_rules.exploding_gradients,
     setup_rules.vanishing_gradients,

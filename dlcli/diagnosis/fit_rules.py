@@ -8,11 +8,19 @@ from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.config.training_choices import ConstantLearningRate, CosineDecayRestarts
 from dlcli.diagnosis import remedies
-from dlcli.diagnosis.case import LEARNED_NOTHING, LEARNED_WELL, STANDARD_ERRORS, Case, Curve
+from dlcli.diagnosis.case import (
+    LEARNED_NOTHING,
+    LEARNED_WELL,
+    STANDARD_ERRORS,
+    Case,
+    Curve,
+    overfits_at_once,
+)
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 from dlcli.diagnosis.setup_rules import dead_units
+from dlcli.metrics import wording
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.prediction.baseline_comparison import BaselineDifference
+from dlcli.prediction.baseline_comparison import BaselineDifference, Conclusion
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
@@ -241,7 +249,10 @@ def _stopped_early(case: Case) -> bool:
 
 def overfitting(case: Case) -> Finding | None:
     """Find validation rows with a larger error, or a validation loss that rises again."""
-    observations = [_difference_to_training(case), _validation_rise(case)]
+    observations = [
+        _difference_to_training(case),
+        _validation_rise(case) or _rise_after_first_epoch(case),
+    ]
     if not any(observations) or case.learned_nothing:
         return None
     config, split = case.config, case.config.data.split
@@ -281,7 +292,7 @@ def _difference_to_training(case: Case) -> str:
     if not is_larger or _is_usual_difference(case):
         return ""
     rows = f"{case.config.adjective('validation')} rows"
-    return f"training rows have {train.words}, {rows} {held_out.words}"
+    return f"{train.words} on training rows, {held_out.value_words} on {rows}"
 
 
 def _is_worse_than_a_line(case: Case) -> bool:
@@ -335,6 +346,13 @@ def _validation_rise(case: Case) -> str:
     )
 
 
+def _rise_after_first_epoch(case: Case) -> str:
+    epochs = len(case.history.get("val_loss", ()))
+    if not overfits_at_once(case.best_epochs, epochs):
+        return ""
+    return f"the best epoch was the first of {epochs}"
+
+
 def underfitting(case: Case) -> Finding | None:
     """Find training rows predicted hardly better than by a constant, or worse than by a line.
 
@@ -349,10 +367,10 @@ def underfitting(case: Case) -> Finding | None:
         if not is_worse and error.share * (1 - _later_gain(case)) < LEARNED_NOTHING:
             return None
         better = "hardly better" if error.share < 1 else "no better"
-        observation = f"even training rows are predicted {better} than by always the same "
-        observation += f"answer: {error.words}"
+        observation = f"even on training rows, the network is {better} than a constant prediction: "
+        observation += error.words
     elif linear and is_worse and not _validation_rise(case):
-        observation = f"training rows have {error.words}, and {linear.words} by a linear model"
+        observation = f"{error.words} on training rows, and {linear.value_words} for a linear model"
     else:
         return None
     # What a linear model has found is in the columns.
@@ -405,17 +423,19 @@ def no_better_than_constant(case: Case) -> Finding | None:
 
     The network is not significantly better, and its gain, if it has any, is small.
     """
-    found = _compared(case, "constant")
-    if found is None or found.verdict == "better":
+    concluded = case.conclusions.get("constant")
+    if concluded is None or concluded.verdict == "better":
         return None
-    if found.gain is None or found.gain >= USEFUL:
+    found = _clearest(concluded)
+    is_lost = concluded.verdict in ("worse", "same")
+    if not is_lost and (found.gain is None or found.gain >= USEFUL):
         return None
     return Finding(
         rule="no_better_than_constant",
-        observation=_difference_words(case, found, "always the same answer"),
-        meaning="what the network has learned doesn't help with rows that it hasn't seen: the "
-        "columns may hold no information about the target, or training went wrong; check the table "
-        "first, with `dlcli inspect`",
+        observation=_difference_words(case, concluded, "a constant prediction"),
+        meaning="what the network has learned does not help to predict new rows: the columns may "
+        "hold no information about the target, or training failed; first check the table with "
+        "`dlcli inspect`",
         patches=(),
         source=_BASELINES,
     )
@@ -424,53 +444,44 @@ def no_better_than_constant(case: Case) -> Finding | None:
 def no_better_than_linear(case: Case) -> Finding | None:
     """Find held-out rows predicted no better than by a linear model.
 
-    A significant gain is real, however small. Else the largest plausible gain, at the end of the
-    confidence interval, must be small, and a linear model must leave an error to reduce. A network
-    that is significantly worse is found, too, but none whose test rows show a significant gain.
+    A significant gain is real, however small. Otherwise the largest plausible gain, at the end of
+    the confidence interval, must be small, and the linear model must leave an error to reduce.
     """
-    found, linear = _compared(case, "linear"), case.error(_held_out(case), "linear")
-    if not case.config.hidden or found is None or found.verdict == "better":
+    concluded = case.conclusions.get("linear")
+    if not case.config.hidden or concluded is None or concluded.verdict == "better":
         return None
-    on_test = case.comparison.on("test").get("linear")
-    if on_test is not None and on_test.verdict == "better":
-        return None
-    if found.verdict != "worse":
+    found = _clearest(concluded)
+    if "worse" not in (concluded.verdict, found.verdict) and concluded.verdict != "same":
+        split = "validation" if "validation" in concluded.differences else concluded.decisive
+        linear = case.error(split, "linear")
         if linear is None or linear.share < LEARNED_WELL:
             return None
         if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
             return None
-    # The linear baseline has a recipe of its own, so that its metrics may differ.
-    why = "has no hidden layer, like the linear model, but is trained as the config says"
+    # The linear baseline has training settings that differ, so its metrics may differ.
+    why = "has no hidden layer, like the linear baseline, but your training settings"
     return Finding(
         rule="no_better_than_linear",
-        observation=_difference_words(case, found, "a linear model"),
-        meaning="the hidden layers add little or nothing: the effects of the columns just add up, "
-        "there are too few rows to learn more, or training went wrong",
+        observation=_difference_words(case, concluded, "the linear baseline"),
+        meaning="the hidden layers add little or nothing: the effects of the columns are additive, "
+        "there are too few rows to learn more, or training failed",
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
     )
 
 
-def _compared(case: Case, baseline: str) -> BaselineDifference | None:
-    """Return the comparison with a baseline on held-out rows, if there is one."""
-    return case.comparison.on(_held_out(case)).get(baseline)
+def _clearest(concluded: Conclusion) -> BaselineDifference:
+    """Return the difference on out-of-fold rows if these count, which are more than test rows."""
+    return concluded.differences.get("validation", concluded.difference)
 
 
-def _difference_words(case: Case, found: BaselineDifference, by: str) -> str:
-    """Return both values and the interval: `validation rows have log_loss 0.5, and 0.49 by ...`."""
-    rows = f"{case.config.adjective(_held_out(case))} rows"
-    words = f"{rows} have {found.metric} {_number(found.network)}, "
-    words += f"and {_number(found.baseline)} by {by}"
-    if found.ends is None:
-        return words
-    ends = " to ".join(map(_number, found.ends))
-    return f"{words}; the difference is {_number(found.value)} (95 % confidence interval: {ends})"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else number(value)
-
-
-def _held_out(case: Case) -> str:
-    """Return the split of held-out rows: test rows only without validation rows."""
-    return "validation" if "validation" in case.metrics else "test"
+def _difference_words(case: Case, concluded: Conclusion, baseline: str) -> str:
+    """Return values and intervals: `RMSE 58 vs 61 for the linear baseline on test rows (…)`."""
+    parts: list[str] = []
+    for split, found in concluded.differences.items():
+        where = f"on {case.config.adjective(split)} rows"
+        if not parts:
+            where = f"for {baseline} {where}"
+        values = found.metric, found.network, found.baseline
+        parts.append(wording.versus(*values, found, where=where, names_interval=not parts))
+    return f"{wording.metric_title(concluded.difference.metric)} {', '.join(parts)}"

@@ -20,6 +20,7 @@ from dlcli.diagnosis.case import STANDARD_ERRORS, Case, Peak, class_shares, prop
 from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent, present
 from dlcli.encoding.column_types import matching_name
 from dlcli.errors import first_names, listed, plural, printable
+from dlcli.metrics import wording
 from dlcli.metrics.definitions import BALANCED_ACCURACY, R2, stored_confusion
 from dlcli.schema.yaml_document import format_path
 
@@ -333,8 +334,9 @@ def _likely_range(case: Case, rows: int) -> str:
         center = (rows * error.value + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
         uncertainty, least = STANDARD_ERRORS * proportion_error(rows, rows * error.value), 0.0
     low, high = max(least, center - uncertainty), min(1.0, center + uncertainty)
-    ends = f"{number(low)} to {number(high)}"
-    return f": {error.words}, and on other rows {error.metric} might be {ends}"
+    decimals = wording.decimals_of(uncertainty)
+    ends = (wording.metric(error.metric, end, decimals=decimals) for end in (low, high))
+    return f": {error.words} (95 % CI: {' to '.join(ends)})"
 
 
 def no_validation(case: Case) -> Finding | None:

@@ -101,6 +101,8 @@ def save_baselines(
     seconds = round(time.perf_counter() - start, 3)
     events.emit(BaselinesEvent(models=[*baselines], no_linear=reason, seconds=seconds))
     comparison = BaselineComparison(differences=differences, nearly_perfect=perfect, leaks=leaks)
+    verdicts = {name: each.verdict for name, each in comparison.conclude(result.config).items()}
+    comparison = comparison.model_copy(update={"conclusions": verdicts})
     constant = result.constant_outputs.astype(np.float32)
     fitted = None if linear is None else linear.predictor
     models = BaselineModels(result.predictor, constant, fitted)

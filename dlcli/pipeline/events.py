@@ -346,6 +346,7 @@ class TrainingResultEvent(Event, kind=RESULT):
     baseline and set, the `metric`, the values of `network` and `baseline`, the difference `value`
     with `lower` and `upper` end of its 95 % confidence interval (or the `reason` why there is
     none), and the `verdict` `better`, `worse`, `not_significant`, `same` or `unknown`; in
+    `conclusions`, for each baseline the one verdict that sentences and `dlcli diagnose` use; in
     `nearly_perfect`, the linear or constant model that leaves hardly any error, if there is one; in
     `leaks`, the columns that give the target away, with the share of its error that each alone
     removes."""

@@ -15,7 +15,8 @@ import numpy as np
 from pydantic import AfterValidator
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.config_schema import Ensemble, Output
+from dlcli.config.config_schema import Config, Ensemble, Output
+from dlcli.config.data_section import TimeSplit
 from dlcli.errors import listed, predicted_target, printable, truncate
 from dlcli.metrics import definitions, intervals
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
@@ -79,6 +80,52 @@ class BaselineDifference(intervals.Estimate):
         return (value if higher else -value) / error if error > 0 else None
 
 
+@dataclass(frozen=True)
+class Conclusion:
+    """The verdict on a network against a baseline, and the differences that it follows from."""
+
+    verdict: intervals.Verdict
+    decisive: HeldOutSet
+    """The rows that decide."""
+    differences: Mapping[HeldOutSet, BaselineDifference]
+    """The difference on these rows, and on out-of-fold rows if they count, too."""
+
+    @property
+    def difference(self) -> BaselineDifference:
+        """The difference on the rows that decide."""
+        return self.differences[self.decisive]
+
+    @classmethod
+    def of(
+        cls, found: Mapping[str, BaselineDifference], *, counts_out_of_fold: bool
+    ) -> Conclusion | None:
+        """Draw the conclusion from test rows, and from out-of-fold rows where these count.
+
+        Validation rows beside test rows do not count, as they chose the epoch. Out-of-fold rows
+        count although they did: only some of the members predict each of them, and an ensemble is
+        better than its members, so a significant gain on them holds for the ensemble. For the same
+        reason a loss on them shows nothing about the ensemble.
+
+        Args:
+            found: the differences by set; none gives no conclusion.
+            counts_out_of_fold: whether the validation rows are such out-of-fold rows.
+        """
+        test, held = found.get("test"), found.get("validation")
+        if test is None or held is None or not counts_out_of_fold:
+            if only := test or held:
+                split: HeldOutSet = "validation" if test is None else "test"
+                return cls(only.verdict, split, {split: only})
+            return None
+        both: Mapping[HeldOutSet, BaselineDifference] = {"test": test, "validation": held}
+        if test.verdict in ("better", "worse"):
+            return cls(test.verdict, "test", both)
+        if held.verdict == "better":
+            return cls("better", "validation", both)
+        if test.verdict == "unknown" and held.verdict != "unknown":
+            return cls("same" if held.verdict == "same" else "not_significant", "validation", both)
+        return cls(test.verdict, "test", both)
+
+
 class NearlyPerfect(Document):
     """A simple model whose predictions of held-out rows are nearly perfect."""
 
@@ -106,6 +153,8 @@ class BaselineComparison(Document):
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
     """By baseline and split of held-out rows."""
+    conclusions: Mapping[str, intervals.Verdict] = {}
+    """The verdict on the network against each baseline, from all rows that count."""
     nearly_perfect: NearlyPerfect | None = None
     leaks: Mapping[str, float] = {}
     """Columns that each alone give the target away, with the share of its error over training rows
@@ -114,6 +163,23 @@ class BaselineComparison(Document):
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""
         return {model: each[split] for model, each in self.differences.items() if split in each}
+
+    def conclude(self, config: Config) -> dict[str, Conclusion]:
+        """Return the conclusion on each baseline: all words about them follow from it.
+
+        In a split by time, out-of-fold rows show nothing about later rows, as the members that
+        predict them were also trained on rows from after them.
+
+        Args:
+            config: the run's.
+        """
+        is_by_time = isinstance(config.data.split, TimeSplit)
+        counts = config.ensemble_folds is not None and not is_by_time
+        drawn = {
+            name: Conclusion.of(found, counts_out_of_fold=counts)
+            for name, found in self.differences.items()
+        }
+        return {name: each for name, each in drawn.items() if each is not None}
 
     def suspicion(self, *, out_of_fold: bool, of_several: bool = False) -> Suspicion | None:
         """Return why results may be too good to be true; `None` without a sign of that.

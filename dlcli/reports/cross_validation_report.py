@@ -14,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from dlcli.errors import RunError, plural
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate
+from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
@@ -215,7 +216,12 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
         ends = f" (95 % CI: {ends})" if ends else ""
         value = fmt.metric(metric, pooled.value, decimals=fmt.decimals_of_interval(pooled))
         yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
-        yield from report_parts.baseline_sentences(cv.baselines)
+        yield from report_parts.baseline_sentences(
+            {
+                name: Conclusion(found.verdict, "validation", {"validation": found})
+                for name, found in cv.baselines.items()
+            }
+        )
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if aside := report_parts.set_aside(cv.set_aside):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -11,14 +10,20 @@ from typing import TYPE_CHECKING
 from dlcli.errors import UNDEFINED as UNDEFINED
 from dlcli.errors import are_years, plural, printable
 from dlcli.errors import number as plain_number
-from dlcli.metrics.definitions import METRICS
-from dlcli.metrics.statistic import finite_number
+from dlcli.metrics.wording import decimals_of as decimals_of
+from dlcli.metrics.wording import decimals_of_interval as decimals_of_interval
+from dlcli.metrics.wording import decimals_on as decimals_on
+from dlcli.metrics.wording import difference as difference
+from dlcli.metrics.wording import estimate as estimate
+from dlcli.metrics.wording import metric as metric
+from dlcli.metrics.wording import metric_title as metric_title
+from dlcli.metrics.wording import percent as percent
+from dlcli.metrics.wording import versus as versus
+from dlcli.metrics.wording import with_minus
 
 if TYPE_CHECKING:
-    from dlcli.metrics.intervals import Estimate
     from dlcli.pipeline import events
 
-MINUS = "−"
 LONGEST_NAME = 60
 """Characters of a name or value that are shown."""
 LONGEST_SENTENCE = 600
@@ -41,7 +46,7 @@ _YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and sho
 
 def number(value: object) -> str:
     """Format a number to four significant digits for people, with a minus sign: `−0.1235`."""
-    return _with_minus(plain_number(value))
+    return with_minus(plain_number(value))
 
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
@@ -60,137 +65,9 @@ def _year(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.0f}"
 
 
-def difference(value: float | None) -> str:
-    """Format a number with its sign: `+0.5`, `−2`."""
-    return _with_sign(value, number(value))
-
-
-def decimals_of(uncertainty: float | None) -> int | None:
-    """Return the decimals that keep two digits of an uncertainty, such as half an interval.
-
-    They are below 0 if digits before the point are rounded, too.
-    """
-    if not uncertainty or not math.isfinite(uncertainty):
-        return None
-    return 1 - math.floor(math.log10(abs(uncertainty)))
-
-
-def rounded(value: float | None, decimals: int | None) -> str:
-    """Format a number to some decimals, at most five digits; as `number` if they are unknown."""
-    if value is None or decimals is None or abs(value) >= 1e15:
-        return _with_minus(number(value))
-    if value == 0:
-        return f"{0:.{max(0, decimals)}f}"
-    first = -math.floor(math.log10(abs(value)))  # the decimal place of its first digit
-    decimals = min(decimals, max(0, 4 + first))
-    if first > max(6, decimals):
-        return _with_minus(f"{value:.1g}")
-    if not round(value, decimals):
-        decimals = first
-    return _with_minus(f"{round(value, decimals):,.{max(0, decimals)}f}")
-
-
-def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = False) -> str:
-    """Format an estimate with its 95 % confidence interval: `0.850 [0.830, 0.870]`.
-
-    Args:
-        value: `None` is undefined.
-        name: of the metric, see `metric`.
-        is_difference: whether it is a difference, which has a sign: `+1.2 points [−0.5, +2.9]`.
-    """
-    if value is None or value.value is None:
-        return UNDEFINED
-    in_percent = _is_in_percent(name)
-    unit = "" if not in_percent else " points" if is_difference else " %"
-    show = _shown_to(decimals_of_interval(value), in_percent=in_percent, has_sign=is_difference)
-    ends = "" if value.ends is None else f" [{', '.join(map(show, value.ends))}]"
-    return f"{show(value.value)}{unit}{ends}"
-
-
-def decimals_of_interval(value: Estimate) -> int | None:
-    """Return the decimals that keep two digits of half of a confidence interval."""
-    return None if value.ends is None else decimals_of((value.ends[1] - value.ends[0]) / 2)
-
-
-def versus(name: str, first: float | None, second: float | None, change: Estimate) -> str:
-    """Compare two values of a metric: `0.47 vs 1.51 (95 % CI of the difference: −1.17 to −0.91)`.
-
-    Args:
-        name: of the metric.
-        first: its value for what is compared.
-        second: its value for what it is compared with.
-        change: the first minus the second; without an interval, the reason stands in its place.
-    """
-    decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
-    values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
-    if change.ends is None:
-        return f"{values} ({shorten(change.reason, 200)})" if change.reason else values
-    show = _shown_to(decimals, in_percent=in_percent, has_sign=True)
-    ends = f"{' to '.join(map(show, change.ends))}{' percentage points' if in_percent else ''}"
-    return f"{values} (95 % CI of the difference: {ends})"
-
-
-def _shown_to(decimals: int | None, *, in_percent: bool, has_sign: bool) -> Callable[[float], str]:
-    if decimals is not None and in_percent:
-        decimals = max(0, decimals - 2)
-
-    def show(value: float) -> str:
-        scaled = 100 * value if in_percent else value
-        text = rounded(scaled, decimals)
-        return _with_sign(scaled, text) if has_sign else text
-
-    return show
-
-
-def _with_sign(value: float | None, text: str) -> str:
-    return f"+{text}" if value is not None and value > 0 else _with_minus(text)
-
-
-def _with_minus(text: str) -> str:
-    return text if text == UNDEFINED or not text.startswith("-") else f"{MINUS}{text[1:]}"
-
-
 def count(value: int | None, unknown: str = UNDEFINED) -> str:
     """Format a number of things in full: `1,234,567`."""
     return unknown if value is None else f"{value:,}"
-
-
-def percent(share: float | None) -> str:
-    """Format a share of 1 in percent, to one decimal: `95.5 %`."""
-    return UNDEFINED if share is None else f"{100 * share:.1f} %"
-
-
-def metric(
-    name: str, value: object, rows: int | None = None, *, decimals: int | None = None
-) -> str:
-    """Format the value of a metric: accuracy in percent, others as numbers.
-
-    Args:
-        name: of the metric.
-        value: anything that a document holds.
-        rows: the number of rows that it was computed on, from which its digits follow.
-        decimals: its decimals, if they are known. [default: two digits of its uncertainty]
-    """
-    finite = finite_number(value)
-    if decimals is None:
-        decimals = decimals_on(name, finite, rows)
-    if not _is_in_percent(name):
-        return rounded(finite, decimals)
-    if finite is None or decimals is None:
-        return percent(finite)
-    return f"{_shown_to(decimals, in_percent=True, has_sign=False)(finite)} %"
-
-
-def decimals_on(name: str, value: object, rows: int | None) -> int | None:
-    """Return the decimals that keep two digits of the uncertainty of a metric on so many rows."""
-    finite = finite_number(value)
-    if finite is None or not rows or name not in METRICS:
-        return None
-    return decimals_of(2 * METRICS[name].typical_error(finite, rows))
-
-
-def _is_in_percent(name: str) -> bool:
-    return name in METRICS and METRICS[name].in_percent
 
 
 def duration(seconds: float | None) -> str:
@@ -226,11 +103,6 @@ def time(seconds: float | None, *, has_date: bool = True) -> str:
     if not has_date:
         return moment.time().isoformat()
     return moment.isoformat(" ").removesuffix(" 00:00:00")
-
-
-def metric_title(name: str) -> str:
-    """Return a metric's name as people write it: `R²`, `log loss`."""
-    return METRICS[name].label if name in METRICS else name.replace("_", " ")
 
 
 def capitalize(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -29,7 +29,7 @@ from dlcli.runs.run_folder import open_run
 from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
-    from dlcli.prediction.baseline_comparison import BaselineDifference
+    from dlcli.prediction.baseline_comparison import Conclusion
 
 AnyEvent = TypeVar("AnyEvent")
 Last = Annotated[AnyEvent | None, BeforeValidator(lambda logged: logged[-1])]
@@ -238,6 +238,11 @@ class TrainingRecord:
         held_out = [each for each in self.predicted if not each.is_sample]
         return rows - sum(each.without_weight for each in held_out if each.split == split)
 
+    def name_rows(self, split: str) -> str:
+        """Name the rows of a set: `150 test rows`, or without their number if that is unknown."""
+        rows, adjective = self.counted_rows(split), self.run.config.adjective(split)
+        return f"the {adjective} rows" if rows is None else plural(rows, f"{adjective} row")
+
     @property
     def headlines(self) -> tuple[str, ...]:
         """The metrics of the first sentence, on the most independent set of rows."""
@@ -296,24 +301,34 @@ def is_trained(run: Run, name: str) -> bool:
 
 
 def baseline_sentences(
-    differences: Mapping[str, BaselineDifference], *, where: str = "", are_few: bool = False
+    conclusions: Mapping[str, Conclusion],
+    name_rows: Callable[[str], str] | None = None,
+    *,
+    are_few: bool = False,
 ) -> Iterator[str]:
     """Yield how a network compares with the simplest models.
 
     Args:
-        differences: from each baseline, by its name.
-        where: the rows that were compared, if that is not obvious: `on 90 validation rows`.
+        conclusions: by baseline.
+        name_rows: names the rows of a set, `150 test rows`, where there may be two.
         are_few: whether these are so few that they often show nothing.
     """
-    for name in sorted(differences, key=lambda name: name == "constant"):  # the hardest one first
-        found = differences[name]
-        verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline {where}".rstrip()
-        compared = fmt.versus(found.metric, found.network, found.baseline, found)
-        yield f"{verdict}: {fmt.metric_title(found.metric)} {compared}."
+    for name in sorted(conclusions, key=lambda name: name == "constant"):  # the hardest one first
+        found = conclusions[name]
+        verdicts = {found.verdict, *(each.verdict for each in found.differences.values())}
+        parts: list[str] = []
+        for split, each in found.differences.items():
+            if verdicts != {"better"} or split == found.decisive:
+                is_named = name_rows is not None and len(found.differences) > 1
+                where = f"on {name_rows(split)}" if name_rows and is_named else ""
+                values = each.metric, each.network, each.baseline
+                parts.append(fmt.versus(*values, each, where=where, names_interval=not parts))
+        verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline"
+        yield f"{verdict}: {fmt.metric_title(found.difference.metric)} {', '.join(parts)}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
-    for name, conclusions in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
-        if name in differences and differences[name].verdict in conclusions:
-            yield conclusions[differences[name].verdict]
+    for name, sentences in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
+        if name in conclusions and conclusions[name].verdict in sentences:
+            yield sentences[conclusions[name].verdict]
             break
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from dlcli.config.data_section import TimeSplit
-from dlcli.diagnosis.findings import diagnose
+from dlcli.diagnosis.case import overfits_at_once
+from dlcli.diagnosis.findings import MINOR, diagnose
 from dlcli.errors import joined, plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import ACCURACY, METRICS, is_higher_better
@@ -27,6 +27,7 @@ from dlcli.reports.network_drawing import drawn_layers, network_svg
 from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
 Lines = Mapping[str, Sequence[float]]
@@ -62,8 +63,6 @@ def training_view(run: Run) -> views.View:
     named = ""
     if target:
         named = report_parts.name_target(target.columns, target.classes, target.labels)
-    verdicts = run.verdicts.on(record.splits[0]) if record.splits else {}
-    has_failed = any(each.verdict in ("worse", "same") for each in verdicts.values())
     diagnosis = ("diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)]))
     view = views.View(
         kicker="dlcli report",
@@ -71,10 +70,18 @@ def training_view(run: Run) -> views.View:
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
         blocks=(metrics,) if record.splits else (),
-        links=(diagnosis,) if has_failed else (),
+        links=(diagnosis,) if _needs_diagnosis(run) else (),
         sections=lambda: list(_sections(record, metrics)),
     )
     return report_parts.run_view(run, view)
+
+
+def _needs_diagnosis(run: Run) -> bool:
+    """Return whether `dlcli diagnose` has a finding that matters, or a baseline is not worse."""
+    has_failed = any(each.verdict in ("worse", "same") for each in run.conclusions.values())
+    if has_failed or not run.has(RunFile.ENCODING):
+        return has_failed
+    return any(each.rule not in MINOR for each in diagnose(run))
 
 
 def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[views.PageSection]:
@@ -158,13 +165,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield "No metric is defined."
         return
     split = record.splits[0]
-    rows, scores, differences = (
-        record.counted_rows(split),
-        run.metrics[split],
-        run.verdicts.on(split),
-    )
-    adjective = run.config.adjective(split)
-    counted = plural(rows, f"{adjective} row") if rows is not None else f"the {adjective} rows"
+    rows, scores, counted = record.counted_rows(split), run.metrics[split], record.name_rows(split)
     values = joined([_headline(record, name, split) for name in headlines])
     yield f"On {counted}, {values}{_of_each_column(scores, headlines[0], rows)}."
     doubt = run.verdicts.suspicion(
@@ -173,23 +174,11 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
-    are_few = rows is not None and rows < _FEW_ROWS_EVALUATED
-    # Out-of-fold rows are predicted by fewer members, so that they can't refute a significant gain.
-    # Of a split by time, they tell nothing of later rows: other folds have rows from after them.
-    is_open = (
-        are_few and split == "test" and {e.verdict for e in differences.values()} != {"better"}
-    )
-    is_open = is_open and not isinstance(run.config.data.split, TimeSplit)
-    many = record.counted_rows("validation") if is_open else None
-    if many and rows and many > rows and record.is_out_of_fold:
-        yield f"With only {counted}, this is uncertain; out-of-fold rows show more."
-        on_many, where = run.verdicts.on("validation"), f"on {many:,} out-of-fold rows"
-        yield from report_parts.baseline_sentences(
-            on_many, where=where, are_few=many < _FEW_ROWS_EVALUATED
-        )
-        are_few = False
-    else:
-        yield from report_parts.baseline_sentences(differences, are_few=are_few)
+    conclusions = run.conclusions
+    counts_both = any(len(each.differences) > 1 for each in conclusions.values())
+    evaluated = (rows or 0) + (record.counted_rows("validation") or 0 if counts_both else 0)
+    are_few = rows is not None and evaluated < _FEW_ROWS_EVALUATED
+    yield from report_parts.baseline_sentences(conclusions, record.name_rows, are_few=are_few)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
@@ -199,6 +188,12 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         )
     elif are_few:
         yield f"With only {counted}, this is uncertain."
+    members = run.ensemble.members if run.ensemble else ()
+    bests = [each.best_epoch for each in members] or [record.best_epoch]
+    if overfits_at_once(bests, run.epochs):
+        yield (
+            "Epoch 1 was the best: further training only made predictions of validation rows worse."
+        )
     yield from positive_class(scores, record.log.target.classes if record.log.target else ())
     yield from (each.sentence for each in run.gates)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.layers import Network
-    from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
+    from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels, Conclusion
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, Predictor
@@ -340,6 +340,11 @@ class Run:
         from dlcli.prediction.baseline_comparison import BaselineComparison
 
         return self._find(RunFile.VERDICTS, BaselineComparison) or BaselineComparison()
+
+    @property
+    def conclusions(self) -> dict[str, Conclusion]:
+        """The verdict on the network against each of these models, see `Conclusion`."""
+        return self.verdicts.conclude(self.config)
 
     @cached_property
     def gates(self) -> tuple[GateResult, ...]:

@@ -43,7 +43,7 @@ EVENTS = [
         run="runs/line", epochs=2, metrics=METRICS, baselines={}, verdicts=BaselineComparison()
     ),
 ]
-VERDICTS = {"differences": {}, "nearly_perfect": None, "leaks": {}}
+VERDICTS = {"differences": {}, "conclusions": {}, "nearly_perfect": None, "leaks": {}}
 LINES = [
     {"event": "device", "device": "cpu", "threads": 1, "gpus": 0},
     {"event": "warning", "message": "line.csv: odd"},

@@ -13,7 +13,7 @@ from dlcli.diagnosis.case import Curve, Error
 def test_the_error_of_numbers_is_the_unexplained_share(case):
     found = case(metrics={"validation": {"r2": 0.75}}, rows={"validation": 50})
     error = found.error("validation")
-    assert (error.share, error.words) == (0.25, "r2 0.75")
+    assert (error.share, error.words) == (0.25, "R² 0.750")
     assert error.deviation == pytest.approx(0.25 * math.sqrt(2 / 50))
 
 

@@ -182,8 +182,7 @@ def test_few_validation_rows_are_reported_with_the_rarest_class_and_a_range_of_a
     rows = {"train": 100, "validation": 30}
     (finding,) = examine(case(config=CLASSES, metrics=metrics, rows=rows))
     assert finding.observation == (
-        "there are 30 validation rows, 4 of the rarest class: accuracy 0.933, and on other rows "
-        "accuracy might be 0.772 to 0.993"
+        "there are 30 validation rows, 4 of the rarest class: accuracy 93 % (95 % CI: 77 % to 99 %)"
     )
 
 
@@ -192,15 +191,13 @@ def test_weighted_rows_of_the_rarest_class_are_not_counted(case):
     (finding,) = examine(
         case("data.sample_weight=w", config=CLASSES, metrics=metrics, rows={"validation": 1})
     )
-    assert finding.observation.startswith("there is 1 validation row: accuracy 1")
+    assert finding.observation.startswith("there is 1 validation row: accuracy 100 %")
 
 
 def test_few_validation_rows_are_reported_with_a_range_of_r2(case):
     # 2 · 0.5 · √(2/30) = 0.258
     (finding,) = examine(case(metrics=HALF, rows={"train": 100, "validation": 30}))
-    assert finding.observation == (
-        "there are 30 validation rows: r2 0.5, and on other rows r2 might be 0.242 to 0.758"
-    )
+    assert finding.observation == ("there are 30 validation rows: R² 0.50 (95 % CI: 0.24 to 0.76)")
 
 
 @pytest.mark.parametrize(

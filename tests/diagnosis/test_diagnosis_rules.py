@@ -103,11 +103,13 @@ def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, sp
     assert ("underfitting" in rules) is speaks
 
 
-@pytest.mark.parametrize(("train", "words"), [(0.05, "hardly better"), (-2.0, "no better")])
-def test_what_is_worse_than_a_constant_is_not_called_hardly_better(case, train, words):
+@pytest.mark.parametrize(
+    ("train", "words", "value"), [(0.05, "hardly better", "0.050"), (-2.0, "no better", "−2.00")]
+)
+def test_what_is_worse_than_a_constant_is_not_called_hardly_better(case, train, words, value):
     (finding,) = examine(case(metrics=r2(train, train)))
     assert finding.observation == (
-        f"even training rows are predicted {words} than by always the same answer: r2 {train:g}"
+        f"even on training rows, the network is {words} than a constant prediction: R² {value}"
     )
 
 
@@ -228,8 +230,8 @@ def test_a_finding_has_both_values_and_the_interval(case):
     )
     (finding,) = examine(case(metrics=HALF, comparison=comparison))
     assert finding.observation == (
-        "validation rows have log_loss 0.71, and 0.69 by always the same answer; the difference is "
-        "0.02 (95 % confidence interval: 0.01 to 0.03)"
+        "log loss 0.710 vs 0.690 for a constant prediction on validation rows (95 % CI of the "
+        "difference: +0.010 to +0.030)"
     )
 
 
@@ -262,7 +264,7 @@ def test_a_network_without_hidden_layers_is_not_called_the_linear_baseline(case)
     (finding,) = examine(case(metrics=HALF, baselines={"linear": HALF}, comparison=comparison))
     [patch] = finding.patches
     assert patch.overrides == ("hidden=[]",)
-    assert patch.why.endswith("but is trained as the config says")
+    assert patch.why == "has no hidden layer, like the linear baseline, but your training settings"
 
 
 @pytest.mark.parametrize("verdict", ["worse", "not_significant"])
@@ -273,11 +275,28 @@ def test_where_a_linear_model_is_nearly_perfect_a_worse_network_is_found(named, 
     assert found == (["no_better_than_linear"] if verdict == "worse" else [])
 
 
-def test_test_rows_are_not_looked_at_where_there_are_others(named):
-    bad = compared("constant", "worse", value=-1.0).differences["constant"]["validation"]
-    comparison = BaselineComparison(differences={"constant": {"test": bad}})
-    metrics = {**HALF, "test": {"r2": -1.0}}
-    assert named(metrics=metrics, comparison=comparison) == []
+@pytest.mark.parametrize(
+    ("verdict", "out_of_fold", "rules"),
+    [
+        ("worse", "better", ["no_better_than_constant"]),
+        ("better", "worse", []),  # each of these rows is predicted by one member only
+        ("not_significant", "better", []),
+    ],
+)
+def test_test_rows_decide_unless_only_out_of_fold_rows_show_a_gain(
+    named, verdict, out_of_fold, rules
+):
+    on_test = compared("constant", verdict).on("validation")["constant"]
+    held = compared("constant", out_of_fold).on("validation")["constant"]
+    comparison = BaselineComparison(differences={"constant": {"test": on_test, "validation": held}})
+    ensemble = CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n"
+    assert named(config=ensemble, metrics=HALF, comparison=comparison) == rules
+
+
+@pytest.mark.parametrize(("best", "speaks"), [((1, 1, 4), True), ((1, 4, 4), False)])
+def test_networks_whose_first_epoch_was_the_best_overfit(named, best, speaks):
+    rules = named(history={"val_loss": [0.5] * 8}, metrics=HALF, best_epochs=best)
+    assert ("overfitting" in rules) is speaks
 
 
 def test_a_column_that_gives_the_target_away_is_first_and_can_be_ignored(case):
@@ -485,7 +504,7 @@ def test_a_network_of_no_use_is_named_beside_any_cause(case):
         )
     )
     assert (first.rule, second.rule) == ("dead_units", "no_better_than_constant")
-    assert second.observation.startswith("out-of-fold rows have r2 -0.1, and 0 by always")
+    assert second.observation == "R² −0.1 vs 0 for a constant prediction on out-of-fold rows"
 
 
 @pytest.mark.parametrize(

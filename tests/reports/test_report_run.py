@@ -18,6 +18,7 @@ from dlcli.pipeline.retraining import Trial
 from dlcli.prediction.baseline_comparison import (
     BaselineComparison,
     BaselineDifference,
+    Conclusion,
     NearlyPerfect,
 )
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
@@ -196,6 +197,11 @@ def test_baselines_are_next_to_the_network_on_the_most_independent_rows(tmp_path
     ]
 
 
+def concluded(**differences):
+    """The conclusion from differences on some sets, of an ensemble with folds."""
+    return Conclusion.of(differences, counts_out_of_fold=True)
+
+
 VALUES = "baseline: log loss 0.50 vs 0.75"
 CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
 
@@ -233,8 +239,9 @@ CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
     ],
 )
 def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
-    differences = {"constant": difference(constant), "linear": difference(linear)}
-    assert list(baseline_sentences(differences)) == sentences
+    verdicts = {"constant": constant, "linear": linear}
+    found = {name: concluded(test=difference(verdict)) for name, verdict in verdicts.items()}
+    assert list(baseline_sentences(found)) == sentences
 
 
 @pytest.mark.parametrize("verdict", ["better", "not_significant", "worse", "same"])
@@ -248,7 +255,7 @@ def test_a_network_that_is_no_better_than_a_baseline_asks_for_a_diagnosis(tmp_pa
 
 def test_an_unknown_difference_has_its_reason():
     found = difference("unknown", ends=(None, None), reason="fewer than 10 rows")
-    assert list(baseline_sentences({"linear": found})) == [
+    assert list(baseline_sentences({"linear": concluded(test=found)})) == [
         "No confidence interval of the difference from the linear baseline: log loss 0.5 vs 0.75 "
         "(fewer than 10 rows)."
     ]
@@ -370,9 +377,8 @@ def sentences_of_ensemble(tmp_path, test, validation, **config):
 def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
     better = difference("better", ends=(-0.5, -0.125))
     assert sentences_of_ensemble(tmp_path, difference("not_significant"), better) == (
-        "With only 10 test rows, this is uncertain; out-of-fold rows show more.",
-        "Better than the constant baseline on 90 out-of-fold rows: log loss 0.50 vs 0.75 (95 % CI "
-        "of the difference: −0.50 to −0.12).",
+        "Better than the constant baseline: log loss 0.50 vs 0.75 on 10 test rows (95 % CI of the "
+        "difference: −0.50 to +0.12), 0.50 vs 0.75 on 90 out-of-fold rows (−0.50 to −0.12).",
     )
 
 
@@ -389,9 +395,8 @@ def test_out_of_fold_rows_tell_nothing_of_later_test_rows(tmp_path):
 def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path):
     better = difference("better", ends=(-0.5, -0.125))
     assert sentences_of_ensemble(tmp_path, better, difference("worse")) == (
-        "Better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the difference: "
-        "−0.50 to −0.12).",
-        "With only 10 test rows, this is uncertain.",
+        "Better than the constant baseline: log loss 0.50 vs 0.75 on 10 test rows (95 % CI of the "
+        "difference: −0.50 to −0.12), 0.50 vs 0.75 on 90 out-of-fold rows (−0.50 to +0.12).",
     )
 
 
@@ -467,7 +472,9 @@ def test_the_parts_of_the_rows_are_counted_as_they_are_drawn(tmp_path):
 
 
 def test_few_rows_may_not_show_what_was_learned():
-    *_, conclusion = baseline_sentences({"constant": difference("not_significant")}, are_few=True)
+    *_, conclusion = baseline_sentences(
+        {"constant": concluded(test=difference("not_significant"))}, are_few=True
+    )
     assert conclusion == "These rows are too few to show whether the network has learned anything."
 
 

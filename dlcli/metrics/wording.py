@@ -1,0 +1,170 @@
+"""Metrics, their intervals and differences as people read them.
+
+A number has two digits of its uncertainty: half of its 95 % confidence interval, or a rough
+standard error where the interval is unknown.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from dlcli.errors import UNDEFINED, number, printable, truncate
+from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.statistic import finite_number
+
+if TYPE_CHECKING:
+    from dlcli.metrics.intervals import Estimate
+
+MINUS = "−"
+_LONGEST_REASON = 200
+
+
+def metric_title(name: str) -> str:
+    """Return a metric's name as people write it: `R²`, `log loss`."""
+    return METRICS[name].label if name in METRICS else name.replace("_", " ")
+
+
+def percent(share: float | None) -> str:
+    """Format a share of 1 in percent, to one decimal: `95.5 %`."""
+    return UNDEFINED if share is None else f"{100 * share:.1f} %"
+
+
+def metric(
+    name: str, value: object, rows: int | None = None, *, decimals: int | None = None
+) -> str:
+    """Format the value of a metric: accuracy in percent, others as numbers.
+
+    Args:
+        name: of the metric.
+        value: anything that a document holds.
+        rows: the number of rows that it was computed on, from which its digits follow.
+        decimals: its decimals, if they are known. [default: two digits of its uncertainty]
+    """
+    finite = finite_number(value)
+    if decimals is None:
+        decimals = decimals_on(name, finite, rows)
+    if not _is_in_percent(name):
+        return rounded(finite, decimals)
+    if finite is None or decimals is None:
+        return percent(finite)
+    return f"{_shown_to(decimals, in_percent=True, has_sign=False)(finite)} %"
+
+
+def decimals_on(name: str, value: object, rows: int | None) -> int | None:
+    """Return the decimals that keep two digits of the uncertainty of a metric on so many rows."""
+    finite = finite_number(value)
+    if finite is None or not rows or name not in METRICS:
+        return None
+    return decimals_of(2 * METRICS[name].typical_error(finite, rows))
+
+
+def _is_in_percent(name: str) -> bool:
+    return name in METRICS and METRICS[name].in_percent
+
+
+def difference(value: float | None) -> str:
+    """Format a number with its sign: `+0.5`, `−2`."""
+    return _with_sign(value, number(value))
+
+
+def decimals_of(uncertainty: float | None) -> int | None:
+    """Return the decimals that keep two digits of an uncertainty, such as half an interval.
+
+    They are below 0 if digits before the point are rounded, too.
+    """
+    if not uncertainty or not math.isfinite(uncertainty):
+        return None
+    return 1 - math.floor(math.log10(abs(uncertainty)))
+
+
+def rounded(value: float | None, decimals: int | None) -> str:
+    """Format a number to some decimals, at most five digits; as `number` if they are unknown."""
+    if value is None or decimals is None or abs(value) >= 1e15:
+        return with_minus(number(value))
+    if value == 0:
+        return f"{0:.{max(0, decimals)}f}"
+    first = -math.floor(math.log10(abs(value)))  # the decimal place of its first digit
+    decimals = min(decimals, max(0, 4 + first))
+    if first > max(6, decimals):
+        return with_minus(f"{value:.1g}")
+    if not round(value, decimals):
+        decimals = first
+    return with_minus(f"{round(value, decimals):,.{max(0, decimals)}f}")
+
+
+def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = False) -> str:
+    """Format an estimate with its 95 % confidence interval: `0.850 [0.830, 0.870]`.
+
+    Args:
+        value: `None` is undefined.
+        name: of the metric, see `metric`.
+        is_difference: whether it is a difference, which has a sign: `+1.2 points [−0.5, +2.9]`.
+    """
+    if value is None or value.value is None:
+        return UNDEFINED
+    in_percent = _is_in_percent(name)
+    unit = "" if not in_percent else " points" if is_difference else " %"
+    show = _shown_to(decimals_of_interval(value), in_percent=in_percent, has_sign=is_difference)
+    ends = "" if value.ends is None else f" [{', '.join(map(show, value.ends))}]"
+    return f"{show(value.value)}{unit}{ends}"
+
+
+def decimals_of_interval(value: Estimate) -> int | None:
+    """Return the decimals that keep two digits of half of a confidence interval."""
+    return None if value.ends is None else decimals_of((value.ends[1] - value.ends[0]) / 2)
+
+
+def versus(
+    name: str,
+    first: float | None,
+    second: float | None,
+    change: Estimate,
+    *,
+    where: str = "",
+    names_interval: bool = True,
+) -> str:
+    """Compare two values of a metric: `0.47 vs 1.51 (95 % CI of the difference: −1.17 to −0.91)`.
+
+    Args:
+        name: of the metric.
+        first: its value for what is compared.
+        second: its value for what it is compared with.
+        change: the first minus the second; without an interval, the reason stands in its place.
+        where: the rows, if they are named: `on 150 test rows`.
+        names_interval: false where a comparison before has named it.
+    """
+    decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
+    values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
+    values = f"{values} {where}".rstrip()
+    if change.ends is None:
+        return (
+            f"{values} ({printable(truncate(change.reason, _LONGEST_REASON))})"
+            if change.reason
+            else values
+        )
+    show = _shown_to(decimals, in_percent=in_percent, has_sign=True)
+    ends = f"{' to '.join(map(show, change.ends))}{' percentage points' if in_percent else ''}"
+    return f"{values} ({'95 % CI of the difference: ' if names_interval else ''}{ends})"
+
+
+def _shown_to(decimals: int | None, *, in_percent: bool, has_sign: bool) -> Callable[[float], str]:
+    if decimals is not None and in_percent:
+        decimals = max(0, decimals - 2)
+
+    def show(value: float) -> str:
+        scaled = 100 * value if in_percent else value
+        text = rounded(scaled, decimals)
+        return _with_sign(scaled, text) if has_sign else text
+
+    return show
+
+
+def _with_sign(value: float | None, text: str) -> str:
+    return f"+{text}" if value is not None and value > 0 else with_minus(text)
+
+
+def with_minus(text: str) -> str:
+    """Return the text of a number with a minus sign in place of a hyphen."""
+    return text if text == UNDEFINED or not text.startswith("-") else f"{MINUS}{text[1:]}"
