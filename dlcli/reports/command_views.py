@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from dlcli.columns.registry import type_named
 from dlcli.columns.type_inference import numbered_prefix
 from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.statistic import finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 
@@ -179,12 +181,20 @@ def metric_table(
         if decisive is not None:
             metrics, count = sized[decisive]
             decimals = fmt.decimals_on(name, metrics.get(name), count)
-        cells = (fmt.metric(name, each.get(name), n, decimals=decimals) for each, n in sized)
+        cells = (_digits_of_line(name, each.get(name), n, decimals) for each, n in sized)
         return (fmt.shorten(fmt.metric_title(name)), *cells)
 
     directions = tuple(map(direction_mark, names)) if with_directions else ()
     body = tuple(map(line, names))
     return views.TableBlock(("", *heads), body, caption, note=note, marks=directions)
+
+
+def _digits_of_line(name: str, value: object, rows: int | None, decimals: int | None) -> str:
+    """Format a metric to the decimals of its line, and any above 1 to two digits at least."""
+    finite = finite_number(value)
+    if decimals is not None and finite is not None and abs(finite) >= 1:
+        decimals = max(decimals, 1 - math.floor(math.log10(abs(finite))))
+    return fmt.metric(name, value, rows, decimals=decimals)
 
 
 def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:

@@ -52,18 +52,18 @@ def test_the_text_has_each_metric_with_its_interval_and_the_baseline(dlcli):
     start = lines.index("test: 40 rows, with 95 % confidence intervals")
     assert lines[start + 1].split() == ["far", "near"]
     # (9 + 1) / 2
-    assert re.fullmatch(r"mse +5 \[3\.\d+, 6\.\d+\] +0\.25.*", lines[start + 2])
-    assert lines[lines.index("test: baselines") + 1 :][:2] == ["     constant", "mse     833.2"]
+    assert re.fullmatch(r"MSE +5\.0 \[3\.\d+, 6\.\d+\] +0\.25.*", lines[start + 2])
+    assert lines[lines.index("test: baselines") + 1 :][:2] == ["     constant", "MSE       830"]
 
 
 @pytest.mark.usefixtures("runs")
 def test_the_text_states_whether_a_difference_is_significant(dlcli):
     lines = lines_of(dlcli("compare", "far", "near"))
     start = lines.index("test: near - far, on the same 40 rows")
-    words = re.compile(r"mae +-1\.5 \[-1\.\d+, -1\.\d+\]  significantly better")
+    words = re.compile(r"MAE +−1\.50 \[−1\.\d+, −1\.\d+\]  significantly better")
     assert any(words.fullmatch(line) for line in lines[start:])
     backwards = lines_of(dlcli("compare", "near", "far"))
-    assert any(re.fullmatch(r"mae .* significantly worse", line) for line in backwards)
+    assert any(re.fullmatch(r"MAE .* significantly worse", line) for line in backwards)
 
 
 @pytest.mark.usefixtures("runs")
@@ -73,8 +73,8 @@ def test_the_text_has_the_other_sets_as_they_are(dlcli):
     assert lines[start : start + 4] == [
         "train",
         "     far  near",
-        "mse    4     4",
-        "r2     -     -",
+        "MSE    4     4",
+        "R²     -     -",
     ]
 
 
@@ -154,7 +154,7 @@ def test_runs_are_compared_on_the_rows_of_a_table(dlcli, folder):
     lines = lines_of(dlcli("compare", "near", "far", "--data", "new.csv"))
     # near is wrong by 0.5 in each row, far by 0.5 or 1.5
     start = lines.index("new.csv: far - near, on the same 40 rows")
-    assert re.fullmatch(r"mae +\+0\.5 \[.*\]  significantly worse", lines[start + 4])
+    assert re.fullmatch(r"MAE +\+0\.50 \[.*\]  significantly worse", lines[start + 4])
     assert not any("trained on" in line for line in lines)
     known = lines_of(dlcli("compare", "near", "far", "--data", "table.csv"))
     assert "note: table.csv: near was trained on rows of this table" in "\n".join(known)

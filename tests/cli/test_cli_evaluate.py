@@ -17,12 +17,12 @@ def test_scores_are_a_table(dlcli):
     assert result.exit_code == 0
     assert result.stdout.splitlines() == snapshot(
         [  # only the third row is missed, by 1
-            "rows                        4",
-            "mse                      0.25",
-            "rmse                      0.5",
-            "mae                      0.25",
-            "r2                     0.9467",  # 1 - 1 / 18.75
-            "median_absolute_error       0",
+            "rows                       4",
+            "MSE                     0.25",
+            "RMSE                    0.50",
+            "MAE                     0.25",
+            "R²                     0.947",  # 1 - 1 / 18.75
+            "median absolute error      0",
         ]
     )
 
@@ -55,7 +55,7 @@ def test_the_confusion_names_the_classes(dlcli):
         "cat                 2    1",
         "dog                 0    1",
         "",
-        "Average precision, precision, recall and f1 are of the class dog.",
+        "Average precision, precision, recall and F1 are for the class dog.",
     ]
 
 

@@ -100,8 +100,8 @@ def test_events_are_on_standard_error_and_the_result_on_standard_output(dlcli):
         "trained   2 epochs in 1.5 s",
     ]
     assert result.stdout.splitlines() == [
-        *("     train", "mse   0.25", ""),
-        "On the training rows, mean squared error is 0.25.",
+        *("     train", "MSE   0.25", ""),
+        "On the training rows, MSE is 0.25.",
         "No rows were held out, so this says nothing about new ones; hold some out with: "
         "--set data.validation=0.15 --set data.test=0.15",
         *("", "run: runs/line", "report: dlcli report runs/line"),
