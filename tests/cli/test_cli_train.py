@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from dlcli.pipeline.events import (
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
+from tests.cli.conftest import make_run
 
 LINE = """\
 data: {train: line.csv, target: y}
@@ -64,8 +66,14 @@ def line(folder):
 
 
 @pytest.fixture
-def untrained(line, monkeypatch):
+def untrained(line, monkeypatch, tmp_path_factory):
     """Emits the events of a training, and trains nothing."""
+
+    with chdir(tmp_path_factory.mktemp("another")):
+        Path("line.csv").write_text("x,y\n0,0\n1,1\n2,2\n3,3\n")
+        Path("line.yaml").write_text(LINE)
+        make_run("line", kernel=1, bias=0)
+        encoding = Path("runs/line/encoding.json").read_text()
 
     def train(file, output, listener):
         for event in EVENTS:
@@ -73,6 +81,7 @@ def untrained(line, monkeypatch):
         with new_run(Path("runs/line"), "line") as writer:
             writer.write_resolved(LINE)
             writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})
+            writer.write_text(RunFile.ENCODING, encoding)
             return writer.finish()
 
     monkeypatch.setattr("dlcli.pipeline.train_run.train", train)
