@@ -73,13 +73,14 @@ def untrained(line, monkeypatch, tmp_path_factory):
         Path("line.csv").write_text("x,y\n0,0\n1,1\n2,2\n3,3\n")
         Path("line.yaml").write_text(LINE)
         make_run("line", kernel=1, bias=0)
-        encoding = Path("runs/line/encoding.json").read_text()
+        names = ("resolved.yaml", "encoding.json")
+        resolved, encoding = [Path("runs/line", name).read_text() for name in names]
 
     def train(file, output, listener):
         for event in EVENTS:
             listener(event)
         with new_run(Path("runs/line"), "line") as writer:
-            writer.write_resolved(LINE)
+            writer.write_resolved(resolved)
             writer.write_json(RunFile.METRICS, {"train": {"mse": 0.25}})
             writer.write_text(RunFile.ENCODING, encoding)
             return writer.finish()
