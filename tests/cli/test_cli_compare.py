@@ -59,7 +59,7 @@ def test_the_text_has_each_metric_with_its_interval_and_the_baseline(dlcli):
 @pytest.mark.usefixtures("runs")
 def test_the_text_states_whether_a_difference_is_significant(dlcli):
     lines = lines_of(dlcli("compare", "far", "near"))
-    start = lines.index("test: near - far, on the same 40 rows")
+    start = lines.index("test: near − far, on the same 40 rows")
     words = re.compile(r"MAE +−1\.50 \[−1\.\d+, −1\.\d+\]  significantly better")
     assert any(words.fullmatch(line) for line in lines[start:])
     backwards = lines_of(dlcli("compare", "near", "far"))
