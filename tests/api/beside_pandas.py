@@ -130,7 +130,7 @@ def test_time_zones_are_kept():
             pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}),
             "'_pli128'; convert columns of this",
         ),
-        (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call its collect\(\) first"),
+        (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call collect\(\) first"),
     ],
 )
 def test_what_can_not_be_read_is_named(frame, message):

@@ -491,7 +491,7 @@ def test_cross_validation_and_search_work_on_tables_in_memory(folder):
     assert validated.predictions.num_rows == len(TABLE) - 24
     assert validated.metrics["rmse"] > 0
     assert dlcli.load(validated.path / "refit").predict(TABLE).values.shape == (ROWS,)
-    assert "rmse" in str(validated)
+    assert "RMSE" in str(validated)
     space = {"optimizer.learning_rate": [0.001, 0.01]}
     searched = dlcli.tune({**CONFIG, "tune": {"trials": 2, "space": space}}, TABLE, output="tune")
     assert set(searched.best_settings) == {"optimizer.learning_rate"}
@@ -534,7 +534,7 @@ def short_run(runs):
 @pytest.mark.slow
 def test_runs_are_compared_and_diagnosed(run, short_run):
     compared = dlcli.compare(run, short_run.path)
-    assert "rmse" in str(compared)
+    assert "RMSE" in str(compared)
     assert compared.to_dict()["target"] == ["price"]
     found = dlcli.diagnose(short_run)
     assert found.to_dict()["findings"]
@@ -568,7 +568,7 @@ def test_a_report_is_written_where_it_is_wanted(run, folder):
 @pytest.mark.slow
 def test_in_a_notebook_results_are_cards(run):
     card = run._repr_html_()
-    assert "rmse" in card
+    assert "RMSE" in card
     assert 'src="data:image/png;base64,' in card
     assert "<script" not in card
     for shown in (run.model.predict(TABLE), dlcli.inspect(TABLE), dlcli.diagnose(run)):

@@ -231,7 +231,9 @@ def test_a_keras_model_is_never_loaded_again(dlcli):
     assert exported.stdout.splitlines()[-1] == "export: a/out"
     assert (again.exit_code, again.stdout) == (0, "export: a/out\n")
     assert again.stderr == (
-        snapshot("note: the files are intact; the model is not loaded, as that may run code\n")
+        snapshot(
+            "note: the files are intact; the model was not loaded, because loading may run code\n"
+        )
     )
     assert (changed.exit_code, changed.stdout) == (7, "")
 
