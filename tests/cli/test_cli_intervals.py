@@ -165,7 +165,7 @@ def test_several_columns_have_ends_of_their_own(run):
     assert parts["z"]["mean_width"] > 50 * parts["y"]["mean_width"]
     text = call("evaluate", "pair", "rows.csv", "--interval", "0.8").stdout
     assert [line.split()[0] for line in text.splitlines()[-4:]] == [
-        *("Level", "y", "coverage", "mean", "width")
+        *("Level", "y", "coverage", "mean")
     ]
 
 
