@@ -139,7 +139,7 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
     is_sgd = case.config.optimizer.name == "sgd"  # others adapt the length of their steps
     clipped = remedies.clipping(case.config)
     if not rates and all(scale.affects_steps for scale in scales) and is_sgd and clipped:
-        evidence = "the steps of sgd are as long as the gradients, which nothing clips"
+        evidence = "the steps of sgd are proportional to the gradients, and gradients are not clipped"
         causes.append(_cause(case, 0, "unclipped_gradients", evidence, clipped))
     if all(cause.excess <= 0 for cause in causes):
         evidence = "learning rate, inputs and target are as usual: smaller steps may help"
@@ -151,7 +151,7 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
 def _cause(case: Case, excess: float, rule: str, evidence: str, *patches: Patch | None) -> _Cause:
     when = f" in epoch {case.magnitudes.epoch}" if case.magnitudes else ""
     meaning = (
-        f"training diverged{when}: steps went so far that each made the loss larger, until it was "
+        f"training diverged{when}: update steps were too large, so the loss grew until it became "
         "NaN or infinite"
     )
     return _Cause(excess, Finding(rule, evidence, meaning, present(*patches), _SOURCE))
@@ -180,7 +180,7 @@ def _rates(case: Case) -> Iterator[_Cause]:
         highest = rate * float(growth)
     if highest > max(rate, remedies.EXTREME_RATE_FACTOR * usual):
         evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
-        patch = Patch("constant-rate", "keeps the rate", (("learning_rate_schedule", "constant"),))
+        patch = Patch("constant-rate", "keeps the learning rate constant", (("learning_rate_schedule", "constant"),))
         yield _cause(case, highest / usual, rule, evidence, patch)
 
 
@@ -217,7 +217,7 @@ def _layers(case: Case) -> Iterator[_Cause]:
             if name and sizes[name] > FAR_WEIGHT:
                 evidence = f"{path}.{key} {section.name} has {name} {getattr(section, name):g}"
                 usual = type(layer).model_fields[key].default.name
-                why = "initializes weights with their usual size"
+                why = "uses the default initializer"
                 patch = Patch("initializer", why, ((f"{path}.{key}", usual),))
                 yield _cause(case, sizes[name], "large_initial_weights", evidence, patch)
 
@@ -226,20 +226,20 @@ def _losses(case: Case) -> Iterator[_Cause]:
     """Yield what makes the loss large, or its gradient: row weights, a division, half precision."""
     config, magnitudes = case.config, case.magnitudes
     if magnitudes and (mean := magnitudes.row_weight) > FAR_WEIGHT:
-        evidence = f"a row has a weight of {mean:.3g} on average, and steps grow with that"
+        evidence = f"the mean weight of a row is {mean:.3g}, and steps grow with it"
         rate = f"{config.optimizer.learning_rate / mean:.2g}"
-        why = "takes steps as long as without weights"
+        why = "reduces the steps to their size without row weights"
         patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
         yield _cause(case, mean, "large_row_weights", evidence, patch)
     divides = isinstance(config.loss, training_choices.MeanAbsolutePercentageError)
     if divides and magnitudes and magnitudes.target_range:
         least, mean = magnitudes.target_range
         if least < mean / 100:
-            evidence = f"the loss divides by the target, which comes as near to 0 as {least:g}"
-            patch = Patch("absolute", "doesn't divide", (("loss", "mean_absolute_error"),))
+            evidence = f"the loss divides by the target, and the smallest target is {least:g}"
+            patch = Patch("absolute", "does not divide by the target", (("loss", "mean_absolute_error"),))
             excess = mean / max(least, mean * 1e-7)
             yield _cause(case, excess, "division_by_target", evidence, patch)
     if config.precision == "mixed_float16":
-        evidence = f"precision mixed_float16 has no number beyond {HALF_PRECISION_END}"
+        evidence = f"precision mixed_float16 overflows beyond {HALF_PRECISION_END}"
         patch = Patch("bfloat16", "has the range of float32", (("precision", "mixed_bfloat16"),))
         yield _cause(case, 20, "half_precision", evidence, patch)

@@ -72,8 +72,7 @@ def rate_too_high(case: Case) -> Finding | None:
     return Finding(
         rule="learning_rate_too_high",
         observation="; ".join(filter(None, observations)),
-        meaning="steps are so long that they cross the valley of the loss and end on its other "
-        "side, sometimes higher than before",
+        meaning="steps overshoot the minimum of the loss, so the loss jumps or rises",
         patches=present(
             remedies.usual_learning_rate(config),
             remedies.learning_rate(config, 1 / 10),
@@ -166,7 +165,7 @@ def rate_too_low(case: Case) -> Finding | None:
     return Finding(
         rule="learning_rate_too_low",
         observation=fall,
-        meaning="steps are so short that training has covered only part of its way",
+        meaning="steps are so small that training has not converged",
         patches=(
             remedies.learning_rate(config, 10),
             remedies.learning_rate(config, 100),
@@ -198,8 +197,8 @@ def plateau(case: Case) -> Finding | None:
         rule="plateau",
         observation=f"training loss has been level at {number(late.level)} for the last "
         f"{len(late)} epochs, with noise of {percent(noise)} of it, at a constant learning rate",
-        meaning="steps of one length can't settle in the valley that they have found; shorter ones "
-        "towards the end can",
+        meaning="steps of constant size can't converge to the minimum; smaller steps towards the end "
+        "can",
         patches=present(
             remedies.cosine_decay(case.config),
             remedies.reduce_on_plateau(case.config),
@@ -228,7 +227,7 @@ def still_improving(case: Case) -> Finding | None:
         observation=f"{words} still fell at the end: from {number(last.values[0])} to "
         f"{number(last.values[-1])} in the last {len(last)} of {len(curve)} epochs, "
         f"{percent(gain / curve.fall)} of its whole decrease",
-        meaning="training ended before it had converged",
+        meaning="training ended before it converged",
         patches=(remedies.more_epochs(case.config, 3), remedies.learning_rate(case.config, 3)),
         source=f"{_GOODFELLOW}, section 7.8; {_PRECHELT}",
     )
@@ -258,14 +257,13 @@ def overfitting(case: Case) -> Finding | None:
     config, split = case.config, case.config.data.split
     or_drift = ""
     if isinstance(split, GroupSplit | TimeSplit):
-        others = "later rows" if isinstance(split, TimeSplit) else "the rows of other groups"
-        or_drift = f", or what holds for them does not hold for {others}"
+        others = "later rows" if isinstance(split, TimeSplit) else "other groups"
+        or_drift = f", or {others} differ from the training rows"
     return Finding(
         rule="overfitting",
         observation="; ".join(filter(None, observations)),
-        meaning="the network has memorized training rows, their noise included, instead of what "
-        f"holds for all rows{or_drift}; more rows would help most, and without them less capacity "
-        "or more regularization",
+        meaning="the network has memorized training rows, including their noise{or_drift}; more "
+        "training rows help most, then less capacity or more regularization",
         patches=present(
             remedies.early_stopping(config),
             remedies.augmentation(config),
@@ -385,8 +383,8 @@ def underfitting(case: Case) -> Finding | None:
     return Finding(
         rule="underfitting",
         observation=observation,
-        meaning="the network has too little capacity for what there is to learn, is restricted or "
-        f"was not trained long enough{or_nothing}",
+        meaning="the network has too little capacity or too much regularization, or was not "
+        f"trained long enough{or_nothing}",
         patches=present(
             remedies.nonlinear(config),
             epochs if is_unfinished else None,

@@ -148,7 +148,7 @@ def dropout(config: Config) -> Patch | None:
     """Increase the dropout of hidden layers that have little."""
     least = min((layer.dropout for layer in config.hidden), default=1.0)
     rate = _LIGHT if least < _LIGHT else _HEAVY
-    why = "drops units at random in each training step, so that none can memorize rows"
+    why = "drops random units in each training step, which reduces overfitting"
     value = f"{rate:g}"
     return change_hidden(config, "dropout", why, lambda layer: layer.dropout < rate, dropout=value)
 
@@ -157,7 +157,7 @@ def no_scaling_layer(config: Config) -> Patch | None:
     """Leave out the scaling layer."""
     if config.input.scaling_layer is None:
         return None
-    why = "leaves out the weight of each column, which learns fast, and so may follow noise"
+    why = "removes the scaling layer, whose weights learn fast and may fit noise"
     return Patch("no-scaling-layer", why, (("input.scaling_layer", "null"),))
 
 
@@ -167,7 +167,7 @@ def weight_penalty(config: Config) -> Patch | None:
     penalty = max([_PENALTY, *(10 * each.l2 for each in found if isinstance(each, L2))])
     if any(each and not isinstance(each, L2) for each in found) or penalty > _HIGHEST_PENALTY:
         return None
-    why = "penalizes large weights, which makes what is learned smoother"
+    why = "penalizes large weights, which makes predictions smoother"
     value = f"{{name: l2, l2: {number(penalty)}}}"
     return change_hidden(config, "l2", why, kernel_regularizer=value)
 
@@ -180,7 +180,7 @@ def unregularized(config: Config) -> Patch | None:
         for at, layer in enumerate(config.hidden)
         if getattr(layer, key)
     )
-    why = "removes what restricts the network"
+    why = "removes regularization, which limits what the network can fit"
     return Patch("unregularized", why, settings) if settings else None
 
 
@@ -188,7 +188,7 @@ def fewer_units(config: Config) -> Patch | None:
     """Halve the units of each hidden layer."""
     if not config.hidden or min(layer.units for layer in config.hidden) < 4:
         return None
-    why = "leaves less capacity to memorize rows"
+    why = "reduces the capacity to memorize rows"
     return Patch("fewer-units", why, _scaled_units(config, 1 / 2))
 
 
@@ -213,7 +213,7 @@ def another_layer(config: Config) -> Patch:
     """Add a hidden layer with as many units as the last."""
     units = config.hidden[-1].units if config.hidden else 32
     value = f"{{units: {max(units, 8)}, activation: relu}}"
-    why = "lets the network combine what the layers below have found"
+    why = "lets the network combine the features of earlier layers"
     return Patch("layer", why, ((format_path(("hidden", len(config.hidden))), value),))
 
 
@@ -222,13 +222,13 @@ def fewer_layers(config: Config) -> Patch | None:
     if len(config.hidden) < 3:
         return None
     kept = to_short(config.hidden[: len(config.hidden) // 2])
-    why = "has fewer layers for the gradient to pass"
+    why = "shortens the path of the gradient"
     return Patch("fewer-layers", why, (("hidden", json.dumps(kept)),))
 
 
 def nonlinear(config: Config) -> Patch | None:
     """Give an activation to hidden layers without one."""
-    why = "makes the network nonlinear: layers without an activation amount to a single layer"
+    why = "makes the network nonlinear: layers without an activation equal one linear layer"
     return change_hidden(
         config, "relu", why, lambda layer: layer.activation == Linear(), activation="relu"
     )
@@ -248,7 +248,7 @@ def normalization(config: Config) -> Patch | None:
 
 def rectified(config: Config, among: Layers = None) -> Patch | None:
     """Use ReLU, with suitable initial weights, in layers with another activation."""
-    why = "takes relu, whose slope does not vanish, and suitable initial weights (He et al. 2015)"
+    why = "uses relu, whose gradient does not vanish, with matching initial weights (He et al. 2015)"
 
     def is_other(layer: Hidden) -> bool:
         return layer.activation.name not in ("relu", "leaky_relu")
@@ -285,9 +285,9 @@ def more_epochs(config: Config, factor: int) -> Patch:
 def learning_rate(config: Config, factor: float) -> Patch:
     """Multiply the learning rate."""
     rate = float(f"{config.optimizer.learning_rate * factor:.2g}")
-    times = f"{factor:g} times" if factor > 1 else f"a {_PARTS[round(1 / factor)]} of"
     name = f"rate-times-{factor:g}" if factor > 1 else f"rate-{_PARTS[round(1 / factor)]}"
-    why = f"takes steps of {times} the length"
+    change = f"multiplies the learning rate by {factor:g}"
+    why = change if factor > 1 else f"divides the learning rate by {round(1 / factor)}"
     return Patch(name, why, (("optimizer.learning_rate", f"{rate:g}"),))
 
 
@@ -301,13 +301,13 @@ def usual_learning_rate(config: Config) -> Patch | None:
     usual = typical_learning_rate(config.optimizer)
     if config.optimizer.learning_rate <= EXTREME_RATE_FACTOR * usual:
         return None
-    why = f"takes the usual learning rate of {config.optimizer.name}"
+    why = f"uses the usual learning rate of {config.optimizer.name}"
     return Patch("usual-rate", why, (("optimizer.learning_rate", f"{usual:g}"),))
 
 
 def cosine_decay(config: Config) -> Patch | None:
     """Decrease a constant learning rate to 0."""
-    why = "decreases the steps towards the end, so that training settles"
+    why = "decays the learning rate towards the end, so training converges"
     return _schedule(config, "cosine", why, "cosine_decay")
 
 
@@ -315,7 +315,7 @@ def reduce_on_plateau(config: Config) -> Patch | None:
     """Decrease a constant learning rate whenever the loss stops improving."""
     monitor = "val_loss" if config.has_validation else "loss"
     value = f"{{name: reduce_on_plateau, monitor: {monitor}, factor: 0.3, patience: 5}}"
-    why = "decreases the steps whenever the loss stops improving"
+    why = "reduces the learning rate whenever the loss stops improving"
     return _schedule(config, "on-plateau", why, value)
 
 
@@ -330,7 +330,7 @@ def clipping(config: Config) -> Patch | None:
     keys = ("clipnorm", "clipvalue", "global_clipnorm")
     if any(getattr(config.optimizer, key) for key in keys):
         return None
-    why = "clips gradients to length 1, so that no single step goes far"
+    why = "clips gradients to norm 1, so no single step is too large"
     return Patch("clipnorm", why, (("optimizer.clipnorm", "1.0"),))
 
 
@@ -352,5 +352,5 @@ def augmentation(config: Config) -> Patch | None:
         if (value := feature.augmentation_to_try) is not None:
             path = f"{format_path(('input', 'features', name))}.augmentation"
             settings.append((path, value))
-    why = "shifts images a little in each step, which makes more of them"
+    why = "shifts images slightly in each step (data augmentation)"
     return Patch("augmentation", why, tuple(settings)) if settings else None

@@ -87,11 +87,11 @@ def identifiers(case: Case) -> Finding | None:
     rank = ", which is the most important one" if is_first else ""
     return Finding(
         rule="identifiers",
-        observation=f"a feature only distinguishes or numbers the rows: {printable(listed(names))}"
+        observation=f"ID-like feature that only identifies rows: {printable(listed(names))}"
         f"{rank}",
-        meaning="it says nothing about new rows; in a file sorted by the target it predicts "
-        "held-out rows, too, and metrics are too good",
-        patches=_ignoring(names, "no-identifier", "reads other columns only"),
+        meaning="it carries no information about new rows; in a file sorted by the target it "
+        "also predicts held-out rows, which makes metrics too optimistic",
+        patches=_ignoring(names, "no-identifier", "uses only the other columns"),
         source=_LEAKAGE,
     )
 
@@ -140,8 +140,8 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> tuple[Finding, 
         rule="unscaled_inputs",
         observation=f"{words} {number(worst.size)}: the column '{printable(worst.block.column)}' "
         f"has {cause.key} {cause.value}{others}",
-        meaning="a step grows with the inputs: large inputs make training unstable and small ones "
-        "make it slow, so that no learning rate suits both",
+        meaning="the gradient scales with the inputs: large inputs make training unstable, small "
+        "inputs make it slow, and no learning rate suits both",
         patches=(Patch("scaled", "brings inputs near 1", settings),),
         source=_SCALING,
     )
@@ -164,7 +164,7 @@ def unscaled_target(case: Case) -> Finding | None:
         observation=f"the target '{printable(name)}' reaches {number(targets[name])} with "
         "output.scaling none",
         meaning="the first predictions are near 0 and far from the target, and the weights must "
-        "grow large before they come near; errors of that size also make steps of that size",
+        "grow large to reach it; large errors also cause large steps",
         patches=(Patch("target-scaled", "trains on the standardized target", settings),),
         source=_SCALING,
     )
@@ -214,16 +214,16 @@ def imbalance(case: Case) -> Finding | None:
         words = f"a class with {percent(total.share)} of the rows is found in "
         words += f"{percent(total.recall)} of them"
     else:
-        words = f"{len(missed)} rare classes with {percent(total.share)} of the rows together are "
+        words = f"{len(missed)} rare classes with {percent(total.share)} of the rows in total are "
         words += f"found in {percent(total.recall)} of them, the worst in "
         words += percent(min(each.recall for each in missed))
     return Finding(
         rule="imbalance",
         observation=f"{words}, the most frequent one in {percent(frequent.recall)}; always "
         f"predicting the latter would give an accuracy of {number(frequent.share)}",
-        meaning="a rare class counts little in the loss, so that missing it costs little; accuracy "
-        "hides that, see recall and balanced_accuracy. Weights that make classes count alike find "
-        "more of it, at the cost of rows of other classes",
+        meaning="a rare class contributes little to the loss, so errors on it cost little; accuracy "
+        "hides this, see recall and balanced_accuracy. Class weights increase the recall of rare "
+        "classes, at the cost of other classes",
         patches=(
             Patch(
                 "balanced",
@@ -281,7 +281,7 @@ def too_good(case: Case) -> Finding | None:
         return None
     features = case.config.input.features or {}
     keys = [key for name in doubt.leaks if (key := matching_name(name, features))]
-    why = "shows what can be predicted without it"
+    why = "shows how well the other columns predict the target"
     return Finding(
         rule="possible_leak" if doubt.leaks else "nearly_perfect_baseline",
         observation=doubt.observation,
@@ -309,14 +309,14 @@ def small_validation(case: Case) -> Finding | None:
     share = validation if isinstance(validation, float) else 1.0
     larger = [each for each in _LARGER_SHARES if each > share]
     enough = [f"{each:g}" for each in larger if rows * each / share >= FEWEST_ROWS]
-    why = "holds out more rows, which are then not trained on"
+    why = "holds out more rows, so fewer rows are used for training"
     return Finding(
         rule="small_validation",
         observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
         meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
-        "choice based on them is largely random. Hold out more rows, or evaluate configs with "
-        "`dlcli cv`, which predicts all rows but test rows in turn",
+        "choice based on them is largely random. Hold out more rows, or evaluate configs by "
+        "cross-validation, with `dlcli cv`",
         patches=tuple(
             Patch("validation", why, (("data.validation", each),)) for each in enough[:1]
         ),
@@ -346,14 +346,14 @@ def no_validation(case: Case) -> Finding | None:
     if has_some or _USUAL_SHARE * rows < FEWEST_ROWS:
         return None
     has_test = case.rows.get("test", 0) > 0
-    why = "holds out rows that are not trained on and show how training goes"
-    test = "; test rows are for the end: they are biased once a choice is based on them"
+    why = "holds out rows to monitor training"
+    test = "; use test rows only at the end: choices based on them bias their metrics"
     return Finding(
         rule="no_validation",
         observation=f"there are no validation rows: all {rows:,} "
         f"{'but test rows ' if has_test else ''}are trained on",
-        meaning="nothing shows when the network begins to memorize rows, or which of two configs "
-        f"is better{test if has_test else ''}",
+        meaning="without validation rows, overfitting goes unnoticed and configs can't be "
+        f"compared{test if has_test else ''}",
         patches=(Patch("validation", why, (("data.validation", f"{_USUAL_SHARE:g}"),)),),
         source=_VALIDATION,
     )
@@ -378,8 +378,8 @@ def vanishing_gradients(case: Case) -> Finding | None:
         rule="vanishing_gradients",
         observation="at the start of training, the gradient of a weight of the first layer was "
         f"{number(ratio)} times that of one of the last",
-        meaning="on its way back each layer reduces the gradient, so that the first layers hardly "
-        "learn; sigmoid takes at least three quarters, relu with suitable initial weights nothing",
+        meaning="in backpropagation, each layer shrinks the gradient, so the first layers hardly "
+        "learn; sigmoid shrinks it to a quarter or less, relu with matching initial weights hardly",
         patches=present(
             remedies.rectified(config),
             remedies.normalization(config),
@@ -399,13 +399,13 @@ def exploding_gradients(case: Case) -> Finding | None:
     name = max(sizes, key=lambda name: sizes[name], default=None)
     if name is None or sizes[name] <= EXPLODED or case.learned_well:
         return None
-    why = "initializes weights such that gradients keep their size from layer to layer"
+    why = "initializes weights so gradients keep their size from layer to layer"
     return Finding(
         rule="exploding_gradients",
         observation=f"at the start of training, the gradient of {printable(name)} was "
         f"{number(sizes[name])} times as large as its weights",
-        meaning="each layer enlarges its outputs, and the gradient on the way back, because its "
-        "weights are large; the first steps throw the weights about",
+        meaning="the initial weights are large, so each layer amplifies its outputs and the "
+        "gradient; the first steps change the weights too much",
         patches=present(
             remedies.initial_weights(case.config, "glorot_uniform", why, None, "he_", "lecun_"),
             remedies.normalization(case.config),
@@ -443,15 +443,15 @@ def dead_units(case: Case) -> Finding | None:
     return Finding(
         rule="dead_units",
         observation=f"units that output 0 for every row: {_listed(dead)}",
-        meaning="a relu unit whose sum is negative for every row outputs 0 and gets no gradient, "
-        "so that it stays so; one large step, or initial biases far below 0, can do that",
+        meaning="a relu unit with a negative input for every row outputs 0, gets no gradient and "
+        "stops learning; causes are a too large step, or initial biases far below 0",
         patches=present(
             usual,
             lower if usual else None,
             remedies.change_hidden(
                 config,
                 "leaky-relu",
-                "lets a small share of negative sums through",
+                "outputs a small fraction of negative inputs instead of 0",
                 among=layers,
                 activation="leaky_relu",
             ),
@@ -464,7 +464,7 @@ def dead_units(case: Case) -> Finding | None:
                 bias_initializer="zeros",
             ),
             remedies.initial_weights(
-                config, "he_normal", "initializes weights with the size that suits relu", layers
+                config, "he_normal", "initializes weights at the scale that suits relu", layers
             ),
             None if usual else lower,
         ),
@@ -484,12 +484,12 @@ def saturated_units(case: Case) -> Finding | None:
     if not saturated or case.learned_well:
         return None
     config, layers = case.config, list(saturated)
-    why = "initializes weights with the size that keeps sums near 1"
+    why = "initializes weights so inputs of activations stay near 1"
     return Finding(
         rule="saturated_units",
-        observation=f"outputs at an end of their range: {_listed(saturated)}",
-        meaning="where sigmoid and tanh are flat, a change of a weight changes nothing, so that "
-        "hardly any gradient passes; the sums are too large, because inputs or weights are",
+        observation=f"saturated units, with outputs at an end of their range: {_listed(saturated)}",
+        meaning="where sigmoid and tanh are flat, their gradient is nearly 0, so the units hardly "
+        "learn; the inputs or the weights are too large",
         patches=present(
             remedies.rectified(config, layers),
             remedies.normalization(config),
