@@ -139,7 +139,9 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
     is_sgd = case.config.optimizer.name == "sgd"  # others adapt the length of their steps
     clipped = remedies.clipping(case.config)
     if not rates and all(scale.affects_steps for scale in scales) and is_sgd and clipped:
-        evidence = "the steps of sgd are proportional to the gradients, and gradients are not clipped"
+        evidence = (
+            "the steps of sgd are proportional to the gradients, and gradients are not clipped"
+        )
         causes.append(_cause(case, 0, "unclipped_gradients", evidence, clipped))
     if all(cause.excess <= 0 for cause in causes):
         evidence = "learning rate, inputs and target are as usual: smaller steps may help"
@@ -180,7 +182,11 @@ def _rates(case: Case) -> Iterator[_Cause]:
         highest = rate * float(growth)
     if highest > max(rate, remedies.EXTREME_RATE_FACTOR * usual):
         evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
-        patch = Patch("constant-rate", "keeps the learning rate constant", (("learning_rate_schedule", "constant"),))
+        patch = Patch(
+            "constant-rate",
+            "keeps the learning rate constant",
+            (("learning_rate_schedule", "constant"),),
+        )
         yield _cause(case, highest / usual, rule, evidence, patch)
 
 
@@ -235,8 +241,10 @@ def _losses(case: Case) -> Iterator[_Cause]:
     if divides and magnitudes and magnitudes.target_range:
         least, mean = magnitudes.target_range
         if least < mean / 100:
-            evidence = f"the loss divides by the target, and the smallest target is {least:g}"
-            patch = Patch("absolute", "does not divide by the target", (("loss", "mean_absolute_error"),))
+            evidence = f"the loss divides by the target, and the target closest to 0 is {least:g}"
+            patch = Patch(
+                "absolute", "does not divide by the target", (("loss", "mean_absolute_error"),)
+            )
             excess = mean / max(least, mean * 1e-7)
             yield _cause(case, excess, "division_by_target", evidence, patch)
     if config.precision == "mixed_float16":

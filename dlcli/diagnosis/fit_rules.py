@@ -197,8 +197,7 @@ def plateau(case: Case) -> Finding | None:
         rule="plateau",
         observation=f"training loss has been level at {number(late.level)} for the last "
         f"{len(late)} epochs, with noise of {percent(noise)} of it, at a constant learning rate",
-        meaning="steps of constant size can't converge to the minimum; smaller steps towards the end "
-        "can",
+        meaning="steps of constant size can't converge to the minimum; shrinking steps can",
         patches=present(
             remedies.cosine_decay(case.config),
             remedies.reduce_on_plateau(case.config),
@@ -262,8 +261,8 @@ def overfitting(case: Case) -> Finding | None:
     return Finding(
         rule="overfitting",
         observation="; ".join(filter(None, observations)),
-        meaning="the network has memorized training rows, including their noise{or_drift}; more "
-        "training rows help most, then less capacity or more regularization",
+        meaning="the network has memorized training rows, including their noise"
+        f"{or_drift}; more training rows help most, then less capacity or more regularization",
         patches=present(
             remedies.early_stopping(config),
             remedies.augmentation(config),

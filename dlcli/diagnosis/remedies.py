@@ -248,7 +248,9 @@ def normalization(config: Config) -> Patch | None:
 
 def rectified(config: Config, among: Layers = None) -> Patch | None:
     """Use ReLU, with suitable initial weights, in layers with another activation."""
-    why = "uses relu, whose gradient does not vanish, with matching initial weights (He et al. 2015)"
+    why = (
+        "uses relu, whose gradient does not vanish, with matching initial weights (He et al. 2015)"
+    )
 
     def is_other(layer: Hidden) -> bool:
         return layer.activation.name not in ("relu", "leaky_relu")

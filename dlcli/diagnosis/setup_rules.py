@@ -87,8 +87,7 @@ def identifiers(case: Case) -> Finding | None:
     rank = ", which is the most important one" if is_first else ""
     return Finding(
         rule="identifiers",
-        observation=f"ID-like feature that only identifies rows: {printable(listed(names))}"
-        f"{rank}",
+        observation=f"ID-like feature that only identifies rows: {printable(listed(names))}{rank}",
         meaning="it carries no information about new rows; in a file sorted by the target it "
         "also predicts held-out rows, which makes metrics too optimistic",
         patches=_ignoring(names, "no-identifier", "uses only the other columns"),
@@ -221,9 +220,9 @@ def imbalance(case: Case) -> Finding | None:
         rule="imbalance",
         observation=f"{words}, the most frequent one in {percent(frequent.recall)}; always "
         f"predicting the latter would give an accuracy of {number(frequent.share)}",
-        meaning="a rare class contributes little to the loss, so errors on it cost little; accuracy "
-        "hides this, see recall and balanced_accuracy. Class weights increase the recall of rare "
-        "classes, at the cost of other classes",
+        meaning="a rare class contributes little to the loss, so errors on it cost little; "
+        "accuracy hides this, see recall and balanced_accuracy. Class weights increase the "
+        "recall of rare classes, at the cost of other classes",
         patches=(
             Patch(
                 "balanced",
@@ -377,7 +376,7 @@ def vanishing_gradients(case: Case) -> Finding | None:
     return Finding(
         rule="vanishing_gradients",
         observation="at the start of training, the gradient of a weight of the first layer was "
-        f"{number(ratio)} times that of one of the last",
+        f"{number(ratio)} times the gradient of a weight of the last",
         meaning="in backpropagation, each layer shrinks the gradient, so the first layers hardly "
         "learn; sigmoid shrinks it to a quarter or less, relu with matching initial weights hardly",
         patches=present(
@@ -444,7 +443,7 @@ def dead_units(case: Case) -> Finding | None:
         rule="dead_units",
         observation=f"units that output 0 for every row: {_listed(dead)}",
         meaning="a relu unit with a negative input for every row outputs 0, gets no gradient and "
-        "stops learning; causes are a too large step, or initial biases far below 0",
+        "stops learning; possible causes: one large step, or initial biases far below 0",
         patches=present(
             usual,
             lower if usual else None,

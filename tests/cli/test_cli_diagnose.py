@@ -59,7 +59,7 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
             "1. learning rate too low",
             "   evidence  training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
             "as fast as in the first; optimizer.learning_rate is 0.001",
-            "   meaning   steps are so short that training has covered only part of its way",
+            "   meaning   steps are so small that training has not converged",
         ]
     )
     assert f"   try       {COMMAND}" in lines
@@ -81,7 +81,7 @@ def test_json_is_one_object(dlcli):
     assert (first["rule"], second["rule"]) == ("learning_rate_too_low", "small_validation")
     assert first["patches"][0] == {
         "name": "rate-times-10",
-        "why": "takes steps of 10 times the length",
+        "why": "multiplies the learning rate by 10",
         "settings": [["optimizer.learning_rate", "0.01"]],
         "command": COMMAND,
     }

@@ -45,7 +45,7 @@ def test_diagnose_gives_the_advice_that_training_ended_with(diverged):
         "large_row_weights",
         "learning_rate_too_high",
     ]
-    assert findings[0].meaning.startswith("a step grows with the inputs")
+    assert findings[0].meaning.startswith("the gradient scales with the inputs")
     assert "training diverged in epoch " in findings[1].meaning
 
 

@@ -87,7 +87,7 @@ def test_the_worst_of_many_rare_classes_may_be_so_at_random(case):
 def test_missed_rare_classes_are_tested_combined(case):
     confusion = some_rare((880, 20), [6] * 4 + [4], rows=20)
     assert imbalances(case, confusion) == [
-        "5 rare classes with 10 % of the rows together are found in 28 % of them, the worst in "
+        "5 rare classes with 10 % of the rows in total are found in 28 % of them, the worst in "
         "20 %, the most frequent one in 97.8 %; always predicting the latter would give an "
         "accuracy of 0.9"
     ]
@@ -212,4 +212,4 @@ def test_missing_validation_rows_are_reported(case, test, words):
     rows = {"train": ROWS["train"], **test}
     (finding,) = examine(case("data.validation=null", metrics=metrics, rows=rows))
     assert finding.observation == words
-    assert ("test rows are for the end" in finding.meaning) is bool(test)
+    assert ("use test rows only at the end" in finding.meaning) is bool(test)

@@ -23,7 +23,7 @@ def test_a_feature_that_numbers_the_rows_is_found(case):
     finding, *_ = examine(case(settings, identifiers=("n", "m"), explanation=why))
     assert (finding.rule, finding.observation) == (
         "identifiers",
-        "a feature only distinguishes or numbers the rows: 'n', which is the most important one",
+        "ID-like feature that only identifies rows: 'n', which is the most important one",
     )
     assert finding.patches[0].overrides == ("input.features.n=ignored",)
 
@@ -70,8 +70,8 @@ def test_a_gap_that_follows_from_other_shares_of_the_classes_is_not_overfitting(
 @pytest.mark.parametrize(
     ("split", "words"),
     [
-        ("{name: time, column: t}", "does not hold for later rows"),
-        ("{name: group, column: g}", "does not hold for the rows of other groups"),
+        ("{name: time, column: t}", "or later rows differ"),
+        ("{name: group, column: g}", "or other groups differ"),
     ],
 )
 def test_overfitting_may_be_a_difference_between_the_rows(case, split, words):

@@ -27,7 +27,7 @@ X, Z = RANDOM.normal(size=(2, ROWS))
 LINEAR = "hidden: []\noptimizer: sgd\nepochs: 60\n"
 DEEP = LINEAR.replace("[]", 2 * "\n  - {units: 8, activation: leaky_relu}")
 CLIP = (
-    "the steps of sgd are as long as the gradients, which nothing clips; "
+    "the steps of sgd are proportional to the gradients, and gradients are not clipped; "
     "try --set optimizer.clipnorm=1.0"
 )
 
@@ -178,7 +178,7 @@ CASES = {
         {"x": X, "z": Z, "y": but(1e-9, 2 + np.abs(X))},
         DEEP + "loss: mean_absolute_percentage_error\n",
         (
-            "the loss divides by the target, which comes as near to 0 as 1e-09; "
+            "the loss divides by the target, and the target closest to 0 is 1e-09; "
             "try --set loss=mean_absolute_error",
             CLIP,
         ),
@@ -188,13 +188,13 @@ CASES = {
         "hidden:"
         + 3 * "\n  - {units: 64, kernel_initializer: {name: random_normal, stddev: 9}}"
         + "\nepochs: 5\nprecision: mixed_float16\n",
-        ("precision mixed_float16 has no number beyond 65504; try --set precision=mixed_bfloat16",),
+        ("precision mixed_float16 overflows beyond 65504; try --set precision=mixed_bfloat16",),
     ),
     "weights of rows": Case(
         {**PLAIN, "w": but(5000, 5000)},
         LINEAR,
         (
-            "a row has a weight of 5e+03 on average, and steps grow with that; "
+            "the mean weight of a row is 5e+03, and steps grow with it; "
             "try --set optimizer.learning_rate=2e-06",
             CLIP,
         ),
