@@ -46,8 +46,8 @@ what they do, and `dlcli schema` prints a JSON Schema for editors.
 The examples are parts of a config such as this one:
 
 ```yaml
-# houses.yaml
-data: {train: houses.csv, target: price, validation: 0.15, test: 0.15}
+# bikes.yaml
+data: {train: data/bikes.csv, target: rentals, validation: 0.15, test: 0.15}
 hidden:
   - {units: 64, activation: relu}
 epochs: 100

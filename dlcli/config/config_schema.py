@@ -391,7 +391,7 @@ class Config(Section):
     name: RunName | None = None
     """Name of the run folder. Omitted: the name of the config file.
 
-    Examples: [houses]
+    Examples: [bikes]
     """
     seed: Seed = 0
     """Random seed for splits, initial weights, row order and dropout.
@@ -402,8 +402,8 @@ class Config(Section):
     """Files, target, and split into training, validation and test rows.
 
     Examples:
-      - train: houses.csv
-        target: price
+      - train: data/bikes.csv
+        target: rentals
         validation: 0.15
         test: 0.15
     """
@@ -482,7 +482,7 @@ class Config(Section):
     """Run folder with the initial weights; its network must have the same shape. Omitted: random
     weights.
 
-    Examples: [runs/houses]
+    Examples: [runs/bikes]
     """
     engine: Engine = AutoEngine()
     """Implementation of training; all engines yield the same weights up to rounding.

@@ -139,7 +139,7 @@ class Target(section.Section):
     ]
     """Column to predict, or several numeric or yes/no columns.
 
-    Examples: [price, [rain, snow, fog]]
+    Examples: [rentals, [rain, snow, fog]]
     """
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
     """Type of the target: number, integer of 0 or more, one of several classes, or any number of
@@ -222,11 +222,11 @@ class Data(section.Section):
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also
-    compressed (.gz, .zst); or a URL such as `s3://bucket/houses.parquet`. Several files form one
+    compressed (.gz, .zst); or a URL such as `s3://bucket/bikes.parquet`. Several files form one
     table: a glob such as `part-*.csv`, a list, or a folder of partitioned Parquet files
     (`year=2024/...`).
 
-    Examples: [houses.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
+    Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
     """
     validation: ShareOrFiles | None = None
     """Validation rows, for early stopping and learning rate schedules: a share of the rows between
@@ -256,7 +256,7 @@ class Data(section.Section):
     target: TargetChoice
     """Column to predict; short for {column: ..., type: auto}.
 
-    Examples: [price, {column: visits, type: count}, [rain, snow, fog]]
+    Examples: [rentals, {column: visits, type: count}, [rain, snow, fog]]
     """
     sample_weight: section.ColumnName | None = None
     """Column with the weight of each row, 0 or more. It is not used as a feature.

@@ -33,13 +33,13 @@ class Url(str):
 
     @property
     def path(self) -> str:
-        """The part after the scheme, `bucket/houses.csv`; of a web address without its query."""
+        """The part after the scheme, `bucket/bikes.csv`; of a web address without its query."""
         rest = self.partition("://")[2]
         return re.split("[?#]", rest, maxsplit=1)[0] if self.is_http else rest
 
     @property
     def name(self) -> str:
-        """The last part of the path: `houses.csv`."""
+        """The last part of the path: `bikes.csv`."""
         return self.path.rstrip("/").rpartition("/")[2]
 
     @property

@@ -29,9 +29,10 @@ NOT_RUN = {
 """Commands, or whole scripts that set a variable for them, that no test can run, with reasons."""
 NOTHING_TO_RESUME = "is finished; there is nothing to train"
 CONFIG = """\
-data: {train: houses.csv, target: price, test: 0.2, validation: 0.2}
+data: {train: data/bikes.csv, target: rentals, test: 0.2, validation: 0.2}
 hidden: [{units: 8, activation: relu}]
 epochs: 5
+batch_size: 512
 tune: {trials: 4, space: {optimizer.learning_rate: [0.001, 0.003, 0.01]}}
 """
 
@@ -68,17 +69,19 @@ class Scripts:
     def _run_command(self, command: str) -> str:
         if command.startswith("dlcli serve"):
             return self._serve(command)
-        for name in ("houses", "bikes"):
-            if f"--output {name}.yaml" in command:
-                # It writes no config over another one, and its reader has none yet.
-                (self._folder / f"{name}.yaml").unlink(missing_ok=True)
+        if "--output bikes.yaml" in command:
+            # It writes no config over another one, and its reader has none yet.
+            (self._folder / "bikes.yaml").unlink(missing_ok=True)
         if "bikes.yaml" in command and "dlcli init" not in command:
             self._write_bikes()
         if command.startswith("dlcli schema --output"):  # `init --example` has written it, too
             (self._folder / "dlcli.schema.json").unlink(missing_ok=True)
-        resumed = re.search(r"train --resume runs/(houses|bikes)", command)
-        if resumed and not (self._folder / "runs" / resumed[1]).exists():
-            self._run(f"dlcli train {resumed[1]}.yaml", self._folder)
+        if (
+            "train --resume runs/bikes" in command
+            and not (self._folder / "runs" / "bikes").exists()
+        ):
+            self._write_bikes()
+            self._run("dlcli train bikes.yaml", self._folder)
         if self._server is not None:
             command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
             command = command.replace("SERVER", str(self._server.pid))
@@ -86,10 +89,9 @@ class Scripts:
 
     def _write_bikes(self) -> None:
         """Write a config for the bikes that is trained in seconds, unless the page has one."""
-        config = CONFIG.replace("houses.csv", "data/bikes.csv").replace("price", "rentals")
         path = self._folder / "bikes.yaml"
         if not path.exists():
-            path.write_text(config + "batch_size: 512\n", encoding="utf-8")
+            path.write_text(CONFIG, encoding="utf-8")
 
     def _serve(self, command: str) -> str:
         """Start a server at any free port, and wait until it listens."""
@@ -115,7 +117,7 @@ def is_run(command: str) -> bool:
 
 
 def write_tables(folder: Path) -> None:
-    """Write the tables that the pages name, and a config that is trained in a second.
+    """Write the tables that the pages name.
 
     Args:
         folder: has the shipped data already.
@@ -126,17 +128,15 @@ def write_tables(folder: Path) -> None:
     color = rng.choice(["red", "blue", "green"], rows)
     price = (1000 * size + 20_000 * (color == "red") + rng.normal(0, 5000, rows)).round()
     paid = np.where(price > np.median(price), "yes", "no")
-    write_csv(folder / "houses.csv", size=size, color=color, price=price)
-    new = {"id": range(20), "size": size[:20], "color": color[:20], "price": price[:20]}
+    new = {"id": range(20)}
     with (folder / "data" / "bikes.csv").open(encoding="utf-8") as file:
         header, *hours = (line.rstrip().split(",") for line in islice(file, 21))
     new |= dict(zip(header, zip(*hours, strict=True), strict=True))
-    for name in ("new.csv", "new-houses.csv", "folder/1.csv", "folder/2.csv"):
+    for name in ("new.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
     write_csv(folder / "robot.csv", distance=size, left=size - 30, right=150 - size)
     shutil.copy(folder / "data" / "diabetes.csv", folder / "later.csv")
-    (folder / "houses.yaml").write_text(CONFIG, encoding="utf-8")
 
 
 def write_csv(path: Path, **columns: Iterable[object]) -> None:
