@@ -169,7 +169,7 @@ def _addresses(cluster: Mapping[str, object], role: str) -> list[str]:
 
 def _wrong_tf_config(reason: str) -> UsageError:
     example = Cluster(("host-a:2222", "host-b:2222"), 0).tf_config
-    return UsageError(f"{TF_CONFIG}: {reason}; expected a text such as {example}")
+    return UsageError(f"{TF_CONFIG}: {reason}; expected text such as {example}")
 
 
 def _is_address(text: object) -> bool:

@@ -449,8 +449,8 @@ def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
         yield _without_rows(runs)
         return
     yield (
-        "intervals cover other held-out rows, not training again with another seed; of 20 "
-        "random differences, about one is called significant"
+        "intervals reflect the choice of held-out rows, not of the seed; about 1 in 20 "
+        "differences appears significant by chance"
     )
     splits = [subject.run.config.data.split for subject in runs]
     if any(isinstance(each, GroupSplit) for each in splits):
@@ -466,7 +466,7 @@ def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     if split == "validation":
         yield (
             "not all runs have test rows; validation rows were used during training, so their "
-            "metrics are optimistically biased: set data.test: 0.15"
+            "metrics are too optimistic: set data.test: 0.15"
         )
 
 

@@ -186,7 +186,7 @@ def _require_run_and_data(
     if len(paths) > 2:
         line = _line(ctx, str(paths[0]) if os.path.isdir(paths[0]) else "RUN", "*.csv")
         count = f"expected RUN DATA, got {len(paths)} arguments"
-        raise UsageError(f"{count}; quote a pattern of several files: {line}")
+        raise UsageError(f"{count}; quote a glob pattern: {line}")
     first, *others = paths
     if not others:
         if not isinstance(first, Path):

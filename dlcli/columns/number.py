@@ -144,7 +144,9 @@ class Numeric(column_type.ColumnType):
         fill = policy.value if isinstance(policy, ConstantValue) else None
         if fill is not None and scaling.name == "log1p" and fill < 0:
             path = format_path(("input", "features", column, "missing", "value"))
-            raise ConfigError([Problem(path, f"scaling 'log1p' requires 0 or more, got {fill:g}")])
+            raise ConfigError(
+                [Problem(path, f"scaling 'log1p' requires values of at least 0, got {fill:g}")]
+            )
         values = train.numbers(column, column_type.way_out)
         scalings.check_range(scaling.name, values, train, column)
         present = column_type.present_numbers(column, values, train)

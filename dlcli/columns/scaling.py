@@ -381,7 +381,10 @@ def out_of_range(name: str, values: Floats) -> Iterator[tuple[Mask, Callable[[in
     """
     with np.errstate(invalid="ignore"):
         if name == "log1p":
-            yield values < 0, lambda at: f"scaling 'log1p' requires 0 or more, got {values[at]:g}"
+            yield (
+                values < 0,
+                lambda at: f"scaling 'log1p' requires values of at least 0, got {values[at]:g}",
+            )
         end = f"expected a number within ±{LARGEST:.1e} (float32), got {{:g}}"
         yield np.abs(values) > LARGEST, lambda at: end.format(values[at])
 

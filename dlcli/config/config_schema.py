@@ -646,7 +646,7 @@ class Config(Section):
         ):
             yield (
                 "learning_rate_schedule.warmup_epochs",
-                f"takes all {self.epochs} epochs, so the learning rate never decays",
+                f"covers all {self.epochs} epochs, so the learning rate never decays",
             )
 
     def _monitor_conflicts(self) -> Iterator[Conflict]:

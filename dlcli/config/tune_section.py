@@ -321,7 +321,7 @@ _FIXED: Mapping[Path, str] = {
     ("name",): "it has no effect on the network",
     ("tune",): "it defines the search",
     ("metrics",): "they have no effect on the network; to compare by a metric, set tune.metric",
-    ("initial_weights",): "they fit only networks of one shape",
+    ("initial_weights",): "they fit only one network architecture",
     ("output", "units"): "they follow from the target",
     ("engine",): "it affects speed, not results",
     ("device",): "it affects speed, not results",

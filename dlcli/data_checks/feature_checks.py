@@ -118,8 +118,8 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataFinding | None:
     }
     message = "numbers that are infinite, or too large for 32 bits"
     advice = (
-        "correct them, or list them in data.missing; training ignores the column, and stops at "
-        "them if it is declared"
+        "correct them, or list them in data.missing; training ignores the column, or stops "
+        "with an error if its type is declared"
     )
     return column_finding("unbounded", "warning", found, message, advice)
 
@@ -157,10 +157,10 @@ def find_identifiers(
         share = explained.get(name, 0.0)
         if share >= SORTED:
             reason += f"; it alone predicts {math.floor(100 * share)} % of the target"
-            harm = ", and metrics are too good, since the rows are sorted by the target"
+            harm = ", and metrics are too optimistic because the rows are sorted by the target"
         found[name] = reason
-    message = "features that only distinguish or number the rows"
-    advice = f"it says nothing about new rows{harm}: declare it ignored in input.features"
+    message = "ID-like features (row numbers or unique keys)"
+    advice = f"they do not help to predict new rows{harm}: declare them ignored in input.features"
     return column_finding("identifiers", "warning", found, message, advice)
 
 
@@ -474,10 +474,12 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
         has_long_tails &= far > 0 and bool(numbers[0] >= 0)
     scaling = "scaling: log1p" if has_long_tails else "scaling: robust or quantile"
     message = (
-        f"single values more than {FAR_DEVIATIONS:g} standard deviations from the mean, so that "
-        "scaling makes the others nearly equal"
+        f"extreme outliers, more than {FAR_DEVIATIONS:g} standard deviations from the mean, that "
+        "squeeze all other values together"
     )
-    advice = f"if they are correct, {scaling} brings them nearer; if not, correct them"
+    advice = (
+        f"if they are correct, {scaling} brings them closer to other values; if not, correct them"
+    )
     farthest = max(map(abs, found.values()), default=0.0)
     severity: sampling.Severity = "warning" if farthest >= VERY_FAR_DEVIATIONS else "note"
     return column_finding("wide_ranges", severity, details, message, advice)

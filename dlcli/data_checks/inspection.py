@@ -232,7 +232,7 @@ def _lenient(finding: DataFinding, decisions: Mapping[str, Decision]) -> DataFin
     ignored = {name for name, item in decisions.items() if not item.feature.is_read}
     if finding.check not in _REASONS_TO_IGNORE or not ignored.issuperset(finding.columns):
         return finding
-    advice = "ignored, as long as input.features doesn't name it"
+    advice = "ignored unless input.features names it"
     return replace(finding, severity="note", advice=advice)
 
 

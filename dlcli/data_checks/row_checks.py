@@ -1,7 +1,7 @@
 """Checks of rows: duplicates, and rows that resemble each other by subject or in time.
 
 Rows of one patient, firm or week are more alike than others. At random, some of them train and
-others validate and test, so that metrics are too good for new patients, or for later weeks.
+others validate and test, so metrics are too optimistic for new patients or later weeks.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def find_duplicates(sample: Sample) -> DataFinding | None:
         message += f", {same:,} of them with the same target"
         if not same:
             severity = "note"
-            advice = "so they are no copies, but the features don't distinguish them"
+            advice = "so they are not copies, but the features don't distinguish them"
     return DataFinding("duplicates", severity, (), repeated, message, advice)
 
 
@@ -151,7 +151,7 @@ def find_duplicates_across(
     message = f"held-out rows with the same features as a training row: {', '.join(counts)}"
     if contradicting:
         message += f", {contradicting:,} of them with another target"
-    advice = "if they are copies, metrics are too good: keep one of each"
+    advice = "if they are copies, metrics are too optimistic: keep one of each"
     if not is_grouped:
         advice += ", or keep copies in the same set by data.split: {name: group, column: ...}"
     severity: Severity = "warning" if "warning" in severities else "note"
@@ -296,12 +296,10 @@ def _advice(
     """Advise to split by a column; `step` is the time, also of groups in which one counts up."""
     column, is_group = quoted(choice.column), isinstance(choice, GroupSplit)
     alike = f"{'with' if is_group else 'of about'} the same {column}"
-    reason = (
-        f"rows {alike} resemble each other, so metrics of a random split are optimistically biased"
-    )
+    reason = f"rows {alike} are similar, so metrics of a random split are too optimistic"
     message = (
-        f"{reason}: knowing other rows {alike} lowers the squared error of a quick model by "
-        f"{int(100 * reduction)} %"
+        f"{reason}: the squared error of a quick model is {int(100 * reduction)} % lower if it is "
+        f"trained on other rows {alike}"
     )
     ways = [f"to evaluate on new values of {column}, set {_setting(choice)}"] if is_group else []
     if step is not None:

@@ -64,23 +64,22 @@ _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 """Rows of mean 0 that are added to those of a value, or of its neighbours."""
 _MOST_COLUMNS = 100
-_A_PART = "a part of what other columns leave of the target"
 _KINDS: Mapping[NamingKind, tuple[sampling.Severity, str, str]] = {
     "codes": (
         "note",
-        f"whole numbers that explain {_A_PART}, but not by their order",
-        "if they are codes and no amounts, declare {type: categorical, "
+        "integers that help to predict the target, but not by their order",
+        "if they are codes, not quantities, declare {type: categorical, "
         f"max_categories: {MOST_VALUES}}}",
     ),
     "repeated_amounts": (
         "note",
-        f"numbers of which each one explains {_A_PART}, beyond the nearest ones",
-        "if they recur in rows to predict, declare {type: numeric, "
+        "numeric columns whose exact values help to predict the target, like IDs",
+        "if the same values occur in rows to predict, declare {type: numeric, "
         f"one_hot_values: {MOST_VALUES}}}",
     ),
     "many_categories": (
         "warning",
-        f"categories that explain {_A_PART}, also beyond the most frequent ones",
+        "columns whose rare categories help to predict the target, but are pooled",
         f"declare {{type: categorical, max_categories: {MOST_VALUES}}}",
     ),
 }

@@ -249,5 +249,7 @@ def _losses(case: Case) -> Iterator[_Cause]:
             yield _cause(case, excess, "division_by_target", evidence, patch)
     if config.precision == "mixed_float16":
         evidence = f"precision mixed_float16 overflows beyond {HALF_PRECISION_END}"
-        patch = Patch("bfloat16", "has the range of float32", (("precision", "mixed_bfloat16"),))
+        patch = Patch(
+            "bfloat16", "has the same range as float32", (("precision", "mixed_bfloat16"),)
+        )
         yield _cause(case, 20, "half_precision", evidence, patch)

@@ -236,7 +236,7 @@ def nonlinear(config: Config) -> Patch | None:
 
 def normalization(config: Config) -> Patch | None:
     """Add batch normalization to hidden layers without it."""
-    why = "keeps the outputs of each layer near mean 0 and deviation 1 (Ioffe & Szegedy 2015)"
+    why = "keeps the outputs of each layer near mean 0 and variance 1 (Ioffe & Szegedy 2015)"
     return change_hidden(
         config,
         "normalized",

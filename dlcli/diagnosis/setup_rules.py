@@ -160,8 +160,8 @@ def unscaled_target(case: Case) -> Finding | None:
     name = max(targets, key=lambda name: targets[name])
     return Finding(
         rule="unscaled_target",
-        observation=f"the target '{printable(name)}' reaches {number(targets[name])} with "
-        "output.scaling none",
+        observation=f"the target '{printable(name)}' has values up to {number(targets[name])}, but "
+        "output.scaling is none",
         meaning="the first predictions are near 0 and far from the target, and the weights must "
         "grow large to reach it; large errors also cause large steps",
         patches=(Patch("target-scaled", "trains on the standardized target", settings),),

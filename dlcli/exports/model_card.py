@@ -147,8 +147,8 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     if evaluated and estimates:
         biased = "Metrics of training rows are too optimistic"
         if config.ensemble_folds is not None:
-            biased += "; out-of-fold rows are the same rows, predicted by networks that were not "
-            biased += "trained on them"
+            biased += "; out-of-fold metrics are computed on the same rows, each predicted by "
+            biased += "networks that were not trained on it"
         elif "validation" in every and config.early_stopping is not None:
             biased += "; validation rows were used for early stopping"
         if any(each.lower is not None for each in estimates.values()):

@@ -115,7 +115,7 @@ class _Facts:
             raise ExportError(f"the run's table can't be read: {error}") from None
         train = paths["train"]
         if other := next((path for path in forms if forms[path] != forms[train]), None):
-            message = f"uses another format than {train}, but a script requires the same"
+            message = f"has a different format from {train}, but a script requires the same format"
             raise ExportError(f"{other}: {message}; store both as Parquet")
         files = {
             key: os.path.relpath(path.resolve(), output).replace(os.sep, "/")
@@ -173,9 +173,11 @@ def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, 
         parts = [table.column(name) for table in tables]
         fitting = (way for way in ways if all(part.is_written(way) for part in parts))
         if (way := next(fitting, None)) is None:
-            message = f"column '{name}' has other number notations in {joined([*ways.values()])}"
+            message = (
+                f"column '{name}' has different number notations in {joined([*ways.values()])}"
+            )
             way_out = "write its numbers like -1234.5"
-            raise ExportError(f"{message}, but a script requires the same; {way_out}")
+            raise ExportError(f"{message}, but a script requires a single one; {way_out}")
         found[name] = way
     return found
 
@@ -424,7 +426,7 @@ def _network_code(facts: _Facts) -> Iterator[str]:
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
     if (speed := config.input.scaling_multiplier) is not None:
         yield f"# A learned weight for each input, initially 1, with {speed:g} times the rate;"
-        yield "# dlcli has one for each column."
+        yield "# dlcli uses one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
         yield from call_lines("changes = keras.layers.EinsumDense", arguments, "(x)")
         yield f"x = x + {speed!r} * changes"

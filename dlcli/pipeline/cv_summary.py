@@ -354,8 +354,8 @@ def notes_of(
     if split == "time":
         evaluated = sum(each.held_out for each in results if each.repeat == 1)
         yield (
-            "each fold is evaluated by a network trained on earlier rows, the first on few; the "
-            f"earliest {plural(document.rows - evaluated, 'row')} are never evaluated"
+            "each fold is evaluated by a network trained on earlier rows, the first on few rows; "
+            f"the earliest {plural(document.rows - evaluated, 'row')} are never evaluated"
         )
         yield (
             "pooled intervals take rows for independent, though those of neighboring times may be "

@@ -671,8 +671,8 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     for name in [*here, *there]:
         if here.get(name) != there.get(name):
             message = (
-                f"{run.path} has another network: '{name}' there and here: "
-                f"{there.get(name, 'absent')} and {here.get(name, 'absent')}"
+                f"{run.path} has a different network: the shape of '{name}' is "
+                f"{there.get(name, 'absent')} there and {here.get(name, 'absent')} here"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])
     return earlier.weights

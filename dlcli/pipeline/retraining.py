@@ -199,7 +199,7 @@ def _compare_weights(run: Run, again: Run) -> ReproducedPart:
         for name, values in before.items()
     }
     worst = max(differences, key=differences.__getitem__)
-    finding = f"they differ by up to {differences[worst]:.2g}, in {worst}"
+    finding = f"the largest difference is {differences[worst]:.2g}, in {worst}"
     return ReproducedPart("weights", False, finding)
 
 

@@ -386,7 +386,7 @@ def make_splits(dataset: Dataset, plan: SearchPlan) -> tuple[Split, ...]:
 
     The rows of a fold are also used for early stopping, as validation rows are when the config is
     trained by itself, unless it is an ensemble with its own folds. Their metrics are therefore
-    optimistically biased; test rows or outer folds, which are not used at all, show by how much.
+    too optimistic; test rows or outer folds, which are not used at all, show by how much.
 
     Raises:
         ConfigError: for more folds than rows.

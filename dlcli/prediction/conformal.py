@@ -205,8 +205,8 @@ class Conformal(Document):
             return ""
         return (
             f"only {covered:,} of {plural(rows, 'true value')} are in their interval or set, fewer "
-            f"than the level {level:g} lets expect: the rows differ from those whose errors it "
-            "rests on, as later rows may"
+            f"than expected at level {level:g}: these rows differ from the rows used for "
+            "calibration, for example because they are newer"
         )
 
     def stored_rank(self, level: float) -> int:

@@ -94,7 +94,7 @@ def _failures(
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:
-            yield f"there is no {gate.better_than} baseline to be better than"
+            yield f"there is no {gate.better_than} baseline to compare with"
         elif difference.verdict != "better":
             words = _VERDICTS.get(difference.verdict, "not known to be better than")
             yield f"the network is {words} the {gate.better_than} baseline"

@@ -288,8 +288,8 @@ def diagnosis_view(
         sentence = "Nothing that was tried is significantly better."
         return views.View(title, sentences=(sentence,), blocks=(table,))
     sentence = (
-        "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
-        "once, at the end."
+        "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
+        "evaluate it on test rows, once, at the end."
     )
     link = ("best change", best.patch.command(run.resolved_path()))
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))

@@ -68,7 +68,7 @@ def comparison_view(comparison: Comparison) -> views.View:
         notes=tuple(fmt.sentence(note) for note in comparison.notes),
         blocks=(runs, *differing, *metrics, *others),
         sections=sections,
-        footer=f"Made by dlcli {__version__}.",
+        footer=f"Created by dlcli {__version__}.",
     )
 
 
@@ -154,7 +154,7 @@ def _differing_files(sides: Sides) -> Iterator[views.ViewBlock | str]:
         ]
     caption = "The data differ"
     if not all(file.sha256 for file in files):
-        caption = "The data may differ, as the digest of some files is unknown"
+        caption = "The data may differ, because the digest of some files is unknown"
     yield views.TableBlock(("run", "file", "SHA-256"), tuple(rows), caption, range(3))
     if (rest := sum(file.sha256 not in common for file in files) - len(rows)) > 0:
         yield f"{plural(rest, 'more file')} not shown."
@@ -211,7 +211,7 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
         fmt.shorten(model, 12) + (f" {','.join(map(str, runs))}" if several[model] > 1 else "")
         for (model, _), runs in groups.items()
     ]
-    numbered = ", each with the numbers of its runs, counted from the top"
+    numbered = "; the numbers of their runs count from the top"
     caption = f"{split}: baselines{numbered if max(several.values()) > 1 else ''}"
     counts = [comparison.sides[runs[0] - 1].rows for runs in groups.values()]
     columns = [dict(metrics) for _, metrics in groups]

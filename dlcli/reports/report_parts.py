@@ -288,7 +288,7 @@ def run_view(run: Run, view: views.View) -> views.View:
         view,
         title=fmt.shorten(run.path.resolve().name),
         links=(("run", str(run.path)), ("report", report), *view.links),
-        footer=f"Made by dlcli {__version__} of a run finished on {finished} UTC.",
+        footer=f"Created by dlcli {__version__} from a run that finished on {finished} UTC.",
     )
 
 

@@ -218,7 +218,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
         if wrong[i, j] > 0
     )
     mistakes = views.TableBlock(
-        ("true class", "predicted class", "rows", "share of the true class"),
+        ("true class", "predicted class", "rows", "share of the true class's rows"),
         listed or (("none", "", "", ""),),
         "The most frequent mistakes",
         range(2),
@@ -237,13 +237,13 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
         true, predicted, count, _ = mistakes.rows[0]
         worst = f" The most frequent mistake: {true} predicted as {predicted} ({count})."
     tips = {"y": "true class", "x": "predicted class", "n": "rows|,.6~g"}
-    tips |= {"s": "share of the true class|.1%"}
+    tips |= {"s": "share of the true class's rows|.1%"}
     return views.ChartBlock(
         title="Confusion matrix",
         spec=charts.heat_map(rows, shown, tips=tips),
         description=f"{right} of {total} rows are predicted correctly.{worst}",
         reading="Each row is a true class, each column a predicted class. Correct predictions are "
-        "on the diagonal. The darker a cell, the larger its share of the true class.",
+        "on the diagonal. The darker a cell, the larger its share of the rows of the true class.",
         numbers=mistakes,
     )
 
@@ -332,7 +332,7 @@ def _curves_chart(
     description = f"The {measure} for {names[0]} is {fmt.number(values[0])}."
     if not is_single:
         least = int(np.argmin(values))
-        parts = "classes (each against all others)" if part == "class" else f"{part}s"
+        parts = "classes (one-vs-rest)" if part == "class" else f"{part}s"
         description = (
             f"The mean {measure} of {len(names)} {parts} is {fmt.number(float(np.mean(values)))}; "
             f"the lowest, {fmt.number(values[least])}, is that of {names[least]}."

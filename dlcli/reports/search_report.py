@@ -150,12 +150,12 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     if best is None:
         return (
             "The best was not evaluated on independent rows; its value is too optimistic, as the "
-            "same rows chose it."
+            "same rows were used to choose it."
         )
     if best.split != "test":
         return (
             "There are no test rows; the value of the best is too optimistic, as the same rows "
-            "chose it."
+            "were used to choose it."
         )
     reason = f" ({fmt.shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
     if default is None or best.metric is None:
@@ -226,14 +226,14 @@ def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
 
 
 _UNBIASED = (
-    "The best of many candidates was partly lucky on the rows that chose it, so its value is too "
-    "optimistic. The test rows took no part in the search: after the choice, these networks were "
-    "trained in full and evaluated on the test rows once. A difference is statistically "
-    "significant if its 95 % confidence interval excludes 0."
+    "The best of many candidates was partly lucky on the rows that were used to choose it, so its "
+    "value is too optimistic. The test rows took no part in the search: after the choice, these "
+    "networks were trained in full and evaluated on the test rows once. A difference is "
+    "statistically significant if its 95 % confidence interval excludes 0."
 )
 _BIASED = (
-    "No test rows were set aside, so these networks were evaluated on the {} rows that chose "
-    "them: their metrics are too optimistic. Set data.test to get unbiased metrics."
+    "No test rows were set aside: these networks were evaluated on the {} rows that were used to "
+    "choose them, so their metrics are too optimistic. Set data.test to get unbiased metrics."
 )
 _WHY_SMALL = (
     "The value of a candidate depends on the evaluation rows; the standard error estimates by how "

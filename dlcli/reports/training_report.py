@@ -117,9 +117,7 @@ def _baseline_metrics(record: TrainingRecord) -> dict[str, Mapping[str, object]]
 def _metric_table(record: TrainingRecord) -> views.TableBlock:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
     config, splits, baselines = record.run.config, record.splits[::-1], _baseline_metrics(record)
-    facts = [
-        "Metrics of training rows are optimistically biased, as the network was fitted to them"
-    ]
+    facts = ["Metrics of training rows are too optimistic, because the network was fitted to them"]
     if "validation" in splits:
         facts.append(_use_of_validation(record))
     if "test" in splits:
@@ -144,8 +142,9 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
 def _use_of_validation(record: TrainingRecord) -> str:
     if record.is_out_of_fold:
         return (
-            "out-of-fold metrics are of the training rows, each predicted by the members of the "
-            "ensemble that were not trained on it, which chose only their own best epoch by it"
+            "out-of-fold metrics are computed on the training rows, each predicted by the members "
+            "of the ensemble that were not trained on it; they used it only to choose their best "
+            "epoch"
         )
     if record.run.config.early_stopping is not None:
         return "validation rows decided when to stop"

@@ -242,8 +242,8 @@ class Finalist(Document):
     run: str
     """Its run folder inside the folder of the search."""
     split: Literal["test", "validation"]
-    """The evaluation set; metrics of validation rows, which chose the config, are optimistically
-    biased."""
+    """The evaluation set; metrics of validation rows, which were used to choose the config, are too
+    optimistic."""
     metrics: Mapping[str, Number]
     """The metrics of these rows."""
     parameters: Count

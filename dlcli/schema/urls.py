@@ -99,7 +99,9 @@ def _refuse_secrets(scheme: str, host: str, rest: str) -> None:
     where = f"{scheme}://{host}{path.partition('#')[0]}"
     parameters = parse_qsl(query.partition("#")[0], keep_blank_values=True)
     if not is_http and any(value for _, value in parameters):
-        raise ValueError(f"{where}: has parameters after '?', which no such URL takes; {_WAY_OUT}")
+        raise ValueError(
+            f"{where}: a URL of {scheme}:// can't have parameters after '?'; {_WAY_OUT}"
+        )
     for key, value in parameters:
         if _SECRET.search(key) or _RANDOM.fullmatch(unquote(value)):
             raise ValueError(f"{where}: has a secret after '?', as a signed URL has; {_WAY_OUT}")

@@ -397,7 +397,7 @@ class Values:
         seen: set[str] = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                message = "a key must be a text, not a list or a mapping"
+                message = "a key must be text, not a list or a mapping"
                 self.problems.append(Problem(format_path(path), message, position_of(key)))
                 continue
             below = (*path, key.value)

@@ -165,7 +165,7 @@ class ServedModel:
         predictor = run.predictor_at(level)
         files = [each.column for each in predictor.encoding.features if each.reads_files]
         if files:
-            message = f"'{files[0]}' is a column of image files, which are not part of a request"
+            message = f"'{files[0]}' is a column of image files, which a request can't contain"
             raise UsageError(f"{path}: {message}; use dlcli predict")
         for_form = run.predictor_with_intervals(level)
         return cls(name, path, predictor, served_columns(run, predictor), for_form)

@@ -147,7 +147,9 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
             if before.isdisjoint(self.processes):
                 report("note", f"reloaded: {', '.join(settings.runs)}")
             else:
-                report("warning", "not all workers were replaced; the others serve as before")
+                report(
+                    "warning", "some workers were not replaced and still serve the previous models"
+                )
 
     handled = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     with tempfile.TemporaryDirectory() as folder:

@@ -72,7 +72,7 @@ def starter_config(
     errors.check_word("preset", preset, get_args(Preset))
     errors.check_word("type", type, get_args(Type))
     if str(data) == "-":
-        raise errors.UsageError("a config needs a file that it can name, not standard input")
+        raise errors.UsageError("a config requires the path of a file, not standard input")
     table = read_table(data, words_to_read())
     targets = require_columns(table, target)
     of_classes = {"positive_class": positive_class is not None, "type": type == "categorical"}
@@ -163,14 +163,14 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
         )
         feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
-        yield _comment(f"  split: random, and among the features {column}: {feature}")
+        yield _comment(f"  split: random, and in input.features {column}: {feature}")
     elif facts.split:
         yield _comment(facts.split.reason)
         yield _comment(facts.split.advice)
         name = facts.split.choice.column
         if any(column.name == name and column.feature.is_read for column in facts.columns):
             why = "because no training row has the values of these rows"
-            yield _comment(f"  and among the features {scalar(name)}: ignored, {why}")
+            yield _comment(f"  and in input.features {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield _comment(facts.split.later)
         if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):

@@ -31,7 +31,7 @@ def _known_encoding(name: str) -> str:
 Delimiter = Annotated[
     str,
     Field(pattern=r"^(auto|[\t !#-&(-*,/:-@\[-`{-~])$"),
-    Expected("auto, or the character between fields in quotes"),
+    Expected("auto, or the delimiter in quotes"),
 ]
 
 

@@ -105,7 +105,7 @@ class _Classes(Task):
         names = first_names(self.classes, 10)
 
         def problem(at: int) -> str:
-            return f"{shown(at)} is none of the classes ({names})"
+            return f"{shown(at)} is not one of the classes ({names})"
 
         problems.refuse((indices < 0) & (codes >= 0), table, column, problem)
         return indices
@@ -326,7 +326,7 @@ class Multilabel(Task):
         names = first_names(self.labels, 10)
 
         def problem(at: int) -> str:
-            return f"'{unknown[int(codes[at])]}' is none of the labels ({names})"
+            return f"'{unknown[int(codes[at])]}' is not one of the labels ({names})"
 
         problems.refuse(np.isin(codes, list(unknown)), table, self.columns[0], problem)
         return rows[codes]
@@ -341,8 +341,8 @@ class Multilabel(Task):
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
         yield (
             None,
-            f"is for classes, of which a row has one, and the target {self.name} is labels; weigh "
-            "rows by data.sample_weight, or rare labels by loss: {name: binary_focal_crossentropy, "
+            f"requires classes, but the target {self.name} consists of labels; weight rows by "
+            "data.sample_weight, or weight rare labels by loss: {name: binary_focal_crossentropy, "
             "apply_class_balancing: true, alpha: ...}",
         )
 

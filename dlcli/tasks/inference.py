@@ -162,8 +162,8 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
     for column in target.columns:
         if all(table.column(column).numbers().unreadable.all() for table in tables):
             message = (
-                "holds no numbers, as a target of several columns does unless all are true or "
-                "false; predict it by a config of its own"
+                "is not numeric; a target of several columns requires numbers, or only true and "
+                "false; predict this column with a separate config"
             )
             raise DataError(message, file=tables[0].file, column=column)
     return Regression(columns=target.columns, reason="several columns")

@@ -296,7 +296,7 @@ class Counts(_Numbers):
 
     def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
         yield from super()._out_of_range(values, scaling)
-        message = "a count is a whole number of 0 or more, got {:.12g}".format
+        message = "a count must be a non-negative integer, got {:.12g}".format
         yield (values < 0) | (values > np.floor(values)), lambda at: message(values[at])
 
 

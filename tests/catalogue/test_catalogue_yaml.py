@@ -154,7 +154,7 @@ REFUSED = {
         "4:7: name: the tag '!!python/name:os.system' is not allowed",
     ),
     "bytes": ("name: !!binary aGk=\n", "4:7: name: the tag '!!binary' is not allowed"),
-    "a list as a key": ("? [a]\n: 1\n", "4:3: a key must be a text, not a list or a mapping"),
+    "a list as a key": ("? [a]\n: 1\n", "4:3: a key must be text, not a list or a mapping"),
     "a bell": ("name: a\x07\n", "4:8: has the character U+0007, which YAML forbids; remove it"),
     "colours": (
         "# äö \x1b[31m\n",

@@ -154,8 +154,8 @@ def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
         f"rate-times-10   rmse         -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
         f"rate-times-100  -            -      -  {failed}  -",
         "",
-        "The best of several on the same rows is optimistically biased: evaluate it on test rows, "
-        "once, at the end.",
+        "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
+        "evaluate it on test rows, once, at the end.",
         "",
         f"best change: {COMMAND}",
     ]

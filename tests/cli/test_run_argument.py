@@ -41,12 +41,12 @@ pytestmark = pytest.mark.usefixtures("double")
         ),
         (
             ["runs/double", "a.csv", "b.csv"],
-            "expected RUN DATA, got 3 arguments; quote a pattern of several files",
+            "expected RUN DATA, got 3 arguments; quote a glob pattern",
             "runs/double '*.csv'",
         ),
         (
             ["a.csv", "b.csv", "c.csv"],
-            "expected RUN DATA, got 3 arguments; quote a pattern of several files",
+            "expected RUN DATA, got 3 arguments; quote a glob pattern",
             "RUN '*.csv'",
         ),
     ],

@@ -164,7 +164,7 @@ def test_validation_rows_are_compared_if_a_run_has_no_test_rows(tmp_path):
     assert found.split == "validation"
     assert found.notes[-1] == (
         "not all runs have test rows; validation rows were used during training, so their metrics "
-        "are optimistically biased: set data.test: 0.15"
+        "are too optimistic: set data.test: 0.15"
     )
 
 

@@ -106,7 +106,7 @@ def test_better_than_a_baseline_is_beyond_the_interval_of_the_difference(
 
     assert failures("test.rmse", gate, ERROR, baselines={"linear": difference}) == expected
     assert failures("test.rmse", gate, ERROR, baselines={}) == (
-        "there is no linear baseline to be better than",
+        "there is no linear baseline to compare with",
     )
 
 

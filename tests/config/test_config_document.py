@@ -200,7 +200,7 @@ def test_an_alias_is_the_value_that_it_repeats(load_with: Callable[..., Config])
     [
         ("name: a\nname: b\n", "c.yaml:5:1: name: is given twice"),
         ("output: {units: 1, units: 2}\n", "c.yaml:4:20: output.units: is given twice"),
-        ("? [a]\n: 1\n", "c.yaml:4:3: a key must be a text, not a list or a mapping"),
+        ("? [a]\n: 1\n", "c.yaml:4:3: a key must be text, not a list or a mapping"),
         (
             "name: !!python/object:os.system x\n",
             "c.yaml:4:7: name: the tag '!!python/object:os.system' is not allowed",

@@ -243,7 +243,7 @@ CONFLICTS = [
     ("learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[1,2],values:\xa0[1]}",
      "learning_rate_schedule.values: expected as many rates as boundaries (2), got 1"),
     ("learning_rate_schedule={name:\xa0cosine_decay,warmup_epochs:\xa01}",
-     "learning_rate_schedule.warmup_epochs: takes all 1 epochs, so the learning rate never decays"),
+     "learning_rate_schedule.warmup_epochs: covers all 1 epochs, so the learning rate never decays"),
     ("epochs=4 learning_rate_schedule={name:\xa0piecewise_constant,boundaries:\xa0[3,4,9],"
      "values:\xa0[1,2,3]}", "learning_rate_schedule.boundaries: 4 is never reached in 4 epochs"),
     ("epochs=4 early_stopping.monitor=loss early_stopping.start_from_epoch=4",

@@ -250,7 +250,7 @@ OTHER_LOSS = "it changes the loss that candidates are compared by; set another t
         ("tune.trials", "can't be varied: it defines the search"),
         ("metrics", "can't be varied: they have no effect on the network; to compare by a metric,"
                     " set tune.metric"),
-        ("initial_weights", "can't be varied: they fit only networks of one shape"),
+        ("initial_weights", "can't be varied: they fit only one network architecture"),
         ("output.units", "can't be varied: they follow from the target"),
         ("output", "can't be varied, because it contains 'output.units': they follow from the target"),
         ("engine.jit_compile", "can't be varied: it affects speed, not results"),

@@ -1,4 +1,4 @@
-"""Rows that resemble each other by subject or in time, and must not be split at random."""
+"""Rows that are similar by subject or in time, and must not be split at random."""
 
 from __future__ import annotations
 
@@ -47,9 +47,8 @@ def test_an_identifier_in_blocks_whose_rows_are_alike_is_to_be_split_by(advise):
     assert advice.is_clear
     assert advice.finding.columns == ("id",)
     assert advice.finding.message.startswith(
-        "rows with the same 'id' resemble each other, so metrics of a random split are "
-        "optimistically biased: knowing other rows with the same 'id' lowers the squared error of "
-        "a quick model by 7"
+        "rows with the same 'id' are similar, so metrics of a random split are too optimistic: "
+        "the squared error of a quick model is 7"
     )
     assert advice.finding.advice == (
         "to evaluate on new values of 'id', set data.split: {name: group, column: id}; to evaluate "
@@ -121,7 +120,7 @@ def test_a_target_that_drifts_along_sorted_dates_suggests_a_split_in_time(advise
     walk = np.cumsum(normal(1, 160))
     advice = advise({"day": days(160), "x": normal(2, 160), "y": walk})
     assert (advice.choice, advice.is_clear) == (TimeSplit(column="day"), False)
-    assert advice.finding.message.startswith("rows of about the same 'day' resemble each other")
+    assert advice.finding.message.startswith("rows of about the same 'day' are similar")
     assert advice.finding.advice == (
         "to evaluate on later rows, set data.split: {name: time, column: day}"
     )

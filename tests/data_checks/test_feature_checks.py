@@ -77,13 +77,13 @@ def test_a_row_index_of_sorted_rows_is_said_to_spoil_the_metrics():
     found = find_identifiers({"n": "a row index", "m": "an identifier"}, {"n": 0.9876, "m": 0.2})
     assert found.message == (
         snapshot(
-            "features that only distinguish or number the rows: 'n' (a row index; it alone predicts "
+            "ID-like features (row numbers or unique keys): 'n' (a row index; it alone predicts "
             "98 % of the target), 'm' (an identifier)"
         )
     )
     assert found.advice == (
-        "it says nothing about new rows, and metrics are too good, since the rows are sorted by "
-        "the target: declare it ignored in input.features"
+        "they do not help to predict new rows, and metrics are too optimistic because the rows are "
+        "sorted by the target: declare them ignored in input.features"
     )
 
 

@@ -97,7 +97,7 @@ def test_a_finding_of_an_ignored_column_is_only_a_note(table):
         ("identifiers", "note"),
         ("constants", "note"),
     ]
-    assert found[0].advice == "ignored, as long as input.features doesn't name it"
+    assert found[0].advice == "ignored unless input.features names it"
 
 
 def test_an_identifier_that_is_read_gives_a_warning(table):

@@ -51,7 +51,7 @@ def test_a_repeated_row_of_another_target_is_distinguished(sample):
     columns["y"][-1] = "b"  # row 3 has "a"
     found = find_duplicates(sample(columns, "y"))
     assert ", 0 of them with the same target" in found.message
-    assert found.advice == "so they are no copies, but the features don't distinguish them"
+    assert found.advice == "so they are not copies, but the features don't distinguish them"
 
 
 def test_even_many_repeated_rows_of_other_targets_are_no_warning(sample):

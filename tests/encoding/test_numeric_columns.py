@@ -165,7 +165,7 @@ def test_a_missing_value_among_booleans_can_be_forbidden():
     ("scaling", "value", "message"),
     [
         (Standard(), math.inf, "expected a finite number, got 'inf'"),
-        (Log1p(), -0.5, "scaling 'log1p' requires 0 or more, got -0.5"),
+        (Log1p(), -0.5, "scaling 'log1p' requires values of at least 0, got -0.5"),
         (Unscaled(), 1e39, "expected a number within ±3.4e+38 (float32), got 1e+39"),
         (Unscaled(), -1e39, "expected a number within ±3.4e+38 (float32), got -1e+39"),
     ],
@@ -208,7 +208,9 @@ def test_a_negative_constant_for_missing_values_contradicts_log():
     with pytest.raises(ConfigError) as caught:
         fit([1.0, 2.0], Numeric(missing=ConstantValue(value=-1.0)), Log1p())
     assert str(caught.value) == (
-        snapshot("input.features.x.missing.value: scaling 'log1p' requires 0 or more, got -1")
+        snapshot(
+            "input.features.x.missing.value: scaling 'log1p' requires values of at least 0, got -1"
+        )
     )
 
 

@@ -293,9 +293,9 @@ def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_p
 @pytest.mark.parametrize(
     ("name", "test", "message"),
     [
-        ("commas.csv", "points.csv", "column 'x' has other number notations in "),
+        ("commas.csv", "points.csv", "column 'x' has different number notations in "),
         ("t.arrow", "0.2", "t.arrow: a script can't read it; store it as Parquet"),
-        ("t.csv", "semicolons.csv", "semicolons.csv: uses another format than "),
+        ("t.csv", "semicolons.csv", "semicolons.csv: has a different format from "),
     ],
 )
 def test_a_table_that_a_script_can_not_read_is_refused(

@@ -316,8 +316,8 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "labels",
             {"class_weight": "balanced"},
-            "class_weight: is for classes, of which a row has one, and the target 'u', 'v', 'w' "
-            "is labels; weigh rows by data.sample_weight, or rare labels by loss: {name: "
+            "class_weight: requires classes, but the target 'u', 'v', 'w' consists of labels; "
+            "weight rows by data.sample_weight, or weight rare labels by loss: {name: "
             "binary_focal_crossentropy, apply_class_balancing: true, alpha: ...}",
         ),
         (

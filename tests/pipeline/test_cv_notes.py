@@ -186,8 +186,8 @@ def test_rows_of_a_group_are_not_independent():
 def test_the_earliest_times_are_never_evaluated():
     results = [fold(1, {}), fold(2, {}), fold(1, {}, repeat=2)]
     assert notes(results, split="time", rows=150) == [
-        "each fold is evaluated by a network trained on earlier rows, the first on few; the "
-        "earliest 50 rows are never evaluated",
+        "each fold is evaluated by a network trained on earlier rows, the first on few rows; "
+        "the earliest 50 rows are never evaluated",
         "pooled intervals take rows for independent, though those of neighboring times may be "
         "alike, and may be too narrow",
     ]

@@ -274,7 +274,7 @@ def warnings_of(
 @pytest.mark.parametrize("of_folds", [False, True])
 def test_subjects_that_are_split_at_random_are_warned_of(of_folds: bool) -> None:
     [warning] = warnings_of(", test: 0.2", of_folds=of_folds)
-    assert warning.startswith("d.csv: rows with the same 'id' resemble each other, so metrics of a")
+    assert warning.startswith("d.csv: rows with the same 'id' are similar, so metrics of a")
     assert warning.endswith("set data.split: {name: group, column: id}")
 
 

@@ -131,7 +131,7 @@ CASES = {
         PRICES,
         DEEP + "output: {scaling: none}\n",
         (
-            "the target 'y' reaches 9000000 with output.scaling none; "
+            "the target 'y' has values up to 9000000, but output.scaling is none; "
             "try --set output.scaling=standard",
             CLIP,
         ),
@@ -140,7 +140,7 @@ CASES = {
         PRICES,
         DEEP + "output: {activation: relu}\n",
         (
-            "the target 'y' reaches 9000000 with output.scaling none; "
+            "the target 'y' has values up to 9000000, but output.scaling is none; "
             "try --set output.activation=linear --set output.scaling=standard",
             CLIP,
         ),
@@ -149,7 +149,7 @@ CASES = {
         PRICES,
         DEEP + "output: {activation: relu, scaling: none}\n",
         (
-            "the target 'y' reaches 9000000 with output.scaling none; "
+            "the target 'y' has values up to 9000000, but output.scaling is none; "
             "try --set output.activation=linear --set output.scaling=standard",
             CLIP,
         ),
@@ -322,7 +322,7 @@ epochs: 9
         "optimizer.learning_rate 100 is 1e+04 times the usual 0.01 of sgd; "
         "try --set optimizer.learning_rate=0.01",
         "inputs reach 300: the column 'x' has scaling none; try --set input.scaling=standard",
-        "the target 'y' reaches 5000 with output.scaling none; try --set output.scaling=standard",
+        "the target 'y' has values up to 5000, but output.scaling is none; try --set output.scaling=standard",
     )
 
 

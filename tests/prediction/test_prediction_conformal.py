@@ -299,8 +299,9 @@ def test_a_coverage_that_chance_does_not_explain_is_remarked():
     many = split(NUMBER, column(*[0] * 200), column(*range(200)))
     assert [many.shortfall(0.9, share, 100) for share in (1.0, 0.9, 0.82)] == ["", "", ""]
     assert many.shortfall(0.9, 0.5, 100) == (
-        "only 50 of 100 true values are in their interval or set, fewer than the level 0.9 lets "
-        "expect: the rows differ from those whose errors it rests on, as later rows may"
+        "only 50 of 100 true values are in their interval or set, fewer than expected at "
+        "level 0.9: these rows differ from the rows used for calibration, for example because they "
+        "are newer"
     )
     assert many.shortfall(0.9, 0.5, 4) == ""
     few = split(NUMBER, column(*[0] * 17), column(*range(17)))

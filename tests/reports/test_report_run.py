@@ -655,8 +655,12 @@ def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monke
     [
         ({"patience": 3}, ("validation",), "; validation rows decided when to stop."),
         (None, ("validation",), "; validation rows were not trained on, but configs are chosen"),
-        (None, ("test",), "as the network was fitted to them; test rows were used for nothing"),
-        (None, (), "as the network was fitted to them."),
+        (
+            None,
+            ("test",),
+            "because the network was fitted to them; test rows were used for nothing",
+        ),
+        (None, (), "because the network was fitted to them."),
     ],
 )
 def test_a_page_says_what_the_sets_that_there_are_were_used_for(

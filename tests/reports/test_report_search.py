@@ -120,7 +120,7 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
         ),
         (
             {"split": "validation"},
-            "There are no test rows; the value of the best is too optimistic, as the same rows chose it.",
+            "There are no test rows; the value of the best is too optimistic, as the same rows were used to choose it.",
         ),
     ],
 )
@@ -142,7 +142,7 @@ def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
     )
     assert view.sentences[3] == (
         "The best was not evaluated on independent rows; its value is too optimistic, as the same "
-        "rows chose it."
+        "rows were used to choose it."
     )
 
 
@@ -155,7 +155,7 @@ def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
     )
     assert "accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
     assert "Trained in full, evaluated on out-of-fold rows" in tables(view, "result")
-    assert "evaluated on the out-of-fold rows that chose" in parts(view, "result")[1].text
+    assert "evaluated on the out-of-fold rows that were used to" in parts(view, "result")[1].text
     assert "evaluated by val_loss on out-of-fold rows; lower" in parts(view, "config")[0].text
 
 

@@ -348,7 +348,7 @@ def test_a_key_from_a_file_may_end_with_a_newline(runs, monkeypatch):
 def test_a_run_with_images_is_not_served(images):
     result = CliRunner().invoke(main, ["serve", str(images)])
     assert result.exit_code == 2
-    assert "'photo' is a column of image files, which are not part of a request" in result.stderr
+    assert "'photo' is a column of image files, which a request can't contain" in result.stderr
 
 
 def test_a_missing_extra_is_named(runs, monkeypatch):

@@ -292,7 +292,7 @@ def test_a_class_that_training_never_saw_is_refused_with_its_row(classes, shown)
     target = kind_of(classes).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueProblems())
-    assert str(caught.value) == f"t.csv: row 5, column 'y': 'z' is none of the classes ({shown})"
+    assert str(caught.value) == f"t.csv: row 5, column 'y': 'z' is not one of the classes ({shown})"
 
 
 def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
@@ -313,7 +313,7 @@ def test_log_numbers_are_trained_as_standardized_log_1_plus_y():
 def test_a_negative_number_under_log_is_refused_with_its_row():
     train = rows(y=[3.0, -1.0])
     with pytest.raises(
-        DataError, match="row 2, column 'y': scaling 'log1p' requires 0 or more, got -1"
+        DataError, match="row 2, column 'y': scaling 'log1p' requires values of at least 0, got -1"
     ):
         infer_task(Target(column="y"), [train]).fit(Log1p(), train)
 
@@ -406,7 +406,7 @@ def test_a_label_that_no_table_had_is_refused_with_its_row():
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueProblems())
     message = snapshot(
-        "t.csv: row 5, column 'tags': 'z' is none of the labels (a, {b}) (1 more such row)"
+        "t.csv: row 5, column 'tags': 'z' is not one of the labels (a, {b}) (1 more such row)"
     )
     assert str(caught.value) == message
 
@@ -456,10 +456,10 @@ def test_a_value_that_is_no_count_is_refused_with_its_row_in_any_table(value, sh
     with pytest.raises(DataError) as caught:
         infer_task(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
     assert str(caught.value) == (
-        f"t.csv: row 6, column 'n': a count is a whole number of 0 or more, got {shown}"
+        f"t.csv: row 6, column 'n': a count must be a non-negative integer, got {shown}"
     )
     fitted = infer_task(target, [rows(n=[1, 2])]).fit(None, rows(n=[1, 2]))
-    with pytest.raises(DataError, match="row 1, column 'n': a count is"):
+    with pytest.raises(DataError, match="row 1, column 'n': a count must be"):
         fitted.encode(rows(n=[value]), ValueProblems())
 
 

@@ -186,7 +186,7 @@ def test_initial_weights_of_another_shape_are_refused(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         train_config(wider, Path("third"))
     assert caught.value.exit_code == 2
-    shapes = "another network: 'hidden_1/kernel' there and here: (1, 3) and (1, 4)"
+    shapes = "a different network: the shape of 'hidden_1/kernel' is (1, 3) there and (1, 4) here"
     assert shapes in str(caught.value)
     assert Path("second").exists()
     assert not Path("third").exists()
