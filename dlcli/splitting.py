@@ -122,7 +122,7 @@ def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> t
     if validation + test >= rows:
         few = f"{plural(rows, 'row')} {'is' if rows == 1 else 'are'} too few"
         needs = f"validation needs {validation}, test {test} and training at least 1"
-        message = f"{few}: {needs}; add rows or hold out less"
+        message = f"{few}: {needs}; add rows or hold out fewer"
         raise DataError(message, file=table.file, column=column)
     return validation, test
 
@@ -183,11 +183,11 @@ def _split_stratified(
         message = (
             f"validation and test need {validation + test} rows, but only {spare.sum()} of "
             f"{table.rows} are available, because each of {len(sizes)} classes keeps a training "
-            "row; add rows or hold out less"
+            "row; add rows or hold out fewer"
         )
         if not spare.any():
             once = f"each of the {len(sizes)} classes occurs only once"
-            message = f"{once}; is the target a number, a name or a date?"
+            message = f"{once}; is the target really a class, not a number, a name or a date?"
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, rng)
     validated = _apportion(validation, sizes, spare - tested, rng)

@@ -190,9 +190,9 @@ def resume(
     storage = arguments.database_url("storage", storage)
     kind, is_there = kind_of_unfinished(folder), is_unfinished(folder)
     if is_there and kind == "train" and jobs > 1:
-        raise UsageError("jobs is for a cross-validation or a search, not for one training")
+        raise UsageError("jobs is only for cross-validation and search, not for training a config")
     if is_there and kind != "tune" and storage is not None:
-        raise UsageError("storage is for a search, not for a cross-validation or a training")
+        raise UsageError("storage is only for a search, not for cross-validation or training")
     with listening(progress) as listener:
         if kind == "tune":
             from dlcli.pipeline import search

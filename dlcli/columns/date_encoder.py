@@ -237,11 +237,11 @@ class DatetimeEncoder(column_type.FilledEncoder):
             "steps": [
                 "parse the text with the first of `formats` that fits; a time without a UTC offset "
                 "is in `timezone`; for a missing or unreadable time, use `fill`",
-                "send the parts of the local time in order: year and elapsed (the days since "
-                "`earliest`) as (x - offset) / scale; each other part as the sine and the cosine "
-                "of 2 pi step / steps, with step counted from 0 and steps 12 for month, the days "
-                "of the month for day, 7 for weekday (from Monday), 365 or 366 for day_of_year, "
-                "24 for hour, 60 for minute and second",
+                "send the parts of the local time in order. Send year and elapsed (the days since "
+                "`earliest`) as (x - offset) / scale. Send each other part as the sine and the "
+                "cosine of 2 pi step / steps, where step counts from 0 and steps is 12 for month, "
+                "the number of days of the month for day, 7 for weekday (from Monday), 365 or 366 "
+                "for day_of_year, 24 for hour, 60 for minute and second",
                 "if `marks_missing`, append 1 for a missing time, else 0",
             ],
             "formats": [*self.formats],

@@ -207,7 +207,7 @@ def find_near_constants(sample: Sample) -> DataFinding | None:
         if NEARLY_ALL * rows < (most := int(column.counts.max(initial=0))) < rows
     }
     message = "the same value in nearly all rows"
-    advice = "so few other rows teach little, and standardized they are large"
+    advice = "the few other values carry little information and become outliers after scaling"
     return column_finding("near_constants", "note", found, message, advice)
 
 
@@ -280,7 +280,7 @@ def find_many_missing(sample: Sample) -> DataFinding | None:
         for name, column in sample.columns.items()
         if (missing := rows - column.present) >= MANY_MISSING * rows
     }
-    advice = "find out why: that a value is missing may say more than the value"
+    advice = "find out why: whether a value is missing may be more informative than the value"
     return column_finding("many_missing", "note", found, "no value in many rows", advice)
 
 
@@ -426,7 +426,7 @@ def find_outlying_dates(sample: Sample) -> DataFinding | None:
         if (text := _outlying(column, sample.table.column(name)))
     }
     message = "dates far from all others"
-    advice = "if they mean that there is no date, leave the field empty; else correct them"
+    advice = "if they stand for a missing date, leave the field empty; if not, correct them"
     return column_finding("outlying_dates", "warning", found, message, advice)
 
 

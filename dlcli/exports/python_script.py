@@ -214,7 +214,7 @@ def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | No
     (stored,) = find(path)
     reader, compression = recognize(stored.head(), stored.file), stored.compression
     if reader == "arrow" or (reader == "parquet" and compression):
-        raise ExportError(f"{path}: a script can't read it; store it as Parquet, not compressed")
+        raise ExportError(f"{path}: a script can't read it; store it as uncompressed Parquet")
     found: dict[str, str | None] = {"reader": reader, "compression": compression}
     if reader != "csv":
         return found

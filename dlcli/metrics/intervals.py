@@ -67,8 +67,8 @@ _NO_ERROR = 1e-6
 _ROUNDING = 1e-12
 _SEED = 0
 """Seed of all draws, so that the same runs always give the same intervals."""
-NO_SPREAD = "the same in every resample of the rows, so its uncertainty is unknown"
-UNDEFINED = "undefined in too many resamples of the rows"
+NO_SPREAD = "the same in every bootstrap resample, so its uncertainty is unknown"
+UNDEFINED = "undefined in too many bootstrap resamples"
 TOO_FEW = f"fewer than {FEWEST} rows"
 ONE_ROW = "a single row has most of the weight"
 NO_VALUE = "undefined on these rows"

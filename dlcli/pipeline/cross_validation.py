@@ -79,7 +79,7 @@ class CrossValidationPlan(Document):
         Raises:
             RunError: if it is damaged.
         """
-        name, way_out = f"{writer.path}: its plan", "; start it again"
+        name, way_out = f"{writer.path}: its plan", "; start the cross-validation again"
         return parse_document(cls, writer.read_plan(), name, way_out)
 
 

@@ -34,11 +34,11 @@ _CHANCE = 0.01
 folds of 30 to 200 rows 0.0 to 1.7 in 100, with normal or lognormal errors, and for `accuracy`,
 `auc`, `f1` and `log_loss`; only for `average_precision` of 30 rows 6."""
 _REASONS: Mapping[str, str] = {
-    "group": "training differs from fold to fold, or groups do",
+    "group": "training varies between folds, or groups differ",
     "time": "earlier folds have fewer training rows, and times may differ",
 }
 _ANY_REASON = (
-    "training differs from fold to fold, or similar rows lie next to each other; if they come in "
+    "training varies between folds, or similar rows are next to each other; if rows form "
     "groups, set data.split: {name: group, column: ...}"
 )
 
@@ -112,7 +112,7 @@ def combine_folds(
             return None
         found = read(fold.predictions)
         if found.decoded.shape[1] != len(fold.stored.constant):
-            message = "its stored folds are of another target; start it again"
+            message = "its stored folds belong to another target; start the cross-validation again"
             raise RunError(f"{path}: {message}")
         return found
 
@@ -201,7 +201,7 @@ def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     try:
         return pa.concat_tables(tables)
     except pa.ArrowException:
-        message = "its stored folds have different columns; start it again"
+        message = "its stored folds have different columns; start the cross-validation again"
         raise RunError(f"{path}: {message}") from None
 
 
@@ -341,15 +341,15 @@ def notes_of(
     fewest = min(each.held_out for each in results)
     if fewest < FEW_ROWS:
         yield (
-            f"a fold has only {plural(fewest, 'row')}, and its metrics are noisy: prefer the "
-            "pooled ones"
+            f"a fold has only {plural(fewest, 'row')}, so its metrics are noisy: prefer the "
+            "pooled metrics"
         )
     yield from _about_classes(held_out, split)
     yield from _about_undefined(results)
     if split == "group":
         yield (
-            "pooled intervals take rows for independent, though those of one group are alike, and "
-            "are too narrow: prefer those over folds"
+            "pooled intervals treat rows as independent; rows of one group are similar, so these "
+            "intervals are too narrow: prefer the intervals over folds"
         )
     if split == "time":
         evaluated = sum(each.held_out for each in results if each.repeat == 1)
@@ -358,8 +358,8 @@ def notes_of(
             f"the earliest {plural(document.rows - evaluated, 'row')} are never evaluated"
         )
         yield (
-            "pooled intervals take rows for independent, though those of neighboring times may be "
-            "alike, and may be too narrow"
+            "pooled intervals treat rows as independent; rows of neighboring times may be similar, "
+            "so these intervals may be too narrow"
         )
     if stopping is not None and not any(each.validation for each in results):
         yield (
@@ -367,8 +367,8 @@ def notes_of(
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
         )
     yield (
-        "pooled intervals take the networks as given and show what other rows might give; "
-        "intervals over folds also show what training on other rows might give"
+        "pooled intervals cover the uncertainty from the evaluation rows only; intervals over "
+        "folds also cover the uncertainty from the training rows"
     )
 
 
@@ -427,7 +427,11 @@ def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[s
     missing = np.sum([_count_rows(rows) == 0 for rows in known], axis=0)
     absent = [name for name, folds in zip(names, missing, strict=True) if folds]
     if absent:
-        way_out = "; data.split: stratified gives each fold its share" if split == "random" else ""
+        way_out = (
+            "; data.split: stratified keeps the class proportions in each fold"
+            if split == "random"
+            else ""
+        )
         yield (
             f"rows of {listed(absent)} are missing from up to {max(missing)} of "
             f"{plural(len(known), 'fold')}, whose metrics do not cover them{way_out}"
@@ -448,6 +452,6 @@ def _about_undefined(results: Sequence[documents.FoldResult]) -> Iterator[str]:
         missing = sum(each.metrics.get(name) is None for each in evaluated)
         if 0 < missing < len(evaluated):
             yield (
-                f"in {missing} of {plural(len(evaluated), 'fold')} {name} is undefined: its mean "
-                "over folds is that of the others"
+                f"{name} is undefined in {missing} of {plural(len(evaluated), 'fold')}: its mean "
+                "covers the other folds only"
             )

@@ -158,7 +158,7 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
     if file.config.data.storage == "disk":
         message = (
-            "'disk' works for a single training only; cross-validation and search keep rows in "
+            "'disk' works only for a single training run; cross-validation and search keep rows in "
             f"memory: {errors.override('data.storage', 'memory')}"
         )
         raise errors.ConfigError([errors.Problem("data.storage", message)])

@@ -356,7 +356,8 @@ def try_patches(
         trains_on_all = file.config.data.train_on_validation
         setting = "data.train_on_validation=false" if trains_on_all else "data.validation=0.2"
         raise UsageError(
-            f"{run.path}: has no validation rows to compare suggestions on; train it with some: "
+            f"{run.path}: has no validation rows to compare suggestions on; train again with "
+            "validation rows: "
             f"dlcli train {config} --set {setting}"
         )
     check_data(run, file)

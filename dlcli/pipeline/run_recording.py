@@ -206,7 +206,7 @@ def recorded(
         for key in file.tables:
             if getattr(file.config.data, key) != MEMORY:
                 raise RunError(
-                    f"{source}: data.{key} was not a table in memory; resume without one"
+                    f"{source}: data.{key} was not a table in memory; omit the table to resume"
                 )
         with file.located():
             stamps = stamps_of(file)

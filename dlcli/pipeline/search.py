@@ -584,8 +584,8 @@ def train_finalists(
     if biased := [each.name for each in finalists if each.split == "validation"]:
         rows = compared[biased[0]].run.config.adjective("validation")
         notes.append(
-            f"there are no test rows; the {rows} rows selected the config, so their metrics are "
-            "too optimistic: set data.test: 0.15"
+            f"there are no test rows; the config was selected on the {rows} rows, so their metrics "
+            "are too optimistic: set data.test: 0.15"
         )
     elif runs and not finalists:
         notes.append(_NO_ROWS)

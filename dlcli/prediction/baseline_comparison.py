@@ -207,7 +207,7 @@ class BaselineComparison(Document):
         value = f"{found.metric} {found.value:.4g} on {rows} rows"
         if found.model == "constant":
             return Suspicion(
-                f"always predicting the most frequent class is nearly perfect, too: {value}",
+                f"always predicting the most frequent class is also nearly perfect: {value}",
                 f"{definitions.ACCURACY.name} hides whether rare classes are found: see "
                 f"{definitions.BALANCED_ACCURACY.name} and {definitions.LOG_LOSS.name}",
             )
@@ -217,8 +217,8 @@ class BaselineComparison(Document):
             most += f" ({_percent(found.share)} of {target} alone)"
         return Suspicion(
             f"a linear model is nearly perfect: {value}{most}",
-            "this is usual where the target follows from a formula; among measured values, check "
-            "that no column is derived from the target, which would be a leak",
+            "this is normal if the target follows a formula; for measured data, check "
+            "that no column is derived from the target (target leakage)",
         )
 
 

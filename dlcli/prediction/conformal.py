@@ -84,7 +84,7 @@ class Conformal(Document):
         wanted = [math.ceil(rows / self.stride) for rows in self.rows]
         for folds in self.scores:
             if [len(scores) for scores in folds] != wanted:
-                raise ValueError("there are more or fewer scores than the rows have")
+                raise ValueError("the number of scores does not match the number of rows")
             if any(first > second for scores in folds for first, second in pairwise(scores)):
                 raise ValueError("scores do not ascend")
         return self
@@ -172,9 +172,8 @@ class Conformal(Document):
             return ""
         low, high = (100 * share for share in self._coverages(level))
         return (
-            f"the level {level:g} rests on the errors of only {plural(rows, 'held-out row')}; the "
-            f"coverage of new rows may be anything from {math.floor(low)} to {math.ceil(high)} %, "
-            "if they are like these"
+            f"the level {level:g} is calibrated on only {plural(rows, 'held-out row')}; for "
+            f"similar rows, the true coverage may be {math.floor(low)} to {math.ceil(high)} %"
         )
 
     def _coverages(self, level: float) -> tuple[float, float]:

@@ -60,7 +60,7 @@ def format_of(file: Location, way_out: str = "") -> Format:
     extension = file.suffix.lower()
     if extension not in _EXTENSIONS:
         known = ", ".join(_EXTENSIONS)
-        message = f"the ending '{extension}' names no format; use one of {known}{way_out}"
+        message = f"unknown file extension '{extension}'; use one of {known}{way_out}"
         raise UsageError(f"{file}: {message}")
     return _EXTENSIONS[extension]
 

@@ -146,7 +146,8 @@ class CrossValidationRecord:
             return Regression(columns=columns)
         except (ValidationError, IndexError):
             message = (
-                f"its {RunFile.CROSS_VALIDATION} describes a target that can't be; make it again"
+                f"its {RunFile.CROSS_VALIDATION} describes an impossible target; run the "
+                "cross-validation again"
             )
             raise RunError(f"{self.run.path}: {message}") from None
 
@@ -345,7 +346,7 @@ def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
     }
     reading = (
         "Each line is a fold. If lines of one color are close together, the result hardly depends "
-        "on the choice of training rows; if they spread, it depends on it."
+        "on the choice of training rows; if they spread, it depends on this choice."
     )
     return bundle_charts(networks, "fold", reading, _MOST_CURVES)
 
@@ -380,7 +381,7 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
     columns["time"] = lambda each: fmt.duration(each.seconds)
     is_stopped = record.run.config.early_stopping is not None
     stops = is_stopped and any(each.validation for each in results)
-    stopping = "validation rows decided when to stop; " if stops else ""
+    stopping = "validation rows were used for early stopping; " if stops else ""
     return views.TableBlock.of(
         results,
         columns,
@@ -411,11 +412,11 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
         return "A network was trained on all rows:", [["predict", refit, "DATA"], ["report", refit]]
     evaluated = "The networks of the folds only evaluate the config and are not stored."
     if record.log.result and record.log.result.refit_problem:
-        return f"{evaluated} Training one on all rows failed: see the warning above.", []
+        return f"{evaluated} Training a network on all rows failed: see the warning above.", []
     if run.has(RunFile.REFIT) and epochs is not None:
         # Each member of an ensemble with folds stops by its own validation rows.
         duration = "" if run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
-        why = f"{evaluated} To predict, train one on all rows{duration}:"
+        why = f"{evaluated} To predict, train a network on all rows{duration}:"
         return why, [["train", str(run.path / RunFile.REFIT)]]
-    why = f"{evaluated} To predict, train one with the same config:"
+    why = f"{evaluated} To predict, train a network with the same config:"
     return why, [["train", str(run.resolved_path())]]

@@ -322,8 +322,8 @@ _DEPENDENCE = (
     "combinations of values that do not occur."
 )
 _STANDARDIZED = (
-    "Predictions are in standard deviations from the mean of their target, as targets may have "
-    "different units."
+    "Predictions are standardized by the mean and standard deviation of their target, because "
+    "targets may have different units."
 )
 _IMPORTANT, _FLAT = 1 / 3, 1 / 3
 """Shares of the largest importance and of the largest range of mean predictions: a column above the

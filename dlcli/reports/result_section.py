@@ -286,7 +286,7 @@ def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.Chart
         [{"x": 0, "y": 0}, {"x": 1, "y": 1}],
         ("AUC", [float(each.roc_auc()) for each in counted.values()]),
         "Each point of the line is a decision threshold: a lower one finds more positive rows (up) "
-        "but raises more false alarms (right). The closer to the upper left corner, the "
+        "but also more false positives (right). The closer to the upper left corner, the "
         "better. The dashed line is guessing (AUC 0.5); 1 is perfect.",
     )
 
@@ -422,8 +422,8 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
         tuple(rows_of_table),
         f"Decision thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower "
-        "threshold finds more of these rows but raises more false alarms; the best threshold "
-        "depends on the costs of both mistakes. Predictions use 0.5.",
+        "threshold finds more of these rows but also more false positives; the best threshold "
+        "depends on the costs of both kinds of error. Predictions use 0.5.",
     )
 
 
@@ -493,8 +493,8 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
         ),
         description=f"The mean error (prediction − true value) is {fmt.number(mean)}; 80 % of the "
         f"errors are between {fmt.number(low)} and {fmt.number(high)}.",
-        reading="A narrow peak around 0 is good. A peak beside 0 means that most predictions are "
-        "too high or too low. A long tail means that a few predictions are far off.",
+        reading="A narrow peak around 0 is good. A peak away from 0 means that most predictions "
+        "are too high or too low. A long tail means that a few predictions are far off.",
     )
 
 

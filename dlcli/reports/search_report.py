@@ -141,7 +141,7 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
         value = f"{candidates.metric} {fmt.estimate(search.nested_value)}"
-        yield f"On rows outside the search, the whole search reaches {value}."
+        yield f"On rows that the search did not use (nested cross-validation): {value}."
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
@@ -242,9 +242,9 @@ _WHY_SMALL = (
     "easier to understand (Breiman et al. 1984)."
 )
 _WHY_NESTED = (
-    "The whole search was repeated without each outer fold, and its choice was evaluated on that "
-    "fold. The last column therefore shows what such a search reaches on new rows; the column "
-    "before it shows what the search itself measured."
+    "The whole search was repeated without each outer fold, and its best config was evaluated on "
+    "that fold. The last column therefore estimates the result of such a search on new rows; the "
+    "column before it shows the value that the search itself measured."
 )
 
 

@@ -147,8 +147,8 @@ def _use_of_validation(record: TrainingRecord) -> str:
             "epoch"
         )
     if record.run.config.early_stopping is not None:
-        return "validation rows decided when to stop"
-    return "validation rows were not trained on, but configs are chosen by them"
+        return "validation rows were used for early stopping"
+    return "validation rows were not used for training, but configs are selected on them"
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
@@ -182,7 +182,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
         yield (
-            "No rows were held out, so this says nothing about new ones; hold some out with: "
+            "No rows were held out, so performance on new rows is unknown; hold out rows with: "
             "--set data.validation=0.15 --set data.test=0.15"
         )
     elif are_few:

@@ -86,7 +86,7 @@ def locate(name: str | Path) -> Location:
         return Path(url2pathname(rest))
     _refuse_secrets(scheme, host, rest)
     if not host and scheme != "memory":
-        raise ValueError(f"{name}: names no host or bucket")
+        raise ValueError(f"{name}: has no host or bucket")
     return Url(f"{scheme}://{host}{rest}")
 
 

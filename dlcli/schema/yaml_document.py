@@ -322,7 +322,8 @@ def compose(text: str, name: str) -> yaml.Node | None:
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 _PLAIN_MESSAGES = {
-    "found another document": "a second document begins; one config a file: remove the '---'",
+    "found another document": "a second YAML document begins; a config is only one: "
+    "remove the '---'",
     "maximum nesting depth": _TOO_DEEP,
 }
 """Replacements of messages of the parser that are not about syntax."""
@@ -350,7 +351,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
     elif "unexpected end of stream" in message and error.context_mark is not None:
         hint = f" (the quote in line {error.context_mark.line + 1} is not closed)"
     elif "expected <document start>" in message:
-        hint = " (a config is one mapping, and this comes after its end)"
+        hint = " (a config is one mapping, and this text follows its end)"
     return Problem("", f"not YAML: {message}{hint}", position)
 
 

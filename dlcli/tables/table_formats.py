@@ -97,7 +97,7 @@ _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
     (rb"%PDF-", "is a PDF; get the table as CSV"),
     (
         rb"(?i)\s*<(?:!doctype html|html)",
-        "is a web page, perhaps a login; get the file itself",
+        "is a web page, perhaps a login page; download the file itself",
     ),
     (rb"\s*<\?xml", "is XML; export the table as CSV"),
     (rb"SQLite format 3\0", "is a SQLite database; export the table with sqlite3 -csv -header"),

@@ -69,7 +69,7 @@ def drop_missing_targets(target: Target, table: Table) -> tuple[Table, str]:
     named = [table.place(index) for index in np.flatnonzero(missing)[:_MOST_NAMED].tolist()]
     message = (
         f"{count:,} of {table.rows:,} rows {'has' if count == 1 else 'have'} no target "
-        f"({listed(target.columns)}) and {'is' if count == 1 else 'are'} left out: "
+        f"({listed(target.columns)}) and {'is' if count == 1 else 'are'} skipped: "
         f"{', '.join(named)}{', ...' if count > len(named) else ''}"
     )
     return table.take(np.flatnonzero(~missing)), message

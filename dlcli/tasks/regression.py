@@ -80,8 +80,8 @@ class _Numbers(Task):
                 error.add_note(
                     "hint: for a target of classes, set data.target.type: categorical"
                     if self.width == 1
-                    else "hint: several columns are numbers, or labels with type: multi_label; "
-                    "for a target of classes, name one column"
+                    else "hint: several target columns must be numbers, or labels with "
+                    "type: multi_label; for classes, name one column"
                 )
             raise
         fitted = tuple(wanted.fit(column) for column in columns)
@@ -173,8 +173,9 @@ class _Numbers(Task):
             if values.min() < low or values.max() > high:
                 yield (
                     f"the target '{column}'{scaled} ranges from {values.min():g} to "
-                    f"{values.max():g}, and an output with '{output.activation.name}' only reaches "
-                    f"{reach}; set an output.activation that reaches it, such as linear if the "
+                    f"{values.max():g}, but the output activation "
+                    f"'{output.activation.name}' only reaches {reach}; set an "
+                    "output.activation that covers the range of the target, such as linear if the "
                     "loss allows it"
                 )
 

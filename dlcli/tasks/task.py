@@ -496,7 +496,7 @@ def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str
     Raises:
         DataError: for the first such row, unless `problems` is lenient.
     """
-    message = f"the target is missing; leave such rows out of the file{hint}"
+    message = f"the target is missing; remove such rows from the file{hint}"
     problems.refuse(table.missing(column), table, column, lambda _: message)
 
 

@@ -65,7 +65,7 @@ def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_jo
     _OWN_PROCESS.add(os.getpid())
     if not tf.executing_eagerly() or tf.distribute.has_strategy():
         where = "tf.Graph.as_default(), a tf.function or the scope of a tf.distribute strategy"
-        raise errors.UsageError(f"can't train inside {where}; call the function outside of them")
+        raise errors.UsageError(f"can't train inside {where}; move the call outside")
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         way_out = f"use auto or cpu, or install the GPU libraries: {errors.install_command('gpu')}"

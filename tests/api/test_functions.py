@@ -333,16 +333,16 @@ class TestResume:
 
     def test_refuses_a_table_that_it_was_not_begun_with(self, interrupted):
         with pytest.raises(
-            dlcli.RunError, match="data.test was not a table in memory; resume without"
+            dlcli.RunError, match="data.test was not a table in memory; omit the table"
         ):
             dlcli.resume(interrupted, TABLE, test_data=TABLE)
 
     def test_refuses_jobs_for_a_single_training(self, interrupted):
-        with pytest.raises(dlcli.UsageError, match="jobs is for a cross-validation or a search"):
+        with pytest.raises(dlcli.UsageError, match="jobs is only for cross-validation and search"):
             dlcli.resume(interrupted, TABLE, jobs=2)
 
     def test_refuses_a_storage_for_what_is_no_search(self, interrupted):
-        with pytest.raises(dlcli.UsageError, match="^storage is for a search, not for"):
+        with pytest.raises(dlcli.UsageError, match="^storage is only for a search, not for"):
             dlcli.resume(interrupted, TABLE, storage="sqlite:///a.db")
         with pytest.raises(dlcli.RunError, match="^runs/abse: "):
             dlcli.resume("runs/abse", storage="sqlite:///a.db", jobs=2)

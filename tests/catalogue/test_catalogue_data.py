@@ -167,7 +167,7 @@ REFUSED = {
         with_fourth("1.5,"),
         CONFIG.replace("y}", "y, on_missing_target: error}"),
         3,
-        "t.csv: row 4, column 'y': the target is missing; leave such rows out of the file, or set "
+        "t.csv: row 4, column 'y': the target is missing; remove such rows from the file, or set "
         "data.on_missing_target: drop",
     ),
     "no target in any row": (
@@ -211,7 +211,7 @@ REFUSED = {
         SPLIT,
         3,
         "t.csv: 1 row is too few: validation needs 1, test 1 and training at least 1; add "
-        "rows or hold out less",
+        "rows or hold out fewer",
     ),
     "a single class": (
         targets("cat"),
@@ -341,7 +341,7 @@ TRAINED = {
         SPLIT,
         [
             "data      t.csv: 12 training, 4 validation, 4 test rows (random, seed 0)",
-            "warning: t.csv: 2 of 22 rows have no target ('y') and are left out: row 21, row 22",
+            "warning: t.csv: 2 of 22 rows have no target ('y') and are skipped: row 21, row 22",
         ],
     ),
     "the labels 1 and 2": (

@@ -116,7 +116,7 @@ def test_errors_name_a_column_inert(text, refused):
         "hidden: []\nepochs: 1\n"
     )
     message = (
-        f"n.csv: row 1, column '{SHOWN[text]}': the target is missing; leave such rows out of the "
+        f"n.csv: row 1, column '{SHOWN[text]}': the target is missing; remove such rows from the "
         "file, or set data.on_missing_target: drop"
     )
     refused(3, message, ["train", "c.yaml"])

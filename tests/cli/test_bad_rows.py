@@ -116,7 +116,7 @@ def test_rejected_rows_are_written_in_the_format_of_the_extension(dlcli):
         ),
         (
             ("--rejected", "r.xlsx", "--on-bad-row", "reject"),
-            "'.xlsx' names no format; use one of .csv, .parquet, .pq, .jsonl, .ndjson\n",
+            "unknown file extension '.xlsx'; use one of .csv, .parquet, .pq, .jsonl, .ndjson\n",
         ),
         (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: already exists"),
     ],
@@ -245,7 +245,7 @@ def test_rows_without_a_target_are_left_out_and_other_bad_values_are_missing(dlc
     result = dlcli("evaluate", "runs/double", "bad.csv", "--on-bad-row", "warn")
     assert result.exit_code == 0
     assert result.stderr == (
-        "warning: bad.csv: 1 of 4 rows has no target ('y') and is left out: row 3\n"
+        "warning: bad.csv: 1 of 4 rows has no target ('y') and is skipped: row 3\n"
         "warning: bad.csv: 2 rows have values that can't be used, treated as missing: "
         f"{ONE}; {TWO}\n"
     )
@@ -259,7 +259,7 @@ def test_rows_whose_target_cant_be_read_are_skipped(dlcli):
     text = "x,y\n,\none,inf\n0,1\none,3\n"
     result = dlcli("evaluate", "runs/double", "-", "--on-bad-row", "warn", text=text)
     assert result.stderr == snapshot("""\
-warning: standard input: 1 of 4 rows has no target ('y') and is left out: row 1
+warning: standard input: 1 of 4 rows has no target ('y') and is skipped: row 1
 warning: standard input: 2 rows have values that can't be used, 1 of them skipped, the rest treated as missing: row 2, column 'y': expected a finite number, got 'inf'; row 2, column 'x': expected a finite number, got 'one'; row 4, column 'x': expected a finite number, got 'one'
 """)
 
@@ -310,7 +310,7 @@ def test_rows_without_a_target_are_left_out_of_metrics(options, dlcli):
     assert scores["metrics"]["mae"] == 1  # |1 - 1|, |9 - 7|
     assert result.stderr == (
         snapshot(
-            "warning: standard input: 2 of 4 rows have no target ('y') and are left out: row 2, row 3\n"
+            "warning: standard input: 2 of 4 rows have no target ('y') and are skipped: row 2, row 3\n"
         )
     )
 
@@ -329,5 +329,5 @@ def test_a_run_that_refuses_rows_without_a_target_refuses_them_in_metrics(dlcli)
     make_run("strict", kernel=2, bias=1)
     result = dlcli("evaluate", "runs/strict", "-", text="x,y\n0,1\n1,\n")
     assert (result.exit_code, result.stdout) == (3, "")
-    message = "row 2, column 'y': the target is missing; leave such rows out of the file"
+    message = "row 2, column 'y': the target is missing; remove such rows from the file"
     assert result.stderr == f"error: standard input: {message}\n{OPTIONS_HINT}"

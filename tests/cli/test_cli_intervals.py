@@ -173,7 +173,7 @@ def test_several_columns_have_ends_of_their_own(run):
 def test_counts_are_never_below_0(run):
     run("counts")
     result = call("predict", "counts", "rows.csv", "--interval", "0.95")
-    assert "the level 0.95 rests on the errors of only 60 held-out rows; " in result.stderr
+    assert "the level 0.95 is calibrated on only 60 held-out rows; " in result.stderr
     rows = read_csv(result.stdout)
     assert {float(row["lower"]) for row in rows if float(row["prediction"]) < 0.5} == {0.0}
     assert fraction_within(rows, "count") > 0.88
@@ -223,7 +223,10 @@ def test_evaluate_computes_coverage_and_size(run):
 
 def test_a_coverage_that_chance_does_not_explain_is_warned_of(run):
     run("numbers")
-    assert "lets expect" not in call("evaluate", "numbers", "rows.csv", "--interval", "0.9").stderr
+    assert (
+        "fewer than expected"
+        not in call("evaluate", "numbers", "rows.csv", "--interval", "0.9").stderr
+    )
     later = table()
     at = later.column_names.index("y")
     later = later.set_column(at, "y", pa.compute.add(later["y"], 1000.0))

@@ -129,7 +129,7 @@ def test_a_glob_that_matches_the_parts_of_an_earlier_command_omits_them(dlcli):
 @pytest.mark.usefixtures("in_process")
 def test_a_single_file_is_predicted_into_a_folder_that_exists(dlcli):
     predict = ("predict", "runs/double", "points.csv", "--output", "out")
-    assert "the ending '' names no format" in dlcli(*predict).stderr
+    assert "unknown file extension ''" in dlcli(*predict).stderr
     Path("out").mkdir()
 
     assert dlcli(*predict).exit_code == 0

@@ -179,7 +179,7 @@ def perfect(model="linear", **more):
         ),
         (
             BaselineComparison(nearly_perfect=perfect("constant")),
-            "always predicting the most frequent class is nearly perfect, too: r2 0.9998 on test "
+            "always predicting the most frequent class is also nearly perfect: r2 0.9998 on test "
             "rows",
             (),
         ),

@@ -92,7 +92,7 @@ def test_quoted_scalars_are_strings(text: str) -> None:
         ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
         (
             "a: 1\n---\nb: 2\n",
-            "c.yaml:2:1: a second document begins; one config a file: remove the '---'",
+            "c.yaml:2:1: a second YAML document begins; a config is only one: remove the '---'",
         ),
         (
             "data:\n\ttrain: a.csv\n",
@@ -129,7 +129,7 @@ def test_quoted_scalars_are_strings(text: str) -> None:
         (
             "a: 1\n...\nb: 2\n",
             "c.yaml:3:1: not YAML: did not find expected <document start>"
-            " (a config is one mapping, and this comes after its end)",
+            " (a config is one mapping, and this text follows its end)",
         ),
     ],
 )

@@ -80,7 +80,7 @@ def test_rows_without_a_target_are_counted_and_left_out_as_in_training(table):
     shown = inspect_table(table({"x": [1.5, 2, 9], "y": ["a", "b", None]}), "y")
     [finding] = shown.issues
     assert (finding.check, finding.severity, finding.rows) == ("missing_target", "warning", 1)
-    assert finding.message == snapshot("1 of 3 rows has no target ('y') and is left out: row 3")
+    assert finding.message == snapshot("1 of 3 rows has no target ('y') and is skipped: row 3")
     assert shown.rows == 3
     x, y = (column.values for column in shown.columns)
     assert (x.bounds, y.present, y.missing) == ((1.5, 2), 2, 1)

@@ -153,7 +153,7 @@ def test_too_few_rows_of_a_class_among_many_show_no_error(positives):
     truth = (np.arange(12_000) < positives).astype(int)
     found = estimate_metrics(two_classes(truth, np.linspace(0.9, 0.1, 12_000)[::-1]))
     for name in ("auc", "average_precision", "balanced_accuracy"):
-        assert found[name].reason == snapshot("undefined in too many resamples of the rows"), name
+        assert found[name].reason == snapshot("undefined in too many bootstrap resamples"), name
 
 
 def of_labels(rows: int, labels: int, seed: int = 2) -> HeldOut:
@@ -226,7 +226,7 @@ def test_equal_scores_of_all_rows_have_no_interval_of_the_auc():
     found = estimate_metrics(two_classes([0, 1] * 20, [0.5] * 40))["auc"]
     assert (found.value, found.lower) == (0.5, None)
     assert found.reason == (
-        snapshot("the same in every resample of the rows, so its uncertainty is unknown")
+        snapshot("the same in every bootstrap resample, so its uncertainty is unknown")
     )
 
 
@@ -261,13 +261,13 @@ def test_a_difference_of_aucs_reaches_students_interval_of_the_rows_of_the_rarer
 
 def test_a_class_of_one_row_leaves_the_auc_without_an_interval():
     found = estimate_metrics(two_classes([1] + [0] * 29, np.linspace(0.9, 0.1, 30)))
-    assert found["auc"].reason == snapshot("undefined in too many resamples of the rows")
+    assert found["auc"].reason == snapshot("undefined in too many bootstrap resamples")
 
 
 def test_a_row_with_nearly_all_weight_of_its_class_leaves_the_auc_without_an_interval():
     truth, weight = np.isin(np.arange(30), (10, 20)), np.where(np.arange(30) == 20, 1e-20, 1.0)
     held = two_classes(truth.astype(int), np.linspace(0.9, 0.1, 30), weight=weight)
-    reason = snapshot("undefined in too many resamples of the rows")
+    reason = snapshot("undefined in too many bootstrap resamples")
     assert estimate_metrics(held, only=["auc"])["auc"].reason == reason
     pair = estimate_differences(held, held, paired=True, only=["auc"])
     assert pair["auc"].verdict == "unknown"

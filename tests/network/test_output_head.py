@@ -517,14 +517,15 @@ def test_an_output_that_cannot_reach_its_target_is_reported_with_both_ranges(tmp
     table = read_table(tmp_path / "t.csv")
     resolved = resolve_head(config(output={"activation": "sigmoid"}), TARGETS["number"])
     assert list(TARGETS["number"].training_warnings(resolved.output, table)) == [
-        "the target 'y' ranges from 20 to 30, and an output with 'sigmoid' only reaches 0 to 1; "
-        "set an output.activation that reaches it, such as linear if the loss allows it"
+        "the target 'y' ranges from 20 to 30, but the output activation 'sigmoid' only reaches 0 "
+        "to 1; set an output.activation that covers the range of the target, such as linear if "
+        "the loss allows it"
     ]
     scaled = resolve_head(
         config(output={"activation": "sigmoid", "scaling": "standard"}), TARGETS["number"]
     )
     (warning,) = TARGETS["number"].training_warnings(scaled.output, table)
-    assert "'y', scaled, ranges from -1 to 1, and an output with 'sigmoid'" in warning
+    assert "'y', scaled, ranges from -1 to 1, but the output activation 'sigmoid'" in warning
 
 
 def test_the_limits_of_an_output_follow_from_its_parameters():

@@ -16,8 +16,8 @@ from tests.pipeline.hand_made_results import failed, fold, folds
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 ALWAYS = (
-    "pooled intervals take the networks as given and show what other rows might give; "
-    "intervals over folds also show what training on other rows might give"
+    "pooled intervals cover the uncertainty from the evaluation rows only; intervals over folds "
+    "also cover the uncertainty from the training rows"
 )
 
 
@@ -64,8 +64,7 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_noted():
     results = folds("accuracy", [0.9, 0.9, 0.4])
     assert notes(results, held, metric="accuracy") == [
         "over folds, accuracy ranges from 0.4 to 0.9, more than random splits explain: training "
-        "differs from fold to fold, or similar rows lie next to each other; if they come in "
-        "groups, set data.split: {name: group, column: ...}"
+        "varies between folds, or similar rows are next to each other; if rows form groups, set data.split: {name: group, column: ...}"
     ]
 
 
@@ -73,7 +72,7 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_noted():
     ("split", "reason"),
     [
         ("time", "earlier folds have fewer training rows, and times may differ"),
-        ("group", "training differs from fold to fold, or groups do"),
+        ("group", "training varies between folds, or groups differ"),
     ],
 )
 def test_of_times_and_groups_folds_differ_for_reasons_of_their_own(split, reason):
@@ -139,7 +138,7 @@ def test_folds_that_differ_at_random_are_seldom_noted(metric):
 def test_folds_of_few_rows_say_little_by_themselves():
     results = [fold(1, {}, held_out=30), fold(2, {}, held_out=12)]
     assert notes(results) == [
-        "a fold has only 12 rows, and its metrics are noisy: prefer the pooled ones"
+        "a fold has only 12 rows, so its metrics are noisy: prefer the pooled metrics"
     ]
     assert notes(results[:1]) == []
 
@@ -153,7 +152,7 @@ def test_classes_that_a_fold_lacks_are_named():
     results = [fold(at, {}) for at in range(3)]
     assert notes(results, held) == [
         "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them; "
-        "data.split: stratified gives each fold its share"
+        "data.split: stratified keeps the class proportions in each fold"
     ]
     assert notes(results, held, split="stratified") == [
         "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them"
@@ -171,15 +170,15 @@ def test_labels_that_a_fold_lacks_are_named():
 def test_a_metric_that_some_folds_lack_is_named():
     results = [*folds("auc", [0.7, None]), failed(3)]
     assert notes(results)[-1] == (
-        "in 1 of 2 folds auc is undefined: its mean over folds is that of the others"
+        "auc is undefined in 1 of 2 folds: its mean covers the other folds only"
     )
     assert notes(folds("auc", [None, None])) == []
 
 
 def test_rows_of_a_group_are_not_independent():
     assert notes([fold(1, {})], split="group") == [
-        "pooled intervals take rows for independent, though those of one group are alike, and "
-        "are too narrow: prefer those over folds"
+        "pooled intervals treat rows as independent; rows of one group are similar, so these "
+        "intervals are too narrow: prefer the intervals over folds"
     ]
 
 
@@ -188,8 +187,8 @@ def test_the_earliest_times_are_never_evaluated():
     assert notes(results, split="time", rows=150) == [
         "each fold is evaluated by a network trained on earlier rows, the first on few rows; "
         "the earliest 50 rows are never evaluated",
-        "pooled intervals take rows for independent, though those of neighboring times may be "
-        "alike, and may be too narrow",
+        "pooled intervals treat rows as independent; rows of neighboring times may be similar, "
+        "so these intervals may be too narrow",
     ]
 
 

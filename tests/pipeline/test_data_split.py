@@ -70,7 +70,7 @@ def refusal(data: str, target: list[str]) -> str:
             ["a", "a", "b", "b"],
             snapshot(
                 "d.csv: column 'y': validation and test need 3 rows, but only 2 of 4 are "
-                "available, because each of 2 classes keeps a training row; add rows or hold out less"
+                "available, because each of 2 classes keeps a training row; add rows or hold out fewer"
             ),
         ),
         (
@@ -78,7 +78,7 @@ def refusal(data: str, target: list[str]) -> str:
             ["1.5", "2.5"],
             snapshot(
                 "d.csv: 2 rows are too few: validation needs 1, test 2 and training at least "
-                "1; add rows or hold out less"
+                "1; add rows or hold out fewer"
             ),
         ),
         (
@@ -86,7 +86,7 @@ def refusal(data: str, target: list[str]) -> str:
             ["1.5", "2.5"],
             snapshot(
                 "d.csv: 2 rows are too few: validation needs 0, test 2 and training at least "
-                "1; add rows or hold out less"
+                "1; add rows or hold out fewer"
             ),
         ),
         (
@@ -219,12 +219,12 @@ def test_files_of_validation_and_test_rows_lose_their_rows_without_a_target_too(
     found = {"check": "missing_target", "columns": ("y",)}
     assert emitted == [
         WarningEvent(
-            message="gaps.csv: 8 of 48 rows have no target ('y') and are left out: row 1, row 7, "
+            message="gaps.csv: 8 of 48 rows have no target ('y') and are skipped: row 1, row 7, "
             "row 13, ...",
             **found,
         ),
         WarningEvent(
-            message="d.csv and 1 more: 8 of 88 rows have no target ('y') and are left out: row 1 "
+            message="d.csv and 1 more: 8 of 88 rows have no target ('y') and are skipped: row 1 "
             "of gaps.csv, row 7 of gaps.csv, row 13 of gaps.csv, ...",
             **found,
         ),

@@ -174,7 +174,7 @@ def test_rows_on_disk_are_refused(config):
         context_of(config("data.storage=disk"))
     assert str(error.value) == (
         snapshot(
-            "data.storage: 'disk' works for a single training only; cross-validation and search keep rows in memory: overrides={'data.storage': 'memory'}"
+            "data.storage: 'disk' works only for a single training run; cross-validation and search keep rows in memory: overrides={'data.storage': 'memory'}"
         )
     )
 

@@ -66,7 +66,7 @@ def test_rows_without_a_target_change_no_weight_and_no_number_of_a_row(config: P
         assert found == expected
     [warning] = (each for each in run.events() if each["event"] == "warning")
     assert warning["message"].endswith(
-        "t.csv: 2 of 42 rows have no target ('y') and are left out: row 1, row 11"
+        "t.csv: 2 of 42 rows have no target ('y') and are skipped: row 1, row 11"
     )
 
 

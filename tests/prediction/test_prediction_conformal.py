@@ -289,8 +289,8 @@ def test_few_held_out_rows_leave_the_coverage_uncertain():
     # The largest of 17 errors decides, and exceeds a share q of all with probability q^17.
     low, high = (100 * tail ** (1 / 17) for tail in (0.05, 0.95))
     assert few.uncertainty(0.9) == (
-        "the level 0.9 rests on the errors of only 17 held-out rows; the coverage of new rows may "
-        f"be anything from {math.floor(low)} to {math.ceil(high)} %, if they are like these"
+        "the level 0.9 is calibrated on only 17 held-out rows; for similar rows, the true "
+        f"coverage may be {math.floor(low)} to {math.ceil(high)} %"
     )
     assert split(NUMBER, column(*[0] * 100), column(*range(100))).uncertainty(0.9) == ""
 
@@ -313,7 +313,7 @@ def test_a_coverage_that_chance_does_not_explain_is_remarked():
     ("change", "message"),
     [
         ({"scores": [[[2.0, 1.0]]]}, "scores do not ascend"),
-        ({"scores": [[[1.0, 2.0, 3.0]]]}, "more or fewer scores"),
+        ({"scores": [[[1.0, 2.0, 3.0]]]}, "number of scores does not match"),
         ({"rows": [0]}, "greater than or equal to 1"),
         ({"stride": 0}, "greater than or equal to 1"),
         ({"scores": [[["1"]]]}, "valid number"),

@@ -148,7 +148,7 @@ def test_rows_whose_target_or_weight_cant_be_used_are_left_out_if_that_is_allowe
     assert (evaluation.rows, evaluation.metrics["mae"]) == (2, 0.5)  # (3·0 + 1·2)/4
     bad = [(evaluation.table.where(bad.index)[1], bad.column) for bad in problems.bad_rows()]
     assert bad == [(3, "y"), (4, "w"), (5, "x")]
-    assert evaluation.warning == "1 of 5 rows has no target ('y') and is left out: row 2"
+    assert evaluation.warning == "1 of 5 rows has no target ('y') and is skipped: row 2"
 
 
 def test_rows_with_any_bad_value_are_left_out_of_scores_if_they_are_rejected(stored):

@@ -245,14 +245,14 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
     view = cross_validation_view(run)
     assert codes(view) == [f"dlcli train {run.path}/refit.yaml", "dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds only evaluate the config and are not stored. To predict, train one "
-        "on all rows, for 2 epochs:"
+        "The networks of the folds only evaluate the config and are not stored. To predict, train "
+        "a network on all rows, for 2 epochs:"
     )
 
 
 def test_of_an_ensemble_each_member_has_its_own_number_of_epochs_on_all_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("dlcli.config.config_schema.Config.ensemble_folds", 3)
-    assert parts(view_of(tmp_path), "next")[0].text.endswith("train one on all rows:")
+    assert parts(view_of(tmp_path), "next")[0].text.endswith("train a network on all rows:")
 
 
 def test_without_a_config_for_all_rows_the_same_config_is_trained(tmp_path):
@@ -274,8 +274,8 @@ def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
     view = view_of(tmp_path, refit_problem="training diverged")
     assert codes(view) == ["dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds only evaluate the config and are not stored. Training one on all "
-        "rows failed: see the warning above."
+        "The networks of the folds only evaluate the config and are not stored. Training a "
+        "network on all rows failed: see the warning above."
     )
 
 
@@ -295,7 +295,7 @@ def test_classes_of_the_same_name_are_an_error(tmp_path):
     with pytest.raises(RunError) as error:
         cross_validation_view(run).sections()
     assert str(error.value) == (
-        f"{run.path}: its cv.json describes a target that can't be; make it again"
+        f"{run.path}: its cv.json describes an impossible target; run the cross-validation again"
     )
 
 

@@ -276,8 +276,8 @@ def test_a_line_without_noise_is_no_alarm(tmp_path):
     comparison = BaselineComparison(nearly_perfect=line)
     assert text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)[5] == (
         "A linear model is nearly perfect: r2 1 on test rows, most of it by the column 'x' (100 % "
-        "of the target alone); this is usual where the target follows from a formula; among "
-        "measured values, check that no column is derived from the target, which would be a leak."
+        "of the target alone); this is normal if the target follows a formula; for measured "
+        "data, check that no column is derived from the target (target leakage)."
     )
 
 
@@ -290,7 +290,7 @@ def test_without_test_rows_validation_rows_decide_and_without_these_training_row
     ]
     lines = text_of(tmp_path, {"train": METRICS["train"]}, simple)
     assert lines[1] == "accuracy  100 %      25 %"
-    text = "No rows were held out, so this says nothing about new ones; hold some out with: "
+    text = "No rows were held out, so performance on new rows is unknown; hold out rows with: "
     assert f"{text}--set data.validation=0.15 --set data.test=0.15" in lines
 
 
@@ -653,8 +653,12 @@ def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monke
 @pytest.mark.parametrize(
     ("early_stopping", "splits", "words"),
     [
-        ({"patience": 3}, ("validation",), "; validation rows decided when to stop."),
-        (None, ("validation",), "; validation rows were not trained on, but configs are chosen"),
+        ({"patience": 3}, ("validation",), "; validation rows were used for early stopping."),
+        (
+            None,
+            ("validation",),
+            "; validation rows were not used for training, but configs are selected",
+        ),
         (
             None,
             ("test",),

@@ -65,8 +65,11 @@ OTHERS = pytest.mark.parametrize(
         (workbook(), "is a ZIP or an Excel file; unpack it or export it as CSV"),
         (b"\xd0\xcf\x11\xe0\xa1", "is a ZIP or an Excel file; unpack it or export it as CSV"),
         (b"%PDF-1.7\n", "is a PDF; get the table as CSV"),
-        (b"\n<!DOCTYPE html><html>", "is a web page, perhaps a login; get the file itself"),
-        (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps a login; get the file itself"),
+        (
+            b"\n<!DOCTYPE html><html>",
+            "is a web page, perhaps a login page; download the file itself",
+        ),
+        (b"\xef\xbb\xbf<HTML>", "is a web page, perhaps a login page; download the file itself"),
         (b"<?xml version='1.0'?>", "is XML; export the table as CSV"),
         (
             b"SQLite format 3\0",
@@ -322,7 +325,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
 def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
-    expected = "a.csv: expands to over 1 MiB, far more than is usual for its size; "
+    expected = "a.csv: expands to over 1 MiB, unusually much for its size; "
     for folder in (None, tmp_path):
         with pytest.raises(DataError) as caught:
             read_table("a.csv", storage=Storage(folder))
@@ -341,8 +344,7 @@ def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monke
     pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
     assert refusal(read_table, "a.parquet") == (
         snapshot(
-            "a.parquet: its rows need over 1 MiB of memory, far more than is usual for its "
-            "size; is it damaged?"
+            "a.parquet: its rows need over 1 MiB of memory, unusually much for a file of this size; is it damaged?"
         )
     )
 

@@ -19,7 +19,7 @@ from dlcli.tables.table import Table
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 
 NO_TARGET = (
-    "the target is missing; leave such rows out of the file, or set data.on_missing_target: drop"
+    "the target is missing; remove such rows from the file, or set data.on_missing_target: drop"
 )
 
 
@@ -180,9 +180,7 @@ def test_text_among_several_columns_is_refused_with_its_row():
     ) as caught:
         kind.fit(None, table)
     assert "type: categorical" not in str(caught.value.__notes__)  # which several columns refuse
-    assert (
-        "type: multi_label; for a target of classes, name one column" in caught.value.__notes__[0]
-    )
+    assert "type: multi_label; for classes, name one column" in caught.value.__notes__[0]
 
 
 @pytest.mark.parametrize("values", [["yes", "yes"], [True, True]])
@@ -225,7 +223,7 @@ def test_rows_without_a_target_are_left_out_and_the_others_keep_their_numbers():
     assert labelled.row_numbers.tolist() == [7, 9]
     assert labelled.numbers("x").tolist() == [1, 3]
     assert message == snapshot(
-        "3 of 5 rows have no target ('y') and are left out: row 8, row 10, row 11"
+        "3 of 5 rows have no target ('y') and are skipped: row 8, row 10, row 11"
     )
 
 
@@ -234,7 +232,7 @@ def test_a_row_with_one_of_several_targets_is_left_out():
     labelled, message = drop_missing_targets(Target(column=("u", "v")), table)
     assert labelled.row_numbers.tolist() == [1, 4]
     assert message == (
-        snapshot("4 of 6 rows have no target ('u', 'v') and are left out: row 2, row 3, row 5, ...")
+        snapshot("4 of 6 rows have no target ('u', 'v') and are skipped: row 2, row 3, row 5, ...")
     )
 
 
@@ -244,7 +242,7 @@ def test_a_row_of_several_files_that_is_left_out_is_named_with_its_file():
     table = replace(table, files=("1.csv", "2.csv"), file_numbers=numbers)
     labelled, message = drop_missing_targets(Target(column="y"), table)
     assert labelled.where(1) == ("2.csv", 3)
-    assert message == snapshot("1 of 3 rows has no target ('y') and is left out: row 2 of 2.csv")
+    assert message == snapshot("1 of 3 rows has no target ('y') and is skipped: row 2 of 2.csv")
 
 
 def test_a_table_in_which_every_row_has_a_target_is_the_same():

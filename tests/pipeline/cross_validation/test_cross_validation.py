@@ -83,7 +83,7 @@ def test_rows_without_a_target_are_in_no_fold():
     assert run.cross_validation.rows == 20
     assert sorted(run.predictions.table["row"].to_pylist()) == [1, 2, *range(4, 22)]
     assert [event.message for event in warnings] == [
-        "rows.csv: 1 of 21 rows has no target ('y') and is left out: row 3"
+        "rows.csv: 1 of 21 rows has no target ('y') and is skipped: row 3"
     ]
 
 
@@ -212,7 +212,7 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
 
 
 def test_rows_that_wait_on_disk_are_refused():
-    with pytest.raises(ConfigError, match="data.storage: 'disk' works for a single training"):
+    with pytest.raises(ConfigError, match="data.storage: 'disk' works only for a single training"):
         cv("data.storage=disk")
 
 

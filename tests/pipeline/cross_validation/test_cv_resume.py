@@ -177,7 +177,7 @@ def test_a_plan_that_is_malformed_is_refused():
         cross_validate(folder)
     assert str(caught.value) == (
         f"{folder}: its plan is malformed at 'folds': Input should be greater than or equal to 2; "
-        "start it again"
+        "start the cross-validation again"
     )
 
 

@@ -351,7 +351,9 @@ def test_predictions_of_another_target_are_refused():
                 TWO[1],
             ]
         )
-    message = snapshot("runs/x: its stored folds are of another target; start it again")
+    message = snapshot(
+        "runs/x: its stored folds belong to another target; start the cross-validation again"
+    )
     assert str(caught.value) == message
 
 
@@ -359,5 +361,7 @@ def test_predictions_with_other_columns_are_refused():
     odd = replace(TWO[1], predictions=TWO[1].predictions.append_column("odd", [[1, 2]]))
     with pytest.raises(RunError) as caught:
         combined([TWO[0], odd])
-    message = snapshot("runs/x: its stored folds have different columns; start it again")
+    message = snapshot(
+        "runs/x: its stored folds have different columns; start the cross-validation again"
+    )
     assert str(caught.value) == message

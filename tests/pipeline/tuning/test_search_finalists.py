@@ -201,7 +201,7 @@ def test_without_test_rows_validation_rows_are_used_with_a_note(folder, made, re
     finals = train_finalists(folder, configs, search_for("val_mae"), Events(recorder))
     assert [each.split for each in finals.finalists] == ["validation", "validation"]
     assert finals.notes == (
-        "there are no test rows; the validation rows selected the config, so their metrics are "
+        "there are no test rows; the config was selected on the validation rows, so their metrics are "
         "too optimistic: set data.test: 0.15",
     )
 
