@@ -68,7 +68,7 @@ class Image(column_type.ColumnType):
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a shift by the whole image or more."""
         if self.augmentation and self.augmentation.shift >= (side := min(self.shape[:2])):
-            message = f"expected less than the {side} pixels of the shorter side"
+            message = f"expected less than the shorter side, {side} pixels"
             yield "augmentation.shift", f"{message}, got {self.augmentation.shift}"
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "ImageEncoder":

@@ -349,8 +349,8 @@ def no_validation(case: Case) -> Finding | None:
     test = "; use test rows only at the end: choices based on them bias their metrics"
     return Finding(
         rule="no_validation",
-        observation=f"there are no validation rows: all {rows:,} "
-        f"{'but test rows ' if has_test else ''}are trained on",
+        observation=f"there are no validation rows: all {rows:,} rows "
+        f"{'outside the test set ' if has_test else ''}are used for training",
         meaning="without validation rows, overfitting goes unnoticed and configs can't be "
         f"compared{test if has_test else ''}",
         patches=(Patch("validation", why, (("data.validation", f"{_USUAL_SHARE:g}"),)),),

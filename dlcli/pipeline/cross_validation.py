@@ -610,14 +610,17 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
     schedule = _refit_schedule(config, epochs, has_validation=data.has_validation)
     if schedule is None:
         message = (
-            f"{RunFile.REFIT}: learning_rate_schedule requires validation rows, which are training "
-            "rows there; the learning rate stays constant"
+            f"{RunFile.REFIT}: learning_rate_schedule requires validation rows, but the final "
+            "training uses them as training rows; the learning rate stays constant"
         )
         log.warn(message)
     gates = config.gates or {}
     lost = [name for name in gates if name.startswith("validation.") and not data.has_validation]
     for name in lost:
-        message = "requires validation rows, which are training rows there; this gate is skipped"
+        message = (
+            "requires validation rows, but the final training uses them as training rows; "
+            "this gate is skipped"
+        )
         log.warn(f"{RunFile.REFIT}: gates.{name} {message}")
     return config.model_copy(
         update={

@@ -203,8 +203,11 @@ def test_few_validation_rows_are_reported_with_a_range_of_r2(case):
 @pytest.mark.parametrize(
     ("test", "words"),
     [
-        ({}, "there are no validation rows: all 800 are trained on"),
-        ({"test": 50}, "there are no validation rows: all 800 but test rows are trained on"),
+        ({}, "there are no validation rows: all 800 rows are used for training"),
+        (
+            {"test": 50},
+            "there are no validation rows: all 800 rows outside the test set are used for training",
+        ),
     ],
 )
 def test_missing_validation_rows_are_reported(case, test, words):

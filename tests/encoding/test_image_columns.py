@@ -455,7 +455,7 @@ def test_a_shift_that_may_leave_nothing_of_an_image_is_a_conflict():
         Image(shape=(8, 4, 1), augmentation=Augmentation(shift=4))
     assert caught.value.errors()[0]["loc"] == ("augmentation", "shift")
     assert caught.value.errors()[0]["msg"] == (
-        snapshot("expected less than the 4 pixels of the shorter side, got 4")
+        snapshot("expected less than the shorter side, 4 pixels, got 4")
     )
 
 

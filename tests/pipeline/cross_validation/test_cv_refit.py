@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("compiled_once")
 
 STEERED = ("data.validation=0.2", "epochs=100", "early_stopping={patience: 3}")
 WARNING = (
-    "refit.yaml: learning_rate_schedule requires validation rows, which are training rows there; "
+    "refit.yaml: learning_rate_schedule requires validation rows, but the final training uses them as training rows; "
     "the learning rate stays constant"
 )
 
@@ -97,7 +97,7 @@ def test_a_gate_that_needs_validation_rows_is_omitted_with_a_warning():
     config, told = refitted(*STEERED, gates)
     assert [*config.gates] == ["train.mae"]
     assert told == [
-        "refit.yaml: gates.validation.mae requires validation rows, which are training rows there; "
+        "refit.yaml: gates.validation.mae requires validation rows, but the final training uses them as training rows; "
         "this gate is skipped"
     ]
     config, told = refitted("data.validation=rows.csv", "epochs=100", gates)
