@@ -313,8 +313,8 @@ def small_validation(case: Case) -> Finding | None:
         rule="small_validation",
         observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
-        meaning="so few rows can't tell a good network from a lucky one; early stopping and every "
-        "choice based on them is largely random. Hold out more rows, or evaluate configs by "
+        meaning="so few rows can't distinguish a good network from a lucky one; early stopping and "
+        "every choice based on them is largely random. Hold out more rows, or evaluate configs by "
         "cross-validation, with `dlcli cv`",
         patches=tuple(
             Patch("validation", why, (("data.validation", each),)) for each in enough[:1]

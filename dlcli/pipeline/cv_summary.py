@@ -328,8 +328,8 @@ def notes_of(
     failed = sum(each.problem is not None for each in results)
     if failed:
         yield (
-            f"{failed} of {plural(len(results), 'fold')} failed, and metrics are of the others; "
-            "a network trained on all rows may fail, too"
+            f"{failed} of {plural(len(results), 'fold')} failed, so metrics cover only the "
+            "other folds; a network trained on all rows may also fail"
         )
     if worse := [each.metric for each in compared if each.verdict == "worse"]:
         yield (

@@ -253,8 +253,8 @@ _MIN_PATTERN_COLUMNS = 3
 _LONGEST_COMMENT = 60
 """The length that mostly fits next to a column, so that a suggestion is not truncated."""
 _DOUBTS = (
-    "it alone predicts nearly all of {}: if it is derived from it, or",
-    "unknown when predictions are made, write ignored",
+    "it alone predicts nearly all of {}; write ignored if it is",
+    "derived from the target or unknown when predictions are made",
 )
 """The note on a column that may give the target away, or a column of it."""
 
@@ -451,7 +451,7 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     epochs = min(max(10 * round(passes / 10), least), most)
     batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
     adamw = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
-    restarts = "falls to 0 four times, ever more slowly"
+    restarts = "falls to 0 in four cycles of growing length"
     why = "epochs without improvement; the best is kept"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),

@@ -135,7 +135,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
 _NAMING_REASONS: Mapping[target_checks.NamingKind, str] = {
     "codes": "codes: their order carries no information",
     "repeated_amounts": "numbers that act like IDs",
-    "many_categories": "text whose rare values matter",
+    "many_categories": "text whose rare values help to predict the target",
 }
 
 

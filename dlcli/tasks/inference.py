@@ -213,7 +213,7 @@ def _classification(target: Target, tables: Sequence[Table], reason: str) -> Bin
     (column,), positive = target.columns, target.positive_class
     classes = _sort_classes(name for table in tables for name in table.codes(column)[1])
     if len(classes) < 2:
-        message = f"has one class only, '{classes[0]}': there is nothing to tell apart"
+        message = f"has only the class '{classes[0]}'; expected at least two classes"
         raise DataError(message, file=tables[0].file, column=column)
     if positive is not None:
         if problem := _positive_problem(positive, column, classes):
@@ -270,7 +270,7 @@ def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multila
         encoded = np.concatenate([task.encode(table, ValueProblems()) for table in tables])
         if not (encoded == encoded[:1]).all():
             return task
-    message = "all rows have the same labels: there is nothing to tell apart"
+    message = "all rows have the same labels: there is nothing to learn"
     raise DataError(message, file=tables[0].file, column=", ".join(columns))
 
 

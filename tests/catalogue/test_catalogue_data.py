@@ -217,7 +217,7 @@ REFUSED = {
         targets("cat"),
         CONFIG,
         3,
-        "t.csv: column 'y': has one class only, 'cat': there is nothing to tell apart",
+        "t.csv: column 'y': has only the class 'cat'; expected at least two classes",
     ),
     "a constant target": (
         targets(7),

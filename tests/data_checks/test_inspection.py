@@ -73,7 +73,7 @@ def test_a_target_that_is_no_column_is_an_error(table):
 def test_a_target_that_training_would_refuse_is_a_finding(table):
     found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", "a", "a"]}), "y").issues
     assert checks(found) == ["target"]
-    assert "t.csv: column 'y': has one class only, 'a'" in found[0].message
+    assert "t.csv: column 'y': has only the class 'a'" in found[0].message
 
 
 def test_rows_without_a_target_are_counted_and_left_out_as_in_training(table):

@@ -37,8 +37,8 @@ def test_there_is_nothing_to_bear_in_mind_but_what_intervals_are():
 
 def test_folds_that_failed_are_counted():
     assert notes([fold(1, {}), failed(2), failed(3)]) == [
-        "2 of 3 folds failed, and metrics are of the others; a network trained on all rows may "
-        "fail, too"
+        "2 of 3 folds failed, so metrics cover only the other folds; a network trained on all "
+        "rows may also fail"
     ]
 
 

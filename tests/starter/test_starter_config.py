@@ -379,8 +379,8 @@ def test_a_column_that_gives_the_target_away_is_remarked(tmp_path: Path, others:
     text = starter(table(tmp_path, **columns, refund=refunds, y=labels))
     assert (
         "# text, 2 values: yes (30), no (30)\n"
-        "    # it alone predicts nearly all of the target: if it is derived from it, or\n"
-        "    # unknown when predictions are made, write ignored\n"
+        "    # it alone predicts nearly all of the target; write ignored if it is\n"
+        "    # derived from the target or unknown when predictions are made\n"
     ) in text
     assert text.count("it alone") == 1
     assert yaml.safe_load(text)["input"]["features"]["refund"] == "categorical"
@@ -609,7 +609,7 @@ def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
     ("target", "message"),
     [
         (["a", "b", "c"], "each of the 3 classes is seen once"),
-        (["a", "a", "a"], "one class only"),
+        (["a", "a", "a"], "has only the class"),
         ([1, "inf", 3], "expected a finite number, got 'inf'"),
         ([1, "1e39", 3], r"a number within ±3.4e\+38 \(float32\), got 1e\+39"),
         (["", " ", ""], "no row has a target"),

@@ -185,7 +185,7 @@ def test_text_among_several_columns_is_refused_with_its_row():
 
 @pytest.mark.parametrize("values", [["yes", "yes"], [True, True]])
 def test_a_single_class_is_refused(values):
-    with pytest.raises(DataError, match="column 'y': has one class only, '(yes|true)'"):
+    with pytest.raises(DataError, match="column 'y': has only the class '(yes|true)'"):
         kind_of(values)
 
 

@@ -244,8 +244,8 @@ def test_a_fold_that_cannot_be_evaluated_has_a_reason_and_the_others_are_trained
     problems = {fields["fold"]: fields["problem"] for event, fields in told if event == "fold"}
     assert problems == {failed.fold: problem, 3 - failed.fold: None}
     assert found.notes[0] == (
-        "1 of 2 folds failed, and metrics are of the others; a network trained on all rows may "
-        "fail, too"
+        "1 of 2 folds failed, so metrics cover only the other folds; a network trained on all "
+        "rows may also fail"
     )
 
 
