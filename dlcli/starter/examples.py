@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def _contents(name: str) -> dict[str, bytes]:
         listed = f"there are {', '.join(names)}{did_you_mean(name, names)}"
         raise UsageError(f"no example '{name}'; {listed}")
     config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
-    files = {f"{name}.yaml": config.replace(b"../data/", b"")}
+    files = {f"{name}.yaml": _next_to_table(config)}
     data = _examples_folder() / "data"
     table = config.partition(b"../data/")[2].partition(b".csv")[0].decode()  # several may share one
     tables = (data / f"{table}.csv", data / f"{table}.md")
@@ -84,6 +85,12 @@ def _contents(name: str) -> dict[str, bytes]:
     for path in sorted(data.glob(f"{table}/*.png")):
         files[path.relative_to(data).as_posix()] = path.read_bytes()
     return files
+
+
+def _next_to_table(config: bytes) -> bytes:
+    """Return a config for the folder of its table; the comments stay aligned."""
+    aligned = re.sub(rb"\.\./data/(\S+ +)(?=#)", rb"\1" + b" " * len("../data/"), config)
+    return aligned.replace(b"../data/", b"")
 
 
 def _examples_folder() -> Path:

@@ -706,6 +706,13 @@ def test_an_example_differs_from_the_shipped_one_by_its_path_only(tmp_path: Path
     assert changed == [("  train: ../data/iris.csv", "  train: iris.csv")]
 
 
+def test_the_comments_of_an_example_stay_aligned(tmp_path: Path) -> None:
+    lines = write_example("line", tmp_path)[0].read_text(encoding="utf-8").splitlines()
+    train, target = (line for line in lines if line.startswith(("  train:", "  target:")))
+    assert train.startswith("  train: line.csv ")
+    assert train.index("#") == target.index("#")
+
+
 def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "line.md").write_text("mine")
     with pytest.raises(UsageError, match=r"line\.md: already exists"):
