@@ -172,7 +172,7 @@ def find_odd_classes(sample: Sample) -> DataFinding | None:
     task = sample.task
     if task is None or (decision := type_without_classes(sample.whole, task)) is None:
         return None
-    message = f"a target read as {len(task.classes):,} classes"
+    message = f"a target treated as {len(task.classes):,} classes"
     advice = "correct the values or drop such rows; if they are classes, declare type: categorical"
     found = {task.columns[0]: decision.reason}
     return column_finding("odd_classes", "warning", found, message, advice)

@@ -211,7 +211,7 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
         fmt.shorten(model, 12) + (f" {','.join(map(str, runs))}" if several[model] > 1 else "")
         for (model, _), runs in groups.items()
     ]
-    numbered = "; the numbers of their runs count from the top"
+    numbered = "; the numbers after a name are positions in the list of runs"
     caption = f"{split}: baselines{numbered if max(several.values()) > 1 else ''}"
     counts = [comparison.sides[runs[0] - 1].rows for runs in groups.values()]
     columns = [dict(metrics) for _, metrics in groups]

@@ -163,14 +163,14 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
         )
         feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
-        yield _comment(f"  split: random, and in input.features {column}: {feature}")
+        yield _comment(f"  split: random, and in input.features, {column}: {feature}")
     elif facts.split:
         yield _comment(facts.split.reason)
         yield _comment(facts.split.advice)
         name = facts.split.choice.column
         if any(column.name == name and column.feature.is_read for column in facts.columns):
             why = "because no training row has the values of these rows"
-            yield _comment(f"  and in input.features {scalar(name)}: ignored, {why}")
+            yield _comment(f"  and in input.features, {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield _comment(facts.split.later)
         if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):

@@ -331,7 +331,7 @@ TRAINED = {
         targets(1.5, 2.5, *range(11), "free", count=140),
         CONFIG,
         [
-            "warning: t.csv: a target read as 14 classes: 'y' (92.8 % are numbers, 'free' in 10 "
+            "warning: t.csv: a target treated as 14 classes: 'y' (92.8 % are numbers, 'free' in 10 "
             "rows is not); correct the values or drop such rows; if they are classes, declare "
             "type: categorical"
         ],

@@ -39,7 +39,7 @@ def test_numbers_with_a_word_among_them_are_doubtful_classes(sample):
     prices = [*map(str, range(23)), "free"]
     found = find_odd_classes(sample({"x": X, "y": prices}, "y"))
     assert found.message == (
-        snapshot("a target read as 24 classes: 'y' (95.8 % are numbers, 'free' in 1 row is not)")
+        snapshot("a target treated as 24 classes: 'y' (95.8 % are numbers, 'free' in 1 row is not)")
     )
     assert found.severity == "warning"
 

@@ -88,7 +88,7 @@ def test_baselines_of_different_rows_keep_the_numbers_of_their_runs_within_a_ter
         stored = {"baselines": {"linear": metrics, "constant": metrics}}
         runs.append(number_run(tmp_path, name, NEAR, stored=stored))
     lines = render_text(comparison_view(compare(runs)), 80).splitlines()
-    at = lines.index("test: baselines; the numbers of their runs count from the top")
+    at = lines.index("test: baselines; the numbers after a name are positions in the list of runs")
     assert re.split("  +", lines[at + 1].strip()) == [
         "linear 1,2",
         "constant 1,2",

@@ -329,7 +329,7 @@ def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
     assert list(yaml.safe_load(text)["input"]["features"]) == ["x"]
     assert (
         "  # if you will predict for the same 25 values, not for new ones:\n"
-        "  #   split: random, and in input.features patient: {type: categorical, "
+        "  #   split: random, and in input.features, patient: {type: categorical, "
         "max_categories: 25}\n"
     ) in text
     found = prepared(text, tmp_path)[1]
@@ -347,7 +347,7 @@ def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
         "too optimistic\n"
         "  # to evaluate on new values of 'patient', set data.split: {name: group, column: "
         "patient}\n"
-        "  #   and in input.features patient: ignored, because no training row has the values of these rows\n"
+        "  #   and in input.features, patient: ignored, because no training row has the values of these rows\n"
     ) in text
     groups = text.replace("  test:", "  split: {name: group, column: patient}\n  test:")
     split = prepared(groups.replace("patient: numeric", "patient: ignored"), tmp_path)[1].split
@@ -360,7 +360,7 @@ def test_rows_that_follow_a_date_may_be_split_by_it(tmp_path: Path) -> None:
     text = starter(table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level))
     assert (
         "  # to evaluate on later rows, set data.split: {name: time, column: date}\n"
-        "  #   and in input.features date: ignored, because no training row has the values of these rows\n"
+        "  #   and in input.features, date: ignored, because no training row has the values of these rows\n"
     ) in text
 
 
