@@ -281,7 +281,7 @@ def override(path: str, value: str | float | None) -> str:
 
 def install_command(extra: str) -> str:
     """Return the command that installs an extra of dlcli, to append to a message."""
-    return f"in the folder of dlcli's source: pip install -e '.[{extra}]'"
+    return f"in the folder of dlcli's source: pip install '.[{extra}]'"
 
 
 def require_packages(needed_by: str, extra: str, *packages: str) -> None:

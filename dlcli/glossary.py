@@ -66,7 +66,7 @@ def _parse(page: str) -> Iterator[Term]:
 
 
 def find_term(words: str, others: Sequence[str] = ()) -> tuple[Term | None, str | None]:
-    """Find a term of the glossary; capitals, hyphens and a plural s do not matter.
+    """Find a term of the glossary; capitals, spaces, hyphens and a plural s do not matter.
 
     Args:
         words: the name of the term.
@@ -80,6 +80,10 @@ def find_term(words: str, others: Sequence[str] = ()) -> tuple[Term | None, str 
     for key in (wanted, wanted.removesuffix("s")):
         if key in names:
             return names[key], None
+    joined = wanted.replace(" ", "")
+    for key, term in names.items():
+        if key.replace(" ", "") == joined:
+            return term, None
     near = [each for each in (most_similar(wanted, others), most_similar(wanted, [*names])) if each]
     if near:  # the more similar one, or the first
         best = max(near, key=lambda name: SequenceMatcher(None, wanted, name).ratio())

@@ -354,7 +354,8 @@ def _check_text(document: ExportDocument) -> list[str]:
     for rows, found in document.checked.items():
         differences = [f"{name} {size:.2g}" for name, size in found.relative_difference.items()]
         equal = [f"{name} {count:,}" for name, count in found.equal.items()]
-        lines.append((rows, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
+        shown = rows.replace("made-up", "synthetic")  # the key of earlier versions
+        lines.append((shown, f"{found.rows:,}", ", ".join(differences), ", ".join(equal)))
     text = [
         "The model was run in its own runtime and compared with dlcli. `dlcli validate` repeats "
         "this on the synthetic rows of `check.json`.",

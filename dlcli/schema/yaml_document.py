@@ -347,7 +347,10 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
     elif "mapping values are not allowed" in message:
-        hint = " (a key before it may lack its colon; a text with ': ' needs quotes)"
+        hint = (
+            " (is the line indented too far, or does a line before it lack a colon?"
+            " A text with ': ' needs quotes)"
+        )
     elif "unexpected end of stream" in message and error.context_mark is not None:
         hint = f" (the quote in line {error.context_mark.line + 1} is not closed)"
     elif "expected <document start>" in message:

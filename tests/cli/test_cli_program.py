@@ -110,6 +110,10 @@ def test_help_explains_a_command(dlcli):
     assert wrong.stderr.startswith("error: no help on 'trian'; did you mean 'train'?\n")
 
 
+def test_help_finds_a_term_written_without_its_space(dlcli):
+    assert dlcli("help", "logloss").stdout.startswith("Log loss (log_loss)\n")
+
+
 @pytest.mark.parametrize("words", [["r2"], ["R²"], ["R-Squared"]])
 def test_help_explains_a_term_by_any_of_its_names(words, dlcli):
     result = dlcli("help", *words)

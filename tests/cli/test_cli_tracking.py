@@ -79,7 +79,7 @@ def test_a_missing_package_is_reported_before_anything_else(name, folder, monkey
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         f"error: --{name} needs the package {name}, which is not installed; install it in the "
-        f"folder of dlcli's source: pip install -e '.[{name}]'\n"
+        f"folder of dlcli's source: pip install '.[{name}]'\n"
     )
 
 

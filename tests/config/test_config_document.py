@@ -108,7 +108,8 @@ def test_quoted_scalars_are_strings(text: str) -> None:
         (
             "a {b: 1, c: 2}\n",
             "c.yaml:1:11: not YAML: mapping values are not allowed in this context "
-            "(a key before it may lack its colon; a text with ': ' needs quotes)",
+            "(is the line indented too far, or does a line before it lack a colon? "
+            "A text with ': ' needs quotes)",
         ),
         (
             "a: 'b\nc: 1\n",

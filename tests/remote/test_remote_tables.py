@@ -315,7 +315,7 @@ class TestBadUrls:
             if name.partition(".")[0] == package:
                 monkeypatch.setitem(sys.modules, name, None)
         monkeypatch.setitem(sys.modules, package, None)
-        with pytest.raises(UsageError, match=r"^https://h/a.csv: .* pip install -e '.\[remote\]'"):
+        with pytest.raises(UsageError, match=r"^https://h/a.csv: .* pip install '.\[remote\]'"):
             read_table("https://h/a.csv")
 
     @pytest.mark.parametrize(

@@ -356,4 +356,4 @@ def test_a_missing_extra_is_named(runs, monkeypatch):
     result = CliRunner().invoke(main, ["serve", str(runs["pets"])])
     assert result.exit_code == 2
     assert "dlcli serve needs the package starlette, which is not installed" in result.stderr
-    assert "pip install -e '.[serve]'" in result.stderr
+    assert "pip install '.[serve]'" in result.stderr

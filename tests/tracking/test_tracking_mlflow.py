@@ -360,7 +360,7 @@ def test_a_database_needs_the_rest_of_the_extra(monkeypatch):
     assert str(caught.value) == (
         snapshot(
             "--mlflow needs the package sqlalchemy, which is not installed; install it in the "
-            "folder of dlcli's source: pip install -e '.[mlflow]'"
+            "folder of dlcli's source: pip install '.[mlflow]'"
         )
     )
 

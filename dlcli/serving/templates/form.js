@@ -47,7 +47,7 @@ async function ask() {
     content = await reply.json();
     ok = reply.ok;
   } catch {
-    content = {error: "the server does not answer"};
+    content = {error: "no response from the server"};
   }
   if (number !== asked) return;  // one has typed on
   const notes = ok ? content.notes : {};
