@@ -234,7 +234,7 @@ def _losses(case: Case) -> Iterator[_Cause]:
     if magnitudes and (mean := magnitudes.row_weight) > FAR_WEIGHT:
         evidence = f"the mean weight of a row is {mean:.3g}, and steps grow with it"
         rate = f"{config.optimizer.learning_rate / mean:.2g}"
-        why = "reduces the steps to their size without row weights"
+        why = "divides the learning rate by the mean weight of a row"
         patch = Patch("rate-by-weight", why, (("optimizer.learning_rate", rate),))
         yield _cause(case, mean, "large_row_weights", evidence, patch)
     divides = isinstance(config.loss, training_choices.MeanAbsolutePercentageError)

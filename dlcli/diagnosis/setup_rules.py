@@ -84,12 +84,12 @@ def identifiers(case: Case) -> Finding | None:
         return None
     importances = case.explanation.importances
     is_first = bool(importances) and importances[0].column in names
-    rank = ", which is the most important one" if is_first else ""
+    rank = "; the most important feature is among them" if is_first else ""
     return Finding(
         rule="identifiers",
-        observation=f"ID-like feature that only identifies rows: {printable(listed(names))}{rank}",
-        meaning="it carries no information about new rows; in a file sorted by the target it "
-        "also predicts held-out rows, which makes metrics too optimistic",
+        observation=f"ID-like features, which only identify rows: {printable(listed(names))}{rank}",
+        meaning="they carry no information about new rows; in a file sorted by the target they "
+        "also predict held-out rows, which makes metrics too optimistic",
         patches=_ignoring(names, "no-identifier", "uses only the other columns"),
         source=_LEAKAGE,
     )

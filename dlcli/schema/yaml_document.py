@@ -322,8 +322,8 @@ def compose(text: str, name: str) -> yaml.Node | None:
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
 _PLAIN_MESSAGES = {
-    "found another document": "a second YAML document begins; a config is only one: "
-    "remove the '---'",
+    "found another document": "a second YAML document begins; a config must be a single "
+    "document: remove the '---'",
     "maximum nesting depth": _TOO_DEEP,
 }
 """Replacements of messages of the parser that are not about syntax."""

@@ -101,7 +101,7 @@ REFUSED = {
     ),
     "two documents": (
         f"---\n{CONFIG}",
-        "4:1: a second YAML document begins; a config is only one: remove the '---'",
+        "4:1: a second YAML document begins; a config must be a single document: remove the '---'",
     ),
     "a number of 5,000 digits": (
         f"seed: {'1' * 5000}\n",

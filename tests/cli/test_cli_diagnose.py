@@ -127,7 +127,7 @@ FAILED = {"problem": "training diverged: the loss became inf in epoch 2"}
 
 @pytest.mark.usefixtures("slow")
 def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
-    problem = "doesn't diverge any more, but no better than always the same answer"
+    problem = "no longer diverges, but is not better than a constant prediction"
     poor = {**RESCUED, "after": 50.0, "problem": problem}
     tried(poor)
     shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("validation rows:\n")[2]

@@ -92,7 +92,8 @@ def test_quoted_scalars_are_strings(text: str) -> None:
         ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
         (
             "a: 1\n---\nb: 2\n",
-            "c.yaml:2:1: a second YAML document begins; a config is only one: remove the '---'",
+            "c.yaml:2:1: a second YAML document begins; a config must be a single document: "
+            "remove the '---'",
         ),
         (
             "data:\n\ttrain: a.csv\n",

@@ -23,7 +23,7 @@ def test_a_feature_that_numbers_the_rows_is_found(case):
     finding, *_ = examine(case(settings, identifiers=("n", "m"), explanation=why))
     assert (finding.rule, finding.observation) == (
         "identifiers",
-        "ID-like feature that only identifies rows: 'n', which is the most important one",
+        "ID-like features, which only identify rows: 'n'; the most important feature is among them",
     )
     assert finding.patches[0].overrides == ("input.features.n=ignored",)
 
