@@ -153,7 +153,7 @@ def test_runs_are_compared_on_the_rows_of_a_table(dlcli, folder):
     (folder / "new.csv").write_text(f"x,y\n{rows}7,\n", encoding="utf-8")
     lines = lines_of(dlcli("compare", "near", "far", "--data", "new.csv"))
     # near is wrong by 0.5 in each row, far by 0.5 or 1.5
-    start = lines.index("new.csv: far - near, on the same 40 rows")
+    start = lines.index("new.csv: far − near, on the same 40 rows")
     assert re.fullmatch(r"MAE +\+0\.50 \[.*\]  significantly worse", lines[start + 4])
     assert not any("trained on" in line for line in lines)
     known = lines_of(dlcli("compare", "near", "far", "--data", "table.csv"))

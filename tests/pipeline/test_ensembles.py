@@ -400,10 +400,10 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
     ("settings", "message"),
     [
         (("data.validation=0.2",), "each member of the ensemble is validated on its own fold"),
-        (("ensemble.folds=4",), "4 folds need as many members"),
+        (("ensemble.folds=4",), "expected at most one fold for each of the 3 members"),
         (("ensemble.members=1",), "expected an integer from 2 to 64"),
-        (("initial_weights=run",), "is for one network"),
-        (("ensemble.folds=none",), "'val_loss' needs rows to validate on"),
+        (("initial_weights=run",), "can't be combined with ensemble"),
+        (("ensemble.folds=none",), "'val_loss' requires validation rows"),
     ],
 )
 def test_what_contradicts_an_ensemble_is_refused(folder, settings, message):
@@ -522,7 +522,7 @@ def test_an_ensemble_has_a_scaling_layer_unless_its_first_network_is_better_with
     assert run.config.input.scaling_layer == "auto"
     for reader in (run.predictor, Case.of(run)):
         assert reader.config.input.scaling_layer == (None if leaves_out else ScalingLayer())
-    scale = "left out" if leaves_out else "×40"
+    scale = "omitted" if leaves_out else "×40"
     assert re.search(rf"Scaling layer.*?{scale}", to_html(view_of(run)), re.DOTALL)
 
 

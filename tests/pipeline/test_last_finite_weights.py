@@ -43,7 +43,7 @@ ENGINES = {
     "Keras": ("keras", "memory"),
 }
 THIRD = ("epochs=3", "learning_rate_schedule=constant")
-KEPT = "to start from them: overrides={'initial_weights': 'runs/t'}"
+KEPT = "to start from these: overrides={'initial_weights': 'runs/t'}"
 
 
 @pytest.fixture(autouse=True)
@@ -208,7 +208,7 @@ def test_an_epoch_whose_loss_alone_was_finite_is_not_the_last():
     file = config_of("graph", "1e38", *settings)
     error = diverged(file)
     assert str(error).endswith("' is no longer finite after the last step")
-    assert "after 3 epochs, are kept" in error.__notes__[-1]
+    assert "(after 3 epochs) are kept" in error.__notes__[-1]
     run = open_run(Path("runs/t"))
     assert len(run.history["loss"]) == 3
     assert all(np.isfinite(array).all() for array in run.predictor.weights.values())
@@ -220,9 +220,7 @@ def test_the_best_until_then_are_kept_if_these_were_wanted(until_the_third):
     error = diverged(config_of("graph", "1e9", best))
     history, expected = until_the_third("graph", best)
     epoch = 1 + history["val_loss"].index(min(history["val_loss"]))
-    assert (
-        f"  the last finite weights ( the best so far, of epoch {epoch}, " in (error.__notes__[-1])
-    )
+    assert f"  the last finite weights (the best so far, of epoch {epoch}) " in error.__notes__[-1]
     assert weights(open_run(Path("runs/t"))) == expected
 
 

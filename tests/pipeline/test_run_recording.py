@@ -32,7 +32,7 @@ epochs: 3
 batch_size: 8
 engine: {name: compiled, jit_compile: false}
 """
-CHANGED = "restore it, or train the run again"
+CHANGED = "restore the file, or train again"
 RUN = Path("runs/t")
 
 

@@ -189,7 +189,7 @@ def test_before_a_trial_is_finished_nothing_is_left_of_a_search(tmp_path):
 @pytest.mark.parametrize(
     ("trials", "message"),
     [
-        (2, "none of 2 candidates could be trained to the end; the first: training"),
+        (2, "none of 2 candidates could be trained to the end; the first problem: training"),
         (1, "the only candidate could not be trained to the end; training"),
     ],
 )
@@ -358,7 +358,7 @@ def test_a_search_that_is_resumed_in_a_storage_without_its_trials_warns_that_it_
             urls[1],
             [
                 "the study 'line' has no trials in this storage, so the search starts over. If "
-                f"another has them, end it, and resume with: {resume}"
+                f"they are in another one, stop this search and resume with: {resume}"
             ],
         )
     assert warnings
