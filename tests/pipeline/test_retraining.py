@@ -259,6 +259,6 @@ def test_the_error_for_a_run_without_validation_rows_names_the_setting(tmp_path)
     with pytest.raises(UsageError) as caught:
         next(try_patches(run, [("a", LINE)]))
     assert str(caught.value) == (
-        f"{run.path}: has no validation rows to compare suggestions on; train it with some: "
+        f"{run.path}: has no validation rows to compare suggestions on; train again with validation rows: "
         f"dlcli train {run.path}/resolved.yaml --set data.validation=0.2"
     )
