@@ -71,7 +71,7 @@ def parse_path(text: str) -> Path:
     while end < len(text):
         step = _STEP.match(text, end)
         if step is None:
-            raise ValueError(f"can't read '{text}' as a path at '{text[end:]}'")
+            raise ValueError(printable(f"can't read '{text}' as a path at '{text[end:]}'"))
         if step["index"] is not None:
             steps.append(int(step["index"]))
         elif step["json"] is not None:

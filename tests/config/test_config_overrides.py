@@ -225,6 +225,11 @@ def test_a_problem_names_its_argument(problems_with: Problems, argument: str, pr
     assert f"--set '{name}': {problem}" in problems_with("", argument)
 
 
+def test_a_path_with_a_control_character_is_quoted_on_one_line(problems_with: Problems) -> None:
+    path = r"can't read '[\r0' as a path at '[\r0'"
+    assert problems_with("", "[\r0=1") == [rf"--set '[\r0=1': {path}"]
+
+
 def test_a_line_end_in_an_argument_is_escaped(problems_with: Problems) -> None:
     assert problems_with("", "seed=a\nb") == [
         r"--set 'seed=a\nb': seed: expected an integer from 0 to 4294967295, got 'a b'"
