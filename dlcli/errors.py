@@ -212,6 +212,13 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     return "" if found is None else f"; did you mean '{found}'?"
 
 
+_SHORT_NAME = 4
+_SIMILARITY_SHORT = 0.6
+"""Least similarity of names of up to four letters: `aeg` and `age` have 0.67."""
+_SIMILARITY = 0.7
+"""Least similarity of longer names: `churn` and `hour` have 0.67."""
+
+
 def most_similar(name: str, known: Sequence[str]) -> str | None:
     """Return the most similar of the known names, or `None` if none is similar.
 
@@ -224,7 +231,9 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
     longer = [other for other in known if plain in other.lower().split("_")]
     near += longer if len(longer) == 1 else []
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
-        near += difflib.get_close_matches(name, known, n=1)
+        folded = {other.lower(): other for other in reversed(known)}
+        least = _SIMILARITY_SHORT if len(plain) <= _SHORT_NAME else _SIMILARITY
+        near += [folded[each] for each in difflib.get_close_matches(plain, folded, 1, least)]
     near += [other for other in known if plain == _initials(other)]
     return near[0] if near else None
 

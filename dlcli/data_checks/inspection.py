@@ -179,7 +179,7 @@ def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]
     for column in columns:
         if column not in table.columns:
             named = ", ".join(table.columns[:_COLUMNS_NAMED])
-            near = did_you_mean(column, table.columns) or f"; there are {named}"
+            near = did_you_mean(column, table.columns) or f"; its columns are {named}"
             raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
     return columns
 

@@ -102,7 +102,20 @@ def test_a_target_that_is_no_column_is_a_mistake(dlcli):
     for verb in ("inspect", "init"):
         result = dlcli(verb, "staff.csv", "--target", "")
         assert (result.exit_code, result.stdout) == (2, "")
-        assert result.stderr.startswith("error: staff.csv: no column '' in the table; there are ")
+        assert result.stderr.startswith(
+            "error: staff.csv: no column '' in the table; its columns are "
+        )
+
+
+def test_a_name_of_other_letters_is_not_suggested(dlcli):
+    result = dlcli("inspect", "-", "--target", "churn", text="month,hour\n1,2\n2,3\n")
+    assert result.stderr == snapshot(
+        "error: standard input: no column 'churn' in the table; its columns are month, hour\n"
+    )
+    result = dlcli("inspect", "-", "--target", "RNETED", text="rented,hour\n1,2\n2,3\n")
+    assert result.stderr == snapshot(
+        "error: standard input: no column 'RNETED' in the table; did you mean 'rented'?\n"
+    )
 
 
 def test_standard_input_is_read(dlcli):
