@@ -265,7 +265,7 @@ def diagnosis_view(
     """
     title = fmt.shorten(run.path, 200)
     if trials is None:
-        count = plural(len(findings), "finding") if findings else "nothing stands out"
+        count = plural(len(findings), "finding") if findings else "no problems found"
         listed = views.FindingsBlock(tuple(findings), run.resolved_path())
         return views.View(title, blocks=views.blocks([f"{run.path}: {count}", listed]))
     from dlcli.pipeline.retraining import winner

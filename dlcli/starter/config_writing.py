@@ -229,7 +229,8 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
     yield _comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
     rows = facts.class_rows
     if rows and max(rows) > _IMBALANCED * min(rows):
-        why = f"classes have {min(rows):,} to {max(rows):,} rows; this gives them equal weight"
+        counts = f"{min(rows):,} to {max(rows):,} rows"
+        why = f"classes have {counts}; equal weight, but biased probabilities"
         yield _comment(f"class_weight: balanced  # {why}")
 
 

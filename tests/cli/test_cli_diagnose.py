@@ -69,7 +69,7 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
 @pytest.mark.usefixtures("double")
 def test_a_run_without_findings_is_reported(dlcli):
     result = dlcli("diagnose", "runs/double")
-    assert (result.exit_code, result.stdout) == (0, "runs/double: nothing stands out\n")
+    assert (result.exit_code, result.stdout) == (0, "runs/double: no problems found\n")
 
 
 @pytest.mark.usefixtures("slow")
@@ -198,6 +198,6 @@ def test_without_findings_nothing_is_tried(dlcli):
     result = dlcli("diagnose", "runs/double", "--try")
     assert (result.exit_code, result.stdout, result.stderr) == (
         0,
-        "runs/double: nothing stands out\n",
+        "runs/double: no problems found\n",
         "",
     )
