@@ -463,7 +463,7 @@ def dependence_charts(
     return [
         DrawnDependence(
             column,
-            _dependence_chart(column, points, found, explanation, domain),
+            _dependence_chart(column, points, found, explanation, domain, of_classes=of_classes),
             max(line.range for line in found),
         )
         for column, (points, found) in lines.items()
@@ -490,6 +490,8 @@ def _dependence_chart(
     lines: Sequence[_Line],
     explanation: document.Explanation,
     domain: tuple[float, float] | None,
+    *,
+    of_classes: bool,
 ) -> views.ChartBlock:
     read = _column_named(explanation, name, "feature")
     is_time = read is not None and type_named(read.type).is_time
@@ -505,13 +507,18 @@ def _dependence_chart(
         for x, y, label, value in zip(across, line.drawn, labels, line.values, strict=True)
     ]
     column, colors = fmt.shorten(name, 40), charts.series_colors([line.name for line in lines])
-    tips = {"t": "value", "s": "of", "v": "mean prediction|.4~g"}
+    what = "mean probability" if of_classes else "mean prediction"
+    tips = {"t": "value", "s": "of", "v": f"{what}|{'.1%' if of_classes else '.4~g'}"}
     y = Axis("mean prediction (standardized)")
-    if not explanation.unit:
+    if of_classes:
+        y = Axis(what, format="%")
+    elif not explanation.unit:
         y = _axis_of("mean prediction", _column_named(explanation, lines[0].output, "target"))
     y = replace(y, domain=domain)
     if is_number:
         x = Axis(column, is_time=True) if is_time else _axis_of(column, read)
+        if read is not None and not is_time and not x.format:
+            x = replace(x, whole=all(number.is_integer() for number in numbers))
         spec = charts.line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
         x = Axis(column, names=labels)
@@ -519,13 +526,14 @@ def _dependence_chart(
         styles = {series: look(color) for series, color in colors.items()}
         spec = charts.scatter_chart(rows, styles, x, y, tips=tips)
     widest = max(lines, key=lambda line: line.range)
-    show = format_of(_column_named(explanation, widest.output, "target"))
+    target = _column_named(explanation, widest.output, "target")
+    show = fmt.percent if of_classes else format_of(target)
     low, high = map(show, (min(widest.values), max(widest.values)))
     return views.ChartBlock(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(lines) > 1 else (),
-        description=f"If only {column} changes, the mean prediction of {widest.name} is between "
+        description=f"If only {column} changes, the {what} of {widest.name} is between "
         f"{low} and {high}.",
     )
 

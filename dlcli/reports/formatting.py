@@ -18,6 +18,7 @@ from dlcli.metrics.wording import estimate as estimate
 from dlcli.metrics.wording import metric as metric
 from dlcli.metrics.wording import metric_title as metric_title
 from dlcli.metrics.wording import percent as percent
+from dlcli.metrics.wording import rounded as rounded
 from dlcli.metrics.wording import versus as versus
 from dlcli.metrics.wording import with_minus
 

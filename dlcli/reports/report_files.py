@@ -194,8 +194,14 @@ def _templates(package: str) -> Environment:
     )
     environment.filters["json"] = _embedded
     environment.filters["explanation"] = _tooltip
+    environment.filters["unbroken"] = unbroken
     environment.filters["shorten"] = partial(fmt.shorten, most=fmt.LONGEST_TEXT)
     return environment
+
+
+def unbroken(text: str) -> str:
+    """Return a text in which no line ends between a number and its percent sign."""
+    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
 def _tooltip(text: str) -> str:

@@ -316,13 +316,14 @@ def baseline_sentences(
     for name in sorted(conclusions, key=lambda name: name == "constant"):  # the hardest one first
         found = conclusions[name]
         verdicts = {found.verdict, *(each.verdict for each in found.differences.values())}
+        shown = [found.decisive] if verdicts == {"better"} else [*found.differences]
         parts: list[str] = []
-        for split, each in found.differences.items():
-            if verdicts != {"better"} or split == found.decisive:
-                is_named = name_rows is not None and len(found.differences) > 1
-                where = f"on {name_rows(split)}" if name_rows and is_named else ""
-                values = each.metric, each.network, each.baseline
-                parts.append(fmt.versus(*values, each, where=where, names_interval=not parts))
+        for split in shown:
+            each, is_named = found.differences[split], len(shown) > 1 or split != "test"
+            is_named &= len(found.differences) > 1
+            where = f"on {name_rows(split)}" if name_rows and is_named else ""
+            values = each.metric, each.network, each.baseline
+            parts.append(fmt.versus(*values, each, where=where, names_interval=not parts))
         verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline"
         yield f"{verdict}: {fmt.metric_title(found.difference.metric)} {', '.join(parts)}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}

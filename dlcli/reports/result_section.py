@@ -262,7 +262,7 @@ def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
             "rows": lambda at: fmt.number(true[at]),
             definitions.PRECISION.name: lambda at: fmt.percent(_ratio(right[at], predicted[at])),
             definitions.RECALL.name: lambda at: fmt.percent(_ratio(right[at], true[at])),
-            "F1": lambda at: fmt.number(_ratio(2 * right[at], true[at] + predicted[at])),
+            "F1": lambda at: fmt.rounded(_ratio(2 * right[at], true[at] + predicted[at]), 3),
         },
         "Each class",
         note="Precision: of the rows predicted as this class, the share that belong to it. Recall: "
@@ -329,7 +329,7 @@ def _curves_chart(
         for name, (x, y) in zip(names, curves, strict=True)
         for at in thinned_path(x, y, most).tolist()
     ]
-    description = f"The {measure} for {names[0]} is {fmt.number(values[0])}."
+    description = f"The {measure} for {names[0]} is {fmt.rounded(values[0], 3)}."
     if not is_single:
         least = int(np.argmin(values))
         parts = "classes (one-vs-rest)" if part == "class" else f"{part}s"
@@ -416,14 +416,15 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
         shares = ("selected", definitions.PRECISION.name, definitions.RECALL.name)
         f1, accuracy = found[definitions.F1.name], found[definitions.ACCURACY.name]
         percents = (fmt.percent(found[share]) for share in shares)
-        rows_of_table.append((fmt.number(at), *percents, fmt.number(f1), fmt.percent(accuracy)))
+        rows_of_table.append((f"{at:.2f}", *percents, fmt.rounded(f1, 3), fmt.percent(accuracy)))
     return views.TableBlock(
         ("threshold", f"predicted {name}", "precision", "recall", "F1", "accuracy"),
         tuple(rows_of_table),
         f"Decision thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower "
         "threshold finds more of these rows but also more false positives; the best threshold "
-        "depends on the costs of both kinds of error. Predictions use 0.5.",
+        "depends on the costs of both kinds of error. The column “prediction” uses 0.5. To use "
+        f"another threshold, filter the column “probability_{name}”.",
     )
 
 

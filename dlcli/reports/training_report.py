@@ -117,12 +117,12 @@ def _baseline_metrics(record: TrainingRecord) -> dict[str, Mapping[str, object]]
 def _metric_table(record: TrainingRecord) -> views.TableBlock:
     """List the metrics of each set of rows, and of the baselines on the most independent set."""
     config, splits, baselines = record.run.config, record.splits[::-1], _baseline_metrics(record)
-    facts = ["Metrics of training rows are too optimistic, because the network was fitted to them"]
+    facts = ["Metrics of training rows are too optimistic, because the network was fitted to them."]
     if "validation" in splits:
         facts.append(_use_of_validation(record))
     if "test" in splits:
-        facts.append("test rows were used for nothing else")
-    note = f"↑ higher is better, ↓ lower is better. {'; '.join(facts)}."
+        facts.append("Test rows were used for nothing else.")
+    note = " ".join(["↑ higher is better, ↓ lower is better.", *facts])
     if baselines:
         note += (
             f" Baselines are evaluated on the {config.adjective(splits[-1])} rows: “constant” "
@@ -142,13 +142,12 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
 def _use_of_validation(record: TrainingRecord) -> str:
     if record.is_out_of_fold:
         return (
-            "out-of-fold metrics are computed on the training rows, each predicted by the members "
-            "of the ensemble that were not trained on it; they used it only to choose their best "
-            "epoch"
+            "Out-of-fold rows are the training rows again, each predicted only by networks that "
+            "were not trained on it; they used it only to choose their best epoch."
         )
     if record.run.config.early_stopping is not None:
-        return "validation rows were used for early stopping"
-    return "validation rows were not used for training, but configs are selected on them"
+        return "Validation rows were used for early stopping."
+    return "Validation rows were not used for training, but configs are selected on them."
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:

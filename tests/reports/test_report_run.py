@@ -25,7 +25,7 @@ from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.command_views import diagnosis_view, positive_class
-from dlcli.reports.report_files import render_report, to_html, view_of
+from dlcli.reports.report_files import render_report, to_html, unbroken, view_of
 from dlcli.reports.report_parts import TrainingRecord, baseline_sentences
 from dlcli.reports.training_report import training_view
 from dlcli.reports.views import render_text
@@ -382,6 +382,14 @@ def test_few_test_rows_leave_the_verdict_to_out_of_fold_rows(tmp_path):
     )
 
 
+def test_test_rows_alone_are_not_named_again(tmp_path):
+    better = difference("better", ends=(-0.5, -0.125))
+    assert sentences_of_ensemble(tmp_path, better, better) == (
+        "Better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the difference: "
+        "−0.50 to −0.12).",
+    )
+
+
 def test_out_of_fold_rows_tell_nothing_of_later_test_rows(tmp_path):
     better = difference("better", ends=(-0.5, -0.125))
     split = {"name": "time", "column": "x"}
@@ -592,7 +600,7 @@ def test_labels_of_one_column_are_split(tmp_path):
 def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     drawn = charts(view_of(class_run(tmp_path)), "result")
     # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
-    assert drawn["ROC curve"].description.startswith("The AUC for cat is 0.75.")
+    assert drawn["ROC curve"].description.startswith("The AUC for cat is 0.750.")
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
 
 
@@ -653,17 +661,17 @@ def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monke
 @pytest.mark.parametrize(
     ("early_stopping", "splits", "words"),
     [
-        ({"patience": 3}, ("validation",), "; validation rows were used for early stopping."),
+        (
+            {"patience": 3},
+            ("validation",),
+            "to them. Validation rows were used for early stopping.",
+        ),
         (
             None,
             ("validation",),
-            "; validation rows were not used for training, but configs are selected",
+            "to them. Validation rows were not used for training, but configs are selected",
         ),
-        (
-            None,
-            ("test",),
-            "because the network was fitted to them; test rows were used for nothing",
-        ),
+        (None, ("test",), "the network was fitted to them. Test rows were used for nothing"),
         (None, (), "because the network was fitted to them."),
     ],
 )
@@ -682,6 +690,12 @@ def test_a_page_says_what_the_sets_that_there_are_were_used_for(
     assert words in note
     stops = ": decide when to stop" in to_html(view_of(run))
     assert stops is (early_stopping is not None)
+
+
+def test_no_line_of_a_page_ends_between_a_number_and_its_percent_sign(tmp_path):
+    page = to_html(training_view(make_run(tmp_path, COLORS, "y", metrics=METRICS, outputs=None)))
+    assert not re.search(r"<li>[^<]*\d %", page)
+    assert unbroken("94 % of 5 %, %d") == "94\xa0% of 5\xa0%, %d"
 
 
 def test_labels_are_not_called_classes(tmp_path):

@@ -253,8 +253,8 @@ def test_a_history_without_epochs_has_no_charts():
 
 def test_each_class_has_its_precision_recall_and_f1():
     assert class_table(MATRIX, ["cat", "dog"]).rows == (
-        ("cat", "10", "88.9 %", "80.0 %", "0.8421"),  # 8 of 9, 8 of 10, 16 of 19
-        ("dog", "10", "81.8 %", "90.0 %", "0.8571"),
+        ("cat", "10", "88.9 %", "80.0 %", "0.842"),  # 8 of 9, 8 of 10, 16 of 19
+        ("dog", "10", "81.8 %", "90.0 %", "0.857"),
     )
 
 
@@ -390,7 +390,7 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
         ("blue", 0.5, "yes"),
     ]
     assert chart.description == (
-        "If only color changes, the mean prediction of yes is between 0.5 and 0.75."
+        "If only color changes, the mean probability of yes is between 50.0 % and 75.0 %."
     )
 
 
