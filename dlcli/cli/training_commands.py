@@ -144,6 +144,7 @@ def _training_command(
     resuming: tuple[str, str],
     *,
     first: Sequence[options.Option] = (),
+    last: Sequence[options.Option] = (),
     fixed: Sequence[str] = (),
     overrides: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Run | None]], click.Command]:
@@ -153,6 +154,7 @@ def _training_command(
         suffix: appended to the config's name in the default name of the run folder.
         resuming: the job that can be resumed, and what is kept or guaranteed.
         first: options of this command, first in its help.
+        last: options of this command, last in its help.
         fixed: names of options that can't be changed when resuming.
         overrides: options that override a config value, with the path of the value.
 
@@ -177,6 +179,7 @@ def _training_command(
         )
         @_json_lines
         @_trackers
+        @options.combined(*last)
         @wraps(carry_out)
         def command(
             config: Path | None,
@@ -244,7 +247,7 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
 @_training_command(
     "",
     ("interrupted training", "the result is identical to uninterrupted training"),
-    first=_workers_options("train together"),
+    last=_workers_options("train together"),
 )
 def train(
     source: Source,
