@@ -278,7 +278,7 @@ def _listening(address: str) -> Iterator[socket.socket]:
         except OSError as error:
             message = f"{address}: this worker can't listen on this address: {error.strerror}"
             raise UsageError(
-                f"{message}; stop the program that uses the port, or use another"
+                f"{message}; stop the program that uses the port, or choose another port"
             ) from None
         yield server
 

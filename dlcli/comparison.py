@@ -181,7 +181,7 @@ def pair_rows(
         return "the rows are a separate file in only one of the runs"
     keys, others = _keys(first, rows[0]), _keys(second, rows[1])
     if keys is None or others is None:
-        return "row numbers don't identify the rows"
+        return "rows can't be matched, because their row numbers are not unique"
     return _pair_by_keys(rows, keys, others)
 
 
@@ -382,7 +382,8 @@ def _check_targets(runs: Sequence[ComparedRun]) -> None:
                 for run, (columns, outcome) in zip((first, other), targets, strict=True)
             )
             raise UsageError(
-                f"{', '.join(said)}: their metrics can't be compared; name runs of one target"
+                f"{', '.join(said)}: their metrics can't be compared; choose runs with the same "
+                "target"
             )
 
 
@@ -431,8 +432,8 @@ def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[
     if unlike:
         yield (
             f"metrics of {listed([str(each.run.path) for each in (first, *unlike)])} may differ "
-            "because their rows do; to compare them on the rows of one file, which none of them "
-            f"was trained on, add {option('data', 'FILE')}"
+            "because they are computed on different rows; to compare all runs on the same rows, "
+            f"add {option('data', 'FILE')} with rows that no run was trained on"
         )
 
 

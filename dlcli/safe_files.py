@@ -312,7 +312,7 @@ class VerifiedDocument(Document):
         if digest != _digest_of_fields(fields):
             raise damaged(named, "does not match its own digest")
         if content != to_json({**fields, "digest": digest}):
-            raise damaged(named, "has other whitespace than dlcli writes")
+            raise damaged(named, "does not have the whitespace that dlcli writes")
         return document
 
     def to_json(self) -> bytes:

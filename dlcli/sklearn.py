@@ -285,7 +285,7 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         check_consistent_length(X, target)
         self.classes_, codes = np.unique(target, return_inverse=True)
         if len(self.classes_) == 1:
-            raise ValueError(f"y has one class only, {self.classes_.tolist()[0]!r}")
+            raise ValueError(f"y has only one class, {self.classes_.tolist()[0]!r}")
         self._fit(X, codes.astype(str).astype(object), sample_weight)
         return self
 

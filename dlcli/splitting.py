@@ -339,7 +339,7 @@ def time_ranks(table: Table, column: str) -> Rows:
     table.refuse(wrong, column, expected(_A_TIME))
     kind = "with" if times.has_offset[:1].all() else "without"
     differs = times.has_offset != times.has_offset[:1]
-    table.refuse(differs, column, expected(f"a time {kind} a UTC offset as in earlier rows"))
+    table.refuse(differs, column, expected(f"a time {kind} a UTC offset (as in earlier rows)"))
     return np.unique(times.moments, return_inverse=True)[1]
 
 

@@ -160,7 +160,7 @@ class Job:
             return f"is at step {step} of {self.steps} after {epoch} of {epochs} epochs"
         bests = (int(value) for name, value in arrays.items() if name.endswith("best_epoch"))
         if any(not -1 <= best < max(epoch, 1) for best in bests):
-            return f"has a best epoch beyond the {epoch} completed ones"
+            return f"has a best epoch after the {epoch} completed epochs"
         if checkpoint.epochs != epoch:
             return f"has {epoch} epochs, but its history has {checkpoint.epochs}"
         expected = (*self.columns, "learning_rate") if epoch else ()

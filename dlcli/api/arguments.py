@@ -54,9 +54,9 @@ def check_level(interval: float) -> None:
 
 
 def check_tolerance(tolerance: float | None) -> None:
-    """Raise `UsageError` for a tolerance that is not from 0 to below 1."""
+    """Raise `UsageError` for a tolerance below 0, or of 1 or more."""
     is_share = tolerance is None or (isinstance(tolerance, Real) and 0 <= tolerance < 1)
-    _require(is_share, "tolerance", "a share from 0 to below 1", tolerance)
+    _require(is_share, "tolerance", "a share of at least 0 and below 1", tolerance)
 
 
 def check_columns(name: str, columns: object) -> None:

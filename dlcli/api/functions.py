@@ -281,7 +281,7 @@ def export(
         format: `onnx`, `saved_model` or `litert` for a model of the original columns; `keras` for a
             model of encoded rows; `python` for a script that trains the same network with pandas
             and Keras; `card` for a model card in Markdown.
-        output: the folder to create, or the file for a card.
+        output: the folder to create, or the file for a model card.
         interval: the coverage of the prediction intervals or sets that the model also returns; by
             default 0.9, if the run has held-out rows for calibration.
         quantize: `dynamic` to store weights in 8 bits, with the format `litert`.

@@ -66,7 +66,7 @@ def _curves_of(run: Run) -> bytes:
 
     if run.kind in ("cv", "tune"):
         raise UsageError(
-            f"{run.path}: --curves needs a run of dlcli train, got one of dlcli {run.kind}"
+            f"{run.path}: --curves requires a run of dlcli train, got a run of dlcli {run.kind}"
         )
     drawn = training_curves(run)
     if drawn is None:
@@ -192,7 +192,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     help=" ".join(f"{name}: {entry.summary}." for name, entry in ENTRIES.items()),
 )
 @options.output(
-    "PATH", "Folder to create, or file for a card. [default for a card: standard output]"
+    "PATH",
+    "Folder to create, or file for a model card. [default for a model card: standard output]",
 )
 @options.interval(
     "Coverage of the prediction intervals or sets that the model also returns. [default: 0.9, if "

@@ -452,7 +452,7 @@ def tune(
 @run_argument()
 @click.option(
     "--tolerance",
-    type=options.Number("a share from 0 to below 1", float, lambda each: 0 <= each < 1),
+    type=options.Number("a share of at least 0 and below 1", float, lambda each: 0 <= each < 1),
     metavar="SHARE",
     help="Largest relative difference of a metric that is accepted, e.g. 1e-3. Weights and "
     "versions may then differ, as on another machine. [default: everything must be equal]",

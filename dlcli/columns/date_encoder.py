@@ -83,7 +83,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         if len(set(self.parts)) < len(self.parts):
             raise ValueError("a part occurs twice")
         if self.scalings.keys() != {*self.parts} & {*_LINEAR}:
-            raise ValueError("'year' and 'elapsed' need a scaling exactly if they are in 'parts'")
+            raise ValueError("'scalings' does not match 'year' and 'elapsed' in 'parts'")
         return self
 
     @cached_property

@@ -619,7 +619,7 @@ class Config(Section):
                 continue
             least, most = gate.at_least, gate.at_most
             if least is None and most is None and gate.better_than is None:
-                yield path, "requires nothing; set at_least, at_most or better_than"
+                yield path, "has no condition; set at_least, at_most or better_than"
             if least is not None and most is not None and least > most:
                 yield path, f"at_least: {least:g} is above at_most: {most:g}"
             if not has_rows.get(split, True):
@@ -629,7 +629,7 @@ class Config(Section):
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "can't be used with training rows; use test rows"
             if gate.better_than == "linear" and is_linear:
-                yield (*path, "better_than"), "has no meaning for a network that is itself linear"
+                yield (*path, "better_than"), "can't be used with a linear network"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule

@@ -169,7 +169,7 @@ class Target(section.Section):
         if len(set(self.columns)) < len(self.columns):
             yield "column", "lists a column twice"
         if is_several and self.type == "categorical":
-            yield "type", "several columns can be numbers or labels; use one column for classes"
+            yield "type", "several columns can't be classes, only numbers or labels; use one column"
         if is_several or self.type != "multi_label":
             because = "without type: multi_label and a single column"
             yield from self.without_effect("delimiter", because=because)

@@ -105,7 +105,7 @@ class Range(section.Section):
         if self.low >= self.high:
             yield "high", f"expected a number above low, {self.low}, got {self.high}"
         elif self.step is not None and self.step > self.high - self.low:
-            yield "step", f"a step of {self.step} from low exceeds high, {self.high}"
+            yield "step", f"expected a step of at most high - low, got {self.step}"
         if self.log and self.low <= 0:
             yield "low", f"expected a number above 0 with log: true, got {self.low}"
         if self.log and self.step is not None:

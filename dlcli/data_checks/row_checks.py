@@ -153,7 +153,7 @@ def find_duplicates_across(
         message += f", {contradicting:,} of them with another target"
     advice = "if they are copies, metrics are too optimistic: keep one of each"
     if not is_grouped:
-        advice += ", or keep copies in the same set by data.split: {name: group, column: ...}"
+        advice += ", or keep copies in the same set with data.split: {name: group, column: ...}"
     severity: Severity = "warning" if "warning" in severities else "note"
     return DataFinding("duplicates_across_split", severity, (), total, message, advice)
 

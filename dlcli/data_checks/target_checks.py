@@ -126,8 +126,8 @@ def find_far_target(sample: Sample) -> DataFinding | None:
             rows = int(np.count_nonzero(distances == distances[at]))
             where = table.place(at) if rows == 1 else plural(rows, "row")
             low, high = number(others.min()), number(others.max())
-            found[name] = f"{number(values[at])} in {where}, the others {low} to {high}"
-    message = "a value of the target is far from all others"
+            found[name] = f"{number(values[at])} in {where}; other values: {low} to {high}"
+    message = "an outlier in the target"
     advice = (
         "if it is wrong, correct it or drop the row; if not, loss: mean_absolute_error or huber is "
         "less sensitive to it"
@@ -230,7 +230,7 @@ def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:
     if most <= UNBALANCED * least:
         return None
     extremes = sampling.listed({largest: plural(most, "row"), smallest: plural(least, "row")})
-    message = f"classes of very different size: {extremes}"
+    message = f"imbalanced classes: {extremes}"
     advice = "accuracy is misleading: see balanced_accuracy in the results, "
     advice += "and try class_weight: balanced"
     return DataFinding("class_imbalance", "note", task.columns, None, message, advice)

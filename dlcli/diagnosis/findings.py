@@ -144,7 +144,7 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
         )
         causes.append(_cause(case, 0, "unclipped_gradients", evidence, clipped))
     if all(cause.excess <= 0 for cause in causes):
-        evidence = "learning rate, inputs and target are as usual: smaller steps may help"
+        evidence = "learning rate, inputs and target are in the usual range: smaller steps may help"
         patches = remedies.learning_rate(case.config, 1 / 10), clipped
         causes.append(_cause(case, 0, "divergence", evidence, *patches))
     return tuple(cause.finding for cause in causes[:MOST])
@@ -212,7 +212,7 @@ def _layers(case: Case) -> Iterator[_Cause]:
     layers |= {format_path(("hidden", at)): layer for at, layer in enumerate(case.config.hidden)}
     for path, layer in layers.items():
         if layer.activation is not None and layer.activation.name == "exponential":
-            evidence = f"{path}.activation is exponential, which exceeds float32 from exp(89) on"
+            evidence = f"{path}.activation is exponential, which overflows float32 from exp(89) on"
             why = "grows linearly instead of exponentially"
             patch = Patch("softplus", why, ((f"{path}.activation", "softplus"),))
             yield _cause(case, 30, "exponential_activation", evidence, patch)

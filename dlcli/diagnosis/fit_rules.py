@@ -156,12 +156,13 @@ def rate_too_low(case: Case) -> Finding | None:
     if not is_steady or end.slope < LINEAR * first:
         return None
     config = case.config
-    fall = f"training loss fell from {number(train.values[0])} to {number(train.values[-1])}, "
+    fall = f"training loss fell from {number(train.values[0])} to {number(train.values[-1])}"
     if first > 0:
-        fall += f"in the last third of the epochs still {percent(end.slope / first)} as fast as in "
-        fall += f"the first; optimizer.learning_rate is {config.optimizer.learning_rate:g}"
+        fall += f"; its slope in the last third of the epochs is {percent(end.slope / first)} of "
+        fall += "the slope in the first third; "
+        fall += f"optimizer.learning_rate is {config.optimizer.learning_rate:g}"
     else:
-        fall += "and ever faster"
+        fall += " at an increasing rate"
     return Finding(
         rule="learning_rate_too_low",
         observation=fall,
@@ -195,8 +196,8 @@ def plateau(case: Case) -> Finding | None:
         return None
     return Finding(
         rule="plateau",
-        observation=f"training loss has been level at {number(late.level)} for the last "
-        f"{len(late)} epochs, with noise of {percent(noise)} of it, at a constant learning rate",
+        observation=f"training loss has been flat at {number(late.level)} "
+        f"(noise: {percent(noise)}) for the last {len(late)} epochs, at a constant learning rate",
         meaning="steps of constant size can't converge to the minimum; shrinking steps can",
         patches=present(
             remedies.cosine_decay(case.config),

@@ -210,16 +210,16 @@ def imbalance(case: Case) -> Finding | None:
         return None
     total = _combined(missed)
     if len(missed) == 1:
-        words = f"a class with {percent(total.share)} of the rows is found in "
-        words += f"{percent(total.recall)} of them"
+        words = f"a rare class with {percent(total.share)} of the rows has a recall of "
+        words += percent(total.recall)
     else:
-        words = f"{len(missed)} rare classes with {percent(total.share)} of the rows in total are "
-        words += f"found in {percent(total.recall)} of them, the worst in "
-        words += percent(min(each.recall for each in missed))
+        words = f"{len(missed)} rare classes with {percent(total.share)} of the rows have a "
+        words += f"combined recall of {percent(total.recall)} (lowest: "
+        words += f"{percent(min(each.recall for each in missed))})"
     return Finding(
         rule="imbalance",
-        observation=f"{words}, the most frequent one in {percent(frequent.recall)}; always "
-        f"predicting the latter would give an accuracy of {number(frequent.share)}",
+        observation=f"{words}, the most frequent class {percent(frequent.recall)}; always "
+        f"predicting this class would give an accuracy of {number(frequent.share)}",
         meaning="a rare class contributes little to the loss, so errors on it cost little; "
         "accuracy hides this, see recall and balanced_accuracy. Class weights increase the "
         "recall of rare classes, at the cost of other classes",

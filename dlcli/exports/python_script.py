@@ -425,8 +425,8 @@ def _network_code(facts: _Facts) -> Iterator[str]:
                 yield from each.script_layers(names[each.column])
         yield "x = keras.layers.Concatenate()(parts) if len(parts) > 1 else parts[0]"
     if (speed := config.input.scaling_multiplier) is not None:
-        yield f"# A learned weight for each input, initially 1, with {speed:g} times the rate;"
-        yield "# dlcli uses one for each column."
+        yield f"# A learned weight for each input, initially 1, at {speed:g} times the"
+        yield "# learning rate. dlcli uses one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
         yield from call_lines("changes = keras.layers.EinsumDense", arguments, "(x)")
         yield f"x = x + {speed!r} * changes"

@@ -288,7 +288,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
             each.hold_out(config, dataset, rows.take(each.rows.train))
         except errors.DataError as error:
             error.add_note(
-                f"  so in {each.name}, because data.validation holds out some training rows; "
+                f"  this happens in {each.name}, because data.validation holds out training rows; "
                 f"choose another {errors.option('folds')}, or omit data.validation: "
                 f"{errors.override('data.validation', None)}"
             )

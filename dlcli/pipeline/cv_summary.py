@@ -35,7 +35,7 @@ folds of 30 to 200 rows 0.0 to 1.7 in 100, with normal or lognormal errors, and 
 `auc`, `f1` and `log_loss`; only for `average_precision` of 30 rows 6."""
 _REASONS: Mapping[str, str] = {
     "group": "training varies between folds, or groups differ",
-    "time": "earlier folds have fewer training rows, and times may differ",
+    "time": "earlier folds have fewer training rows, and the data may drift over time",
 }
 _ANY_REASON = (
     "training varies between folds, or similar rows are next to each other; if rows form "
@@ -433,8 +433,8 @@ def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[s
             else ""
         )
         yield (
-            f"rows of {listed(absent)} are missing from up to {max(missing)} of "
-            f"{plural(len(known), 'fold')}, whose metrics do not cover them{way_out}"
+            f"up to {max(missing)} of {plural(len(known), 'fold')} have no rows of "
+            f"{listed(absent)}, so their metrics do not cover such rows{way_out}"
         )
 
 

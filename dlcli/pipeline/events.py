@@ -369,10 +369,10 @@ class ReproductionResultEvent(Event, kind=RESULT):
     causes: Sequence[str]
     """The probable cause of different weights; empty if weights and metrics are equal."""
     metric_difference: Number
-    """The largest difference of a metric, as a share of its size (of a confusion matrix, as a share
-    of the rows); `null` if one is undefined in only one of the runs."""
+    """The largest relative difference of a metric (of a confusion matrix, as a share of the rows);
+    `null` if a metric is undefined in only one of the runs."""
     tolerance: float | None
-    """The largest one that is accepted; `null` if all must be equal."""
+    """The largest relative difference that is accepted; `null` if all metrics must be equal."""
 
 
 # Cross-validation

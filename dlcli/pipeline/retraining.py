@@ -31,8 +31,8 @@ from dlcli.runs.run import Run
 
 _SUFFIX = "-reproduced"
 _NO_CAUSE = (
-    "nothing that is known to affect the weights has changed: on a GPU, sums may be added in "
-    "any order; on a CPU this is a bug in dlcli"
+    "no known cause has changed: on a GPU, the order of floating-point additions may vary; on a "
+    "CPU this is a bug in dlcli"
 )
 MOST_PATCHES = 6
 """Patches that are tried, at most."""
@@ -217,7 +217,7 @@ def _compare_metrics(
     if difference == 0:
         return ReproducedPart("metrics", True, f"{count}, identical"), 0.0
     split, _, metric = worst.partition(".")
-    finding = f"the {split} rows' {metric} differs by {difference:.2g} of its size"
+    finding = f"{metric} on {split} rows has a relative difference of {difference:.2g}"
     values = before[worst], now[worst]
     if not any(isinstance(value, list) for value in values):
         finding += f": {' and '.join(map(_shown, values))}"

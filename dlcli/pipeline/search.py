@@ -316,7 +316,10 @@ class StudyRecord(safe_files.Document):
         if self.storage is None:
             return message
         command = resume_command(writer.path)
-        return f"{message}. If they are in another one, stop this search and resume with: {command}"
+        way_out = (
+            f"If the trials are in another storage, stop this search and resume with: {command}"
+        )
+        return f"{message}. {way_out}"
 
     def store(self, writer: RunWriter) -> None:
         """Store it in the run folder."""
@@ -357,9 +360,9 @@ def _check_any_trained(writer: RunWriter, search: documents.Search) -> None:
     writer.not_resumable = True
     problems = [trial.problem for trial in search.trials if trial.problem is not None]
     count = len(search.trials)
-    what = "the only candidate could not" if count == 1 else f"none of {count} candidates could"
+    what = "the only candidate failed" if count == 1 else f"all {count} candidates failed"
     first = f"; {'' if count == 1 else 'the first problem: '}{problems[0]}" if problems else ""
-    raise errors.TrainingError(f"{what} be trained to the end{first}")
+    raise errors.TrainingError(f"{what} to train{first}")
 
 
 def _write_selected(
@@ -441,7 +444,7 @@ def _notes(
         yield f"all {ended:,} combinations were tried"
     failed = sum(trial.state == "failed" for trial in trials)
     if failed:
-        yield f"{errors.plural(failed, 'candidate')} could not be trained to the end"
+        yield f"{errors.plural(failed, 'candidate')} failed to train"
     if best is not None:
         direction = plan.direction
         if default is not None and documents.to_loss(best, direction) >= documents.to_loss(

@@ -96,8 +96,8 @@ def assemble(
             raise UsageError(f"{table.file}: has no column '{name}' to keep{near}")
         if name in columns:
             raise UsageError(
-                f"{table.file}: the column '{name}' can't be kept, as a column of the predictions "
-                "has that name; rename it"
+                f"{table.file}: the column '{name}' can't be kept, because a column of the "
+                "predictions has the same name; rename it"
             )
     return pa.table({**{name: table.keep(name) for name in kept}, **columns})
 

@@ -381,15 +381,15 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
     columns["time"] = lambda each: fmt.duration(each.seconds)
     is_stopped = record.run.config.early_stopping is not None
     stops = is_stopped and any(each.validation for each in results)
-    stopping = "validation rows were used for early stopping; " if stops else ""
+    stopping = ", stopped early by its validation rows," if stops else ""
     return views.TableBlock.of(
         results,
         columns,
         "Rows, epochs and metrics",
         text_columns=range(1 + has_problem),
-        note=f"Each network was fitted to its training rows; {stopping}"
-        "held-out rows evaluate it. Columns are encoded from the training rows of each fold "
-        "alone, so the number of inputs may differ.",
+        note=f"Each network was fitted to its training rows{stopping} and evaluated on its "
+        "held-out rows. Encodings are fitted to the training rows of each fold, so the number of "
+        "inputs may differ.",
         most=MOST_LISTED_FOLDS,
         noun="fold",
     )
@@ -400,7 +400,7 @@ def _how_it_was_split(cv: CrossValidation) -> str:
     column = f", column: {fmt.shorten(cv.column, 40)}" if cv.column else ""
     text = f"Rows were assigned to folds {way} (random seed: {cv.seed}{column})."
     if aside := report_parts.set_aside(cv.set_aside):
-        text += f" {aside}, so they can still evaluate the final choice."
+        text += f" {aside}, to evaluate the final model."
     return text
 
 
@@ -410,7 +410,7 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     if report_parts.is_trained(run, "refit"):
         refit = str(run.path / "refit")
         return "A network was trained on all rows:", [["predict", refit, "DATA"], ["report", refit]]
-    evaluated = "The networks of the folds only evaluate the config and are not stored."
+    evaluated = "The networks of the folds are only used to evaluate the config and are not saved."
     if record.log.result and record.log.result.refit_problem:
         return f"{evaluated} Training a network on all rows failed: see the warning above.", []
     if run.has(RunFile.REFIT) and epochs is not None:

@@ -335,7 +335,7 @@ def baseline_sentences(
 
 def set_aside(rows: int) -> str:
     """Say how many test rows were not used; empty if there are none."""
-    return f"{plural(rows, 'test row')} took no part" if rows else ""
+    return f"{plural(rows, 'test row')} {'was' if rows == 1 else 'were'} set aside" if rows else ""
 
 
 def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:

@@ -335,7 +335,7 @@ def _curves_chart(
         parts = "classes (one-vs-rest)" if part == "class" else f"{part}s"
         description = (
             f"The mean {measure} of {len(names)} {parts} is {fmt.number(float(np.mean(values)))}; "
-            f"the lowest, {fmt.number(values[least])}, is that of {names[least]}."
+            f"the lowest is {fmt.number(values[least])} ({names[least]})."
         )
     across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
     tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}

@@ -149,13 +149,13 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     best, default = finalists.get("best"), finalists.get("default")
     if best is None:
         return (
-            "The best was not evaluated on independent rows; its value is too optimistic, as the "
-            "same rows were used to choose it."
+            "The best was not evaluated on independent rows; its value is too optimistic because "
+            "it was selected on the same rows."
         )
     if best.split != "test":
         return (
-            "There are no test rows; the value of the best is too optimistic, as the same rows "
-            "were used to choose it."
+            "There are no test rows; the value of the best is too optimistic because it was "
+            "selected on the same rows."
         )
     reason = f" ({fmt.shorten(best.gain.reason, 200)})" if best.gain and best.gain.reason else ""
     if default is None or best.metric is None:
@@ -172,7 +172,7 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
     verdict = fmt.VERDICTS[best.verdict] if is_clear else "not significantly better"
     keep = " Keep the default." if best.verdict == "worse" else ""
     return (
-        "On test rows, which took no part in the search, the best is "
+        "On test rows, which the search did not use, the best is "
         f"{verdict} than the default (at 95 %): {compared}.{keep}"
     )
 
@@ -190,9 +190,9 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
         small = candidates.smallest or best
         note = "of the best"
         if not candidates.default_is_smallest:
-            note += ", which is the smallest good one"
+            note += ", which is the smallest good candidate"
         if small is not best:
-            note = f"of the smallest good one; the best has {best.parameters:,}"
+            note = f"of the smallest good candidate; the best has {best.parameters:,}"
         yield views.Figure("Parameters", fmt.count(small.parameters), note)
     final, default_run = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
@@ -214,7 +214,7 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
 
 
 def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
-    """Yield the metrics on rows that took no part in the choice."""
+    """Yield the metrics on rows that were not used for the selection."""
     search = candidates.search
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
@@ -226,9 +226,9 @@ def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
 
 
 _UNBIASED = (
-    "The best of many candidates was partly lucky on the rows that were used to choose it, so its "
-    "value is too optimistic. The test rows took no part in the search: after the choice, these "
-    "networks were trained in full and evaluated on the test rows once. A difference is "
+    "The best of many candidates is partly best by chance on the rows used to select it, so its "
+    "value is too optimistic. The search did not use the test rows: after the selection, these "
+    "networks were fully trained and evaluated once on the test rows. A difference is "
     "statistically significant if its 95 % confidence interval excludes 0."
 )
 _BIASED = (
@@ -358,7 +358,7 @@ def _setting_blocks(candidates: Candidates) -> Iterator[views.ViewBlock | str | 
         yield f"{finished}: too few to estimate the importance of settings."
     if drawn:
         yield (
-            "Each point is a candidate, the large point the best one; other settings differ also. "
+            "Each point is a candidate, the large point the best one. Other settings also vary. "
             "Lines mark the median of a choice."
         )
     yield drawn

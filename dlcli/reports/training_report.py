@@ -90,7 +90,7 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
         yield result_section(record, metrics)
     yield explanation_section(record)
     findings = diagnose(run)[:_MOST_FINDINGS]
-    text = "The most important finding comes first, each with changes of the config to try."
+    text = "The most important finding comes first. Each lists changes to the config to try."
     block = views.FindingsBlock(tuple(findings), run.resolved_path())
     advice = (text, block) if findings else ()
     yield views.section("next", "Suggestions", *advice, *warning_blocks(record.log.warnings))
@@ -510,7 +510,7 @@ def _bundle_chart(
     return views.ChartBlock(
         title=fmt.capitalize(title),
         spec=line_chart(rows, colors, _EPOCHS, Axis(title, log=is_log), tips=tips, kind="bundle"),
-        description=f"{fmt.capitalize(title)} at the end, over the {each}s: {'; '.join(parts)}.",
+        description=f"{fmt.capitalize(title)} in the last epoch, all {each}s: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),
         offers_log=offers_log,

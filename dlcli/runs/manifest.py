@@ -245,7 +245,7 @@ def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterato
             time.sleep(_RETRY_SECONDS)  # another process may just be testing the lock
             if not _lock(descriptor):
                 raise RunError(
-                    f"{run}: process {_pid(descriptor)} {work}; wait until it ends, or end it first"
+                    f"{run}: process {_pid(descriptor)} {work}; wait until it ends, or stop it"
                 )
         try:
             os.ftruncate(descriptor, 0)
@@ -301,7 +301,7 @@ else:
     import fcntl
 
     _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
-    """Errors of file systems without locks, as some over a network: all runs are free there."""
+    """Errors of file systems without locks, such as some network shares: no run is locked there."""
 
     def _lock(descriptor: int) -> bool:
         try:

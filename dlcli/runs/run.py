@@ -95,7 +95,7 @@ class Run:
         """Raise `RunError` for a cross-validation or a search, with the way out."""
         if self.kind == "cv" or self.kind == "tune":
             name = "best" if self.kind == "tune" else "refit"
-            way_out = f"choose the run that was trained in it: {self.location / name}"
+            way_out = f"choose the trained run in it: {self.location / name}"
             if not os.path.isdir(self.path / name):
                 way_out = f"train a network with: {train_command(self.location / f'{name}.yaml')}"
             kind = KIND_NAMES[self.kind]

@@ -462,7 +462,7 @@ class RunWriter:
     def _storing(self, name: str) -> Iterator[Path]:
         """Yield the path of a file that is about to be stored; errors name the way out."""
         if self.finished:
-            raise ValueError(f"{name} would no longer agree with the manifest")
+            raise ValueError(f"{name} would no longer match the manifest")
         path = self.path / name
         try:
             yield path

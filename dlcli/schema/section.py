@@ -475,7 +475,7 @@ class OneOf:
                     message = f"unknown key; {spaced}" if spaced else f"unknown key{near}"
                     line = _line(message, key, kind=UNKNOWN_KEY)
                     raise _validation_error(self.noun, line)
-            message = f"expected {a_noun} such as {{{self.key}: ...}}, got no '{self.key}'"
+            message = f"expected {a_noun} such as {{{self.key}: ...}}, but '{self.key}' is missing"
             for key, item in value.items():
                 if known := self._spelled(key):  # as in {adam: {learning_rate: 0.1}}
                     parameters = [*item] if isinstance(item, dict) else []

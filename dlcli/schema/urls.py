@@ -15,7 +15,7 @@ _SECRET = re.compile(
 """Parameters of signed URLs, such as `X-Amz-Signature` and the `sig` of a SAS token."""
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
 """A value that looks like a secret or a JSON Web Token, whatever its name."""
-_WAY_OUT = "it would end up in run folders and messages; give credentials by the environment"
+_WAY_OUT = "it would end up in run folders and messages; pass credentials in environment variables"
 
 
 class Url(str):

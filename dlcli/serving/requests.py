@@ -196,7 +196,7 @@ async def read_body(request: Request, limits: Limits) -> bytes:
     too_long = RequestError(413, f"expected a body of at most {limits.mebibytes} MiB")
     for name, value in request.scope["headers"]:
         if name == b"content-encoding" and value != b"identity":
-            raise RequestError(415, "expected a body that is not compressed")
+            raise RequestError(415, "expected an uncompressed body")
         if name == b"content-length" and value.isdigit() and int(value[:19]) > most:
             raise too_long
     body, more = bytearray(), True

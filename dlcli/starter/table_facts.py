@@ -158,7 +158,7 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
         raise DataError("has one row with a target, expected at least two", file=table.file)
     for column, summary in zip(task.columns, values, strict=True):
         if task.classes and summary.distinct == table.rows:
-            message = f"each of the {table.rows} classes is seen once"
+            message = f"each of the {table.rows} classes occurs only once"
             message = f"{message}; is it a name, an identifier or a date?"
             raise DataError(message, file=table.file, column=column)
         if not task.classes and not task.labels and summary.bounds is None:

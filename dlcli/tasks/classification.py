@@ -285,7 +285,7 @@ class Multilabel(Task):
         if not self.labels or len(set(self.labels)) < len(self.labels):
             raise ValueError("expected labels, all different")
         if self.delimiter is None and self.columns != self.labels:
-            raise ValueError("each label needs a column of its name, or all of them a delimiter")
+            raise ValueError("expected a column for each label, or a delimiter")
         if self.delimiter is not None and (len(self.columns) != 1 or not self.delimiter):
             raise ValueError("a delimiter is for one column")
         return self

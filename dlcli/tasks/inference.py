@@ -249,7 +249,7 @@ def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str
         near = did_you_mean(positive, classes) or f"; there are {listed(classes)}"
         return f"no class '{positive}' in the column '{column}'{near}"
     if len(classes) > 2:
-        return f"is for two classes, and the column '{column}' has {len(classes)}; omit it"
+        return f"requires two classes, but the column '{column}' has {len(classes)}; omit it"
     return None
 
 

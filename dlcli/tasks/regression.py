@@ -78,7 +78,7 @@ class _Numbers(Task):
         except DataError as error:
             if not all(train.column(column).looks_numeric() for column in self.columns):
                 error.add_note(
-                    "hint: for a target of classes, set data.target.type: categorical"
+                    "hint: for a categorical target, set data.target.type: categorical"
                     if self.width == 1
                     else "hint: several target columns must be numbers, or labels with "
                     "type: multi_label; for classes, name one column"

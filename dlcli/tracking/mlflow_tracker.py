@@ -281,7 +281,7 @@ def connect() -> Store:
         except Exception as error:
             raise UsageError(
                 f"MLflow: can't track to {hide_secrets(uri)}: {reason(error)}; check that "
-                "it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
+                "it exists, set MLFLOW_TRACKING_URI to another URI, or train without --mlflow"
             ) from error
 
 

@@ -239,11 +239,11 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         (lambda run: dlcli.compare(run, run), ".*: is the same run as .*; name each run once"),
         (
             lambda run: dlcli.reproduce(run, TABLE, tolerance=-1),
-            "tolerance: expected a share from 0 to below 1, got -1",
+            "tolerance: expected a share of at least 0 and below 1, got -1",
         ),
         (
             lambda run: dlcli.reproduce(run, TABLE, tolerance="x"),
-            "tolerance: expected a share from 0 to below 1, got 'x'",
+            "tolerance: expected a share of at least 0 and below 1, got 'x'",
         ),
         (lambda run: dlcli.compare([run, run]), "expected a run folder or a run, got list"),
         (lambda run: dlcli.load(None), "expected a run folder or a run, got NoneType"),

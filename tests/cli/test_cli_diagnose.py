@@ -57,8 +57,8 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
             "runs/slow: 2 findings",
             "",
             "1. learning rate too low",
-            "   evidence  training loss fell from 1 to 0.81, in the last third of the epochs still 100 % "
-            "as fast as in the first; optimizer.learning_rate is 0.001",
+            "   evidence  training loss fell from 1 to 0.81; its slope in the last third of the epochs "
+            "is 100 % of the slope in the first third; optimizer.learning_rate is 0.001",
             "   meaning   steps are so small that training has not converged",
         ]
     )

@@ -103,11 +103,11 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
     assert (wrong.exit_code, unknown.exit_code) == (2, 2)
     for text in (
         "gates['test.rmse']: requires test rows; set data.test: 0.15",
-        "gates['train.rmse']: requires nothing; set at_least, at_most or better_than",
+        "gates['train.rmse']: has no condition; set at_least, at_most or better_than",
         "gates['train.r2']: at_least: 0.9 is above at_most: 0.5",
         "gates.rmse: expected a set of rows and a metric, such as test.accuracy",
         "gates['train.mae'].better_than: can't be used with training rows; use test rows",
-        "gates['test.mse'].better_than: has no meaning for a network that is itself linear",
+        "gates['test.mse'].better_than: can't be used with a linear network",
     ):
         assert text in wrong.stderr.replace('"', "'")
     assert "'accuracy' does not fit the target 'y' (a number)" in unknown.stderr

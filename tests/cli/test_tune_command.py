@@ -59,7 +59,7 @@ RESULT = {
         **{**TRIAL, **UNUSED, "number": 0, "value": 0.28, "values": {"batch_size": 32}},
     },
     **{"trials": 3, "importances": {}, "finalists": [FINALIST, BEST], "nested_value": None},
-    "notes": ["1 candidate could not be trained to the end"],
+    "notes": ["1 candidate failed to train"],
 }
 
 

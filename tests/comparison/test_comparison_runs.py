@@ -65,7 +65,7 @@ def test_runs_whose_rows_were_split_in_another_way_have_no_verdict(tmp_path, spl
     (against,) = found.differences
     assert {each.verdict for name, each in against.metrics.items() if name != "r2"} == {verdict}
     assert (against.metrics["mae"].lower is None) is (verdict == "unknown")
-    note = f"metrics of '{tmp_path}/a', '{tmp_path}/b' may differ because their rows do; to compare"
+    note = f"metrics of '{tmp_path}/a', '{tmp_path}/b' may differ because they are computed on different rows; to compare"
     assert found.notes[0].startswith(note) is (verdict == "unknown")
 
 
@@ -106,7 +106,9 @@ def test_rows_that_are_numbered_twice_are_not_paired(tmp_path):
     rows = {"row": [1] * 20, "split": ["test"] * 20, "target": [1.0] * 20}
     twice = {"predictions": pa.table({**rows, "prediction": [0.0] * 20})}
     runs = [number_run(tmp_path, "a", NEAR), number_run(tmp_path, "b", NEAR, stored=twice)]
-    assert compare(runs).differences[0].reason == snapshot("row numbers don't identify the rows")
+    assert compare(runs).differences[0].reason == snapshot(
+        "rows can't be matched, because their row numbers are not unique"
+    )
 
 
 def test_rows_of_several_files_are_identified_by_file_and_row(tmp_path):
@@ -239,7 +241,7 @@ def test_runs_of_different_targets_are_refused(tmp_path):
         compare(runs)
     assert str(caught.value) == (
         f"{tmp_path}/a predicts 'y' as numbers, {tmp_path}/b predicts 'x' as numbers: their "
-        "metrics can't be compared; name runs of one target"
+        "metrics can't be compared; choose runs with the same target"
     )
 
 

@@ -60,7 +60,7 @@ def test_a_choice_is_a_name_or_a_mapping(
     [
         (
             "optimizer: {learning_rate: 1}\n",
-            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, got no 'name'",
+            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, but 'name' is missing",
         ),
         (
             "loss: {nam: huber}\n",
@@ -123,7 +123,7 @@ def test_an_invalid_choice_is_explained(problems_with: Problems, lines: str, pro
         ),
         (
             "optimizer: {learning_rate: 1}\n",
-            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, got no 'name'",
+            "c.yaml:4:12: optimizer: expected an optimizer such as {name: ...}, but 'name' is missing",
         ),
         (
             "device: gpus\n",

@@ -198,7 +198,7 @@ CONFLICTS = [
      "data.split.column: is also the weight"),
     ("data.target=[y,y]", "data.target.column: lists a column twice"),
     ("data.target={column:\xa0[y,z],type:\xa0categorical}",
-     "data.target.type: several columns can be numbers or labels; use one column for classes"),
+     "data.target.type: several columns can't be classes, only numbers or labels; use one column"),
     ("data.target={column:\xa0y,type:\xa0multi_label}",
      "data.target.type: requires several columns, or one column with a delimiter between labels"),
     ("data.target={column:\xa0y,delimiter:\xa0'|'}",

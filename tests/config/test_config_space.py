@@ -477,7 +477,7 @@ def test_a_parameter_of_a_choice_that_is_not_set_is_a_problem(problems: Problems
         "hidden_layers: {number: [1, 2], kernel_regularizer.l2: [1, 2]}", config=config
     ) == [
         "c.yaml:8:37: hidden[0].kernel_regularizer:"
-        " expected a regularizer such as {name: ...}, got no 'name';"
+        " expected a regularizer such as {name: ...}, but 'name' is missing;"
         " write {name: l2, l2: ...}"
     ]
 

@@ -163,7 +163,7 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("metrics=mae", "metrics: expected a list, got 'mae'; write [mae]"),
         (
             "optimizer={adam: {learning_rate: 0.1}}",
-            "got no 'name'; write {name: adam, learning_rate: ...}",
+            "but 'name' is missing; write {name: adam, learning_rate: ...}",
         ),
         ("data.test=20%", "between 0 and 1, or a file, got '20%'; write 0.2"),
         ("data.test=20", "between 0 and 1, or a file, got 20; for 20 % write 0.2"),

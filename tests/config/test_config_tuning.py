@@ -223,7 +223,7 @@ FORMS = "expected a list of choices or a range such as {low: 1, high: 3}"
         ("epochs: {low: 1, high: 3, step: 0}",
          ["7:37: tune.space.epochs.step: expected a number above 0, got 0"]),
         ("epochs: {low: 1, high: 3, step: 3}",
-         ["7:37: tune.space.epochs.step: a step of 3 from low exceeds high, 3"]),
+         ["7:37: tune.space.epochs.step: expected a step of at most high - low, got 3"]),
         ("epochs: {low: 0, high: 3, log: true}",
          ["7:19: tune.space.epochs.low: expected a number above 0 with log: true, got 0"]),
         ("epochs: {low: 1, high: 3, step: 1, log: true}",

@@ -88,13 +88,11 @@ def test_a_value_far_from_all_others_is_named_with_its_row(sample):
     target = [20.0 + at for at in range(23)]
     found = find_far_target(sample({"x": X, "y": [*target, 31_000.0]}, "y"))
     assert found.message == (
-        snapshot(
-            "a value of the target is far from all others: 'y' (31000 in row 24, the others 20 to 42)"
-        )
+        snapshot("an outlier in the target: 'y' (31000 in row 24; other values: 20 to 42)")
     )
     assert found.severity == "warning"
     coded = find_far_target(sample({"x": X, "y": [*target[2:], *[-999] * 3]}, "y"))
-    assert "'y' (-999 in 3 rows, the others 22 to 42)" in coded.message
+    assert "'y' (-999 in 3 rows; other values: 22 to 42)" in coded.message
     # 11.5 is the median's distance from 20 and from 43, and 31.5 + 10 · 11.5 = 146.5
     for farthest, speaks in ((160.0, True), (130.0, False)):
         finding = find_far_target(sample({"x": X, "y": [*target, farthest]}, "y"))

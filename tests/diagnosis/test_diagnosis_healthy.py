@@ -87,9 +87,9 @@ def test_the_worst_of_many_rare_classes_may_be_so_at_random(case):
 def test_missed_rare_classes_are_tested_combined(case):
     confusion = some_rare((880, 20), [6] * 4 + [4], rows=20)
     assert imbalances(case, confusion) == [
-        "5 rare classes with 10 % of the rows in total are found in 28 % of them, the worst in "
-        "20 %, the most frequent one in 97.8 %; always predicting the latter would give an "
-        "accuracy of 0.9"
+        "5 rare classes with 10 % of the rows have a combined recall of 28 % (lowest: 20 %), "
+        "the most frequent class 97.8 %; always predicting this class would give an accuracy of "
+        "0.9"
     ]
 
 
@@ -98,7 +98,7 @@ def test_one_of_many_rare_classes_that_is_never_found_is_found_by_the_rule(case)
     confusion = some_rare((900, 100), [16] * 29 + [0], rows=20)
     (observation,) = imbalances(case, confusion)
     assert observation.startswith(
-        "a class with 1.25 % of the rows is found in 0 % of them, the most "
+        "a rare class with 1.25 % of the rows has a recall of 0 %, the most "
     )
 
 

@@ -71,7 +71,7 @@ def test_folds_that_differ_by_more_than_their_rows_explain_are_noted():
 @pytest.mark.parametrize(
     ("split", "reason"),
     [
-        ("time", "earlier folds have fewer training rows, and times may differ"),
+        ("time", "earlier folds have fewer training rows, and the data may drift over time"),
         ("group", "training varies between folds, or groups differ"),
     ],
 )
@@ -151,11 +151,11 @@ def test_classes_that_a_fold_lacks_are_named():
     ]
     results = [fold(at, {}) for at in range(3)]
     assert notes(results, held) == [
-        "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them; "
+        "up to 2 of 3 folds have no rows of 'c', so their metrics do not cover such rows; "
         "data.split: stratified keeps the class proportions in each fold"
     ]
     assert notes(results, held, split="stratified") == [
-        "rows of 'c' are missing from up to 2 of 3 folds, whose metrics do not cover them"
+        "up to 2 of 3 folds have no rows of 'c', so their metrics do not cover such rows"
     ]
 
 
@@ -163,7 +163,7 @@ def test_labels_that_a_fold_lacks_are_named():
     target = Multilabel(columns=("a", "b"), labels=("a", "b"))
     held = [held_out(target, np.array([[1, 0], [0, 0]]), np.full((2, 2), 0.5)), None]
     assert notes([fold(1, {}), fold(2, {})], held, split="stratified") == [
-        "rows of 'b' are missing from up to 1 of 1 fold, whose metrics do not cover them"
+        "up to 1 of 1 fold have no rows of 'b', so their metrics do not cover such rows"
     ]
 
 

@@ -158,7 +158,7 @@ CASES = {
         {"x": X, "y": but(9000, np.arange(ROWS))},
         LINEAR + "loss: poisson\n",
         (
-            "output.activation is exponential, which exceeds float32 from exp(89) on; "
+            "output.activation is exponential, which overflows float32 from exp(89) on; "
             "try --set output.activation=softplus",
             CLIP,
         ),
@@ -167,9 +167,9 @@ CASES = {
         PLAIN,
         LINEAR.replace("[]", 2 * "\n  - {units: 64, activation: exponential}"),
         (
-            "hidden[0].activation is exponential, which exceeds float32 from exp(89) on; "
+            "hidden[0].activation is exponential, which overflows float32 from exp(89) on; "
             "try --set 'hidden[0].activation=softplus'",
-            "hidden[1].activation is exponential, which exceeds float32 from exp(89) on; "
+            "hidden[1].activation is exponential, which overflows float32 from exp(89) on; "
             "try --set 'hidden[1].activation=softplus'",
             CLIP,
         ),
@@ -214,7 +214,7 @@ CASES = {
         LINEAR,
         (
             CLIP,
-            "learning rate, inputs and target are as usual: smaller steps may help; "
+            "learning rate, inputs and target are in the usual range: smaller steps may help; "
             "try --set optimizer.learning_rate=0.001",
         ),
     ),

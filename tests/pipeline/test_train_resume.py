@@ -214,7 +214,7 @@ def check_refused_while_training(pid):
     result = call(*RESUME)
     assert (result.exit_code, result.stdout) == (5, "")
     assert result.stderr == (
-        f"error: runs/run: process {pid} is training it; wait until it ends, or end it first\n"
+        f"error: runs/run: process {pid} is training it; wait until it ends, or stop it\n"
     )
     result = call("train", "run.yaml", "--output", "runs/run")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -277,7 +277,7 @@ def test_a_config_is_not_trained_into_its_unfinished_run(unfinished):
 def test_a_second_trainer_ends_at_once(unfinished):
     with locked(unfinished):
         assert refusal(*RESUME[1:]) == [
-            f"error: runs/run: process {os.getpid()} is training it; wait until it ends, or end it first"
+            f"error: runs/run: process {os.getpid()} is training it; wait until it ends, or stop it"
         ]
 
 

@@ -36,7 +36,7 @@ def test_the_main_metric_of_all_rows_is_compared_with_the_constant_model(tmp_pat
         "Accuracy is 88 % (95 % CI: 62 % to 100 %).",
         "Better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the difference: "
         "−0.50 to −0.12).",
-        "2 test rows took no part.",
+        "2 test rows were set aside.",
     )
 
 
@@ -123,7 +123,7 @@ def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):
         ("accuracy, mean of folds", "88 %", "± 12 % standard deviation"),
         ("constant baseline", "50 %", ""),
         ("Folds", "2 × 2", "4 networks trained"),
-        ("Rows", "8", "2 test rows took no part"),
+        ("Rows", "8", "2 test rows were set aside"),
         ("Best epoch", "2", "median of the folds"),
         ("Parameters", "12", "trainable numbers"),
         ("Time", "2 s", "of all folds"),
@@ -181,7 +181,7 @@ def test_training_has_a_line_for_each_fold_and_set_and_none_of_the_learning_rate
     ]
     assert {row["d"] for row in rows[6:]} == {"fold 2"}
     assert drawn["Loss"].description == (
-        "Loss at the end, over the folds: training 0.5; validation 1.75."
+        "Loss in the last epoch, all folds: training 0.5; validation 1.75."
     )
 
 
@@ -245,7 +245,7 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
     view = cross_validation_view(run)
     assert codes(view) == [f"dlcli train {run.path}/refit.yaml", "dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds only evaluate the config and are not stored. To predict, train "
+        "The networks of the folds are only used to evaluate the config and are not saved. To predict, train "
         "a network on all rows, for 2 epochs:"
     )
 
@@ -274,7 +274,7 @@ def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
     view = view_of(tmp_path, refit_problem="training diverged")
     assert codes(view) == ["dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
-        "The networks of the folds only evaluate the config and are not stored. Training a "
+        "The networks of the folds are only used to evaluate the config and are not saved. Training a "
         "network on all rows failed: see the warning above."
     )
 

@@ -42,7 +42,7 @@ def test_a_page_is_made_of_either_and_has_no_picture_of_curves():
         refused = dlcli("report", folder, "--curves", "curves.png")
         assert refused.exit_code == 2
         assert refused.stderr == (
-            f"error: {folder}: --curves needs a run of dlcli train, got one of dlcli {command}\n"
+            f"error: {folder}: --curves requires a run of dlcli train, got a run of dlcli {command}\n"
         )
 
 
@@ -105,7 +105,7 @@ def test_the_network_that_was_trained_in_it_is_named():
     assert (result.exit_code, result.stderr) == (
         5,
         "error: search: is a search, which has no weights; "
-        "choose the run that was trained in it: search/best\n",
+        "choose the trained run in it: search/best\n",
     )
 
 

@@ -700,9 +700,7 @@ def test_no_line_of_a_page_ends_between_a_number_and_its_percent_sign(tmp_path):
 
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
-    assert drawn["ROC curve"].description == (
-        "The mean AUC of 2 labels is 1; the lowest, 1, is that of a."
-    )
+    assert drawn["ROC curve"].description == ("The mean AUC of 2 labels is 1; the lowest is 1 (a).")
     assert drawn["Precision and recall"].numbers.header[0] == "label"
 
 

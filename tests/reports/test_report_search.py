@@ -57,7 +57,7 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "hidden_layers.number 4.",
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
         "optimizer.learning_rate 0.0001, hidden_layers.units 8, hidden_layers.number 1.",
-        "On test rows, which took no part in the search, the best is significantly better than the "
+        "On test rows, which the search did not use, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % vs 75.0 % (95 % CI of the difference: +6.2 to +18.8 "
         "percentage points).",
         "On rows that the search did not use (nested cross-validation): val_loss 0.44 [0.25, "
@@ -121,7 +121,7 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
         ),
         (
             {"split": "validation"},
-            "There are no test rows; the value of the best is too optimistic, as the same rows were used to choose it.",
+            "There are no test rows; the value of the best is too optimistic because it was selected on the same rows.",
         ),
     ],
 )
@@ -142,8 +142,8 @@ def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
         "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 on the validation rows."
     )
     assert view.sentences[3] == (
-        "The best was not evaluated on independent rows; its value is too optimistic, as the same "
-        "rows were used to choose it."
+        "The best was not evaluated on independent rows; its value is too optimistic because it was "
+        "selected on the same rows."
     )
 
 
@@ -177,10 +177,10 @@ def test_the_figures_are_those_that_matter(tmp_path):
     assert figures(view_of(tmp_path)) == [
         ("val_loss of the best", "0.25", "± 0.0625 (standard error)"),
         ("val_loss of the default", "0.4375", ""),
-        ("Parameters", "50", "of the smallest good one; the best has 900"),
+        ("Parameters", "50", "of the smallest good candidate; the best has 900"),
         ("accuracy of the best, test rows", "87.5 %", "default: 75.0 %"),
         ("Candidates", "5", "1 stopped early, 1 failed"),
-        ("Rows", "8", "2 test rows took no part"),
+        ("Rows", "8", "2 test rows were set aside"),
         ("Time", "1 min 30 s", ""),
     ]
 

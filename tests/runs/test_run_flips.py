@@ -118,6 +118,6 @@ def test_a_changed_space_in_the_manifest_is_found(run: Path) -> None:
         for other in set(BLANKS) - {content[place]}:
             with (
                 flipped(path, place, content[place] ^ other),
-                pytest.raises(RunError, match="has other whitespace than dlcli writes"),
+                pytest.raises(RunError, match="does not have the whitespace that dlcli writes"),
             ):
                 open_run(run)

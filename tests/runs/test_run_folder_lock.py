@@ -59,7 +59,7 @@ def test_the_holder_is_known_while_it_has_the_lock(tmp_path):
 def test_a_second_process_gets_an_error_with_the_first(tmp_path):
     with holding_process(tmp_path) as first:
         assert refusal(tmp_path) == (
-            f"{tmp_path}: process {first.pid} is training it; wait until it ends, or end it first"
+            f"{tmp_path}: process {first.pid} is training it; wait until it ends, or stop it"
         )
         assert holder_of(tmp_path) == str(first.pid)
 

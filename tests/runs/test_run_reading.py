@@ -358,7 +358,7 @@ def test_a_manifest_that_is_not_a_json_object_is_rejected(folder, content, messa
 def test_a_manifest_over_1_mib_is_rejected(folder):
     path = folder / "manifest.json"
     path.write_bytes(path.read_bytes().ljust(2**20))
-    with pytest.raises(RunError, match=r"manifest\.json: has other whitespace than dlcli"):
+    with pytest.raises(RunError, match=r"manifest\.json: does not have the whitespace that dlcli"):
         open_run(folder)
     path.write_bytes(path.read_bytes().ljust(2**20 + 1))
     with pytest.raises(RunError, match=r"manifest\.json: has more than 1,048,576 bytes"):

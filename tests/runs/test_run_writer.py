@@ -222,9 +222,9 @@ def test_a_finished_writer_returns_the_run(writer):
 
 def test_nothing_can_be_written_once_the_run_is_finished(writer):
     writer.finish()
-    with pytest.raises(ValueError, match="no longer agree"):
+    with pytest.raises(ValueError, match="no longer match"):
         writer.log("too late")
-    with pytest.raises(ValueError, match="no longer agree"):
+    with pytest.raises(ValueError, match="no longer match"):
         writer.write_text(RunFile.CONFIG, "")
     assert names(writer) == ["manifest.json"]
 

@@ -326,11 +326,11 @@ class TestTime:
         [
             (
                 ["2024-01-01T10:00Z", "2024-01-01T11:00+01:00", "2024-01-01"],
-                "a time with a UTC offset as in earlier rows, got '2024-01-01'",
+                "a time with a UTC offset (as in earlier rows), got '2024-01-01'",
             ),
             (
                 ["2024-01-01", "2024-01-02", "2024-01-01T10:00Z"],
-                "a time without a UTC offset as in earlier rows, got '2024-01-01T10:00Z'",
+                "a time without a UTC offset (as in earlier rows), got '2024-01-01T10:00Z'",
             ),
         ],
     )

@@ -609,7 +609,7 @@ def test_a_target_alone_leaves_nothing_to_predict_from(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (["a", "b", "c"], "each of the 3 classes is seen once"),
+        (["a", "b", "c"], "each of the 3 classes occurs only once"),
         (["a", "a", "a"], "has only the class"),
         ([1, "inf", 3], "expected a finite number, got 'inf'"),
         ([1, "1e39", 3], r"a number within ±3.4e\+38 \(float32\), got 1e\+39"),

@@ -75,7 +75,7 @@ def test_texts_declared_numeric_may_be_classes():
     with pytest.raises(DataError, match="expected a finite number, got 'no'") as caught:
         kind_of(words, "numeric").fit(Standard(), rows(y=words))
     [hint] = caught.value.__notes__
-    assert hint == "hint: for a target of classes, set data.target.type: categorical"
+    assert hint == "hint: for a categorical target, set data.target.type: categorical"
 
 
 def test_text_sorts_after_numbers_and_nan_is_text():
@@ -148,7 +148,7 @@ def test_yes_is_the_positive_class_in_any_language(classes):
     [
         (["no", "yes"], "yess", "no class 'yess' in the column 'y'; did you mean 'yes'?"),
         (["no", "yes"], "1", "no class '1' in the column 'y'; there are 'no', 'yes'"),
-        (["a", "b", "c"], "a", "is for two classes, and the column 'y' has 3; omit it"),
+        (["a", "b", "c"], "a", "requires two classes, but the column 'y' has 3; omit it"),
     ],
 )
 def test_a_positive_class_must_be_one_of_two(values, positive, message):

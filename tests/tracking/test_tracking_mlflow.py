@@ -320,7 +320,7 @@ def test_a_server_that_is_down_is_an_error_before_training(monkeypatch):
     message = str(caught.value)
     assert message.startswith(f"MLflow: can't track to http://...@{place}: API request to http://")
     assert message.endswith(
-        "; check that it exists, set MLFLOW_TRACKING_URI to another, or train without --mlflow"
+        "; check that it exists, set MLFLOW_TRACKING_URI to another URI, or train without --mlflow"
     )
     assert "Connection refused" in message
     assert "secret" not in message

@@ -180,10 +180,10 @@ NONSENSE = {
         {"epoch": 9, "step": 1},
         "is at step 1 of 4 after 9 of 9 epochs",
     ),
-    "a best epoch to come": ({"best_epoch": 2}, "has a best epoch beyond the 2 completed ones"),
+    "a best epoch to come": ({"best_epoch": 2}, "has a best epoch after the 2 completed epochs"),
     "a best epoch below none": (
         {"best_epoch": -2},
-        "has a best epoch beyond the 2 completed ones",
+        "has a best epoch after the 2 completed epochs",
     ),
     "another epoch": ({"epoch": 4}, "has 4 epochs, but its history has 2"),
     "no history": ({"history": {}}, "has 2 epochs, but its history has 0"),

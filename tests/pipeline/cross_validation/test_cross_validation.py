@@ -270,7 +270,7 @@ def test_a_fold_with_too_few_rows_for_validation_is_refused_before_any_is_traine
     )
     [note] = caught.value.__notes__
     assert note == (
-        "  so in fold 1 of repeat 1, because data.validation holds out some training rows; "
+        "  this happens in fold 1 of repeat 1, because data.validation holds out training rows; "
         "choose another 'folds', or omit data.validation: overrides={'data.validation': None}"
     )
     assert outcomes == []

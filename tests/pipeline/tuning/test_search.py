@@ -189,8 +189,8 @@ def test_before_a_trial_is_finished_nothing_is_left_of_a_search(tmp_path):
 @pytest.mark.parametrize(
     ("trials", "message"),
     [
-        (2, "none of 2 candidates could be trained to the end; the first problem: training"),
-        (1, "the only candidate could not be trained to the end; training"),
+        (2, "all 2 candidates failed to train; the first problem: training"),
+        (1, "the only candidate failed to train; training"),
     ],
 )
 def test_nothing_is_left_if_no_candidate_can_be_trained(tmp_path, trials, message):

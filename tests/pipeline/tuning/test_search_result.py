@@ -111,7 +111,7 @@ def test_a_search_that_tried_everything_has_a_note():
 def test_failed_candidates_have_a_note():
     failed = trial(1, None, state="failed", problem="diverged")
 
-    assert summary([trial(0), failed]).notes == ("1 candidate could not be trained to the end",)
+    assert summary([trial(0), failed]).notes == ("1 candidate failed to train",)
 
 
 def test_a_search_that_could_not_prune_says_why():
