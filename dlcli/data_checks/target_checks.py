@@ -122,7 +122,7 @@ def find_far_target(sample: Sample) -> DataFinding | None:
         at = int(np.argmax(distances))
         others = values[values != values[at]]
         nearer = distances[values != values[at]].max(initial=0)
-        if nearer > 0 and distances[at] >= FAR_TARGET * nearer:
+        if nearer > 0 and distances[at] / FAR_TARGET >= nearer:
             rows = int(np.count_nonzero(distances == distances[at]))
             where = table.place(at) if rows == 1 else plural(rows, "row")
             low, high = number(others.min()), number(others.max())

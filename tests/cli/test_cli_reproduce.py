@@ -111,7 +111,7 @@ def test_without_any_change_it_is_a_bug(run):
     found = reproduce(run)
     assert found.differing == ("encoding", "weights", "metrics")
     assert "bug in dlcli" in found.causes[0]
-    assert "differ by up to" in found.parts[3].finding
+    assert "the largest difference is" in found.parts[3].finding
 
 
 @pytest.mark.usefixtures("other_training")
