@@ -84,11 +84,11 @@ def rounded(value: float | None, decimals: int | None) -> str:
     if value is None or decimals is None or abs(value) >= 1e15:
         return with_minus(number(value))
     if value == 0:
-        return f"{0:.{max(0, decimals)}f}"
+        return f"{0:.{max(0, min(decimals, 4))}f}"
     first = -math.floor(math.log10(abs(value)))  # the decimal place of its first digit
     decimals = min(decimals, max(0, 4 + first))
-    if first > max(6, decimals):
-        return with_minus(f"{value:.1g}")
+    if first > 6:
+        return with_minus(f"{value:.{max(1, decimals - first + 1)}g}")
     if not round(value, decimals):
         decimals = first
     return with_minus(f"{round(value, decimals):,.{max(0, decimals)}f}")

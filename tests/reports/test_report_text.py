@@ -100,6 +100,13 @@ def test_a_metric_has_the_digits_that_its_number_of_rows_supports():
     assert [fmt.metric("accuracy", 0.9545, rows) for rows in (22, 2_200)] == ["95 %", "95.45 %"]
 
 
+def test_tiny_values_are_shown_without_a_row_of_zeros() -> None:
+    shown = [fmt.metric("mse", value, decimals=13) for value in (1.654e-12, -1.654e-12, 0.0)]
+    assert shown == ["1.7e-12", "−1.7e-12", "0.0000"]
+    assert fmt.metric("mse", 3e-9, decimals=2) == "3e-09"
+    assert fmt.metric("r2", 0.0, decimals=2) == "0.00"
+
+
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [
