@@ -183,7 +183,9 @@ def test_a_training_from_beginning_to_end(forks):
         *("data", "target", "features", "network", "loss", "engine", "device"),
         *("epoch", "epoch", "epoch", "trained", "baselines"),
     ]
-    assert done.output.endswith("\n\nrun: runs/line\nreport: dlcli report runs/line\n")
+    assert done.output.endswith(
+        "\n\nrun: runs/line\nreport: dlcli report runs/line\ndiagnosis: dlcli diagnose runs/line\n"
+    )
     assert Path("runs/line/manifest.json").exists()
 
 
