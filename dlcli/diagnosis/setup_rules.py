@@ -389,14 +389,17 @@ def vanishing_gradients(case: Case) -> Finding | None:
 
 
 def exploding_gradients(case: Case) -> Finding | None:
-    """Find initial gradients that are a hundred times as large as the weights."""
+    """Find initial gradients of several layers that are a hundred times as large as the weights.
+
+    The final weights of a single layer may be tiny because no linear model fits.
+    """
     sizes = {
         layer.name: layer.first_gradient / layer.weight_norm
         for layer in case.explanation.layers
         if layer.kind == "Dense" and layer.first_gradient is not None and layer.weight_norm
     }
     name = max(sizes, key=lambda name: sizes[name], default=None)
-    if name is None or sizes[name] <= EXPLODED or case.learned_well:
+    if name is None or len(sizes) == 1 or sizes[name] <= EXPLODED or case.learned_well:
         return None
     why = "initializes weights so gradients keep their size from layer to layer"
     return Finding(

@@ -357,6 +357,11 @@ def test_vanishing_and_exploding_gradients_are_found(named, first, last, norm, r
     assert named(metrics=HALF, explanation=explanation) == rule
 
 
+def test_the_gradient_of_a_single_layer_does_not_explode(named):
+    explanation = layers(dense("output", first_gradient=500.0, weight_norm=0.01))
+    assert named(metrics=HALF, explanation=explanation) == []
+
+
 def test_a_layer_that_is_dead_from_the_start_is_not_one_of_gradients_that_fade(named):
     explanation = layers(
         dense("hidden_1", first_gradient=0.0, weight_norm=4.0, dead=1.0),
