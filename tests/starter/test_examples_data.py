@@ -81,7 +81,7 @@ def test_a_description_gives_source_licence_and_citation(name):
 
     assert [line for line in lines if line.startswith("## ")] == [
         "## Source",
-        "## Licence",
+        "## License",
         "## Citation",
     ]
 
