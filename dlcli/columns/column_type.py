@@ -240,8 +240,8 @@ class Decision:
 class Auto(ColumnType):
     """One of the types below, inferred from all rows of the training file with a target.
 
-    Identifiers, row indices and constants are ignored, and columns on which training might fail:
-    numbers or dates with a few other values, or fewer than 8 values in 20 rows or more.
+    Ignores identifiers, row indices, constants, and columns on which training might fail: numbers
+    or dates mixed with a few other values, and columns with fewer than 8 values in 20 or more rows.
     """
 
     type: Literal["auto"] = "auto"
@@ -274,7 +274,7 @@ class Imputation(Choice):
     """A value that replaces missing ones."""
 
     indicator: Indicator = "auto"
-    """Add an input of 0 or 1 that marks missing values; `auto`: if training rows have some."""
+    """Add an input of 0 or 1 that marks missing values; `auto`: if training rows have any."""
 
 
 class MedianImputation(Imputation, name="median"):

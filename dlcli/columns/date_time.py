@@ -68,7 +68,7 @@ class Datetime(column_type.ColumnType):
     parts: Parts = "auto"
     """Parts of the time that become inputs. Year and elapsed (time since the earliest training row)
     have standard scaling; all other parts are cyclic, with a sine and a cosine each. `auto` is
-    elapsed, and those of month, day, weekday and hour that vary in the training rows."""
+    elapsed, and each of month, day, weekday and hour that varies in the training rows."""
     format: Formats | None = None
     """Format of the values: directives such as `%d.%m.%Y %H:%M` or `%H:%M`, iso, or unix or unix_ms
     for seconds or milliseconds since 1970. If there are several formats, the first that fits a

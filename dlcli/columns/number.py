@@ -95,8 +95,8 @@ class Numeric(column_type.ColumnType):
     encoding: NumericEncoding | None = None
     """Encoding of scaled values as several inputs. Omitted: input.encoding."""
     one_hot_values: section.NonNegativeInt = 0
-    """Maximum number of values that also get a one-hot input, as categories do: the most frequent,
-    with two or more training rows each. For ID-like numeric columns."""
+    """Maximum number of values that also have a one-hot input: the most frequent values, with at
+    least two training rows each. For ID-like numeric columns."""
     missing: NumericMissing = column_type.MedianImputation()
     """Replacement of missing values."""
 

@@ -72,7 +72,7 @@ class Robust(Choice, name="robust"):
 
 
 class MinMax(Choice, name="minmax"):
-    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows, possibly beyond in other rows."""
+    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows; may be outside in others."""
 
     def fit(self, values: Floats) -> "LinearScaling":
         """Fit the scaling on training rows; a constant column is only shifted to 0."""

@@ -76,7 +76,7 @@ TextMissing = Annotated[EmptyText | column_type.ErrorIfMissing, OneOf("policy")]
 
 
 class Text(column_type.ColumnType):
-    """A text, encoded as a set of words without order."""
+    """Text, encoded as a bag of words."""
 
     type: Literal["text"] = "text"
     encoding: TextEncoding = TfIdf()

@@ -382,8 +382,8 @@ class ScalingLayer(section.Section):
     """
 
     learning_rate_multiplier: section.Positive = 40.0
-    """Learning rate of these weights, relative to the learning rate of the optimizer (to its square
-    for optimizers that don't adapt to each weight, such as sgd)."""
+    """Learning rate of these weights, relative to the learning rate of the optimizer. For
+    optimizers without adaptive steps, such as sgd: relative to its square."""
 
 
 def _parse_scaling_layer(value: object) -> object:
@@ -432,9 +432,9 @@ class Input(section.Section):
     """
     scaling_layer: ScalingLayerChoice | None = None
     """A learned weight for each column. With `auto`, an ensemble whose networks have at least 100
-    validation rows first trains one network with and one without the layer; it drops the layer if
-    the validation loss is lower without it by more than one part in √rows. All other networks have
-    the layer. Omitted: none."""
+    validation rows first trains one network with and one without the layer. It drops the layer if
+    the validation loss without the layer is lower by a relative difference of more than 1/√rows.
+    All other networks have the layer. Omitted: none."""
     features: Features | None = None
     """Columns with their types, or a list of columns. In patterns, `*` matches any text and `?` any
     character. A name has priority over a pattern, and a longer pattern over a shorter one. Omitted:

@@ -301,7 +301,7 @@ class _AdamLike(_Optimizer):
     beta_1: section.Fraction = 0.9
     """Decay of the running mean of the gradients per step, in [0, 1)."""
     beta_2: section.Fraction = 0.999
-    """Decay of the running mean of their squares per step, in [0, 1)."""
+    """Decay of the running mean of the squared gradients per step, in [0, 1)."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
@@ -344,10 +344,7 @@ class Adagrad(_Optimizer, name="adagrad"):
 
 
 class Adam(_AdamLike, name="adam"):
-    """Running mean of gradients, divided by the root of the running mean of their squares.
-
-    Kingma & Ba 2014.
-    """
+    """Running mean of gradients, divided by the root of the mean of squares (Kingma & Ba 2014)."""
 
     amsgrad: section.Flag = False
     """Divide by the largest mean of squares so far (Reddi et al. 2018)."""
@@ -376,7 +373,7 @@ class Ftrl(_Optimizer, name="ftrl"):
     learning_rate_power: Annotated[
         float, Field(le=0, allow_inf_nan=False), section.Expected("a number of 0 or less")
     ] = -0.5
-    """Exponent of the sum of squared gradients that divides the rate, 0 or less; 0 is constant."""
+    """Exponent of the sum of squared gradients that divides the rate, 0 or less; 0: constant."""
     initial_accumulator_value: section.NonNegative = 0.1
     """Initial value of the sum of squared gradients."""
     l1_regularization_strength: section.NonNegative = 0.0
@@ -406,19 +403,19 @@ class Muon(_Optimizer, name="muon"):
     """Momentum, orthogonalized for each kernel; AdamW for other weights (Jordan 2024)."""
 
     weight_decay: section.NonNegative | None = 0.004
-    """Fraction of each weight, times the learning rate, subtracted at each step."""
+    """Fraction of each weight, times the learning rate, subtracted in each step."""
     adam_beta_1: section.Fraction = 0.9
     """Decay of AdamW's running mean of the gradients per step, in [0, 1)."""
     adam_beta_2: section.Fraction = 0.999
-    """Decay of AdamW's running mean of their squares per step, in [0, 1)."""
+    """Decay of AdamW's running mean of the squared gradients per step, in [0, 1)."""
     adam_weight_decay: section.NonNegative = 0.004
     """Weight decay of AdamW."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     exclude_layers: LayerNames | None = None
-    """Layers trained by AdamW, each by a part of its name; `[output]` is common. Omitted: none."""
+    """Layers to train with AdamW, as parts of their names; often `[output]`. Omitted: none."""
     exclude_embeddings: section.Flag = True
-    """Train embeddings by AdamW."""
+    """Train embeddings with AdamW."""
     muon_a: section.Number = 3.4445
     """First coefficient of the Newton–Schulz iteration."""
     muon_b: section.Number = -4.775
@@ -434,7 +431,7 @@ class Muon(_Optimizer, name="muon"):
     nesterov: section.Flag = True
     """Use Nesterov's momentum."""
     rms_rate: section.NonNegative | None = 0.2
-    """Root mean square of a step, so that rates and decay carry over from Adam; null for none."""
+    """Root mean square of a step; the default suits Adam's rate and decay; null for none."""
 
 
 class Nadam(_AdamLike, name="nadam"):
@@ -479,11 +476,11 @@ class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
     beta_1: Annotated[float, Field(gt=0, lt=1), section.Expected("a number between 0 and 1")] = 0.9
     """Weight of the average in the weights at which gradients are taken, between 0 and 1."""
     beta_2: section.Fraction = 0.999
-    """Decay of the running mean of their squares per step, in [0, 1)."""
+    """Decay of the running mean of the squared gradients per step, in [0, 1)."""
     epsilon: section.Positive = 1e-8
     """Small number that keeps the divisor above 0."""
     warmup_steps: section.NonNegativeInt = 0
-    """Steps in which the rate rises from 0."""
+    """Number of steps in which the learning rate rises from 0."""
 
 
 Optimizer = Annotated[_Optimizer, section.OneOf("optimizer")]
