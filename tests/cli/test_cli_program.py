@@ -121,7 +121,7 @@ def test_help_explains_a_term_by_any_of_its_names(words, dlcli):
 R² (r2, R-squared, coefficient of determination)
 
 The share of the variance that the model explains: 1 is perfect, 0 is as good as
-always predicting the mean, and below 0 is worse than that.
+always predicting the mean, and negative values are worse.
 
 More: docs/how-to/good-enough.md
 """)
