@@ -294,7 +294,7 @@ def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_p
     ("name", "test", "message"),
     [
         ("commas.csv", "points.csv", "column 'x' has different number notations in "),
-        ("t.arrow", "0.2", "t.arrow: a script can't read it; store it as Parquet"),
+        ("t.arrow", "0.2", "t.arrow: a script can't read it; store it as uncompressed Parquet"),
         ("t.csv", "semicolons.csv", "semicolons.csv: has a different format from "),
     ],
 )
