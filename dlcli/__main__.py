@@ -20,7 +20,7 @@ def _open_closed_streams() -> None:
 
 
 def run() -> None:
-    """Run the program in a process of its own, most of whose time may be its start.
+    """Run the program in a separate process, most of whose time may be its start.
 
     Imports make many objects and hardly any garbage, so nothing is collected before training, nor
     at exit. pydantic's plugins are not for this program.

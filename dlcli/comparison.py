@@ -35,7 +35,7 @@ SPLITS = ("test", "validation")
 """The splits of held-out rows, the best evidence first."""
 _ALL_SPLITS = ("train", "validation", "test")
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
-"""Facts that results may depend on besides data and config, the most likely first."""
+"""Facts other than data and config that results may depend on, the most likely first."""
 _ROW_BITS = 40
 """Bits for the row number; the index of the file is above them."""
 _LEAST_SHARED = 0.5

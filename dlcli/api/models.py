@@ -84,8 +84,8 @@ class Model:
         Args:
             data: a table with the columns that training read, see `dlcli.train`, or the path of a
                 file; the target isn't needed.
-            interval: add intervals, or for classes sets of classes, that contain the true value of
-                this share of rows that are like the training rows: 0.9.
+            interval: add prediction intervals, or for classes prediction sets, with this
+                coverage: 0.9.
             on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
 
         Raises:

@@ -65,7 +65,7 @@ class _FinishedRun(_Shown):
         return [each.model_dump() for each in self.folder.gates]
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Write the page of the run: to its folder, or to a file of which there is none yet.
+        """Write the HTML report of the run: to its folder, or to a file of which there is none yet.
 
         Raises:
             UsageError: if that file exists or can't be created.

@@ -32,7 +32,7 @@ MANY_MISSING = 0.5
 NEARLY_ALL = 0.995
 """Share of the rows with the same value above which a column is nearly constant."""
 FEWEST_OTHERS = 10
-"""Distinct values that a column must have besides one that is far from them."""
+"""Distinct values that a column must have in addition to an outlier."""
 FEWEST_REPEATS = 5
 """Rows that must have a value to count as a code: outliers are rarely repeated."""
 MOSTLY_DATES = 0.9
@@ -461,7 +461,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
 
     Args:
         sample: the rows to look at.
-        section: the settings of numbers that have none of their own.
+        section: the settings of numbers without individual settings.
     """
     distances = {name: _farthest(column, section) for name, column in sample.columns.items()}
     found = {name: far for name, far in distances.items() if abs(far) > FAR_DEVIATIONS}

@@ -46,7 +46,7 @@ _BINS = 50
 _ROWS_A_BIN = 10
 
 NamingKind = Literal["codes", "repeated_amounts", "many_categories"]
-"""Numbers that are names alone, numbers that are also names, and texts with rare names."""
+"""Codes, ID-like numbers, and texts with rare names."""
 _LEAST_EXPLAINED = 0.05
 """Share that the values of a column must explain more, of what the other columns leave."""
 _MOST_BY_NEAREST = 0.25
@@ -58,7 +58,7 @@ _FEWEST_ROWS = 4
 """Rows that values have on average. With 3.3 for each baseball player, a network gained nothing
 from more players; with 5 to 7 for each county, firm or state, the error fell by 7 to 39 %."""
 _LARGEST_SHARE = 0.1
-"""Of the rows, with one code; more have mostly the 0 of amounts."""
+"""Maximum share of rows with one code; amounts are often 0 in more rows."""
 _CONFIDENCE = 0.999
 _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
@@ -255,7 +255,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     the mean of the category, or by a straight line in each of up to 50 bins of a number. The share
     is `1 - e / e₀`, with `e₀` of a constant prediction: `e` counts wrong classes, and `e₀` those of
     the most frequent class; for numbers they are sums of squares, `e₀` around the mean, so that
-    this is R². Of several targets the largest share counts.
+    this is R². With several targets, the largest share counts.
 
     It is empty for tables of fewer than 20 rows, and 0 for classes of which a constant prediction
     misses fewer than 5 rows.
@@ -282,7 +282,7 @@ def find_leakage(
 ) -> DataFinding | None:
     """Find columns from which alone the target of other rows can be predicted almost without error.
 
-    Not reported are identifiers, which have a check of their own.
+    Identifiers are not reported here: they have a separate check.
 
     Args:
         explained: the share of the target's error that each column removes.
@@ -518,8 +518,8 @@ def _measure(name: str, column: SampledColumn) -> Measure | None:
 def _residuals(sample: Sample) -> Callable[[str], Floats]:
     """Return a function from a column to what ridge regression on the others leaves of the target.
 
-    It returns (rows, outputs). Of more than 100 columns, 100 are used, and the penalty is the
-    number of their inputs.
+    It returns (rows, outputs). If there are more than 100 columns, 100 are used, and the penalty is
+    the number of their inputs.
     """
     target, scores = sampling.target_scores(sample), sampling.feature_scores(sample)
     used = sampling.spread([*scores], _MOST_COLUMNS)
@@ -546,7 +546,7 @@ class _Rows(NamedTuple):
     counts: Indices
     """(values,)."""
     sums: Floats
-    """Of what is predicted, (values, outputs)."""
+    """The predicted values, (values, outputs)."""
     squares: Floats
     """The sum of its squares over rows and outputs, (values,)."""
 

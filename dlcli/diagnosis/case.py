@@ -234,7 +234,7 @@ class Case:
     diverged: bool = False
     """True if the loss or the weights became NaN or infinite."""
     magnitudes: Magnitudes | None = None
-    """Of a run that diverged."""
+    """The divergence of a run, if it diverged."""
 
     @classmethod
     def of(cls, run: Run) -> Case:

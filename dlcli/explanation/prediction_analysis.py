@@ -53,7 +53,7 @@ MOST_LABEL_CHARACTERS = 80
 WORK = 3e9
 """Multiplications that predictions may take, for each part of an explanation."""
 WORK_PER_NUMBER = 16
-"""Cost of a number that a layer reads or returns, in multiplications, besides the matrix product:
+"""Cost of a number that a layer reads or returns, in multiplications, without the matrix product:
 copies, the bias and the activation."""
 
 Sets = Mapping[str, tuple[Table, EncodedRows]]

@@ -5,7 +5,7 @@ https://scikit-learn.org/stable/modules/model_evaluation.html.
 
 With the errors `e = ŷ - y` of numbers, `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is
 `Σ w |e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
-`median_absolute_error` the weighted median of `|e|`. Of several columns, each is the plain mean
+`median_absolute_error` the weighted median of `|e|`. For several columns, each is the plain mean
 over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
 `mse`.
 

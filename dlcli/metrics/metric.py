@@ -425,7 +425,7 @@ class Metric:
     forms: Mapping[Kind, Form]
     """Its form for each kind of target that has it."""
     aliases: tuple[str, ...] = ()
-    """The names that Keras and scikit-learn have for it, besides those without underscores."""
+    """Its names in Keras and scikit-learn, except for spellings without underscores."""
     bounds: tuple[float, float] = (0.0, math.inf)
     """The least and the most that it can be."""
     title: str = ""

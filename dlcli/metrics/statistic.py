@@ -178,7 +178,7 @@ class FunctionOfSums(Statistic):
     terms: tuple[Floats, ...]
     """`t_1`, `t_2`, ..., each `(parts, rows)`."""
     function: Callable[..., Any]
-    """Of the sums, each `(parts,)` or `(resamples, parts)`; returns `()` or `(resamples,)`."""
+    """Takes sums, each `(parts,)` or `(resamples, parts)`; returns `()` or `(resamples,)`."""
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
@@ -239,7 +239,7 @@ class ClassMean(Statistic):
     """Predicted class indices, `(rows,)`."""
     classes: int
     counts_predicted: bool
-    """True for F1, whose ratio has the rows predicted to be of a class besides those of it."""
+    """True for F1, whose ratio includes the rows predicted as a class and the rows of the class."""
 
     @property
     def supports(self) -> Array:

@@ -164,7 +164,7 @@ def combine_folds(
 
 
 def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array]) -> pa.Table:
-    """Return a fold's predictions with those of a linear model, in columns of their own.
+    """Return a fold's predictions and those of a linear model, in separate columns.
 
     Args:
         predictions: the network's.

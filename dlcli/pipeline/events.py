@@ -323,7 +323,7 @@ class BaselinesEvent(Event, kind="baselines"):
 
 
 class ReportEvent(Event, kind="report"):
-    """The page of the run was written."""
+    """The HTML report was written."""
 
     page: str
     """Its path."""

@@ -64,7 +64,7 @@ class FittedMember:
 
     seed: int
     task: Task
-    """The task, with the scaling of its own training rows."""
+    """The task, with the scaling of its training rows."""
     rows: int
     """The number of these."""
     held_out: Indices | None

@@ -149,7 +149,7 @@ class Suspicion(NamedTuple):
 
 
 class BaselineComparison(Document):
-    """The comparison of a run's network with its baselines, and signs of a leak."""
+    """The comparison of a run's network with its baselines, and signs of data leakage."""
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
     """By baseline and split of held-out rows."""

@@ -1,4 +1,4 @@
-"""Intervals and sets that contain the true values of a chosen share of new rows.
+"""Prediction intervals or prediction sets that contain the true value of a share of new rows.
 
 They follow from the errors of rows that were held out of training. With the folds of an ensemble
 this is CV+ (Barber, Candès, Ramdas, Tibshirani 2021, "Predictive inference with the jackknife+",
@@ -35,7 +35,7 @@ _OF_TRAININGS = 0.9
 """The share of trainings for which a range of coverages is given."""
 _RANGES = 5
 MOST_SCORES = 4_096
-"""Scores of a column that are stored, at most, besides one for each fold."""
+"""Maximum number of stored scores of a column, in addition to one for each fold."""
 _ROWS_AT_ONCE = 64
 """Rows that are compared with all scores at once, so that the sums fit into a processor's cache."""
 _ROUNDING = 1e-6
@@ -56,15 +56,15 @@ class RangeCoverage(Document):
 
 
 class Conformal(Document):
-    """The errors of held-out rows, from which intervals and sets of any level follow.
+    """The errors of held-out rows, which determine prediction intervals or sets of any level.
 
     The score of a row is the distance |z − ẑ| of a number and its prediction, both scaled as in
     training, so that intervals under a logarithmic scaling are proportional to the prediction; for
     classes it is 1 − p with the probability p of the true class, or −m with the margin m towards
     it. Rows count alike, whatever their weights; those of weight 0 are left out.
 
-    Of many rows, the greatest of each `stride` successive scores is stored for all of them, which
-    makes intervals and sets slightly larger.
+    If there are many rows, the greatest of each `stride` successive scores is stored for all of
+    them, which makes intervals or sets slightly larger.
     """
 
     format: Literal[1] = 1
@@ -191,7 +191,7 @@ class Conformal(Document):
         Chance explains a count that is probable at the lowest coverage of most trainings.
 
         Args:
-            level: of the intervals or sets of classes.
+            level: of the prediction intervals or prediction sets.
             coverage: the share of rows whose true value they contain.
             rows: the number of rows.
         """
@@ -211,8 +211,8 @@ class Conformal(Document):
     def stored_rank(self, level: float) -> int:
         """Return the rank, from 1, of the stored score that decides at a level.
 
-        Of n held-out rows, that is the ⌈(n + 1)·level⌉-th score. The lowest stored score of a fold
-        may stand for fewer rows than the others; those that it lacks count as lower ones.
+        With n held-out rows, that is the ⌈(n + 1)·level⌉-th score. The lowest stored score of a
+        fold may stand for fewer rows than the others; those that it lacks count as lower ones.
         """
         lacking = sum(-rows % self.stride for rows in self.rows)
         return math.ceil((_rank(level, sum(self.rows)) + lacking) / self.stride)

@@ -142,7 +142,7 @@ class Predictions:
     outputs: Outputs
     """The network's outputs as trained on, (rows, units)."""
     regions: Regions | None = None
-    """The rows' intervals, or sets of classes, if they were asked for."""
+    """The rows' prediction intervals or prediction sets, if requested."""
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:

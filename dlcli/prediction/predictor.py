@@ -55,8 +55,8 @@ class Evaluation:
     decoded: DecodedRows
     """The evaluated rows with their true values and predictions."""
     interval: dict[str, object] | None
-    """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of sets of classes, if
-    these were asked for. Rows of weight 0 are left out; the others count alike."""
+    """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of prediction sets, if
+    requested. Rows of weight 0 are omitted; all other rows count equally."""
     shortfall: str
     """A note if these contain fewer true values than chance explains."""
 
@@ -128,7 +128,7 @@ class Predictor:
     tasks: tuple[Task, ...] = ()
     """The task of each member of an ensemble."""
     conformal: Conformal | None = None
-    """Held-out errors, if predictions are to have intervals or sets of classes."""
+    """Held-out errors, if predictions are to have prediction intervals or prediction sets."""
     level: float = REPORTED_LEVEL
     """The share of new rows whose true value these are to contain."""
 
@@ -174,7 +174,7 @@ class Predictor:
         Args:
             source: the table.
             storage: where to keep the rows.
-            others: the only columns to read besides those that are predicted from, where a file
+            others: the only columns to read in addition to the network's columns, where a file
                 allows that: Parquet. [default: all]
 
         Raises:
@@ -353,7 +353,7 @@ class Predictor:
 
     @property
     def metric_columns(self) -> list[str]:
-        """The columns that metrics are computed from, besides the predictions."""
+        """The columns that metrics are computed from, in addition to the predictions."""
         weight = self.config.data.sample_weight
         return [*self.task.columns, *([] if weight is None else [weight])]
 

@@ -1,4 +1,4 @@
-"""Views of what commands show besides reports of runs: tables, layers, evaluations, diagnoses."""
+"""Views of the output of commands except reports: tables, layers, evaluations, diagnoses."""
 
 from __future__ import annotations
 

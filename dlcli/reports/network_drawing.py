@@ -51,7 +51,7 @@ class DrawnLayer:
 def drawn_layers(inputs: int, layers: Sequence[LayerSummary]) -> list[DrawnLayer]:
     """Return the columns of a network: its inputs, and each dense layer.
 
-    What has no units of its own, such as dropout, is a detail of the dense layer before it.
+    A layer without units, such as dropout, is a detail of the dense layer before it.
 
     Args:
         inputs: the number of encoded inputs.

@@ -55,7 +55,7 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "not_significant": "The hidden layers do not clearly help.",
 }
 MOST_CONFIG_CHARACTERS = 60_000
-"""Of a config; one of very many columns is longer."""
+"""Maximum size of a displayed config; a config of very many columns is longer."""
 _MOST_FILES = 100
 _MOST_NOTES = 20
 MOST_WARNINGS = 100

@@ -531,7 +531,7 @@ class Decile:
 
     lowest: float
     highest: float
-    """Of the true values."""
+    """The range of the true values."""
     rows: int
     error: float
     """The mean absolute error."""

@@ -70,7 +70,7 @@ class RunFile(StrEnum):
     ENSEMBLE = "ensemble.json", _DOCUMENT_BYTES
     """The members of an ensemble."""
     CONFORMAL = "conformal.json", _DOCUMENT_BYTES
-    """The errors of held-out rows, for intervals and sets of classes."""
+    """The errors of held-out rows, for prediction intervals and prediction sets."""
     MODEL = "model.keras"
     """The model for the user's own Keras code."""
     METRICS = "metrics.json", _DOCUMENT_BYTES
@@ -82,7 +82,7 @@ class RunFile(StrEnum):
     BASELINE_WEIGHTS = "baselines.npz"
     """The weights of these models, float32, by name."""
     VERDICTS = "verdicts.json", _DOCUMENT_BYTES
-    """Whether the network is better than these models, and signs of a leak."""
+    """Whether the network is better than these models, and signs of data leakage."""
     GATES = "gates.json", _DOCUMENT_BYTES
     """The results of the config's gates."""
     PREDICTIONS = "predictions.parquet", 2**36

@@ -241,7 +241,7 @@ class Run:
         return replace(predictor, weights=weights)
 
     def predictor_at(self, level: float | None) -> Predictor:
-        """Return the network that also predicts intervals, or sets of classes, of a level.
+        """Return the network that also predicts intervals or prediction sets of a level.
 
         Args:
             level: the share of new rows whose true value they contain; `None` for none.
@@ -267,7 +267,7 @@ class Run:
 
     @cached_property
     def conformal(self) -> Conformal | None:
-        """The errors of held-out rows, which intervals and sets of classes follow from."""
+        """The errors of held-out rows, for prediction intervals and prediction sets."""
         from dlcli.prediction.conformal import Conformal
 
         return self._find(RunFile.CONFORMAL, Conformal)

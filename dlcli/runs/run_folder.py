@@ -351,7 +351,7 @@ def entries_of(folder: Path) -> list[Path]:
 
 
 def write_page(run: Run, html: str) -> Path:
-    """Store the page of a run in its folder, in place of an earlier one, and return its path.
+    """Store the HTML report of a run in its folder, replacing an earlier one; return its path.
 
     Raises:
         RunError: if it can't be stored.

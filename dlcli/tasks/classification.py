@@ -31,7 +31,7 @@ _PATTERNS = {
     "integer": re.compile(r"0|-?[1-9][0-9]{0,17}"),
     "boolean": re.compile(r"true|false"),
 }
-"""Names of classes that can be stored with a type of their own."""
+"""Names of classes that can be stored with their type."""
 _PYTHON_TYPES: dict[str, Callable[[str], object]] = {
     "text": str,
     "integer": int,

@@ -198,7 +198,7 @@ def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
 def _two_integers(column: str, tables: Sequence[Table]) -> tuple[int, int] | None:
     """Return the two integers that are a column's only values, ascending; None for any others.
 
-    Of two rows with a number each, only 0 and 1 show that these are classes.
+    With two rows that have different numbers, only 0 and 1 show that these are classes.
     """
     numbers = np.concatenate([table.numbers(column) for table in tables])
     low, high = float(numbers.min()), float(numbers.max())

@@ -37,7 +37,7 @@ class _Numbers(Task):
     scalings: tuple[LinearScaling, ...] = ()
     """The scaling of each column, fitted on training rows; before that there are none."""
     loss: Any = Field(default=None, exclude=True)
-    """The loss that the outputs are trained by, which may have a metric of its own; see `for_loss`.
+    """The loss that the outputs are trained by, which may have its own metric; see `for_loss`.
     """
 
     outcome = "numbers"
@@ -221,7 +221,7 @@ class _Numbers(Task):
     def comparison_metric(self, config: Config) -> Metric:
         """Return the metric that the loss optimizes, or R² of several columns.
 
-        Errors of several columns have units of their own, so that their shares are compared.
+        Errors of several columns have different units, so their shares are compared.
         """
         assert config.loss is not None  # resolved
         metric = config.loss.comparison_metric or MAE

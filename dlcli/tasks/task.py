@@ -116,7 +116,7 @@ class Task(Fitted):
 
     @property
     def has_column_per_output(self) -> bool:
-        """True if each number or label has a column of its own."""
+        """True if each number or label has its own column."""
         return len(self.columns) == self.width
 
     @property
@@ -225,7 +225,7 @@ class Task(Fitted):
 
     @property
     def loss_metric(self) -> Metric | None:
-        """The metric of the loss that outputs are trained by, if it has one of its own."""
+        """The metric of the loss that outputs are trained by, if there is one."""
         return None
 
     @property
@@ -363,7 +363,7 @@ class Task(Fitted):
 
         Args:
             outputs: those of each member as trained on, (rows, units).
-            tasks: the task of each, whose scaling of numbers is of its own training rows.
+            tasks: the task of each, whose scaling of numbers is fitted to its training rows.
 
         Returns:
             Outputs that `decode` of this task decodes, (rows, units).

@@ -284,7 +284,7 @@ def test_the_report_shows_the_coverage_of_test_rows_by_prediction(run, monkeypat
     assert ranges[0].highest == pytest.approx(first[-1][0])
     page = to_html(view_of(trained))
     assert "Coverage of 90 % prediction intervals" in page
-    assert "They cover about 90 % of all rows" in page
+    assert "They cover about 90\N{NO-BREAK SPACE}% of all rows" in page
     less = tuple(each.model_copy(update={"coverage": 0.5}) for each in ranges)
     changed = stored.model_copy(update={"test": (less,)})
     monkeypatch.setitem(vars(trained), "conformal", changed)
