@@ -241,7 +241,8 @@ class Auto(ColumnType):
     """One of the types below, inferred from all rows of the training file with a target.
 
     Ignores identifiers, row indices, constants, and columns on which training might fail: numbers
-    or dates mixed with a few other values, and columns with fewer than 8 values in 20 or more rows.
+    or dates mixed with a few other values, and, in files with 20 or more rows, columns with fewer
+    than 8 values that are not missing.
     """
 
     type: Literal["auto"] = "auto"
