@@ -1,4 +1,4 @@
-"""Gates: requirements of a config on metrics, and whether a result meets them."""
+"""Quality gates: requirements of a config on metrics, and their check."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dlcli.tasks.task import DecodedRows
 
 _VERDICTS = {
     "worse": "worse than",
-    "same": "no better than",
+    "same": "not better than",
     "not_significant": "not clearly better than",
 }
 
@@ -43,9 +43,9 @@ class GateResult(Document):
     def sentence(self) -> str:
         """The result in words."""
         if self.failures:
-            return f"Gate {self.gate} has failed: {'; '.join(self.failures)}."
-        value = "" if self.value is None else f": {number(self.value)}"
-        return f"Gate {self.gate} is passed{value}."
+            return f"Gate failed: {'; '.join(self.failures)}."
+        value = "" if self.value is None else f" = {number(self.value)}"
+        return f"Gate passed: {self.gate}{value}."
 
 
 class GateResults(Document):
@@ -80,31 +80,31 @@ def _failures(
     name: str, gate: Gate, estimate: Estimate, baselines: Mapping[str, BaselineDifference]
 ) -> Iterator[str]:
     metric = name.partition(".")[2]
-    value, what = estimate.value, metric
+    value, what = estimate.value, name
     if gate.compare == "confidence_bound":
         is_higher = is_higher_better(metric) if metric in METRICS else gate.at_most is None
         value = estimate.lower if is_higher else estimate.upper
-        what = f"the {'lower' if is_higher else 'upper'} end of the interval of {metric}"
+        what = f"the {'lower' if is_higher else 'upper'} end of the 95 % CI of {name}"
     if value is None and (gate.at_least is not None or gate.at_most is not None):
         yield f"{what} is undefined{f': {estimate.reason}' if estimate.reason else ''}"
     elif value is not None and gate.at_least is not None and value < gate.at_least:
-        yield _missed(what, value, "at least", gate.at_least)
+        yield _missed(what, value, ">=", gate.at_least)
     elif value is not None and gate.at_most is not None and value > gate.at_most:
-        yield _missed(what, value, "at most", gate.at_most)
+        yield _missed(what, value, "<=", gate.at_most)
     if gate.better_than is not None:
         difference = baselines.get(gate.better_than)
         if difference is None:
-            yield f"there is no {gate.better_than} baseline to compare with"
+            yield f"{name}: there is no {gate.better_than} baseline to compare with"
         elif difference.verdict != "better":
             words = _VERDICTS.get(difference.verdict, "not known to be better than")
-            yield f"the network is {words} the {gate.better_than} baseline"
+            yield f"{name}: the network is {words} the {gate.better_than} baseline"
 
 
 def _missed(what: str, value: float, side: str, bound: float) -> str:
     """Word a value and the bound that it misses, with as many digits as distinguish them."""
     shown, limit = number(value), f"{bound:,.12g}"
     shown = f"{value:,.12g}" if shown in (limit, number(bound)) else shown
-    return f"{what} is {shown}, {side} {limit} is required"
+    return f"{what} = {shown} (required {side} {limit})"
 
 
 def check_evaluation(
@@ -153,6 +153,6 @@ def require_gates(results: tuple[GateResult, ...], what: str) -> None:
         results: of all gates.
         what: the run or the table, which begins the message.
     """
-    failed = [f"{each.gate}: {'; '.join(each.failures)}" for each in results if not each.passed]
+    failed = [failure for each in results for failure in each.failures]
     if failed:
-        raise RequirementError(f"{what}: failed gate{'s' * (len(failed) > 1)}: {'; '.join(failed)}")
+        raise RequirementError(f"{what}: gate failed: {'; '.join(failed)}")

@@ -50,17 +50,17 @@ def test_evaluate_checks_the_gates_on_its_own_rows(dlcli):
 
     assert passed.exit_code == 0
     assert passed.stdout.splitlines()[-2:] == [
-        "Gate validation.rmse is passed: 0.5.",
-        "Gate test.r2 is passed: 0.9467.",
+        "Gate passed: validation.rmse = 0.5.",
+        "Gate passed: test.r2 = 0.9467.",
     ]
-    message = "failed gate: validation.rmse: rmse is 0.6, at most 0.5 is required"
+    message = "gate failed: validation.rmse = 0.6 (required <= 0.5)"
     for failed in (other, as_json):
         assert failed.exit_code == 6
         assert failed.stderr.splitlines()[-1] == f"error: standard input: {message}"
     [rmse, r2] = json.loads(as_json.stdout)["gates"]
     assert (rmse["gate"], rmse["failures"]) == (
         "validation.rmse",
-        ["rmse is 0.6, at most 0.5 is required"],
+        ["validation.rmse = 0.6 (required <= 0.5)"],
     )
     assert (r2["gate"], r2["failures"]) == ("test.r2", [])
 
@@ -128,19 +128,19 @@ def test_a_run_that_misses_a_gate_is_kept(dlcli):
     gates = {each["gate"]: each["failures"] for each in result["gates"]}
     assert [*gates] == ["test.r2", "test.rmse", "train.mae"]
     assert gates["train.mae"] == []
-    assert "at least 0.999 is required" in gates["test.r2"][0]
+    assert "(required >= 0.999)" in gates["test.r2"][0]
     assert json.loads(Path("run/gates.json").read_text())["results"] == result["gates"]
-    assert "run: failed gate" in trained.stderr
+    assert "run: gate failed" in trained.stderr
     assert [each["gate"] for each in dlcli_api.open_run("run").gates] == [*gates]
     assert dlcli("validate", "run").exit_code == 0
     dlcli("report", "run")
-    assert "Gate test.r2 has failed: r2 is" in Path("run/report.html").read_text(encoding="utf-8")
+    assert "Gate failed: test.r2 =" in Path("run/report.html").read_text(encoding="utf-8")
     # Out of fold rows stand for the rows of the gates; training rows for none.
     assert [each["gate"] for each in json.loads(Path("cv/gates.json").read_text())["results"]] == [
         "test.r2",
         "test.rmse",
     ]
-    assert "Gate test.r2 has failed: r2 is" in crossed.stdout
+    assert "Gate failed: test.r2 =" in crossed.stdout
 
 
 @pytest.mark.slow
@@ -162,13 +162,13 @@ def test_baselines_are_compared_on_the_rows_of_train_cv_and_evaluate(dlcli):
 
     for each in (trained, crossed):
         assert each.exit_code == 0, each.stderr
-        assert "Gate test.rmse is passed: " in each.stdout
-        assert "Gate test.mae is passed: " in each.stdout
+        assert "Gate passed: test.rmse = " in each.stdout
+        assert "Gate passed: test.mae = " in each.stdout
     assert "Better than the linear baseline: RMSE" in crossed.stdout
     assert evaluated.exit_code == 6
     assert evaluated.stderr.splitlines()[-1] == (
         snapshot(
-            "error: level.csv: failed gates: test.rmse: the network is worse than the linear baseline; "
+            "error: level.csv: gate failed: test.rmse: the network is worse than the linear baseline; "
             "test.mae: the network is worse than the constant baseline"
         )
     )

@@ -34,27 +34,27 @@ def failures(
             "test.accuracy",
             Gate(at_least=0.95),
             ACCURACY,
-            ("accuracy is 0.9, at least 0.95 is required",),
+            ("test.accuracy = 0.9 (required >= 0.95)",),
         ),
         ("test.rmse", Gate(at_most=3), ERROR, ()),
-        ("test.rmse", Gate(at_most=2.75), ERROR, ("rmse is 3, at most 2.75 is required",)),
+        ("test.rmse", Gate(at_most=2.75), ERROR, ("test.rmse = 3 (required <= 2.75)",)),
         (
             "test.rmse",
             Gate(at_most=15_000),
             Estimate(value=15_432.6),
-            ("rmse is 15,433, at most 15,000 is required",),
+            ("test.rmse = 15,433 (required <= 15,000)",),
         ),
         (
             "test.accuracy",
             Gate(at_least=0.99),
             Estimate(value=0.98999),
-            ("accuracy is 0.98999, at least 0.99 is required",),
+            ("test.accuracy = 0.98999 (required >= 0.99)",),
         ),
         (
             "test.mse",
             Gate(at_most=1_234_567),
             Estimate(value=1_234_567.25),
-            ("mse is 1,234,567.25, at most 1,234,567 is required",),
+            ("test.mse = 1,234,567.25 (required <= 1,234,567)",),
         ),
         ("test.rmse", Gate(at_least=2, at_most=4), ERROR, ()),
         ("test.accuracy", Gate(at_least=0.85, compare="confidence_bound"), ACCURACY, ()),
@@ -62,21 +62,21 @@ def failures(
             "test.accuracy",
             Gate(at_least=0.86, compare="confidence_bound"),
             ACCURACY,
-            ("the lower end of the interval of accuracy is 0.85, at least 0.86 is required",),
+            ("the lower end of the 95 % CI of test.accuracy = 0.85 (required >= 0.86)",),
         ),
         (
             "test.rmse",
             Gate(at_most=3.5, compare="confidence_bound"),
             ERROR,
-            ("the upper end of the interval of rmse is 3.75, at most 3.5 is required",),
+            ("the upper end of the 95 % CI of test.rmse = 3.75 (required <= 3.5)",),
         ),
-        ("test.auc", Gate(at_least=0.5), Estimate(), ("auc is undefined",)),
-        ("test.auc", Gate(at_least=0.5), None, ("auc is undefined",)),
+        ("test.auc", Gate(at_least=0.5), Estimate(), ("test.auc is undefined",)),
+        ("test.auc", Gate(at_least=0.5), None, ("test.auc is undefined",)),
         (
             "test.auc",
             Gate(at_least=0.5, compare="confidence_bound"),
             Estimate(value=1.0, reason="there is one class"),
-            ("the lower end of the interval of auc is undefined: there is one class",),
+            ("the lower end of the 95 % CI of test.auc is undefined: there is one class",),
         ),
     ],
 )
@@ -90,10 +90,13 @@ def test_a_metric_is_compared_with_its_bounds(
     ("verdict", "expected"),
     [
         ("better", ()),
-        ("worse", ("the network is worse than the linear baseline",)),
-        ("not_significant", ("the network is not clearly better than the linear baseline",)),
-        ("same", ("the network is no better than the linear baseline",)),
-        ("unknown", ("the network is not known to be better than the linear baseline",)),
+        ("worse", ("test.rmse: the network is worse than the linear baseline",)),
+        (
+            "not_significant",
+            ("test.rmse: the network is not clearly better than the linear baseline",),
+        ),
+        ("same", ("test.rmse: the network is not better than the linear baseline",)),
+        ("unknown", ("test.rmse: the network is not known to be better than the linear baseline",)),
     ],
 )
 def test_better_than_a_baseline_is_beyond_the_interval_of_the_difference(
@@ -106,7 +109,7 @@ def test_better_than_a_baseline_is_beyond_the_interval_of_the_difference(
 
     assert failures("test.rmse", gate, ERROR, baselines={"linear": difference}) == expected
     assert failures("test.rmse", gate, ERROR, baselines={}) == (
-        "there is no linear baseline to compare with",
+        "test.rmse: there is no linear baseline to compare with",
     )
 
 
@@ -122,13 +125,12 @@ def test_all_failed_gates_are_named_and_have_an_exit_code_of_their_own() -> None
 
     assert str(caught.value) == (
         snapshot(
-            "runs/car: failed gates: test.accuracy: accuracy is 0.9, at least 0.95 is required; "
-            "test.rmse: rmse is 3, at most 1 is required"
+            "runs/car: gate failed: test.accuracy = 0.9 (required >= 0.95); test.rmse = 3 (required <= 1)"
         )
     )
     assert caught.value.exit_code == 6
     assert [each.sentence for each in results[:2]] == [
-        "Gate test.accuracy has failed: accuracy is 0.9, at least 0.95 is required.",
-        "Gate train.accuracy is passed: 0.9.",
+        "Gate failed: test.accuracy = 0.9 (required >= 0.95).",
+        "Gate passed: train.accuracy = 0.9.",
     ]
     require_gates(results[1:2], "runs/car")
