@@ -271,7 +271,7 @@ def test_what_is_fitted_does_not_depend_on_the_order_of_rows(values):
         ({"formats": ()}, "at least 1 item"),
         ({"timezone": "../etc/passwd"}, "unknown time zone"),
         ({"parts": ("hour", "hour")}, "a part occurs twice"),
-        ({"parts": ("year",)}, "'year' and 'elapsed' need a scaling"),
+        ({"parts": ("year",)}, "'scalings' does not match 'year' and 'elapsed'"),
         ({"parts": ("century",)}, "Input should be"),
         ({"latest": "yesterday"}, "latest"),
     ],

@@ -177,6 +177,6 @@ def test_labels_are_not_stratified():
 
 def test_a_value_that_is_no_count_is_reported_with_its_row_and_leaves_no_run():
     Path("t.csv").write_text("x,n\n1,0\n2,1.5\n3,2\n4,3\n")
-    with pytest.raises(DataError, match=r"t.csv: row 2, column 'n': a count is .* got 1.5"):
+    with pytest.raises(DataError, match=r"t.csv: row 2, column 'n': a count must be .* got 1.5"):
         train(config_for("count"))
     assert not Path("runs").exists()

@@ -160,7 +160,7 @@ def finish(run, done):
             assert done.stored == EPOCHS
             return
         assert not done.has_begun, error
-        assert "no such run folder" in str(error) or "before training began" in str(error)
+        assert "no such run folder" in str(error) or "before training started" in str(error)
         shutil.rmtree(run, ignore_errors=True)
         train(run, Done())
 

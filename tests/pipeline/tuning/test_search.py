@@ -358,7 +358,7 @@ def test_a_search_that_is_resumed_in_a_storage_without_its_trials_warns_that_it_
             urls[1],
             [
                 "the study 'line' has no trials in this storage, so the search starts over. If "
-                f"they are in another one, stop this search and resume with: {resume}"
+                f"the trials are in another storage, stop this search and resume with: {resume}"
             ],
         )
     assert warnings
