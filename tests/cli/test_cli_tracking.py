@@ -49,7 +49,8 @@ def used(folder, monkeypatch):
 @pytest.mark.parametrize("what", [["line.yaml"], ["--resume", "runs/line"]])
 def test_the_trackers_of_the_options_are_used(what, options, trackers, used, dlcli):
     result = dlcli("train", *what, *options)
-    assert "report: dlcli report runs/line\n" in result.output, result.output
+    assert result.exit_code == 0, result.output
+    assert result.output.endswith("\n\nrun: runs/line\nreport: dlcli report runs/line\n")
     assert used == [trackers]
 
 
