@@ -104,23 +104,13 @@ def draw_folds() -> None:
             (name, 0.2 * each, 0.2 * (each + 1), "test" if each == fold else "training")
             for each in range(5)
         ]
-    values = [{"row": a, "from": b, "to": c, "rows": d} for a, b, c, d in bars]
-    picture = chart(values).mark_bar(size=20, stroke=GRAY, strokeWidth=0.5)
-    picture = picture.encode(
-        x=altair.X("from:Q", title="rows of the table").axis(format="%").scale(domain=[0, 1]),
-        x2="to:Q",
-        y=altair.Y("row:N", title=None, sort=None),
-        color=altair.Color("rows:N", title=None, sort=[*sets]).scale(
-            domain=[*sets], range=[*sets.values()]
-        ),
-    )
-    save(picture.properties(width=480, height=190), "folds")
+    _draw_rows(bars, sets, "folds", size=20, height=190, sort=[*sets])
 
 
 def draw_nested_folds() -> None:
     """Draw the outer folds of a nested search, and the inner folds of the first of them."""
-    kinds = {"training": BLUE, "choice": ORANGE, "evaluation": GREEN}
     search = "search"
+    kinds = {"evaluation": GREEN, search: GRAY, "training": BLUE, "choice": ORANGE}
     bars = []
     for fold in range(5):
         for each in range(5):
@@ -131,18 +121,39 @@ def draw_nested_folds() -> None:
             rows = "choice" if each == fold else "training"
             start = 0.2 + 0.16 * each
             bars.append((f"search 1, inner fold {fold + 1}", start, start + 0.16, rows))
+    _draw_rows(bars, kinds, "nested-folds", size=16, height=260, sort=None)
+
+
+def _draw_rows(
+    bars: list[tuple[str, float, float, str]],
+    colors: dict[str, str],
+    name: str,
+    *,
+    size: int,
+    height: int,
+    sort: list[str] | None,
+) -> None:
+    """Draw the shares of a table's rows, one line for each split.
+
+    Args:
+        bars: line, first share, last share and use of the rows.
+        colors: the color of each use.
+        name: the picture's.
+        size: the height of a bar.
+        height: the height of all lines.
+        sort: the order of the uses in the legend.
+    """
     values = [{"row": a, "from": b, "to": c, "rows": d} for a, b, c, d in bars]
-    picture = chart(values).mark_bar(size=16, stroke=GRAY, strokeWidth=0.5)
+    picture = chart(values).mark_bar(size=size, stroke=GRAY, strokeWidth=0.5)
     picture = picture.encode(
         x=altair.X("from:Q", title="rows of the table").axis(format="%").scale(domain=[0, 1]),
         x2="to:Q",
         y=altair.Y("row:N", title=None, sort=None),
-        color=altair.Color("rows:N", title=None, sort=None).scale(
-            domain=["evaluation", search, "training", "choice"],
-            range=[kinds["evaluation"], GRAY, kinds["training"], kinds["choice"]],
+        color=altair.Color("rows:N", title=None, sort=sort).scale(
+            domain=[*colors], range=[*colors.values()]
         ),
     )
-    save(picture.properties(width=480, height=260), "nested-folds")
+    save(picture.properties(width=480, height=height), name)
 
 
 def draw_dropout() -> None:
