@@ -12,7 +12,7 @@ EXIT_CODES: Mapping[str, str] = {
     "4": "training diverged, ran out of memory, lost a worker or filled the disk",
     "5": "a run folder is missing, unfinished or damaged",
     "6": "a quality gate failed, or a run was not reproduced",
-    "7": "the model can't be exported, or its export predicts something else",
+    "7": "the model can't be exported, or the export gives different predictions",
     "130, 143, 129": "ended by SIGINT (Ctrl-C), SIGTERM or SIGHUP",
 }
 """The meaning of each exit code."""

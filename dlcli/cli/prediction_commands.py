@@ -232,7 +232,7 @@ def _predict_folder(
     if outcome.skipped and not as_json:
         skipped = plural(outcome.skipped, "file")
         console.print_message(
-            "note", f"{data}: skipped {skipped} of {outcome.files} that were already predicted"
+            "note", f"{data}: skipped {skipped} of {outcome.files} (already predicted)"
         )
     result = {"run": str(run), "output": str(output), "rows": found.rows}
     result |= {"files": outcome.files, "skipped": outcome.skipped}

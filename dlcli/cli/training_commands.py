@@ -454,7 +454,7 @@ def tune(
     "--tolerance",
     type=options.Number("a share of at least 0 and below 1", float, lambda each: 0 <= each < 1),
     metavar="SHARE",
-    help="Largest relative difference of a metric that is accepted, e.g. 1e-3. Weights and "
+    help="Largest accepted relative difference of a metric, e.g. 1e-3. Weights and "
     "versions may then differ, as on another machine. [default: everything must be equal]",
 )
 @_new_run_folder("-reproduced")

@@ -305,7 +305,7 @@ class CategoryEncoder(column_type.DenseEncoder):
             if self.missing == "error":
                 column_type.refuse_missing(missing, rows, self.column, problems)
             elif not self.accepts_missing:
-                forbidden = "is missing, as in no training row; 'unseen: error' refuses it"
+                forbidden = "is missing, although no training row is; 'unseen: error' refuses it"
                 problems.refuse(missing, rows, self.column, lambda _: forbidden)
             codes[missing] = self.missing_code
         return codes

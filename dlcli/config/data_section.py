@@ -398,7 +398,10 @@ def _parse_scaling_layer(value: object) -> object:
     raise section.value_error(f"expected {expected}, got {section.shown(value)}; {way_out}")
 
 
-_AUTO = Annotated[Literal["auto"], Field(description="The default layer, unless it harms.")]
+_AUTO = Annotated[
+    Literal["auto"],
+    Field(description="The default layer, unless the validation loss is clearly lower without it."),
+]
 ScalingLayerChoice = Annotated[
     Literal["auto"] | ScalingLayer,
     PlainValidator(_parse_scaling_layer, json_schema_input_type=_AUTO | ScalingLayer),

@@ -298,8 +298,8 @@ def _advice(
     alike = f"{'with' if is_group else 'of about'} the same {column}"
     reason = f"rows {alike} are similar, so metrics of a random split are too optimistic"
     message = (
-        f"{reason}: the squared error of a quick model is {int(100 * reduction)} % lower if it is "
-        f"trained on other rows {alike}"
+        f"{reason}: if a quick model is trained on other rows {alike}, its squared error is "
+        f"{int(100 * reduction)} % lower"
     )
     ways = [f"to evaluate on new values of {column}, set {_setting(choice)}"] if is_group else []
     if step is not None:

@@ -154,7 +154,7 @@ def find_class_numbers(sample: Sample) -> DataFinding | None:
     repeats = len(numbers) >= 2 * len(distinct)
     if not is_numbered or not repeats or not 2 < len(distinct) <= MOST_CLASS_NUMBERS:
         return None
-    message = "a target of a few integers is read as a number"
+    message = "a target with few distinct integers is treated as numeric"
     advice = (
         "if they are classes, declare type: categorical; if they count something, type: count; "
         "otherwise, type: numeric"

@@ -226,7 +226,7 @@ def still_improving(case: Case) -> Finding | None:
         rule="still_improving",
         observation=f"{words} still fell at the end: from {number(last.values[0])} to "
         f"{number(last.values[-1])} in the last {len(last)} of {len(curve)} epochs, "
-        f"{percent(gain / curve.fall)} of its whole decrease",
+        f"{percent(gain / curve.fall)} of its total decrease",
         meaning="training ended before it converged",
         patches=(remedies.more_epochs(case.config, 3), remedies.learning_rate(case.config, 3)),
         source=f"{_GOODFELLOW}, section 7.8; {_PRECHELT}",

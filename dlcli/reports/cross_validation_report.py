@@ -381,7 +381,7 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
     columns["time"] = lambda each: fmt.duration(each.seconds)
     is_stopped = record.run.config.early_stopping is not None
     stops = is_stopped and any(each.validation for each in results)
-    stopping = ", stopped early by its validation rows," if stops else ""
+    stopping = ", with early stopping on its validation rows," if stops else ""
     return views.TableBlock.of(
         results,
         columns,

@@ -411,7 +411,7 @@ def _repeatability(run: Run, search: Search) -> str:
     if not is_timed and not is_shared and search.workers <= 1:
         return report_parts.REPEATABLE
     return (
-        "The candidates also depended on how fast they were trained, so the same search may find "
-        f"another config. Training {RunFile.BEST} again with the same data, versions and threads "
-        "on the same machine gives the same network."
+        "Which candidates were tried also depended on the training speed, so the same search may "
+        f"find another config. Training {RunFile.BEST} again with the same data, versions and "
+        "threads on the same machine gives the same network."
     )

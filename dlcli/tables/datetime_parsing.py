@@ -107,7 +107,7 @@ def is_time(storage: pa.DataType) -> bool:
 def _problem(column: Column, formats: Sequence[str], index: int) -> str:
     if is_time(column.values.type):
         text = column.values.slice(index, 1).cast(pa.string())[0]
-        return f"expected a date from the year 1 to 9999, got '{text}'"
+        return f"expected a date in the years 1 to 9999, got '{text}'"
     shown = column.shown(index)
     named = (_NAMED[one] if is_named_format(one) else f"in the format {one}" for one in formats)
     written = " or ".join(named)

@@ -77,7 +77,7 @@ class SourceFile:
             return raw
         unpacked = pa.CompressedInputStream(raw, self.compression)
         most = self.most_bytes(_MOST_UNPACKED)
-        message = f"expands to over {most >> 20:,} MiB, unusually much for its size; "
+        message = f"expands to over {most >> 20:,} MiB, far more than usual for its size; "
         error = DataError(f"{message}if it is a table, decompress it first", file=self.file)
         return cast(BinaryIO, _Limited(unpacked, most, error))
 

@@ -296,7 +296,7 @@ def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.
         shared = sum(batch.column(at).dictionary.nbytes for at in encoded)
         size += _ROW_BYTES * batch.num_rows + batch.nbytes - shared
         if size > most:
-            message = f"its rows need over {most >> 20:,} MiB of memory, unusually much "
+            message = f"its rows need over {most >> 20:,} MiB of memory, far more than usual "
             raise DataError(f"{message}for a file of this size; is it damaged?", file=stored.file)
         yield batch
 

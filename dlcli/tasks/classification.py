@@ -287,7 +287,7 @@ class Multilabel(Task):
         if self.delimiter is None and self.columns != self.labels:
             raise ValueError("expected a column for each label, or a delimiter")
         if self.delimiter is not None and (len(self.columns) != 1 or not self.delimiter):
-            raise ValueError("a delimiter is for one column")
+            raise ValueError("a delimiter must not be empty, and requires a single column")
         return self
 
     @property

@@ -53,7 +53,7 @@ class _Numbers(Task):
         if not self.columns or self.scalings and len(self.columns) != len(self.scalings):
             raise ValueError("each column needs a scaling")
         if self.names:
-            raise ValueError("numbers have no classes and no labels")
+            raise ValueError("a numeric target has no classes or labels")
         return self
 
     @property

@@ -354,7 +354,7 @@ TRAINED = {
         CONFIG,
         [
             "target    y: numeric",
-            "warning: t.csv: a target of a few integers is read as a number: 'y' (1 to 3); if "
+            "warning: t.csv: a target with few distinct integers is treated as numeric: 'y' (1 to 3); if "
             "they are classes, declare type: categorical; if they count something, type: count; "
             "otherwise, type: numeric",
         ],

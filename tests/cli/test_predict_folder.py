@@ -199,7 +199,7 @@ def test_the_same_command_skips_parts_that_are_there(dlcli):
     result = dlcli(*PREDICT)
 
     assert "note: 2 of 2 files: out/b.parquet, 1 row\n" in result.stderr
-    assert "skipped 1 file of 2 that were already predicted" in result.stderr
+    assert "skipped 1 file of 2 (already predicted)" in result.stderr
     assert Path("out/a.parquet").stat() == before
     assert read("b.parquet") == {"prediction": [5]}
 

@@ -48,7 +48,7 @@ def test_an_identifier_in_blocks_whose_rows_are_alike_is_to_be_split_by(advise):
     assert advice.finding.columns == ("id",)
     assert advice.finding.message.startswith(
         "rows with the same 'id' are similar, so metrics of a random split are too optimistic: "
-        "the squared error of a quick model is 7"
+        "if a quick model is trained on other rows with the same 'id', its squared error is 7"
     )
     assert advice.finding.advice == (
         "to evaluate on new values of 'id', set data.split: {name: group, column: id}; to evaluate "

@@ -109,7 +109,7 @@ def test_a_few_integers_without_a_gap_may_number_classes(target, sample):
     found = find_class_numbers(sample({"x": X, "y": target}, "y"))
     low, high = min(map(float, target)), max(map(float, target))
     assert found.message == (
-        f"a target of a few integers is read as a number: 'y' ({low:.0f} to {high:.0f})"
+        f"a target with few distinct integers is treated as numeric: 'y' ({low:.0f} to {high:.0f})"
     )
     assert found.severity == "warning"
 

@@ -130,7 +130,9 @@ def test_the_input_for_missing_values_stands_after_the_one_for_others():
 def test_a_first_missing_value_at_prediction_is_an_unseen_value():
     assert inputs(fit(["a", "b"]), [None]) == [[0, 0]]
     assert inputs(fit(["a", "a", "b"], min_count=2), [None]) == [[0, 1]]
-    with pytest.raises(DataError, match="row 1, column 'x': is missing, as in no training row"):
+    with pytest.raises(
+        DataError, match="row 1, column 'x': is missing, although no training row is"
+    ):
         inputs(fit(["a", "b"], unseen="error"), [None])
 
 

@@ -348,13 +348,15 @@ def test_a_search_is_called_repeatable_only_where_it_is(tmp_path):
         return parts(view, "reproduce")[0].text
 
     assert text().startswith("The same config, data, versions and threads on the same machine")
-    assert text(workers=2).startswith("The candidates also depended on how fast they were trained")
+    assert text(workers=2).startswith(
+        "Which candidates were tried also depended on the training speed"
+    )
 
 
 def test_a_search_with_a_database_is_not_called_repeatable(tmp_path):
     run = search_run(tmp_path, study='{"storage": "sqlite:///a.db"}')
     shown = parts(search_view(run), "reproduce")[0].text
-    assert shown.startswith("The candidates also depended on how fast they were trained")
+    assert shown.startswith("Which candidates were tried also depended on the training speed")
 
 
 def test_a_damaged_study_is_refused(tmp_path):

@@ -208,7 +208,7 @@ def test_arrows_own_times_beyond_the_year_9999_are_unreadable():
     table = rows(pa.array([253_402_300_800, 0], pa.int64()).cast(pa.timestamp("s")))
     times = parse_times(table.column("when"), ("iso",))
     assert times.unreadable.tolist() == [True, False]
-    assert times.problem(0).startswith("expected a date from the year 1 to 9999, got '10000-01-01")
+    assert times.problem(0).startswith("expected a date in the years 1 to 9999, got '10000-01-01")
 
 
 def test_a_column_that_cannot_hold_times_is_refused():

@@ -325,7 +325,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
 def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
-    expected = "a.csv: expands to over 1 MiB, unusually much for its size; "
+    expected = "a.csv: expands to over 1 MiB, far more than usual for its size; "
     for folder in (None, tmp_path):
         with pytest.raises(DataError) as caught:
             read_table("a.csv", storage=Storage(folder))
@@ -344,7 +344,7 @@ def test_columns_that_take_far_more_memory_than_their_file_has_are_refused(monke
     pq.write_table(pa.table({"a": pa.nulls(2**18), "b": [0] * 2**18}), "a.parquet")
     assert refusal(read_table, "a.parquet") == (
         snapshot(
-            "a.parquet: its rows need over 1 MiB of memory, unusually much for a file of this size; is it damaged?"
+            "a.parquet: its rows need over 1 MiB of memory, far more than usual for a file of this size; is it damaged?"
         )
     )
 
