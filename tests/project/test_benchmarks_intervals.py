@@ -55,6 +55,6 @@ def test_intervals_of_a_table_are_measured(
     assert head == ["table", "test", "rows", "good", "classes"]
     assert row[:2] == ["iris", "target"]
     rows_of_test, coverage, size = row[2:]
-    assert rows_of_test == "30"
+    assert rows_of_test == "51"  # a third of each class, of 50 rows each
     assert 0.6 < float(coverage) <= 1
     assert 1 <= float(size) <= 3
