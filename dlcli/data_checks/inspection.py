@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from dlcli.columns.column_type import Decision, Ignored
 from dlcli.columns.type_inference import ColumnSummary, summarize_column
 from dlcli.config.data_section import Data, Input, Target
-from dlcli.data_checks import feature_checks, row_checks, target_checks
+from dlcli.data_checks import category_checks, feature_checks, row_checks, target_checks
 from dlcli.data_checks.sample import DataFinding, Sample, draw_sample
 from dlcli.encoding import column_types
 from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
@@ -117,7 +117,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_constants(sample),
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
-            *([] if splits else target_checks.find_naming_columns(sample)),
+            *([] if splits else category_checks.find_category_effects(sample)),
         ),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
@@ -164,7 +164,7 @@ def inspect_split(
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:
-        many = target_checks.find_naming_columns(sample, texts_only=True)
+        many = category_checks.find_category_effects(sample, texts_only=True)
         found += _with_sample_size(sample, *many)
     return [finding for finding in found if finding is not None and finding.severity == "warning"]
 

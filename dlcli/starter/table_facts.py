@@ -14,7 +14,7 @@ from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.config.data_section import Input, SplitChoice, StratifiedSplit, Target
-from dlcli.data_checks import target_checks
+from dlcli.data_checks import category_checks, target_checks
 from dlcli.data_checks.row_checks import SplitAdvice, advise_split
 from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding.column_types import count_all_rows, type_columns
@@ -110,8 +110,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # or values of one subject each, which other rows don't have, would count
-        named = target_checks.explain_by_values(sample)
-        most = min(target_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
+        named = category_checks.measure_category_effects(sample)
+        most = min(category_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
             _as_named(column, named[column.name].kind, most) if column.name in named else column
             for column in columns
@@ -132,14 +132,14 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-_NAMING_REASONS: Mapping[target_checks.NamingKind, str] = {
+_NAMING_REASONS: Mapping[category_checks.CategoryKind, str] = {
     "codes": "codes: their order carries no information",
     "repeated_amounts": "numbers that act like IDs",
     "many_categories": "text whose rare values help to predict the target",
 }
 
 
-def _as_named(column: ColumnFacts, kind: target_checks.NamingKind, most: int) -> ColumnFacts:
+def _as_named(column: ColumnFacts, kind: category_checks.CategoryKind, most: int) -> ColumnFacts:
     """Return a column whose values name something, with inputs for at most so many."""
     most = min(column.values.distinct, most)
     feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))

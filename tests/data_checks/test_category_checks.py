@@ -10,16 +10,16 @@ from dlcli.columns.column_type import Decision
 from dlcli.columns.number import Numeric
 from dlcli.config.config_file import load_config
 from dlcli.config.data_section import Input
-from dlcli.data_checks.inspection import inspect_split, inspect_table
-from dlcli.data_checks.sample import feature_scores, target_scores
-from dlcli.data_checks.target_checks import (
+from dlcli.data_checks.category_checks import (
     _nearest_errors,
     _own_errors,
     _residuals,
     _Rows,
-    explain_by_values,
-    find_naming_columns,
+    find_category_effects,
+    measure_category_effects,
 )
+from dlcli.data_checks.inspection import inspect_split, inspect_table
+from dlcli.data_checks.sample import feature_scores, target_scores
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table
@@ -35,16 +35,20 @@ GRADE = GRADE_LEVEL + NOISE
 
 
 def kinds(rows):
-    return {name: each.kind for name, each in explain_by_values(rows).items()}
+    return {name: each.kind for name, each in measure_category_effects(rows).items()}
 
 
 def of_kind(rows, kind):
-    return {name: each.share for name, each in explain_by_values(rows).items() if each.kind == kind}
+    return {
+        name: each.share
+        for name, each in measure_category_effects(rows).items()
+        if each.kind == kind
+    }
 
 
 def finding_of(rows, check):
     findings = [
-        finding for finding in find_naming_columns(rows) if finding and finding.check == check
+        finding for finding in find_category_effects(rows) if finding and finding.check == check
     ]
     return findings[0] if findings else None
 
@@ -69,7 +73,7 @@ def test_what_another_column_explains_does_not_count(sample):
     size = LEVEL[SCHOOL]
     harvest = 3 * size + NOISE
     assert found(sample, SCHOOL, harvest) == ["codes"]
-    assert explain_by_values(sample({"farm": SCHOOL, "size": size, "y": harvest}, "y")) == {}
+    assert measure_category_effects(sample({"farm": SCHOOL, "size": size, "y": harvest}, "y")) == {}
 
 
 @pytest.mark.parametrize("slope", [0.02, 0.1])
@@ -90,7 +94,7 @@ def test_nor_what_explains_hardly_anything(sample, size, expected):
 def test_nor_some_of_many_columns_by_chance(sample):
     rng = np.random.default_rng(0)
     columns = {f"x{i}": rng.integers(0, 30, ROWS) for i in range(200)}
-    assert explain_by_values(sample({**columns, "y": NOISE}, "y")) == {}
+    assert measure_category_effects(sample({**columns, "y": NOISE}, "y")) == {}
 
 
 @pytest.mark.parametrize("name", ["year", "pupil_age", "Date", "visit2"])
@@ -130,7 +134,7 @@ def test_one_of_several_targets_is_enough(sample):
 
 
 def test_without_a_target_nothing_is_known(sample):
-    assert explain_by_values(sample({"x": SCHOOL})) == {}
+    assert measure_category_effects(sample({"x": SCHOOL})) == {}
 
 
 def test_what_other_columns_leave_is_that_of_ridge_regression_without_the_column(sample):
@@ -195,7 +199,7 @@ def test_categories_matter_beyond_the_most_frequent_ones(sample):
 @pytest.mark.parametrize(("count", "size"), [(180, 0), (100, 1)])
 def test_they_do_not_where_they_explain_nothing_or_are_kept(sample, count, size):
     town, level, noise = towns(count)
-    assert explain_by_values(sample({"town": town, "y": size * level + noise}, "y")) == {}
+    assert measure_category_effects(sample({"town": town, "y": size * level + noise}, "y")) == {}
 
 
 def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_set(sample):
@@ -215,7 +219,7 @@ def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_s
 
 def test_neither_do_those_of_nearly_one_row_each(sample):
     town, level, noise = towns(3000, rows=3000)
-    assert explain_by_values(sample({"town": town, "y": 3 * level + noise}, "y")) == {}
+    assert measure_category_effects(sample({"town": town, "y": 3 * level + noise}, "y")) == {}
 
 
 def test_of_columns_that_explain_the_same_one_is_found(sample):
