@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dlcli.network import layers
 from dlcli.network.layers import Network
+from dlcli.prediction.predictor import Predictor
 from dlcli.schema.section import Section
 from dlcli.tasks.task import Task
 
@@ -115,30 +116,31 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
     return keras.Model(model.input, y, name="network")
 
 
-def build_trained_model(
-    network: Network, members: Sequence[tuple[Task, layers.Weights]]
-) -> keras.Model:
+def build_trained_model(predictor: Predictor) -> keras.Model:
     """Build a trained model for Keras code of the user; for an ensemble, the members' mean.
 
     Args:
-        network: the layers of each member.
-        members: the task and the weights by name of each member; one without an ensemble.
+        predictor: the network, or the networks of an ensemble.
 
     Returns:
-        A model from encoded rows (rows, inputs) to the mean of the members' probabilities, or of
-        their numbers in the target's unit (rows, outputs).
+        A model from encoded rows (rows, inputs) to the mean of the members' probabilities, with
+        `output.probability_floor`, or of their numbers in the target's unit (rows, outputs).
     """
-    models = [build_portable_model(network, task) for task, _ in members]
-    for model, (_, weights) in zip(models, members, strict=True):
-        assign_weights(model, network, weights)
+    network, models = predictor.network, []
+    for number, task in enumerate(predictor.tasks or (predictor.task,), start=1):
+        model = build_portable_model(network, task)
+        assign_weights(model, network, predictor.weights_of(number))
+        models.append(model)
     if len(models) == 1:
-        return models[0]
-    inputs = keras.Input((network.inputs,), name="input")
-    outputs = []
-    for number, model in enumerate(models, start=1):
-        model.name = f"member_{number}"
-        outputs.append(model(inputs))
-    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="network")
+        inputs, mean = models[0].input, models[0].output
+    else:
+        inputs = keras.Input((network.inputs,), name="input")
+        outputs = []
+        for number, model in enumerate(models, start=1):
+            model.name = f"member_{number}"
+            outputs.append(model(inputs))
+        mean = keras.layers.Average(name="mean")(outputs)
+    return keras.Model(inputs, predictor.with_floor(mean), name="network")
 
 
 def weights_of(model: keras.Model, network: Network) -> layers.Weights:

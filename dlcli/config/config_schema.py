@@ -56,6 +56,9 @@ EnsembleFolds = Annotated[
     Literal["auto", "none"] | Annotated[int, Field(ge=2, le=64)],
     Expected("auto, none, or an integer from 2 to 64"),
 ]
+ProbabilityFloor = Annotated[
+    Literal["auto"] | Annotated[float, Field(ge=0, lt=1)], Expected("auto, or a number in [0, 1)")
+]
 RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
 if TYPE_CHECKING:
     MetricName = str
@@ -212,6 +215,14 @@ class Output(_Dense):
     numbers."""
     scaling: OutputScaling | None = None
     """Scaling of numeric targets. Omitted: standard, if the loss and the activation allow it."""
+    probability_floor: ProbabilityFloor | None = None
+    """Keeps predicted probabilities away from 0 and 1: each p becomes (1 − e)·p + e/k, where e is
+    this number and k the number of classes (2 for a label). `auto`: 5 divided by the number of
+    training rows, at most 0.1. It is applied to the predictions, in an ensemble to their average,
+    and so to all results; losses and metrics per epoch are without it. Omitted: none.
+
+    Examples: [auto, 0.001]
+    """
 
 
 class EarlyStopping(Section):

@@ -54,10 +54,8 @@ outputs = model.predict(np.zeros((1, {{width}}), dtype="float32"))
         from dlcli.keras_model import build_trained_model
 
         predictor = exported.predictor
-        tasks = predictor.tasks or (predictor.task,)
-        members = [(task, predictor.weights_of(at)) for at, task in enumerate(tasks, start=1)]
         with tensorflow_loaded():
-            model = build_trained_model(predictor.network, members)
+            model = build_trained_model(predictor)
             model.save(folder / FILE)
         text = predictor.encoding.model_dump_json(indent=2)
         (folder / RunFile.ENCODING).write_text(text, encoding="utf-8")

@@ -140,7 +140,8 @@ class _Predicted:
 
         def average(chosen: Sequence[int]) -> Value:
             each = [members[number] for number in chosen]
-            return sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
+            mean = sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
+            return predictor.with_floor(mean)
 
         outputs = average(numbers)
         if predictor.task.outcome == "labels":

@@ -491,7 +491,8 @@ def plan_fit(config: Config, rows: FitRows, fits: int) -> FitPlan:
         rows: the rows and their encoding.
         fits: about how many fits will share the compiled program.
     """
-    head, train = resolve_head(config, rows.task), rows.split.train
+    train = rows.split.train
+    head = resolve_head(config, rows.task).for_rows(train.rows)
     network = build_network(rows.encoding.layout, config.hidden, head.output)
     engine: Engine = CompiledEngine(jit_compile=False)
     if train.shares is None:

@@ -406,11 +406,12 @@ def resolved_config(
         plan: the network, and how it is trained.
         folder: where the new file will be; paths lead from there to the same files.
         threads: how many train.
-        of_folds: whether rows are split into folds. Types of columns and the engine are then kept
-            as given, as they may differ by fold.
+        of_folds: whether rows are split into folds. Types of columns, the engine and an automatic
+            `output.probability_floor` are then kept as given, as they may differ by fold.
     """
-    config = plan.head.resolve(moved_config(file, folder))
-    data, ensemble = config.data, config.ensemble
+    given = moved_config(file, folder)
+    config = plan.head.resolve(given)
+    data, output, ensemble = config.data, config.output, config.ensemble
     is_split = of_folds or any(data.shares) or config.ensemble_folds is not None
     target = data.target.model_copy(update={"type": rows.task.type})
     split = rows.split_choice if is_split else data.split
@@ -418,7 +419,10 @@ def resolved_config(
     if ensemble is not None:
         ensemble = ensemble.model_copy(update={"folds": ensemble.fold_count or "none"})
     update: dict[str, object] = {"ensemble": ensemble, "threads": threads, "data": data}
-    if not of_folds:
+    if of_folds:
+        floor = {"probability_floor": given.output.probability_floor}
+        update["output"] = output.model_copy(update=floor)
+    else:
         features = {column: decision.feature for column, decision in rows.decisions.items()}
         missing = resolved_missing(data, features, rows.split.train)
         update["input"] = config.input.model_copy(update={"features": features})

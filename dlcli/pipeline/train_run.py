@@ -376,8 +376,7 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     writer.write_history(result.training.history)
     if result.ensemble is not None:
         writer.write_text(RunFile.ENSEMBLE, result.ensemble.model_dump_json())
-    members = [(each.task, each.training.weights) for each in result.members]
-    model = build_trained_model(result.plan.network, members)
+    model = build_trained_model(result.predictor)
     with writer.stored(RunFile.MODEL) as path:
         model.save(path)
     writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())

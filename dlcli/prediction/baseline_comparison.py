@@ -371,7 +371,8 @@ class BaselineModels:
 
 def linear_output(output: Output) -> Output:
     """Return the output of the linear model of a network, which always has a bias."""
-    return Output(units=output.units, activation=output.activation, scaling=output.scaling)
+    kept = ("units", "activation", "scaling", "probability_floor")
+    return Output(**{name: getattr(output, name) for name in kept})
 
 
 def _stored(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -325,9 +325,16 @@ class Predictor:
         return self.decode(outputs)
 
     def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
-        if not self.tasks:
-            return outputs[0]
-        return self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
+        mean = outputs[0]
+        if self.tasks:
+            mean = self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
+        return np.asarray(self.with_floor(mean))
+
+    def with_floor(self, mean: Any) -> Any:  # noqa: ANN401
+        """Apply `output.probability_floor` to the members' mean, an array or a value of a graph."""
+        floor = self.config.output.probability_floor
+        assert floor != "auto"  # resolved
+        return mean if floor is None else self.task.with_floor(mean, floor)
 
     def weights_of(self, number: int) -> Weights:
         """Return the weights of a member by name; those of a single network are of member 1."""

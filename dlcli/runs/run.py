@@ -201,7 +201,9 @@ class Run:
         from dlcli.network.layers import build_network
 
         config, task = self.config, self.encoding.task
-        if config.output.units is None or config.output.activation is None or config.loss is None:
+        output = config.output
+        is_open = None in (output.units, output.activation, config.loss)
+        if is_open or output.probability_floor == "auto":
             raise self._error(f"its {RunFile.RESOLVED} is not complete")
         network = build_network(self.encoding.layout, config.hidden, config.output)
         if not task.accepts_units(network.outputs):

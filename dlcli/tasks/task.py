@@ -378,6 +378,17 @@ class Task(Fitted):
         """Return the probability of each class or label, (rows, names), if outputs have any."""
         return outputs
 
+    def with_floor(self, probabilities: Any, floor: float) -> Any:  # noqa: ANN401
+        """Return probabilities p as (1 − e)·p + e/k, so that none is below e/k.
+
+        This mixes them with equal probabilities; the most probable class stays the same.
+
+        Args:
+            probabilities: outputs of the network, an array or a value of a graph, (rows, units).
+            floor: the share e of the equal probabilities, see `output.probability_floor`.
+        """
+        return probabilities * (1 - floor) + floor / (len(self.classes) or 2)
+
     @abstractmethod
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         """Return the outputs of a model that has seen only the target of its training rows.

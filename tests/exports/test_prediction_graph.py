@@ -157,6 +157,13 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": "categorical_crossentropy", "output": {"units": 2, "activation": "softmax"}},
         {"kind": "binary", "columns": ["y"], "classes": ["false", "true"], "stored": "boolean"},
     ),
+    "two classes with a floor": (
+        {
+            "loss": "binary_crossentropy",
+            "output": {"units": 1, "activation": "sigmoid", "probability_floor": 0.2},
+        },
+        {"kind": "binary", "columns": ["y"], "classes": ["0", "1"], "stored": "integer"},
+    ),
     "a margin": (
         {"loss": "hinge", "output": {"units": 1, "activation": "linear"}},
         {"kind": "binary", "columns": ["y"], "classes": ["ja", "nein, nie"]},
@@ -165,12 +172,18 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
         COLORS,
     ),
-    "classes of whole numbers": (
-        {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
+    "classes of whole numbers with a floor": (
+        {
+            "output": {"units": 3, "activation": "softmax", "probability_floor": 0.2},
+            "loss": "categorical_crossentropy",
+        },
         {**COLORS, "classes": ["1", "2", "4"], "stored": "integer"},
     ),
-    "labels": (
-        {"loss": "binary_crossentropy", "output": {"units": 2, "activation": "sigmoid"}},
+    "labels with a floor": (
+        {
+            "loss": "binary_crossentropy",
+            "output": {"units": 2, "activation": "sigmoid", "probability_floor": 0.2},
+        },
         {"kind": "multilabel", "columns": ["a", "b"], "labels": ["a", "b"], "stored": "boolean"},
     ),
 }
@@ -249,7 +262,7 @@ def test_predictions_by_tensorflow_are_dlclis(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["two classes, two units", "three classes", "classes of whole numbers"]
+    "name", ["two classes, two units", "three classes", "classes of whole numbers with a floor"]
 )
 def test_predictions_by_litert_are_dlclis_and_of_the_types_described(
     name: str, tmp_path: Path

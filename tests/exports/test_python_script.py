@@ -63,6 +63,7 @@ DATES = {
 }
 SPECIAL = """\
 data: {train: t.csv, target: fresh}
+output: {probability_floor: 0.3}
 input:
   scaling_layer: {learning_rate_multiplier: 2}
   features:
@@ -124,6 +125,9 @@ def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks)
     with script.open("a") as stream:
         stream.write("parts = [part.reshape(len(test), -1) for part in encode(test).values()]\n")
         stream.write('np.save(FOLDER / "encoded.npy", np.concatenate(parts, axis=1))\n')
+    with other.open("a") as stream:
+        stream.write("plain = np.mean(ensemble.predict(encode(train), verbose=0), axis=0)\n")
+        stream.write("assert np.allclose(predict(train), 0.7 * plain + 0.15)\n")
 
     assert "test: rmse " in run_script(forks, script)
     assert "train: accuracy " in run_script(forks, other)

@@ -455,6 +455,28 @@ def test_a_contradiction_is_reported_at_its_key_with_what_would_fit(target, sect
     assert problems(target, **sections) == [message]
 
 
+@pytest.mark.parametrize(
+    ("target", "sections", "why"),
+    [
+        ("number", {}, "the target is a number"),
+        ("numbers", {}, "the target is 2 numbers"),
+        ("two", {"loss": "hinge"}, "'hinge' trains a margin"),
+    ],
+)
+def test_a_floor_of_probabilities_is_refused_where_there_are_none(target, sections, why):
+    found = problems(target, output={"probability_floor": "auto"}, **sections)
+    assert found == [f"output.probability_floor: requires probabilities, but {why}; omit it"]
+
+
+@pytest.mark.parametrize(
+    ("given", "rows", "expected"),
+    [("auto", 1_500, 0.00333), ("auto", 12, 0.1), (0.2, 1_500, 0.2), (None, 1_500, None)],
+)
+def test_an_automatic_floor_is_that_of_five_rows_up_to_a_tenth(given, rows, expected):
+    found = resolve_head(config(output={"probability_floor": given}), TARGETS["two"])
+    assert found.for_rows(rows).output.probability_floor == expected
+
+
 def test_the_usual_metric_can_be_monitored():
     sections = {"early_stopping": {"monitor": "val_mae"}}
     assert resolve_head(config(**sections), TARGETS["number"]).metrics == ("mae",)

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pytest
 
@@ -163,6 +164,37 @@ def test_the_keras_model_predicts_the_mean_in_the_unit_of_the_target(trained):
     matrix = predictor.encoding.transform(rows, ValueProblems()).dense
     expected = predictor.predict(rows, ValueProblems()).decoded
     np.testing.assert_allclose(model.predict(matrix, verbose=0), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_floor_changes_the_averaged_probabilities_and_nothing_else(folder):
+    plain = train(config(target="level"))
+    run = train(config("output.probability_floor=auto", target="level"))
+    assert run.config.output.probability_floor == 0.1  # at most: 5 / 48 is more
+    for name in ("weights.npz", "ensemble.json", "history.csv"):
+        assert (run.path / name).read_bytes() == (plain.path / name).read_bytes()
+    columns = [f"probability_{name}" for name in ("high", "low", "middle")]
+    stored_with, stored_without = (
+        np.stack([each.predictions.table[name].to_numpy() for name in columns], axis=1)
+        for each in (run, plain)
+    )
+    np.testing.assert_allclose(stored_with, 0.9 * stored_without + 0.1 / 3, atol=1e-7)
+    for split in ("validation", "test"):
+        held_out = run.predictions.table.filter(pc.equal(run.predictions.table["split"], split))
+        of_truth = [each[f"probability_{each['target']}"] for each in held_out.to_pylist()]
+        expected = -np.mean(np.log(of_truth))
+        assert run.metrics[split]["log_loss"] == pytest.approx(expected, rel=1e-6)
+    rows = read_table(folder / "rows.csv", lambda _: ())
+    predictor = open_run(run.path).predictor_at(0.9)
+    predictions = predictor.predict(rows, ValueProblems())
+    tested = np.flatnonzero(run.predictions.table["split"].to_numpy(False) == "test")
+    numbers = run.predictions.table["row"].to_numpy()[tested] - 1
+    np.testing.assert_allclose(predictions.scores[numbers], stored_with[tested], atol=1e-7)
+    # A class is in a set if its score is among those of held-out rows, whose scores have the floor.
+    assert max(fold[-1] for [*folds] in run.conformal.scores for fold in folds) <= 1 - 0.1 / 3
+    model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
+    matrix = predictor.encoding.transform(rows, ValueProblems()).dense
+    np.testing.assert_allclose(model.predict(matrix, verbose=0), predictions.scores, rtol=1e-5)
 
 
 def test_epochs_are_reported_by_member_and_the_history_is_their_mean(trained):

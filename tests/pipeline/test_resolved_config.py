@@ -84,6 +84,19 @@ def test_what_to_search_for_is_dropped_unless_it_is_to_be_kept() -> None:
     assert moved_config(file, Path("runs/a"), keep_tune=True).tune == file.config.tune
 
 
+def test_an_automatic_floor_is_a_number_but_not_for_folds_of_different_sizes() -> None:
+    Path("t.csv").write_text("x,y\n" + "".join(f"{at},{'ab'[at % 2]}\n" for at in range(200)))
+    Path("c.yaml").write_text(
+        "data: {train: t.csv, target: y}\nhidden: []\noutput: {probability_floor: auto}\nepochs: 1"
+    )
+    file = load_config(Path("c.yaml"))
+    prepared = prepare(file, Events())
+    of_run = resolved_config(file, *prepared, Path("runs/a"), threads=1)
+    of_folds = resolved_config(file, *prepared, Path("runs/a"), threads=1, of_folds=True)
+    assert of_run.output.probability_floor == 0.025  # 5 / 200
+    assert of_folds.output.probability_floor == "auto"
+
+
 @pytest.mark.slow
 def test_words_for_missing_values_train_the_same_and_are_read_in_predictions() -> None:
     kinds, sizes = ["a", "b", "NA", "c"] * 10, ["1.5", "2", "3.5", "NA"] * 10

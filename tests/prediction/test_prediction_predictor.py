@@ -197,6 +197,52 @@ def test_one_output_for_two_classes_is_a_probability(stored):
     assert columns == ["probability_a", "probability_b"]
 
 
+@pytest.mark.parametrize(
+    ("loss", "output", "target", "expected"),
+    [
+        # The output before the sigmoid is 6.5, so p is 0.9985; 0.8·p + 0.2/2.
+        (
+            "binary_crossentropy",
+            "units: 1, activation: sigmoid",
+            TWO_CLASSES,
+            [1 - 0.8988, 0.8988],
+        ),
+        # relu(0) and relu(2) have the shares 0.1192 and 0.8808, and the third class e^−30.
+        (
+            "categorical_crossentropy",
+            "units: 3, activation: softmax",
+            {**TWO_CLASSES, "kind": "multiclass", "classes": ["a", "b", "c"]},
+            [0.8 * 0.1192 + 0.2 / 3, 0.8 * 0.8808 + 0.2 / 3, 0.2 / 3],
+        ),
+        (
+            "binary_crossentropy",
+            "units: 3, activation: sigmoid",
+            {
+                **{"kind": "multilabel", "columns": ["u", "v", "w"]},
+                **{"labels": ["u", "v", "w"], "stored": "integer"},
+            },
+            [0.8 * 0.5 + 0.1, 0.8 * 0.8808 + 0.1, 0.1],
+        ),
+    ],
+)
+def test_a_floor_mixes_probabilities_with_equal_ones(stored, loss, output, target, expected):
+    resolved = RESOLVED.replace("mean_squared_error", loss)
+    resolved = resolved.replace("scaling: standard", "probability_floor: 0.2")
+    resolved = resolved.replace("units: 1, activation: linear", output)
+    weights = dict(WEIGHTS)
+    if "units: 3" in output:
+        kernel = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+        weights |= {"output/kernel": kernel, "output/bias": [0.0, 0.0, -30.0]}
+    predictor = stored(resolved, with_target(target), weights).predictor
+    predictions = predictor.predict(rows(x=[1.0], colour=["red"]), ValueProblems())
+    assert predictions.scores.tolist() == [pytest.approx(expected, abs=1e-4)]
+
+
+def test_a_floor_that_is_not_a_number_yet_is_refused(stored):
+    resolved = RESOLVED.replace("scaling: standard", "probability_floor: auto")
+    assert refusal(stored, resolved=resolved) == "RUN: its resolved.yaml is not complete"
+
+
 @pytest.mark.parametrize("loss", ["hinge", "squared_hinge"])
 def test_one_output_of_a_hinge_loss_is_a_margin(stored, loss):
     assert class_columns(stored, loss, "units: 1, activation: linear") == ["margin"]
