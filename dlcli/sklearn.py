@@ -247,6 +247,10 @@ def _has_margins(classifier: DenseClassifier) -> bool:
     """
     if hasattr(classifier, "predictor_"):
         return not classifier.predictor_.task.has_probabilities
+    return _trains_margins(classifier)
+
+
+def _trains_margins(classifier: DenseClassifier) -> bool:
     settings = {"loss": classifier.loss, **(classifier.overrides or {})}
     data = {"train": MEMORY, "target": "y"}
     of_loss = {path: value for path, value in settings.items() if path.startswith("loss")}
@@ -293,6 +297,8 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         settings = super()._settings()
         if isinstance(self.class_weight, Mapping):
             settings["class_weight"] = self._weights_by_code(self.class_weight)
+        if "output" not in settings and _trains_margins(self):  # there are no probabilities
+            settings = {"output.probability_floor": None, **settings}
         return settings
 
     def _weights_by_code(self, given: Mapping[Any, object]) -> dict[str, object]:

@@ -211,12 +211,12 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     """Train the network without its hidden layers on the same rows, with its own training settings.
 
     The encoding with embeddings and waves, the output's units, activation, scaling and
-    `probability_floor`, the loss, the weights of rows and classes, and the seed are the same. Regularizers, initializers and
-    `use_bias` of the output, optimizer, schedule, engine and precision are not: Adam takes about
-    `UPDATES` steps at a rate that falls to 0, starting from a prediction of about the mean, and
-    the best weights by `val_loss` are kept if there are validation rows; of very many, a random
-    sample. Where a network is an ensemble with folds, so is the linear model, with one member for
-    each fold: its predictions of training rows are as honest.
+    `probability_floor`, the loss, the weights of rows and classes, and the seed are the same.
+    Regularizers, initializers and `use_bias` of the output, optimizer, schedule, engine and
+    precision are not: Adam takes about `UPDATES` steps at a rate that falls to 0, starting from a
+    prediction of about the mean, and the best weights by `val_loss` are kept if there are
+    validation rows; of very many, a random sample. Where a network is an ensemble with folds, so is
+    the linear model, with one member for each fold: its predictions of training rows are as honest.
 
     Args:
         result: the trained network.

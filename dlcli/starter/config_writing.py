@@ -101,7 +101,7 @@ def starter_config(
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *notes], indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
-            f"{aligned([*_head_lines(facts)])}\n{training}",
+            f"{aligned([*_head_lines(facts, preset)])}\n{training}",
             _tune(facts, recipe, training),
         ]
     )
@@ -147,7 +147,13 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
     yield Line("train", scalar(path), rows + more)
     yield Line("target", _written_target(facts, declared), _target_comment(facts))
     yield from (_comment(hint) for hint in _target_hints(facts))
-    if facts.holds_out:
+    # A time split has no use for folds, because other folds contain later rows.
+    is_in_time = facts.split is not None and isinstance(facts.split.choice, TimeSplit)
+    if recipe.has_folds and not is_in_time:
+        yield _comment("all rows are used for training; for the metrics, each row is predicted by")
+        yield _comment("the networks that were not trained on it; to keep separate test rows, add")
+        yield _comment(f"test: {HELD_OUT.test}")
+    elif facts.holds_out:
         if not recipe.has_folds:
             share = f"{HELD_OUT.validation}"
             yield Line("validation", share, "share of the rows, for early stopping")
@@ -157,7 +163,9 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield _comment(f"no validation and test rows: too few {why}")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
-        yield Line("split", choice, "rows with the same value are similar, so they stay in one set")
+        part = "fold" if recipe.has_folds else "set"
+        why = f"rows with the same value are similar, so they stay in one {part}"
+        yield Line("split", choice, why)
         column = scalar(facts.split.choice.column)
         yield _comment(
             f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
@@ -173,8 +181,10 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             yield _comment(f"  and in input.features, {scalar(name)}: ignored, {why}")
         if facts.split.later:
             yield _comment(facts.split.later)
-        if recipe.has_folds and (facts.split.later or isinstance(facts.split.choice, TimeSplit)):
-            settings = f"data.validation: {HELD_OUT.validation} and ensemble.folds: none"
+        if recipe.has_folds and (facts.split.later or is_in_time):
+            shares = f"data.validation: {HELD_OUT.validation}"
+            shares += "" if is_in_time else f", data.test: {HELD_OUT.test}"
+            settings = f"{shares} and ensemble.folds: none"
             yield _comment(f"  with {settings}, because other folds contain later rows")
 
 
@@ -217,8 +227,8 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
         yield f"if it is a count (never negative): {declared}count}}"
 
 
-def _head_lines(facts: TableFacts) -> Iterator[Line]:
-    """Yield comments on the output, loss and metrics that follow from the target."""
+def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
+    """Yield the output, and comments on what follows from the target."""
     data = {"train": "-", "target": facts.task.columns}
     bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
@@ -227,6 +237,9 @@ def _head_lines(facts: TableFacts) -> Iterator[Line]:
     output = f"{units} with {head.output.activation.name}"
     yield _comment(f"output and loss follow from the target: {output},")
     yield _comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
+    if preset == "good" and facts.task.outcome != "numbers":
+        why = "no predicted probability is almost 0 or 1"
+        yield Line("output", "{probability_floor: auto}", why)
     rows = facts.class_rows
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"

@@ -381,7 +381,9 @@ def test_classes_keep_their_type_and_weights():
 def test_margins_rank_rows_as_scores_of_scikit_learn_expect():
     rows, target = load_iris(return_X_y=True)
     names = np.array(["a", "b"])[target[:100]]
-    model = DenseClassifier(**FAST, loss="hinge", random_state=0).fit(rows[:100], names)
+    # This preset has a floor, which requires probabilities.
+    preset = {"preset": "good", "overrides": {"early_stopping": None}, "ensemble": {"members": 2}}
+    model = DenseClassifier(**FAST | preset, loss="hinge", random_state=0).fit(rows[:100], names)
     margins = model.decision_function(rows[:100])
     assert np.array_equal(model.classes_[(margins > 0).astype(int)], model.predict(rows[:100]))
     assert get_scorer("roc_auc")(model, rows[:100], names) == 1

@@ -27,7 +27,7 @@ from dlcli.config.search_space import with_search_space
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import check
-from dlcli.pipeline.preparation import FitRows, prepare
+from dlcli.pipeline.preparation import FitRows, member_folds, prepare
 from dlcli.starter.config_writing import (
     Line,
     Preset,
@@ -766,13 +766,24 @@ def test_the_good_preset_tries_to_leave_factors_out_if_folds_have_rows_to_tell(
     assert config.input.scaling_multiplier == 40
 
 
-def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_path: Path) -> None:
+def test_the_good_preset_is_an_ensemble_on_folds_of_all_rows(tmp_path: Path) -> None:
     y = [row % 11 + 0.5 for row in range(60)]
     data = table(tmp_path, a=[7 * row % 60 for row in range(60)], y=y)
-    config, made = prepared(good(data), tmp_path)
+    text = good(data)
+    assert (
+        """\
+  # all rows are used for training; for the metrics, each row is predicted by
+  # the networks that were not trained on it; to keep separate test rows, add
+  # test: 0.15
+"""
+        in text
+    )
+    config, made = prepared(text, tmp_path)
     assert config.ensemble_folds == 8
     assert config.data.validation is None
-    assert (made.split.train.rows, made.split.test and made.split.test.rows) == (51, 9)
+    assert (made.split.train.rows, made.split.test) == (60, None)
+    _, held_out = prepared(text.replace("# test: 0.15", "test: 0.15"), tmp_path)
+    assert held_out.split.test and held_out.split.test.rows == 9
     assert [layer.units for layer in config.hidden] == [128, 128, 128]
     assert config.early_stopping is not None
     assert (config.epochs, config.early_stopping.patience) == (200, 100)
@@ -781,6 +792,40 @@ def test_the_good_preset_is_an_ensemble_on_folds_of_all_but_the_test_rows(tmp_pa
     assert made.encoding.layout.width == 16
     with pytest.raises(ConfigError, match="each member of the ensemble is validated"):
         load_config(tmp_path / "table.yaml", ["data.validation=0.2"])
+
+
+@pytest.mark.parametrize(
+    ("target", "is_written"),
+    [("size", False), ("color", True), (["young", "old"], True)],
+)
+def test_the_good_preset_keeps_probabilities_of_classes_and_labels_from_0(
+    tmp_path: Path, target: str | list[str], is_written: bool
+) -> None:
+    columns = {
+        "x": [row * 7 % 60 for row in range(60)],
+        "size": [row % 11 + 0.5 for row in range(60)],
+        "color": ["red", "green", "blue"] * 20,
+        "young": [row % 2 == 0 for row in range(60)],
+        "old": [row % 3 == 0 for row in range(60)],
+    }
+    data = table(tmp_path, **columns)
+    text = starter_config(data, target, config_folder=tmp_path, preset="good")
+    assert ("\noutput: {probability_floor: auto}" in text) == is_written
+    floor = prepared(text, tmp_path)[0].output.probability_floor
+    assert floor == ("auto" if is_written else None)
+    simple = starter_config(data, target, config_folder=tmp_path, preset="simple")
+    assert "probability_floor" not in simple
+
+
+def test_the_good_preset_keeps_a_group_in_one_fold(tmp_path: Path) -> None:
+    text = good(table(tmp_path, **panel(25)))
+    why = "rows with the same value are similar, so they stay in one fold"
+    assert line(text, "split") == f"split: {{name: group, column: patient}} # {why}"
+    config, made = prepared(text, tmp_path)
+    assert (config.ensemble_folds, made.split.train.rows, made.split.test) == (8, 100, None)
+    folds = member_folds(config, made)
+    patients = [{*made.split.train.take(fold.held_out).texts("patient")} for fold in folds]
+    assert sum(map(len, patients)) == 25
 
 
 def test_the_good_preset_holds_out_nothing_of_few_rows(tmp_path: Path) -> None:
@@ -933,5 +978,7 @@ def test_an_ensemble_that_is_split_by_time_has_no_folds(tmp_path: Path) -> None:
     path = table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level)
     settings = "data.validation: 0.15 and ensemble.folds: none"
     remark = f"  #   with {settings}, because other folds contain later rows\n"
-    assert remark in starter_config(path, "y", preset="good")
+    ensemble = starter_config(path, "y", preset="good")
+    assert remark in ensemble
+    assert yaml.safe_load(ensemble)["data"]["test"] == 0.15
     assert remark not in starter_config(path, "y", preset="simple")
