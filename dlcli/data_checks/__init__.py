@@ -1,1 +1,1 @@
-"""Checks of a table: each finds one kind of problem, and gives advice."""
+"""Checks of a table: each finds one kind of problem and gives advice."""

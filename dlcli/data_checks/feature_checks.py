@@ -1,4 +1,4 @@
-"""Checks of features: their types, missing values, repeated values, outliers and spellings."""
+"""Checks of features: types, missing values, repeated values, outliers and spellings."""
 
 from __future__ import annotations
 
@@ -28,33 +28,33 @@ from dlcli.tables.datetime_parsing import DAY, guess_times, parse_times
 from dlcli.tables.table import Table
 
 MANY_MISSING = 0.5
-"""Share of missing values from which on they are reported."""
+"""Share of missing values from which they are reported."""
 NEARLY_ALL = 0.995
-"""Share of the rows with the same value above which a column is nearly constant."""
+"""Share of the rows with one value, above which a column is nearly constant."""
 FEWEST_OTHERS = 10
 """Distinct values that a column must have in addition to an outlier."""
 FEWEST_REPEATS = 5
-"""Rows that must have a value to count as a code: outliers are rarely repeated."""
+"""Minimum number of rows with a value that counts as a code; outliers are rarely repeated."""
 MOSTLY_DATES = 0.9
-"""Share of a column's distinct values that must be dates."""
+"""Minimum share of dates among the distinct values of a column."""
 FAR_DEVIATIONS = 10.0
-"""Standard deviations from the mean that normally distributed values never reach."""
+"""Number of standard deviations from the mean that normally distributed values never reach."""
 VERY_FAR_DEVIATIONS = 30.0
-"""Standard deviations at which one value outweighs everything else that a unit adds up."""
+"""Number of standard deviations at which one input outweighs all other inputs of a unit."""
 SORTED = 0.5
-"""Share of the target's error that a row index removes if the rows are sorted by the target."""
+"""Minimum share of the target's error that a row index removes if rows are sorted by target."""
 
 _FEWEST_DISTINCT = 20
 _CODES = tuple(1 - 10.0**digits for digits in range(1, 10))
-"""-9, -99, -999 and so on, which are no amounts if all others are 0 or more."""
+"""-9, -99, -999 and so on, which are probably not amounts if all other values are 0 or more."""
 _NO_CATEGORIES = {*columns.CLEAR_MISSING_WORDS, *columns.UNKNOWN_WORDS}
 _LAST_EXACT = 2**53
-"""Up to here float64 represents every whole number; the next one is rounded to it."""
+"""float64 represents every integer up to this one exactly."""
 _has_iso_month = re.compile(r"\s*[0-9]{4}-[0-9]{2}").match
 _LONG = r"^[+-]?[0-9]{16,}$"
 
 
-# Types.
+# Types
 
 
 def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataFinding | None:
@@ -74,14 +74,15 @@ def find_doubtful_types(decisions: Mapping[str, Decision]) -> DataFinding | None
 
 
 def _inferred(decision: Decision) -> Decision:
-    """Return the decision for the type of most values, if the others make the column ignored."""
+    """Return the type of most values, if a few other values make the column ignored."""
     return decision.otherwise if decision.otherwise and decision.warning else decision
 
 
 def find_odd_values(sample: Sample) -> DataFinding | None:
     """Find columns that are numbers, although a few values are words.
 
-    All rows are looked at, as a single one is too many. Declared numbers are not checked.
+    All rows are checked, because a single word is too many. Columns that are declared numeric are
+    skipped.
     """
     table, rows = sample.whole, 0
     found: dict[str, str] = {}
@@ -105,7 +106,7 @@ def find_odd_values(sample: Sample) -> DataFinding | None:
 
 
 def find_unbounded(decisions: Mapping[str, Decision]) -> DataFinding | None:
-    """Find columns with a number that is infinite, or too large for 32 bits.
+    """Find columns with a number that is infinite or too large for float32.
 
     Args:
         decisions: the type of each column, with the counts of all rows.
@@ -125,11 +126,11 @@ def find_unbounded(decisions: Mapping[str, Decision]) -> DataFinding | None:
 
 
 def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
-    """Return the reason for each feature that merely distinguishes or numbers the rows.
+    """Return the reason for each feature that only identifies or numbers the rows.
 
     Args:
         sample: some of the rows.
-        whole: all rows of the table that they are from.
+        whole: all rows of the same table.
     """
     share, found = sample.table.rows / sample.whole.rows, {}
     for name, column in sample.columns.items():
@@ -145,12 +146,12 @@ def find_identities(sample: Sample, whole: Table) -> dict[str, str]:
 def find_identifiers(
     identities: Mapping[str, str], explained: Mapping[str, float]
 ) -> DataFinding | None:
-    """Report features that merely distinguish or number the rows.
+    """Report features that only identify or number the rows.
 
     Args:
-        identities: the reason for each of them.
+        identities: the reason for each feature.
         explained: the share of the target's error that each feature removes. For a row index it is
-            large if the rows are sorted by the target, which those of other tables are not.
+            large if the rows are sorted by the target; new tables will not be.
     """
     found, harm = {}, ""
     for name, reason in identities.items():
@@ -165,7 +166,7 @@ def find_identifiers(
 
 
 def find_long_numbers(sample: Sample) -> DataFinding | None:
-    """Find features with whole numbers that are rounded when they are read, such as 2^53 + 1.
+    """Find features with integers that are rounded when they are read, such as 2^53 + 1.
 
     Written with all their digits, they are identifiers rather than amounts.
     """
@@ -183,7 +184,7 @@ def find_long_numbers(sample: Sample) -> DataFinding | None:
     return column_finding("long_numbers", "warning", found, message, advice)
 
 
-# Repeated values.
+# Repeated values
 
 
 def find_constants(sample: Sample) -> DataFinding | None:
@@ -199,7 +200,7 @@ def find_constants(sample: Sample) -> DataFinding | None:
 
 
 def find_near_constants(sample: Sample) -> DataFinding | None:
-    """Find features with one value in over 99.5 % of the rows, and others in the rest."""
+    """Find features with the same value in more than 99.5 % of the rows, but not all."""
     rows = sample.table.rows
     found = {
         name: f"{quoted(column.text(int(np.argmax(column.counts))))} in all but {rows - most:,}"
@@ -214,9 +215,9 @@ def find_near_constants(sample: Sample) -> DataFinding | None:
 def find_copies(sample: Sample) -> DataFinding | None:
     """Find features that equal an earlier one, or correspond to it one-to-one.
 
-    Values that correspond, such as 1, 2, 3 to low, middle, high, count only where they repeat (two
-    rows each on average): any two columns without repetition would match. Tables of fewer than 20
-    rows are not checked.
+    Corresponding values, such as 1, 2, 3 and low, middle, high, count only if they repeat (in two
+    rows each on average), because any two columns of unique values would match. Tables of fewer
+    than 20 rows are skipped.
     """
     if sample.table.rows < MIN_ROWS:
         return None
@@ -233,14 +234,14 @@ def find_copies(sample: Sample) -> DataFinding | None:
 
 
 def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
-    """Yield keys that copies share, and how they relate: by their values, or by the pattern."""
+    """Yield keys that are equal for copies, each with the relation: equal values, or one-to-one."""
     if column.distinct < 2:
         return
     codes, numbers = column.codes, column.numbers
     values = "\0".join(column.texts or ()).encode() if numbers is None else numbers.tobytes()
     yield codes.tobytes() + values, "the same values as"
     if 2 * column.distinct <= column.present:
-        if numbers is not None:  # renumbered as texts are, in the order of their first rows
+        if numbers is not None:  # number by first rows, like texts
             present = codes >= 0
             _, first, inverse = np.unique(codes[present], return_index=True, return_inverse=True)
             ranks = np.empty(len(first), dtype=np.int64)
@@ -251,7 +252,7 @@ def _copy_keys(column: SampledColumn) -> Iterator[tuple[bytes, str]]:
 
 
 def find_spellings(sample: Sample) -> DataFinding | None:
-    """Find categories, of features and of the target, that are one word in several spellings."""
+    """Find categories of features and target that differ only in capital letters or spaces."""
     found = {}
     for name, words in sample.categories.items():
         column = sample.columns.get(name)
@@ -269,11 +270,11 @@ def find_spellings(sample: Sample) -> DataFinding | None:
     return column_finding("spellings", "warning", found, message, advice)
 
 
-# Missing values, and values that may mean so.
+# Missing values, and values that may indicate them
 
 
 def find_many_missing(sample: Sample) -> DataFinding | None:
-    """Find features without a value in half of the rows or more."""
+    """Find features whose values are missing in at least half of the rows."""
     rows = sample.table.rows
     found = {
         name: sampling.percent(missing, rows)
@@ -285,9 +286,9 @@ def find_many_missing(sample: Sample) -> DataFinding | None:
 
 
 def find_missing_words(sample: Sample) -> DataFinding | None:
-    """Find categories, of features and of the target, named `?`, `NA`, `unknown` and the like.
+    """Find categories of features and target such as `?`, `NA` and `unknown`.
 
-    Others are the one word next to more than ten numbers or dates.
+    Also finds a single word among more than ten numbers or dates.
     """
     numeric = {name for name, column in sample.columns.items() if column.is_nearly_numeric}
     found = {
@@ -306,7 +307,7 @@ def find_missing_words(sample: Sample) -> DataFinding | None:
 
 
 def _setting(sample: Sample, words: Mapping[str, Sequence[str]]) -> str:
-    """Return the setting of further words for missing values, with those that columns have."""
+    """Return the setting that adds words for missing values to the current ones of each column."""
     setting = {}
     for name, further in words.items():
         column = sample.table.column(name)
@@ -318,7 +319,7 @@ def _setting(sample: Sample, words: Mapping[str, Sequence[str]]) -> str:
 
 
 def _words_among_numbers(column: Column, texts: Sequence[str]) -> list[str]:
-    """Return the one text without a digit, if all others are numbers, or all are dates."""
+    """Return the only text without a digit, if all other texts are numbers, or all are dates."""
     words = [*islice((text for text in texts if not re.search("[0-9]", text)), 2)]
     if len(words) != 1 or len(texts) - 1 <= FEWEST_OTHERS:
         return []
@@ -327,12 +328,12 @@ def _words_among_numbers(column: Column, texts: Sequence[str]) -> list[str]:
 
 
 def find_missing_codes(sample: Sample) -> DataFinding | None:
-    """Find numbers that are far from all others and repeat, such as -999.
+    """Find repeated numbers that are far from all others, such as -999.
 
-    Such a number is the minimum or the maximum of its column. It is farther from the nearest other
-    value than those are from each other; or all others are 0 or more, and it is -9, -99, -999 and
-    so on, or -1 if they reach 10. At least 5 rows have it, and more than have the median other
-    value; and there are 10 other values.
+    Such a number is the minimum or maximum of its column. Its distance to the nearest other value
+    exceeds the range of the other values; or all other values are 0 or more, and it is -9, -99,
+    -999 and so on, or -1 if they reach 10. It is in at least 5 rows, and in more rows than the
+    median other value. There are at least 10 other values.
     """
     details, words, total = dict[str, str](), {}, 0
     for name, column in sample.columns.items():
@@ -348,7 +349,7 @@ def find_missing_codes(sample: Sample) -> DataFinding | None:
 
 
 def _written(sample: Sample, name: str, index: int) -> list[str]:
-    """Return the spellings of a distinct number in its column: texts are compared as such."""
+    """Return how a number is spelled in its column, because missing words are compared as text."""
     column, numbers = sample.table.column(name), sample.columns[name].numbers
     assert numbers is not None
     value = float(numbers[index])
@@ -360,7 +361,7 @@ def _written(sample: Sample, name: str, index: int) -> list[str]:
 
 
 def missing_code(column: SampledColumn) -> int | None:
-    """Return the index of a number that looks like a code for missing values, if there is one."""
+    """Return the index of a number that looks like a code for missing values, or `None`."""
     numbers, counts = column.numbers, column.counts
     if numbers is None or len(numbers) <= FEWEST_OTHERS:
         return None
@@ -368,18 +369,18 @@ def missing_code(column: SampledColumn) -> int | None:
         value, rest = float(numbers[index]), numbers[others]
         is_code = value in _CODES or (value == -1 and rest[-1] >= FEWEST_OTHERS)
         is_separate = (rest[0] >= 0 and is_code) or is_far(value, rest)
-        # A zero may be an amount like the others: `find_zeros` looks closer.
+        # A zero may be an ordinary amount, so `find_zeros` has stricter conditions.
         if value != 0 and is_separate and _is_frequent(int(counts[index]), counts[others]):
             return index
     return None
 
 
 def is_far(value: float, others: Floats) -> bool:
-    """Return whether a value is farther from all others than those are from each other.
+    """Return whether the distance of a value to all others exceeds their range.
 
     Args:
-        value: less or greater than all others.
-        others: the others, ascending, not empty.
+        value: smaller or larger than all others.
+        others: the other values, ascending, not empty.
     """
     low, high = float(others[0]), float(others[-1])
     return max(low - value, value - high) > high - low
@@ -390,10 +391,10 @@ def _is_frequent(rows: int, others: Indices) -> bool:
 
 
 def find_zeros(sample: Sample) -> DataFinding | None:
-    """Find zeros in columns whose other numbers are all well above 0.
+    """Find zeros in columns whose other values are all well above 0.
 
-    The next number is at least a fifth of the median of those above 0, and its distance from 0 is
-    at least 5 times their average spacing; at least 5 rows have 0; and there are 10 other values.
+    The smallest positive value is at least a fifth of the median and at least 5 times the average
+    spacing of positive values. At least 5 rows are 0, and there are at least 10 other values.
     """
     found = {}
     for name, column in sample.columns.items():
@@ -411,13 +412,13 @@ def find_zeros(sample: Sample) -> DataFinding | None:
     return column_finding("zeros", "note", found, message, advice)
 
 
-# Outliers.
+# Outliers
 
 
 def find_outlying_dates(sample: Sample) -> DataFinding | None:
-    """Find a first or last date that is farther from the others than those are from each other.
+    """Find a first or last date whose distance to all others exceeds their range.
 
-    Such are 1900-01-01 and 9999-12-31, which often mean that there is no date. There must be 10
+    Examples are 1900-01-01 and 9999-12-31, which often stand for a missing date. There must be 10
     other dates.
     """
     found = {
@@ -431,7 +432,7 @@ def find_outlying_dates(sample: Sample) -> DataFinding | None:
 
 
 def _outlying(column: SampledColumn, values: Column) -> str:
-    """List the outlying dates with their rows, if there are any."""
+    """List the outlying dates with their rows; an empty string if there are none."""
     feature, texts = column.decision.feature, column.texts or ()
     formats = feature.formats
     may_be_dates = len(texts) if formats else sum(1 for text in texts if _has_iso_month(text))
@@ -439,11 +440,11 @@ def _outlying(column: SampledColumn, values: Column) -> str:
         return ""
     try:
         times = parse_times(values, formats or ("iso",), "UTC")
-    except DataError:  # encoding will refuse the column
+    except DataError:  # the encoding reports it
         return ""
     days, read = np.full(len(texts), np.nan), ~(times.missing | times.unreadable)
     days[column.codes[read]] = times.moments[read] / DAY
-    order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN comes last
+    order = np.argsort(days)[: np.count_nonzero(~np.isnan(days))]  # NaN is last
     if len(order) <= FEWEST_OTHERS or len(order) < MOSTLY_DATES * len(days):
         return ""
     ends = ((order[0], order[1:]), (order[-1], order[:-1]))
@@ -455,12 +456,12 @@ def _outlying(column: SampledColumn, values: Column) -> str:
 def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
     """Find numbers with a value more than 10 standard deviations from their mean.
 
-    A warning from 30 on, a note below. Not checked are columns with fewer than 20 distinct values,
-    scalings that shorten tails, and outliers that look like a code for missing values. Logarithms
-    bring nearer only what is far above the others.
+    From 30 standard deviations the finding is a warning, below that a note. It skips columns with
+    fewer than 20 distinct values, scalings that compress tails, and outliers that look like codes
+    for missing values. Logarithms compress only large values.
 
     Args:
-        sample: the rows to look at.
+        sample: the rows to check.
         section: the settings of numbers without individual settings.
     """
     distances = {name: _farthest(column, section) for name, column in sample.columns.items()}
@@ -468,7 +469,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
     details, has_long_tails = {}, True
     for name, far in found.items():
         numbers = sample.columns[name].numbers
-        assert numbers is not None  # it has a distance
+        assert numbers is not None  # else the distance is 0
         value = number(float(numbers[-1 if far > 0 else 0]))
         details[name] = f"{value}, {abs(far):.0f} deviations"
         has_long_tails &= far > 0 and bool(numbers[0] >= 0)
@@ -486,7 +487,7 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
 
 
 def _farthest(column: SampledColumn, section: Input) -> float:
-    """Return the largest distance from the mean, in standard deviations; 0 if it means little.
+    """Return the largest distance from the mean, in standard deviations; 0 for skipped columns.
 
     It is negative if the value is below the mean.
     """
@@ -495,7 +496,7 @@ def _farthest(column: SampledColumn, section: Input) -> float:
         return 0.0
     if len(numbers) < _FEWEST_DISTINCT:
         return 0.0
-    # Scaled to [-1, 1] first, so that no square overflows.
+    # Scale to [-1, 1] first, so squares do not overflow.
     values = numbers / max(-numbers[0], numbers[-1])
     rows = counts.sum()
     distances = values - (values * counts).sum() / rows

@@ -1,4 +1,4 @@
-"""Inspection of a table, or of its sets of rows in training, by all checks."""
+"""Inspection of a table, or of the sets of rows in training, by all checks."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class ColumnOverview:
 
     name: str
     type: str
-    """The feature type that it gets, or `target`."""
+    """The inferred feature type, or `target`."""
     reason: str
-    """The reason for it."""
+    """The reason for the type."""
     values: ColumnSummary
 
 
@@ -45,7 +45,7 @@ class Inspection:
     rows: int
     """Number of rows."""
     target: str | tuple[str, ...] | None
-    """The column to predict, or several, if they were named."""
+    """The column or columns to predict, if specified."""
     columns: tuple[ColumnOverview, ...]
     """All columns, in order."""
     issues: tuple[DataFinding, ...]
@@ -55,15 +55,15 @@ class Inspection:
 def read_for_inspection(
     source: Source | MemoryTable, target: str | Sequence[str] | None = None
 ) -> Table:
-    """Read a table without a config, with missing words settled as training would.
+    """Read a table without a config, with the same words for missing values as in training.
 
     Args:
         source: the file, `-` for standard input, or a table in memory.
-        target: the column to predict, or several.
+        target: the column or columns to predict.
 
     Raises:
-        UsageError: for a file that isn't there, or a target that is no column.
-        DataError: for a file that is no table.
+        UsageError: if the file or the target column does not exist.
+        DataError: if the file is not a table.
     """
     table, section = read_table(source, column_types.words_to_read()), None
     if target is not None:
@@ -73,14 +73,14 @@ def read_for_inspection(
 
 
 def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> Inspection:
-    """Inspect a table without a config, with types and target as they would be inferred.
+    """Inspect a table without a config, with inferred column types and task.
 
     Args:
         table: the table.
-        target: the column to predict, or several of numbers or of labels.
+        target: the column to predict, or several columns of numbers or labels.
 
     Raises:
-        UsageError: for a target that is no column.
+        UsageError: if the target column does not exist.
     """
     task, labelled = None, table
     found: list[DataFinding | None] = []
@@ -100,11 +100,11 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
         inferred = dict.fromkeys(features, Decision(Ignored(), "can't be read"))
         found.append(_unusable("features", features, error))
     decisions = column_types.count_all_rows(inferred, labelled)
-    # Columns that training ignores as identifiers or constants are checked, too.
+    # Also check columns that training ignores as identifiers or constants.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
     advice = row_checks.advise_split(labelled, decisions, task)
-    splits = advice is not None and advice.is_clear  # by one of the columns that name something
+    splits = advice is not None and advice.is_clear  # by a naming column
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -125,7 +125,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
         None if advice is None else advice.finding,
     ]
     findings = [_lenient(each, decisions) for each in found if each is not None]
-    findings.sort(key=lambda each: each.severity == "note")  # stable: else in the order of checks
+    findings.sort(key=lambda each: each.severity == "note")  # stable: keeps the order of checks
     overviews = (
         _overview(table if name in targets else labelled, name, decisions.get(name), task)
         for name in table.columns
@@ -142,18 +142,18 @@ def inspect_split(
     section: Input,
     is_grouped: bool = False,
 ) -> list[DataFinding]:
-    """Find what is likely to spoil training or its metrics: the warnings.
+    """Find problems that are likely to spoil training or its metrics; returns only warnings.
 
     Args:
         split: the rows of each set.
-        whole: all rows of the table that training rows are from.
+        whole: all rows of the table that contains the training rows.
         task: the task.
         decisions: the type of each column; ignored ones are not checked.
-        section: the config's settings of all features.
+        section: the `input` section of the config.
         is_grouped: whether the split keeps groups of rows whole.
 
     Returns:
-        At most one finding for each check; the encoding reports values that can't be encoded.
+        At most one finding per check. The encoding reports values that can't be encoded.
     """
     sample = draw_sample(split.train, decisions, task)
     sets = (("validation", split.validation), ("test", split.test))
@@ -170,10 +170,10 @@ def inspect_split(
 
 
 def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one or several names of columns, each once, if the table has them.
+    """Return one or more column names without repetition, if the table has these columns.
 
     Raises:
-        UsageError: for another one, with the nearest name, or those there are.
+        UsageError: for an unknown column; the message contains similar names, or all of them.
     """
     columns = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for column in columns:
@@ -198,7 +198,7 @@ def _training_findings(sample: Sample, whole: Table, section: Input) -> list[Dat
             feature_checks.find_spellings(sample),
             feature_checks.find_wide_ranges(sample, section),
         ),
-        # These look at all rows.
+        # These check all rows.
         feature_checks.find_odd_values(sample),
         feature_checks.find_identifiers(identities, explained),
         target_checks.find_constant_target(sample),
@@ -209,7 +209,7 @@ def _training_findings(sample: Sample, whole: Table, section: Input) -> list[Dat
 
 
 def _with_sample_size(sample: Sample, *found: DataFinding | None) -> Iterable[DataFinding | None]:
-    """Add to findings how many rows were looked at, unless it was all rows."""
+    """Add the number of sampled rows to findings, unless all rows were checked."""
     if sample.table.rows == sample.whole.rows:
         return found
     note = f" (in {plural(sample.table.rows, 'row')} looked at)"
@@ -228,7 +228,7 @@ def _unusable(check: str, columns: tuple[str, ...], error: DataError | ConfigErr
 
 
 def _lenient(finding: DataFinding, decisions: Mapping[str, Decision]) -> DataFinding:
-    """Turn a warning into a note if `auto` ignores the columns that it is about."""
+    """Turn a warning into a note if `auto` ignores its columns."""
     ignored = {name for name, item in decisions.items() if not item.feature.is_read}
     if finding.check not in _REASONS_TO_IGNORE or not ignored.issuperset(finding.columns):
         return finding
@@ -240,7 +240,7 @@ def _overview(
     table: Table, name: str, decision: Decision | None, task: Task | None
 ) -> ColumnOverview:
     if decision is not None:
-        assert decision.values is not None  # counted
+        assert decision.values is not None  # set by count_all_rows
         return ColumnOverview(name, decision.feature.type, decision.reason, decision.values)
     reason = task.reason if task is not None else ""
     return ColumnOverview(name, "target", reason, summarize_column(table, name))

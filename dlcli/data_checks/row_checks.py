@@ -1,7 +1,8 @@
-"""Checks of rows: duplicates, and rows that resemble each other by subject or in time.
+"""Checks of rows: duplicates, and rows that are similar by subject or in time.
 
-Rows of one patient, firm or week are more alike than others. At random, some of them train and
-others validate and test, so metrics are too optimistic for new patients or later weeks.
+Rows of one patient, firm or week are more similar than other rows. A random split puts some of them
+into the training set and some into the others, so metrics are too optimistic for new patients or
+later weeks.
 """
 
 from __future__ import annotations
@@ -30,36 +31,37 @@ from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 MANY_DUPLICATES = 0.05
-"""Share of the rows from which on duplicates are a warning: they change the metrics."""
+"""Share of the rows from which duplicates are a warning, because they change the metrics."""
 _FEWEST_DUPLICATES = 3
 _MOST_COMPARED = 100_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
-"""Odd, with mixed bits: 2^64 over the golden ratio."""
+"""2^64 divided by the golden ratio: odd, with well-mixed bits."""
 _MISSING = 1
 
 Hashes = NDArray[np.uint64]
 
 CLEAR_GROUPS = 20
-"""Groups from which on a starter config splits by them: 15 % of them are three or more."""
+"""Number of groups from which a starter config splits by them; 15 % are then at least three."""
 LEAST_REDUCTION = 0.1
-"""Share of its squared error that a model must save by knowing rows of the same group."""
+"""Minimum share of the squared error that training on rows of the same group must remove."""
 
 _IDENTIFIER = re.compile(
     r"(?i:(?:^|[\W_])(?:[phu]?id|uuid|guid|nr|subj|subject|patient|participant|person|individual"
     r"|respondent|household|family|customer|client|user|member|pupil|student|animal"
     r"|(?:subject|patient|person|household|family|customer|user)id)$)|[a-z]I[dD]$"
 )
-"""Names of what rows may belong to; a count such as `number` or `child` is none."""
+"""Column names of groups that rows may belong to; not of counts, such as `number` or `child`."""
 _SUBJECT = re.compile(
     r"(?i:^id$|(?:^|[\W_])(?:subj|subject|patient|participant|person|individual|respondent"
     r"|household|family|animal)(?:_?id)?$)"
 )
-"""Names of subjects that rows belong to in any order; `store_id` may be a category as any other."""
+"""Column names of subjects whose rows may be in any order. `store_id` is not among them, as it may
+be an ordinary category."""
 STEP = re.compile(
     r"(?i:(?:^|[\W_])(?:date|time|year|yr|quarter|month|week|day|hour|period|visit|wave|round|age"
     r"|session|occasion|trial)s?[0-9]*$)|(?:Date|Time|Year|Month|Week|Day)$"
 )
-"""Names of what passes from one row of a subject to the next."""
+"""Column names of what advances from one row of a subject to the next."""
 _CALENDAR = re.compile(r"(?i:(?:^|[\W_])(?:date|time|year|yr)s?$)|(?:Date|Time|Year)$")
 _FRACTION = re.compile(r"-?[0-9]*[.,][0-9]+")
 _YEARS = (1500.0, 2200.0)
@@ -68,13 +70,13 @@ _MOST_ROWS = 400
 _MOST_COLUMNS = 100
 _FEWEST_GROUPS = 5
 _FEWEST_ROWS = 1.5
-"""Rows that groups have on average."""
+"""Minimum of the average rows per group."""
 _GROUP_ROWS = 8
 _WINDOWS = 20
 _FEWEST_TIMES = 10
 _LEAST_ORDER = 0.95
-"""Correlation of the rows' times with the same times in order; in tables with rows in another
-order, it was at most 0.53."""
+"""Minimum correlation of the rows' times with the sorted times; in tables with another order of
+rows, it was at most 0.53."""
 _CONFIDENCE = 0.95
 _PENALTIES = (0.03, 0.3, 3.0)
 
@@ -83,17 +85,18 @@ _PENALTIES = (0.03, 0.3, 3.0)
 
 
 def find_duplicates(sample: Sample) -> DataFinding | None:
-    """Find rows that repeat an earlier one in every feature.
+    """Find rows whose features all equal those of an earlier row.
 
-    A warning from 5 % of the rows (and 3) on, a note below. Not checked are tables in which as many
-    may repeat at random: with fewer than 20 combinations of the features' values for each row.
+    From 5 % of the rows, and at least 3, the finding is a warning, below that a note. Tables in
+    which as many rows may repeat by chance are skipped: there are fewer than 20 combinations of
+    feature values per row.
     """
     table = sample.whole
     if _may_repeat_at_random(sample):
         return None
     try:
         features = _hash_features(table, sample)
-    except DataError:  # a value that the sample missed, and at which encoding will stop
+    except DataError:  # a value outside the sample, which the encoding reports
         return None
     repeated = table.rows - len(np.unique(features))
     if not repeated:
@@ -116,14 +119,14 @@ def find_duplicates_across(
 ) -> DataFinding | None:
     """Find held-out rows that equal a training row in every feature.
 
-    A warning from 5 % of a set's rows (and 3) on, a note below. Not checked is what
-    `find_duplicates` doesn't check.
+    From 5 % of a set's rows, and at least 3, the finding is a warning, below that a note. Skips the
+    same tables as `find_duplicates`.
 
     Args:
-        sample: of the training rows.
+        sample: the sample of the training rows.
         held_out: the other sets, by name.
-        is_grouped: whether the split keeps groups of rows whole, so that copies in other sets are
-            of other groups.
+        is_grouped: whether the split keeps groups of rows whole, so copies in other sets belong to
+            other groups.
     """
     if _may_repeat_at_random(sample):
         return None
@@ -163,15 +166,15 @@ def _severity(found: int, rows: int) -> Severity:
 
 
 def _may_repeat_at_random(sample: Sample) -> bool:
-    """Return whether `MANY_DUPLICATES` would be found if all combinations were equally likely."""
+    """Return whether `MANY_DUPLICATES` are expected if all combinations are equally likely."""
     combinations = math.prod(max(c.distinct, 1) for c in sample.columns.values())
     return combinations <= sample.whole.rows / MANY_DUPLICATES
 
 
 def _comparable(sample: Sample, held_out: Table) -> Table:
-    """Return the training rows that may equal a held-out one, by the column of most values.
+    """Return the training rows that may equal a held-out row, by the column with most values.
 
-    If they are still very many, some of them are drawn at random, and duplicates may be missed.
+    If there are too many, some of them are drawn at random, so duplicates may be missed.
     """
     table = sample.whole
     if table.rows <= _MOST_COMPARED:
@@ -185,15 +188,15 @@ def _comparable(sample: Sample, held_out: Table) -> Table:
 
 
 def _hash_features(table: Table, sample: Sample) -> Hashes:
-    """Return a hash for each row that is equal for rows with equal features, (rows,).
+    """Return hashes of rows, which are equal if the features are equal, (rows,).
 
-    It is `Σ h(v_i) φ^i` modulo 2^64, with φ odd and h a hash of 64 mixed bits: among a million
+    A hash is `Σ h(v_i) φ^i` modulo 2^64, with φ odd and h a hash of 64 mixed bits. Among a million
     different rows, two have the same hash once in 40 million tables.
 
     Raises:
-        DataError: for a value that isn't a number in a column of numbers.
+        DataError: if a value in a numeric column is not a number.
     """
-    # Python's own hash of a text differs from process to process.
+    # Python's hash of a string differs between processes.
     hash_text = hash if table.shares is None else _stable_hash
     return table.by_row(lambda some: _hash_rows(some, sample, hash_text))
 
@@ -207,7 +210,7 @@ def _hash_rows(table: Table, sample: Sample, hash_text: Callable[[str], int]) ->
         amounts = column.decision.feature.amounts(table.column(name))
         if amounts is None:
             raise table.column(name).error("has values of another type")
-        values = amounts + 0.0  # -0 becomes 0, of other bits
+        values = amounts + 0.0  # -0 becomes 0, which has different bits
         values[np.isnan(values)] = np.nan  # all NaN get the same bits
         # SplitMix64's finalizer (Steele, Lea and Flood 2014): each bit depends on all.
         bits = values.view(np.uint64)
@@ -234,44 +237,45 @@ def _hash_texts(table: Table, column: str, hash_text: Callable[[str], int] = has
     return hashes.view(np.uint64)[codes]
 
 
-# Rows that resemble each other
+# Similar rows
 
 
 @dataclass(frozen=True)
 class SplitAdvice:
-    """A split that suits the rows of a table better than a random one."""
+    """A split that suits a table better than a random split."""
 
     choice: GroupSplit | TimeSplit
     is_clear: bool
-    """True if a starter config should use it without being asked."""
+    """True if a starter config should use it by default."""
     reason: str
-    """The problem of a random split, without figures."""
+    """The problem of a random split, without numbers."""
     advice: str
-    """The way to split instead."""
+    """The recommended split."""
     later: str = ""
-    """The way to evaluate on later rows, if that is another one."""
+    """The split that evaluates on later rows, if it is another one."""
     finding: DataFinding = field(kw_only=True)
-    """The same with the evidence, and how to split instead."""
+    """The finding with evidence and recommended split."""
 
 
 def advise_split(
     table: Table, decisions: Mapping[str, Decision], task: Task | None
 ) -> SplitAdvice | None:
-    """Find a column by which rows should be split, since those with the same value are alike.
+    """Find a column by which to split rows, because rows with the same value are similar.
 
-    Candidates are identifiers that repeat: columns with a name such as `id` or `subject`, mostly in
-    blocks of rows, and columns of any name in whose blocks a time or a visit counts up. Next are
-    dates and years that rows are sorted by, but for a few rows.
+    Candidates are repeated identifiers: columns with a name such as `id` or `subject`, mostly in
+    blocks of rows, and columns of any name in whose blocks a time or a visit number increases. The
+    next candidates are dates and years by which all but a few rows are sorted.
 
-    A candidate counts if a quick model predicts rows better when it knows others of their group:
-    the lower bound of a 95 % confidence interval of the difference of squared errors, over groups,
-    is above 0, and the error is at least 10 % lower. The model is kernel ridge regression on ranks
-    of up to 400 rows, for each class or number of the target. Rows are left out in blocks of the
-    same sizes, as groups and shuffled. Groups in time are 20 windows; a target that drifts is found
-    by the later half of them, predicted from rows before each or from as many of any time.
+    A candidate counts if a quick model predicts rows better after training on other rows of their
+    group: the lower bound of the 95 % confidence interval of the difference of squared errors, over
+    groups, is above 0, and the error is at least 10 % lower. The model is kernel ridge regression
+    on ranks of up to 400 rows, for each class or number of the target. Rows are left out in blocks
+    of the same sizes: as groups, and shuffled. Times form 20 windows. To find a target that drifts,
+    the later half of the windows is predicted from the rows before each window, and from as many
+    rows of any time.
 
     Args:
-        table: all rows that are split.
+        table: all rows to split.
         decisions: the type of each column that may be a feature.
         task: the task; without one, there is no advice.
     """
@@ -293,7 +297,7 @@ def advise_split(
 def _advice(
     choice: GroupSplit | TimeSplit, reduction: float, *, is_clear: bool = False, step: str | None
 ) -> SplitAdvice:
-    """Advise to split by a column; `step` is the time, also of groups in which one counts up."""
+    """Return the advice to split by a column; `step` is the time column, also within groups."""
     column, is_group = quoted(choice.column), isinstance(choice, GroupSplit)
     alike = f"{'with' if is_group else 'of about'} the same {column}"
     reason = f"rows {alike} are similar, so metrics of a random split are too optimistic"
@@ -321,9 +325,9 @@ def _setting(choice: GroupSplit | TimeSplit) -> str:
 def _find_groups(
     table: Table, decisions: Mapping[str, Decision]
 ) -> Iterator[tuple[str, Indices, bool, str | None]]:
-    """Yield columns that may name subjects, each with the group of each row.
+    """Yield columns that may identify subjects, each with the group of each row.
 
-    Also yields whether it is an identifier in blocks, and the column that goes up in its blocks.
+    Also yields whether it is an identifier in blocks, and the column that increases in its blocks.
     """
     start = next(table.parts(sampling.MOST_ROWS))
     steps = [column for column in decisions if STEP.search(column)]
@@ -351,7 +355,7 @@ def _find_groups(
 
 
 def _repeated(table: Table, column: str) -> Indices | None:
-    """Return the group of each row, (rows,); None if one is missing, or they name no subjects."""
+    """Return the group of each row, (rows,); `None` if values are missing or are not groups."""
     try:
         groups, names = table.codes(column)
     except DataError:
@@ -367,7 +371,7 @@ def _is_in_blocks(groups: Indices) -> bool:
 
 
 def _find_step(table: Table, steps: Sequence[str], groups: Indices) -> str | None:
-    """Find a time that goes up from row to row within blocks, and starts again with them."""
+    """Find a time that increases from row to row within each block, and restarts in the next."""
     inside = np.diff(groups) == 0
     for step in steps:
         ranks = _ranks(table, step)
@@ -380,14 +384,14 @@ def _find_step(table: Table, steps: Sequence[str], groups: Indices) -> str | Non
 
 
 def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tuple[str, Indices]]:
-    """Yield dates and years that rows follow, each with the rank of each row's time."""
+    """Yield dates and years by which rows are sorted, each with the rank of each row's time."""
     for column, decision in decisions.items():
         feature = (decision.otherwise or decision).feature
         if not feature.is_time:
             if not _CALENDAR.search(column) or not table.column(column).looks_numeric():
                 continue
             numbers = table.column(column).numbers().values
-            least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)  # NaN if all are
+            least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)  # NaN if all are NaN
             if not (least >= _YEARS[0] and most <= _YEARS[1]):
                 continue
         ranks = _ranks(table, column)
@@ -396,7 +400,7 @@ def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tup
 
 
 def _are_ordered(ranks: Indices) -> bool:
-    """Return whether times go up or down from row to row, but for a few rows."""
+    """Return whether all but a few rows are sorted by time, in either direction."""
     in_order = np.sort(ranks)
     correlations = np.corrcoef([ranks, in_order, in_order[::-1]])[0, 1:]
     return bool(correlations.max() >= _LEAST_ORDER)
@@ -421,7 +425,7 @@ def _error_reduction(
     *,
     in_time: bool = False,
 ) -> float | None:
-    """Return which share of the error a model saves by knowing rows of the same group.
+    """Return the share of the error that training on rows of the same group removes.
 
     Args:
         table: all rows.
@@ -429,7 +433,7 @@ def _error_reduction(
         task: the task.
         column: the candidate.
         groups: its value in each row, or the rank of each row's time, (rows,).
-        in_time: True for times, of which windows are made.
+        in_time: True for times, which are grouped into windows.
 
     Returns:
         The share; None if it is not significant or too small.
@@ -460,12 +464,12 @@ def _error_reduction(
 
 
 def _significant(known: Floats, unknown: Floats, groups: Indices) -> float | None:
-    """Return by which share errors are lower for rows of known groups, if that is significant.
+    """Return the relative reduction of the error for rows of known groups, if it is significant.
 
     Args:
-        known: the squared errors of a model that knows rows of the group, (rows,).
-        unknown: those of one that doesn't, (rows,).
-        groups: the group of each row; only as many of the last as there are errors, (all rows,).
+        known: the squared errors of a model trained on rows of the group, (rows,).
+        unknown: the squared errors of a model trained on other rows, (rows,).
+        groups: the group of each row, (all rows,); the errors belong to the last rows.
     """
     _, own = np.unique(groups[-len(known) :], return_inverse=True)
     saved = unknown - known
@@ -481,7 +485,7 @@ def is_positive(sums: Floats, counts: Indices, confidence: float) -> bool:
     Args:
         sums: the sum over the rows of each group, (groups,).
         counts: the number of rows of each group, (groups,).
-        confidence: of the test.
+        confidence: the confidence level of the test.
     """
     count, total = len(counts), float(sums.sum())
     deviations = sums - counts * (total / int(counts.sum()))
@@ -490,7 +494,7 @@ def is_positive(sums: Floats, counts: Indices, confidence: float) -> bool:
 
 
 def _draw_groups(groups: Indices) -> Indices:
-    """Draw whole groups at random, of each at most 8 rows unless there are few, ascending."""
+    """Draw groups at random, with at most 8 rows of each unless there are few groups; ascending."""
     if len(groups) <= _MOST_ROWS:
         return np.arange(len(groups))
     rng = np.random.default_rng(0)
@@ -505,11 +509,11 @@ def _draw_groups(groups: Indices) -> Indices:
 
 
 def _kernel(sample: Sample, skipped: str) -> Floats:
-    """Return the similarity of rows by their features: a linear and a Gaussian part, (rows, rows).
+    """Return the kernel of the rows' features: a linear plus a Gaussian kernel, (rows, rows).
 
     Args:
         sample: the rows.
-        skipped: the candidate, whose part is added otherwise.
+        skipped: the candidate, whose kernel the caller adds.
     """
     scores = [each for name, each in sampling.feature_scores(sample).items() if name != skipped]
     inputs = np.hstack([np.zeros((sample.table.rows, 1)), *scores])
@@ -525,16 +529,16 @@ def _left_out_errors(
 ) -> tuple[Floats, Floats]:
     """Return the squared errors of kernel ridge regression for rows left out in blocks.
 
-    With `C = (K + λI)⁻¹`, the errors of a block `b` are `C_bb⁻¹ (C y)_b`, so that nothing is fitted
-    again [1]_.
+    With `C = (K + λI)⁻¹`, the errors of a block `b` are `C_bb⁻¹ (C y)_b`, so the model is fitted
+    only once [1]_.
 
     Args:
-        kernel: the similarity of rows, (rows, rows).
+        kernel: the kernel, (rows, rows).
         values: the target, (rows, outputs).
-        blocks: two ways to leave rows out: each the number of each row's block, (rows,).
+        blocks: two ways to leave rows out, each the index of each row's block, (rows,).
 
     Returns:
-        For each way, the errors with the penalty that makes their sum least, (rows,).
+        For each way, the errors with the penalty that minimizes their sum, (rows,).
 
     .. [1] Rasmussen and Williams, Gaussian Processes for Machine Learning (2006), section 5.4.2.
     """
@@ -557,12 +561,12 @@ def _later_errors(kernel: Floats, values: Floats, windows: Indices) -> tuple[Flo
     Args:
         kernel: the similarity of rows, (rows, rows).
         values: the target, (rows, outputs).
-        windows: the number of each row's window, ascending, (rows,).
+        windows: the index of each row's window, ascending, (rows,).
 
     Returns:
-        Errors of a model that is fitted to as many rows of any other time as there are before the
-        window, and of one that is fitted to those before it; each with its best penalty,
-        (rows of the later half,).
+        Errors of a model that is fitted to rows of any other time, as many as there are before the
+        window, and errors of a model that is fitted to the rows before it; each with its best
+        penalty, (rows of the later half,).
     """
     rng, every = np.random.default_rng(0), np.arange(len(windows))
     count = int(windows.max()) + 1
@@ -581,6 +585,6 @@ def _later_errors(kernel: Floats, values: Floats, windows: Indices) -> tuple[Flo
 
 
 def _least(found: Floats) -> tuple[Floats, Floats]:
-    """Return the errors of each of two ways with its best penalty; (penalties, 2, rows)."""
+    """Choose the best penalty for each of two ways: (penalties, 2, rows) to (rows,) each."""
     best = found.sum(axis=2).argmin(axis=0)
     return found[best[0], 0], found[best[1], 1]

@@ -1,4 +1,4 @@
-"""The rows that checks look at, all of a small table or random ones, and the findings of checks."""
+"""The rows to check, all of a small table or random ones, and the findings of checks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from dlcli.tasks.task import Task
 
 Item = TypeVar("Item")
 Severity = Literal["warning", "note"]
-"""A warning is likely to spoil training or its metrics; a note is worth knowing."""
+"""A warning is likely to affect training or its metrics; a note is useful information."""
 
 MOST_ROWS = 20_000
-"""Most rows that are looked at."""
+"""Maximum number of rows in a sample."""
 _MOST_CELLS = 3_000_000
 _FEWEST_ROWS = 1_000
 _MOST_CATEGORIES = 30
@@ -37,17 +37,17 @@ class SampledColumn:
     decision: Decision
     """The column's type."""
     codes: Indices
-    """The index of each value among the distinct ones, -1 where missing, (rows,)."""
+    """Index of each value in the distinct values, -1 where missing, (rows,)."""
     counts: Indices
-    """Number of rows that hold each distinct value, (distinct values,)."""
+    """Number of rows of each distinct value, (distinct values,)."""
     texts: tuple[str, ...] | None
-    """The distinct values as text; None for numbers."""
+    """The distinct values as text; `None` for numbers."""
     numbers: Floats | None
-    """The distinct numbers, ascending; None for what is not read as numbers."""
+    """The distinct numbers, ascending; `None` if the column is not read as numbers."""
 
     @cached_property
     def present(self) -> int:
-        """Rows with a value."""
+        """Number of rows with a value."""
         return int(self.counts.sum())
 
     @property
@@ -57,33 +57,33 @@ class SampledColumn:
 
     @property
     def is_nearly_numeric(self) -> bool:
-        """True if it is read as numbers, although a few of its values are not."""
+        """True if the column is read as numbers, although a few values are not numbers."""
         return self.decision.feature.is_amount and self.decision.warning != ""
 
     def text(self, index: int) -> str:
         """Format a distinct value."""
         if self.texts is not None:
             return self.texts[index]
-        assert self.numbers is not None  # one of the two
+        assert self.numbers is not None  # without texts
         return number(float(self.numbers[index]))
 
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """Rows of a table, with the columns that the network is to read."""
+    """Rows of a table, with the columns that the network would read."""
 
     whole: Table
     """All rows."""
     table: Table
-    """The rows that are looked at, in the table's order."""
+    """The sampled rows, in the table's order."""
     columns: Mapping[str, SampledColumn]
-    """The features that are read, in the table's order."""
+    """The features that the network would read, in the table's order."""
     task: Task | None
     """The task, if it is known."""
 
     @property
     def categories(self) -> dict[str, tuple[str, ...]]:
-        """The distinct texts of features by column, and the classes by the target's column."""
+        """The distinct texts of each feature, and the classes of the target, by column."""
         found = {name: column.texts or () for name, column in self.columns.items()}
         if self.task is not None and self.task.classes:
             found[self.task.columns[0]] = self.task.classes
@@ -91,7 +91,7 @@ class Sample:
 
 
 def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | None) -> Sample:
-    """Draw the rows to look at.
+    """Draw the rows to check.
 
     Args:
         table: all rows.
@@ -99,11 +99,12 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | No
         task: the task, if it is known.
 
     Returns:
-        All rows, or always the same random ones: `MOST_ROWS`, and fewer of very wide tables.
+        All rows, or the same random ones in each call: `MOST_ROWS`, or fewer if the table is very
+        wide.
     """
     read = {c: item for c, item in decisions.items() if item.feature.is_read}
     some = draw_rows(table, len(read))
-    if some is not table:  # which may be on disk, or on other machines
+    if some is not table:  # a table may be on disk or on other machines
         some = some.only([*read, *(() if task is None else task.columns)])
     columns = {name: _column(some, name, decision) for name, decision in read.items()}
     known = {name: column for name, column in columns.items() if column is not None}
@@ -111,31 +112,31 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | No
 
 
 def draw_rows(table: Table, columns: int) -> Table:
-    """Draw random rows, in their order, or all if they are few.
+    """Draw random rows, in the table's order; all if they are few.
 
     Args:
         table: all rows.
-        columns: number of columns that will be looked at; if very many, fewer rows are drawn.
+        columns: number of columns to check; if there are very many, fewer rows are drawn.
     """
     most = min(MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
     return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 
 def draw(rows: Indices, most: int, seed: int = 0) -> Indices:
-    """Draw at most `most` of the rows at random, ascending and always the same for a seed."""
+    """Draw at most `most` rows at random, ascending; the same for the same seed."""
     if len(rows) <= most:
         return rows
     return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
 
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:
-    """Return a column's values; None for values without a text, which the encoding will refuse."""
+    """Return a column's values; `None` if a value has no text, which the encoding reports."""
     values = table.column(name)
     if (amounts := decision.feature.amounts(values)) is not None:
         present = ~np.isnan(amounts)
         codes = np.full(table.rows, -1, dtype=np.int64)
         held = amounts[present]
-        numbers = np.unique(held) + 0.0  # -0 becomes 0, which it equals
+        numbers = np.unique(held) + 0.0  # -0 becomes 0
         codes[present] = indices = np.searchsorted(numbers, held)
         counts = np.bincount(indices, minlength=len(numbers))
         return SampledColumn(decision, codes, counts, None, numbers)
@@ -148,14 +149,14 @@ def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None
 
 
 def spread(items: Sequence[Item], most: int) -> Sequence[Item]:
-    """Return at most so many of some items, evenly spaced, the first and the last among them."""
+    """Return at most `most` items, evenly spaced, including the first and the last."""
     if len(items) <= most:
         return items
     return [items[at] for at in np.linspace(0, len(items) - 1, most).astype(int)]
 
 
 def feature_scores(sample: Sample) -> dict[str, Floats]:
-    """Return numbers as normal scores, and few categories one-hot, each (rows, inputs)."""
+    """Return numbers as normal scores, and few categories as one-hot, each (rows, inputs)."""
     found = {}
     for name, column in sample.columns.items():
         if column.numbers is not None:
@@ -169,7 +170,7 @@ def feature_scores(sample: Sample) -> dict[str, Floats]:
 def target_scores(sample: Sample) -> Floats:
     """Return the target's numbers as normal scores, or its classes one-hot, (rows, outputs)."""
     task, table = sample.task, sample.table
-    assert task is not None  # without one, there is no advice
+    assert task is not None  # callers skip tables without a task
     parts = []
     for name in task.columns:
         column = table.column(name)
@@ -185,7 +186,7 @@ def target_scores(sample: Sample) -> Floats:
 def normal_scores(values: Floats) -> Floats:
     """Return numbers as normal scores of their ranks, 0 where missing, (rows,).
 
-    So neither a scale nor a few large values decide.
+    They do not depend on the scale, and little on outliers.
     """
     from scipy.special import ndtri
 
@@ -201,7 +202,7 @@ def normal_scores(values: Floats) -> Floats:
 
 
 def scaled(values: Floats) -> Floats:
-    """Center columns, and scale all of them together to a mean square of 1 a row."""
+    """Center columns, and scale all by one factor to a mean square of 1 per row."""
     centered = values - values.mean(axis=0)
     size = float(np.sqrt((centered**2).sum(axis=1).mean()))
     return np.asarray(centered / size if size > 0 else centered)
@@ -212,19 +213,19 @@ def scaled(values: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class DataFinding:
-    """The finding of one check in a table, in all columns that it concerns."""
+    """The finding of one check, for all affected columns."""
 
     check: str
     """The check's name: `target_leakage`."""
     severity: Severity
     columns: tuple[str, ...]
-    """The columns that it concerns, in the table's order; none if it concerns whole rows."""
+    """The affected columns, in the table's order; empty if whole rows are affected."""
     rows: int | None
-    """Number of the rows looked at that show it, where rows can be counted."""
+    """Number of affected rows in the sample, if rows can be counted."""
     message: str
-    """The evidence, on one line."""
+    """The evidence, in one line."""
     advice: str
-    """The advice, on one line."""
+    """The advice, in one line."""
 
     def __str__(self) -> str:
         return f"{self.message}; {self.advice}"
@@ -238,15 +239,15 @@ def column_finding(
     advice: str,
     rows: int | None = None,
 ) -> DataFinding | None:
-    """Return the finding of several columns; None without any.
+    """Return the finding of several columns; `None` if there are no columns.
 
     Args:
         check: the check's name.
-        severity: how much it matters.
+        severity: the severity.
         found: a note on each column, which may be empty.
-        message: the evidence; the columns follow it.
+        message: the evidence; the columns are appended.
         advice: the remedy.
-        rows: number of rows that show it.
+        rows: number of affected rows.
     """
     if not found:
         return None
@@ -254,11 +255,11 @@ def column_finding(
 
 
 def listed(details: Mapping[str, str], what: str = "columns") -> str:
-    """List the first few names with a note on each, and their number if there are more.
+    """List the first few names, each with a note, and the number of the remaining ones.
 
     Args:
         details: the note on each name, which may be empty.
-        what: what the names are of.
+        what: the plural of the named things.
     """
     few = list(details.items())[:_MOST_NAMED]
     text = ", ".join(quoted(name) + (f" ({printable(note)})" if note else "") for name, note in few)
@@ -266,12 +267,12 @@ def listed(details: Mapping[str, str], what: str = "columns") -> str:
 
 
 def quoted(value: str) -> str:
-    """Quote a value on one line, cut if it is long."""
+    """Quote a value in one line, shortened if it is long."""
     return f"'{truncate(printable(value), _LONGEST)}'"
 
 
 def percent(part: int, whole: int) -> str:
-    """Format a share in percent, never rounded to all or nothing."""
+    """Format a share in percent; never rounded to 0 or 100 %."""
     share = 100 * part / whole
     if 0 < share < 0.1:
         return "under 0.1 %"

@@ -19,21 +19,23 @@ from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 FEW_ROWS = 10
-"""Rows below which a class is rare: too few to learn it, and to evaluate it."""
+"""Number of rows below which a class is rare: too few to learn or to evaluate it."""
 UNBALANCED = 10
-"""Ratio of the rows of the largest class to those of the smallest, above which it is reported."""
+"""Ratio of the largest to the smallest class above which it is reported."""
 FAR_TARGET = 10.0
-"""Distance of one value of a target from the median, as a multiple of that of all others, from
-which on it is reported. Of 607 numeric columns of 80 public tables two have one."""
+"""Ratio of a value's distance from the median to the largest distance of the other values from
+which the value is reported. Among 607 numeric columns of 80 public tables, two have such a
+value."""
 _FEWEST_NUMBERS = 20
-"""Rows below which a target is not checked for a value far from the others."""
+"""Number of rows below which a target is not checked for outliers."""
 MOST_CLASS_NUMBERS = 20
-"""The most integers that are taken for numbered classes."""
+"""Maximum number of distinct integers that are reported as possible classes."""
 NEARLY_ALL = 0.99
-"""Share of a constant prediction's error that a column must remove to be reported."""
+"""Share of a constant prediction's error from which a column that removes it is reported."""
 _NEARLY_ALL_CLASSES = 0.97
-"""The same for classes, of which the rows next to a limit may be wrong. With each column of classes
-of 80 tables of R's packages as target, 8 columns remove .97 to .99, and all give the class away."""
+"""The same for classes, where rows close to a class boundary may be wrong. With each categorical
+column of 80 tables of R packages as the target, 8 columns remove 97 to 99 % of the error, and all
+of them are leakage."""
 _FEWEST_WRONG = 5
 _BINS = 50
 _ROWS_A_BIN = 10
@@ -55,7 +57,7 @@ def find_constant_target(sample: Sample) -> DataFinding | None:
 
 
 def _is_constant(table: Table, column: str, task: Task) -> bool:
-    """Return whether all rows have the same value; numbers are compared once they are rounded."""
+    """Return whether all rows have the same value; numbers are rounded before they are compared."""
     values = table.column(column)
     if task.labels or values.kind in ("boolean", "other"):
         return len(values.codes()[1]) == 1
@@ -64,14 +66,14 @@ def _is_constant(table: Table, column: str, task: Task) -> bool:
 
 
 def find_far_target(sample: Sample) -> DataFinding | None:
-    """Find numeric targets of which one value is far from all others, as after a typing error."""
+    """Find numeric targets with one value far from all others, such as a typing error."""
     task, table, found = sample.task, sample.whole, dict[str, str]()
     if task is None or task.outcome != "numbers" or table.rows < _FEWEST_NUMBERS:
         return None
     for name in task.columns:
         values = table.column(name).numbers().values
         with np.errstate(over="ignore", invalid="ignore"):
-            distances = np.abs(values - np.median(values))  # NaN, so not far, if any is missing
+            distances = np.abs(values - np.median(values))  # NaN if any value is missing
         at = int(np.argmax(distances))
         others = values[values != values[at]]
         nearer = distances[values != values[at]].max(initial=0)
@@ -89,9 +91,9 @@ def find_far_target(sample: Sample) -> DataFinding | None:
 
 
 def find_class_numbers(sample: Sample) -> DataFinding | None:
-    """Find a numeric target of a few integers, from 0 or 1 without a gap, as classes are numbered.
+    """Find a numeric target of a few consecutive integers from 0 or 1, like numbered classes.
 
-    A declared type is not doubted.
+    Targets with a declared type are skipped.
     """
     task = sample.task
     if task is None or task.type != "numeric" or task.reason == "declared" or task.width > 1:
@@ -99,7 +101,7 @@ def find_class_numbers(sample: Sample) -> DataFinding | None:
     [column] = task.columns
     numbers = sample.whole.column(column).numbers().values
     numbers = numbers[np.isfinite(numbers)]
-    # Most targets end here, before their values are sorted.
+    # Most targets return here, before the slow sorting.
     if not len(numbers) or numbers.min() not in (0, 1) or numbers.max() > MOST_CLASS_NUMBERS:
         return None
     distinct = np.unique(numbers)
@@ -117,10 +119,10 @@ def find_class_numbers(sample: Sample) -> DataFinding | None:
 
 
 def find_odd_classes(sample: Sample) -> DataFinding | None:
-    """Find classes that are amounts or dates, or would be except for a few values.
+    """Find classes that are amounts or dates, except for a few values.
 
-    Numbers with a `free` among them are text, so that each is a class. Declared classes are not
-    checked.
+    A column of prices with a few values `free` is text, so each price is a class. Declared classes
+    are skipped.
     """
     task = sample.task
     if task is None or (decision := type_without_classes(sample.whole, task)) is None:
@@ -132,7 +134,7 @@ def find_odd_classes(sample: Sample) -> DataFinding | None:
 
 
 def type_without_classes(table: Table, task: Task) -> Decision | None:
-    """Return the type of a target that is probably no class; None if it is, or is declared one.
+    """Return the type of a target that is probably not a class, or `None`.
 
     Args:
         table: all rows.
@@ -149,10 +151,10 @@ def type_without_classes(table: Table, task: Task) -> Decision | None:
 def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataFinding | None:
     """Find classes with fewer than 10 rows, or without a training row.
 
-    All rows are counted. Tables of fewer than 20 rows are not checked.
+    All rows are counted. Tables of fewer than 20 rows are skipped.
 
     Args:
-        sets: the sets of rows, by name; that of the training rows first.
+        sets: the sets of rows by name, the training set first.
         task: the task, if it is known.
     """
     if task is None or not task.classes:
@@ -200,18 +202,18 @@ def _class_counts(table: Table, task: Task) -> Counter[str]:
 
 @np.errstate(over="ignore", invalid="ignore")
 def explain_by_columns(sample: Sample) -> dict[str, float]:
-    """Return the share of the target's error that each column removes alone, on other rows.
+    """Return the share of the target's error on held-out rows that each column alone removes.
 
-    For each column a predictor is fitted on one half of the rows and tested on the other, and vice
-    versa, so that an identifier, which says nothing about other rows, removes nothing. Classes are
-    predicted as the most frequent one of the same category, or of the nearest number; numbers as
+    For each column, a predictor is fitted to one half of the rows and tested on the other, and vice
+    versa, so an identifier, which does not generalize to other rows, removes nothing. It predicts
+    classes as the most frequent class of the same category or the nearest number, and numbers as
     the mean of the category, or by a straight line in each of up to 50 bins of a number. The share
-    is `1 - e / e₀`, with `e₀` of a constant prediction: `e` counts wrong classes, and `e₀` those of
-    the most frequent class; for numbers they are sums of squares, `e₀` around the mean, so that
-    this is R². With several targets, the largest share counts.
+    is `1 - e / e₀`, with the error `e₀` of a constant prediction. For classes, the errors are the
+    numbers of wrong classes. For numbers, they are sums of squares, so the share is R². With
+    several targets, the largest share counts.
 
-    It is empty for tables of fewer than 20 rows, and 0 for classes of which a constant prediction
-    misses fewer than 5 rows.
+    The result is empty for tables of fewer than 20 rows. A share is 0 for classes if a constant
+    prediction has fewer than 5 errors.
     """
     task, table = sample.task, sample.table
     if task is None or table.rows < MIN_ROWS:
@@ -223,7 +225,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
             numbers.append(table.numbers(target))
             continue
         codes, names = table.codes(target)
-        classes = np.where(codes < 0, len(names), codes)  # a missing label is a class, too
+        classes = np.where(codes < 0, len(names), codes)  # a missing label counts as a class
         scores.append(partial(_class_score, classes, (first, ~first)))
     if numbers:
         scores.append(partial(_number_score, np.stack(numbers), (first, ~first)))
@@ -233,14 +235,14 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
 def find_leakage(
     explained: Mapping[str, float], task: Task | None, identities: Collection[str] = ()
 ) -> DataFinding | None:
-    """Find columns from which alone the target of other rows can be predicted almost without error.
+    """Find columns each of which alone predicts the target of other rows almost without error.
 
-    Identifiers are not reported here: they have a separate check.
+    Identifiers have a separate check.
 
     Args:
         explained: the share of the target's error that each column removes.
         task: the task, if it is known.
-        identities: the columns that merely distinguish or number the rows.
+        identities: the columns that only identify or number the rows.
     """
     leaks = {
         name: f"{np.floor(share * 1000) / 10:g} %"
@@ -257,7 +259,7 @@ def find_leakage(
 
 
 def select_leaks(explained: Mapping[str, float], task: Task | None) -> dict[str, float]:
-    """Return the columns that alone predict nearly all of the target; none of a single feature.
+    """Return columns that alone predict nearly all of the target; empty if there is one feature.
 
     Args:
         explained: the share of the target's error that each column removes.
@@ -270,11 +272,12 @@ def select_leaks(explained: Mapping[str, float], task: Task | None) -> dict[str,
 
 
 def _class_score(classes: Indices, halves: Iterable[Mask], column: SampledColumn) -> float:
-    """Return which share of the wrong classes, (rows,), of a constant prediction a column removes.
+    """Return the share of the wrong classes of a constant prediction that a column removes.
 
     Args:
         classes: the target, (rows,).
-        halves: the rows to learn from, (rows,); the others test.
+        halves: for each half, whether a row is used for fitting, (rows,); the other rows are for
+            the test.
         column: the feature.
     """
     wrong = guessed_wrong = 0
@@ -289,9 +292,9 @@ def _class_score(classes: Indices, halves: Iterable[Mask], column: SampledColumn
 
 
 def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn) -> float:
-    """Return the largest share of the squared error of targets, (targets, rows), that is removed.
+    """Return the largest share of a target's squared error that a column removes.
 
-    See `_class_score`.
+    See `_class_score`; `values` is (targets, rows).
     """
     error, guessed = np.zeros(len(values)), np.zeros(len(values))
     for learn in halves:
@@ -305,12 +308,12 @@ def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn)
 
 
 def _values(column: SampledColumn) -> Indices:
-    """Group equal values; missing ones are the last group, (rows,)."""
+    """Return the group of equal values, (rows,); missing values are the last group."""
     return np.where(column.codes < 0, column.distinct, column.codes)
 
 
 def _nearest(column: SampledColumn, learn: Mask) -> Indices:
-    """Group equal values; a number that is not learned joins the nearest that is, (rows,)."""
+    """Return the group of equal values, (rows,); a new number joins the nearest fitted number."""
     groups, numbers = _values(column), column.numbers
     if numbers is None:
         return groups
@@ -327,11 +330,11 @@ def _nearest(column: SampledColumn, learn: Mask) -> Indices:
 
 
 def _binned(column: SampledColumn, learn: Mask) -> tuple[Indices, Floats]:
-    """Group numbers into bins with about equally many of the rows to learn from.
+    """Group numbers into bins with about equally many of the rows for fitting.
 
     Returns:
-        groups: the bin of each number, or any other value as its own group, (rows,).
-        at: each number; 0 for any other value, (rows,).
+        groups: the bin of each number; any other value is a separate group, (rows,). at: the
+        numbers; 0 for any other value, (rows,).
     """
     codes = column.codes
     if column.numbers is None:
@@ -344,20 +347,20 @@ def _binned(column: SampledColumn, learn: Mask) -> tuple[Indices, Floats]:
 
 
 def _most_frequent(groups: Indices, classes: Indices, count: int, usual: int) -> Indices:
-    """Return the most frequent class of each group, (count,); `usual` for one without rows."""
+    """Return the most frequent class of each group, (count,); `usual` for an empty group."""
     most_frequent = np.full(count, usual, dtype=np.int64)
-    if np.bincount(groups).max() == 1:  # as mostly of fractions
+    if np.bincount(groups).max() == 1:  # usual for fractions
         most_frequent[groups] = classes
         return most_frequent
     width = int(classes.max()) + 1
     pairs, rows = np.unique(groups * width + classes, return_counts=True)
     rising = pairs[np.argsort(rows, kind="stable")]
-    most_frequent[rising // width] = rising % width  # of several, the last one stays
+    most_frequent[rising // width] = rising % width  # if a group has several, the last one counts
     return most_frequent
 
 
 def _lines(groups: Indices, at: Floats, values: Floats, learn: Mask) -> Floats:
-    """Predict each target by a least-squares line in each group, (targets, rows to test on)."""
+    """Predict each target by a least-squares line in each group, (targets, test rows)."""
     count, known, truth = int(groups.max()) + 1, groups[learn], values[:, learn]
     rows = np.bincount(known, minlength=count)
     center = np.bincount(known, at[learn], count) / np.maximum(rows, 1)

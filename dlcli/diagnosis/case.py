@@ -1,4 +1,4 @@
-"""The evidence that the rules see: a run without its data, and measures of how it learned."""
+"""The evidence that rules examine: a run without its data, and measures of its training."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from dlcli.safe_files import Count
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""
 STANDARD_ERRORS = 2.0
-"""Standard errors that make a difference significant at about 95 %."""
+"""Number of standard errors from which a difference is significant at about 95 %."""
 LEARNED_WELL = 0.1
-"""Error below which training rows count as learned, so that anything odd did no harm."""
+"""Error below which training rows count as learned, so anything unusual did no harm."""
 LEARNED_NOTHING = 0.9
-"""Error from which on hardly anything was learned."""
+"""Error from which almost nothing was learned."""
 _SEVERAL_EPOCHS = 5
-"""Epochs from which on it means something that the first one was the best."""
+"""Number of epochs from which it is meaningful that the first one was the best."""
 _LARGEST = 1e300
 """Sums of larger values may overflow."""
 _NORMAL = 1.4826
@@ -44,26 +44,26 @@ _OTHERS = (
     definitions.MAE,
     definitions.POISSON_DEVIANCE,
 )
-"""Metrics that may show learning that accuracy and r2 hide: with a rare class the most probable
-class may be the same for all rows, class weights worsen accuracy and log loss on purpose, and a few
-outliers dominate r2."""
+"""Metrics that may show learning where accuracy and R² do not: with a rare class, the most probable
+class may be the same for all rows; class weights worsen accuracy and log loss on purpose; a few
+outliers dominate R²."""
 
 
 class Magnitudes(BaseModel):
-    """Sizes of the numbers that a diverged training worked with; the `diverged` event has them."""
+    """Magnitudes of inputs, target and row weights in a training that diverged."""
 
     model_config = ConfigDict(frozen=True)
 
     epoch: int
     """The epoch of the divergence, from 1."""
     inputs: dict[str, Size] = {}
-    """Largest absolute input of each column, over training rows."""
+    """Largest absolute input of each column in the training rows."""
     validation_inputs: dict[str, Size] = {}
-    """The same over validation rows."""
+    """The same in the validation rows."""
     target: dict[str, Size] = {}
-    """Largest absolute value of each numeric target column, in the unit that is trained on."""
+    """Largest absolute value of each numeric target column, in the unit used for training."""
     target_range: tuple[Size, Size] | None = None
-    """Smallest and mean absolute value over a numeric target."""
+    """Smallest and mean absolute value of a numeric target."""
     row_weight: Size = 1.0
     """Mean weight of a training row in the loss."""
 
@@ -82,7 +82,7 @@ class _Trained(BaseModel):
 
 
 class _Log(BaseModel):
-    """The events of a log that rules look at, see `Run.parse_log`."""
+    """The log events that rules use, see `Run.parse_log`."""
 
     data: list[_Rows] = []
     warning: list[_Warning] = []
@@ -92,7 +92,7 @@ class _Log(BaseModel):
 
 @dataclass(frozen=True)
 class Peak:
-    """The largest absolute value among the inputs that a column became."""
+    """The largest absolute value among the inputs of a column."""
 
     block: Block
     size: float
@@ -102,23 +102,24 @@ class Peak:
 class Error:
     """The error of a model on a split: 0 is perfect, 1 is no better than a constant prediction.
 
-    For numbers it is the unexplained share of the variance, 1 − r2. For classes it is the error
-    rate divided by that of always predicting the most frequent class.
+    For numbers it is the unexplained share of the variance, 1 − R². For classes it is the error
+    rate, divided by the error rate of a constant prediction, the most frequent class.
     """
 
     share: float
     deviation: float
-    """Its standard error: √(2/n) of it for numbers, as for normal errors; √(p(1 − p)/n) for an
-    error rate p over n rows, after adding two rows of either kind (Agresti & Coull 1998)."""
+    """The standard error of `share`: √(2/n) times the share for numbers, as for normal errors;
+    √(p(1 − p)/n) for an error rate p of n rows, after adding two rows of either kind (Agresti &
+    Coull 1998)."""
     metric: str
-    """The name of the metric that it follows from."""
+    """The name of the metric from which it is computed."""
     value: float
-    """The metric's."""
+    """The value of that metric."""
     absolute: float | None = None
-    """The mean squared error, or the error rate; unknown of several columns in several units."""
+    """The mean squared error, or the error rate; `None` if several columns have different units."""
 
     rows: int = 0
-    """The number of rows that it was computed on."""
+    """The number of rows of the split."""
 
     @property
     def words(self) -> str:
@@ -136,10 +137,10 @@ class Error:
         return self.share - other.share > max(uncertainty, by)
 
     def on_scale_of(self, other: Error) -> Error:
-        """Return this error as a share of what `other` is a share of.
+        """Return this error as a share of the constant error of `other`.
 
-        Errors of two sets are shares of different scales if the target varies more in one, as in
-        later rows, or if other classes are frequent.
+        The scales of two splits differ if the target varies more in one, such as in later rows, or
+        if different classes are frequent.
         """
         if not (self.share and self.absolute and other.absolute):
             return self
@@ -149,7 +150,7 @@ class Error:
 
 @dataclass(frozen=True)
 class Curve:
-    """The values of a loss, one an epoch, all finite."""
+    """The values of a loss, one per epoch, all finite."""
 
     values: tuple[float, ...]
 
@@ -181,8 +182,8 @@ class Curve:
     def noise(self) -> float:
         """The standard deviation of an epoch's noise.
 
-        It is estimated by second differences: they cancel a level and a steady trend, have √6 times
-        the standard deviation of white noise, and are largest for a loss that oscillates. Their
+        It is estimated from second differences, which cancel a level and a steady trend. They have
+        √6 times the standard deviation of white noise, and are largest if a loss oscillates. Their
         median is robust against single jumps. (Gasser, Sroka & Jennen-Steinmetz 1986)
         """
         if len(self) < 3:
@@ -207,13 +208,13 @@ class Curve:
 
 @dataclass(frozen=True)
 class Case:
-    """A run as the rules see it; empty where the run has no such result."""
+    """The data of a run that rules use; results that the run lacks are empty."""
 
     config: Config
     """The resolved config."""
     history: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    """Values of each epoch, by column of history.csv; of an ensemble only those of epochs that all
-    members were trained: later ones are means of fewer members, and jump whenever one stops."""
+    """Values of each epoch, by column of history.csv. For an ensemble, only epochs in which all
+    members were trained: later values are means of fewer members, and jump whenever one stops."""
     metrics: MetricsBySplit = field(default_factory=dict)
     """Final metrics by split and name; empty if training diverged."""
     baselines: Mapping[str, MetricsBySplit] = field(default_factory=dict)
@@ -221,20 +222,20 @@ class Case:
     comparison: BaselineComparison = field(default_factory=BaselineComparison)
     """The comparison with these models on held-out rows."""
     best_epochs: Sequence[int | None] = ()
-    """The epoch whose weights each network has; `None` if none was chosen."""
+    """The epoch whose weights each network uses; `None` if training did not choose one."""
     explanation: Explanation = field(default_factory=lambda: Explanation(rows={}, sampled_rows={}))
     rows: Mapping[str, int] = field(default_factory=dict)
     """Number of rows in each split."""
     identifiers: tuple[str, ...] = ()
-    """Features that only distinguish or number the rows."""
+    """Features that only identify or number the rows."""
     peaks: tuple[Peak, ...] = ()
-    """Sizes of the network's inputs over training rows."""
+    """Largest inputs of the network in the training rows."""
     validation_peaks: tuple[Peak, ...] = ()
-    """The same over validation rows; only of a run that diverged."""
+    """The same in the validation rows; only if the run diverged."""
     diverged: bool = False
     """True if the loss or the weights became NaN or infinite."""
     magnitudes: Magnitudes | None = None
-    """The divergence of a run, if it diverged."""
+    """The magnitudes at the divergence, if the run diverged."""
 
     @classmethod
     def of(cls, run: Run) -> Case:
@@ -276,7 +277,7 @@ class Case:
 
     @property
     def conclusions(self) -> dict[str, Conclusion]:
-        """The verdicts against the baselines, see `Conclusion`."""
+        """The conclusion for each baseline, see `Conclusion`."""
         return self.comparison.conclude(self.config)
 
     def curve(self, name: str) -> Curve:
@@ -286,22 +287,22 @@ class Case:
 
     @property
     def has_minimum_zero(self) -> bool:
-        """True if the loss can't fall below 0, so that shares of its level are meaningful.
+        """True if the loss can't fall below 0, so shares of its level are meaningful.
 
-        Poisson's minimum, the mean of y − y·log y, may have any value, and the cosine similarity's
-        is −1; both may cross 0 on the way.
+        The minimum of the Poisson loss, the mean of y − y·log y, may have any value, and that of
+        the cosine similarity is −1, so both may cross 0.
         """
         return self.config.loss is None or not self.config.loss.is_signed
 
     def scale_of(self, curve: Curve, level: float) -> float:
-        """Return the size against which changes of a loss are compared.
+        """Return the size with which changes of a loss are compared.
 
         Args:
             curve: the whole curve.
             level: the loss where the change is.
 
         Returns:
-            The level; for a loss that may cross 0 the decrease to its lowest value if that is
+            The level; for a loss that may cross 0, the decrease to its lowest value if that is
             larger.
         """
         if self.has_minimum_zero or not curve.values:
@@ -319,7 +320,7 @@ class Case:
             mse = _finite(metrics.get(definitions.MSE.name)) if has_unit else None
             deviation = (1 - r2) * math.sqrt(2 / rows)
             return Error(1 - r2, deviation, definitions.R2.name, r2, mse, rows)
-        constant = self.baselines.get("constant", {}).get(split, {})  # all that labels have
+        constant = self.baselines.get("constant", {}).get(split, {})  # labels lack class shares
         accuracy = _finite(metrics.get(definitions.ACCURACY.name))
         most = max(class_shares(metrics), default=_finite(constant.get(definitions.ACCURACY.name)))
         if accuracy is None or most is None or most >= 1:
@@ -330,7 +331,7 @@ class Case:
 
     @property
     def learned_nothing(self) -> bool:
-        """True if training rows are predicted hardly better than by a constant, by any metric."""
+        """True if no metric of training rows is much better than for a constant prediction."""
         error = self.error("train")
         if error is None or error.share < LEARNED_NOTHING:
             return False
@@ -343,7 +344,7 @@ class Case:
         return error is not None and error.share < LEARNED_WELL
 
     def _other_errors(self, split: str) -> Iterator[float]:
-        """Yield errors by metrics other than accuracy and r2, as shares of a constant model's."""
+        """Yield errors by metrics other than accuracy and R², as shares of the constant model's."""
         metrics, constant = self.metrics.get(split, {}), self._constant_metrics(split)
         for metric in _OTHERS:
             value, other = _finite(metrics.get(metric.name)), _finite(constant.get(metric.name))
@@ -355,7 +356,7 @@ class Case:
                 yield value / other
 
     def _constant_metrics(self, split: str) -> Mapping[str, object]:
-        """Return the constant model's metrics; without baselines, those that the classes imply."""
+        """Return the constant model's metrics; without baselines, derive them from class shares."""
         stored = self.baselines.get("constant", {}).get(split)
         shares = [share for share in class_shares(self.metrics.get(split, {})) if share > 0]
         if stored is not None or not shares:
@@ -375,15 +376,15 @@ def overfits_at_once(best_epochs: Sequence[int | None], epochs: int) -> bool:
 
 
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
-    """Pair the columns of a layout with the sizes of their inputs, where these are known."""
+    """Return the columns whose largest input is known, each with this size."""
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
 
 
 def _largest_inputs(run: Run) -> dict[str, float]:
-    """Return the largest absolute input of each column over training rows, where it is known.
+    """Return the largest absolute input of each column in training rows, where it is known.
 
-    For numbers it follows from the range of training rows, which the encoding has: every scaling is
-    monotonic. For others the explanation may have it.
+    For numbers it follows from the range in the encoding, as every scaling is monotonic. For other
+    columns, the explanation may contain it.
     """
     columns = [each for each in run.explanation.columns if each.role == "feature"]
     sizes = [(column.name, column.largest_input) for column in columns]
@@ -392,7 +393,7 @@ def _largest_inputs(run: Run) -> dict[str, float]:
 
 
 def proportion_error(rows: float, hits: float) -> float:
-    """Return the standard error of a proportion, with two rows added of either kind."""
+    """Return the standard error of a proportion, after adding two rows of either kind."""
     share = (hits + STANDARD_ERRORS) / (rows + 2 * STANDARD_ERRORS)
     return math.sqrt(max(0.0, share * (1 - share)) / (rows + 2 * STANDARD_ERRORS))
 

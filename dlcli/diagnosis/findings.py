@@ -29,7 +29,7 @@ CAUSES: tuple[Rule, ...] = (
     setup_rules.saturated_units,
     fit_rules.rate_too_low,
 )
-"""Causes of a network that doesn't learn; each may lead to the following ones."""
+"""Causes of a network that doesn't learn; each may cause the next ones."""
 CONSEQUENCES: tuple[Rule, ...] = (
     fit_rules.underfitting,
     fit_rules.plateau,
@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
 )
 """All rules, the most important first."""
 MINOR = ("small_validation", "no_validation")
-"""Rules about the sets of rows: a training that has only such findings need not be diagnosed."""
+"""Rules about the sets of rows: a run with only these findings need not be diagnosed."""
 RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
     setup_rules.exploding_gradients,
     setup_rules.vanishing_gradients,
@@ -60,13 +60,13 @@ RULES_AFTER_DIVERGENCE: tuple[Rule, ...] = (
     fit_rules.overfitting,
     setup_rules.small_validation,
 )
-"""Rules that also apply to a run that diverged, which may have its last finite weights."""
+"""Rules that also apply to a diverged run, which may contain its last finite weights."""
 MOST = 3
-"""Causes that are reported."""
+"""Maximum number of causes that are reported."""
 FAR_WEIGHT = 10.0
-"""Size of initial weights, or of row weights, from which on they move outputs too far."""
+"""Size of initial weights or row weights from which they change outputs too much."""
 HALF_PRECISION_END = 65_504
-"""The largest number of float16."""
+"""The largest finite float16."""
 _SOURCE = (
     "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 8.2.4 and 11.4.1; "
     "Pascanu, Mikolov & Bengio, On the Difficulty of Training Recurrent Neural Networks (2013)"
@@ -97,29 +97,29 @@ def examine(case: Case) -> Iterator[Finding]:
             yield finding
 
 
-# Causes of a divergence: what is far from usual in the config and the encoded rows. The pipeline
-# asks for them at the end of a training that diverged, and `dlcli diagnose` later, with the
-# magnitudes that the `diverged` event has kept.
+# Causes of a divergence: extreme values in the config and the encoded rows. The pipeline reports
+# them when training diverges, and `dlcli diagnose` later, from the magnitudes in the `diverged`
+# event.
 
 
 @dataclass(frozen=True)
 class _Cause:
     excess: float
-    """Distance from usual values, as a multiple: the order of causes."""
+    """Ratio to a usual value, by which causes are sorted."""
     finding: Finding
     affects_steps: bool = True
-    """True if it affects the steps, and not only the validation loss."""
+    """False if it affects only the validation loss, not the steps."""
 
 
 def advise_on_divergence(
     config: Config, blocks: Sequence[Block], magnitudes: Magnitudes
 ) -> tuple[Finding, ...]:
-    """Return the likeliest causes of a divergence, with what to try.
+    """Return the likeliest causes of a divergence, with remedies.
 
     Args:
         config: the config, with a resolved `output` and `loss`.
         blocks: the columns as the network reads them.
-        magnitudes: the sizes of the numbers that it worked with.
+        magnitudes: the magnitudes of inputs, target and row weights.
     """
     peaks = peaks_of(blocks, magnitudes.inputs)
     validation = peaks_of(blocks, magnitudes.validation_inputs)
@@ -136,7 +136,7 @@ def divergence_findings(case: Case) -> tuple[Finding, ...]:
     rates, scales = [*_rates(case)], [*_scales(case)]
     causes = [*rates, *scales, *_layers(case), *_losses(case)]
     causes.sort(key=lambda cause: cause.excess, reverse=True)
-    is_sgd = case.config.optimizer.name == "sgd"  # others adapt the length of their steps
+    is_sgd = case.config.optimizer.name == "sgd"  # other optimizers adapt the length of steps
     clipped = remedies.clipping(case.config)
     if not rates and all(scale.affects_steps for scale in scales) and is_sgd and clipped:
         evidence = (
@@ -160,7 +160,7 @@ def _cause(case: Case, excess: float, rule: str, evidence: str, *patches: Patch 
 
 
 def _rates(case: Case) -> Iterator[_Cause]:
-    """Yield a learning rate that is far too high, from the start or by its schedule."""
+    """Yield a learning rate that is far too high, initially or due to its schedule."""
     optimizer, schedule = case.config.optimizer, case.config.learning_rate_schedule
     rate, usual = optimizer.learning_rate, remedies.typical_learning_rate(optimizer)
     times = f"times the usual {usual:g} of {optimizer.name}"
@@ -191,9 +191,9 @@ def _rates(case: Case) -> Iterator[_Cause]:
 
 
 def _scales(case: Case) -> Iterator[_Cause]:
-    """Yield far inputs, those of validation rows if training rows have none, and a far target.
+    """Yield inputs of training rows far from 1, else of validation rows, and a target far from 1.
 
-    The excess of inputs is squared: a step grows with an input, and so does its effect.
+    The excess of inputs is squared, as both a step and its effect grow with an input.
     """
     if found := setup_rules.far_inputs(case, case.peaks, "inputs reach"):
         yield _Cause(found[1] ** 2, found[0])
@@ -229,7 +229,7 @@ def _layers(case: Case) -> Iterator[_Cause]:
 
 
 def _losses(case: Case) -> Iterator[_Cause]:
-    """Yield what makes the loss large, or its gradient: row weights, a division, half precision."""
+    """Yield causes of a large loss or gradient: row weights, a division, half precision."""
     config, magnitudes = case.config, case.magnitudes
     if magnitudes and (mean := magnitudes.row_weight) > FAR_WEIGHT:
         evidence = f"the mean weight of a row is {mean:.3g}, and steps grow with it"

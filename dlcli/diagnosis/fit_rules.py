@@ -1,4 +1,4 @@
-"""Rules of the fit: learning rate, length of training, overfitting, models that are too simple."""
+"""Rules about the fit: learning rate, epochs, overfitting, and models that are too simple."""
 
 from __future__ import annotations
 
@@ -25,32 +25,32 @@ from dlcli.prediction.baseline_comparison import BaselineDifference, Conclusion
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
 SHORT_TRAINING = 10
-"""Factor by which a training of fewer epochs is prolonged."""
+"""Factor by which to extend a training of fewer than `FEWEST_EPOCHS`."""
 MUCH_NOISE = 0.15
-"""Noise of an epoch's loss, as a share of it, that shows steps that are too long."""
+"""Noise of the loss per epoch, as a share of the loss, that indicates steps that are too long."""
 SOME_NOISE = 0.06
 """Noise that shorter steps would remove."""
 RISEN = 1.5
-"""Ratio of the final to the best level from which on a training loss has risen again."""
+"""Ratio of the final to the best level from which a training loss has risen again."""
 VERY_HIGH = 10.0
-"""Multiple of the usual learning rate from which on it is the likeliest cause."""
+"""Multiple of the usual learning rate from which the rate is the likeliest cause."""
 LINEAR = 0.5
-"""Ratio of the slopes in the last and first third from which on a loss is nearly a straight line.
-An exponential decay has then covered less than two thirds of its way: exp(−2k/3) = 1/2 holds for
-k = 1.04 time constants, and exp(−1.04) = 0.35 is left."""
+"""Ratio of the slopes in the last and first third from which a loss is nearly a straight line. An
+exponential decay has then completed less than two thirds of its decrease: exp(−2k/3) = 1/2 holds
+for k = 1.04 time constants, and exp(−1.04) = 0.35 remains."""
 UNSETTLED = 0.04
-"""Share of the whole decrease in the last fifth of the epochs from which on a loss has not settled.
-An exponential decay gains 4 % there after three time constants, when 95 % of its way are done."""
+"""Share of the decrease in the last fifth of the epochs from which a loss has not converged. It is
+4 % for an exponential decay of three time constants, which is 95 % complete."""
 LEAST_GAIN = 0.01
-"""The same as a share of the loss itself."""
+"""The same, as a share of the loss."""
 LARGE_DIFFERENCE = 0.1
 """Difference between the errors on validation and training rows that matters."""
 GENERALIZATION_LOSS = 0.05
 """Relative increase of the validation loss that matters (Prechelt 1998)."""
 USEFUL = 0.05
-"""Share of the constant model's error by which a useful network is better."""
+"""Share of the constant model's error that a useful network must remove."""
 USEFUL_LAYERS = 0.1
-"""Share of the linear model's error by which useful hidden layers reduce it."""
+"""Share of the linear model's error that useful hidden layers must remove."""
 _SMITH = "Smith, Cyclical Learning Rates for Training Neural Networks (2017)"
 _BENGIO = "Bengio, Practical Recommendations for Gradient-Based Training (2012)"
 _GOODFELLOW = "Goodfellow, Bengio & Courville, Deep Learning (2016)"
@@ -61,7 +61,7 @@ _BASELINES = (
 
 
 def rate_too_high(case: Case) -> Finding | None:
-    """Find a training loss that oscillates or rises, or so high a rate that nothing was learned."""
+    """Find a loss that oscillates or rises, or a learning rate too high to learn anything."""
     if case.learned_well or _memorized(case):
         return None
     config, train = case.config, case.curve("loss")
@@ -87,7 +87,7 @@ def rate_too_high(case: Case) -> Finding | None:
 def _memorized(case: Case) -> bool:
     """Return whether the loss fell nearly to 0, where jumps are tiny, after the best epoch.
 
-    The metrics are of the weights of that epoch, and show nothing of the others.
+    The metrics belong to the weights of that epoch, so they don't show it.
     """
     train = case.curve("loss")
     is_known = len(train) >= FEWEST_EPOCHS and case.has_minimum_zero
@@ -101,8 +101,8 @@ def _oscillation(case: Case, train: Curve) -> str:
         return ""
     late = train.part(1 / 2, 1)
     size = case.scale_of(train, late.level)
-    # Random layers make the loss of a row vary by about its own size, and the mean over n rows by
-    # 1/√n of that; more than three standard deviations are something else.
+    # Dropout and the like change the loss of a row by about its size, and the mean of n rows by
+    # 1/√n of it; more than three standard deviations have another cause.
     rows, limit = case.rows.get("train", 0), MUCH_NOISE
     if rows and _is_random(case.config):
         limit = max(limit, 3 / math.sqrt(rows))
@@ -121,7 +121,7 @@ def _is_random(config: Config) -> bool:
 
 
 def _training_rise(case: Case, train: Curve) -> str:
-    """Compare levels, not values, so that a single jump is no trend."""
+    """Return the evidence of a rise, by levels rather than values, which a single jump changes."""
     if len(train) < FEWEST_EPOCHS or _rate_restarts(case.config):
         return ""
     end, size = train.part(0.9, 1).level, max(1, len(train) // 10)
@@ -145,7 +145,7 @@ def _collapse(case: Case) -> str:
 
 
 def rate_too_low(case: Case) -> Finding | None:
-    """Find a training loss that falls at the end about as fast as at first."""
+    """Find a training loss that falls about as fast at the end as at the beginning."""
     train = case.curve("loss")
     if case.learned_well or len(train) < FEWEST_EPOCHS or _stopped_early(case):
         return None
@@ -177,11 +177,11 @@ def rate_too_low(case: Case) -> Finding | None:
 
 
 def plateau(case: Case) -> Finding | None:
-    """Find a training loss that is level and noisy in the second half, at a constant rate.
+    """Find a training loss that is flat and noisy in the second half, at a constant rate.
 
-    Gradient noise keeps steps of constant length from settling; the loss stays higher by an amount
-    proportional to the rate (Bottou, Curtis & Nocedal 2018, theorem 4.6). Noise of dropout and the
-    like looks the same, so that such runs are passed over.
+    Because of gradient noise, steps of constant length do not converge; the loss stays higher by an
+    amount proportional to the rate (Bottou, Curtis & Nocedal 2018, theorem 4.6). Dropout and the
+    like cause the same noise, so their runs are skipped.
     """
     late = case.curve("loss").part(1 / 2, 1)
     is_constant = isinstance(case.config.learning_rate_schedule, ConstantLearningRate)
@@ -210,7 +210,7 @@ def plateau(case: Case) -> Finding | None:
 
 
 def still_improving(case: Case) -> Finding | None:
-    """Find a loss, of validation rows if there are any, that falls until the last epoch."""
+    """Find a validation loss, or else a training loss, that falls until the last epoch."""
     name = "val_loss" if case.history.get("val_loss") else "loss"
     curve = case.curve(name)
     if len(curve) < FEWEST_EPOCHS or _stopped_early(case) or rate_too_low(case):
@@ -238,7 +238,7 @@ def _restores_best(config: Config) -> bool:
 
 
 def _rate_restarts(config: Config) -> bool:
-    """Return whether the loss rises with the rate, and falls again, in each of several cycles."""
+    """Return whether the learning rate has warm restarts, with which the loss rises and falls."""
     return isinstance(config.learning_rate_schedule, CosineDecayRestarts)
 
 
@@ -277,10 +277,11 @@ def overfitting(case: Case) -> Finding | None:
 
 
 def _difference_to_training(case: Case) -> str:
-    """Compare errors as shares of each set's own scale, and of the scale of training rows.
+    """Return the evidence of a larger error on validation rows than on training rows.
 
-    Only an error that is larger as both is: in rows where the target varies less, a smaller error
-    can be a larger share. Rows that are predicted worse than by a linear model were not memorized.
+    It must be larger as a share of the scale of its own rows and of training rows: where the target
+    varies less, a smaller error can be a larger share. Rows that a linear model predicts better
+    were not memorized.
     """
     train, held_out = case.error("train"), case.error("validation")
     if train is None or held_out is None or _is_worse_than_a_line(case):
@@ -294,7 +295,7 @@ def _difference_to_training(case: Case) -> str:
 
 
 def _is_worse_than_a_line(case: Case) -> bool:
-    """Return whether training rows are predicted worse than by the linear model."""
+    """Return whether the linear model predicts training rows better."""
     error, linear = case.error("train"), case.error("train", "linear")
     if error is None or linear is None or not case.config.hidden:
         return False
@@ -302,11 +303,11 @@ def _is_worse_than_a_line(case: Case) -> bool:
 
 
 def _is_usual_difference(case: Case) -> bool:
-    """Return whether an ensemble may well predict training rows better than others.
+    """Return whether it is normal that an ensemble predicts training rows better.
 
-    Most members were trained on each row, and each has the weights of the epoch that was best on
-    rows that it was not trained on: what it has memorized until then did not harm. Without that,
-    or where a simpler model is better, it did.
+    Most members were trained on each row, and each keeps the weights of its best epoch on its
+    held-out rows, so memorizing did no harm until then. It did if these weights are not kept, or if
+    a simpler model is better.
     """
     if case.config.ensemble_folds is None or not _restores_best(case.config):
         return False
@@ -320,8 +321,8 @@ def _is_worse_than_a_baseline(case: Case) -> bool:
 def _validation_rise(case: Case) -> str:
     """Find a rise of the final validation loss while the training loss fell.
 
-    With `restore_best_weights` it is not in the weights; but where a simpler model is better, those
-    of the best epoch are of a network that had not learned enough when it began to memorize.
+    With `restore_best_weights`, the weights are from before the rise. But if a simpler model is
+    better, the network had not learned enough when it began to memorize.
     """
     if _restores_best(case.config) and not _is_worse_than_a_baseline(case):
         return ""
@@ -332,7 +333,7 @@ def _validation_rise(case: Case) -> str:
     best, rise = held_out.values.index(lowest), end - lowest
     size = abs(case.scale_of(held_out, lowest))
     is_large = rise > GENERALIZATION_LOSS * max(size, abs(held_out.values[0]))
-    # The lowest of many values is below their level at random, by 3 standard deviations at most.
+    # The minimum of many values is below their level by chance, at most 3 standard deviations.
     is_significant = rise > (STANDARD_ERRORS + 1) * held_out.noise
     if not (is_large and is_significant and train.part(0.9, 1).mean < train.values[best]):
         return ""
@@ -352,10 +353,10 @@ def _rise_after_first_epoch(case: Case) -> str:
 
 
 def underfitting(case: Case) -> Finding | None:
-    """Find training rows predicted hardly better than by a constant, or worse than by a line.
+    """Find training rows that a constant predicts about as well, or a linear model better.
 
-    A network with a hidden layer can be nearly linear: one that fits training rows worse than the
-    linear model has not been trained to its potential, unless it had begun to memorize them.
+    A network with a hidden layer can be nearly linear. If it fits training rows worse than the
+    linear model, training did not use its capacity, unless it had begun to memorize them.
     """
     error, linear = case.error("train"), case.error("train", "linear")
     if error is None:
@@ -371,7 +372,7 @@ def underfitting(case: Case) -> Finding | None:
         observation = f"{error.words} on training rows, and {linear.value_words} for a linear model"
     else:
         return None
-    # What a linear model has found is in the columns.
+    # If a linear model finds a relation, the columns contain it.
     or_nothing = "" if is_worse else "; or the columns hold no information about the target"
     config = case.config
     is_slow = config.optimizer.learning_rate < 0.01
@@ -399,10 +400,10 @@ def underfitting(case: Case) -> Finding | None:
 
 
 def _later_gain(case: Case) -> float:
-    """Return the share of its loss by which training fell after the epoch whose weights were kept.
+    """Return the share by which the training loss fell after the epoch whose weights were kept.
 
-    A network that goes on to fit its training rows has the capacity and the time for them; what it
-    learned then did not hold for the rows that are monitored.
+    A network that fits its training rows even better has enough capacity and time, but what it
+    learned after that epoch did not generalize to the monitored rows.
     """
     stopping, train = case.config.early_stopping, case.curve("loss")
     if stopping is None or not stopping.restore_best_weights or len(train) < FEWEST_EPOCHS:
@@ -417,9 +418,9 @@ def _later_gain(case: Case) -> float:
 
 
 def no_better_than_constant(case: Case) -> Finding | None:
-    """Find held-out rows predicted no better than by a constant.
+    """Find held-out rows that a constant predicts as well.
 
-    The network is not significantly better, and its gain, if it has any, is small.
+    The network is not significantly better, and its gain, if any, is small.
     """
     concluded = case.conclusions.get("constant")
     if concluded is None or concluded.verdict == "better":
@@ -440,10 +441,11 @@ def no_better_than_constant(case: Case) -> Finding | None:
 
 
 def no_better_than_linear(case: Case) -> Finding | None:
-    """Find held-out rows predicted no better than by a linear model.
+    """Find held-out rows that a linear model predicts as well.
 
-    A significant gain is real, however small. Otherwise the largest plausible gain, at the end of
-    the confidence interval, must be small, and the linear model must leave an error to reduce.
+    A significant gain counts, however small. If the gain is not significant, the largest plausible
+    one, at the end of the confidence interval, must be small, and the linear model's error must be
+    large enough to reduce.
     """
     concluded = case.conclusions.get("linear")
     if not case.config.hidden or concluded is None or concluded.verdict == "better":
@@ -456,7 +458,7 @@ def no_better_than_linear(case: Case) -> Finding | None:
             return None
         if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
             return None
-    # The linear baseline has training settings that differ, so its metrics may differ.
+    # The linear baseline has different training settings, so its metrics may differ.
     why = "has no hidden layer, like the linear baseline, but your training settings"
     return Finding(
         rule="no_better_than_linear",
@@ -469,7 +471,7 @@ def no_better_than_linear(case: Case) -> Finding | None:
 
 
 def _clearest(concluded: Conclusion) -> BaselineDifference:
-    """Return the difference on out-of-fold rows if these count, which are more than test rows."""
+    """Return the difference on out-of-fold rows if available, as they are more than test rows."""
     return concluded.differences.get("validation", concluded.difference)
 
 

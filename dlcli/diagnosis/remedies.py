@@ -1,4 +1,4 @@
-"""Findings of rules, and the changes of a config that they propose."""
+"""Findings of rules, and the config changes that they suggest."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from dlcli.schema.yaml_document import format_path
 Setting = tuple[str, str]
 """Path of a key, and a value for it."""
 EXTREME_RATE_FACTOR = 2.0
-"""Factor of the typical learning rate beyond which a rate is extreme."""
+"""Multiple of the typical learning rate above which a rate is extreme."""
 _LIGHT, _HEAVY = 0.3, 0.5
-"""Dropout rates: a usual start, and the highest usual one (Srivastava et al. 2014)."""
+"""Dropout rates: a usual first value, and the highest usual one (Srivastava et al. 2014)."""
 _PENALTY = 0.001
-"""A usual first value of l2."""
+"""A usual first value of `l2`."""
 _HIGHEST_PENALTY = 0.1
 _MOST_UNITS = 4096
 _PATIENCE = 10
@@ -37,15 +37,15 @@ class Patch:
     name: str
     """Short name, also for a folder: `dropout`."""
     why: str
-    """The effect, on one line."""
+    """The effect, in one line."""
     settings: tuple[Setting, ...]
     """Paths and values to set; at least one."""
     metric: str | None = None
-    """The metric that shows whether the patch helped; `None`: the run's usual one."""
+    """The metric that shows whether the patch helped; `None` for the default metric of the run."""
 
     @property
     def overrides(self) -> tuple[str, ...]:
-        """The settings, as `load_config` takes them."""
+        """The settings in the format of `load_config`."""
         return tuple(f"{path}={value}" for path, value in self.settings)
 
     @property
@@ -55,7 +55,7 @@ class Patch:
 
     @property
     def advice(self) -> str:
-        """The options, or in Python the argument that sets the same; for numbers and texts."""
+        """The options, or in Python the equivalent argument; for numbers and texts."""
         values = {path: _number_or_text(value) for path, value in self.settings}
         return by_caller(self.options, f"overrides={values}")
 
@@ -63,7 +63,7 @@ class Patch:
         """Return the command that trains a config with this patch, quoted for a shell.
 
         Args:
-            config: the config's file; for a run its `resolved.yaml`.
+            config: the config's file; for a run, its `resolved.yaml`.
         """
         return f"{shlex.join(['dlcli', 'train', str(config)])} {self.options}"
 
@@ -78,7 +78,7 @@ def _number_or_text(value: str) -> float | str:
 
 @dataclass(frozen=True)
 class Finding:
-    """The result of a rule that applies."""
+    """The result of a rule that found a problem."""
 
     rule: str
     """Name of the rule: `overfitting`."""
@@ -87,7 +87,7 @@ class Finding:
     meaning: str
     """The usual meaning of the evidence."""
     patches: tuple[Patch, ...]
-    """Changes to try, the most promising first; empty where no config can help."""
+    """Changes to try, the most promising first; empty if no config change can help."""
     source: str
     """The literature behind the rule, with the year."""
 
@@ -106,7 +106,7 @@ def percent(share: float) -> str:
 
 
 def present(*patches: Patch | None) -> tuple[Patch, ...]:
-    """Drop the patches that are `None`, or change the same as an earlier one."""
+    """Drop patches that are `None` or have the same settings as an earlier one."""
     distinct: dict[tuple[Setting, ...], Patch] = {}
     for patch in patches:
         if patch is not None:
@@ -115,7 +115,7 @@ def present(*patches: Patch | None) -> tuple[Patch, ...]:
 
 
 Applies = Callable[[Hidden], object]
-"""Returns true for a hidden layer that is to be changed."""
+"""Returns true for a hidden layer to change."""
 Layers = Collection[int] | None
 """Indices of hidden layers; `None` for all."""
 
@@ -128,13 +128,13 @@ def change_hidden(
     among: Layers = None,
     **changes: str,
 ) -> Patch | None:
-    """Set keys of the hidden layers to which a condition applies.
+    """Set keys of the hidden layers that meet a condition.
 
     Args:
         config: the config to change.
         name: name of the patch.
         why: its effect.
-        applies: whether a layer is to be changed; all if omitted.
+        applies: the condition; all layers if omitted.
         among: the layers to look at.
         changes: values by key of a hidden layer.
     """
@@ -145,7 +145,7 @@ def change_hidden(
 
 
 def dropout(config: Config) -> Patch | None:
-    """Increase the dropout of hidden layers that have little."""
+    """Increase the dropout of hidden layers with little dropout."""
     least = min((layer.dropout for layer in config.hidden), default=1.0)
     rate = _LIGHT if least < _LIGHT else _HEAVY
     why = "drops random units in each training step, which reduces overfitting"
@@ -154,7 +154,7 @@ def dropout(config: Config) -> Patch | None:
 
 
 def no_scaling_layer(config: Config) -> Patch | None:
-    """Leave out the scaling layer."""
+    """Remove the scaling layer."""
     if config.input.scaling_layer is None:
         return None
     why = "removes the scaling layer, whose weights learn fast and may fit noise"
@@ -193,7 +193,7 @@ def fewer_units(config: Config) -> Patch | None:
 
 
 def more_units(config: Config) -> Patch | None:
-    """Widen the hidden layers to four times their units; without any, add one."""
+    """Quadruple the units of the hidden layers; if there is no layer, add one."""
     if not config.hidden:
         return another_layer(config)
     if max(layer.units for layer in config.hidden) * 4 > _MOST_UNITS:
@@ -227,7 +227,7 @@ def fewer_layers(config: Config) -> Patch | None:
 
 
 def nonlinear(config: Config) -> Patch | None:
-    """Give an activation to hidden layers without one."""
+    """Add an activation to hidden layers without one."""
     why = "makes the network nonlinear: layers without an activation equal one linear layer"
     return change_hidden(
         config, "relu", why, lambda layer: layer.activation == Linear(), activation="relu"
@@ -262,14 +262,14 @@ def rectified(config: Config, among: Layers = None) -> Patch | None:
 def initial_weights(
     config: Config, initializer: str, why: str, among: Layers = None, *instead_of: str
 ) -> Patch | None:
-    """Use an initializer in layers that have none of its family.
+    """Use an initializer in layers whose initializer is from another family.
 
     Args:
         config: the config to change.
         initializer: name of the initializer; its family is the part before `_`.
         why: its effect.
         among: the layers to look at.
-        instead_of: further families that are as good.
+        instead_of: other families that are as good, which stay.
     """
     family = initializer.partition("_")[0]
 
@@ -299,7 +299,7 @@ def typical_learning_rate(optimizer: Optimizer) -> float:
 
 
 def usual_learning_rate(config: Config) -> Patch | None:
-    """Use the optimizer's usual learning rate where the configured one is far above it."""
+    """Use the optimizer's usual learning rate if the configured one is far higher."""
     usual = typical_learning_rate(config.optimizer)
     if config.optimizer.learning_rate <= EXTREME_RATE_FACTOR * usual:
         return None
@@ -328,7 +328,7 @@ def _schedule(config: Config, name: str, why: str, value: str) -> Patch | None:
 
 
 def clipping(config: Config) -> Patch | None:
-    """Clip gradients where nothing does."""
+    """Clip gradients if they are not clipped."""
     keys = ("clipnorm", "clipvalue", "global_clipnorm")
     if any(getattr(config.optimizer, key) for key in keys):
         return None
@@ -337,7 +337,7 @@ def clipping(config: Config) -> Patch | None:
 
 
 def early_stopping(config: Config) -> Patch | None:
-    """Stop at the best epoch where there are validation rows."""
+    """Add early stopping if there are validation rows."""
     stopping, optimizer = config.early_stopping, config.optimizer
     averaged = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
     if not config.has_validation or averaged or (stopping and stopping.restore_best_weights):
@@ -348,7 +348,7 @@ def early_stopping(config: Config) -> Patch | None:
 
 
 def augmentation(config: Config) -> Patch | None:
-    """Augment images that are not."""
+    """Augment the images of columns without augmentation."""
     settings = []
     for name, feature in (config.input.features or {}).items():
         if (value := feature.augmentation_to_try) is not None:

@@ -1,4 +1,4 @@
-"""Rules of what is set up for a training: scaling, rare classes, held-out rows, and layers."""
+"""Rules about the setup of a training: scaling, rare classes, held-out rows, and layers."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ from dlcli.metrics.definitions import BALANCED_ACCURACY, R2, stored_confusion
 from dlcli.schema.yaml_document import format_path
 
 LARGE = 10.0
-"""Absolute value above which unscaled numbers are far from 1, where networks learn best."""
+"""Absolute value above which unscaled inputs are large; networks learn best near 1."""
 _LARGE_STANDARDIZED = 100.0
-"""The same for scaled numbers, in standard deviations."""
+"""The same for standardized inputs, in standard deviations."""
 _MOST_SETTINGS = 20
-"""Most columns whose own scaling one patch changes."""
+"""Maximum number of columns that one patch changes."""
 RARE = 0.4
-"""Share of the rows below which a class is rare, relative to equal shares: 20 % of two classes, 4 %
-of ten."""
+"""Share of the rows below which a class is rare, relative to equal shares: 20 % if there are two
+classes, 4 % if there are ten."""
 MISSED = 0.5
-"""Recall below which most rows of a class are missed."""
+"""Recall below which a class is mostly missed."""
 _FEWEST_OF_CLASS = 5
-"""Rows of a class below which its recall means nothing."""
+"""Number of rows of a class below which its recall is not meaningful."""
 FEWEST_ROWS = 20
-"""Rows below which not even the uncertainty can be estimated."""
+"""Number of rows below which even the uncertainty can't be estimated."""
 UNSURE = 0.125
-"""Standard error of the error (see `Error`) from which on it is too uncertain: two of them
-are a quarter of the way from a constant to a perfect prediction. For a network that has learned
-less than half it is that of one that has learned half."""
+"""Standard error of the error (see `Error`) from which the error is too uncertain: two of them are
+a quarter of the distance from a constant to a perfect prediction. For an error above 0.5, the
+standard error of an error of 0.5 counts."""
 _USUAL_SHARE = 0.15
 _LARGER_SHARES = (0.2, 0.3)
-"""Shares of validation rows to propose; more would be missed in training."""
+"""Shares of validation rows to suggest; larger ones would leave too few training rows."""
 DEAD = 0.4
-"""Share of dead units in a layer from which on something went wrong: up to 40 % die of a learning
-rate that is too high (Karpathy's notes of CS231n)."""
+"""Share of dead units in a layer that indicates a problem: with a learning rate that is too high,
+up to 40 % die (Karpathy's notes of CS231n)."""
 SATURATED = 0.75
-"""Share of saturated outputs of a layer from which on most information is lost; a healthy network
-may well have half of a narrow layer there."""
+"""Share of saturated outputs of a layer from which most information is lost; in a narrow layer of a
+healthy network, half of them may be saturated."""
 VANISHED = 1e-3
 """Ratio of the first layer's gradient to the last one's below which only the last layers learn."""
 EXPLODED = 100.0
-"""Ratio of a gradient to the weights from which on one step of gradient descent at the usual rate
-of 0.01 is longer than they are. A thousandth of them is healthy."""
+"""Ratio of a gradient to the weights from which one step of gradient descent at the usual rate of
+0.01 is longer than the weights. A step of a thousandth of the weights is healthy."""
 _GRADIENTS = (
     "Glorot & Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks "
     "(2010); Goodfellow, Bengio & Courville, Deep Learning (2016), sections 8.2.4 and 8.2.5"
@@ -77,7 +77,7 @@ _VALIDATION = (
 
 
 def identifiers(case: Case) -> Finding | None:
-    """Find features that only distinguish or number the rows."""
+    """Find features that only identify or number the rows."""
     features = case.config.input.features or {}
     names = [name for name in case.identifiers if features.get(name, Auto()).is_read]
     if not names:
@@ -96,7 +96,7 @@ def identifiers(case: Case) -> Finding | None:
 
 
 def _ignoring(features: Iterable[str], name: str, why: str) -> tuple[Patch, ...]:
-    """Return a patch that ignores features; none without any."""
+    """Return a patch that ignores features, or nothing if there are no features."""
     settings = [(format_path(("input", "features", each)), "ignored") for each in features]
     return (Patch(name, why, tuple(settings[:_MOST_SETTINGS])),) if settings else ()
 
@@ -108,15 +108,15 @@ def unscaled_inputs(case: Case) -> Finding | None:
 
 
 def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> tuple[Finding, float] | None:
-    """Find columns among some peaks whose inputs are far from 1.
+    """Find columns whose inputs are far from 1.
 
     Args:
         case: the run.
-        peaks: the sizes of inputs.
-        words: beginning of the evidence, before the size.
+        peaks: the largest input of each column.
+        words: the beginning of the evidence, before the size.
 
     Returns:
-        The finding, and the largest ratio of a size to that from which on inputs are large.
+        The finding, and the largest ratio of an input to the limit above which it is large.
     """
     features, far = case.config.input.features or {}, []
     for peak in peaks:
@@ -148,7 +148,7 @@ def far_inputs(case: Case, peaks: Sequence[Peak], words: str) -> tuple[Finding, 
 
 
 def unscaled_target(case: Case) -> Finding | None:
-    """Find a numeric target far from 1 that is trained on without scaling."""
+    """Find a numeric target that is far from 1 and not scaled."""
     loss, output = case.config.loss, case.config.output
     targets = {name: size for name, size in _target_sizes(case) if size > LARGE}
     is_unscaled = isinstance(output.scaling, Unscaled)
@@ -193,7 +193,7 @@ class _Class:
         return proportion_error(self.rows, self.rows * self.recall)
 
     def is_missed(self, frequent: _Class, errors: float, uncertainty: float = 0.0) -> bool:
-        """Return whether recall is low, and so many errors below the most frequent class's."""
+        """Return whether recall is low, and so many standard errors below the frequent class's."""
         margin = errors * math.hypot(self.deviation, frequent.deviation)
         is_low = self.recall + uncertainty * self.deviation < MISSED
         return self.rows >= _FEWEST_OF_CLASS and is_low and frequent.recall - self.recall > margin
@@ -237,10 +237,10 @@ def imbalance(case: Case) -> Finding | None:
 
 
 def _missed(rare: Sequence[_Class], frequent: _Class) -> Sequence[_Class]:
-    """Return the classes that are missed: all combined, or single ones significantly.
+    """Return the missed classes: all if they are missed combined, else significant single ones.
 
-    The worst of many classes has a low recall at random. So all are tested combined, and single
-    ones with Bonferroni's correction.
+    The worst of many classes may have a low recall by chance, so the classes are tested combined,
+    and individually with Bonferroni's correction.
     """
     if not rare or _combined(rare).is_missed(frequent, STANDARD_ERRORS):
         return rare
@@ -256,7 +256,7 @@ def _combined(classes: Sequence[_Class]) -> _Class:
 
 
 def _classes(case: Case) -> list[_Class]:
-    """Return the classes of validation rows, or else of training rows."""
+    """Return the classes of validation rows; without these, of training rows."""
     split = "validation" if "validation" in case.metrics else "train"
     matrix = stored_confusion(case.metrics.get(split, {}).get("confusion"))
     if matrix is None:
@@ -271,7 +271,7 @@ def _classes(case: Case) -> list[_Class]:
 
 
 def too_good(case: Case) -> Finding | None:
-    """Find a column that gives the target away, or a simple model that is nearly perfect."""
+    """Find a column with target leakage, or a simple model that is nearly perfect."""
     doubt = case.comparison.suspicion(
         out_of_fold=case.config.ensemble_folds is not None,
         of_several=len(case.config.data.target.columns) > 1,
@@ -291,18 +291,18 @@ def too_good(case: Case) -> Finding | None:
 
 
 def small_validation(case: Case) -> Finding | None:
-    """Find so few validation rows that their error is uncertain by a quarter of the scale."""
+    """Find validation rows that are too few: their error is uncertain by a quarter of the scale."""
     rows, error = case.rows.get("validation", 0), case.error("validation")
     uncertainty = error.deviation if error else 0.0
     if error and error.share > 0.5:
         uncertainty *= 0.5 / error.share
     if not rows or (rows >= FEWEST_ROWS and uncertainty <= UNSURE):
         return None
-    if case.config.ensemble_folds is not None:  # they are all rows but test rows
+    if case.config.ensemble_folds is not None:  # all rows except test rows
         return None
     shares = [share for share in class_shares(case.metrics.get("validation", {})) if share > 0]
     rarest = ""
-    if shares and case.config.data.sample_weight is None:  # else they are shares of the weight
+    if shares and case.config.data.sample_weight is None:  # else shares of weight
         rarest = f", {round(rows * min(shares))} of the rarest class"
     validation = case.config.data.validation
     share = validation if isinstance(validation, float) else 1.0
@@ -324,7 +324,7 @@ def small_validation(case: Case) -> Finding | None:
 
 
 def _likely_range(case: Case, rows: int) -> str:
-    """Return the metric and its range on other rows: two standard errors to both sides."""
+    """Return the metric and its likely range on other rows: ± two standard errors."""
     if (error := case.error("validation")) is None:
         return ""
     if error.metric == R2.name:
@@ -362,10 +362,10 @@ def no_validation(case: Case) -> Finding | None:
 
 
 def vanishing_gradients(case: Case) -> Finding | None:
-    """Find gradients that are a thousand times smaller at the first layer than at the last.
+    """Find gradients that are a thousand times smaller in the first layer than in the last.
 
-    A gradient of exactly 0 at first must be as small at the end: an output layer that is
-    initialized with zeros passes gradients on once it has weights.
+    If the initial gradient is exactly 0, the final one must be small, too: an output layer that is
+    initialized with zeros propagates gradients only after its first update.
     """
     ratio, last = _gradient_ratio(case, "first_gradient"), _gradient_ratio(case, "last_gradient")
     if ratio is None or ratio >= VANISHED or case.learned_well:
@@ -391,7 +391,7 @@ def vanishing_gradients(case: Case) -> Finding | None:
 def exploding_gradients(case: Case) -> Finding | None:
     """Find initial gradients of several layers that are a hundred times as large as the weights.
 
-    The final weights of a single layer may be tiny because no linear model fits.
+    In a single layer, weights may be tiny because no linear model fits.
     """
     sizes = {
         layer.name: layer.first_gradient / layer.weight_norm
@@ -419,7 +419,7 @@ def exploding_gradients(case: Case) -> Finding | None:
 
 
 def _gradient_ratio(case: Case, when: Literal["first_gradient", "last_gradient"]) -> float | None:
-    """Divide the first Dense layer's gradient by the last one's, per weight: √(mean square)."""
+    """Divide the RMS gradient per weight of the first Dense layer by that of the last one."""
     sizes = [
         gradient / layer.parameters**0.5
         for layer in case.explanation.layers
@@ -431,10 +431,10 @@ def _gradient_ratio(case: Case, when: Literal["first_gradient", "last_gradient"]
 
 
 def dead_units(case: Case) -> Finding | None:
-    """Find layers of relu with many units that output 0 for every row.
+    """Find ReLU layers with many units that output 0 for every row.
 
-    L1 sets the weights of units that aren't needed to 0: these are pruned, not dead. If it prunes
-    units that are needed, training rows aren't learned and `underfitting` proposes to remove it.
+    L1 regularization sets the weights of unneeded units to 0: they are pruned, not dead. If it
+    prunes units that are needed, `underfitting` suggests removing it.
     """
     dead = _layer_shares(case, "dead", DEAD)
     dead = {at: share for at, share in dead.items() if not _is_pruned(case.config, at)}
@@ -481,7 +481,7 @@ def _is_pruned(config: Config, at: int) -> bool:
 
 
 def saturated_units(case: Case) -> Finding | None:
-    """Find layers of sigmoid or tanh with most outputs at an end of their range."""
+    """Find sigmoid or tanh layers with most outputs at an end of their range."""
     saturated = _layer_shares(case, "saturated", SATURATED)
     if not saturated or case.learned_well:
         return None
@@ -504,7 +504,7 @@ def saturated_units(case: Case) -> Finding | None:
 
 
 def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
-    """Return the hidden layers, by index, of which a large share of units is dead or saturated."""
+    """Return, by index of hidden layer, large shares of dead or saturated units."""
     shares = {}
     for layer in case.explanation.layers:
         found, share = _HIDDEN.match(layer.name), getattr(layer, name)
