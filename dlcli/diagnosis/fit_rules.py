@@ -279,9 +279,9 @@ def overfitting(case: Case) -> Finding | None:
 def _difference_to_training(case: Case) -> str:
     """Return the evidence of a larger error on validation rows than on training rows.
 
-    It must be larger as a share of the scale of its own rows and of training rows: where the target
-    varies less, a smaller error can be a larger share. Rows that a linear model predicts better
-    were not memorized.
+    It must be larger both on the scale of the validation rows and on the scale of the training
+    rows: where the target varies less, a smaller error can be a larger share. Rows that a linear
+    model predicts better were not memorized.
     """
     train, held_out = case.error("train"), case.error("validation")
     if train is None or held_out is None or _is_worse_than_a_line(case):

@@ -1,7 +1,7 @@
-"""A network compared with the simplest models on the same held-out rows, for all that words it.
+"""Comparison of a network with the simplest models on the same held-out rows.
 
-Every sentence, note and finding about a baseline follows the verdict that `compare_to_baseline`
-reaches: the interval of the paired difference in one metric that the task finds proper.
+Every sentence, note and finding about a baseline is based on the verdict of `compare_to_baseline`:
+the confidence interval of the paired difference in one metric, chosen by the task.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from dlcli.tasks.task import DecodedRows, Task
 
 HeldOutSet = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]
-"""A model that is linear or simpler; `network` if the network is."""
+"""A model that is linear or simpler; `network` if the network itself is linear."""
 NEARLY_PERFECT = 0.99
-"""Share of a constant prediction's error that a linear model removes if it is nearly perfect."""
+"""Share of a constant prediction's error that a nearly perfect linear model removes."""
 FEWEST_WRONG = 50
-"""Rows that a constant prediction must miss for a linear model to be found nearly perfect."""
+"""Minimum errors of a constant prediction for a linear model to count as nearly perfect."""
 _RESAMPLES = 400
-"""Resamples, as of a large table: a training must not wait for the last digit of an interval."""
+"""Number of resamples; few, because the last digit of an interval is not worth a wait."""
 _LONGEST = 60
-"""Most characters of a column's name that are shown."""
+"""Maximum number of characters shown of a column's name."""
 
 
 def _known_metric(name: str) -> str:
@@ -50,15 +50,15 @@ KnownMetric = Annotated[str, AfterValidator(_known_metric)]
 
 
 class BaselineDifference(intervals.Estimate):
-    """A metric of a network minus that of a baseline on the same rows."""
+    """The metric of a network minus the metric of a baseline on the same rows."""
 
     metric: KnownMetric
     network: Number
     """The network's value; `None` where it is undefined."""
     baseline: Number
-    """The baseline's."""
+    """The baseline's value."""
     verdict: intervals.Verdict = "unknown"
-    """See `DifferenceEstimate`; `better` means that the network is."""
+    """See `DifferenceEstimate`; `better` means that the network is better."""
 
     @property
     def gain(self) -> float | None:
@@ -82,33 +82,33 @@ class BaselineDifference(intervals.Estimate):
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The verdict on a network against a baseline, and the differences that it follows from."""
+    """The verdict on a network and a baseline, with the differences that it is based on."""
 
     verdict: intervals.Verdict
     decisive: HeldOutSet
-    """The rows that decide."""
+    """The rows that determine the verdict."""
     differences: Mapping[HeldOutSet, BaselineDifference]
-    """The difference on these rows, and on out-of-fold rows if they count, too."""
+    """The differences on these rows and, if they count, on out-of-fold rows."""
 
     @property
     def difference(self) -> BaselineDifference:
-        """The difference on the rows that decide."""
+        """The difference on the decisive rows."""
         return self.differences[self.decisive]
 
     @classmethod
     def of(
         cls, found: Mapping[str, BaselineDifference], *, counts_out_of_fold: bool
     ) -> Conclusion | None:
-        """Draw the conclusion from test rows, and from out-of-fold rows where these count.
+        """Draw the conclusion from test rows, and from out-of-fold rows if they count.
 
-        Validation rows beside test rows do not count, as they chose the epoch. Out-of-fold rows
-        count although they did: only some of the members predict each of them, and an ensemble is
-        better than its members, so a significant gain on them holds for the ensemble. For the same
-        reason a loss on them shows nothing about the ensemble.
+        If there are test rows, validation rows do not count, because training used them to choose
+        the epoch. Out-of-fold rows count although training used them, too: only some of the members
+        predict each row, and an ensemble is better than its members, so a significant gain on them
+        also holds for the ensemble. For the same reason, a worse result on them does not.
 
         Args:
-            found: the differences by set; none gives no conclusion.
-            counts_out_of_fold: whether the validation rows are such out-of-fold rows.
+            found: the differences by set; if empty, there is no conclusion.
+            counts_out_of_fold: whether the validation rows are out-of-fold rows that count.
         """
         test, held = found.get("test"), found.get("validation")
         if test is None or held is None or not counts_out_of_fold:
@@ -134,44 +134,44 @@ class NearlyPerfect(Document):
     metric: KnownMetric
     value: float
     column: str | None = None
-    """The column that alone removes the most of the target's error over training rows."""
+    """The column that alone removes most of the target's error on training rows."""
     share: float | None = None
-    """The share that it removes."""
+    """The share of the error that it removes."""
 
 
 class Suspicion(NamedTuple):
-    """A reason to look twice at results that are very good."""
+    """A reason to doubt very good results."""
 
     observation: str
     meaning: str
     leaks: tuple[str, ...] = ()
-    """The columns that may give the target away."""
+    """The columns with possible target leakage."""
 
 
 class BaselineComparison(Document):
     """The comparison of a run's network with its baselines, and signs of data leakage."""
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
-    """By baseline and split of held-out rows."""
+    """The differences by baseline and split of held-out rows."""
     conclusions: Mapping[str, intervals.Verdict] = {}
-    """The verdict on the network against each baseline, from all rows that count."""
+    """The verdict for each baseline, from all rows that count."""
     nearly_perfect: NearlyPerfect | None = None
     leaks: Mapping[str, float] = {}
-    """Columns that each alone give the target away, with the share of its error over training rows
-    that they remove."""
+    """Columns each of which alone predicts the target, with the share of its error on training rows
+    that the column removes."""
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""
         return {model: each[split] for model, each in self.differences.items() if split in each}
 
     def conclude(self, config: Config) -> dict[str, Conclusion]:
-        """Return the conclusion on each baseline: all words about them follow from it.
+        """Return the conclusion for each baseline, on which all sentences about it are based.
 
-        In a split by time, out-of-fold rows show nothing about later rows, as the members that
-        predict them were also trained on rows from after them.
+        In a split by time, out-of-fold rows do not count, because the members that predict them
+        were also trained on later rows.
 
         Args:
-            config: the run's.
+            config: the config of the run.
         """
         is_by_time = isinstance(config.data.split, TimeSplit)
         counts = config.ensemble_folds is not None and not is_by_time
@@ -182,12 +182,12 @@ class BaselineComparison(Document):
         return {name: each for name, each in drawn.items() if each is not None}
 
     def suspicion(self, *, out_of_fold: bool, of_several: bool = False) -> Suspicion | None:
-        """Return why results may be too good to be true; `None` without a sign of that.
+        """Return why results may be too good to be true; `None` if there is no sign of that.
 
         Args:
-            out_of_fold: True if training rows stand for validation rows, as in an ensemble with
+            out_of_fold: True if the validation rows are out-of-fold rows, as in an ensemble with
                 folds.
-            of_several: True if the target has several columns, of which one is predicted.
+            of_several: True if the target has several columns and one of them is predicted.
         """
         target = predicted_target(of_several=of_several)
         if self.leaks:
@@ -227,7 +227,7 @@ def _shown(name: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Format a share in percent, rounded down so that nearly all is not all."""
+    """Format a share in percent, rounded down so only 1 becomes 100 %."""
     return f"{math.floor(1000 * min(1.0, max(0.0, share))) / 10:g} %"
 
 
@@ -238,17 +238,17 @@ def find_nearly_perfect(
     constant: Mapping[str, object],
     rows: int,
 ) -> NearlyPerfect | None:
-    """Return whether a simple model leaves hardly any error: 1 % of a constant prediction's.
+    """Return a simple model that removes 99 % of a constant prediction's error, or `None`.
 
-    For numbers that is R² of 0.99. For classes it is the error rate, if the constant prediction
-    misses 50 rows at least: fewer are predicted without an error by luck, or in tables as well
-    separated as that of the irises. For the constant prediction itself it is an accuracy of 0.99.
+    For numbers, the criterion is an R² of 0.99. For classes, it is the error rate, if the constant
+    prediction has at least 50 errors: fewer may be removed by chance, or in well-separated tables
+    such as the irises. For the constant prediction itself, it is an accuracy of 0.99.
 
     Args:
         model: the model.
         split: the held-out rows.
-        metrics: the model's.
-        constant: those of a constant prediction.
+        metrics: the metrics of the model.
+        constant: the metrics of a constant prediction.
         rows: the number of rows.
     """
     metric = definitions.R2
@@ -277,10 +277,10 @@ def compare_to_baseline(
     """Compare a network with a baseline.
 
     Args:
-        task: the task of both.
-        metric: the one to compare by, see `Task.comparison_metric`.
-        pairs: rows as the network and the baseline predict them, with the same weights; several of
-            a cross-validation that was repeated, whose differences and ends are averaged.
+        task: the task of both models.
+        metric: the metric to compare, see `Task.comparison_metric`.
+        pairs: the predictions of the network and of the baseline for the same rows; several for a
+            repeated cross-validation, whose differences and ends are averaged.
     """
     networks: list[Number] = []
     baselines: list[Number] = []
@@ -310,9 +310,9 @@ class BaselineModels:
     predictor: Predictor
     """The run's network."""
     constant: Floats
-    """The output of the constant model as trained on, (units,)."""
+    """The output of the constant model before decoding, (units,)."""
     linear: Predictor | None
-    """The linear model; `None` if there is none."""
+    """The linear model; `None` if the run has none."""
 
     @classmethod
     def read(
@@ -326,7 +326,7 @@ class BaselineModels:
         Args:
             predictor: the run's network.
             has_linear: whether the run has a linear model.
-            read: reads the arrays that are stored of them, given their shapes by name.
+            read: reads the stored arrays of the models, given their shapes by name.
         """
         linear = _without_hidden_layers(predictor) if has_linear else None
         shapes = {} if linear is None else linear.weight_shapes
@@ -338,7 +338,7 @@ class BaselineModels:
 
     @property
     def arrays(self) -> Weights:
-        """The arrays that are stored of them, by name."""
+        """The arrays to store, by name."""
         weights = {} if self.linear is None else self.linear.weights
         return {
             "constant": self.constant,
@@ -346,21 +346,21 @@ class BaselineModels:
         }
 
     def decoded(self, names: Collection[str], evaluation: Evaluation) -> dict[str, DecodedRows]:
-        """Return the rows that the network was evaluated on as baselines predict them.
+        """Return the baselines' predictions for the rows that the network was evaluated on.
 
         Args:
             names: the baselines: `constant`, `linear`.
-            evaluation: the network's.
+            evaluation: the evaluation of the network.
 
         Returns:
-            The rows by baseline, without a linear one that the run does not have.
+            The rows by baseline; without `linear` if the run has no linear model.
         """
         outputs = {}
         if "constant" in names:
             constant = self.constant[np.newaxis].astype(np.float64)
             outputs["constant"] = self.predictor.decode(constant).decoded
         if "linear" in names and self.linear is not None:
-            problems = ValueProblems(lenient=True)  # the network's have been reported
+            problems = ValueProblems(lenient=True)  # already reported for the network
             outputs["linear"] = self.linear.predict(evaluation.evaluated, problems).decoded
         shape = evaluation.decoded.decoded.shape
         return {
@@ -376,15 +376,15 @@ def linear_output(output: Output) -> Output:
 
 
 def _stored(name: str) -> str:
-    """Return a weight of the linear model's name in a run folder."""
+    """Return the name of a linear model's weight in a run folder."""
     return f"linear/{name}"
 
 
 def _without_hidden_layers(predictor: Predictor) -> Predictor:
     """Return the linear model of a network, without its weights.
 
-    In an ensemble with folds it has one member for each, trained on the rows of the network's
-    member with the same number; otherwise it is a single network.
+    In an ensemble with folds it has one member per fold, trained on the same rows as the network's
+    member with the same number. In other runs it is a single network.
     """
     config, folds = predictor.config, predictor.config.ensemble_folds
     return replace(

@@ -1,10 +1,10 @@
-"""Prediction intervals or prediction sets that contain the true value of a share of new rows.
+"""Prediction intervals and prediction sets, which contain the true value of a share of new rows.
 
-They follow from the errors of rows that were held out of training. With the folds of an ensemble
-this is CV+ (Barber, Candès, Ramdas, Tibshirani 2021, "Predictive inference with the jackknife+",
-https://arxiv.org/abs/1905.02928), and for classes its counterpart (Romano, Sesia, Candès 2020,
+They are computed from the errors of held-out rows. With the folds of an ensemble, the method is CV+
+(Barber, Candès, Ramdas, Tibshirani 2021, "Predictive inference with the jackknife+",
+https://arxiv.org/abs/1905.02928), or for classes its counterpart (Romano, Sesia, Candès 2020,
 "Classification with valid and adaptive coverage", https://arxiv.org/abs/2006.02544); with
-validation rows, which no network was trained on, both are split conformal prediction.
+validation rows, on which no network was trained, it is split conformal prediction.
 """
 
 from __future__ import annotations
@@ -28,56 +28,56 @@ from dlcli.safe_files import Count, Document
 from dlcli.tasks.task import TargetValues
 
 REPORTED_LEVEL = 0.9
-"""Level of the intervals of test rows whose coverage is stored for the report."""
+"""Level of the prediction intervals of test rows whose coverage is stored for the report."""
 FEW_ROWS = 100
-"""Held-out rows below which the coverage may be several percent off the level."""
+"""Number of held-out rows below which coverage may differ from the level by several percent."""
 _OF_TRAININGS = 0.9
-"""The share of trainings for which a range of coverages is given."""
+"""The share of trainings whose coverage is within the reported range."""
 _RANGES = 5
 MOST_SCORES = 4_096
-"""Maximum number of stored scores of a column, in addition to one for each fold."""
+"""Maximum number of stored scores per column, in addition to one per fold."""
 _ROWS_AT_ONCE = 64
-"""Rows that are compared with all scores at once, so that the sums fit into a processor's cache."""
+"""Number of rows that are compared with all scores at once; their sums fit into the CPU cache."""
 _ROUNDING = 1e-6
-"""Relative difference of outputs that are equal except for rounding to float32."""
+"""Relative difference of outputs that are equal up to rounding to float32."""
 
 
 class RangeCoverage(Document):
-    """Intervals of test rows whose predictions are in one range."""
+    """Prediction intervals of test rows whose predictions are in one range."""
 
     lowest: float
-    """The least prediction."""
+    """The smallest prediction."""
     highest: float
-    """The greatest."""
+    """The largest prediction."""
     rows: Annotated[Count, Field(ge=1)]
     coverage: Annotated[float, Field(ge=0, le=1)]
-    """The share of true values within their intervals."""
+    """The share of true values in their intervals."""
     mean_width: float
 
 
 class Conformal(Document):
-    """The errors of held-out rows, which determine prediction intervals or sets of any level.
+    """The errors of held-out rows, which determine prediction intervals or sets at any level.
 
-    The score of a row is the distance |z − ẑ| of a number and its prediction, both scaled as in
-    training, so that intervals under a logarithmic scaling are proportional to the prediction; for
-    classes it is 1 − p with the probability p of the true class, or −m with the margin m towards
-    it. Rows count alike, whatever their weights; those of weight 0 are left out.
+    For numbers, the score of a row is |z − ẑ|, the distance between value and prediction, both
+    scaled as in training; with a logarithmic scaling, intervals are therefore proportional to the
+    prediction. For classes, it is 1 − p with the probability p of the true class, or −m with its
+    margin m. All rows count equally, except that rows of weight 0 are omitted.
 
-    If there are many rows, the greatest of each `stride` successive scores is stored for all of
-    them, which makes intervals or sets slightly larger.
+    If there are many rows, only the largest of each `stride` successive scores is stored, which
+    makes intervals or sets slightly larger.
     """
 
     format: Literal[1] = 1
     rows: Annotated[tuple[Annotated[Count, Field(ge=1)], ...], Field(min_length=1)]
     """The number of held-out rows of each fold; validation rows are one fold."""
     stride: Annotated[int, Field(ge=1)]
-    """The number of successive scores for which one is stored."""
+    """The number of successive scores of which one is stored."""
     scores: tuple[tuple[tuple[float, ...], ...], ...]
-    """For each column of numbers, or once for classes, the scores of each fold, ascending."""
+    """The ascending scores of each fold, for each numeric column, or once for classes."""
     bounds: tuple[float | None, float | None] = (None, None)
-    """The least and the greatest number that there can be, in the target's own unit."""
+    """The smallest and largest possible number, in the target's unit."""
     test: tuple[tuple[RangeCoverage, ...], ...] = ()
-    """For each column of numbers, intervals of `REPORTED_LEVEL` by range of the prediction."""
+    """For each numeric column, intervals at `REPORTED_LEVEL` by range of the prediction."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -94,9 +94,9 @@ class Conformal(Document):
         """Compute the scores of held-out rows.
 
         Args:
-            folds: for each fold, its rows' predictions by networks that were not trained on them,
-                and their true values as encoded for training.
-            output: the config's section, resolved.
+            folds: for each fold, the predictions of its rows by networks that were not trained on
+                them, and the true values, encoded as for training.
+            output: the resolved section of the config.
         """
         each = [_true_scores(*fold) for fold in folds]
         stride = math.ceil(sum(map(len, each)) / MOST_SCORES)
@@ -113,14 +113,14 @@ class Conformal(Document):
         """Add the coverage of test rows by range of the prediction.
 
         Args:
-            predictions: of numbers, with intervals of `REPORTED_LEVEL`.
+            predictions: predicted numbers, with intervals at `REPORTED_LEVEL`.
             values: the true values, (rows, columns).
-            weights: the rows' weights, (rows,), if they have any; those of weight 0 are left out,
-                and those whose interval is infinite.
+            weights: the rows' weights, (rows,), or `None`. Rows of weight 0 and rows with an
+                infinite interval are omitted.
         """
         regions = predictions.regions
         assert isinstance(regions, Intervals)
-        with np.errstate(over="ignore", invalid="ignore"):  # an exponential output
+        with np.errstate(over="ignore", invalid="ignore"):  # with an exponential output
             usable = np.isfinite(np.ptp(regions.array, axis=2)).all(axis=1)
         kept = np.flatnonzero(usable if weights is None else usable & (weights > 0))
         if not len(kept):
@@ -162,10 +162,11 @@ class Conformal(Document):
             )
 
     def uncertainty(self, level: float) -> str:
-        """Say how far the coverage may be off a level that few held-out rows reach, else nothing.
+        """Return a note on the uncertain coverage if there are few held-out rows, else ''.
 
-        The coverage by the k-th of n scores is distributed as Beta(k, n + 1 − k) over trainings
-        (Vovk 2012, "Conditional validity of inductive conformal predictors"); of CV+ about so.
+        If the k-th of n scores is used, the coverage has the distribution Beta(k, n + 1 − k) over
+        trainings (Vovk 2012, "Conditional validity of inductive conformal predictors"); for CV+
+        this is an approximation.
         """
         rows = sum(self.rows)
         if rows >= FEW_ROWS or not self.reaches(level):
@@ -177,7 +178,7 @@ class Conformal(Document):
         )
 
     def _coverages(self, level: float) -> tuple[float, float]:
-        """Return the ends of the coverage of new rows in most trainings; see `uncertainty`."""
+        """Return the range of the coverage of new rows in most trainings; see `uncertainty`."""
         from scipy.special import betaincinv
 
         rows, rank = sum(self.rows), _rank(level, sum(self.rows))
@@ -186,13 +187,13 @@ class Conformal(Document):
         return low, high
 
     def shortfall(self, level: float, coverage: float, rows: int) -> str:
-        """Say that fewer true values are covered than chance explains, else nothing.
+        """Return a note if chance does not explain a low coverage, else ''.
 
-        Chance explains a count that is probable at the lowest coverage of most trainings.
+        Chance explains a coverage if it is probable at the lowest true coverage of most trainings.
 
         Args:
-            level: of the prediction intervals or prediction sets.
-            coverage: the share of rows whose true value they contain.
+            level: the level of the prediction intervals or prediction sets.
+            coverage: the share of rows whose true value is in the interval or set.
             rows: the number of rows.
         """
         if not rows or not self.reaches(level):
@@ -209,10 +210,10 @@ class Conformal(Document):
         )
 
     def stored_rank(self, level: float) -> int:
-        """Return the rank, from 1, of the stored score that decides at a level.
+        """Return the rank, from 1, of the stored score that is used at a level.
 
         With n held-out rows, that is the ⌈(n + 1)·level⌉-th score. The lowest stored score of a
-        fold may stand for fewer rows than the others; those that it lacks count as lower ones.
+        fold may represent fewer rows than `stride`; the missing rows count as lower scores.
         """
         lacking = sum(-rows % self.stride for rows in self.rows)
         return math.ceil((_rank(level, sum(self.rows)) + lacking) / self.stride)
@@ -220,14 +221,14 @@ class Conformal(Document):
     def regions(
         self, predictions: Predictions, folds: Sequence[Predictions], level: float
     ) -> Regions:
-        """Return an interval for each number, or a set of classes for each row.
+        """Return a prediction interval for each number, or a prediction set for each row.
 
-        A set always has the predicted class, so that none is empty.
+        A set always contains the predicted class, so it is never empty.
 
         Args:
-            predictions: of the rows, by all networks.
-            folds: for each fold, the rows' predictions by the networks that were not trained on it.
-            level: the share of new rows whose true value they are to contain.
+            predictions: the predictions of the rows by all networks.
+            folds: for each fold, the predictions of the rows by the networks not trained on it.
+            level: the requested share of new rows whose true value is contained.
         """
         rank = self.stored_rank(level)
         task = predictions.task
@@ -253,10 +254,10 @@ class Conformal(Document):
 def _bounds(
     folds: Sequence[tuple[Predictions, TargetValues]], output: Output
 ) -> tuple[float | None, float | None]:
-    """Return the least and the greatest number that a target can be, in its own unit.
+    """Return the smallest and largest number that a target can have, in its unit.
 
-    These are the bounds of the output's activation unless a held-out value is outside, and 0 for
-    counts and under a logarithmic scaling.
+    These are the bounds of the output activation, unless a held-out value is outside. For counts
+    and with a logarithmic scaling, the smallest number is 0.
     """
     task, low, high = folds[0][0].task, None, None
     if task.outcome == "numbers" and isinstance(output.scaling, Unscaled):
@@ -271,14 +272,14 @@ def _bounds(
 
 
 def _rank(level: float, rows: int) -> int:
-    """Return ⌈(rows + 1)·level⌉, with the level as it is written in decimals."""
+    """Return ⌈(rows + 1)·level⌉, with the exact decimal value of the level."""
     return math.ceil((rows + 1) * Decimal(repr(float(level))))
 
 
 def _true_scores(predictions: Predictions, values: TargetValues) -> Floats:
     """Return the score of each number, (rows, columns), or of the true class, (rows, 1).
 
-    It is enlarged by what equal values may differ by, so that a tie counts as one.
+    The possible rounding error is added, so equal values count as ties.
     """
     if predictions.task.outcome == "classes":
         scores = np.take_along_axis(_class_scores(predictions), values[:, np.newaxis], axis=1)
@@ -291,7 +292,7 @@ def _true_scores(predictions: Predictions, values: TargetValues) -> Floats:
 
 
 def _class_scores(predictions: Predictions) -> Floats:
-    """Return the score that a row has if a class is the true one, (rows, classes)."""
+    """Return the score of each row if a class is the true one, (rows, classes)."""
     scores = predictions.scores
     return 1 - scores if predictions.task.has_probabilities else np.hstack([scores, -scores])
 
@@ -300,9 +301,9 @@ def _ranked_sum(centers: Floats, scores: Sequence[Sequence[float]], rank: int) -
     """Return the rank-th smallest sum of a row's center and a score of the same fold.
 
     Args:
-        centers: (folds, rows).
-        scores: of each fold, ascending.
-        rank: from 1.
+        centers: the centers, (folds, rows).
+        scores: the scores of each fold, ascending.
+        rank: the rank, from 1.
 
     Returns:
         (rows,).

@@ -22,7 +22,7 @@ _VERDICTS = {
 
 
 class GateResult(Document):
-    """One gate and what was found."""
+    """One gate and its result."""
 
     gate: str
     """The set of rows and the metric: `test.accuracy`."""
@@ -30,9 +30,9 @@ class GateResult(Document):
     """The value of the metric; `None` if it is undefined."""
     lower: float | None = None
     upper: float | None = None
-    """The ends of its 95 % confidence interval; `None` if there is none."""
+    """The ends of its 95 % confidence interval; `None` if undefined."""
     failures: tuple[str, ...]
-    """The reason why the gate is not passed, in words; none if it is."""
+    """The reasons why the gate fails, in words; empty if it passes."""
 
     @property
     def passed(self) -> bool:
@@ -61,9 +61,9 @@ def check_gate(
     """Check a gate.
 
     Args:
-        name: of the gate.
+        name: the name of the gate.
         gate: its requirements.
-        estimate: the metric, with its confidence interval; `None` if it is not known.
+        estimate: the metric with its confidence interval; `None` if unknown.
         baselines: the differences from the baselines on the same rows, by name.
     """
     known = estimate or Estimate()
@@ -101,7 +101,7 @@ def _failures(
 
 
 def _missed(what: str, value: float, side: str, bound: float) -> str:
-    """Word a value and the bound that it misses, with as many digits as distinguish them."""
+    """Format a value and the bound that it misses, with enough digits to distinguish them."""
     shown, limit = number(value), f"{bound:,.12g}"
     shown = f"{value:,.12g}" if shown in (limit, number(bound)) else shown
     return f"{what} = {shown} (required {side} {limit})"
@@ -110,12 +110,12 @@ def _missed(what: str, value: float, side: str, bound: float) -> str:
 def check_evaluation(
     predictor: Predictor, evaluation: Evaluation, baseline_rows: Mapping[str, DecodedRows]
 ) -> tuple[GateResult, ...]:
-    """Check all gates but those of training rows on the rows of a table.
+    """Check all gates except gates of training rows on the rows of a table.
 
     Args:
-        predictor: the run's network; its config has the gates.
-        evaluation: of the rows.
-        baseline_rows: for each baseline that a gate names, the rows as it predicts them.
+        predictor: the run's network, whose config contains the gates.
+        evaluation: the evaluation of the rows.
+        baseline_rows: the predictions of each baseline that a gate names.
     """
     config, task = predictor.config, predictor.task
     chosen = {
@@ -141,17 +141,17 @@ def check_evaluation(
 
 
 def required_baselines(gates: Mapping[str, Gate] | None) -> list[str]:
-    """Return the baselines that gates name in `better_than`, each once."""
+    """Return the baselines that gates name in `better_than`, without repetition."""
     named = (gate.better_than for gate in (gates or {}).values())
     return [*dict.fromkeys(name for name in named if name is not None)]
 
 
 def require_gates(results: tuple[GateResult, ...], what: str) -> None:
-    """Raise `RequirementError` for gates that are not passed.
+    """Raise `RequirementError` if gates failed.
 
     Args:
-        results: of all gates.
-        what: the run or the table, which begins the message.
+        results: the results of all gates.
+        what: the run or the table, with which the message begins.
     """
     failed = [failure for each in results for failure in each.failures]
     if failed:

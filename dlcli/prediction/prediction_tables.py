@@ -1,4 +1,4 @@
-"""Predictions as tables: written as CSV, Parquet or JSON lines, and read from a run."""
+"""Tables of predictions, written as CSV, Parquet or JSON lines."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def choose_format(named: Format | None, output: Location | None) -> Format:
-    """Return the format that was named, else that of the file's extension, else CSV.
+    """Return the requested format; without one, the format of the file's extension, or CSV.
 
     Raises:
         UsageError: for an unknown extension.
@@ -48,11 +48,11 @@ def choose_format(named: Format | None, output: Location | None) -> Format:
 
 
 def format_of(file: Location, way_out: str = "") -> Format:
-    """Return the format that a file's extension stands for.
+    """Return the format of a file's extension.
 
     Args:
         file: the file.
-        way_out: ends the message: what to do instead of using another extension.
+        way_out: end of the message, with an alternative to another extension.
 
     Raises:
         UsageError: for an unknown extension.
@@ -74,17 +74,16 @@ def assemble(
     """Join columns of a table and its predictions.
 
     Args:
-        predictions: of each row.
-        table: the rows predicted.
-        keep: columns to pass through unchanged, before the predictions; a repeated one is kept
-            once.
-        rejected: the indices of rows that get no prediction.
+        predictions: the predictions of the rows.
+        table: the predicted rows.
+        keep: columns to copy unchanged, before the predictions; repetitions are ignored.
+        rejected: the indices of rows without a prediction.
 
     Returns:
-        As many rows as the table has, in its order.
+        The rows, in the table's order.
 
     Raises:
-        UsageError: for a column that isn't there or has the name of one of the predictions.
+        UsageError: if a column does not exist or has the name of a prediction column.
     """
     columns = predictions.columns(as_computed=True)
     if rejected is not None and len(rejected):
@@ -107,11 +106,12 @@ def rejected_rows(table: Table, problems: ValueProblems) -> pa.Table:
 
     Args:
         table: all rows.
-        problems: the lenient record of encoding them.
+        problems: the lenient record of encoding the rows.
 
     Returns:
-        `row`, the row in its file, and `file` if there are several; `reason`; and the table's own
-        columns, unchanged. A name that the table has, too, gets a `_` before it.
+        `row`, the row number in its file; `file`, if there are several; `reason`; and the table's
+        columns, unchanged. If the table has a column of the same name, the added one has the prefix
+        `_`.
     """
     bad = table.take(problems.bad_indices)
     by_row = groupby(problems.bad_rows(), key=lambda value: value.index)
@@ -134,28 +134,28 @@ def write_rows(
 ) -> None:
     """Write a table.
 
-    Numbers are written with the fewest digits that read back as the same float32 or float64, as
-    their column stores; booleans as `true` and `false`, a missing value as an empty field or
-    `null`. Texts are written unchanged, since a class must come back exactly; only for a terminal,
-    which would obey the control characters in them, these are escaped. A list is a JSON array in
-    CSV, too.
+    Numbers are written with the fewest digits that give the same float32 or float64 when read,
+    booleans as `true` and `false`, missing values as an empty field or `null`. Texts are written
+    unchanged, so a class can be read back exactly; control characters are escaped only for a
+    terminal, which would execute them. In CSV, a list is a JSON array.
 
     Args:
         rows: the table.
-        form: the format to write.
+        form: the format.
         stream: the destination.
-        spreadsheet_safe: put an apostrophe before texts that a spreadsheet would run as a formula.
+        spreadsheet_safe: whether to prefix texts with an apostrophe if a spreadsheet would run them
+            as a formula.
 
     Raises:
-        UsageError: for values that the format can't represent.
-        OSError: if they can't be stored.
+        UsageError: if the format can't represent a value.
+        OSError: if the rows can't be written.
     """
     with RowWriter(form, stream, spreadsheet_safe=spreadsheet_safe) as writer:
         writer.write(rows)
 
 
 class RowWriter:
-    """Writes the rows of a table, some at a time; see `write_rows` for arguments and errors."""
+    """Writes the rows of a table in parts; see `write_rows` for arguments and errors."""
 
     def __init__(self, form: Format, stream: BinaryIO, *, spreadsheet_safe: bool = False) -> None:
         check_spreadsheet_safe(spreadsheet_safe, form)
@@ -169,11 +169,11 @@ class RowWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self._parquet is not None:
-            with suppress(OSError) if kind else nullcontext():  # the first error is the one to show
+            with suppress(OSError) if kind else nullcontext():  # show only the first error
                 self._parquet.close()
 
     def write(self, rows: pa.Table) -> None:
-        """Write rows; all have the same columns."""
+        """Write rows, which must have the same columns in each call."""
         if self._form == "parquet":
             self._parquet = self._parquet or self._open_parquet(rows.schema)
             self._parquet.write_table(rows)
@@ -194,17 +194,17 @@ class RowWriter:
 
 
 def check_spreadsheet_safe(spreadsheet_safe: bool, form: Format) -> None:
-    """Refuse `--spreadsheet-safe` for any format but CSV.
+    """Refuse `--spreadsheet-safe` for formats other than CSV.
 
     Raises:
-        UsageError: naming the format.
+        UsageError: for another format.
     """
     if spreadsheet_safe and form != "csv":
         raise UsageError(f"--spreadsheet-safe is for csv, the format is {form}")
 
 
 def _csv_lines(rows: pa.Table, spreadsheet_safe: bool, *, has_header: bool) -> Iterator[str]:
-    """Yield the header, if there is one, and the text of some rows at a time."""
+    """Yield the header, if requested, and then the text of the rows in parts."""
     texts = _convert_columns(rows, _texts, "csv")
     is_text = [column_kind(field.type) in ("text", "other") for field in rows.schema]
     header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
@@ -233,7 +233,7 @@ def _texts(values: pa.ChunkedArray) -> pa.ChunkedArray:
 def _csv(records: Iterable[Sequence[str | None]]) -> str:
     """Return lines that end in LF.
 
-    Before Python 3.13, a field's own CR is quoted only if CR ends lines, too.
+    Before Python 3.13, a CR in a field is quoted only if lines also end in CR.
     """
     lines: list[str] = []
     csv.writer(SimpleNamespace(write=lines.append), lineterminator=_CRLF).writerows(records)
@@ -241,12 +241,12 @@ def _csv(records: Iterable[Sequence[str | None]]) -> str:
 
 
 def _without_formula(value: str | None) -> str | None:
-    """Quote a text that a spreadsheet would run (owasp.org/www-community/attacks/CSV_Injection)."""
+    """Escape a text that a spreadsheet would run: owasp.org/www-community/attacks/CSV_Injection."""
     return f"'{value}" if value is not None and value.startswith(_FORMULA_SIGNS) else value
 
 
 def _json_lines(rows: pa.Table) -> Iterator[str]:
-    """Yield the text of some rows at a time."""
+    """Yield the text of the rows in parts."""
     names = rows.column_names
     converted = _convert_columns(rows, _json_values, "jsonl")
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
@@ -261,13 +261,13 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
 def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return values as types that Python writes as JSON."""
     if pa.types.is_float32(values.type):
-        return values.cast(pa.string()).cast(pa.float64())  # or they had the digits of a float64
+        return values.cast(pa.string()).cast(pa.float64())  # with the digits of a float32
     is_plain = column_kind(values.type) in ("number", "boolean") or _is_list(values.type)
     return values if is_plain and not pa.types.is_decimal(values.type) else values.cast(pa.string())
 
 
 def _is_list(storage: pa.DataType) -> bool:
-    """Return whether a type's values are lists of classes, as of prediction sets."""
+    """Return whether the values of a type are lists, such as prediction sets."""
     classes = (pa.string(), pa.int64(), pa.bool_())
     return pa.types.is_large_list(storage) and storage.value_type in classes
 
@@ -278,7 +278,7 @@ def _convert_columns(
     """Convert each column of a table.
 
     Raises:
-        UsageError: for a column that can't be converted.
+        UsageError: if a column can't be converted.
     """
     columns = {}
     for name in rows.column_names:

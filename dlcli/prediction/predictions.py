@@ -1,4 +1,4 @@
-"""Predictions of some rows: outputs of a network, and the regions that contain true values."""
+"""Predictions of rows: outputs of a network, with prediction intervals or prediction sets."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dlcli.tasks.task import DecodedRows, Outputs, StoredPredictions, TargetValu
 
 @dataclass(frozen=True)
 class Regions(ABC):
-    """The values that the target of each of some rows may have."""
+    """Prediction intervals or prediction sets of rows."""
 
     task: Task
     array: NDArray[Any]
-    """An entry for each row along its first axis, see the subclasses."""
+    """One entry per row along the first axis, see the subclasses."""
 
     @classmethod
     def concatenate(cls, parts: Sequence[Regions]) -> Regions:
@@ -35,20 +35,20 @@ class Regions(ABC):
         return replace(parts[0], array=np.concatenate([part.array for part in parts]))
 
     def take(self, rows: NDArray[np.int64]) -> Self:
-        """Return the regions of some rows, in the order given."""
+        """Return the regions of some rows, in the given order."""
         return replace(self, array=self.array[rows])
 
     @abstractmethod
     def columns(self) -> dict[str, pa.Array]:
-        """Return the columns that are added to the predictions."""
+        """Return the columns to add to the predictions."""
 
     @abstractmethod
     def lists(self) -> dict[str, list[Any]]:
-        """Return the same in lists of Python's own."""
+        """Return the columns as Python lists."""
 
     @abstractmethod
     def coverage(self, values: TargetValues) -> Floats:
-        """Return the share of true values that are included, (columns,), or (1,) of classes.
+        """Return the share of true values that are included, (columns,), or (1,) for classes.
 
         Args:
             values: the true values, see `Task.values`.
@@ -56,7 +56,7 @@ class Regions(ABC):
 
     @abstractmethod
     def summary(self, values: TargetValues | None = None) -> dict[str, object]:
-        """Return the mean size, and the share of true values that are included if they are given.
+        """Return the mean size and, if there are true values, the share that is included.
 
         Both are `None` if there are no rows.
 
@@ -66,20 +66,20 @@ class Regions(ABC):
 
 
 class Intervals(Regions):
-    """The interval of each number: the ends in the target's own unit, (rows, columns, 2)."""
+    """Prediction intervals: lower and upper end in the target's unit, (rows, columns, 2)."""
 
     def columns(self) -> dict[str, pa.Array]:
-        """Return `lower` and `upper`; of several columns each `lower_<column>` and so on."""
+        """Return `lower` and `upper`; for several columns `lower_<column>` and so on."""
         lower = self.task.value_columns(self.array[:, :, 0], "lower")
         return {**lower, **self.task.value_columns(self.array[:, :, 1], "upper")}
 
     def lists(self) -> dict[str, list[Any]]:
-        """Return `lower` and `upper`, as `columns` does."""
+        """Return the columns of `columns` as Python lists."""
         lower = self.task.value_lists(self.array[:, :, 0], "lower")
         return {**lower, **self.task.value_lists(self.array[:, :, 1], "upper")}
 
     def coverage(self, values: TargetValues) -> Floats:
-        """Return the share of true values within; see `Regions`."""
+        """Return the share of true values in their intervals; see `Regions`."""
         within = (self.array[:, :, 0] <= values) & (values <= self.array[:, :, 1])
         return _means(within)
 
@@ -89,7 +89,7 @@ class Intervals(Regions):
         return _means(np.ptp(self.array, axis=2))
 
     def summary(self, values: TargetValues | None = None) -> dict[str, object]:
-        """Return `coverage` and `mean_width`; of several columns `by_column` those of each."""
+        """Return `coverage` and `mean_width`; for several columns, both for each `by_column`."""
         parts: list[dict[str, object]] = [{"mean_width": finite(width)} for width in self.widths]
         if values is not None:
             shares = zip(self.coverage(values), parts, strict=True)
@@ -100,7 +100,7 @@ class Intervals(Regions):
 
 
 class ClassSets(Regions):
-    """The classes that a row may be of: true for each of these, (rows, classes)."""
+    """Prediction sets: true for each class in the set of a row, (rows, classes)."""
 
     def columns(self) -> dict[str, pa.Array]:
         """Return `prediction_set`, lists of classes in the order of the task."""
@@ -110,12 +110,12 @@ class ClassSets(Regions):
         return {"prediction_set": pa.LargeListArray.from_arrays(integers(starts), names)}
 
     def lists(self) -> dict[str, list[Any]]:
-        """Return `prediction_set`, as `columns` does."""
+        """Return the columns of `columns` as Python lists."""
         sets = (np.flatnonzero(row) for row in self.array)
         return {"prediction_set": [self.task.value_lists(each, "class")["class"] for each in sets]}
 
     def coverage(self, values: TargetValues) -> Floats:
-        """Return the share of true classes within; see `Regions`."""
+        """Return the share of true classes in their sets; see `Regions`."""
         return _means(self.array[np.arange(len(values)), values][:, np.newaxis])
 
     def summary(self, values: TargetValues | None = None) -> dict[str, object]:
@@ -127,7 +127,7 @@ class ClassSets(Regions):
 
 
 def _means(values: NDArray[Any]) -> Floats:
-    """Return the means over the rows; NaN if there are none."""
+    """Return the means over the rows; NaN if there are no rows."""
     return (
         np.sum(values, axis=0) / len(values) if len(values) else np.full(values.shape[1:], np.nan)
     )
@@ -140,7 +140,7 @@ class Predictions:
     task: Task
     """The prediction task, see `Task.for_loss`."""
     outputs: Outputs
-    """The network's outputs as trained on, (rows, units)."""
+    """The network's outputs before decoding, (rows, units)."""
     regions: Regions | None = None
     """The rows' prediction intervals or prediction sets, if requested."""
 
@@ -153,44 +153,44 @@ class Predictions:
         return replace(first, outputs=outputs, regions=joined)
 
     def take(self, rows: NDArray[np.int64]) -> Predictions:
-        """Return the predictions of some rows, in the order given."""
+        """Return the predictions of some rows, in the given order."""
         regions = None if self.regions is None else self.regions.take(rows)
         return replace(self, outputs=self.outputs[rows], regions=regions)
 
     @cached_property
     def decoded(self) -> Outputs:
-        """The form of the outputs that metrics compare with true values, see `Task.decode`."""
+        """The decoded outputs, which metrics compare with true values, see `Task.decode`."""
         return self.task.decode(self.outputs)
 
     @property
     def values(self) -> TargetValues:
-        """The predicted values, in the form of true values."""
+        """The predicted values, in the same form as true values."""
         return self.task.predict(self.decoded)
 
     @cached_property
     def probabilities(self) -> Outputs | None:
-        """The probability of each class or label, (rows, names); none for numbers and margins."""
+        """The probability of each class or label, (rows, names); `None` for numbers and margins."""
         return self.task.probabilities(self.outputs) if self.task.has_probabilities else None
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The probabilities; for margins and numbers these, in their own unit."""
+        """The probabilities, the margins, or the numbers in their unit."""
         scores = self.decoded if self.probabilities is None else self.probabilities
         return scores.astype(np.float64)
 
     def errors(self, values: TargetValues) -> NDArray[np.float64]:
-        """Measure how far outputs are from true values, see `Task.errors`."""
+        """Return the errors of the outputs, see `Task.errors`."""
         return self.task.errors(values, self.outputs)
 
     def with_truth(self, table: Table, weights: NDArray[np.float64] | None) -> DecodedRows:
-        """Return the rows with their true values, as metrics compare them.
+        """Return the rows with their true values, in the form that metrics compare.
 
         Args:
-            table: the rows predicted, with their target.
-            weights: the rows' weights, (rows,), if they have any.
+            table: the predicted rows, with their target.
+            weights: the rows' weights, (rows,), or `None`.
 
         Raises:
-            DataError: for a target that is missing or can't be encoded.
+            DataError: if a target value is missing or can't be encoded.
         """
         return DecodedRows(self.task.values(table, ValueProblems()), self.decoded, weights)
 
@@ -198,20 +198,21 @@ class Predictions:
         """Return the true values as columns: `target`, or `target_<column>` for several.
 
         Args:
-            table: the rows predicted, with their target.
+            table: the predicted rows, with their target.
         """
         return self.task.value_columns(self.task.values(table, ValueProblems()), "target")
 
     def columns(self, *, as_computed: bool = False) -> dict[str, pa.Array]:
         """Return the predictions as columns, by name.
 
-        `prediction` (`prediction_<column>` for several columns); the intervals' `lower` and `upper`
-        or the `prediction_set`, if there are any; and for classes and labels `probability_<class>`
-        for each, or `margin`, above 0 for the second class.
+        The columns are `prediction` (`prediction_<column>` for several target columns); `lower` and
+        `upper` or `prediction_set`, if requested; and for each class or label
+        `probability_<class>`, or `margin`, which is above 0 for the second class.
 
         Args:
-            as_computed: return probabilities and margins of one network as float32, as they were
-                computed, instead of float64; numbers in the target's unit are always float64.
+            as_computed: whether to return probabilities and margins of one network as float32, the
+                type of the computation, instead of float64; numbers in the target's unit are always
+                float64.
         """
         regions = {} if self.regions is None else self.regions.columns()
         columns = self.task.score_columns(self.outputs).items()
@@ -223,8 +224,8 @@ class Predictions:
     def lists(self) -> dict[str, list[Any]]:
         """Return the predictions as `dlcli predict` writes them in JSON lines, without Arrow.
 
-        Numbers that JSON doesn't have are None, and those of float32 have as few digits as tell
-        them apart.
+        NaN and infinity, which JSON does not support, are `None`. Numbers of float32 have only the
+        digits that distinguish them.
         """
         regions = {} if self.regions is None else self.regions.lists()
         columns = {**self.task.value_lists(self.values, "prediction"), **regions}
@@ -234,7 +235,7 @@ class Predictions:
 
 
 def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
-    """Return numbers with the fewest digits that tell them apart at their precision."""
+    """Return numbers with the fewest digits that distinguish them at their precision."""
     if values.dtype == np.float32:
         return [float(str(value)) for value in values]
     numbers: list[float] = values.tolist()
@@ -242,7 +243,7 @@ def _shortest(values: NDArray[np.floating[Any]]) -> list[float]:
 
 
 def finite_or_none(value: Any) -> Any:  # noqa: ANN401
-    """Replace NaN and infinity, which JSON doesn't have, by None."""
+    """Replace NaN and infinity, which JSON does not support, by `None`."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -262,14 +263,14 @@ class HeldOut(DecodedRows):
 
     @classmethod
     def of(cls, columns: StoredPredictions, task: Task) -> HeldOut:
-        """Read the rows of a table of predictions, without those of weight 0.
+        """Read the rows of stored predictions, except rows of weight 0.
 
         Args:
             columns: stored predictions of one split.
             task: the task of the run, see `Task.for_loss`.
 
         Raises:
-            RunError: for columns that don't fit the task.
+            RunError: if the columns don't fit the task.
         """
         weights = None
         if columns.has("weight"):

@@ -1,4 +1,4 @@
-"""A trained network with its encoding, and what it predicts."""
+"""A trained network with its encoding, and its predictions."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from dlcli.tasks.inference import AnyTask, drop_missing_targets
 from dlcli.tasks.task import DecodedRows, Outputs, Task
 
 MAX_ROWS_AT_ONCE = 65_536
-"""Most rows that are encoded at once, so that a long table needs no large matrix."""
+"""Maximum number of rows that are encoded at once, to limit the memory for long tables."""
 MOST_ROWS = 64
-"""Most rows that `few_rows` takes as they are: more are faster as a table."""
+"""Maximum number of rows that `few_rows` accepts; more rows are faster as a table."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,19 @@ class Evaluation:
     """The metrics of the rows of a table."""
 
     table: Table
-    """The rows that were encoded, to which problems refer: without those left out for want of a
-    target."""
+    """The encoded rows, to which problems refer; rows without a target are omitted."""
     warning: str
-    """A message about these, if there are any."""
+    """A message about the omitted rows, if there are any."""
     evaluated: Table
-    """The rows that the metrics are computed from."""
+    """The rows from which the metrics are computed."""
     metrics: Metrics
     decoded: DecodedRows
     """The evaluated rows with their true values and predictions."""
     interval: dict[str, object] | None
-    """The `level`, `coverage` and `mean_width` of intervals, or `mean_size` of prediction sets, if
-    requested. Rows of weight 0 are omitted; all other rows count equally."""
+    """`level`, `coverage` and `mean_width` of prediction intervals, or `mean_size` of prediction
+    sets, if requested. Rows of weight 0 are omitted; all other rows count equally."""
     shortfall: str
-    """A note if these contain fewer true values than chance explains."""
+    """A note if the coverage is lower than chance explains, see `Conformal.shortfall`."""
 
     @property
     def rows(self) -> int:
@@ -67,7 +66,7 @@ class Evaluation:
 
     @property
     def without_weight(self) -> int:
-        """The number of these that have weight 0, and so count in no metric."""
+        """The number of evaluated rows with weight 0, which do not affect metrics."""
         weights = self.decoded.weights
         return 0 if weights is None else int(np.count_nonzero(weights == 0))
 
@@ -76,19 +75,19 @@ class EnsembleMember(Document):
     """The training of one member of an ensemble."""
 
     seed: int
-    """Its random seed."""
+    """The random seed."""
     task: AnyTask
     """The task, with the scaling of the member's own training rows."""
     rows: Annotated[int, Field(ge=1)]
-    """Number of rows that it was trained on."""
+    """Number of training rows."""
     best_epoch: Annotated[int, Field(ge=1)] | None
-    """The epoch, from 1, that its weights are from; `None`: the last."""
+    """The epoch, from 1, of its weights; `None` for the last."""
     history: Mapping[str, tuple[float, ...]]
     """Values of each epoch, by column of history.csv."""
 
     @property
     def epochs(self) -> int:
-        """The number of epochs that were run."""
+        """The number of trained epochs."""
         return max(map(len, self.history.values()), default=0)
 
 
@@ -100,16 +99,16 @@ class Ensemble(Document):
     learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = Field(
         validation_alias=AliasChoices("learning_rate_multiplier", "feature_scale")
     )
-    """That of their scaling layer; `None`: they were trained without one. Runs of earlier versions
-    have it as `feature_scale`."""
+    """The multiplier of their scaling layer; `None` if they have no scaling layer. Its name in runs
+    of earlier versions is `feature_scale`."""
 
     def chosen(self, config: Config) -> Config:
-        """Return the config of a run with the value that training chose for an `auto`."""
+        """Return the config of a run, with `auto` replaced by the value that training chose."""
         return config.with_scaling_layer(self.learning_rate_multiplier)
 
 
 def member_weight(number: int, name: str) -> str:
-    """Return a weight's name among those of an ensemble: `member_1/output/bias`."""
+    """Return the name of a member's weight in an ensemble: `member_1/output/bias`."""
     return f"member_{number}/{name}"
 
 
@@ -120,25 +119,25 @@ class Predictor:
     config: Config
     """The run's resolved config."""
     encoding: Encoding
-    """From tables to matrices."""
+    """The encoding of tables as matrices."""
     network: Network
     """The layers."""
     weights: Weights
-    """The trained weights by name; those of an ensemble as `member_weight` names them."""
+    """The trained weights by name; for an ensemble, see `member_weight`."""
     tasks: tuple[Task, ...] = ()
-    """The task of each member of an ensemble."""
+    """The task of each member of an ensemble; empty for a single network."""
     conformal: Conformal | None = None
-    """Held-out errors, if predictions are to have prediction intervals or prediction sets."""
+    """Held-out errors, if prediction intervals or prediction sets are requested."""
     level: float = REPORTED_LEVEL
-    """The share of new rows whose true value these are to contain."""
+    """The level of the prediction intervals or prediction sets."""
 
     def __getstate__(self) -> dict[str, object]:
-        """Return what is pickled: the fields alone, as what is cached can be made again."""
+        """Return the fields for pickling, without cached values."""
         return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of each weight by name; `member_weight` names those of an ensemble."""
+        """The shape of each weight by name; for an ensemble, see `member_weight`."""
         shapes = {weight.name: weight.shape for weight in self.network.weights}
         if not self.tasks:
             return shapes
@@ -150,7 +149,7 @@ class Predictor:
 
     @property
     def uncertainty(self) -> str:
-        """A note on how far the coverage of intervals may be off their level; empty if hardly."""
+        """A note on the uncertainty of the coverage; empty if it is small."""
         return self.conformal.uncertainty(self.level) if self.conformal else ""
 
     @cached_property
@@ -169,17 +168,17 @@ class Predictor:
         storage: Storage = IN_MEMORY,
         others: Sequence[str] | None = None,
     ) -> Table:
-        """Read a table as training read its own.
+        """Read a table in the same way as the training table.
 
         Args:
             source: the table.
-            storage: where to keep the rows.
-            others: the only columns to read in addition to the network's columns, where a file
-                allows that: Parquet. [default: all]
+            storage: the storage for the rows.
+            others: the only columns to read in addition to the network's columns, if the file is
+                Parquet. [default: all]
 
         Raises:
-            UsageError: for a file that isn't there.
-            DataError: for a file that is no table.
+            UsageError: if the file does not exist.
+            DataError: if the file is not a table.
         """
         features = [feature.column for feature in self.encoding.features]
         columns = None if others is None else {*features, *others}
@@ -187,21 +186,21 @@ class Predictor:
         return table.written_like(self.encoding.notations)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
-        """Take some rows of a longer table. Numbers in texts are read in training's notations.
+        """Return some rows of a longer table, with the number notations of the training table.
 
         Args:
-            rows: the rows, in types that `read_table` has.
+            rows: the rows, in the types of `read_table`.
             file: the table's file, for messages.
-            before: the number of rows that precede them there.
+            before: the number of preceding rows in the file.
         """
         numbers = np.arange(before + 1, before + 1 + rows.num_rows, dtype=np.int64)
         words = {name: self.missing_words(name) for name in rows.column_names}
         return Table(file, rows, numbers, words, notations=self.encoding.notations)
 
     def reads_alike_in_batches(self, schema: pa.Schema) -> bool:
-        """Return whether `batch` reads any rows of a file as `read` does.
+        """Return whether `batch` reads the rows of a file in the same way as `read`.
 
-        It does not if numbers are texts, whose notation all values of a column decide.
+        It does not if numbers are texts, whose notation depends on all values of a column.
         """
         texts = {field.name for field in schema if column_kind(field.type) == "text"}
         numbers = (each for each in self.encoding.features if each.reads_numbers)
@@ -209,7 +208,7 @@ class Predictor:
 
     @property
     def rows_at_once(self) -> int:
-        """The most rows that are encoded at once."""
+        """The maximum number of rows that are encoded at once."""
         return rows_at_once(self.network.inputs, MAX_ROWS_AT_ONCE)
 
     def predict(self, rows: Table | FewRows, problems: ValueProblems) -> Predictions:
@@ -217,13 +216,13 @@ class Predictor:
 
         Args:
             rows: rows with the columns that training read, in any order; the target isn't needed.
-            problems: records values that can't be encoded or that training didn't see.
+            problems: records values that can't be encoded or that are not in the training rows.
 
         Returns:
             The predictions, in the order of the rows.
 
         Raises:
-            DataError: for columns that the table doesn't have, or values that can't be encoded.
+            DataError: if the table lacks columns, or values can't be encoded.
         """
         if isinstance(rows, FewRows):
             return self.predict_encoded(self.encoding.transform(rows, problems))
@@ -233,8 +232,8 @@ class Predictor:
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
     def _predict_none(self, table: Table) -> Predictions:
-        """Return the predictions of no rows, of the types that those of some have."""
-        if not table.columns:  # a table of Arrow has no rows then
+        """Return empty predictions of the same types as predictions of rows."""
+        if not table.columns:  # an Arrow table without columns has no rows
             raise DataError("has no columns", file=table.file)
         fields = table.data.schema
         missing = pa.table([pa.nulls(1, each.type) for each in fields], names=fields.names)
@@ -244,15 +243,15 @@ class Predictor:
     def few_rows(
         self, records: Sequence[object], table: Callable[[], Table], file: str
     ) -> FewRows | Table:
-        """Take rows as they are, which `predict` encodes many times as fast as a table of them.
+        """Return rows in a form that `predict` encodes many times as fast as a table.
 
         Args:
             records: a mapping of columns to values for each row.
-            table: reads the same rows as a table.
+            table: returns the same rows as a table.
             file: the table's name in messages.
 
         Returns:
-            The table for many rows, or if something about them is rare.
+            The rows; as a table if there are many, or in rare cases.
         """
         if not 0 < len(records) <= MOST_ROWS:
             return table()
@@ -260,7 +259,7 @@ class Predictor:
 
     @cached_property
     def missing_words(self) -> MissingWords:
-        """A function of a column's name: the words that count as missing in it."""
+        """A function that returns the words for missing values of a column."""
         return words_to_read(self.config.data, self.config.input.features or {})
 
     @cached_property
@@ -269,7 +268,7 @@ class Predictor:
         return {name: Reading(self.missing_words(name), self.notation(name)) for name in columns}
 
     def notation(self, column: str) -> Notation:
-        """Return the notation of a column of the training table."""
+        """Return the number notation of a column of the training table."""
         return self.encoding.notations.get(column, Notation())
 
     def predict_zeros(self) -> Predictions:
@@ -292,16 +291,16 @@ class Predictor:
 
     @property
     def members_by_fold(self) -> list[range]:
-        """For each fold, the members that are validated on it, from 1; none without folds."""
+        """The numbers of the members that are validated on each fold; empty without folds."""
         folds = self.config.ensemble_folds or 0
         return [range(fold + 1, len(self.tasks) + 1, folds) for fold in range(folds)]
 
     def outputs(self, inputs: Inputs, numbers: Sequence[int] | None = None) -> Outputs:
-        """Return the network's outputs as trained on; for an ensemble their average.
+        """Return the network's outputs before decoding; for an ensemble, their average.
 
         Args:
             inputs: the encoded rows.
-            numbers: the members of an ensemble to average, from 1; all if omitted.
+            numbers: the numbers, from 1, of the members to average; all if omitted.
 
         Returns:
             (rows, units).
@@ -313,11 +312,11 @@ class Predictor:
     def predict_by_fold(
         self, inputs_of: Callable[[Indices], Inputs], folds: Sequence[Indices]
     ) -> Predictions:
-        """Predict rows that members were trained on, each by the members that were not.
+        """Predict training rows of an ensemble, each by the members that were not trained on it.
 
         Args:
             inputs_of: returns the encoded inputs of rows, given their indices.
-            folds: the indices of the rows of each fold, which together are all rows once.
+            folds: the indices of the rows of each fold, which together contain each row once.
         """
         outputs = np.empty((sum(map(len, folds)), self.network.outputs))
         for numbers, rows in zip(self.members_by_fold, folds, strict=True):
@@ -337,22 +336,22 @@ class Predictor:
         return mean if floor is None else self.task.with_floor(mean, floor)
 
     def weights_of(self, number: int) -> Weights:
-        """Return the weights of a member by name; those of a single network are of member 1."""
+        """Return the weights of a member by name; a single network is member 1."""
         if not self.tasks:
             return self.weights
         names = [weight.name for weight in self.network.weights]
         return {name: self.weights[member_weight(number, name)] for name in names}
 
     def decode(self, outputs: Outputs) -> Predictions:
-        """Return the predictions of a network's outputs as trained on, (rows, units)."""
+        """Return the predictions of outputs before decoding, (rows, units)."""
         return Predictions(self.task, outputs)
 
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
-        """Return the columns of a table that training did not have and that nothing reads.
+        """Return the columns of a table that are not in the training table and not used.
 
         Args:
             table: the table.
-            keep: columns that are passed through.
+            keep: columns that are copied to the output.
         """
         data, features = self.config.data, self.config.input.features or {}
         known = {*features, *data.reserved, *keep}
@@ -360,7 +359,7 @@ class Predictor:
 
     @property
     def metric_columns(self) -> list[str]:
-        """The columns that metrics are computed from, in addition to the predictions."""
+        """The columns from which metrics are computed, in addition to the predictions."""
         weight = self.config.data.sample_weight
         return [*self.task.columns, *([] if weight is None else [weight])]
 
@@ -370,15 +369,15 @@ class Predictor:
         """Predict a table and compare the predictions with its target.
 
         Args:
-            table: rows with the columns that training read, target and weight included.
-            problems: records values that can't be encoded or that training didn't see. If it is
-                lenient, rows whose target or weight can't be used are omitted.
-            reject: omit rows with any other value that can't be encoded, too, and record those
+            table: rows with the columns that training read, including target and weight.
+            problems: records values that can't be encoded or that are not in the training rows. If
+                it is lenient, rows with an unusable target or weight are omitted.
+            reject: whether to omit all rows with a value that can't be encoded, and to record rows
                 without a target among them.
 
         Raises:
-            DataError: for columns that the table doesn't have; for values that can't be encoded,
-                unless `problems` is lenient; or if no row is left.
+            DataError: if the table lacks columns, if values can't be encoded and `problems` is not
+                lenient, or if all rows are omitted.
         """
         weight = self.config.data.sample_weight
         absent = [column for column in self.metric_columns if column not in table.columns]

@@ -1,1 +1,1 @@
-"""Prediction tasks: one class for each kind of target, with everything that follows from it."""
+"""Prediction tasks: one class for each kind of target, with everything that depends on it."""

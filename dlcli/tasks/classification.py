@@ -31,7 +31,7 @@ _PATTERNS = {
     "integer": re.compile(r"0|-?[1-9][0-9]{0,17}"),
     "boolean": re.compile(r"true|false"),
 }
-"""Names of classes that can be stored with their type."""
+"""Patterns of class names that can be stored as the type."""
 _PYTHON_TYPES: dict[str, Callable[[str], object]] = {
     "text": str,
     "integer": int,
@@ -45,7 +45,7 @@ class _Classes(Task):
 
     columns: Annotated[tuple[str, ...], Field(min_length=1, max_length=1)]
     stored: StorageType = "text"
-    """The type of the target's column, which predictions have, too."""
+    """The type of the target's column, also used for predictions."""
 
     type = "categorical"
     outcome = "classes"
@@ -69,7 +69,7 @@ class _Classes(Task):
     )
 
     def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
-        """Return the main metric; accuracy of unequal classes follows one that it can't mislead."""
+        """Return the main metric; for unequal classes, a robust metric precedes the accuracy."""
         main = super().headlines(named, metrics)
         largest = definitions.largest_class(metrics, self.width)
         is_unequal = largest is not None and largest[1] >= definitions.UNEQUAL_CLASSES
@@ -134,8 +134,8 @@ class _Classes(Task):
     ) -> NDArray[np.float32] | None:
         """Return row weights times the weights of the rows' classes, (rows,).
 
-        `balanced` gives class c the weight Σw / (classes · Σw of c), as scikit-learn does, over the
-        classes that the rows have; a class that a mapping doesn't name has weight 1.
+        Like in scikit-learn, `balanced` gives class c the weight Σw / (number of classes · Σw of
+        class c), over the classes in the rows. A class that a mapping omits has weight 1.
         """
         if class_weight is None:
             return super().loss_weights(encoded, weights, None)
@@ -178,7 +178,7 @@ class _Classes(Task):
 
 
 class Binary(_Classes):
-    """One of two classes; its one probability is that of the second."""
+    """One of two classes; the output is the probability of the second class."""
 
     kind: Literal["binary"] = "binary"
     classes: Annotated[tuple[str, ...], Field(min_length=2, max_length=2)]
@@ -222,7 +222,7 @@ class Binary(_Classes):
 
 
 class _Margin(Binary):
-    """One of two classes by a margin, which is above 0 for the second; of hinge losses."""
+    """One of two classes for hinge losses; the output is a margin, above 0 for the second class."""
 
     rows_type = MarginRows
     has_probabilities = False
@@ -263,13 +263,13 @@ class Multiclass(_Classes):
 
 
 class Multilabel(Task):
-    """Any of several labels, also none or all of them."""
+    """Any number of several labels."""
 
     kind: Literal["multilabel"] = "multilabel"
     stored: Literal["integer", "boolean"] = "integer"
-    """The type of columns of labels, which predictions have, too."""
+    """The type of the label columns, also used for predictions."""
     delimiter: str | None = None
-    """The separator between the labels of the only column; without one, each label has a column of
+    """The separator between the labels in a single column; `None` if each label has a column of
     true/false or 0 and 1."""
 
     type = "multi_label"
@@ -315,7 +315,7 @@ class Multilabel(Task):
     ) -> NDArray[np.float32]:
         codes, texts = table.codes(self.columns[0])
         index = {label: at for at, label in enumerate(self.labels)}
-        rows = np.zeros((len(texts) + 1, self.width), dtype=np.float32)  # last: an empty cell
+        rows = np.zeros((len(texts) + 1, self.width), dtype=np.float32)  # last row: an empty cell
         unknown: dict[int, str] = {}
         for code, text in enumerate(texts):
             for label in split_labels(text, delimiter):
@@ -411,7 +411,7 @@ class Multilabel(Task):
 
 
 def split_labels(text: str, delimiter: str) -> list[str]:
-    """Return the labels in a text, without surrounding blanks; empty ones are none."""
+    """Return the labels in a text, without surrounding blanks and empty labels."""
     return [label for part in text.split(delimiter) if (label := part.strip())]
 
 
@@ -424,7 +424,7 @@ def classification(
 
 
 def storage_type(column: str, table: Table, classes: Sequence[str]) -> StorageType:
-    """Return the type of a table's column of classes that can represent all of them."""
+    """Return the storage type that can represent all classes of a column."""
     if table.column(column).kind == "boolean" and all(map(_PATTERNS["boolean"].fullmatch, classes)):
         return "boolean"
     return "integer" if all(map(_PATTERNS["integer"].fullmatch, classes)) else "text"

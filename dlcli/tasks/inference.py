@@ -1,4 +1,4 @@
-"""The task that a target's declaration and its rows imply."""
+"""Inference of the task from the declaration of the target and its rows."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ else:
     AnyTask = Annotated[
         Regression | Counts | Binary | Multiclass | Multilabel, Field(discriminator="kind")
     ]
-"""Every kind of task, as documents store it; to type checkers a task like any other."""
+"""Any task, discriminated by `kind` in documents; type checkers see the base class."""
 
 _DELIMITERS = ("|", ";", ",")
-"""Usual separators of labels in one text."""
+"""Usual separators of labels in a text."""
 _MOST_NAMED = 3
-"""Most rows that a message names."""
+"""Maximum number of rows that a message names."""
 
 
 _YES_AND_NO = {
@@ -39,20 +39,20 @@ _YES_AND_NO = {
     *(("igen", "nem"), ("evet", "hayır"), ("evet", "hayir"), ("doğru", "yanlış"), ("ναι", "όχι")),
     *(("כן", "לא"), ("có", "không"), ("iya", "tidak"), ("有", "無"), ("阳性", "阴性")),
 }
-"""Words for yes and no, in lower case, whose yes comes first in order."""
+"""Pairs of words for yes and no, in lower case, where yes is first in alphabetical order."""
 
 
 def drop_missing_targets(target: Target, table: Table) -> tuple[Table, str]:
-    """Leave out the rows in which a column of the target has no value.
+    """Remove rows in which a target column has no value.
 
-    With a delimiter between labels none is left out, as an empty field has no labels.
+    If labels have a delimiter, no row is removed, because an empty field means no labels.
 
     Args:
         target: the config's `data.target`.
-        table: the rows; those that remain keep their numbers in the file.
+        table: the rows; the remaining rows keep their row numbers.
 
     Returns:
-        The rows with a target, and a message about the others; empty if there are none.
+        The rows with a target, and a message about removed rows, empty if there are none.
 
     Raises:
         DataError: if no row has a target.
@@ -80,12 +80,12 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
 
     Args:
         target: the config's `data.target`.
-        tables: all tables with a target; classes and labels are taken from all of them.
+        tables: all tables with a target, from which classes and labels are collected.
 
     Raises:
         DataError: for missing values, values that contradict the type, only one class, or the same
             number in all rows.
-        ConfigError: for a positive class that is not one of two.
+        ConfigError: if the positive class does not exist, or there are more than two classes.
     """
     task = _infer_task(target, tables)
     if task.outcome == "numbers":
@@ -94,15 +94,15 @@ def infer_task(target: Target, tables: Sequence[Table]) -> AnyTask:
 
 
 def refuse_constant(task: Task, tables: Sequence[Table], which: str = "") -> None:
-    """Refuse rows that all have the same numbers as a target; a single row has no other.
+    """Refuse a numeric target that is constant; a single row is accepted.
 
     Args:
         task: a task of numbers.
         tables: the rows.
-        which: of all rows these are, as `training `.
+        which: which of all rows these are, such as `training `.
 
     Raises:
-        DataError: if no column of the target has two numbers, as float64.
+        DataError: if no target column has two different float64 values.
     """
     if sum(table.rows for table in tables) < 2:
         return
@@ -170,10 +170,10 @@ def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:
 
 
 def _holds_numbers(column: Column) -> bool:
-    """Return whether all values are numbers, except for words that may stand for missing ones.
+    """Return whether all values are numbers, except for possible words for missing values.
 
-    Such a word that is not declared missing is refused when the numbers are read. Each number would
-    be a class otherwise.
+    Otherwise each number would become a class. If such a word is not declared as missing, reading
+    the numbers raises an error.
     """
     if column.looks_numeric() or column.kind != "text":
         return column.looks_numeric()
@@ -187,7 +187,7 @@ def _is_boolean(column: str, tables: Sequence[Table]) -> bool:
 
 
 def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
-    """Return whether a column is true/false or 0 and 1; next to others, it may be constant."""
+    """Return whether a column has only true and false, or 0 and 1; it may be constant."""
     if _is_boolean(column, tables):
         return True
     if not all(table.column(column).looks_numeric() for table in tables):
@@ -196,9 +196,9 @@ def _may_be_label(column: str, tables: Sequence[Table]) -> bool:
 
 
 def _two_integers(column: str, tables: Sequence[Table]) -> tuple[int, int] | None:
-    """Return the two integers that are a column's only values, ascending; None for any others.
+    """Return the only two integers in a column, ascending; `None` if it has other values.
 
-    With two rows that have different numbers, only 0 and 1 show that these are classes.
+    If there are only two rows, only 0 and 1 are accepted as classes.
     """
     numbers = np.concatenate([table.numbers(column) for table in tables])
     low, high = float(numbers.min()), float(numbers.max())
@@ -225,13 +225,13 @@ def _classification(target: Target, tables: Sequence[Table], reason: str) -> Bin
 
 
 def _sort_classes(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct classes in order, except for yes and no: no is first in any language."""
+    """Return distinct classes, sorted; "no" precedes "yes" in any language."""
     classes = _sort_names(names)
     return classes[::-1] if tuple(map(str.lower, classes)) in _YES_AND_NO else classes
 
 
 def _sort_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return distinct names in order: numbers by value, then all others alphabetically."""
+    """Return distinct names, sorted: numbers by value, then other names alphabetically."""
 
     def rank(name: str) -> tuple[float, str]:
         try:
@@ -244,7 +244,7 @@ def _sort_names(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str | None:
-    """Return why a class can't be the positive one, if so."""
+    """Return why a class can't be the positive one; `None` if it can."""
     if positive not in classes:
         near = did_you_mean(positive, classes) or f"; there are {listed(classes)}"
         return f"no class '{positive}' in the column '{column}'{near}"
@@ -275,7 +275,7 @@ def _multilabel(target: Target, tables: Sequence[Table], reason: str) -> Multila
 
 
 def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
-    """Return a note on texts that look like several labels in one column, if they do."""
+    """Return a note if texts look like several labels, else an empty string."""
     for delimiter in _DELIMITERS:
         if _seems_to_separate(delimiter, column, tables):
             setting = f"type: multi_label, delimiter: '{delimiter}'"
@@ -284,9 +284,9 @@ def _delimiter_hint(column: str, tables: Sequence[Table]) -> str:
 
 
 def _seems_to_separate(delimiter: str, column: str, tables: Sequence[Table]) -> bool:
-    """Return whether most rows have a delimiter, and each part is seen twice on average.
+    """Return whether most rows contain a delimiter, and each part occurs twice on average.
 
-    What is part of the numbers in a column separates no labels.
+    A separator that is part of the column's number notation does not count.
     """
     notations = [table.column(column).notation for table in tables]
     if any(delimiter in (each.decimal, each.thousands) for each in notations):

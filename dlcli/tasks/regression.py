@@ -1,4 +1,4 @@
-"""Tasks whose target is one or several numbers: amounts and counts."""
+"""Tasks whose target is one or more numbers: amounts and counts."""
 
 from __future__ import annotations
 
@@ -28,17 +28,16 @@ from dlcli.tasks import task as base
 from dlcli.tasks.task import Outputs, TargetValues, Task
 
 Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
-"""Which rows have a wrong value, (rows,), and the problem of the one at an index."""
+"""Whether each row has an invalid value, (rows,), and a function from its index to the problem."""
 
 
 class _Numbers(Task):
     """Base of regression and counts."""
 
     scalings: tuple[LinearScaling, ...] = ()
-    """The scaling of each column, fitted on training rows; before that there are none."""
+    """The scaling of each column, fitted on training rows; empty before fitting."""
     loss: Any = Field(default=None, exclude=True)
-    """The loss that the outputs are trained by, which may have its own metric; see `for_loss`.
-    """
+    """The training loss, which may define a metric; see `for_loss`."""
 
     outcome = "numbers"
     has_probabilities = False
@@ -111,7 +110,7 @@ class _Numbers(Task):
         return np.stack(columns, axis=1)
 
     def _out_of_range(self, values: Floats, scaling: LinearScaling) -> Problems:
-        """Yield which numbers, (rows,), the target or its scaling does not allow, and why."""
+        """Yield the numbers that the target or its scaling does not allow, with the reason."""
         return column_scaling.out_of_range(scaling.name, values)
 
     # Output, loss and metrics.
@@ -126,7 +125,7 @@ class _Numbers(Task):
     summary_metrics = (R2, RMSE, MAE)
 
     def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
-        """Return R² and an error in the unit of the target; for several targets the main metric."""
+        """Return R² and an error in the target's unit; for several targets, the main metric."""
         main = super().headlines(named, metrics)
         of_loss = self.loss_metric or RMSE
         is_usual = self.width == 1 and of_loss.name in (RMSE.name, MAE.name)
@@ -138,7 +137,7 @@ class _Numbers(Task):
 
     @property
     def default_metric(self) -> Metric:
-        """The absolute error; R² of several columns, whose units and so errors may differ."""
+        """MAE; R² for several columns, as their units may differ."""
         return MAE if self.width == 1 else R2
 
     def other_type_for(self, loss: Loss) -> str:
@@ -196,7 +195,7 @@ class _Numbers(Task):
         return self.model_copy(update={"loss": loss})
 
     def decode(self, outputs: Outputs) -> Floats:
-        if len(self._scalings) == 1:  # the quick way for one row
+        if len(self._scalings) == 1:  # fast for single rows
             return self._scalings[0].invert(outputs)
         pairs = zip(self._scalings, outputs.T, strict=True)
         return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
@@ -219,9 +218,9 @@ class _Numbers(Task):
     # Evaluation.
 
     def comparison_metric(self, config: Config) -> Metric:
-        """Return the metric that the loss optimizes, or R² of several columns.
+        """Return the metric that the loss minimizes, or R² for several columns.
 
-        Errors of several columns have different units, so their shares are compared.
+        Errors of several columns may have different units, so their shares are compared.
         """
         assert config.loss is not None  # resolved
         metric = config.loss.comparison_metric or MAE
@@ -279,7 +278,7 @@ class _Numbers(Task):
 
 
 class Regression(_Numbers):
-    """One or several numbers."""
+    """One or more numbers."""
 
     kind: Literal["regression"] = "regression"
     type = "numeric"
@@ -288,7 +287,7 @@ class Regression(_Numbers):
 
 
 class Counts(_Numbers):
-    """One or several whole numbers of 0 or more; the prediction is their mean."""
+    """One or more counts: integers from 0; the prediction is their mean."""
 
     kind: Literal["counts"] = "counts"
     type = "count"

@@ -1,4 +1,4 @@
-"""The task: the kind of target, and everything that follows from it; and stored predictions."""
+"""The task, which defines everything that depends on the target; and stored predictions."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
 
 TargetValues = NDArray[Any]
-"""True or predicted values: numbers in their own unit, (rows, columns); indices of classes,
-(rows,); or for each label 1 if a row has it, else 0, (rows, labels)."""
+"""True or predicted values: numbers in their unit, (rows, columns); class indices, (rows,); or 1
+for each label of a row and 0 for other labels, (rows, labels)."""
 Outputs = NDArray[np.floating[Any]]
 """Outputs of a network, (rows, units)."""
 MOST_FIGURES = 3
@@ -44,58 +44,58 @@ MOST_FIGURES = 3
 
 @dataclass(frozen=True)
 class DecodedRows:
-    """True values and decoded outputs of some rows."""
+    """True values and decoded outputs of rows."""
 
     values: TargetValues
     """The true values."""
     decoded: Outputs
-    """See `Task.decode`."""
+    """The decoded outputs, see `Task.decode`."""
     weights: Floats | None
-    """The rows' weights, (rows,), if they have any."""
+    """The rows' weights, (rows,), or `None`."""
 
 
 class Task(Fitted):
     """A prediction task: the kind of target, its columns, and its classes or labels.
 
-    A task knows all that follows from its target: how it is encoded, which output, losses and
-    metrics suit it, how outputs become predictions, and how these are measured, stored, shown and
-    worded. It is inferred from the rows by `infer_task`; `fit` adds statistics of training rows.
+    A task defines everything that depends on its target: the encoding, suitable outputs, losses and
+    metrics, how outputs become predictions, and how predictions are evaluated, stored, shown and
+    described. `infer_task` infers it from the rows, and `fit` adds statistics of the training rows.
 
-    What outputs mean follows from the loss, too: `for_loss` returns the task by which the outputs
-    of a trained network become predictions, and by which these are measured, stored and shown.
+    The meaning of outputs also depends on the loss: `for_loss` returns the task that converts the
+    outputs of a trained network into predictions, and that evaluates, stores and shows them.
     """
 
     kind: str
-    """Discriminates the kinds of tasks in JSON."""
+    """The discriminator of task types in JSON."""
     columns: tuple[str, ...]
     """The target's columns."""
     classes: tuple[str, ...] = ()
-    """The classes by name, in the order of the outputs, one of which each row has; the second of
-    two is the positive one. Empty for other tasks."""
+    """The class names, in the order of the outputs; each row has one class. The second of two
+    classes is the positive one. Empty for other tasks."""
     labels: tuple[str, ...] = ()
-    """The labels by name, in the order of the outputs, any of which a row may have. Empty for other
-    tasks."""
+    """The label names, in the order of the outputs; a row may have any number of labels. Empty for
+    other tasks."""
     reason: str = Field(default="", exclude=True)
-    """Why this task was chosen: `declared`, or what the rows show. Empty once it is fitted."""
+    """The reason for this task: `declared`, or a property of the rows. Empty after fitting."""
 
     rows_type: ClassVar[type[Rows]]
-    """The rows of which metrics are taken, with decoded outputs."""
+    """The type of rows with decoded outputs that metrics accept."""
     usual_loss: ClassVar[type[Loss]]
-    """The loss of a config that names none, as a rule."""
+    """The usual default loss, see `default_loss`."""
     ranking_metric: ClassVar[Metric] = AUC
-    """The metric of the order of classes or labels, whatever their probabilities."""
+    """The metric of the ranking of classes or labels, independent of calibration."""
     summary_metrics: ClassVar[tuple[Metric, ...]] = (AUC, MACRO_F1, ACCURACY, LOG_LOSS)
-    """The usual metrics of a result at a glance."""
+    """The default metrics of a summary."""
     type: ClassVar[Literal["numeric", "count", "categorical", "multi_label"]]
-    """The type by which the config declares the target."""
+    """The type that declares the target in the config."""
     outcome: ClassVar[Literal["numbers", "classes", "labels"]]
-    """The prediction for a row: numbers, one of several classes, or any of several labels."""
+    """The kind of prediction: numbers, one of several classes, or any number of labels."""
     has_probabilities: ClassVar[bool] = True
-    """True if outputs are probabilities; false for numbers and margins."""
+    """Whether outputs are probabilities; false for numbers and margins."""
     error_metric: ClassVar[Metric | None] = LOG_LOSS
-    """The metric that is the mean of `errors`, or their squares' root; `None` for the hinge."""
+    """The metric that is the mean of `errors`, or their root mean square; `None` for the hinge."""
     charts: ClassVar[tuple[str, ...]]
-    """The charts that show predictions well, in the order of a report."""
+    """The charts of predictions, in the order of the report."""
 
     # Description.
 
@@ -116,7 +116,7 @@ class Task(Fitted):
 
     @property
     def has_column_per_output(self) -> bool:
-        """True if each number or label has its own column."""
+        """Whether each number or label has its own column."""
         return len(self.columns) == self.width
 
     @property
@@ -126,7 +126,7 @@ class Task(Fitted):
 
     @property
     def class_values(self) -> NDArray[Any]:
-        """The classes as the target's table stores them, (classes,); texts are objects."""
+        """The classes in the type of the target's column, (classes,); texts are objects."""
         return np.array([], dtype=object)
 
     @property
@@ -139,8 +139,8 @@ class Task(Fitted):
         """Describe the target: `species, one of 3 classes: setosa, ...`.
 
         Args:
-            columns: the columns, as they are to be shown.
-            names: the classes or labels, as they are to be shown.
+            columns: the columns, formatted.
+            names: the classes or labels, formatted.
         """
 
     # Encoding.
@@ -149,69 +149,69 @@ class Task(Fitted):
         """Fit the scaling of numbers on training rows; classes and labels have none.
 
         Args:
-            scaling: of numbers; without one they are trained as they are.
+            scaling: the scaling of numbers; `None` for unscaled numbers.
             train: the training rows.
 
         Raises:
-            DataError: for a target that can't be encoded.
+            DataError: if the target can't be encoded.
         """
         return self.model_copy(update={"reason": ""})
 
     @abstractmethod
     def encode(self, table: Table, problems: ValueProblems) -> TargetValues:
-        """Encode the target of rows as the network is trained on it.
+        """Encode the target of rows for training.
 
         Returns:
-            Scaled numbers, float32 (rows, columns); indices of classes, int64 (rows,); or 1 for
-            each label that a row has and 0 for the others, float32 (rows, labels).
+            Scaled numbers, float32 (rows, columns); class indices, int64 (rows,); or 1 for each
+            label of a row and 0 for other labels, float32 (rows, labels).
 
         Raises:
-            DataError: for a value that is missing or can't be encoded, unless the problems are
-                lenient; the row's encoding is then without meaning.
+            DataError: if a value is missing or can't be encoded. If `problems` is lenient, the
+                encoding of such a row is arbitrary instead.
         """
 
     def values(self, table: Table, problems: ValueProblems) -> TargetValues:
-        """Return the true values of rows; they differ from `encode` by the scaling of numbers."""
+        """Return the true values of rows: like `encode`, but with unscaled numbers."""
         return self.encode(table, problems)
 
     # Output, loss and metrics.
 
     @property
     def form(self) -> TargetForm:
-        """The form of the target by which losses declare what they fit."""
+        """The form of the target, as declared by losses that fit it."""
         kind = self.rows_type.kind
         return "number" if kind == "numbers" and self.width == 1 else kind
 
     def output_units(self, loss: Loss) -> int:
-        """Return the number of units that the output needs under a loss."""
+        """Return the number of output units that a loss requires."""
         return self.width
 
     def explain_units(self, loss: Loss) -> str:
-        """Explain the number of units: `one for each of the target's columns 'y'`."""
+        """Return the reason for the number of units: `one for each of the target's columns 'y'`."""
         return f"one for each of the {self.words} {first_names(self.names)}"
 
     def accepts_units(self, units: int) -> bool:
-        """Return whether outputs of so many units can be decoded."""
+        """Return whether outputs with this number of units can be decoded."""
         return units == self.width
 
     def default_loss(self, output: Output) -> Loss:
-        """Return the loss of a config that names none.
+        """Return the loss for a config without one.
 
         Args:
-            output: the config's section, which may ask for units or an activation.
+            output: the config's section, which may set units or an activation.
         """
         return self.usual_loss()
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling | None:
-        """Return the scaling of a config that names none; none for classes and labels."""
+        """Return the scaling for a config without one; `None` for classes and labels."""
         return None
 
     def comparison_metric(self, config: Config) -> Metric:
-        """Return the metric by which a network is compared with the simplest models.
+        """Return the metric for the comparison of a network with baselines.
 
-        It is a proper one, which the training optimizes, where there is one: the log loss of
-        probabilities; for numbers see there. Class weights and losses other than cross-entropy move
-        probabilities on purpose, so that their ranking is compared.
+        It is a proper score that training optimizes, if there is one: the log loss of
+        probabilities; for numbers, see the subclass. Class weights and losses other than
+        cross-entropy change probabilities on purpose, so their ranking is compared instead.
 
         Args:
             config: the resolved config.
@@ -225,26 +225,26 @@ class Task(Fitted):
 
     @property
     def loss_metric(self) -> Metric | None:
-        """The metric of the loss that outputs are trained by, if there is one."""
+        """The metric of the training loss, or `None`."""
         return None
 
     @property
     def default_metric(self) -> Metric:
-        """The metric of each epoch of a config that names none."""
+        """The metric per epoch for a config without metrics."""
         return ACCURACY
 
     def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
-        """Return the one or two metrics that summarize a result in a sentence.
+        """Return one or two metrics that summarize a result in a sentence.
 
         Args:
-            named: the config's metrics, the most important first.
-            metrics: the metrics of rows; only defined ones are returned.
+            named: the metrics of the config, the most important first.
+            metrics: the computed metrics; only defined ones are returned.
         """
         main = main_metric(named, metrics)
         return (main,) if main else ()
 
     def figures(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
-        """Return the few metrics that summarize a result at a glance; see `headlines`."""
+        """Return a few metrics that summarize a result; see `headlines`."""
         usual = (each.name for each in self.summary_metrics)
         found = dict.fromkeys((*self.headlines(named, metrics), *usual))
         return tuple(name for name in found if metrics.get(name) is not None)[:MOST_FIGURES]
@@ -255,19 +255,19 @@ class Task(Fitted):
         return "hinge" if self.error_metric is None else self.error_metric.name
 
     def metric_names(self, loss: Loss) -> tuple[str, ...]:
-        """Return the names of the metrics of a set of rows that are single numbers."""
+        """Return the names of the metrics that are single numbers."""
         task, decoded = self.for_loss(loss), np.empty((0, self.width))
         return tuple(task.statistics(DecodedRows(task.predict(decoded), decoded, None)))
 
     def epoch_metrics(self, loss: Loss) -> tuple[str, ...]:
-        """Return those that can be shown at each epoch, the default one first."""
+        """Return the names of the metrics that can be shown for each epoch, the default first."""
         kind = self.rows_type.kind
         known = self.metric_names(loss)
         names = [name for name in known if METRICS[name].forms[kind].is_trained]
         return tuple(sorted(names, key=lambda name: name != self.default_metric.name))
 
     def renamed_metrics(self, loss: Loss) -> dict[str, str]:
-        """Return names that mean the mean over classes or labels of the metric of two classes."""
+        """Return alternative names of binary metrics, averaged over classes or labels."""
         known = self.metric_names(loss)
         means = ((METRICS[name].mean_over_parts_of, name) for name in known)
         return {
@@ -275,15 +275,15 @@ class Task(Fitted):
         }
 
     def other_type_for(self, loss: Loss) -> str:
-        """Return the setting under which the target would suit a loss that doesn't fit it, if any.
+        """Return a setting with which the target would fit a loss, or an empty string.
 
-        It is the end of a message: `, or data.target: {column: ..., type: categorical}`.
+        It ends an error message: `, or data.target: {column: ..., type: categorical}`.
         """
         return ""
 
     @abstractmethod
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
-        """Yield the problems of the config's class weights, each with its key if it has one."""
+        """Yield the problems of the config's class weights, each with its key or `None`."""
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
         """Refuse target values for which a loss is undefined.
@@ -293,14 +293,14 @@ class Task(Fitted):
             tables: all rows with a target.
 
         Raises:
-            DataError: for a negative value where the loss takes its logarithm, with its row.
+            DataError: if a value is negative and the loss uses its logarithm; names the row.
         """
 
     def training_warnings(self, output: Output, train: Table) -> Iterator[str]:
-        """Yield reasons why training rows can't be fitted, such as values out of reach.
+        """Yield reasons why training rows can't be fitted, such as values out of range.
 
         Args:
-            output: complete, with activation and scaling.
+            output: the resolved section, with activation and scaling.
             train: the training rows.
         """
         return iter(())
@@ -308,16 +308,16 @@ class Task(Fitted):
     # Training.
 
     def loss_labels(self, encoded: TargetValues, loss: Loss, units: int) -> TargetValues:
-        """Bring an encoded target into the form that a loss compares with the output.
+        """Convert an encoded target to the form that a loss compares with the output.
 
         Args:
-            encoded: from `encode`.
+            encoded: the result of `encode`.
             loss: the loss.
-            units: the output's width.
+            units: the number of output units.
 
         Returns:
-            Numbers and labels as they are; of classes 0 and 1, float32 (rows, 1), for one unit, or
-            one-hot rows, float32 (rows, units), where the loss needs them, or indices, int32
+            Numbers and labels, unchanged. For classes: 0 and 1, float32 (rows, 1), for one unit;
+            one-hot rows, float32 (rows, units), if the loss requires them; or indices, int32
             (rows,).
         """
         return encoded
@@ -328,54 +328,54 @@ class Task(Fitted):
         """Return row weights times the weights of the rows' classes, (rows,).
 
         Args:
-            encoded: from `encode`.
-            weights: the rows' weights, (rows,), if they have any.
-            class_weight: the config's; only tasks with classes have any.
+            encoded: the result of `encode`.
+            weights: the rows' weights, (rows,), or `None`.
+            class_weight: the class weights of the config; only for tasks with classes.
         """
         return None if weights is None else weights.astype(np.float32)
 
     @property
     def output_unit(self) -> OutputUnit | None:
-        """The conversion of outputs to the target's own unit; only numbers have one."""
+        """The conversion of outputs to the target's unit; `None` for classes and labels."""
         return None
 
     # Predictions.
 
     def for_loss(self, loss: Loss | None) -> Task:
-        """Return the task for the outputs of a network that was trained with a loss.
+        """Return the task for the outputs of a network trained with a loss.
 
         Args:
-            loss: the resolved config's.
+            loss: the loss of the resolved config.
         """
         return self
 
     def decode(self, outputs: Outputs) -> Outputs:
-        """Decode a network's outputs to the form that metrics compare with true values.
+        """Convert a network's outputs to the form that metrics compare with true values.
 
         Returns:
-            Numbers in their own unit, (rows, columns); of two classes the probability or margin of
-            the second, (rows, 1); else the probability of each class or label, (rows, names).
+            Numbers in their unit, (rows, columns); for two classes, the probability or margin of
+            the second, (rows, 1); otherwise the probability of each class or label, (rows, names).
         """
         return outputs
 
     def average(self, outputs: Sequence[Outputs], tasks: Sequence[Self]) -> Outputs:
-        """Return the outputs whose decoded form is the mean of the members' of an ensemble.
+        """Return the outputs whose decoded form is the mean of the members of an ensemble.
 
         Args:
-            outputs: those of each member as trained on, (rows, units).
-            tasks: the task of each, whose scaling of numbers is fitted to its training rows.
+            outputs: the outputs of each member, (rows, units).
+            tasks: the task of each member, with the scaling of its training rows.
 
         Returns:
-            Outputs that `decode` of this task decodes, (rows, units).
+            Outputs for `decode` of this task, (rows, units).
         """
         return np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
 
     @abstractmethod
     def predict(self, decoded: Outputs) -> TargetValues:
-        """Return the predicted values of decoded outputs, in the form of true values."""
+        """Return the predicted values of decoded outputs, in the same form as true values."""
 
     def probabilities(self, outputs: Outputs) -> Outputs:
-        """Return the probability of each class or label, (rows, names), if outputs have any."""
+        """Return the probability of each class or label, (rows, names)."""
         return outputs
 
     def with_floor(self, probabilities: Any, floor: float) -> Any:  # noqa: ANN401
@@ -391,25 +391,25 @@ class Task(Fitted):
 
     @abstractmethod
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
-        """Return the outputs of a model that has seen only the target of its training rows.
+        """Return the outputs of the constant model.
 
         Args:
             train: the training rows.
-            weights: their weights, (rows,), if they have any.
-            config: the resolved config, for the output's width and `comparison_metric`.
+            weights: their weights, (rows,), or `None`.
+            config: the resolved config, for the number of output units and `comparison_metric`.
 
         Returns:
-            The output as trained on, (units,): the mean Σwy / Σw of each column of numbers, or the
-            weighted median, which minimizes it, if they are compared by the absolute error; the
-            share of each class, as scikit-learn's `DummyClassifier(strategy="prior")` has it, or a
-            margin of 1 on the side of the more frequent class, and of -1 where both are as
-            frequent; the share of each label.
+            The outputs before decoding, (units,). For numbers: the mean Σwy / Σw of each column, or
+            the weighted median if the comparison metric is the absolute error, which it minimizes.
+            For classes: the share of each class, like scikit-learn's
+            `DummyClassifier(strategy="prior")`, or a margin of 1 for the more frequent class, and
+            of -1 if both are equally frequent. For labels: the share of each label.
         """
 
     # Evaluation.
 
     def metrics(self, rows: DecodedRows) -> Metrics:
-        """Compute all metrics of a set of rows; also those of each of several numbers or labels."""
+        """Compute all metrics of rows, also for each of several numbers or labels."""
         return metric_values(self.statistics(rows))
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
@@ -419,36 +419,36 @@ class Task(Fitted):
 
     @abstractmethod
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
-        """Measure how far a network's outputs are from the true values.
+        """Return the error of each output.
 
         Returns:
-            |y − ŷ| of each number in its own unit, (rows, columns); −ln p with the probability p of
-            the true class, (rows, 1), or of having or not having each label, (rows, labels); for a
-            margin m the hinge max(0, 1 − y·m) with y = ±1, (rows, 1).
+            |y − ŷ| of each number in its unit, (rows, columns); −ln p with the probability p of the
+            true class, (rows, 1), or of the true value of each label, (rows, labels); for a margin
+            m, the hinge max(0, 1 − y·m) with y = ±1, (rows, 1).
         """
 
     @property
     def score_names(self) -> tuple[str, ...]:
-        """A name for each probability of a row, or for each decoded output without any."""
+        """A name for each probability, or for each decoded output if there are no probabilities."""
         return self.names
 
     # Columns of stored predictions.
 
     @abstractmethod
     def value_columns(self, values: TargetValues, prefix: str) -> dict[str, pa.Array]:
-        """Return values as columns of a table, as the target's own table stores them.
+        """Return values as table columns, in the types of the target's columns.
 
         Args:
-            values: true or predicted ones.
+            values: true or predicted values.
             prefix: `target` or `prediction`; several columns are named `<prefix>_<column>`.
         """
 
     @abstractmethod
     def value_lists(self, values: TargetValues, prefix: str) -> dict[str, list[Any]]:
-        """Return values as `value_columns` does, in lists of Python's own."""
+        """Return the columns of `value_columns` as Python lists."""
 
     def score_columns(self, outputs: Outputs) -> dict[str, Outputs]:
-        """Return the columns `probability_<name>` or `margin` of a network's outputs, (rows,)."""
+        """Return the columns `probability_<name>` or `margin`, (rows,), of outputs."""
         columns = zip(self.names, self.probabilities(outputs).T, strict=True)
         return {f"probability_{name}": column for name, column in columns}
 
@@ -457,7 +457,7 @@ class Task(Fitted):
         """Read values back from stored columns.
 
         Raises:
-            RunError: for columns that are damaged or of another task.
+            RunError: if columns are damaged or belong to another task.
         """
 
     def read_decoded(self, columns: StoredPredictions) -> Floats:
@@ -470,27 +470,27 @@ class Task(Fitted):
 
     @property
     def decoded_columns(self) -> tuple[str, ...]:
-        """The names of the stored columns that hold decoded outputs."""
+        """The names of the stored columns with decoded outputs."""
         return tuple(f"probability_{name}" for name in self.names)
 
     def row_text(self, values: Mapping[str, object], texts: Mapping[str, str]) -> str:
-        """Word the values of one row that has several columns: `u: 1.5, v: 2`.
+        """Format the values of a row with several target columns: `u: 1.5, v: 2`.
 
         Args:
-            values: by column or label.
+            values: the values by column or label.
             texts: the same as text.
         """
         return ", ".join(f"{name}: {text}" for name, text in texts.items())
 
 
 class OutputUnit(Fitted):
-    """The conversion of outputs z to the target's own unit: z·scale + offset, or e^… − 1."""
+    """The conversion of outputs z to the target's unit: z·scale + offset, or e^… − 1."""
 
     scale: tuple[float, ...]
-    """One for each column."""
+    """The factor of each column."""
     offset: tuple[float, ...]
     is_log: bool
-    """True if the exponential minus 1 is taken at the end."""
+    """Whether the exponential minus 1 is applied at the end."""
     names: tuple[str, ...]
     """The scaling's name for each column."""
 
@@ -501,11 +501,11 @@ def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str
     Args:
         table: the rows.
         column: the target's column.
-        problems: records such rows, if it is lenient.
+        problems: records such rows if it is lenient.
         hint: a note at the end of the message.
 
     Raises:
-        DataError: for the first such row, unless `problems` is lenient.
+        DataError: for the first such row if `problems` is not lenient.
     """
     message = f"the target is missing; remove such rows from the file{hint}"
     problems.refuse(table.missing(column), table, column, lambda _: message)
@@ -513,7 +513,7 @@ def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str
 
 @dataclass(frozen=True)
 class StoredPredictions:
-    """A table of predictions from a run folder, which may hold anything."""
+    """An untrusted table of predictions from a run folder."""
 
     table: pa.Table
     path: str
@@ -522,13 +522,13 @@ class StoredPredictions:
     """Name of the file that lists the known classes, for messages."""
 
     def of_split(self, split: str) -> StoredPredictions:
-        """Return the rows of one set."""
+        """Return the rows of a split."""
         sets = self._cast("split", "string")
         wanted = strings([split], pa.string())
         return replace(self, table=self.table.filter(pc.equal(sets, wanted[0])))
 
     def filtered(self, rows: NDArray[np.bool_]) -> StoredPredictions:
-        """Return the rows that are marked, (rows,)."""
+        """Return the rows for which a mask, (rows,), is true."""
         return replace(self, table=self.table.take(integers(np.flatnonzero(rows))))
 
     @property
@@ -537,11 +537,11 @@ class StoredPredictions:
         return int(self.table.num_rows)
 
     def has(self, name: str) -> bool:
-        """Return whether there is a column of a name."""
+        """Return whether there is a column with a name."""
         return name in self.table.column_names
 
     def floats(self, *names: str) -> Floats:
-        """Read numbers, or true and false as 1 and 0, (rows, names)."""
+        """Read numbers, or booleans as 1 and 0, (rows, names)."""
         each = [to_numpy(self._cast(name, "double"), np.float64) for name in names]
         return np.stack(each, axis=1)
 
@@ -555,10 +555,10 @@ class StoredPredictions:
         return texts
 
     def indices(self, name: str, known: Sequence[str]) -> NDArray[np.int64]:
-        """Read the index of each value among known ones, (rows,).
+        """Read the index of each value in a list of known values, (rows,).
 
         Raises:
-            RunError: for any other value.
+            RunError: for an unknown value.
         """
         values = self._cast(name, "string")
         indices = pc.index_in(values, value_set=strings(known, pa.string()))
@@ -570,7 +570,7 @@ class StoredPredictions:
         """Return a column as another type.
 
         Raises:
-            RunError: if it isn't there, lacks values, or can't be cast.
+            RunError: if the column does not exist, has missing values, or can't be cast.
         """
         found = self.table.schema.get_all_field_indices(name)
         if len(found) != 1:
