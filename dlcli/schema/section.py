@@ -25,17 +25,17 @@ from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar
 from dlcli.metrics.definitions import METRICS
 
 Conflict = tuple[str | tuple[str, ...], str]
-"""Path of a key below its section, and why its value conflicts with others. The path is a tuple if
+"""The path of a key in its section, and why its value conflicts with others. The path is a tuple if
 a key may contain a dot."""
 
 MAX_PROBLEMS = 100
-"""Maximum number of problems of a config that are reported one by one."""
+"""Maximum number of problems of a config that are reported individually."""
 
 UNKNOWN_KEY = "unknown_key"
 """Type of errors that are located at the key instead of its value."""
 
 NOTHING = "nothing"
-"""A null in messages: the value of a key without a value."""
+"""How messages show a null, the value of a key without a value."""
 
 
 class FieldDoc(NamedTuple):
@@ -43,21 +43,20 @@ class FieldDoc(NamedTuple):
 
     text: str
     examples: list[object] | None
-    """Values of the key, from the YAML list after `Examples:`, for the schema and the docs."""
+    """Example values, from the YAML list after `Examples:`, for the schema and the docs."""
 
 
 class Section(BaseModel):
-    """A mapping of the config: typed, immutable, without unknown keys.
+    """A mapping in the config: typed, immutable, without unknown keys.
 
-    A section is built at its first use, because most configs use few sections.
+    pydantic builds a section at its first use, because most configs use few sections.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", defer_build=True)
     synonyms: ClassVar[Mapping[str, str]] = {}
     """Names of keys in other programs, for messages."""
     elsewhere: ClassVar[Mapping[str, str]] = {}
-    """Keys that other programs have here, with what to write instead; VALUE stands for the
-    value."""
+    """Keys of other programs, with their replacement here; VALUE stands for the value."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names of this section in Keras and scikit-learn, which configs may use."""
 
@@ -93,11 +92,11 @@ class Section(BaseModel):
         return cls.elsewhere[key].replace("VALUE", shown_in_yaml(value))
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield the keys whose values are valid alone but not together."""
+        """Yield keys whose values are valid individually but not combined."""
         yield from ()
 
     def differs(self, key: str) -> bool:
-        """Return whether the value of a key differs from its default."""
+        """Return whether a key differs from its default."""
         return bool(getattr(self, key) != type(self).model_fields[key].get_default())
 
     @property
@@ -118,7 +117,7 @@ class Section(BaseModel):
             section = handler(value)
         except ValidationError as error:
             lines = _without_misspelled(error.errors(include_url=False), cls)
-            # Problems beyond the limit are only counted.
+            # Only count problems beyond the limit.
             explained = [_explain(line, cls) for line in lines[:MAX_PROBLEMS]]
             explained += [_line("")] * len(lines[MAX_PROBLEMS:])
             raise _validation_error(cls.__name__, *explained) from None
@@ -132,16 +131,16 @@ class Section(BaseModel):
 
 
 class Choice(Section):
-    """A section that is chosen by its name, such as `class Adam(Choice, name="adam")`.
+    """A section that is selected by its name, such as `class Adam(Choice, name="adam")`.
 
-    The key `name` has this single value, which is its default.
+    This name is the default and the only value of the key `name`.
     """
 
     name: Any = ""  # a literal in each choice
 
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
-        if name is not None:  # a base class of several choices has no name
+        if name is not None:  # base classes have no name
             annotations = cls.__dict__.get("__annotations__", {})
             cls.__annotations__ = {"name": Literal[name], **annotations}
             cls.name = name
@@ -156,11 +155,11 @@ def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN40
     """Return the sections of a choice: the members of a union, or the subclasses of a class.
 
     Args:
-        choice: the union or the class, annotated or not.
+        choice: the union or the class, which may be annotated.
         key: the deciding key.
 
     Returns:
-        The sections by the value of the deciding key.
+        The sections by the value of that key.
     """
     kind = choice.__origin__ if get_origin(choice) is Annotated else choice
     members = get_args(kind) or [each for each in _CHOICES if issubclass(each, kind)]
@@ -171,7 +170,7 @@ def members_of(choice: Any, key: str = "name") -> dict[str, Any]:  # noqa: ANN40
 def _docs_of_classes(module: str) -> dict[str, dict[str, FieldDoc]]:
     """Return the documentation of the fields of each class of a module.
 
-    Reading the sources takes long and is only done for a schema or the reference.
+    Reading the source takes long, so only the schema and the reference use it.
     """
     found: dict[str, dict[str, FieldDoc]] = {}
     for node in ast.parse(inspect.getsource(sys.modules[module])).body:
@@ -197,7 +196,7 @@ def value_error(
         message: the message.
         kind: the type of the error.
         is_missing: whether a required value is null, for example because all lines below a key are
-            commented out; the section of the key adds the way out.
+            commented out; the section of the key adds a hint.
     """
     return PydanticCustomError(kind, "{message}", {"message": message, "is_missing": is_missing})
 
@@ -224,7 +223,7 @@ def _line(
 def _without_misspelled(
     lines: Sequence[ErrorDetails], section: type[Section]
 ) -> Sequence[ErrorDetails]:
-    """Drop errors for missing keys if an unknown key is their misspelling."""
+    """Remove errors about missing keys if an unknown key is a misspelling."""
     unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
     names, synonyms = [*section.model_fields], section.synonyms
     meant = [most_similar(synonyms.get(key, key), names) for key in unknown]
@@ -232,7 +231,7 @@ def _without_misspelled(
 
 
 def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
-    """Reword an error of pydantic for the author of a config."""
+    """Reword a pydantic error for the author of a config."""
     kind, loc, value, message = line["type"], line["loc"], line["input"], line["msg"]
     is_missing = line.get("ctx", {}).get("is_missing", value is None and kind in _OF_VALUES)
     if kind == "extra_forbidden":
@@ -262,11 +261,11 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
 
 
 _OF_VALUES = ("literal_error", "model_type", "dict_type", "mapping_type", "tuple_type")
-"""Types of errors of pydantic whose reworded messages end with the value."""
+"""Types of pydantic errors whose reworded messages end with the value."""
 
 
 def words_of(annotation: Any, *, inside: bool = False) -> Iterator[str]:  # noqa: ANN401
-    """Yield the words that a type allows: its literals, `true` and `false`.
+    """Yield the words that a type allows: literals, `true` and `false`.
 
     Args:
         annotation: the type.
@@ -284,7 +283,7 @@ def words_of(annotation: Any, *, inside: bool = False) -> Iterator[str]:  # noqa
 
 
 def _unknown_key(key: str, value: object, section: type[Section]) -> str:
-    """Return the message for an unknown key, with what to write or a similar key."""
+    """Return the message for an unknown key, with a replacement or a similar key."""
     if line := _with_space(key, value):
         return f"unknown key; {line}"
     if key in section.elsewhere:
@@ -301,7 +300,7 @@ def _with_space(key: str, value: object) -> str:
 
 
 def shown(value: object) -> str:
-    """Return a value as in a config, on one line of at most 60 characters."""
+    """Format a value as in a config, in one line of at most 60 characters."""
     if value is None:
         return NOTHING
     if isinstance(value, str):
@@ -314,7 +313,7 @@ def shown(value: object) -> str:
 
 
 def shown_in_yaml(value: object) -> str:
-    """Return a value in YAML's flow style, on one line of at most 60 characters."""
+    """Format a value in YAML's flow style, in one line of at most 60 characters."""
     if isinstance(value, Mapping):
         pairs = (f"{key}: {shown_in_yaml(item)}" for key, item in value.items())
         return truncate(f"{{{', '.join(pairs)}}}", 60)
@@ -326,19 +325,19 @@ def shown_in_yaml(value: object) -> str:
 
 
 def is_number(value: object) -> bool:
-    """Return whether a value of YAML is a number, which booleans are not."""
+    """Return whether a value is a number; booleans are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 @dataclass(eq=False)
 class Expected:
-    """Marks a type whose errors all read `expected <phrase>, got <value>`.
+    """Marks a type whose errors are all `expected <phrase>, got <value>`.
 
     If the items of a list also have a phrase, errors point to the wrong items instead.
 
     Args:
-        phrase: what is expected, with range and unit: `a positive integer`.
-        way_out: returns the advice on a wrong value. [default: the most similar allowed word]
+        phrase: the expected value, with range and unit: `a positive integer`.
+        way_out: returns a hint for a wrong value. [default: the most similar allowed word]
     """
 
     phrase: str
@@ -363,7 +362,7 @@ class Expected:
 
 
 def _again(line: ErrorDetails) -> InitErrorDetails:
-    """Return an error of `Expected` at the position of the item."""
+    """Return the error of `Expected` for an item, at the position of the item."""
     error = value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])
     return _line(error, line["loc"][-1], value=line["input"])
 
@@ -373,12 +372,12 @@ def _is_of_item(line: ErrorDetails) -> bool:
 
 
 def with_quotes(value: object) -> str:
-    """Return the advice on a name that YAML reads as a number or a boolean."""
+    """Return the hint for a name that YAML reads as a number or a boolean."""
     return f"; write '{shown(value)}' in quotes" if isinstance(value, int | float) else ""
 
 
 class Described(Expected):
-    """Describes a type in the reference; errors refer to its parts."""
+    """Marks a type with a phrase for the reference; errors refer to its parts."""
 
     def __get_pydantic_core_schema__(
         self, source: object, handler: pydantic.GetCoreSchemaHandler
@@ -391,14 +390,14 @@ class OneOf:
     """Marks a choice between sections: `name` or `{name: ..., parameter: ...}`.
 
     The marked type is a union of sections, or the base class of all choices. Each section has a
-    literal under the deciding key. Only the chosen section is built.
+    literal as its `key`. Only the selected section is built.
 
     Args:
-        noun: what is chosen, for messages: `optimizer`.
+        noun: the noun in messages: `optimizer`.
         key: the deciding key.
-        instead: what to write for names of other programs that match several choices, by the name
-            in lower case without underscores.
-        members: the sections by name. [default: those of the marked type]
+        instead: hints for names of other programs that match several choices, by the name in lower
+            case without underscores.
+        members: the sections by name. [default: all sections of the marked type]
     """
 
     noun: str
@@ -440,7 +439,7 @@ class OneOf:
             if not others:
                 name = option["properties"][self.key]["const"]
                 alone.append({"const": name, "description": option["description"]})
-            option["required"] = [self.key, *others]  # again, where one serves several unions
+            option["required"] = [self.key, *others]  # may be repeated
         return {"anyOf": [*alone, *options]}
 
     def _spelled(self, name: str) -> str | None:
@@ -453,7 +452,7 @@ class OneOf:
         return None
 
     def _refuse_incomplete(self, name: str) -> None:
-        """Raise an error for a name alone if its section has required keys."""
+        """Raise an error for a name without parameters if its section has required keys."""
         fields = self._members[name].model_fields.items()
         if needed := [key for key, field in fields if field.is_required()]:
             written = ", ".join([f"{self.key}: {name}", *(f"{key}: ..." for key in needed)])
@@ -461,7 +460,7 @@ class OneOf:
             raise _validation_error(self.noun, _line(message))
 
     def _chosen(self, value: object) -> str:
-        """Return the chosen name, or raise an error located at the name."""
+        """Return the selected name, or raise an error located at the name."""
         name = value.get(self.key) if isinstance(value, dict) else value
         if isinstance(name, str) and (known := self._spelled(name)):
             return known
@@ -477,9 +476,9 @@ class OneOf:
                     raise _validation_error(self.noun, line)
             message = f"expected {a_noun} such as {{{self.key}: ...}}, but '{self.key}' is missing"
             for key, item in value.items():
-                if known := self._spelled(key):  # as in {adam: {learning_rate: 0.1}}
+                if known := self._spelled(key):  # {adam: {learning_rate: 0.1}}
                     parameters = [*item] if isinstance(item, dict) else []
-                    if key in self._members[known].model_fields:  # as in {l2: 1e-4}
+                    if key in self._members[known].model_fields:  # {l2: 1e-4}
                         parameters = [key]
                     pairs = {self.key: known, **dict.fromkeys(parameters, "...")}
                     message += f"; write {shown_in_yaml(pairs)}"

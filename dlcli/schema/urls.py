@@ -1,4 +1,4 @@
-"""URLs of tables and runs, without secrets: a run folder and its messages would reveal them."""
+"""URLs of tables and runs. They must not contain secrets, which runs and messages would reveal."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import parse_qsl, unquote
 
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://([^/?#]*)(.*)", re.S)
-"""Scheme, host and the rest. A scheme has two letters or more: `C://` is a drive."""
+"""Scheme, host and the rest. A scheme has at least two letters, because `C://` is a drive."""
 _HOST = re.compile(r"(?:[^@]*@)?(?:[^@:]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?")
 _SECRET = re.compile(
     r"sig|token|secret|pass(?:w|$)|pwd|cred|auth|jwt|session|key|(?:^|[^a-z])user", re.IGNORECASE
 )
 """Parameters of signed URLs, such as `X-Amz-Signature` and the `sig` of a SAS token."""
 _RANDOM = re.compile(r"[A-Za-z0-9+/_=-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_.-]+")
-"""A value that looks like a secret or a JSON Web Token, whatever its name."""
+"""A value that looks like a secret or a JSON Web Token."""
 _WAY_OUT = "it would end up in run folders and messages; pass credentials in environment variables"
 
 
 class Url(str):
-    """A URL of a table or a run, as `locate` has checked it."""
+    """A URL of a table or a run, checked by `locate`."""
 
     __slots__ = ()
 
@@ -33,7 +33,7 @@ class Url(str):
 
     @property
     def path(self) -> str:
-        """The part after the scheme, `bucket/bikes.csv`; of a web address without its query."""
+        """The part after the scheme, `bucket/bikes.csv`; for HTTP, without the query."""
         rest = self.partition("://")[2]
         return re.split("[?#]", rest, maxsplit=1)[0] if self.is_http else rest
 
@@ -49,7 +49,7 @@ class Url(str):
 
     @property
     def is_http(self) -> bool:
-        """True if it names a web server, which lists no folders and takes no files."""
+        """True for a web server, which can't list folders or store files."""
         return self.scheme in ("http", "https")
 
 
@@ -58,18 +58,18 @@ Location = Path | Url
 
 
 def hide_secrets(text: str) -> str:
-    """Return a text with dots in place of users, passwords and parameters of URLs in it."""
+    """Replace users, passwords and parameters of URLs in a text by dots."""
     text = re.sub(r"(://)[^\s'\"]*@", r"\1...@", text)
     return re.sub(r"(://[^\s'\"?]*\?)[^\s'\"]*=[^\s'\"]*", r"\1...", text)
 
 
 def locate(name: str | Path) -> Location:
-    """Return the path or the URL that a text stands for; a path for a `file://` URL.
+    """Parse a path or URL; a `file://` URL becomes a path.
 
-    A URL has its scheme in small letters, as file systems expect it.
+    The scheme becomes lower case, as file systems expect.
 
     Raises:
-        ValueError: for a URL with a secret, which the message does not have, or without a host.
+        ValueError: for a URL without a host or with a secret, which the message omits.
     """
     if isinstance(name, Path | Url):
         return name

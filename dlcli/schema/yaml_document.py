@@ -1,4 +1,4 @@
-"""YAML text to plain values, each with its line and column, and the paths that name them.
+"""YAML documents: values with line and column, and paths of values.
 
 Scalars follow YAML 1.2's core schema (https://yaml.org/spec/1.2.2/#103-core-schema) instead of
 PyYAML's: `1e-3` is a number, `no` and `2024-12-31` are strings, `010` is ten.
@@ -21,21 +21,21 @@ from dlcli.errors import ConfigError, Position, Problem, UsageError, by_caller, 
 try:
     from yaml import CSafeDumper as _Dumper
     from yaml import CSafeLoader as _Loader
-except ImportError:  # PyYAML without libyaml: slower, with the same results
+except ImportError:  # PyYAML without libyaml is slower
     from yaml import SafeDumper as _Dumper  # type: ignore[assignment]
     from yaml import SafeLoader as _Loader  # type: ignore[assignment]
 
 MAX_BYTES = 2**23
-"""Maximum size of a config, enough for what is inferred of some 100,000 columns."""
+"""Maximum size of a config in bytes, enough for a resolved config with 100,000 columns."""
 MAX_DEPTH = 40
 MAX_VALUES = 500_000
-"""Number of values that a short text may have with its aliases; a long text may contain more."""
+"""Maximum number of values of a short text, including aliases; a long text may contain more."""
 MAX_DIGITS = 400
 _CHARACTERS_PER_VALUE = 8
-"""Fewer characters than a value and its key usually have."""
+"""Lower bound of the usual number of characters of a value with its key."""
 
 Path = tuple[str | int, ...]
-"""Keys and indices from the top of a config to a value, written as `hidden[1].units`."""
+"""The keys and indices of a value, from the top of a config; written as `hidden[1].units`."""
 
 
 # Paths
@@ -55,10 +55,9 @@ def parse_path(text: str) -> Path:
     """Parse a path such as `hidden[1].units` or `input.features['a.b'].type`.
 
     Args:
-        text: keys after dots; indices or quoted keys in brackets. A key that has other characters
-            than letters, digits and `_ - * ?` is in quotes if it contains a dot, a bracket or `=`,
-            or begins with a quote; in double quotes it is a JSON string, for keys that contain
-            quotes or can't be printed.
+        text: keys separated by dots, and indices or quoted keys in brackets. A key must be quoted
+            if it contains a dot, a bracket or `=`, or begins with a quote. In double quotes, it is
+            a JSON string, for keys with quotes or unprintable characters.
 
     Returns:
         Keys as text, indices as integers.
@@ -85,7 +84,7 @@ def parse_path(text: str) -> Path:
 
 
 def format_path(path: Path) -> str:
-    """Write a path as `parse_path` reads it."""
+    """Format a path for `parse_path`."""
     text = ""
     for step in path:
         if isinstance(step, int):
@@ -144,7 +143,7 @@ def _check_characters(text: str, name: str) -> None:
     if (found := _FORBIDDEN.search(text)) is None:
         return
     sign = found[0]
-    if "\ud800" <= sign <= "\udfff":  # of an argument not in the terminal's encoding
+    if "\ud800" <= sign <= "\udfff":  # an undecodable argument
         message = "is not UTF-8"
     elif sign == "\0":
         message = "has a NUL character; save the file as UTF-8"
@@ -167,7 +166,7 @@ _CORE = (
 
 
 class _CoreLoader(_Loader):
-    """PyYAML's safe parser with the scalars of the core schema only."""
+    """PyYAML's safe loader with the core schema's scalars."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
 
@@ -177,12 +176,12 @@ for _name, _pattern in _CORE:
 
 
 class CoreDumper(_Dumper):
-    """PyYAML's safe writer that quotes what the core schema would read as another type."""
+    """PyYAML's safe dumper, with quotes if the core schema would read a string as another type."""
 
     yaml_implicit_resolvers = _CoreLoader.yaml_implicit_resolvers
 
     def ignore_aliases(self, data: object) -> bool:
-        """Write equal lists and mappings each time, without anchors."""
+        """Write repeated lists and mappings in full, without anchors."""
         return True
 
 
@@ -191,8 +190,8 @@ def dump_yaml(value: object, *, flow: bool | None = None, width: int = 100) -> s
 
     Args:
         value: the value.
-        flow: whether to use braces and brackets; `None` for those without others below only.
-        width: preferred length of a line in characters.
+        flow: whether to use braces and brackets; `None` uses them only for the innermost level.
+        width: the preferred line length in characters.
     """
     style: dict[str, Any] = {"default_flow_style": flow, "sort_keys": False, "width": width}
     text: str = yaml.dump(value, Dumper=CoreDumper, allow_unicode=True, **style)
@@ -204,7 +203,7 @@ class YamlDocument:
     """A parsed config."""
 
     name: str
-    """The file as the user named it."""
+    """The file, as named by the user."""
     root: yaml.MappingNode
     """The top-level mapping."""
 
@@ -219,14 +218,14 @@ class YamlDocument:
         return Problem(format_path(path), printable(message), position)
 
     def located(self, problem: Problem) -> Problem:
-        """Return the same problem with a position, unless it has one."""
+        """Add the position to a problem without one."""
         if problem.position.name:
             return problem
         node = self.node(parse_path(problem.path) if problem.path else ())
         return Problem(problem.path, problem.message, position_of(node))
 
     def node(self, path: Path) -> yaml.Node:
-        """Return the node at a path, or the nearest one above it."""
+        """Return the node at a path, or else its nearest existing parent."""
         node: yaml.Node = self.root
         for step in path:
             below = child(node, step)
@@ -237,7 +236,7 @@ class YamlDocument:
 
 
 def child(node: yaml.Node, step: str | int) -> yaml.Node | None:
-    """Return the node at a key or index of another, or `None`."""
+    """Return the child of a node at a key or index, or `None`."""
     if isinstance(node, yaml.MappingNode):
         return next((value for key, value in reversed(node.value) if key.value == step), None)
     if isinstance(node, yaml.SequenceNode) and isinstance(step, int) and step < len(node.value):
@@ -263,14 +262,14 @@ def empty_mapping(mark: yaml.Mark | None) -> yaml.MappingNode:
 
 
 def position_of(node: yaml.Node | yaml.Event) -> Position:
-    """Return the position of a node, in a file or in the `--set` argument that it comes from."""
+    """Return the position of a node, in a file or in a `--set` argument."""
     mark = node.start_mark
     assert mark is not None  # the parser sets it
     return _position(mark.name, mark.line + 1, mark.column + 1)
 
 
 def _position(name: str, line: int, column: int) -> Position:
-    """Return a position in a file; an argument is short, and a config of Python has no lines."""
+    """Return a position; without line and column for an argument or a config from Python."""
     return Position(name, line, column) if name and not name.startswith("--set") else Position(name)
 
 
@@ -281,7 +280,7 @@ def parse(text: str, name: str) -> YamlDocument:
     """Parse the text of a config without checking its keys.
 
     Raises:
-        ConfigError: if the text is not YAML or not a mapping.
+        ConfigError: if the text is not YAML, or not a mapping.
     """
     root = compose(text, name)
     if root is None:
@@ -303,7 +302,7 @@ def compose(text: str, name: str) -> yaml.Node | None:
 
     def stream() -> io.StringIO:
         content = io.StringIO(text)
-        content.name = name  # for the parser's marks
+        content.name = name  # shown in the parser's marks
         return content
 
     _check_characters(text, name)
@@ -326,13 +325,13 @@ _PLAIN_MESSAGES = {
     "document: remove the '---'",
     "maximum nesting depth": _TOO_DEEP,
 }
-"""Replacements of messages of the parser that are not about syntax."""
+"""Replacements for parser messages that are not about syntax."""
 
 
 def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Problem:
     mark, message = error.problem_mark, " ".join(str(error.problem).split())
     if "could not find expected ':'" in message and error.context_mark is not None:
-        mark = error.context_mark  # where the key begins, not where it ends
+        mark = error.context_mark  # the start of the key, not its end
     assert mark is not None  # the parser sets it
     position = _position(mark.name, mark.line + 1, mark.column + 1)
     for words, plain in _PLAIN_MESSAGES.items():
@@ -362,7 +361,7 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
 
 
 class Values:
-    """Converts nodes to dicts, tuples and scalars, and collects problems with them."""
+    """Converts nodes to dicts, tuples and scalars, and collects their problems."""
 
     def __init__(self, document: YamlDocument) -> None:
         self.document = document
@@ -375,7 +374,7 @@ class Values:
         """Return the value of a node.
 
         Raises:
-            ConfigError: if aliases repeat values without bound.
+            ConfigError: if aliases expand to too many values.
         """
         self._count += 1
         if self._count > self._limit or len(path) > MAX_DEPTH:
@@ -419,13 +418,13 @@ class Values:
 
 
 _WHOLE = re.compile(r"[-+]?[0-9]+[eE]\+?[0-9]{1,2}")
-"""An integer that is written with an exponent, as `1e3`."""
+"""An integer in scientific notation, such as `1e3`."""
 _SPACE = ("tune", "space")
-"""Where floats and integers differ: a range of floats also contains the numbers in between."""
+"""The path where `1e3` stays a float, because a range of floats differs from one of integers."""
 
 
 def _integer(text: str) -> int:
-    if len(text) > MAX_DIGITS:  # Python can't print larger ones, and no key takes them
+    if len(text) > MAX_DIGITS:  # Python can't print larger ones, and no key allows them
         raise ValueError(text)
     return int(text, 0 if text.startswith(("0o", "0x")) else 10)
 

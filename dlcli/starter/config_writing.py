@@ -1,4 +1,4 @@
-"""A starter config for a table, with a comment on each decision."""
+"""Starter configs for tables, with a comment on each decision."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ Preset = Literal["simple", "good"]
 Type = Literal["auto", "numeric", "count", "categorical"]
 Chosen = TypeVar("Chosen")
 _MAX_LEAST_COUNT = 10
-"""Integers of which even the least is larger are probably not counts."""
+"""If the smallest integer is larger, the integers are probably not counts."""
 _IMBALANCED = 3
-"""The ratio of the sizes of classes above which balancing them is suggested."""
+"""Ratio of class sizes above which class weights are suggested."""
 
 
 def starter_config(
@@ -50,10 +50,10 @@ def starter_config(
     type: Type = "auto",
     preset: Preset = "simple",
 ) -> str:
-    """Write a config that can be trained unedited.
+    """Write a config that can be trained without changes.
 
     Args:
-        data: the table, in a file or in memory.
+        data: the table, as a file or in memory.
         target: the column to predict, or several numeric or yes/no columns.
         config_folder: the folder of the config; the path of a file is relative to it.
         ignore: columns to exclude from the features, or patterns of their names.
@@ -111,7 +111,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
     """Check that each name or pattern of a column to ignore matches one.
 
     Raises:
-        UsageError: with the nearest name.
+        UsageError: with the most similar name.
     """
     features = [column for column in table.columns if column not in targets]
     for name in names:
@@ -128,7 +128,7 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
 
 
 def _written_target(facts: TableFacts, declared: Target) -> str:
-    """Write the target: its columns, with its type and positive class if they were named."""
+    """Write the target: its columns, with type and positive class if specified."""
     column = scalar(facts.task.columns[0])
     if len(facts.task.columns) > 1:
         column = f"[{', '.join(map(scalar, facts.task.columns))}]"
@@ -189,7 +189,7 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
 
 
 def _target_comment(facts: TableFacts) -> str:
-    """Return what is predicted, and why."""
+    """Return a description of the task, and its reason."""
     task, values = facts.task, facts.target_values
     if task.classes:
         return f"{len(task.classes)} classes: {values[0].listing}"
@@ -202,7 +202,7 @@ def _target_comment(facts: TableFacts) -> str:
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:
-    """Yield what to do if classes are none, or the positive one is common, or integers are some."""
+    """Yield hints on another target type or another positive class."""
     if len(facts.target_values) > 1:
         return
     column = scalar(facts.task.columns[0])
@@ -228,7 +228,7 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
 
 
 def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
-    """Yield the output, and comments on what follows from the target."""
+    """Yield the output, and comments on the loss and metrics that the target determines."""
     data = {"train": "-", "target": facts.task.columns}
     bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
@@ -248,7 +248,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
 
 
 def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
-    """Write the search that `dlcli tune` makes without one, of the network and its training."""
+    """Write the default search space of `dlcli tune`, of the network and its training."""
     has_share = facts.holds_out and not recipe.has_folds
     share = f", validation: {HELD_OUT.validation}" if has_share else ""
     settings = ", ".join(f"{line.key}: {line.value}" for line in recipe.input)
@@ -259,26 +259,26 @@ def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
     return f"# {first}\n{textwrap.indent(search, '#   ')}"
 
 
-# Features: one column per line, or patterns where there are many
+# Features: one column per line, or patterns if there are many
 
 _MANY = 40
-"""The largest number of columns that are written one per line."""
+"""Maximum number of columns that are written one per line."""
 _MIN_PATTERN_COLUMNS = 3
 _LONGEST_COMMENT = 60
-"""The length that mostly fits next to a column, so that a suggestion is not truncated."""
+"""Maximum length of a suggestion next to a column; longer ones get their own line."""
 _DOUBTS = (
     "it alone predicts nearly all of {}; write ignored if it is",
     "derived from the target or unknown when predictions are made",
 )
-"""The note on a column that may give the target away, or a column of it."""
+"""The notes on a column with possible leakage, of the target or of one of its columns."""
 
 
 def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> list[Line]:
-    """Write the type of each column, and the reason.
+    """Write the type of each column with its reason.
 
     Args:
-        columns: the table's columns except the targets.
-        targets: the targets, whose names a pattern must not have.
+        columns: all columns except the targets.
+        targets: the target columns, which a pattern must not match.
     """
     if len(columns) <= _MANY:
         return [line for column in columns for line in _column_lines(column, targets)]
@@ -287,7 +287,7 @@ def _feature_lines(columns: Sequence[ColumnFacts], targets: Sequence[str]) -> li
     lines = [line for column in columns if column.leaks for line in _column_lines(column, targets)]
     for prefix in _prefixes(columns):
         if f"{prefix}*" not in taken:
-            # The longest prefixes come first, as the longest pattern that fits is used.
+            # Longest prefixes first, as the longest matching pattern applies.
             lines += _pattern(f"{prefix}*", [c for c in rest if c.name.startswith(prefix)])
             rest = [column for column in rest if not column.name.startswith(prefix)]
     if len(rest) <= _MANY or "*" in taken:
@@ -384,7 +384,7 @@ class Recipe:
     training: Sequence[Line]
     """The lines below it."""
     has_folds: bool
-    """True if each network is validated on its own fold, so no validation rows are held out."""
+    """Whether each network is validated on its own fold, so no validation rows are held out."""
     input: Sequence[Line] = ()
     """The settings of all columns."""
 
@@ -394,8 +394,8 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     if preset == "simple":
         return _small_network(facts)
     members = _for_rows(facts.rows, _MEMBERS)
-    # Large layers memorize rows by their words: of 150 test reviews, they classified .77 correctly,
-    # the small network .80, and eight of them .82.
+    # Large layers memorize rows by their words: on 150 test reviews, their accuracy was 77 %, that
+    # of the small network 80 %, and that of eight small networks 82 %.
     if any(column.feature.has_words for column in facts.columns):
         return _small_network(facts, members)
     return _large_ensemble(facts, members)
@@ -404,14 +404,14 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
 # A small network
 
 _STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
-"""The units of the hidden layers below a number of rows: there are some tens of rows per unit, so
-that a network does not overfit within a few epochs."""
+"""Units of the hidden layers, by maximum number of rows: some tens of rows per unit, so a network
+does not overfit within a few epochs."""
 _BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
 _FEW_ROWS = 1_000
 
 
 def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
-    """Return a network of one or two layers, to learn with, or an ensemble of several."""
+    """Return a network of one or two layers, for learners, or an ensemble of them."""
     units = _for_rows(facts.rows, _STACKS)
     size = "one small layer" if len(units) == 1 else "two layers of this size"
     layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
@@ -440,22 +440,22 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
 _UNITS = (128, 128, 128)
 _MEMBERS = ((200_000, 8), (math.inf, 4))
 _ROWS_TRAINED = ((10_000, 1_000_000), (math.inf, 3_000_000))
-"""About how often a row is trained on in all, by each network, within these epochs."""
+"""Approximate number of rows that each network processes in all epochs, within `_EPOCHS`."""
 _EPOCHS = (10, 200)
 _LARGE_BATCHES = ((2_000, 64), (10_000, 128), (200_000, 256), (math.inf, 1024))
 _BINS = ((2_000, 16), (math.inf, 48))
-"""The bins of each number below a number of rows."""
+"""Bins per numeric column, by maximum number of rows."""
 _MOST_BINS = 3_200
-"""The largest number of bins of all columns; there are fewer bins of each, but at least these:"""
+"""Maximum number of bins of all columns; many columns get fewer bins each."""
 _FEWEST_BINS = 16
 
 
 _ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
-"""Rows from which each network is validated on enough of them, about a tenth, for a trial."""
+"""Number of rows from which a network's validation rows, about a tenth, suffice for a trial."""
 
 
 def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
-    """Return several large networks, averaged, each validated on its own fold.
+    """Return an ensemble of large networks, each validated on its own fold.
 
     Early stopping keeps each network's best epoch.
     """
@@ -492,7 +492,7 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
 
 
 def _bins(facts: TableFacts) -> int:
-    """Return the bins that each number is encoded by; 1 if the numbers are scaled instead."""
+    """Return the number of bins per numeric column; 1 if numbers are scaled instead."""
     numbers = sum(column.feature.is_amount for column in facts.columns)
     most = min(_MOST_BINS, MOST_ENCODED // facts.rows) // max(numbers, 1)
     bins = min(_for_rows(facts.rows, _BINS), most)
@@ -500,16 +500,16 @@ def _bins(facts: TableFacts) -> int:
 
 
 _SECONDS_BEFORE = 11
-"""The time that everything but the steps takes. With these three, 506, 1,000, 2,700 and 4,165 rows
-are estimated at 15, 18, 29 and 40 seconds, and took 14, 18, 24 and 33 with eight networks; on a
-faster machine, the last three took 16, 21 and 26 with nine."""
+"""Time of everything except the steps. With these three constants, the estimates for 506, 1,000,
+2,700 and 4,165 rows are 15, 18, 29 and 40 s. Eight networks took 14, 18, 24 and 33 s; on a faster
+machine, nine networks took 16, 21 and 26 s for the last three tables."""
 _SECONDS_A_STEP = 7e-5
 _SECONDS_A_WEIGHT = 7e-11
-"""Time of a step on two cores: apart from the weights, and for each weight and row."""
+"""Time per step, weight and row on two cores; `_SECONDS_A_STEP` is the time without weights."""
 
 
 def _seconds(steps: float, batch_size: int, inputs: int) -> float:
-    """Return about how many seconds training takes, given the steps of all networks."""
+    """Estimate the training time, given the steps of all networks."""
     weights = sum(a * b for a, b in zip((inputs, *_UNITS), _UNITS, strict=False))
     per_step = _SECONDS_A_STEP + batch_size * weights * _SECONDS_A_WEIGHT
     return _SECONDS_BEFORE + steps * per_step
@@ -542,7 +542,7 @@ def _for_rows(rows: int, choices: Sequence[tuple[float, Chosen]]) -> Chosen:
 # Lines of commented YAML
 
 _WIDTH = 108
-"""The width of lines, if it leaves space for a comment of a few words."""
+"""Width of lines, if that leaves space for a short comment."""
 _MAX_COMMENT_COLUMN = 50
 _MIN_COMMENT_WIDTH = 40
 _LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
@@ -555,9 +555,9 @@ class Line:
     """A line of YAML."""
 
     key: str
-    """As YAML; empty for a line that is only a comment."""
+    """The key in YAML; empty for a line that is only a comment."""
     value: str
-    """As YAML."""
+    """The value in YAML."""
     comment: str = ""
 
     @property
@@ -574,7 +574,7 @@ def _comment(text: str) -> Line:
 
 
 def aligned(lines: Sequence[Line], indent: int = 0) -> str:
-    """Write lines with their comments in one column, indented by some spaces."""
+    """Write indented lines, with their comments aligned in one column."""
     widths = [errors.display_width(line.code) for line in lines if line.comment]
     column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
     return "".join(_commented(line, column, " " * indent) for line in lines)
@@ -592,8 +592,8 @@ def _commented(line: Line, column: int, margin: str) -> str:
 
 
 def scalar(text: str) -> str:
-    """Return a text as YAML, in quotes where YAML 1.1 or 1.2 would read something else."""
+    """Return a text in YAML, quoted if YAML 1.1 or 1.2 would read something else."""
     if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
         return text
-    # JSON is YAML; what it leaves and can't be printed is escaped, such as marks of direction.
+    # JSON is YAML. Also escape unprintable characters, such as text direction marks.
     return errors.printable(json.dumps(text, ensure_ascii=False))

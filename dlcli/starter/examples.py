@@ -10,11 +10,11 @@ from dlcli.config.config_file import EDITOR_COMMENT
 from dlcli.errors import UsageError, did_you_mean
 
 SCHEMA = "dlcli.schema.json"
-"""The JSON Schema for editors, to which the first line of each config refers."""
+"""The JSON Schema for editors; the first line of each config refers to it."""
 
 
 def add_schema(config: str, folder: Path) -> str:
-    """Return a config that refers to its JSON Schema, which is written to a folder if missing."""
+    """Make a config refer to its JSON Schema, and write the schema to a folder if missing."""
     from dlcli.config.config_schema import json_schema
 
     with suppress(FileExistsError), folder.joinpath(SCHEMA).open("x", encoding="utf-8") as stream:
@@ -28,20 +28,20 @@ def example_names() -> list[str]:
 
 
 def write_example(name: str, folder: Path) -> list[Path]:
-    """Write an example's config, table, description and scripts to a folder, images below it.
+    """Write the config, table, description, scripts and images of an example to a folder.
 
-    Files of another example that has the same table are kept.
+    Existing files of another example with the same table are kept.
 
     Args:
         name: the example.
-        folder: created if it does not exist.
+        folder: the folder, which is created if missing.
 
     Returns:
         The files, the config first.
 
     Raises:
-        UsageError: for an unknown name, an existing config or another version of an existing file,
-            or a folder that cannot be written to; none of the files remains then.
+        UsageError: if the name is unknown, the config or another version of a file exists, or the
+            folder can't be written to. No file remains in that case.
     """
     contents = _contents(name)
     written: list[Path] = []
@@ -77,7 +77,7 @@ def _contents(name: str) -> dict[str, bytes]:
     config = _examples_folder().joinpath("configs", f"{name}.yaml").read_bytes()
     files = {f"{name}.yaml": _next_to_table(config)}
     data = _examples_folder() / "data"
-    table = config.partition(b"../data/")[2].partition(b".csv")[0].decode()  # several may share one
+    table = config.partition(b"../data/")[2].partition(b".csv")[0].decode()  # some share it
     tables = (data / f"{table}.csv", data / f"{table}.md")
     scripts = sorted(data.glob(f"*_{table}.py"))
     files |= {path.name: path.read_bytes() for path in (*tables, *scripts)}
@@ -88,13 +88,13 @@ def _contents(name: str) -> dict[str, bytes]:
 
 
 def _next_to_table(config: bytes) -> bytes:
-    """Return a config for the folder of its table; the comments stay aligned."""
+    """Adapt a config to the folder of its table; comments stay aligned."""
     aligned = re.sub(rb"\.\./data/(\S+ +)(?=#)", rb"\1" + b" " * len("../data/"), config)
     return aligned.replace(b"../data/", b"")
 
 
 def _examples_folder() -> Path:
-    """Return the folder of `configs` and `data`: inside an installed package, or next to it."""
+    """Return the folder of `configs` and `data`: in an installed package, or next to the source."""
     package = Path(__file__).parents[1]
     installed = package / "examples"
     return installed if installed.is_dir() else package.parent

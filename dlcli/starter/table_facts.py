@@ -1,4 +1,4 @@
-"""The facts about a table that a starter config depends on."""
+"""The facts about a table that determine its starter config."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from dlcli.tasks.task import Task
 HELD_OUT = Shares(validation=0.15, test=0.15)
 """The shares of rows that are held out."""
 MOST_ENCODED = 2**28
-"""The largest number of further inputs of all rows: 1 GiB in memory."""
+"""Maximum number of additional inputs times rows: 1 GiB in memory."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,15 @@ class ColumnFacts:
 
     name: str
     feature: Feature
-    """The type to read it as."""
+    """The type in the config."""
     reason: str
-    """The reason, for the user."""
+    """The reason for the type."""
     auto: bool
-    """True if `auto` would choose the same type."""
+    """Whether `auto` would choose the same type."""
     values: ColumnSummary
-    """Its values."""
+    """A summary of its values."""
     leaks: bool
-    """True if it alone predicts nearly all of the target."""
+    """Whether the column alone predicts nearly all of the target."""
 
     @property
     def type(self) -> str:
@@ -57,41 +57,41 @@ class TableFacts:
     """The facts about a table."""
 
     rows: int
-    """The rows with a target."""
+    """Number of rows with a target."""
     without_target: int
-    """The other rows, which training leaves out."""
+    """Number of rows without a target, which training omits."""
     task: Task
     positive_class: str | None
-    """The positive class, if it was named."""
+    """The positive class, if specified."""
     target_values: tuple[ColumnSummary, ...]
-    """The values of each of its columns."""
+    """A summary of the values of each target column."""
     without_classes: Decision | None
-    """The type of a target with classes that are probably none."""
+    """The type of a target whose classes are probably not classes."""
     class_rows: tuple[int, ...]
-    """The number of rows of each class, if the target has classes."""
+    """Number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]
-    """The other columns, in order, without the one that rows are split by."""
+    """The other columns, in order, without the column by which rows are split."""
     holds_out: bool
-    """True if there are enough rows for validation and test."""
+    """Whether there are enough rows for validation and test."""
     split: SplitAdvice | None
-    """A split that suits the rows better than a random one, if there is one."""
+    """A split that suits the table better than a random split, or `None`."""
     uses_split: bool
-    """True if that split is used, not only suggested."""
+    """Whether the config uses that split instead of only suggesting it."""
     subjects: int
-    """The different values of the column that rows are split by; 0 without one."""
+    """Number of distinct values of the column by which rows are split, or 0."""
 
 
 def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
-        whole: the table, also its rows without a target.
+        whole: the table, including rows without a target.
         target: the column or columns to predict.
         ignore: columns to exclude from the features, or patterns.
 
     Raises:
         ConfigError: if no column is left to predict from, or for an unknown positive class.
-        DataError: for a target that cannot be learned.
+        DataError: if the target can't be learned.
     """
     table, _ = drop_missing_targets(target, whole)
     task = infer_task(target, [table])
@@ -109,7 +109,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     uses_split = split is not None and is_usable and _holds_out(table, task, split.choice)
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
-    if not uses_split:  # or values of one subject each, which other rows don't have, would count
+    if not uses_split:  # else each value may belong to one subject
         named = category_checks.measure_category_effects(sample)
         most = min(category_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
         columns = tuple(
@@ -140,7 +140,7 @@ _NAMING_REASONS: Mapping[category_checks.CategoryKind, str] = {
 
 
 def _as_named(column: ColumnFacts, kind: category_checks.CategoryKind, most: int) -> ColumnFacts:
-    """Return a column whose values name something, with inputs for at most so many."""
+    """Return an ID-like column, with inputs for at most `most` values."""
     most = min(column.values.distinct, most)
     feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
     if kind == "repeated_amounts":
@@ -152,7 +152,7 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
     """Check that the target can be learned.
 
     Raises:
-        DataError: for a single row, classes that are all seen once, or numbers out of range.
+        DataError: if there is a single row, each class occurs once, or numbers are out of range.
     """
     if table.rows < 2:
         raise DataError("has one row with a target, expected at least two", file=table.file)
@@ -168,8 +168,8 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
 def _holds_out(table: Table, task: Task, choice: SplitChoice) -> bool:
     """Return whether rows can be held out.
 
-    Each class must be in training, and two of them twice: else a fold might have all the rows of
-    all classes but one.
+    Each class must be in the training rows, and two of them twice; otherwise the rows outside a
+    fold might have only one class.
     """
     if table.rows < MIN_ROWS:
         return False
@@ -194,7 +194,7 @@ def _columns(
         feature, values = decision.feature, decision.values
         assert values is not None  # counted
         if feature.is_risky(values):
-            check_range("none", table.numbers(name), table, name)  # it is read for want of another
+            check_range("none", table.numbers(name), table, name)  # the only usable column
         auto = decisions[name].values is not None
         reason = decision.reason if auto else f"as {option('ignore')} sets"
         found.append(ColumnFacts(name, feature, reason, auto, values, name in leaks))

@@ -487,7 +487,7 @@ class OutputUnit(Fitted):
     """The conversion of outputs z to the target's unit: z·scale + offset, or e^… − 1."""
 
     scale: tuple[float, ...]
-    """The factor of each column."""
+    """One factor per column."""
     offset: tuple[float, ...]
     is_log: bool
     """Whether the exponential minus 1 is applied at the end."""
