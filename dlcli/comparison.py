@@ -1,4 +1,4 @@
-"""Comparison of runs: differing settings, metrics, and which differences are significant."""
+"""Comparison of runs: different settings, metrics, and significant differences."""
 
 from __future__ import annotations
 
@@ -32,57 +32,56 @@ Numbers = dict[str, float | None]
 NumbersBySplit = Mapping[str, Numbers]
 
 SPLITS = ("test", "validation")
-"""The splits of held-out rows, the best evidence first."""
+"""The splits of held-out rows, the more reliable one first."""
 _ALL_SPLITS = ("train", "validation", "test")
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
-"""Facts other than data and config that results may depend on, the most likely first."""
+"""Facts that may affect results, except data and config; the most likely ones first."""
 _ROW_BITS = 40
-"""Bits for the row number; the index of the file is above them."""
+"""Number of low bits for the row number; the file index uses the bits above."""
 _LEAST_SHARED = 0.5
-"""The share of the smaller set of rows that both runs must have, for pairs to show more than all
-rows."""
+"""Minimum share of shared rows in the smaller set; below it, unpaired rows are compared."""
 _LONGEST_FACT = 200
-"""Most characters of a fact that are kept; a run folder may contain anything."""
+"""Maximum number of characters of a fact, because run folders are untrusted."""
 
 
 _LAST_SECTIONS = ("seed", "input", "data")
-"""Sections of the config that come after all others, as they are changed more rarely."""
+"""Sections that are listed after all others, because they are changed less often."""
 _OMITTED_KEYS = ("name", "tune")
 
 
 @dataclass(frozen=True)
 class DataFile:
-    """A data file as it was when a run was trained."""
+    """A data file at the time of training."""
 
     name: str
     sha256: str | None
-    """`None` if it could not be read twice."""
+    """The digest; `None` if the file could not be read twice."""
 
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """A run as comparisons see it: metrics that are single numbers, data files, held-out rows."""
+    """The data of a run for a comparison: single-number metrics, data files and held-out rows."""
 
     run: Run
     data: tuple[DataFile, ...]
-    """The files that it has read, in the order of the config."""
+    """The files that the run has read, in the order of the config."""
     metrics: NumbersBySplit
-    """By split the metrics that are single numbers."""
+    """The metrics that are single numbers, by split."""
     baselines: Mapping[str, NumbersBySplit]
-    """The same of the simplest models: model, split, metric."""
+    """The same for the baselines: model, split, metric."""
     history: Mapping[str, Sequence[float]]
-    """Metrics of each epoch, by name."""
+    """The metrics of each epoch, by name."""
     rows: int | None = None
-    """Number of held-out rows without those of weight 0; `None` if the runs have none in common."""
+    """Number of held-out rows with positive weight; `None` if the runs have no common split."""
     estimates: Mapping[str, intervals.Estimate] = field(default_factory=dict)
-    """Each metric of these rows, with its confidence interval."""
+    """The metrics of these rows, with confidence intervals."""
 
     @classmethod
     def of(cls, run: Run) -> ComparedRun:
-        """Read what is compared of a run.
+        """Read the data of a run.
 
         Raises:
-            RunError: if it has diverged, or lacks files.
+            RunError: if the run diverged or lacks files.
         """
         run.require_network()
         run.require(RunFile.METRICS, RunFile.HISTORY, RunFile.ENVIRONMENT)
@@ -94,14 +93,14 @@ class ComparedRun:
         return cls(run, tuple(files), _single_numbers(run.metrics), baselines, run.history)
 
     def fact(self, name: str) -> str | None:
-        """Return a version, or a part of the machine."""
+        """Return a version or a property of the machine."""
         return _short_text(self.run.environment.get(name))
 
     def rows_of(self, split: str) -> HeldOut:
         """Return the held-out rows of one split.
 
         Raises:
-            RunError: if there are none, or they can't be read.
+            RunError: if the rows are missing or can't be read.
         """
         columns = self.run.required_predictions.of_split(split)
         if not columns.rows:
@@ -111,7 +110,7 @@ class ComparedRun:
 
 
 def _single_numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySplit:
-    """Return the metrics that are single numbers; a file may hold others, as of a newer dlcli."""
+    """Return the metrics that are single numbers; a newer dlcli may store other values."""
     return {
         split: {
             name: finite_number(value)
@@ -134,14 +133,14 @@ def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
     """Predict the rows of another table.
 
     Args:
-        run: the run that predicts them.
+        run: the run that predicts the rows.
         data: the table, which contains the target.
 
     Returns:
-        The rows without those of weight 0, and the table's name.
+        The rows with positive weight, and the table's name.
 
     Raises:
-        DataError: for a table that the run can't be evaluated on.
+        DataError: if the run can't be evaluated on the table.
     """
     predictor = run.predictor
     table = predictor.read(data, others=predictor.metric_columns)
@@ -154,22 +153,22 @@ def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
     return rows if weights is None else rows.take(np.flatnonzero(weights)), table.file
 
 
-# Rows in common
+# Shared rows
 
 Pair = tuple[HeldOut, HeldOut] | str
-"""The shared rows of two runs, in the same order; or the reason why they can't be paired."""
+"""The shared rows of two runs, in the same order, or the reason why rows can't be paired."""
 
 
 def pair_rows(
     first: ComparedRun, second: ComparedRun, split: str, rows: tuple[HeldOut, HeldOut]
 ) -> Pair:
-    """Find the rows of one split that two runs share: of the same file, row number and target.
+    """Find the rows of a split that two runs share: with the same file, row number and target.
 
     Args:
-        first: a run.
-        second: another.
+        first: the first run.
+        second: the second run.
         split: name of the split.
-        rows: those of each run.
+        rows: the rows of each run.
 
     Returns:
         See `Pair`.
@@ -204,16 +203,16 @@ def _pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices)
 def estimate_difference(
     first: ComparedRun, second: ComparedRun, split: str, metric: str
 ) -> intervals.DifferenceEstimate:
-    """Estimate the difference of one metric on the rows that two runs share.
+    """Estimate the difference of a metric on the rows that two runs share.
 
     Args:
         first: the run whose metric is subtracted.
-        second: another; both have rows of the split.
+        second: the other run; both have rows of the split.
         split: name of the split.
         metric: name of the metric.
 
     Returns:
-        The difference; without a value, but with the reason, if there is none.
+        The difference; if there is none, without a value but with the reason.
     """
     pair = pair_rows(first, second, split, (first.rows_of(split), second.rows_of(split)))
     if isinstance(pair, str):
@@ -224,19 +223,19 @@ def estimate_difference(
 
 
 def same_data(first: ComparedRun, second: ComparedRun) -> bool:
-    """Return whether both runs have read the same files, by their digests."""
+    """Return whether both runs have read the same files, according to their digests."""
     digests = [[file.sha256 for file in each.data] for each in (first, second)]
     return bool(digests[0]) and None not in digests[0] and digests[0] == digests[1]
 
 
 def _truth(held: HeldOut) -> NDArray[np.generic]:
-    """Return the true values; of classes the names, as class indices depend on the run."""
+    """Return the true values; names of classes, because class indices depend on the run."""
     is_classes = held.task.outcome == "classes"
     return np.asarray(held.task.classes)[held.values] if is_classes else held.values
 
 
 def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
-    """Return a key for each row, of its file and row number; `None` if keys are not unique."""
+    """Return a key per row, from file and row number; `None` if keys are not unique."""
     files = _file_indices(subject, held)
     if files is None or (held.row < 0).any() or (held.row >> _ROW_BITS).any():
         return None
@@ -245,7 +244,7 @@ def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
 
 
 def _file_indices(subject: ComparedRun, held: HeldOut) -> Indices | None:
-    """Return the index of each row's file among those that the run has read, `(rows,)`."""
+    """Return the index of each row's file in the files of the run, `(rows,)`."""
     if held.files is None:
         return np.zeros(held.rows, dtype=np.int64)
     index = {file.name: at for at, file in reversed(list(enumerate(subject.data)))}
@@ -261,9 +260,9 @@ class Setting:
     """A key of the config whose value differs between runs."""
 
     path: str
-    """As `--set` takes it: `hidden[0].units`."""
+    """The path as in `--set`: `hidden[0].units`."""
     values: tuple[object, ...]
-    """The value of each run as in YAML, without defaults; `None` if it has none."""
+    """The value of each run as in YAML, without defaults; `None` if a run lacks the key."""
 
 
 @dataclass(frozen=True)
@@ -271,31 +270,31 @@ class RunDifference:
     """A run compared with the first."""
 
     rows: int | None
-    """Number of rows that both have predicted; `None` if they are not compared on the same rows."""
+    """Number of rows that both runs predicted; `None` if they are not compared on the same rows."""
     reason: str | None
-    """Why they are not."""
+    """Why the rows are not the same."""
     metrics: Mapping[str, intervals.DifferenceEstimate]
-    """The difference in each metric: this run's minus the first's."""
+    """The difference of each metric: this run minus the first."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs or more; all others are compared with the first."""
+    """Two or more runs, compared with the first."""
 
     target: tuple[str, ...]
-    """The columns that all of them predict."""
+    """The columns that all runs predict."""
     sides: tuple[ComparedRun, ...]
     settings: tuple[Setting, ...]
-    """Settings that differ in their configs."""
+    """Settings that differ between the configs."""
     facts: Mapping[str, tuple[str | None, ...]]
-    """Versions and parts of the machine that differ, by name, with the value of each run."""
+    """Versions and properties of machines that differ, by name, with the value of each run."""
     same_data: bool
-    """True if all have read the same files, by their digests."""
+    """True if all runs have read the same files, according to their digests."""
     split: str | None
-    """The split of held-out rows that they are compared on; `None` if they have none in common. Or
-    the name of the table whose rows all of them predict."""
+    """The split of held-out rows that is compared, or the name of the table whose rows all runs
+    predict; `None` if the runs have no common split."""
     differences: tuple[RunDifference, ...]
-    """Each run but the first; empty without such a split."""
+    """Each run except the first; empty if there is no common split."""
     notes: tuple[str, ...]
     """Caveats, as sentences."""
 
@@ -305,12 +304,12 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
 
     Args:
         runs: two or more, all different.
-        data: a table whose rows all of them predict. [default: each run's held-out rows]
+        data: a table whose rows all runs predict. [default: each run's held-out rows]
 
     Raises:
-        UsageError: for one run, the same run twice, or runs that predict different targets.
-        RunError: for a run that has diverged, or can't be read.
-        DataError: for a table that a run can't be evaluated on.
+        UsageError: for fewer than two different runs, or runs with different targets.
+        RunError: if a run diverged or can't be read.
+        DataError: if a run can't be evaluated on the table.
     """
     _check_different([run.path for run in runs])
     compared = [ComparedRun.of(run) for run in runs]
@@ -341,7 +340,7 @@ def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Co
 def _common_rows(
     runs: Sequence[ComparedRun],
 ) -> tuple[str | None, Sequence[HeldOut], Sequence[Pair]]:
-    """Return the best split that all runs have, the rows of each, and their pairs."""
+    """Return the most reliable split that all runs have, the rows of each run, and their pairs."""
     common = [split for split in SPLITS if all(split in subject.metrics for subject in runs)]
     if not common or any(subject.run.predictions is None for subject in runs):
         return None, (), ()
@@ -354,7 +353,7 @@ def _common_rows(
 def _rows_of_table(
     runs: Sequence[ComparedRun], data: Source | MemoryTable
 ) -> tuple[str, Sequence[HeldOut], Sequence[Pair]]:
-    """Return the same of the rows of a table, and its name."""
+    """Return the name of a table, the rows as predicted by each run, and their pairs."""
     (first, name), *rest = (evaluate_rows(subject.run, data) for subject in runs)
     others = [rows for rows, _ in rest]
     pairs = [_pair_by_keys((first, rows), first.row, rows.row) for rows in others]
@@ -410,11 +409,11 @@ def _differences(
 
 
 def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
-    """Return whether the held-out rows of two runs differ by their seeds only.
+    """Return whether the held-out rows of two runs differ only because of their seeds.
 
-    They are two random samples of the same rows then, which an unpaired interval compares. Else
-    nothing tells a difference of the networks from one of the rows: later rows, for example, may be
-    harder to predict than random ones.
+    If so, they are two random samples of the same rows, which an unpaired interval compares. If
+    not, a difference may be due to the networks or to the rows: later rows, for example, may be
+    harder to predict than random rows.
     """
     one, other = (each.run.config.data for each in (first, second))
     keys = ("target", "sample_weight", "split")
@@ -423,7 +422,7 @@ def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
 
 
 def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[str]:
-    """Yield a note that names the runs whose rows are others than the first's."""
+    """Yield a note with the runs whose rows differ from those of the first run."""
     first, *others = runs
     found = zip(others, pairs, strict=False)
     unlike = [
@@ -501,7 +500,7 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
 
 
 def _config_keys(file: ConfigFile) -> dict[str, object]:
-    """Return the config's keys, with paths relative to the current folder instead of each run's."""
+    """Return the config's keys, with file paths relative to the current folder."""
     config = file.config
     found = {key: getattr(config, key) for key in type(config).model_fields}
     found["data"] = file.moved_data(Path.as_posix)
@@ -511,7 +510,7 @@ def _config_keys(file: ConfigFile) -> dict[str, object]:
 
 
 def _differing_settings(path: KeyPath, values: Sequence[object]) -> Iterator[Setting]:
-    """Yield each path at which values differ, as deep as their types agree."""
+    """Yield the paths at which values differ, as deep as their types agree."""
     is_one_type = len(set(map(type, values))) == 1
     if is_one_type and all(value == values[0] for value in values):
         return
@@ -525,7 +524,7 @@ def _differing_settings(path: KeyPath, values: Sequence[object]) -> Iterator[Set
 
 
 def _parts(value: object) -> Mapping[str | int, object] | None:
-    """Return what is below the keys or indices of a value; `None` if it has none."""
+    """Return the items of a mapping or list, by key or index; `None` for a scalar."""
     if isinstance(value, Section):
         return {key: getattr(value, key) for key in type(value).model_fields}
     if isinstance(value, Mapping):
@@ -544,26 +543,26 @@ def to_document(comparison: Comparison) -> dict[str, object]:
     ::
 
         target        the columns that all runs predict
-        split         the split of held-out rows that they are compared on, the table whose rows
-                      all of them predict, or null
-        same_data     whether all have read the same files, by their SHA-256
-        runs          for each run, the first being the one that the others are compared with:
-          run           its folder
+        split         the split of held-out rows that is compared, or the table whose rows all runs
+                      predict, or null
+        same_data     whether all runs have read the same files, according to their SHA-256
+        runs          for each run; all others are compared with the first:
+          run           the run folder
           created       when it was finished, in UTC
-          epochs        how many it was trained for
+          epochs        the number of trained epochs
           data          its files: file, sha256
-          metrics       split, then metric: a number, or null where it is undefined
+          metrics       split, then metric: a number, or null if it is undefined
           baselines     model, then split, then metric
-          rows          how many rows of `split` it has, without those of weight 0, or null
-          estimates     metric: value, with lower and upper of its 95 % interval, both null where
-                        there is none, and reason says why
-        config        what differs: path, as --set takes it, and values for each run, or null
-        facts         versions and parts of the machine that differ: name, and values for each run
-        differences   for each run but the first:
-          run           its folder
-          rows          on how many rows that both have predicted; null if not on the same rows, and
-          reason        why not
-          metrics       metric: value (this run's minus the first's), lower, upper, reason, and
+          rows          the number of its rows in `split` with positive weight, or null
+          estimates     metric: value, with lower and upper of its 95 % interval, or both null and
+                        the reason
+        config        the differences: path, as in --set, and values for each run, or null
+        facts         versions and properties of machines that differ: name, values for each run
+        differences   for each run except the first:
+          run           the run folder
+          rows          the number of rows that both runs predicted; null if the rows differ, and
+          reason        why they differ
+          metrics       metric: value (this run minus the first), lower, upper, reason, and
                         verdict: better, worse, not_significant, same or unknown
         notes         caveats
     """

@@ -1,6 +1,6 @@
-"""Estimators for scikit-learn: dlcli's networks in its pipelines, searches and cross-validations.
+"""Estimators for scikit-learn: neural networks in pipelines, searches and cross-validations.
 
-They need scikit-learn, which dlcli does not install. They write no run folder.
+They require scikit-learn, which dlcli does not install, and do not write run folders.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 
 Setting = Any
-"""A section of the config as a mapping, a list, a name or a number; `None`: as in the preset."""
+"""A section of the config: a mapping, a list, a name or a number; `None` for the preset's."""
 _TARGET, _WEIGHT = "(target)", "(sample weight)"
 _NO_SECTIONS = ("preset", "overrides", "random_state")
-"""Parameters that are not the sections of the config of the same names."""
+"""Parameters that are not sections of the config."""
 _MOST_SEED = 2**31 - 1
 
 
 _estimator = dataclass(repr=False, eq=False, kw_only=True)
-"""Makes the constructor, from whose signature scikit-learn takes the parameters."""
+"""Creates the constructor, from whose signature scikit-learn reads the parameters."""
 
 
 @_estimator
@@ -53,9 +53,9 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     _type: ClassVar[Literal["numeric", "categorical"]]
     """The type of target."""
     predictor_: Predictor = field(init=False)
-    """The trained network, or ensemble, with its encoding."""
+    """The trained network or ensemble, with its encoding."""
     _names: tuple[str, ...] = field(init=False)
-    """The names of the features in training, in the order of its columns."""
+    """The names of the features, in the order of the training columns."""
 
     preset: Literal["simple", "good"] = "good"
     hidden: Setting = None
@@ -79,10 +79,10 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         return tags
 
     def set_params(self, **params: object) -> Self:
-        """Set parameters; a path into the config such as `hidden[0].units` is added to `overrides`.
+        """Set parameters; a path in the config, such as `hidden[0].units`, is added to `overrides`.
 
         Raises:
-            ValueError: for a name that is neither.
+            ValueError: if a name is neither a parameter nor a path.
         """
         paths = {name: value for name, value in params.items() if "." in name or "[" in name}
         super().set_params(**{name: params[name] for name in params if name not in paths})
@@ -91,17 +91,17 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         return self
 
     def _require_target(self, y: Any) -> Any:  # noqa: ANN401
-        """Return a target, or raise `ValueError` if there is none."""
+        """Return the target, or raise `ValueError` if it is missing."""
         if y is None:
             name = type(self).__name__
             raise ValueError(f"{name} requires y to be passed, but the target y is None")
         return y
 
     def _fit(self, X: Any, y: NDArray[Any], sample_weight: Any) -> None:  # noqa: ANN401, N803
-        """Train on features, an encoded target of one or several columns, and weights of the rows.
+        """Train on features, an encoded target of one or more columns, and row weights.
 
         Raises:
-            ValueError: for rows or settings that can't be trained.
+            ValueError: for invalid rows or settings.
         """
         with _value_errors():
             targets, features = dict(_named_targets(y)), self._columns(X, is_new=True)
@@ -128,7 +128,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         return starter_config(table, targets, type=self._type, preset=self.preset)
 
     def _settings(self) -> dict[str, object]:
-        """Return what differs from the preset. Nothing is held out for a final evaluation."""
+        """Return the settings that differ from the preset. No test rows are held out."""
         given = self.get_params(deep=False)
         sections = {
             name: value
@@ -141,11 +141,12 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     def _columns(self, X: Any, *, is_new: bool) -> dict[str, object]:  # noqa: ANN401, N803
         """Return the features by name: the columns of a data frame, or `x0`, `x1` and so on.
 
-        As for other estimators, columns that lack the names of training are taken by position.
+        As in other estimators, columns that lack the names of the training columns are matched by
+        position.
 
         Args:
             X: a data frame, or an array, (rows, features).
-            is_new: whether these are the rows of a new training.
+            is_new: whether the rows are for a new training.
         """
         columns = self._named_columns(X, is_new=is_new)
         if is_new:
@@ -181,10 +182,10 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 
 @_estimator
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
-    """Predicts one or several numbers with a neural network or an ensemble.
+    """Predicts one or more numbers with a neural network or an ensemble.
 
-    The preset writes a config for the table, as `dlcli init` does; the other parameters replace
-    sections of it, in the form of its YAML.
+    The preset writes a config for the table, like `dlcli init`. The other parameters replace its
+    sections, in the form of the YAML.
 
     Args:
         preset: `good`: an ensemble of eight networks; `simple`: one small network.
@@ -193,14 +194,14 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         loss: the loss.
         optimizer: `adam`, or `{"name": "adam", "learning_rate": 0.01}`.
         learning_rate_schedule: the schedule.
-        epochs: passes over the rows.
-        batch_size: rows per step.
-        early_stopping: `{"patience": 10}`, for example.
-        ensemble: `{"members": 8}`, for example.
+        epochs: number of passes over the rows.
+        batch_size: number of rows per step.
+        early_stopping: early stopping, for example `{"patience": 10}`.
+        ensemble: the ensemble, for example `{"members": 8}`.
         input: scaling and encoding of columns.
-        overrides: any other settings by path: `{"hidden[0].units": 64}`. `set_params` and searches
-            also take the paths themselves.
-        random_state: the seed.
+        overrides: any settings by path: `{"hidden[0].units": 64}`. `set_params` and searches also
+            accept paths as parameters.
+        random_state: the random seed.
     """
 
     _type = "numeric"
@@ -219,7 +220,7 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
             sample_weight: the weights of the rows, (rows,).
 
         Raises:
-            ValueError: for rows or settings that can't be trained.
+            ValueError: for invalid rows or settings.
         """
         numbers = {"dtype": np.float64, "ensure_2d": False, "input_name": "y"}
         target = check_array(self._require_target(y), **numbers)
@@ -230,7 +231,7 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
-        """Predict numbers, (rows,), or (rows, outputs) if several were given.
+        """Predict numbers, (rows,), or (rows, outputs) for several outputs.
 
         Raises:
             ValueError: for columns or values that can't be read.
@@ -240,10 +241,10 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
 
 
 def _has_margins(classifier: DenseClassifier) -> bool:
-    """Return whether a classifier has margins, not probabilities; before it is fitted, will have.
+    """Return whether a fitted classifier has margins, or an unfitted one will have them.
 
     Raises:
-        ConfigError: for a loss that is not valid.
+        ConfigError: if the loss is invalid.
     """
     if hasattr(classifier, "predictor_"):
         return not classifier.predictor_.task.has_probabilities
@@ -264,7 +265,7 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
 
     Args:
         class_weight: `balanced`, or the weight of each class.
-        preset: see `DenseRegressor`, as all others.
+        preset: see `DenseRegressor`, also for the other parameters.
     """
 
     _type = "categorical"
@@ -281,7 +282,7 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
             sample_weight: the weights of the rows, (rows,).
 
         Raises:
-            ValueError: for rows or settings that can't be trained.
+            ValueError: for invalid rows or settings.
         """
         target = column_or_1d(self._require_target(y), warn=True)
         assert_all_finite(target, input_name="y")
@@ -302,10 +303,10 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         return settings
 
     def _weights_by_code(self, given: Mapping[Any, object]) -> dict[str, object]:
-        """Return the weights of classes by their codes; a fold may lack some of the classes.
+        """Return class weights by class code; a fold may lack some classes.
 
         Raises:
-            ValueError: for weights of unknown classes while known ones have none.
+            ValueError: if unknown classes have weights and known classes do not.
         """
         classes = self.classes_.tolist()
         weights = {str(code): given[name] for code, name in enumerate(classes) if name in given}
@@ -331,19 +332,19 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
 
         Raises:
             ValueError: for columns or values that can't be read.
-            AttributeError: with a hinge loss; see `decision_function`.
+            AttributeError: for a hinge loss; see `decision_function`.
         """
         predictions = self._predict(X)
-        assert predictions.probabilities is not None  # as there are no margins
+        assert predictions.probabilities is not None  # no hinge loss
         order = np.argsort(np.array(predictions.task.names, dtype=np.int64))
         shares: NDArray[np.float64] = predictions.probabilities[:, order].astype(np.float64)
-        # Of 32 bits, they add up to 1 less closely than scikit-learn's metrics expect of 64 bits.
+        # In float32, the sums differ from 1 more than scikit-learn's metrics accept for float64.
         shares /= shares.sum(axis=1, keepdims=True)
         return shares
 
     @available_if(_has_margins)  # type: ignore[untyped-decorator]
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401, N803
-        """Predict margins, above 0 for the second of `classes_`, (rows,); with a hinge loss only.
+        """Predict margins, above 0 for the second class, (rows,); only for hinge losses.
 
         Raises:
             ValueError: for columns or values that can't be read.
@@ -354,10 +355,10 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
 
 
 def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
-    """Yield the columns of a target by their names.
+    """Yield the columns of a target with their names.
 
     Args:
-        y: (rows,) or (rows, outputs).
+        y: the target, (rows,) or (rows, outputs).
     """
     if y.ndim == 1:
         yield _TARGET, y
@@ -367,14 +368,14 @@ def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
 
 
 def _has_names(X: Any) -> bool:  # noqa: ANN401, N803
-    """Return whether it is a data frame, whose columns have names."""
+    """Return whether `X` is a data frame, whose columns have names."""
     return hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc"))
 
 
 def _refuse_unreadable(data: pa.Table) -> None:
-    """Raise `ValueError` for a column that would be ignored, and that `predict` would not read.
+    """Raise `ValueError` for a column that training would ignore and `predict` would not read.
 
-    As scikit-learn does for arrays, it refuses infinite numbers, and lists, bytes and durations.
+    Refuses infinite numbers, like scikit-learn does in arrays, and lists, bytes and durations.
     """
     types = pa.types
     for name, values in zip(data.column_names, data.columns, strict=True):
@@ -389,15 +390,15 @@ def _refuse_unreadable(data: pa.Table) -> None:
 def _validation_for(
     text: str, settings: Mapping[str, object], table: MemoryTable
 ) -> dict[str, object]:
-    """Return the validation rows that an ensemble needs, if they are others than the preset's.
+    """Return the validation share for an ensemble, if it differs from the preset.
 
     Args:
         text: the config of the preset.
-        settings: what differs from it.
+        settings: the settings that differ from it.
         table: the rows.
 
     Raises:
-        ConfigError: for an ensemble that is not valid.
+        ConfigError: if the ensemble is invalid.
     """
     from dlcli.starter.table_facts import HELD_OUT
 
@@ -405,7 +406,7 @@ def _validation_for(
     if not ensemble:
         return {}
     preset = make_config(text, {}, {"train": table}).config
-    # Without what conflicts with folds, or with their absence.
+    # Ignore keys that depend on folds.
     free = {"data.validation": None, "early_stopping": None}
     folds = make_config(text, {**free, **ensemble}, {"train": table}).config.ensemble_folds
     if folds is not None and preset.data.has_validation:
@@ -417,7 +418,7 @@ def _validation_for(
 
 @contextmanager
 def _value_errors() -> Iterator[None]:
-    """Raise what scikit-learn expects for wrong rows and settings."""
+    """Convert errors to `ValueError`, which scikit-learn expects for invalid rows and settings."""
     try:
         yield
     except (ConfigError, DataError, UsageError) as error:

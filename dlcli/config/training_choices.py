@@ -19,14 +19,14 @@ from dlcli.metrics.metric import Metric
 from dlcli.schema import section
 
 TargetForm = Literal["number", "numbers", "two classes", "classes", "labels"]
-"""The kind of target: one or several numbers, one of two or more classes, or several labels."""
+"""The form of the target: one or more numbers, one of two or more classes, or several labels."""
 
 
 class _Loss(section.Choice):
     """A loss, with the properties that determine where it can be used."""
 
     fits: ClassVar[tuple[TargetForm, ...]] = ("number", "numbers")
-    """Kinds of targets that the loss is defined for."""
+    """Forms of targets for which the loss is defined."""
     needs_original_scale: ClassVar[bool] = False
     """True if the loss depends on the position of 0, so the target must not be scaled."""
     requires_nonnegative: ClassVar[bool] = False
@@ -40,20 +40,20 @@ class _Loss(section.Choice):
     one_hot: ClassVar[bool] = False
     """True if targets are one-hot rows instead of class indices."""
     is_signed: ClassVar[bool] = False
-    """True if the loss can be negative, so percentages of its value are meaningless."""
+    """True if the loss can be negative, so percentages of its value are not meaningful."""
     metric: ClassVar[Metric | None] = None
     """See `comparison_metric`."""
     formula: ClassVar[Callable[..., Any] | None] = None
-    """For a loss that Keras lacks: a NumPy function of the target, in the form that it is trained
-    on, and the network's output; it returns the loss of each output, shape (rows, units). Training,
-    exported scripts and the metric follow from it, see `Traced`."""
+    """For a loss that Keras lacks: a NumPy function of the encoded target and the network's output.
+    It returns the loss of each output, shape (rows, units). Training, exported scripts and the
+    metric are derived from it, see `Traced`."""
 
     @property
     def comparison_metric(self) -> Metric | None:
-        """The metric that the loss optimizes; it determines the best constant prediction.
+        """The metric that the loss minimizes; it determines the best constant prediction.
 
-        Without one, numbers are compared by the absolute error. Classes and labels are compared by
-        their ranking, because such losses shift the probabilities on purpose.
+        If it is `None`, numbers are compared by the absolute error, and classes and labels by their
+        ranking, because such losses change the probabilities on purpose.
         """
         return self.metric
 

@@ -1,1 +1,1 @@
-"""Tracking of trainings with TensorBoard and MLflow, as a listener to the pipeline's events."""
+"""Tracking of trainings with TensorBoard and MLflow, as listeners to pipeline events."""

@@ -1,4 +1,4 @@
-"""MLflow's tracking: on a server, or in a database in the current folder."""
+"""Tracking with MLflow, on a server or in a database in the current folder."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 _SECONDS = 1.0
-"""Longest time until an epoch is sent."""
+"""Maximum time until an epoch is sent."""
 _SHARE = 10
-"""Sending takes at most one part in so many of the time."""
+"""Sending takes at most 1 / `_SHARE` of the time."""
 _RUN = "dlcli.run"
-"""The tag with the run folder; runs of other programs have none."""
+"""The tag with the run folder, which runs of other programs lack."""
 _RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 _TIMEOUT = "MLFLOW_HTTP_REQUEST_TIMEOUT"
 _QUIET = {
@@ -43,16 +43,16 @@ _QUIET = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
 }
-"""No telemetry, and nothing on standard output, which is for the result."""
+"""Turn off telemetry and output to standard output, which is reserved for the result."""
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
-"""User and password of an address."""
+"""User and password in a URL."""
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
 class MLflow:
     """Tracks parameters, curves, final metrics and the files of the run folder.
 
-    Tracking URI and experiment are set by MLflow's own environment variables.
+    MLflow's environment variables set the tracking URI and the experiment.
 
     Raises:
         UsageError: if the store or the experiment does not exist.
@@ -69,7 +69,7 @@ class MLflow:
         self._due = 0.0
 
     def begin(self, run: RunWriter) -> TrackingEvent:
-        """Create a run in MLflow, or continue the earlier one; see `Tracker`."""
+        """Create an MLflow run, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
             if earlier := self._earlier(run):
                 self._run_id = earlier.info.run_id
@@ -88,7 +88,7 @@ class MLflow:
         """Do nothing: repeated epochs have the same values; see `Tracker`."""
 
     def log_epoch(self, epoch: int, values: TrackedValues) -> None:
-        """Send a point of each curve, together with others once they are due; see `Tracker`."""
+        """Add a point to each curve, and send collected points at intervals; see `Tracker`."""
         new = {n: value for n, value in values.items() if epoch > self._tracked.get(_network(n), 0)}
         self._add(epoch, new)
         if time.monotonic() >= self._due:
@@ -97,7 +97,7 @@ class MLflow:
     def log_part(
         self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
     ) -> None:
-        """Create a run of MLflow below this one for a fold or a trial; see `Tracker`."""
+        """Create a nested MLflow run for a fold or a trial; see `Tracker`."""
         client = self._store.client
         with short_timeouts():
             tags = {"mlflow.parentRunId": self._run_id}
@@ -113,7 +113,7 @@ class MLflow:
         self._send()
 
     def end(self, outcome: Outcome, run: Run | None) -> None:
-        """Send the files of a complete run, and the outcome; see `Tracker`."""
+        """Send the files of a complete run and the status; see `Tracker`."""
         if not self._run_id:
             return
         try:
@@ -126,10 +126,10 @@ class MLflow:
                 self._store.client.set_terminated(self._run_id, outcome.value)
 
     def close(self) -> None:
-        """Do nothing: no connection stays open; see `Tracker`."""
+        """Do nothing, because no connection is open; see `Tracker`."""
 
     def _earlier(self, run: RunWriter) -> MlflowRun | None:
-        """Return the run of MLflow that an earlier process has begun, if it still exists."""
+        """Return the MLflow run of an earlier process, if it still exists."""
         run_id = read_mlflow_run(run.path)
         if run_id is None:
             return None
@@ -141,7 +141,7 @@ class MLflow:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return None
             raise
-        is_ours = _RUN in earlier.data.tags  # the run folder may be a stranger's
+        is_ours = _RUN in earlier.data.tags  # run folders are untrusted
         return earlier if is_ours and earlier.info.lifecycle_stage == "active" else None
 
     def _last_step(self, name: str) -> int:
@@ -149,7 +149,7 @@ class MLflow:
         return max((metric.step for metric in history), default=0)
 
     def _create(self, run: RunWriter) -> str:
-        """Create a run of MLflow with everything that is known before training."""
+        """Create an MLflow run with everything that is known before training."""
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
         client = self._store.client
@@ -159,7 +159,7 @@ class MLflow:
         return str(made.info.run_id)
 
     def _log_parameters(self, run_id: str, parameters: Mapping[str, Parameter]) -> None:
-        """Send parameters in batches as large, and with texts as long, as MLflow takes them."""
+        """Send parameters in batches, with the maximum batch size and text length of MLflow."""
         from mlflow.entities import Param
         from mlflow.utils.validation import MAX_PARAM_VAL_LENGTH, MAX_PARAMS_TAGS_PER_BATCH
 
@@ -182,7 +182,7 @@ class MLflow:
         self._due = end + max(_SECONDS, _SHARE * (end - start))
 
     def _log_metrics(self, run_id: str, points: Sequence[Metric]) -> None:
-        """Send points of curves in batches as large as MLflow takes them."""
+        """Send points of curves in batches of the maximum size of MLflow."""
         from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
         for some in _batches(points, MAX_METRICS_PER_BATCH):
@@ -194,7 +194,7 @@ class MLflow:
         if uri.startswith(("http://", "https://")):
             address = f"{uri.rstrip('/')}/#/experiments/{experiment}/runs/{self._run_id}"
             return TrackingEvent(tracker=self.name, run_id=self._run_id, place=address)
-        # The extra has only what tracks, the complete MLflow also what shows it.
+        # The extra installs only tracking; the complete MLflow also has the web interface.
         viewer = ["mlflow"] if find_spec("flask") else ["pipx", "run", "mlflow"]
         look = shlex.join([*viewer, "ui", "--backend-store-uri", uri])
         place = f"{uri}, run {self._run_id}"
@@ -202,7 +202,7 @@ class MLflow:
 
 
 def _tags(run: RunWriter) -> dict[str, str]:
-    """Return versions and data of a run, by MLflow's own names where it has some."""
+    """Return versions and data of a run, under MLflow's names if they exist."""
     environment: Mapping[str, Any] = run.environment
     tags = {
         "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
@@ -229,14 +229,14 @@ def _batches(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
 
 
 def _network(name: str) -> str:
-    """Return the network of an ensemble that a curve is of: `member_2` of `loss/member_2`."""
+    """Return the member of an ensemble that a curve belongs to: `member_2` of `loss/member_2`."""
     return name.partition("/")[2]
 
 
 def _key(path: str) -> str:
-    """Return the path of a setting as MLflow allows it: `hidden.0.units`.
+    """Return the path of a setting in characters that MLflow allows: `hidden.0.units`.
 
-    Columns may have any name; characters that MLflow refuses become underscores.
+    Other characters, which may be in column names, become underscores.
     """
     from mlflow.utils.validation import MAX_ENTITY_KEY_LENGTH
 
@@ -251,23 +251,23 @@ def _text(value: Parameter) -> str:
 
 @dataclass(frozen=True)
 class Store:
-    """The place where MLflow tracks runs."""
+    """A tracking server or database."""
 
     client: MlflowClient
     uri: str
-    """The tracking URI, with the password if it has one."""
+    """The tracking URI, including any password."""
     experiment_id: str
 
 
 def connect() -> Store:
-    """Find the store and the experiment, which is created if there is none.
+    """Find the store and the experiment; create the experiment if it does not exist.
 
     Raises:
-        UsageError: if the store does not exist, or if its server does not respond within seconds.
+        UsageError: if the store does not exist, or its server does not respond within seconds.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    logging.getLogger("urllib3").setLevel(logging.ERROR)  # it warns of each retry
+    logging.getLogger("urllib3").setLevel(logging.ERROR)  # else it logs each retry
     with short_timeouts():
         from mlflow import get_tracking_uri
 
@@ -304,13 +304,13 @@ def _find(uri: str) -> Store:
 
 @contextmanager
 def short_timeouts(*, for_files: bool = False) -> Iterator[None]:
-    """Make MLflow wait for its server for seconds, not minutes, unless the user has set that.
+    """Limit the time that MLflow waits for its server to seconds, unless the user has set it.
 
-    Its default of 7 retries of 120 seconds each would delay training. Its warnings, which concern
-    its own code, are suppressed.
+    The default of 7 retries of 120 seconds each would delay training. Warnings about MLflow's own
+    code are suppressed.
 
     Args:
-        for_files: wait longer, since storing a file may take a while.
+        for_files: whether to wait longer, as uploading a file may take a while.
     """
     limits = {_RETRIES: "1", _TIMEOUT: "60" if for_files else "5"}
     ours = {name: value for name, value in limits.items() if name not in os.environ}

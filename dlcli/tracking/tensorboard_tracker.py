@@ -1,9 +1,9 @@
-"""TensorBoard's event files in the run folder.
+"""TensorBoard event files in the run folder.
 
-They are written with TensorBoard's own record writer. `tf.summary` runs TensorFlow operations: six
-curves of an epoch take 4 ms instead of 0.06 ms, longer than an epoch of a small table. It also
-can't write the start of a session, by which TensorBoard discards the epochs that a resumed training
-repeats. The package's event file writer passes each event to a thread.
+They are written with TensorBoard's record writer. `tf.summary` runs TensorFlow operations: for six
+curves, an epoch takes 4 ms instead of 0.06 ms, longer than training an epoch of a small table. It
+also can't write the start of a session, which makes TensorBoard discard the epochs that a resumed
+training repeats. TensorBoard's event file writer uses a thread.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of
 
 _SECONDS = 1.0
-"""Longest time until an epoch is on disk."""
+"""Maximum time until an epoch is written to disk."""
 _MOST_TEXT = 2**16
 _MOST_VALUE = 100
-"""Most characters of a config, and of a value in a table."""
+"""Maximum number of characters of a config, and of a value in a table."""
 
 
 class TensorBoard:
     """Writes curves, final metrics, parameters and the config.
 
-    Training and validation rows are separate runs of TensorBoard with the same tags, so that their
-    curves share a chart.
+    Training and validation rows are separate TensorBoard runs with the same tags, so their curves
+    share a chart.
     """
 
     name = "TensorBoard"
@@ -56,7 +56,7 @@ class TensorBoard:
         }
         whole = self._file("")
         whole.write(summary=hparams_pb(parameters, trial_id=str(run.path)))
-        # As a code block of Markdown, which TensorBoard shows unchanged.
+        # TensorBoard shows a Markdown code block unchanged.
         lines = truncate(run.config_file.path.read_text("utf-8"), _MOST_TEXT).splitlines()
         code = "".join(f"    {line}\n" for line in lines)
         whole.write(summary=text_pb("config", code))
@@ -122,18 +122,18 @@ class TensorBoard:
 
 
 class _EventFile:
-    """A new file of events.
+    """A new event file.
 
     Args:
-        folder: its folder, next to older ones of a resumed training.
-        first: its first epoch if older files may have it; else 0.
+        folder: its folder, which contains older files of a resumed training.
+        first: its first epoch if older files may contain it, else 0.
     """
 
     def __init__(self, folder: Path, first: int) -> None:
         from tensorboard.compat.proto.event_pb2 import SessionLog
         from tensorboard.summary.writer.record_writer import RecordWriter
 
-        # TensorBoard finds its files by the middle of the name, and reads them in order of names.
+        # TensorBoard finds files by the middle of the name, and reads them in the order of names.
         self._stream = (folder / f"events.out.tfevents.{time.time_ns():020d}").open("xb")
         self._records = RecordWriter(self._stream)
         self.write(file_version="brain.Event:2")
@@ -141,7 +141,7 @@ class _EventFile:
             self.write(step=first, session_log=SessionLog(status=SessionLog.START))
 
     def write(self, **fields: Any) -> None:  # noqa: ANN401
-        """Write an event, given the fields of its message."""
+        """Write an event, given its message's fields."""
         from tensorboard.compat.proto.event_pb2 import Event
 
         self._records.write(Event(wall_time=time.time(), **fields).SerializeToString())
@@ -154,10 +154,10 @@ class _EventFile:
         self.write(step=step, summary=Summary(value=values))
 
     def flush(self) -> None:
-        """Pass everything to the system."""
+        """Pass all data to the operating system."""
         self._stream.flush()
 
     def close(self) -> None:
-        """Close the file; `flush` has reported errors."""
+        """Close the file; `flush` has already reported errors."""
         with suppress(OSError):
             self._stream.close()

@@ -1,6 +1,6 @@
-"""Events of a training, a cross-validation or a search, passed on to trackers.
+"""Forwarding of the events of a training, a cross-validation or a search to trackers.
 
-A tracker never ends a training: one that fails is dropped with a warning.
+A failure of a tracker never stops a training: the tracker is dropped with a warning.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from dlcli.config.search_space import Value
 
 _ALL_TRACKED = 500
-"""Up to this epoch each one is tracked."""
+"""Epoch up to which every epoch is tracked."""
 
 
 _CLASSES = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
-"""The class of each tracker in its module, which is imported when it is used."""
+"""The class of each tracker in its module, which is imported on use."""
 
 
 @contextmanager
 def tracked(names: Sequence[str], listener: events.Listener) -> Iterator[events.Listener]:
-    """Return a listener that also informs trackers, and end these once training has ended.
+    """Return a listener that also forwards events to trackers, and end the trackers afterwards.
 
     Args:
         names: names of the trackers: `tensorboard`, `mlflow`.
-        listener: receives all events, and also the event `tracking` with the place of each tracker,
-            and a warning for one that fails and is dropped.
+        listener: receives all events, the event `tracking` with the location of each tracker, and a
+            warning if a tracker fails and is dropped.
 
     Raises:
-        UsageError: if a tracker can't write where it should, as with a server that is down.
+        UsageError: if a tracker can't write, for example because its server is down.
     """
     if not names:
         yield listener
@@ -67,7 +67,7 @@ def _open(name: str) -> Tracker:
 
 
 class _Dispatcher:
-    """Passes events on to trackers.
+    """Forwards events to trackers.
 
     Args:
         trackers: all trackers.
@@ -82,7 +82,7 @@ class _Dispatcher:
         """The last epoch of each network, if it was not tracked yet, by member of an ensemble."""
 
     def listen(self, event: events.Event) -> None:
-        """Pass an event on to the listener, and to the trackers what concerns them."""
+        """Forward an event to the listener and, if relevant, to the trackers."""
         self._listener(event)
         match event:
             case events.RunEvent():
@@ -90,7 +90,7 @@ class _Dispatcher:
                 run = RunWriter(self._folder)
                 self._each(lambda tracker: self._listener(tracker.begin(run)))
             case events.ResumedEvent(member=None):
-                # The members of an ensemble have different epochs; repeated ones have the same
+                # Members of an ensemble have different epochs, and repeated epochs have the same
                 # values.
                 self._each(lambda tracker: tracker.resume(event.epochs))
             case events.EpochEvent():
@@ -105,7 +105,7 @@ class _Dispatcher:
                 self._log_results(event)
 
     def _log_results(self, event: events.Event) -> None:
-        """Pass the metrics of a fold, of a trial, or of the whole on to the trackers."""
+        """Forward the metrics of a fold, a trial, or the whole to the trackers."""
         match event:
             case events.FoldEvent() if event.result.problem is None:
                 fold = event.result
@@ -127,7 +127,7 @@ class _Dispatcher:
                 self._log_metrics(0, sets)
 
     def end(self, outcome: Outcome) -> None:
-        """End all trackers; a failure after the run is complete is not one of training."""
+        """End all trackers; a failure after the run is complete is not a failed training."""
         self._log_pending(*self._pending)
         run = None
         if self._folder is not None:
@@ -154,7 +154,7 @@ class _Dispatcher:
         self._each(methodcaller("log_metrics", epochs, metrics))
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
-        """Call each tracker; drop one that fails."""
+        """Call each tracker; drop it if it fails."""
         for tracker in [*self._trackers]:
             try:
                 call(tracker)
@@ -166,12 +166,12 @@ class _Dispatcher:
 
 
 def _setting(value: Value) -> Parameter:
-    """Return the value of a setting; one that is not a single value as JSON."""
+    """Return the value of a setting; lists and mappings as JSON."""
     return value if isinstance(value, bool | int | float | str) else as_json(value)
 
 
 def _curves(event: events.EpochEvent) -> dict[str, float]:
-    """Return the values of an epoch; of an ensemble as `val_loss/member_3`."""
+    """Return the values of an epoch; for an ensemble named `val_loss/member_3`."""
     values = _numbers(event.values)
     if event.member is None:
         return values
@@ -179,20 +179,20 @@ def _curves(event: events.EpochEvent) -> dict[str, float]:
 
 
 def _numbers(values: Mapping[str, object]) -> dict[str, float]:
-    """Drop what is undefined or not a number."""
+    """Return the finite numbers."""
     return {name: value for name, value in values.items() if isinstance(value, int | float)}
 
 
 def is_tracked(epoch: int) -> bool:
     """Return whether an epoch of a long training is tracked.
 
-    Up to 500 all are, then every 2nd up to 1,000, every 4th up to 2,000 and so on: wherever
-    training ends after that, its last half has 250 points; ten thousand epochs have some 1,600, a
-    hundred million less than 5,000. As it depends on nothing else, a resumed training tracks the
-    same ones.
+    Up to 500, every epoch is tracked, then every 2nd up to 1,000, every 4th up to 2,000 and so on.
+    After that, the last half of a training always has at least 250 points; ten thousand epochs have
+    about 1,600 points, a hundred million fewer than 5,000. A resumed training tracks the same
+    epochs, as the result depends only on the epoch.
 
     Args:
-        epoch: counted from 1.
+        epoch: the epoch, counted from 1.
     """
     return epoch % (1 << ((epoch - 1) // _ALL_TRACKED).bit_length()) == 0
 
@@ -204,7 +204,7 @@ _MOST_LETTERS = 600
 
 
 class Outcome(StrEnum):
-    """The end of a training; the values are MLflow's."""
+    """The outcome of a training; the values are MLflow's statuses."""
 
     FINISHED = "FINISHED"
     FAILED = "FAILED"
@@ -212,16 +212,16 @@ class Outcome(StrEnum):
 
 
 class Tracker(Protocol):
-    """Passes a training on to a tracking tool. Any method may raise any exception."""
+    """Forwards a training to a tracking tool. Any method may raise any exception."""
 
     name: str
-    """The tool's name, as its makers write it."""
+    """The official name of the tool."""
 
     def begin(self, run: RunWriter) -> events.TrackingEvent:
-        """Begin, or continue what the run was tracked by before."""
+        """Begin tracking, or continue the tracking of a resumed run."""
 
     def resume(self, epochs: int) -> None:
-        """Note that training resumes after so many epochs; more may have been tracked."""
+        """Prepare for training to resume after `epochs` epochs; more may have been tracked."""
 
     def log_epoch(self, epoch: int, values: TrackedValues) -> None:
         """Track an epoch, counted from 1, with its values by column of history.csv."""
@@ -229,23 +229,24 @@ class Tracker(Protocol):
     def log_part(
         self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
     ) -> None:
-        """Track a fold or a trial with its metrics as a separate run below this one."""
+        """Track a fold or a trial with its metrics as a nested run."""
 
     def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
-        """Track the final metrics of each split, after so many epochs."""
+        """Track the final metrics of each split after `epochs` epochs."""
 
     def end(self, outcome: Outcome, run: Run | None) -> None:
-        """End; there is a run if its folder is complete."""
+        """End tracking; `run` is `None` if its folder is incomplete."""
 
     def close(self) -> None:
-        """Release all resources; nothing follows."""
+        """Release all resources; the last call."""
 
 
 def parameters_of(run: RunWriter) -> dict[str, Parameter]:
-    """Return the values of the resolved config by path: `hidden[0].units`, as `--set` takes it.
+    """Return the values of the resolved config by path as in `--set`: `hidden[0].units`.
 
-    Each key of the schema is a parameter. What users name, as columns and classes, is one value, as
-    JSON: else a wide table would have thousands of parameters, with any text as a name.
+    Each key of the schema is a parameter. Mappings with names from users, such as columns and
+    classes, are one JSON value. Otherwise a wide table would have thousands of parameters with
+    arbitrary names.
     """
     return dict(_flatten("", run.config_file.config))
 
@@ -269,7 +270,7 @@ def as_json(value: object) -> str:
 
 
 def reason(error: Exception) -> str:
-    """Return the first line of an exception's message without secrets, or else its type."""
+    """Return the first line of an exception's message without secrets, or its type."""
     if isinstance(error, OSError) and error.strerror:
         where = f"{error.filename}: " if error.filename else ""
         return hide_secrets(f"{where}{error.strerror}")
