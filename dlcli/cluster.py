@@ -1,11 +1,11 @@
-"""The workers of a cluster that train together: who they are, how they meet and exchange messages.
+"""Distributed training: discovery of the workers, rendezvous, and messages between them.
 
-A worker learns of the others from its environment: `TF_CONFIG`, as Kubeflow's TFJob, Vertex AI and
-TensorFlow's own guides set it, or the variables of a job step of SLURM. Before any of them reads
-data, all report to worker 0, which compares their versions, configs and data. Then all run the same
-program and call the methods of `Workers` at the same time, so each receives the same results and
-comes to the same conclusions. The workers of one machine are started here; they end with the
-process that has started them.
+A worker reads the cluster from its environment: `TF_CONFIG`, as set by Kubeflow's TFJob, Vertex AI
+and TensorFlow's guides, or the variables of a SLURM job step. Before reading data, all workers
+report to worker 0, which compares their versions, configs and data. Then all workers run the same
+program and call the same methods of `Workers` in the same order, so they receive the same results
+and make the same decisions. This module also starts the workers of one machine, which end with the
+process that started them.
 """
 
 from __future__ import annotations
@@ -41,37 +41,38 @@ _ROLES = ("chief", "master", "worker")
 _KEYS = ("cluster", "task")
 _FIRST_PORT = 20_000
 PORTS = 10_000
-"""The range of the ports of a SLURM job, one after another on each node."""
+"""Number of ports that SLURM jobs use; the workers of a node have consecutive ports."""
 _LAST_PORT = 65_535
 _RETRY_SECONDS = 0.2
 SECONDS_TO_GREET = 5.0
-"""Time for a worker that has connected to report, as something else may have."""
+"""Time for a connected worker to report; the connection may be from another program."""
 _SECONDS_TO_DECLINE = 10.0
-"""Time for the others to come to a worker 0 that can't train; they are started at the same time."""
+"""Time for the other workers, which start at the same time, to reach a worker 0 that can't
+train."""
 _FAILURE = "_failure"
-"""The name, in a greeting, of why worker 0 can't train."""
+"""The key, in a greeting, of the reason why worker 0 can't train."""
 _LONGEST_LINE = 2**20
 _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
 SECONDS_TO_NOTICE = 60.0
-"""Time for worker 0 on this machine to end after another one has failed."""
+"""Time for worker 0 on this machine to end after another worker failed."""
 SECONDS_TO_FOLLOW = 15.0
-"""Time for the others to end after worker 0 has failed."""
+"""Time for the other workers to end after worker 0 failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
-"""The variable that names the process that has started the workers of this machine."""
+"""The variable with the process that started the workers of this machine."""
 LOST_WORKER = "another worker ended or is unreachable"
-"""The message of all workers but the one that failed."""
+"""The message of all workers except the failed one."""
 _SIGNAL_EXIT = 128
 TERMINATING = [
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 ]
-"""The signals that end training; Windows has no SIGHUP."""
+"""The signals that end training; Windows lacks SIGHUP."""
 Handler = Callable[[int, FrameType | None], object] | signal.Handlers
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """The workers of a training, as one of them knows them."""
+    """The workers of a training, from the view of one of them."""
 
     addresses: tuple[str, ...]
     """`host:port` of each worker, by rank."""
@@ -85,12 +86,12 @@ class Cluster:
 
     @property
     def is_chief(self) -> bool:
-        """True for worker 0, which alone writes the run folder and reports."""
+        """True for worker 0, the only one that writes the run folder and output."""
         return self.rank == 0
 
     @property
     def tf_config(self) -> str:
-        """The value of `TF_CONFIG` that describes it to TensorFlow."""
+        """The value of `TF_CONFIG` for TensorFlow."""
         task = {"type": "worker", "index": self.rank}
         return json.dumps({"cluster": {"worker": self.addresses}, "task": task})
 
@@ -100,17 +101,17 @@ class Cluster:
 
     @property
     def neighbors(self) -> int:
-        """The number of workers on this worker's host, itself included."""
+        """The number of workers on this worker's host, including itself."""
         return self._hosts.count(self._hosts[self.rank])
 
     @property
     def local_rank(self) -> int:
-        """The number of this worker among those on its host, from 0."""
+        """The index of this worker among the workers on its host, from 0."""
         return self._hosts[: self.rank].count(self._hosts[self.rank])
 
     @property
     def host_share(self) -> float:
-        """The part of the rows that the workers on this worker's host have."""
+        """The share of the rows on this worker's host."""
         return self.neighbors / self.size
 
 
@@ -119,13 +120,13 @@ ALONE = Cluster(("localhost:0",), 0)
 
 
 def find_cluster(environment: Mapping[str, str]) -> Cluster | None:
-    """Return the cluster that the variables of an environment describe.
+    """Return the cluster that environment variables describe.
 
     Returns:
-        The cluster; `None` without one, and for a single worker.
+        The cluster; `None` if there is none, or only one worker.
 
     Raises:
-        UsageError: for a description that is wrong.
+        UsageError: if the description is invalid.
     """
     text = environment.get(TF_CONFIG, "").strip()
     cluster = _of_tf_config(text) if text else _of_slurm(environment)
@@ -178,7 +179,7 @@ def _is_address(text: object) -> bool:
 
 
 def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
-    """Return the tasks of the job step that `srun` has started this process in."""
+    """Return the tasks of the SLURM job step that contains this process."""
     names = ("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_STEP_NODELIST")
     tasks, rank, nodes = (environment.get(name, "") for name in names)
     if not tasks.isdigit() or int(tasks) < 2 or not rank.isdigit():
@@ -201,7 +202,7 @@ def _of_slurm(environment: Mapping[str, str]) -> Cluster | None:
 
 
 def expand_hosts(text: str) -> list[str]:
-    """Expand SLURM's list of hosts: `gpu[01-03,7],head` is gpu01, gpu02, gpu03, gpu7, head."""
+    """Expand a SLURM host list: `gpu[01-03,7],head` is gpu01, gpu02, gpu03, gpu7, head."""
     hosts = []
     for part in re.findall(r"(?:[^,\[]|\[[^\]]*\])+", text):
         names = [""]
@@ -223,7 +224,7 @@ def _range_members(ranges: str) -> Iterator[str]:
 
 
 def _tasks_per_node(text: str) -> list[int]:
-    """Return the tasks of each node: `2(x3),1` is 2, 2, 2, 1."""
+    """Return the number of tasks per node: `2(x3),1` is 2, 2, 2, 1."""
     found = re.findall(r"(\d+)(?:\(x(\d+)\))?", text)
     return [int(count) for count, times in found for _ in range(int(times or 1))]
 
@@ -232,20 +233,20 @@ def _tasks_per_node(text: str) -> list[int]:
 
 
 def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> dict[str, Any]:
-    """Wait for all workers, compare what they know, and receive what worker 0 knows.
+    """Wait for all workers, compare their greetings, and receive the greeting of worker 0.
 
     Args:
         cluster: the workers.
-        greeting: by name, what must be the same for all: versions, config, data. What begins with
-            `_` is not compared.
-        seconds: how long to wait.
+        greeting: values that must be the same for all workers, by name: versions, config, data.
+            Names that begin with `_` are not compared.
+        seconds: the maximum time to wait.
 
     Returns:
         The greeting of worker 0.
 
     Raises:
-        UsageError: if this worker's port is in use, or one knows something else than worker 0.
-        WorkerError: for workers that don't come in time.
+        UsageError: if this worker's port is in use, or a greeting differs from worker 0's.
+        WorkerError: if workers don't report in time.
     """
     deadline = time.monotonic() + seconds
     with _listening(cluster.addresses[cluster.rank]) as server:
@@ -255,7 +256,7 @@ def meet(cluster: Cluster, greeting: Mapping[str, object], seconds: float) -> di
 
 
 def decline(cluster: Cluster, reason: str) -> None:
-    """Let the other workers, which have just been started, know that worker 0 can't train."""
+    """Report to the other workers, which have just started, that worker 0 can't train."""
     with suppress(UsageError, WorkerError):
         meet(cluster, {_FAILURE: f"{LOST_WORKER}: {reason}"}, _SECONDS_TO_DECLINE)
 
@@ -290,7 +291,7 @@ def _receive_all(
     deadline: float,
     seconds: float,
 ) -> dict[str, Any]:
-    """Receive the greetings of all other workers, and answer them alike."""
+    """Receive the greetings of all other workers, and send the same answer to each."""
     present: dict[int, dict[str, Any]] = {}
     with ExitStack() as stack:
         connections: list[socket.socket] = []
@@ -300,7 +301,7 @@ def _receive_all(
                 connection = stack.enter_context(server.accept()[0])
                 connection.settimeout(SECONDS_TO_GREET)
                 received = _read_line(connection)
-            except (OSError, ValueError):  # nobody, or something else that connects to the port
+            except (OSError, ValueError):  # not a worker
                 continue
             rank = received.get("_rank")
             if isinstance(rank, int) and 0 < rank < cluster.size:
@@ -338,7 +339,7 @@ def _report(
     chief = _host_and_port(cluster.addresses[0])
     while True:
         left = max(deadline - time.monotonic(), 0.001)
-        with suppress(OSError, ValueError):  # it is not there yet, or something else is
+        with suppress(OSError, ValueError):  # not started yet, or another program
             with socket.create_connection(chief, timeout=left) as connection:
                 _send_line(connection, {**greeting, "_rank": cluster.rank})
                 connection.settimeout(max(deadline - time.monotonic(), 0.001) + 5)
@@ -365,7 +366,7 @@ def _read_line(connection: socket.socket) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the line is not a JSON object.
     """
     with connection.makefile("rb") as stream:
         message = json.loads(stream.readline(_LONGEST_LINE))
@@ -378,22 +379,22 @@ def _read_line(connection: socket.socket) -> dict[str, Any]:
 
 
 def run_local_workers(command: Sequence[str], count: int, report: Callable[[str], None]) -> int:
-    """Run a command in several processes that form a cluster; worker 0 has the standard streams.
+    """Run a command in several processes that form a cluster; worker 0 uses the standard streams.
 
     Args:
         command: the program with its arguments.
         count: the number of workers.
-        report: prints a line about a worker that failed on its own.
+        report: prints a line about a worker that failed independently.
 
     Returns:
-        The exit code of worker 0, as a shell gives it.
+        The exit code of worker 0, as in a shell.
     """
-    import subprocess  # which predictions don't need
+    import subprocess  # not needed for predictions
 
     addresses = tuple(f"localhost:{port}" for port in free_ports(count))
     with ExitStack() as stack:
         logs = [stack.enter_context(tempfile.TemporaryFile()) for _ in range(1, count)]
-        # What a worker that is killed leaves is removed with it.
+        # Temporary files of killed workers are removed with this folder.
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="dlcli-workers-", ignore_cleanup_errors=True)
         )
@@ -407,7 +408,7 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
                 environment["TMPDIR"] = folder
                 streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
                 streams["stderr"] = logs[rank - 1]
-            # Not in this group of processes, which receives Ctrl-C: it is passed on once.
+            # A new process group, because Ctrl-C reaches this group and is then forwarded once.
             worker = subprocess.Popen([*command], env=environment, process_group=0, **streams)
             workers.append(worker)
         frozen = _wait_for(workers)
@@ -427,9 +428,9 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
 
 
 def end_with_launcher() -> None:
-    """If this is a worker of `run_local_workers`, end it soon after that has ended.
+    """If this is a worker of `run_local_workers`, end it soon after the launcher has ended.
 
-    It gets SIGTERM then, as if from that process, so that worker 0 stores a checkpoint.
+    It receives SIGTERM, so worker 0 stores a checkpoint.
     """
     launcher = os.environ.pop(_LAUNCHER, "")
     if not launcher.isdigit() or os.name != "posix":
@@ -444,9 +445,9 @@ def end_with_launcher() -> None:
 
 
 def after_parent(end: Callable[[], object]) -> None:
-    """Call a function in a thread once the process that started this one has ended, even if killed.
+    """Call a function in a thread after the parent process has ended, even if it was killed.
 
-    For processes of `multiprocessing`; there is nothing to wait for in any other.
+    Works in processes of `multiprocessing`, and does nothing in other processes.
     """
     from multiprocessing import parent_process
     from multiprocessing.connection import wait
@@ -462,19 +463,19 @@ def after_parent(end: Callable[[], object]) -> None:
 
 
 def available_processors() -> int:
-    """Return the number of processors that this process may use, or of all if that is unknown."""
+    """Return the number of processors that this process may use, or of all processors if
+    unknown."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nothing listens on at the moment.
+    """Return ports of this machine that are currently not in use.
 
-    They are below those that systems give to outgoing connections, one of which could take a port
-    before its worker does.
+    They are below the ports for outgoing connections, which could occupy a port before its worker.
 
     Raises:
-        UsageError: if there are not as many.
+        UsageError: if there are not enough ports.
     """
     found: list[int] = []
     with ExitStack() as stack:
@@ -489,7 +490,7 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[None]:
-    """Pass signals that end training on to the workers, and end these with the block."""
+    """Forward signals that end training to the workers, and end the workers with the block."""
 
     def forward(number: int, _frame: object) -> None:
         for worker in workers:
@@ -507,13 +508,13 @@ def _forwarding_signals(workers: Sequence[subprocess.Popen[bytes]]) -> Iterator[
 
 @contextmanager
 def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[None]:
-    """Replace signal handlers within a block; only the main thread may.
+    """Replace signal handlers within a block, in the main thread.
 
-    Signals that are ignored, as by `nohup`, stay ignored.
+    Ignored signals, such as by `nohup`, stay ignored.
 
     Args:
         numbers: the signals.
-        handler: what is called, or what is done with them.
+        handler: the function to call, or the action.
     """
     handled = [each for each in numbers if signal.getsignal(each) is not signal.SIG_IGN]
     before = {number: signal.signal(number, handler) for number in handled}
@@ -525,10 +526,10 @@ def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[Non
 
 
 def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:
-    """Wait for all workers; once one has failed, the others have some time to notice.
+    """Wait for all workers; after one has failed, the others have some time to end.
 
     Returns:
-        The ranks of those that did not, and were killed: a frozen process reacts to nothing else.
+        The ranks of workers that did not end and were killed, such as frozen processes.
     """
     first, *others = workers
     deadline, is_asked = math.inf, False
@@ -562,10 +563,10 @@ Result = TypeVar("Result")
 
 
 class Workers:
-    """The workers that train together, as one of them knows them; of this class there is one.
+    """The workers of a training, from the view of one of them; this class is a single worker.
 
     Args:
-        cluster: their addresses, and the number of this one.
+        cluster: the addresses, and the rank of this worker.
     """
 
     def __init__(self, cluster: Cluster = ALONE) -> None:
@@ -582,10 +583,10 @@ class Workers:
         return self.cluster.size
 
     def gather(self, value: Any) -> list[Any]:  # noqa: ANN401
-        """Return the value of each worker, all of which JSON can represent.
+        """Return the value of each worker; values must be JSON-serializable.
 
         Raises:
-            TrainingError: if one of them has ended, or can't be reached.
+            TrainingError: if a worker has ended or is unreachable.
         """
         return [value]
 
@@ -598,22 +599,22 @@ class Workers:
         return [message]
 
     def seconds_per_sum(self, numbers: int) -> float:
-        """Measure how long a sum of so many numbers over all workers takes."""
+        """Measure the time to sum an array of `numbers` numbers over all workers."""
         return 0.0
 
     def agree(self, work: Callable[[], Result]) -> Result:
-        """Do something that may fail on a single worker; then it fails on all of them.
+        """Run a function on each worker; if it fails on one, it fails on all.
 
         Args:
-            work: does it, without an exchange of messages.
+            work: the function, which must not exchange messages.
 
         Raises:
-            DlcliError: of the first worker on which it failed.
+            DlcliError: the error of the first worker on which it failed.
         """
         return work()
 
     def finish(self) -> None:
-        """Wait until each worker has received its last message; a process may end afterwards."""
+        """Wait until each worker has received its last message, so processes may end."""
 
 
 NO_OTHERS = Workers()
@@ -621,23 +622,23 @@ NO_OTHERS = Workers()
 
 
 class ConnectedWorkers(Workers, ABC):
-    """Several workers, which exchange messages."""
+    """Several workers that exchange messages."""
 
     @abstractmethod
     def gather_bytes(self, message: bytes | memoryview) -> Sequence[bytes | memoryview]:
-        """Return the message of each worker; all call it at the same time.
+        """Return the message of each worker; all workers must call it.
 
         Raises:
-            TrainingError: if one of them has ended, or can't be reached.
+            TrainingError: if a worker has ended or is unreachable.
         """
 
     def gather(self, value: Any) -> list[Any]:  # noqa: ANN401
-        """Return the value of each worker, by JSON."""
+        """Return the value of each worker, sent as JSON."""
         messages = self.gather_bytes(json.dumps(value).encode())
         return [json.loads(bytes(each)) for each in messages]
 
     def gather_arrays(self, arrays: Arrays) -> list[Arrays]:
-        """Return the arrays of each worker, by NumPy's own format."""
+        """Return the arrays of each worker, sent in NumPy's format."""
         stream = io.BytesIO()
         named = {f"_{name}": array for name, array in arrays.items()}
         np.savez(stream, **named)  # type: ignore[arg-type]
@@ -648,13 +649,13 @@ class ConnectedWorkers(Workers, ABC):
         return found
 
     def agree(self, work: Callable[[], Result]) -> Result:
-        """Do something on each worker, and exchange how it ended."""
+        """Run a function on each worker, and exchange errors; see `Workers`."""
         results: list[Result] = []
         self.gather_results(lambda: results.append(work()))
         return results[0]
 
     def gather_results(self, work: Callable[[], Any]) -> list[Any]:
-        """Return what each worker's `work` returns, which JSON can represent; see `agree`."""
+        """Return the JSON-serializable result of `work` on each worker; see `agree`."""
         result = None
         error: errors.DlcliError | None = None
         try:
@@ -683,7 +684,7 @@ def _error_of(rank: int, name: str, message: str, notes: Sequence[str]) -> error
         error = UsageError(message)
     else:
         error = kinds.get(name, errors.WorkerError)("")
-        # Rows are the same for all, a disk is the worker's own.
+        # Rows are the same on all workers, but a disk belongs to one worker.
         error.args = (message if name == "DataError" else f"worker {rank}: {message}",)
     for note in notes:
         error.add_note(note)

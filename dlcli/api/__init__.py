@@ -1,1 +1,1 @@
-"""The Python API: what `import dlcli` offers, each name loaded when it is used."""
+"""The Python API: the names of `import dlcli`, each loaded on first use."""

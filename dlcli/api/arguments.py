@@ -1,4 +1,4 @@
-"""Arguments of functions: checks, whose messages name the argument, and progress in a notebook."""
+"""Checks of function arguments, whose messages name the argument; progress in notebooks."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Progress = bool | events.Listener | None
 
 _COLUMNS = "the name of a column or a list of them"
 _SECONDS_BETWEEN = 0.2
-"""Between two updates of the display."""
+"""Minimum time between two updates of the display."""
 _STYLE = '<div style="font-family: monospace; white-space: pre">'
 _PACKAGE = f"{Path(__file__).parents[1]}{os.sep}"
 
 
 def _require(is_valid: bool, name: str, expected: str, value: object, got: str = "") -> None:
-    """Raise `UsageError` for an argument that is not as expected.
+    """Raise `UsageError` if an argument is invalid.
 
     Args:
-        is_valid: whether it is.
-        name: of the argument.
-        expected: what is expected.
-        value: of the argument.
-        got: what came, if the value is not shown.
+        is_valid: whether the argument is valid.
+        name: the name of the argument.
+        expected: the expected value, in words.
+        value: the value of the argument.
+        got: a description to show instead of the value.
     """
     if not is_valid:
         raise UsageError(f"{name}: expected {expected}, got {got or shown_argument(value)}")
@@ -60,14 +60,14 @@ def check_tolerance(tolerance: float | None) -> None:
 
 
 def check_columns(name: str, columns: object) -> None:
-    """Raise `UsageError` for an argument that is neither the name of a column nor several."""
+    """Raise `UsageError` if an argument is neither a column name nor several."""
     several = columns if isinstance(columns, list | tuple) else [columns]
     is_valid = bool(several) and all(isinstance(each, str) for each in several)
     _require(is_valid, name, _COLUMNS, columns, type(columns).__name__)
 
 
 def column_names(name: str, columns: object) -> tuple[str, ...]:
-    """Return the names of columns: of one, of several or of none.
+    """Return an argument with one, several or no column names as a tuple.
 
     Raises:
         UsageError: for anything else.
@@ -91,7 +91,7 @@ def class_name(name: str, value: Any) -> Any:  # noqa: ANN401
 
 
 def database_url(name: str, value: Any) -> str | None:  # noqa: ANN401
-    """Return the URL of a database, if there is one.
+    """Return the URL of a database, or `None`.
 
     Raises:
         UsageError: for anything else.
@@ -106,10 +106,10 @@ def integer(name: str, value: Any, low: int, high: int) -> int:  # noqa: ANN401
     """Return an integer in a range; NumPy integers are converted.
 
     Args:
-        name: of the argument.
-        value: of the argument.
-        low: the smallest.
-        high: the largest.
+        name: the name of the argument.
+        value: the value of the argument.
+        low: the smallest allowed value.
+        high: the largest allowed value.
 
     Raises:
         UsageError: for anything else.
@@ -142,10 +142,10 @@ def boolean(name: str, value: Any) -> bool:  # noqa: ANN401
 
 
 def overrides_of(overrides: Mapping[str, object] | None) -> Mapping[str, object]:
-    """Return overrides, or an empty mapping for none.
+    """Return overrides, or an empty mapping for `None`.
 
     Raises:
-        UsageError: if they are not a mapping of paths.
+        UsageError: if they are not a mapping from paths to values.
     """
     found, got = {} if overrides is None else overrides, ""
     if not isinstance(found, Mapping):

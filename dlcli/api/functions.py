@@ -1,4 +1,4 @@
-"""Functions of the Python API: each converts its arguments and calls what the command calls."""
+"""Functions of the Python API: each converts its arguments and calls the command's function."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.CrossValidationRun:
-    """Evaluate a config by cross-validation: each fold is predicted without training on it.
+    """Evaluate a config by cross-validation: each fold is predicted by a network not trained on it.
 
     Args:
         config: see `train`.
@@ -168,7 +168,7 @@ def resume(
 
     Args:
         run: the run folder, or a run.
-        data: the table that it was begun with, if that was in memory.
+        data: the training table, if it was in memory.
         validation_data: the validation table, if it was in memory.
         test_data: the test table, if it was in memory.
         storage: the URL of a search's database, if it has one.
@@ -210,22 +210,22 @@ def resume(
 
 
 def open_run(run: str | Path | results.AnyResult) -> results.AnyResult:
-    """Open the folder of a finished run; its files are verified as they are read.
+    """Open the folder of a finished run; its files are verified when they are read.
 
     Raises:
-        RunError: if there is none, or it is unfinished or damaged.
+        RunError: if the run is missing, unfinished or damaged.
     """
     return results.result_of(open_folder(_folder(run)))
 
 
 def load(run: results.AnyRun) -> Model:
-    """Load a trained model to predict with, without TensorFlow.
+    """Load a trained model for predictions without TensorFlow.
 
     Args:
-        run: a run folder of a training, its URL, or a run that was trained here.
+        run: the run folder of a training, its URL, or a run object.
 
     Raises:
-        RunError: if there is none, or it is damaged or has no network.
+        RunError: if the run is missing or damaged, or has no network.
     """
     return Model.of(locate_table(run) if isinstance(run, str) else _folder(run))
 
@@ -234,14 +234,14 @@ def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonRes
     """Compare runs with the first one, and test whether they differ significantly.
 
     Args:
-        *runs: two runs or more.
-        data: a table with the target or the path of a file, to compare all runs on; by default
-            each run is evaluated on its held-out rows.
+        *runs: two or more runs.
+        data: a table with the target or the path of a file, to compare all runs on; by default each
+            run is evaluated on its held-out rows.
 
     Raises:
-        UsageError: for fewer than two runs, or runs of different targets.
+        UsageError: for fewer than two runs, or runs with different targets.
         RunError: for a missing or damaged run.
-        DataError: for a table that a run can't be evaluated on.
+        DataError: if a run can't be evaluated on the table.
     """
     from dlcli import comparison
 
@@ -254,7 +254,7 @@ def diagnose(run: results.AnyRun) -> results.DiagnosisResult:
     """Find problems of a run and suggest remedies.
 
     Args:
-        run: a run of a training, which may have diverged.
+        run: the run of a training, which may have diverged.
 
     Raises:
         RunError: if the run is missing, damaged or not a training.
@@ -288,8 +288,8 @@ def export(
 
     Raises:
         UsageError: if the folder exists, or the run has no held-out rows for the level.
-        ExportError: if the format does not support the model, or if the exported model predicts
-            something else. Nothing is written then.
+        ExportError: if the format does not support the model, or the exported model gives other
+            predictions. In that case, nothing is written.
         RunError: for a missing or damaged run, or one without a network.
     """
     training = results.TrainingRun(open_folder(_folder(run)))
@@ -315,11 +315,11 @@ def reproduce(
         test_data: the test table, if it was in memory.
         tolerance: the largest relative difference of a metric that is accepted; weights and
             versions may then differ. By default, everything must be equal.
-        output: the new run folder; else `runs/NAME-reproduced`, ...
+        output: the new run folder. [default: `runs/NAME-reproduced`, ...]
         progress: see `train`.
 
     Returns:
-        The comparison, with likely causes of differences; differences raise no exception.
+        The comparison, with likely causes of differences. Differences do not raise an exception.
 
     Raises:
         DlcliError: see `train`.
@@ -421,7 +421,7 @@ def _config_file(
 
 
 def _refuse_other_file(path: Path) -> None:
-    """Raise an error for a path that is evidently not a config."""
+    """Raise an error if a path is evidently not a config."""
     if os.path.isdir(path) and is_run_folder(path):
         resolved = path / RunFile.RESOLVED
         raise UsageError(f"{path}: is a run folder, expected a config; its config is {resolved}")

@@ -1,4 +1,4 @@
-"""Trained models and their predictions, for Python; without TensorFlow."""
+"""Trained models and their predictions, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -32,48 +32,48 @@ from dlcli.tables.memory_tables import memory_table
 _SHOWN_ROWS = 10
 OnBadRow = Literal["error", "warn"]
 Batch = TypeVar("Batch")
-"""The kind of an object that has some rows of a table."""
+"""The type of an object with some rows of a table."""
 
 
 @dataclass(frozen=True)
 class Model:
     """A trained network, or an ensemble, with its encoding.
 
-    Threads may share it, and it can be pickled, in not much more bytes than it has weights.
+    It is thread-safe and can be pickled; the pickle is hardly larger than the weights.
     """
 
     path: Location
-    """The run folder that it was loaded from, or its URL."""
+    """The run folder, or its URL."""
     predictor: Predictor = field(repr=False)
     training_data: TrainingData = field(repr=False)
     _by_level: dict[float, Predictor] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
-    """The predictors with intervals of each level that was asked for."""
+    """The predictors with intervals, by requested level."""
 
     @classmethod
     def of(cls, folder: Location) -> Model:
         """Load the model of a run folder.
 
         Raises:
-            RunError: if there is none, or it is damaged or has no network.
+            RunError: if the run is missing or damaged, or has no network.
         """
         with opened_network(folder) as run:
             return cls(folder, run.predictor, run.trained_on)
 
     @property
     def config(self) -> Config:
-        """The complete config that it was trained with."""
+        """The complete config of the training."""
         return self.predictor.config
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes or labels by name, in the order of probabilities; none for numbers."""
+        """The names of classes or labels, in the order of probabilities; empty for numbers."""
         return self.predictor.task.names
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are read to predict."""
+        """The columns that predictions require."""
         return tuple(feature.column for feature in self.predictor.encoding.features)
 
     def predict(
@@ -82,10 +82,10 @@ class Model:
         """Predict each row of a table, in order.
 
         Args:
-            data: a table with the columns that training read, see `dlcli.train`, or the path of a
-                file; the target isn't needed.
-            interval: add prediction intervals, or for classes prediction sets, with this
-                coverage: 0.9.
+            data: a table with the training columns, see `dlcli.train`, or the path of a file; the
+                target is not required.
+            interval: add prediction intervals, or for classes prediction sets, with this coverage:
+                0.9.
             on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
 
         Raises:
@@ -107,10 +107,10 @@ class Model:
         interval: float | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Prediction:
-        """Predict few rows: what `predict` does, many times as fast for up to 64 rows.
+        """Predict a few rows: like `predict`, but many times as fast for up to 64 rows.
 
         Args:
-            rows: a mapping of columns to values for each row; what one lacks is missing.
+            rows: for each row, a mapping from columns to values; absent columns are missing values.
             interval: see `predict`.
             on_bad_row: see `predict`.
 
@@ -134,31 +134,31 @@ class Model:
         interval: float | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Batch:
-        """Predict some rows of a longer table, as Ray Data and Spark divide one.
+        """Predict some rows of a longer table, such as the batches of Ray Data and Spark.
 
-        Unlike `predict`, it gives no warnings, and takes numbers in texts to be written as in the
-        training rows, so that predictions don't depend on the other rows. There may be no rows.
+        Unlike `predict`, it does not warn, and it reads numbers in texts in the notation of the
+        training rows, so predictions don't depend on the other rows. The batch may be empty.
 
         Args:
-            batch: an Arrow table or record batch, a data frame of pandas or polars, or a mapping of
+            batch: an Arrow table or record batch, a pandas or polars data frame, or a mapping from
                 columns to arrays.
-            keep: columns to copy, before the predictions; one or several.
-            interval: see `predict`. A model that is sent to another process has the intervals that
-                were asked for before; for others, the run folder must be there.
+            keep: one or more columns to copy, before the predictions.
+            interval: see `predict`. A model in another process has the levels that were requested
+                before it was pickled; for other levels, it needs the run folder.
             on_bad_row: see `predict`.
 
         Returns:
-            The columns that `dlcli predict` writes, in an object of the same kind.
+            The columns that `dlcli predict` writes, in an object of the same type.
 
         Raises:
-            DataError, UsageError: see `predict`; and for a column to keep that isn't there.
+            DataError, UsageError: see `predict`; also if a column to keep is missing.
         """
         predictor = self._predictor(interval, on_bad_row)
         rows = memory_table(batch, "batch").data
         table, kept = predictor.batch(rows, "batch"), column_names("keep", keep)
         predictions = predictor.predict(table, BadRows(on_bad_row).new_record())
         predicted = assemble(predictions, table, kept)
-        # Spark reads no lists with offsets of 64 bits, of which the sets of a batch have no need.
+        # Spark does not read lists with 64-bit offsets.
         fields = [
             field.with_type(pa.list_(field.type.value_type))
             if pa.types.is_large_list(field.type) and field.name not in kept
@@ -172,16 +172,17 @@ class Model:
     ) -> dict[str, Any]:
         """Compute the metrics of the rows of a table.
 
-        A `DataWarning` is given for a table that was trained on, as its metrics are biased.
+        Issues a `DataWarning` if the table was used for training, because its metrics are biased.
 
         Args:
             data: a table that contains the target, see `dlcli.train`, or the path of a file.
-            interval: also compute the coverage and the mean width of intervals of this level.
-            on_bad_row: see `predict`; rows whose target can't be read are omitted by `warn`.
+            interval: also compute the coverage and mean width of prediction intervals at this
+                level.
+            on_bad_row: see `predict`; `warn` omits rows whose target can't be read.
 
         Returns:
-            The metrics by name, `None` where one is undefined. With `interval` also `interval`: a
-            mapping with its `level`, `coverage` and `mean_width` (or `mean_size`).
+            The metrics by name, `None` if undefined. If requested, `interval` is a mapping with
+            `level`, `coverage` and `mean_width` (or `mean_size`).
 
         Raises:
             DataError, UsageError: see `predict`.
@@ -198,7 +199,7 @@ class Model:
         return {**found.evaluation.metrics, **others}
 
     def _predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
-        """Return the predictor with intervals of a level, after a check of the arguments."""
+        """Check the arguments, and return the predictor with intervals at a level."""
         check_word("on_bad_row", on_bad_row, ("error", "warn"))
         if interval is None:
             return self.predictor
@@ -209,7 +210,7 @@ class Model:
         return self._by_level[interval]
 
     def _warned_predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
-        """Return the predictor, and warn if the level of its intervals is uncertain."""
+        """Return the predictor, and warn if the coverage of its intervals is uncertain."""
         predictor = self._predictor(interval, on_bad_row)
         if predictor.uncertainty:
             warn(predictor.uncertainty)
@@ -223,7 +224,7 @@ class Model:
 
 
 def _warn(label: str, message: str) -> None:
-    """Give warnings as Python's; notes are for the command line."""
+    """Issue warnings as Python warnings; notes are only for the command line."""
     if label == "warning":
         warn(message)
 
@@ -232,28 +233,28 @@ def _warn(label: str, message: str) -> None:
 class Prediction:
     """Predictions of the rows of a table.
 
-    It has the Arrow PyCapsule interface, so that polars, pandas 3 and DuckDB read it.
+    It has the Arrow PyCapsule interface, so polars, pandas 3 and DuckDB can read it.
     """
 
     rows: Predictions = field(repr=False)
     index: Any = field(default=None, repr=False, compare=False)
-    """The index of the data frame of pandas that was predicted; else `None`."""
+    """The index of the predicted pandas data frame; `None` for other tables."""
 
     def __len__(self) -> int:
         return len(self.rows.outputs)
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes or labels by name; none for numbers."""
+        """The names of classes or labels; empty for numbers."""
         return self.rows.task.names
 
     @cached_property
     def values(self) -> NDArray[Any]:
         """The predicted values.
 
-        Numbers, (rows,), or of several columns (rows, columns); classes, (rows,), which are
-        integers or true and false if those of the target are, else texts; or 1 for each label that
-        a row has, else 0, (rows, labels).
+        Numbers, (rows,), or for several columns (rows, columns); classes, (rows,), as integers or
+        booleans if the target has that type, else as texts; or 1 for each label of a row and 0 for
+        other labels, (rows, labels).
         """
         task, values = self.rows.task, self.rows.values
         if task.outcome == "classes":
@@ -268,12 +269,12 @@ class Prediction:
 
     @property
     def lower(self) -> NDArray[np.floating[Any]] | None:
-        """The lower ends of intervals, in the form of `values`; `None` without intervals."""
+        """The lower ends of intervals, in the shape of `values`; `None` without intervals."""
         return self._end(0)
 
     @property
     def upper(self) -> NDArray[np.floating[Any]] | None:
-        """The upper ends of intervals, in the form of `values`; `None` without intervals."""
+        """The upper ends of intervals, in the shape of `values`; `None` without intervals."""
         return self._end(1)
 
     def _end(self, which: int) -> NDArray[np.floating[Any]] | None:
@@ -299,7 +300,7 @@ class Prediction:
     def to_pandas(self) -> Any:  # noqa: ANN401  (pandas has no types of its own)
         """Return a pandas data frame with the columns that `dlcli predict` writes.
 
-        It has the index of the data frame that was predicted, so that its columns can be assigned.
+        It has the index of the predicted data frame, so its columns can be assigned to it.
         """
         frame = self.to_arrow().to_pandas()
         return frame if self.index is None else frame.set_axis(self.index)
@@ -321,7 +322,7 @@ class Prediction:
 
 
 def _like(batch: Batch, rows: pa.Table) -> Batch:
-    """Return rows in an object of the same kind as those that were predicted."""
+    """Convert rows to the type of the predicted batch."""
     given: Any = batch
     library = type(given).__module__.partition(".")[0]
     if isinstance(given, pa.RecordBatch):
@@ -344,7 +345,7 @@ def _index_of(data: object) -> Any:  # noqa: ANN401  (pandas has no types of its
 
 
 def _cell(value: object) -> str:
-    """Return a predicted value as a cell: a class, a number, or a set of classes."""
+    """Format a predicted value: a class, a number, or a prediction set."""
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return fmt.number(value) if isinstance(value, float) else str(value)

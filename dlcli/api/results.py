@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Shown:
-    """A result with a view: its text is what the command prints, in a notebook it is a card."""
+    """A result with a view: as text the command's output, in a notebook a card."""
 
     def _view(self) -> View:
         raise NotImplementedError
@@ -45,7 +45,7 @@ class _Shown:
 
 @dataclass(frozen=True)
 class _FinishedRun(_Shown):
-    """A run folder; its files are read, and verified, when they are asked for."""
+    """A run folder, whose files are read and verified on demand."""
 
     folder: Run = field(repr=False)
 
@@ -61,15 +61,15 @@ class _FinishedRun(_Shown):
 
     @cached_property
     def gates(self) -> list[dict[str, Any]]:
-        """The results of the config's gates: `gate`, `value` and `failures` of each, as in JSON."""
+        """The results of the config's gates as in JSON: `gate`, `value` and `failures` of each."""
         return [each.model_dump() for each in self.folder.gates]
 
     def report(self, output: str | Path | None = None) -> Path:
-        """Write the HTML report of the run: to its folder, or to a file of which there is none yet.
+        """Write the HTML report of the run to its folder or to a new file.
 
         Raises:
-            UsageError: if that file exists or can't be created.
-            RunError: if a file of the run is damaged, or the page can't be stored.
+            UsageError: if the file exists or can't be created.
+            RunError: if a file of the run is damaged, or the report can't be written.
         """
         return write_report(self.folder, None if output is None else output_path(output))
 
@@ -90,17 +90,17 @@ class TrainingRun(_FinishedRun):
 
     @property
     def baselines(self) -> dict[str, MetricsBySplit]:
-        """The metrics of a constant and of a linear model, by model, split, then metric."""
+        """The metrics of the constant and linear model, by model, split, then metric."""
         return self.folder.baselines
 
     @property
     def history(self) -> dict[str, list[float]]:
-        """Loss and metrics of each epoch, by name; of an ensemble means over its members."""
+        """Loss and metrics of each epoch, by name; for an ensemble, means over its members."""
         return self.folder.history
 
     @cached_property
     def model(self) -> Model:
-        """The trained model, to predict with."""
+        """The trained model."""
         return Model.of(self.path)
 
     def export(
@@ -139,7 +139,7 @@ class CrossValidationRun(_FinishedRun):
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The metrics over the predictions of all rows, each by the networks not trained on it."""
+        """The metrics of all rows, each predicted by networks that were not trained on it."""
         return {name: interval.value for name, interval in self.result.pooled.items()}
 
     @property
@@ -153,12 +153,13 @@ class SearchRun(_FinishedRun):
 
     @cached_property
     def result(self) -> Search:
-        """All trials and what was chosen, as in tune.json."""
+        """All trials and the best ones, as in tune.json."""
         return self.folder.search
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
-        """The settings of the best candidate, by path of the dimension; `best` has its config."""
+        """The settings of the best candidate, by path in the search space; `best` has its
+        config."""
         trial = self.result.trial(self.result.best)
         return {} if trial is None else trial.values
 
@@ -173,14 +174,14 @@ class SearchRun(_FinishedRun):
 
 
 AnyRun = str | Path | TrainingRun
-"""A run folder by its path, or the run of a training."""
+"""The path of a run folder, or the run of a training."""
 
 
 AnyResult = TrainingRun | CrossValidationRun | SearchRun
 
 
 def result_of(run: Run) -> AnyResult:
-    """Return the result of a run by its kind."""
+    """Return the result object for the kind of a run."""
     if run.kind == "cv":
         return CrossValidationRun(run)
     return SearchRun(run) if run.kind == "tune" else TrainingRun(run)
@@ -191,8 +192,8 @@ class ExportResult:
     """An exported run."""
 
     path: Path
-    """The folder, or the file of a card; the folder of a model has a `README.md` which describes
-    inputs and outputs."""
+    """The folder, or the file of a model card. The folder of a model contains a `README.md` that
+    describes inputs and outputs."""
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The content of `export.json` of a model: the compared rows and the largest differences."""
 
@@ -230,13 +231,13 @@ class DiagnosisResult(_Shown):
 
 @dataclass(frozen=True)
 class ReproductionResult(_Shown):
-    """A run that was trained again, and what is equal."""
+    """A retrained run, compared with the original."""
 
     reproduction: Reproduction = field(repr=False)
 
     @property
     def reproduced(self) -> bool:
-        """True if all is equal, or within the tolerance."""
+        """True if everything is equal or within the tolerance."""
         return not self.reproduction.differing
 
     @property
@@ -245,7 +246,7 @@ class ReproductionResult(_Shown):
         return TrainingRun(self.reproduction.again)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `dlcli reproduce --json` prints of the comparison."""
+        """Return the comparison as `dlcli reproduce --json` prints it."""
         return self.reproduction.event.to_json()
 
     def _view(self) -> View:
