@@ -463,8 +463,7 @@ def after_parent(end: Callable[[], object]) -> None:
 
 
 def available_processors() -> int:
-    """Return the number of processors that this process may use, or of all processors if
-    unknown."""
+    """Return the number of processors that this process may use, or of all if unknown."""
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class _Shown:
-    """A result with a view: as text the command's output, in a notebook a card."""
+    """A result with a view: printed like the command's output, shown as a card in notebooks."""
 
     def _view(self) -> View:
         raise NotImplementedError
@@ -158,8 +158,7 @@ class SearchRun(_FinishedRun):
 
     @property
     def best_settings(self) -> Mapping[str, Any]:
-        """The settings of the best candidate, by path in the search space; `best` has its
-        config."""
+        """The settings of the best candidate, by path in the search space."""
         trial = self.result.trial(self.result.best)
         return {} if trial is None else trial.values
 

@@ -31,21 +31,21 @@ from dlcli.tasks.task import Task
 ROWS_FOR_LAYERS = 2_000
 ROWS_FOR_GRADIENTS = 1_024
 MOST_LAYERS = 500
-"""Listed layers, counted from the last; only a network with very many embeddings has more."""
+"""Maximum number of listed layers, from the last; only very many embeddings exceed it."""
 _RECTIFIERS = ("relu", "relu6", "leaky_relu", "sparse_plus")
-"""Activations that return 0 below some number and have no gradient there."""
+"""Activations that are 0 below some number, without a gradient there."""
 _SATURATED = 0.01
-"""An output this near to an end of its range, as a share of the range, is saturated."""
+"""Distance to an end of the output range, as a share of the range, of a saturated output."""
 
 MOST_COLUMNS = 200
 MOST_FIRST_TARGETS = 10
-"""Targets that are listed before the features; there may be hundreds of labels."""
+"""Maximum number of targets before the features, because there may be hundreds of labels."""
 MOST_VALUES = 10
 MOST_CHARACTERS = 80
 MOST_CHARACTERS_OF_REASON = 200
 MOST_ROWS = 100_000
-"""Rows in which values are counted; a larger table is sampled at random. Its counts are scaled up,
-and its distinct values are not counted."""
+"""Maximum number of rows in which values are counted. A larger table is sampled at random, its
+counts are scaled up, and distinct values are not counted."""
 MOST_BINS = 24
 _MOMENTS: dict[str, Callable[[Floats], Any]] = {
     "mean": np.mean,
@@ -54,13 +54,13 @@ _MOMENTS: dict[str, Callable[[Floats], Any]] = {
     "maximum": np.max,
 }
 _FAR_QUARTILES = 3
-"""Interquartile ranges from the quartiles beyond which a value is an outlier (Tukey 1977)."""
+"""Interquartile ranges beyond a quartile that make a value an outlier (Tukey 1977)."""
 _FEW_OUTLIERS = 0.01
-"""Share of the values that may lie outside the bins, so the bins are not too wide."""
+"""Maximum share of values outside the bins, to keep the bins narrow."""
 _EXACT_WHOLE = 2.0**50
-"""Whole numbers up to this differ from the halves between them in float64."""
+"""float64 also represents the halves between integers up to this one."""
 Gradients = Mapping[str, float]
-"""Norm of each layer's gradient, by the layer's name."""
+"""The norm of each layer's gradient, by layer name."""
 
 
 def explain(
@@ -74,20 +74,19 @@ def explain(
 ) -> explanation_document.Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
-    For an ensemble, the layers are those of the first member and the predictions are the mean of
-    all members. The result follows from config, data and weights, so equal runs have equal
+    For an ensemble, the layers belong to the first member, and predictions are the mean of all
+    members. The result depends only on config, data and weights, so equal runs have equal
     explanations.
 
     Args:
         predictor: the trained network.
-        sets: the rows of each set, `train` first, and the same encoded.
+        sets: the rows of each set, `train` first, with their encoding.
         target: the task, with the reason for its type.
         decisions: the type of each column.
         predictions: returns the predictions for a set.
         gradient_norms: returns the norm of each layer's gradient over some training rows, before
             the first step and after the last.
-        folds: if the held-out rows are those of an ensemble's folds, the indices of each fold's
-            rows.
+        folds: if the held-out rows are the folds of an ensemble, the row indices of each fold.
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
@@ -101,12 +100,12 @@ def explain(
     new = [table for table in others if table is not whole]
     describer = ColumnDescriber(whole, new, predictor.encoding, largest)
 
-    # Not more rows than are sampled, which are few if they are wide.
+    # At most the sampled rows, which are few if they are wide.
     rows = draw(np.arange(whole.rows), min(ROWS_FOR_GRADIENTS, len(train)))
     layers = describe_layers(network, weights, train.matrix, *gradient_norms(rows))
 
-    # Importances and worst rows need held-out rows. Partial dependences don't measure errors, so
-    # training rows will do.
+    # Importances and worst rows require held-out rows. Partial dependences don't measure errors, so
+    # training rows suffice.
     rows_held_out = sum(table.rows for table in others)
     plan = analysis.plan_importances(network, predictor.members, rows_held_out)
     sample = analysis.sample_rows(held_out, plan.rows) if held_out else train
@@ -179,9 +178,9 @@ def describe_layers(
 
 
 def dead_share(activation: Activation, output: activations.Floats) -> float | None:
-    """Return the share of units that return 0 for every row; None if the activation never does.
+    """Return the share of units that output 0 for every row; `None` if the activation can't.
 
-    A rectified unit that no row activates gets no gradient and never changes (Maas et al. 2013,
+    A rectified unit that no row activates has no gradient and never changes (Maas et al. 2013,
     "Rectifier nonlinearities improve neural network acoustic models").
 
     Args:

@@ -1,6 +1,6 @@
-"""The explanation of a run, as its folder stores it.
+"""The explanation of a run, as stored in its folder.
 
-Numbers that are undefined or not finite (a mean without values, a gradient that overflowed) are
+Undefined or non-finite numbers, such as the mean of no values or an overflowed gradient, are
 `None`.
 """
 
@@ -16,11 +16,11 @@ from dlcli.safe_files import Count, Document
 class Histogram(Document):
     """Distribution of numbers, or of times in seconds since 1970 (UTC).
 
-    For more than 100,000 rows it is estimated from a sample of 100,000.
+    For more than 100,000 rows, it is estimated from a sample of 100,000.
     """
 
     edges: tuple[float, ...]
-    """Edges of the bins; a few outliers among training rows may lie outside."""
+    """Edges of the bins; a few outliers of training rows may be outside."""
     train: tuple[Count, ...]
     """Training rows in each bin; values outside count in the outermost bins."""
     held_out: tuple[Count, ...]
@@ -28,7 +28,7 @@ class Histogram(Document):
 
 
 class ValueCount(Document):
-    """Number of rows with a value; for more than 100,000 rows estimated from a sample."""
+    """Number of rows with a value; for more than 100,000 rows, estimated from a sample."""
 
     value: str
     train: Count
@@ -41,35 +41,35 @@ class ColumnStatistics(Document):
     name: str
     role: Literal["feature", "target", "weight"]
     type: str
-    """`numeric`, `categorical`, ... `ignored`; for a target the type of target."""
+    """`numeric`, `categorical`, ... `ignored`; for a target, the type of the target."""
     reason: str
     """The reason for the type."""
     missing: Count
-    """Training rows without a value."""
+    """Number of training rows without a value."""
     distinct: Count | None
-    """Distinct values in training rows; `None` where they were not counted."""
+    """Number of distinct values in training rows; `None` if not counted."""
     mean: Number = None
     deviation: Number = None
     minimum: Number = None
     maximum: Number = None
-    """These are for numbers, over training rows; times have only the range, in seconds since 1970
+    """Statistics of numbers in training rows; for times, only the range in seconds since 1970
     (UTC)."""
     histogram: Histogram | None = None
     """For numbers, and for times in seconds since 1970 (UTC)."""
     values: tuple[ValueCount, ...] = ()
-    """For other types: the most frequent values, by their frequency in training rows."""
+    """For other types: the most frequent values of training rows, in order of frequency."""
     inputs: Count = 0
-    """Number of the network's inputs that encode it."""
+    """Number of network inputs that encode the column."""
     largest_input: Number = None
-    """Largest absolute value of its numeric inputs in the sampled training rows."""
+    """Largest absolute value of its numeric inputs in sampled training rows."""
 
 
 class LayerStatistics(Document):
-    """One layer of the trained network, over the sampled training rows."""
+    """A layer of the trained network, evaluated on sampled training rows."""
 
     name: str
     kind: str
-    """Keras's name for the layer, as `dlcli validate` shows it."""
+    """Keras's name for the layer, as shown by `dlcli validate`."""
     units: Count
     parameters: Count
     activation: str | None = None
@@ -83,8 +83,7 @@ class LayerStatistics(Document):
     weight_norm: Number = None
     """Euclidean norm of the trained weights."""
     first_gradient: Number = None
-    """Norm of the loss's gradient with respect to the initial weights; `None` if these are from
-    another run."""
+    """Norm of the loss gradient at the initial weights; `None` if these are from another run."""
     last_gradient: Number = None
     """The same for the final weights."""
 
@@ -121,13 +120,13 @@ class WorstRow(Document):
     """A held-out row with a large error."""
 
     file: str | None
-    """The file, if the data are in several."""
+    """The file, if there are several."""
     row: Count
     split: str
     target: str
     prediction: str
     error: float
-    """The absolute difference (for several numbers the largest, in standard deviations), the log
+    """The absolute difference (for several numbers, the largest in standard deviations), the log
     loss of the row, or for a margin the hinge loss."""
     values: dict[str, str | None]
     """Values of the columns as text, the most important column first; `None` for missing values."""
@@ -149,21 +148,22 @@ class Explanation(Document):
     more than twenty: the most frequent classes, or the first columns or labels. A margin has the
     name of the class above 0."""
     importance_metric: str | None = None
-    """The error whose increases are the importances: `rmse` (for several numbers, the mean of their
-    RMSEs in standard deviations of the training rows), `log_loss`, or for margins m `hinge`, the
-    mean of max(0, 1 − y·m) with y = ±1."""
+    """The error whose increase is the importance: `rmse` (for several numbers, the mean of their
+    RMSEs in standard deviations of training rows), `log_loss`, or for margins m `hinge`, the mean
+    of max(0, 1 − y·m) with y = ±1."""
     importances: tuple[Importance, ...] = ()
-    """The largest first; empty if no rows are held out. With very many columns or a very large
-    network, only the columns that move the first layer most have one."""
+    """Importances, the largest first; empty without held-out rows. With very many columns or a very
+    large network, only for the columns with the largest effect on the first layer."""
     partial_dependences: tuple[PartialDependence, ...] = ()
-    """For the most important columns except texts and images, over held-out rows. Without held-out
-    rows: over training rows, for the columns that move the first layer most."""
+    """Dependences on the most important columns except texts and images, over held-out rows.
+    Without held-out rows: over training rows, for the columns with the largest effect on the first
+    layer."""
     worst: tuple[WorstRow, ...] = ()
     """The held-out rows with the largest errors, the worst first."""
 
     @property
     def unit(self) -> str:
-        """The unit of errors in words, ` (in standard deviations)`; empty if it is their own."""
+        """The unit of errors, ` (in standard deviations)`; empty for the target's unit."""
         metric = self.importance_metric  # without held-out rows there is none
         targets = {each.type for each in self.columns if each.role == "target"}
         is_number = metric == RMSE.name or (metric is None and targets <= {"numeric", "count"})

@@ -1,7 +1,7 @@
-"""Analysis of predictions: their errors, the worst rows, and the effects of columns.
+"""Analysis of predictions: errors, worst rows, and effects of columns.
 
-Effects are permutation importance and partial dependence. The number of rows and columns follows
-from shapes alone, never from a timing.
+Effects are permutation importance and partial dependence. The numbers of rows and columns depend
+only on shapes, never on a timing.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 MOST_NUMBERS = 2**22
-"""Inputs of all sampled rows, at most: 16 MiB even if rows are wide."""
+"""Maximum number of inputs of all sampled rows: 16 MiB, even if rows are wide."""
 MOST_WORST_ROWS = 20
 MOST_COLUMNS_OF_ROW = 20
 MOST_CELL_CHARACTERS = 200
-"""Columns of a worst row that are shown, and characters of each."""
+"""Maximum number of characters of a cell; `MOST_COLUMNS_OF_ROW` limits the cells of a row."""
 
 MOST_REPEATS = 5
 MOST_PERMUTED_ROWS = 2_000
@@ -51,47 +51,47 @@ FEWEST_AVERAGED_ROWS = 25
 MOST_OUTPUTS = 20
 MOST_LABEL_CHARACTERS = 80
 WORK = 3e9
-"""Multiplications that predictions may take, for each part of an explanation."""
+"""Maximum number of multiplications for predictions in each part of an explanation."""
 WORK_PER_NUMBER = 16
 """Cost of a number that a layer reads or returns, in multiplications, without the matrix product:
 copies, the bias and the activation."""
 
 Sets = Mapping[str, tuple[Table, EncodedRows]]
-"""The rows of each set, and the same encoded."""
+"""The rows of each set, with their encoding."""
 
 
 @dataclass(frozen=True, eq=False)
 class RowSample:
-    """Sampled rows of one or several sets."""
+    """Sampled rows of one or more sets."""
 
     tables: Mapping[str, Table]
     """The rows of each set."""
     matrix: Matrix
-    """The same encoded, one set after the other, (rows, inputs)."""
+    """The encoded rows of all sets in order, (rows, inputs)."""
     weights: Floats
-    """Their weights, 1 without any, (rows,)."""
+    """The row weights, or 1, (rows,)."""
     indices: Indices
-    """The index of each among the rows of all sets, one set after the other, (rows,)."""
+    """The index of each row in the rows of all sets in order, (rows,)."""
 
     def __len__(self) -> int:
         """Number of rows."""
         return len(self.matrix)
 
     def axis_values(self, encoder: ColumnEncoder) -> Floats:
-        """Return a column's numbers, or times in seconds since 1970, NaN where missing, (rows,)."""
+        """Return a column's numbers, or times in seconds since 1970; NaN where missing, (rows,)."""
         return np.concatenate([encoder.axis_values(table) for table in self.tables.values()])
 
     def texts(self, column: str) -> NDArray[np.object_]:
-        """Return a column's canonical texts, None where missing, (rows,)."""
+        """Return a column's canonical texts, `None` where missing, (rows,)."""
         return np.concatenate([table.texts(column) for table in self.tables.values()])
 
 
 def sample_rows(sets: Sets, most: int) -> RowSample:
-    """Sample rows at random, always the same ones.
+    """Sample rows at random, but the same rows in each call.
 
     Args:
         sets: the rows to sample; at least one set.
-        most: the largest number of rows; fewer are sampled if they are very wide.
+        most: the maximum number of rows; fewer are sampled if they are very wide.
     """
     rows = [len(encoded.inputs) for _, encoded in sets.values()]
     width = max(encoded.inputs.width for _, encoded in sets.values())
@@ -117,7 +117,7 @@ def input_indices(layout: Layout) -> dict[str, Indices]:
 
 
 def row_weights(encoded: EncodedRows) -> Floats:
-    """Return the weights of rows, 1 without any, (rows,)."""
+    """Return the weights of rows, or 1, (rows,)."""
     if encoded.weights is None:
         return np.ones(len(encoded.inputs))
     return encoded.weights
@@ -141,7 +141,7 @@ class TrueValues:
     """Numbers in the unit of the target or 0 and 1 for labels, (rows, outputs), or class indices,
     (rows,)."""
     units: Floats
-    """The unit of differences: 1, or that of each of several numbers, (outputs,)."""
+    """The unit of differences: 1, or one unit per column for several numbers, (outputs,)."""
 
     def row_errors(self, predictions: Predictions) -> Floats:
         """Return the error of each row, (rows,).
@@ -155,16 +155,16 @@ class TrueValues:
         return np.nan_to_num(rows, nan=np.finfo(np.float64).max)
 
     def error(self, predictions: Predictions, weights: Floats) -> float | None:
-        """Return the error of all rows: the RMSE of numbers, else the mean of the rows' errors.
+        """Return the error of all rows: RMSE for numbers, else the mean of the row errors.
 
-        For several numbers it is the mean of their RMSEs.
+        For several numbers, it is the mean of their RMSEs.
 
         Args:
-            predictions: of the rows.
-            weights: of the rows, (rows,).
+            predictions: the predictions of the rows.
+            weights: the row weights, (rows,).
 
         Returns:
-            The error; None if all weights are 0, or if it is not finite.
+            The error; `None` if all weights are 0, or it is not finite.
         """
         if not weights.sum() > 0:
             return None
@@ -176,7 +176,7 @@ class TrueValues:
             return finite(float(np.average(errors.mean(axis=1), weights=weights)))
 
     def _output_errors(self, predictions: Predictions) -> tuple[Floats, bool]:
-        """Return the error of each output, (rows, outputs), and whether it is of numbers."""
+        """Return the error of each output, (rows, outputs), and whether outputs are numbers."""
         with np.errstate(all="ignore"):
             errors = predictions.errors(self.values) / self.units
         return errors, predictions.task.outcome == "numbers"
@@ -186,8 +186,8 @@ def read_true_values(task: Task, tables: Iterable[Table], units: Floats) -> True
     """Read the true values of rows.
 
     Args:
-        task: what is predicted.
-        tables: the rows, one table after the other.
+        task: the task.
+        tables: the tables with the rows, in order.
         units: see `target_units`.
     """
     values = np.concatenate([task.values(table, ValueProblems()) for table in tables])
@@ -260,7 +260,7 @@ def worst_rows(
 def _target_text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:
     """Format a row's target or prediction, as in `predictions.parquet`.
 
-    Several numbers follow their names; for label columns the names of the row's labels are listed.
+    Several numbers are preceded by their names. For label columns, the row's labels are listed.
     """
     found = {name: column[at].as_py() for name, column in columns.items() if name.startswith(kind)}
     if kind in found:
@@ -275,7 +275,7 @@ def _target_text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task
 
 @dataclass(frozen=True)
 class Plan:
-    """Numbers of repeats, rows and columns whose product is the number of predictions."""
+    """Numbers of repeats, rows and columns; their product is the number of predictions."""
 
     repeats: int
     rows: int
@@ -285,13 +285,13 @@ class Plan:
 def plan_predictions(network: Network, members: int, most: Plan, fewest_rows: int) -> Plan:
     """Plan repeated predictions of rows for each column within the budget `WORK`.
 
-    Repeats are reduced first, then rows, then columns, but none below 1.
+    Repeats are reduced first, then rows, then columns, but not below 1.
 
     Args:
         network: the network that predicts.
         members: the number of such networks.
         most: the plan without a budget.
-        fewest_rows: rows below which columns are reduced instead.
+        fewest_rows: the number of rows below which columns are reduced instead.
     """
     numbers = network.inputs + network.front.units + sum(layer.units for layer in network.layers)
     products = sum(weight.size for layer in network.layers for weight in layer.weights)
@@ -335,12 +335,12 @@ def permutation_importances(
         truth: the rows' true values.
         rows: the held-out rows, with their weights.
         columns: the columns to permute.
-        repeats: number of permutations of each column, which follow from the config's seed and the
-            column's position alone.
-        folds: if the rows are those of an ensemble's folds, the indices of each fold's rows.
+        repeats: the number of permutations of each column, which depend only on the config's seed
+            and the column's position.
+        folds: if the rows are the folds of an ensemble, the row indices of each fold.
 
     Returns:
-        The columns whose error is finite, the largest increase first.
+        The columns with a finite error, the largest increase first.
     """
     of_folds = [np.flatnonzero(np.isin(rows.indices, fold)) for fold in folds]
 
@@ -372,11 +372,10 @@ def permutation_importances(
 
 
 def first_layer_effects(network: Network, weights: Weights, matrix: Matrix) -> dict[str, float]:
-    """Compute how far each column moves the sums of the first dense layer, by column in order.
+    """Compute the effect of each column on the sums of the first Dense layer, in column order.
 
-    That is √Σ σᵢ²·‖kᵢ‖² over the layer's inputs that encode the column, with the standard deviation
-    σᵢ of an input and its row kᵢ of the kernel: the standard deviation of the sums if the inputs
-    were independent.
+    It is √Σ σᵢ²·‖kᵢ‖² over the inputs of the column, with the standard deviation σᵢ of an input and
+    its row kᵢ of the kernel: the standard deviation of the sums if inputs were independent.
 
     Args:
         network: the layers.
@@ -394,15 +393,15 @@ def first_layer_effects(network: Network, weights: Weights, matrix: Matrix) -> d
 
 
 def choose_outputs(predictor: Predictor, truth: TrueValues, weights: Floats) -> dict[str, int]:
-    """Choose the outputs to show: all, or those of the most frequent classes.
+    """Choose the outputs to show: all, or only the most frequent classes.
 
     Args:
         predictor: the trained network.
         truth: the true values of the sampled rows.
-        weights: of these rows, (rows,).
+        weights: the weights of these rows, (rows,).
 
     Returns:
-        The index of each among all outputs, by name.
+        The index of each chosen output, by name.
     """
     task, names = predictor.task, predictor.task.score_names
     if task.outcome == "classes" and len(names) > 1:
@@ -420,7 +419,8 @@ def partial_dependences(
     Args:
         predictor: the trained network.
         rows: the rows that provide the values.
-        columns: the most important first; texts and images are skipped, as they rarely repeat.
+        columns: the columns, the most important first; texts and images are skipped, as their
+            values rarely repeat.
         outputs: the outputs to show, see `choose_outputs`.
     """
     types = {each.column: type_named(each.type) for each in predictor.encoding.features}
@@ -440,19 +440,19 @@ def partial_dependence(
 
     Partial dependence (Friedman 2001, doi:10.1214/aos/1013203451).
 
-    Only values of actual rows are used: for numbers and times up to `MOST_POINTS` quantiles, for
-    other types the most frequent values. Their encoded inputs replace the column's inputs in the
+    Only values of actual rows are used: up to `MOST_POINTS` quantiles of numbers and times, and the
+    most frequent values of other types. Their encoded inputs replace the column's inputs in the
     other rows.
 
     Args:
         predictor: the trained network.
         rows: the rows that provide the values.
         column: a column that can have the same value in all rows.
-        others: the indices of the rows over which the weighted mean is taken.
+        others: the indices of the rows for the weighted mean.
         outputs: the outputs to show, see `choose_outputs`.
 
     Returns:
-        The dependence; None if there are fewer than two values or a prediction is not finite.
+        The dependence; `None` if there are fewer than two values, or a prediction is not finite.
     """
     values = list(_values_shown(predictor, rows, column))
     matrix, weights = rows.matrix[others], rows.weights[others]
@@ -474,7 +474,7 @@ def partial_dependence(
 def _values_shown(
     predictor: Predictor, rows: RowSample, column: str
 ) -> Iterator[tuple[int, str, float | None]]:
-    """Yield the values to use in order: the index of a row that has it, its text and number."""
+    """Yield the values to use, in order: the index of a row with the value, its text and number."""
     encoder = next(each for each in predictor.encoding.features if each.column == column)
     texts = () if encoder.axis == "numbers" else rows.texts(column)
     if encoder.axis is not None:
@@ -495,7 +495,7 @@ def _values_shown(
 
 
 def _spread(numbers: Floats) -> list[int]:
-    """Return rows with different numbers, ascending, spread evenly over all rows."""
+    """Return rows with different numbers, ascending, evenly spaced in all rows."""
     order = np.argsort(numbers, kind="stable")  # NaN comes last
     order = order[: int(np.isfinite(numbers).sum())]
     if not len(order):

@@ -1,5 +1,5 @@
-"""Reports: results as views, shown as text on a terminal, as self-contained pages and as pictures.
+"""Reports: results as views, shown as terminal output, self-contained pages and pictures.
 
-Formatting is loaded with the package, as most commands need it; views and reports are loaded when
-they are used.
+Formatting is loaded with the package, as most commands need it; views and reports are loaded on
+use.
 """

@@ -50,27 +50,27 @@ _SERIES = (
     ("#6b7280", "#aab2bd"),
 )
 MOST_SERIES = len(_SERIES)
-"""Series of one chart that can be distinguished by color."""
+"""Maximum number of series in a chart that colors can distinguish."""
 _ALL = _COLORS | {f"series-{at}": pair for at, pair in enumerate(_SERIES)}
 LIGHT = {name: light for name, (light, _) in _ALL.items()}
 DARK = {name: dark for name, (_, dark) in _ALL.items()}
 Row = Mapping[str, object]
 Rows = Sequence[Row]
 Colors = Mapping[str, str]
-"""Series by name, each with the name of its color."""
+"""The name of the color of each series, by name."""
 Tips = Mapping[str, str]
-"""Fields of rows, each with its title, and for a number `|` and its D3 format."""
+"""Titles by field of the rows; for a number with `|` and its D3 format."""
 HEIGHT = 260
-"""Pixels."""
+"""Default height of a chart, in pixels."""
 DECADES = 100
 """Ratio of the largest to the smallest value from which a logarithmic scale is offered."""
 TENFOLD = 10
-"""The same ratio of a loss, from which its scale is logarithmic at first: on a linear one, its
+"""The same ratio for a loss, from which its scale is initially logarithmic: on a linear scale, its
 later part would look flat."""
 MOST_LABELED = 12
-"""Largest range of whole numbers whose axis labels are chosen here."""
+"""Maximum range of integers whose axis labels are chosen here."""
 _STEPS = 4
-"""Most steps from the first to the last of these labels."""
+"""Maximum number of steps from the first to the last of these labels."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
 DrawnLayer = tuple[Rows, dict[str, Any]]
 """The rows that a layer of a chart draws, and the layer; a layer without rows is omitted."""
@@ -88,7 +88,7 @@ class Axis:
     log: bool = False
     domain: tuple[float, float] | None = None
     whole: bool = False
-    """True if it has labels at whole numbers only."""
+    """True if only integers are labeled."""
     ticks: Sequence[int] | int | None = None
     """The labels, or their approximate number."""
     hidden: bool = False
@@ -99,7 +99,7 @@ class Axis:
 
     @classmethod
     def within(cls, title: str, low: float | None, high: float | None) -> Axis:
-        """Return an axis for the numbers of a column in this range; years are shown as `1971`."""
+        """Return an axis for the numbers of a column in a range; years are shown as `1971`."""
         return cls(title, format=".6~g" if fmt.has_years(low, high) else "")
 
 
@@ -116,7 +116,7 @@ class PointStyle:
     def mark(self) -> dict[str, object]:
         """Return the properties of a Vega-Lite mark."""
         look = {"shape": self.shape, "size": self.size, "opacity": self.opacity}
-        is_line = self.shape == "stroke"  # a short horizontal line has nothing to fill
+        is_line = self.shape == "stroke"  # a short horizontal line has no area
         return {**look, "color": variable(self.color), "filled": not is_line, "strokeWidth": 3}
 
 
@@ -138,7 +138,7 @@ class Guides:
     """True if that line is a step function."""
 
     def layers(self, x: object, y: Mapping[str, object]) -> list[DrawnLayer]:
-        """Return the layers that draw them, except the path.
+        """Return the layers of the guides, except the path.
 
         Args:
             x: the channel of the horizontal axis.
@@ -382,12 +382,12 @@ def heat_map(rows: Rows, names: Sequence[str], *, tips: Tips) -> Spec:
 
 
 def milliseconds(seconds: float) -> int:
-    """Return a time as Vega expects it; unlike other numbers, whole numbers are not rounded."""
+    """Return a time in Vega's unit, as an integer, because only other numbers are rounded."""
     return int(1000 * seconds)
 
 
 def padded_domain(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return an axis that has all values, with some space around them; `None` for Vega's choice."""
+    """Return the range of an axis with all values and some space; `None` for Vega's default."""
     finite = [value for value in values if math.isfinite(value)]
     if not finite or min(finite) == max(finite):
         return None
@@ -397,7 +397,7 @@ def padded_domain(values: Sequence[float]) -> tuple[float, float] | None:
 
 
 def spans_decades(values: Sequence[float], ratio: float = DECADES) -> bool:
-    """Return whether a logarithmic scale shows more of values that are this far apart."""
+    """Return whether values vary so much that a logarithmic scale is better."""
     finite = [value for value in values if math.isfinite(value)]
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= ratio
 
@@ -407,7 +407,7 @@ _OF_EVERY_OBJECT = (
     *("__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
     *("toLocaleString", "toString", "valueOf"),
 )
-"""Properties of every JavaScript object; Vega looks groups up by name in plain objects."""
+"""Properties of every JavaScript object, because Vega stores groups by name in plain objects."""
 
 
 def _chart(layers: Sequence[DrawnLayer], height: int = HEIGHT) -> Spec:
@@ -427,8 +427,8 @@ def _chart(layers: Sequence[DrawnLayer], height: int = HEIGHT) -> Spec:
 def _safe_json(part: Any) -> Any:  # noqa: ANN401  (any JSON)
     """Round numbers to six significant digits, and make values safe for JSON and Vega.
 
-    NaN and infinity become `None`; names of properties of every JavaScript object get an invisible
-    character at their end.
+    NaN and infinity become `None`. Names that are properties of every JavaScript object get an
+    invisible character at the end.
     """
     if isinstance(part, float):
         return float(f"{part:.6g}") if math.isfinite(part) else None
@@ -470,9 +470,9 @@ def _nearest_layer(colors: Colors, x: Axis, rows: Rows) -> DrawnLayer:
 
 
 def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:
-    """Label an axis of few whole numbers at evenly spaced whole numbers.
+    """Label an axis of a few integers at evenly spaced integers.
 
-    Vega's ticks for few whole numbers lie between them, whatever its `tickMinStep` is.
+    Vega would also put ticks between a few integers, whatever its `tickMinStep` is.
     """
     if not axis.whole or not rows:
         return axis
@@ -566,14 +566,14 @@ def variable(name: str) -> str:
 
 
 def series_colors(names: Sequence[str]) -> dict[str, str]:
-    """Return the color name of each of up to `MOST_SERIES` series; a single series is blue."""
+    """Return the color names of up to `MOST_SERIES` series; a single series is blue."""
     if len(names) == 1:
         return {names[0]: "train"}
     return {name: f"series-{at}" for at, name in enumerate(names)}
 
 
 def style_variables() -> str:
-    """Return the colors as CSS: light, dark if the reader prefers that, and light in print."""
+    """Return the colors as CSS: light, dark if the reader prefers it, and light in print."""
     light, dark = (
         " ".join(f"--{name}: {value};" for name, value in colors.items())
         for colors in (LIGHT, DARK)

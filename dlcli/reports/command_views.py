@@ -1,4 +1,4 @@
-"""Views of the output of commands except reports: tables, layers, evaluations, diagnoses."""
+"""Views of command output other than reports: tables, layers, evaluations, diagnoses."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from dlcli.runs.run import Run
 
 _MOST_PARTS_SHOWN = 10
-"""Classes, labels or columns that are shown."""
+"""Maximum number of classes, labels or columns shown."""
 _LONGEST_NAME = 40
 _LONGEST_CELL = 60
 _MOST_SINGLE_COLUMNS = 40
-"""Columns that are listed one by one, even if they are numbered."""
+"""Maximum number of columns that are listed individually, even if they are numbered."""
 _FEWEST_ALIKE = 3
 
 
@@ -48,7 +48,7 @@ def inspection_view(inspection: Inspection) -> views.View:
 
 
 def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...]]:
-    """Yield a row for each column; of many columns, one for numbered neighbors of the same type."""
+    """Yield a row per column; if there are many, numbered neighbors of the same type share one."""
 
     def kind(column: ColumnOverview) -> tuple[str | None, str, str]:
         prefix = numbered_prefix(column.name) if len(columns) > _MOST_SINGLE_COLUMNS else None
@@ -63,7 +63,7 @@ def _overview_rows(columns: Sequence[ColumnOverview]) -> Iterator[tuple[str, ...
 
 
 def _overview_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
-    """Describe a column, or several of the same type, in one row."""
+    """Describe one or more columns of the same type in a row."""
     first, last = columns[0], columns[-1]
     summaries = [column.values for column in columns]
     missing = sum(each.missing for each in summaries)
@@ -94,7 +94,7 @@ def _overview_row(columns: Sequence[ColumnOverview]) -> tuple[str, ...]:
 
 
 def reproduction_view(reproduction: Reproduction) -> views.View:
-    """Show what is equal in a run and in the one that was trained again."""
+    """Show what is equal in a run and its retrained copy."""
     parts = views.TableBlock.of(
         reproduction.parts,
         {
@@ -116,14 +116,15 @@ def evaluation_view(
     interval: Mapping[str, Any] | None = None,
     without_weight: int = 0,
 ) -> views.View:
-    """Show the metrics of a run on other rows, and of classes, labels or columns if they are few.
+    """Show the metrics of a run on other rows, also per class, label or column if there are few.
 
     Args:
         rows: the number of rows.
-        metrics: their metrics.
-        classes: the classes by name, whose confusion is shown; none of other targets.
-        interval: the `level` of intervals, their coverage and mean width, or `by_column` these.
-        without_weight: the number of rows of weight 0 among them, shown separately.
+        metrics: the metrics of these rows.
+        classes: the class names, for the confusion matrix; empty for other targets.
+        interval: the `level`, coverage and mean width of prediction intervals, or these
+            `by_column`.
+        without_weight: the number of rows with weight 0, shown separately.
     """
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
@@ -158,16 +159,16 @@ def metric_table(
     note: str = "",
     with_directions: bool = False,
 ) -> views.TableBlock:
-    """List metrics, a line each, without those that have parts.
+    """List metrics that are single numbers, one per line.
 
     Args:
-        heads: of the columns: sets of rows, models, labels or predicted columns.
-        columns: for each, its metrics.
-        rows: for each, the number of rows that they were computed on, from which digits follow.
-        decisive: the column from whose uncertainty the digits of a whole line follow.
-        caption: of the table.
-        note: an explanation below it.
-        with_directions: whether it is marked if higher or lower values are better.
+        heads: the column headers: sets of rows, models, labels or predicted columns.
+        columns: the metrics of each column.
+        rows: the number of evaluated rows of each column, which determines the digits.
+        decisive: the column whose uncertainty determines the digits of the whole line.
+        caption: the caption of the table.
+        note: an explanation below the table.
+        with_directions: whether to mark if higher or lower values are better.
     """
     names = [
         name
@@ -190,7 +191,7 @@ def metric_table(
 
 
 def _digits_of_line(name: str, value: object, rows: int | None, decimals: int | None) -> str:
-    """Format a metric to the decimals of its line, and any above 1 to two digits at least."""
+    """Format a metric to the decimals of its line, and values above 1 to at least two digits."""
     finite = finite_number(value)
     if decimals is not None and finite is not None and abs(finite) >= 1:
         decimals = max(decimals, 1 - math.floor(math.log10(abs(finite))))
@@ -198,11 +199,11 @@ def _digits_of_line(name: str, value: object, rows: int | None, decimals: int | 
 
 
 def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator[str]:
-    """Yield which of two classes some of the metrics are of, if there are two and such a metric.
+    """Yield a note on the positive class, if there are two classes and a metric depends on it.
 
     Args:
         metrics: the names of all metrics.
-        classes: those of the target, the positive one last.
+        classes: the class names, the positive one last.
     """
     names = [
         fmt.metric_title(name)
@@ -220,14 +221,14 @@ def metric_cell(name: str, result: FoldResult | Finalist) -> str:
 
 
 def direction_mark(metric: str) -> str:
-    """Return an arrow: whether a higher or a lower value of a metric is better."""
+    """Return an arrow in the direction of better values of a metric."""
     if metric not in METRICS:
         return ""
     return "↑" if METRICS[metric].higher_is_better else "↓"
 
 
 def layer_table(layers: Sequence[LayerSummary]) -> views.TableBlock:
-    """List layers with their widths and sizes; `?` is what only the data can tell."""
+    """List layers with widths and sizes; `?` if a value depends on the data."""
     sizes = [layer.parameters for layer in layers]
     total = None if None in sizes else sum(size or 0 for size in sizes)
     rows = [
@@ -256,12 +257,12 @@ def _kind(layer: LayerSummary) -> str:
 def diagnosis_view(
     run: Run, findings: Sequence[Finding], trials: Sequence[Trial] | None = None
 ) -> views.View:
-    """Show the findings in a run, or the results of the changes that were tried.
+    """Show the findings in a run, or the results of trained changes.
 
     Args:
         run: the run.
-        findings: the most important first.
-        trials: the changes that were trained; `None` shows the findings instead.
+        findings: the findings, the most important first.
+        trials: the trained changes; `None` shows the findings instead.
     """
     title = fmt.shorten(run.path, 200)
     if trials is None:
@@ -314,16 +315,16 @@ def diagnosis_document(
     ::
 
         run           the run folder
-        findings      for each, the most important first:
-          rule        its name
+        findings      for each finding, the most important first:
+          rule        the name of the rule
           observation  the evidence, with its numbers
-          meaning     what that usually means
-          patches     for each: name, why, settings (path and value, as --set takes them), command
-          source      where that is known from
-        trials        for each patch that was trained; absent if none was to be:
-          rule, patch  their names
-          run         the run folder that was made, or null
-          metric      the metric that decides, or null
+          meaning     the usual meaning
+          patches     for each: name, why, settings (path and value, as in --set), command
+          source      the literature
+        trials        for each trained patch; absent if training was not requested:
+          rule, patch  the names of rule and patch
+          run         the new run folder, or null
+          metric      the decisive metric, or null
           before, after  that metric on validation rows
           difference  value, with lower and upper of its 95 % interval, and verdict: better, worse,
                       not_significant, same or unknown; or null
@@ -334,7 +335,7 @@ def diagnosis_document(
     Args:
         run: the run.
         findings: the most important first.
-        trials: the changes that were trained; `None` if none were to be.
+        trials: the trained changes; `None` if training was not requested.
     """
     config = run.resolved_path()
     document: dict[str, object] = {

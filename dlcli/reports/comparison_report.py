@@ -1,4 +1,4 @@
-"""The report of a comparison: what differs between runs, and which differences are significant."""
+"""The report of a comparison: differences between runs, and their significance."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from dlcli.reports.training_report import MOST_CURVES, lines_chart
 from dlcli.schema.yaml_document import dump_yaml
 
 Sides = Mapping[str, ComparedRun]
-"""The runs by name; all are compared with the first."""
+"""The runs by name; all others are compared with the first."""
 _MOST_SETTINGS = 100
 _MOST_FILES = 5
 _MOST_ITEMS = 8
 _MOST_SETTING_CHARACTERS = 80
-"""Items and characters of a setting's value."""
+"""Maximum numbers of items and characters of a setting's value."""
 _MOST_CHARTS = 8
-"""Metrics with a chart."""
+"""Maximum number of metrics with a chart."""
 
 
 def comparison_view(comparison: Comparison) -> views.View:
-    """Show runs side by side; all are compared with the first."""
+    """Show runs side by side; all others are compared with the first."""
     names = run_names([side.run.path for side in comparison.sides])
     sides = dict(zip(names, comparison.sides, strict=True))
     runs = views.TableBlock.of(
@@ -83,7 +83,7 @@ _INTERVALS = "The 95 % confidence intervals cover the metric on other held-out r
 
 
 def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
-    """Yield in which metrics each run is significantly better or worse than the first."""
+    """Yield a sentence per run with the metrics that are significantly better or worse."""
     for run, difference in zip(names[1:], comparison.differences, strict=False):
         if all(change.verdict == "unknown" for change in difference.metrics.values()):
             why = f": {difference.reason}" if difference.reason else ""
@@ -100,7 +100,7 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
 
 
 def _what_differs(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
-    """Yield what differs in configs, versions, machines and data."""
+    """Yield the differences in configs, versions, machines and data."""
     texts = range(len(sides) + 1)
     if settings := comparison.settings[:_MOST_SETTINGS]:
         rows = [(each.path, *map(setting_text, each.values)) for each in settings]
@@ -119,7 +119,7 @@ def _what_differs(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBl
 
 
 def setting_text(value: object) -> str:
-    """Return a setting's value as YAML on one line, shortened if long; a dash for none."""
+    """Format a setting's value as YAML in one line, shortened if long; a dash for `None`."""
     if value is None:
         return "-"
     dumped = dump_yaml([_few_items(value)], flow=True, width=2**31 - 1)
@@ -127,7 +127,7 @@ def setting_text(value: object) -> str:
 
 
 def _few_items(value: object) -> object:
-    """Return a value with long lists, mappings and strings cut."""
+    """Shorten long lists, mappings and strings in a value."""
     if isinstance(value, list):
         rest = ["…"] if len(value) > _MOST_ITEMS else []
         return [*map(_few_items, value[:_MOST_ITEMS]), *rest]
@@ -139,7 +139,7 @@ def _few_items(value: object) -> object:
 
 
 def _differing_files(sides: Sides) -> Iterator[views.ViewBlock | str]:
-    """Yield the data files that differ between runs, then the files that are the same."""
+    """Yield the data files that differ between runs, then the equal files."""
     files = [file for side in sides.values() for file in side.data]
     read = [{file.sha256 for file in side.data} for side in sides.values()]
     common = set.intersection(*read) - {None}
@@ -172,7 +172,7 @@ def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, .
 
 
 def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]:
-    """Yield the metrics of the held-out rows, those of the baselines, and the differences."""
+    """Yield the metrics of held-out rows, the metrics of baselines, and the differences."""
     split, sides, names = comparison.split, comparison.sides, list(named)
     if split is None:
         return
@@ -185,7 +185,7 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
         label = fmt.metric_title(name)
         if len(sides) <= 2:
             rows.append((label, *cells))
-        else:  # the intervals of many runs have a line below
+        else:  # with many runs, intervals are in a separate line
             parts = [cell.partition(" [") for cell in cells]
             rows.append((label, *(value for value, _, _ in parts)))
             rows.append(("", *(f"[{ends}" if ends else "" for *_, ends in parts)))
@@ -198,7 +198,7 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
 
 
 def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
-    """Yield the metrics of the baselines, each once where several runs have the same."""
+    """Yield the metrics of the baselines; runs with the same values share a column."""
     groups: dict[tuple[str, tuple[tuple[str, float | None], ...]], list[int]] = {}
     for at, side in enumerate(comparison.sides, start=1):
         for model, metrics in side.baselines.items():

@@ -29,15 +29,15 @@ from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task
 
 MOST_DRAWN_FOLDS = 100
-"""Folds with drawn curves."""
+"""Maximum number of folds with drawn curves."""
 MOST_LISTED_FOLDS = 200
 MOST_DOTS = 400
-"""Folds in a chart of a metric."""
+"""Maximum number of folds in a chart of a metric."""
 _MOST_CURVES = 4
 _MOST_CHARTS = 8
-"""Metrics with a chart."""
+"""Maximum number of metrics with a chart."""
 _MOST_METRICS_LISTED = 5
-"""Metrics in the table of folds."""
+"""Maximum number of metrics in the table of folds."""
 _FOLDS, _MEAN, _POOLED, _CONSTANT = "each fold", "mean of folds", "all rows", "constant baseline"
 _SERIES_COLORS = {_FOLDS: "bar", _MEAN: "train", _POOLED: "validation", _CONSTANT: "muted"}
 _WAYS_TO_SPLIT = {
@@ -60,7 +60,7 @@ _WHY_FOLDS_IN_TIME = (
 
 
 class _LoggedResult(BaseModel):
-    """The fields of the log's last event that the report needs."""
+    """The fields of the last log event that the report uses."""
 
     refit_problem: str | None = None
 
@@ -73,19 +73,19 @@ class _Log(RunLog):
 
 @dataclass(frozen=True)
 class CrossValidationRecord:
-    """A cross-validation, with what several parts of its report need."""
+    """A cross-validation, with values that several parts of its report use."""
 
     run: Run
     document: CrossValidation
 
     @cached_property
     def log(self) -> _Log:
-        """Its log."""
+        """The log."""
         return self.run.parse_log(_Log)
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics that are defined for some fold or for all rows, the main metric first."""
+        """The metrics that are defined for a fold or for all rows, the main metric first."""
         cv = self.document
         known = {
             name for each in cv.results for name, value in each.metrics.items() if value is not None
@@ -109,7 +109,7 @@ class CrossValidationRecord:
 
     @property
     def evaluated_rows(self) -> int:
-        """The number of predicted rows; if folds failed, in the repeat with the most."""
+        """The number of predicted rows; if folds failed, of the most complete repeat."""
         counts = dict.fromkeys((each.repeat for each in self.document.results), 0)
         for each in self.document.results:
             counts[each.repeat] += each.held_out if each.problem is None else 0
@@ -121,10 +121,10 @@ class CrossValidationRecord:
         return f"{result.repeat:,}.{result.fold:,}" if is_repeated else f"fold {result.fold:,}"
 
     def predicted_rows(self) -> PredictedRows | None:
-        """Return the rows of the first repeat with out-of-fold predictions, if these are stored.
+        """Return the rows of the first repeat with out-of-fold predictions, or `None`.
 
         Raises:
-            RunError: if the predictions are damaged, or of another target.
+            RunError: if the predictions are damaged or belong to another target.
         """
         columns = self.run.predictions
         if columns is None:
@@ -135,7 +135,7 @@ class CrossValidationRecord:
         return rows if rows.rows else None
 
     def _task(self) -> Task:
-        """Return the task as far as stored predictions need it: without scalings."""
+        """Return the task for reading stored predictions, without scalings."""
         columns, names = self.document.target, self.document.classes
         try:
             if self.document.task == "classes":
@@ -233,7 +233,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
 
 
 def _who(record: CrossValidationRecord) -> str:
-    """Return which rows were predicted by which networks."""
+    """Describe which networks predicted which rows."""
     cv, rows = record.document, plural(record.document.rows, "row")
     networks = "networks" if cv.repeats > 1 else "a network"
     is_time = cv.split == "time"
@@ -244,7 +244,7 @@ def _who(record: CrossValidationRecord) -> str:
 
 
 def _interval_ends(metric: str, interval: Estimate) -> str:
-    """Return the ends of a confidence interval; empty if it is unknown."""
+    """Format the ends of a confidence interval; empty if it is unknown."""
     decimals = fmt.decimals_of_interval(interval)
     return " to ".join(fmt.metric(metric, end, decimals=decimals) for end in interval.ends or ())
 
@@ -352,7 +352,7 @@ def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
 
 
 def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
-    """Return epochs and values of a column where both are known."""
+    """Return the epochs and values of a column if both are known."""
     values = result.history[column]
     epochs: Sequence[float | None] = result.history.get("epoch") or range(1, len(values) + 1)
     pairs = zip(epochs, values, strict=False)
@@ -405,7 +405,7 @@ def _how_it_was_split(cv: CrossValidation) -> str:
 
 
 def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
-    """Return how to get a network that predicts, and the commands without `dlcli`."""
+    """Return instructions to train a final network, and the commands without `dlcli`."""
     run, epochs = record.run, record.document.best_epochs
     if report_parts.is_trained(run, "refit"):
         refit = str(run.path / "refit")
@@ -414,7 +414,7 @@ def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     if record.log.result and record.log.result.refit_problem:
         return f"{evaluated} Training a network on all rows failed: see the warning above.", []
     if run.has(RunFile.REFIT) and epochs is not None:
-        # Each member of an ensemble with folds stops by its own validation rows.
+        # Each member of an ensemble with folds uses its fold for early stopping.
         duration = "" if run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
         why = f"{evaluated} To predict, train a network on all rows{duration}:"
         return why, [["train", str(run.path / RunFile.REFIT)]]

@@ -1,4 +1,4 @@
-"""The sections on the data, on feature importance and on the largest errors."""
+"""The report's sections on data, feature importance and the largest errors."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from dlcli.reports.report_parts import TrainingRecord
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12
-"""Further cards are folded."""
+"""Maximum number of open cards; further cards are folded."""
 MOST_COLUMNS_LISTED = 500
 MOST_IMPORTANCES = 20
 MOST_DEPENDENCES_DRAWN = 12
 MOST_WORST_COLUMNS = 12
-"""Columns that are shown next to each of the worst rows."""
+"""Maximum number of columns shown for the worst rows."""
 _MOST_WARNINGS = 8
 _MOST_VALUES = 8
 _MOST_NAMED = 3
-"""Columns that are named as the most important."""
+"""Maximum number of columns that are named as the most important."""
 _LARGE_NUMBER = 10_000
-"""From this number on, axis labels are abbreviated: `12k`."""
+"""Number from which axis labels are abbreviated: `12k`."""
 _HEIGHT = 90
 _DAY = 86_400
-"""In seconds."""
+"""A day in seconds."""
 
 
 def data_section(record: TrainingRecord) -> views.PageSection:
@@ -73,7 +73,7 @@ def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBloc
 
 
 def warning_blocks(warnings: Sequence[str]) -> Iterator[views.ViewBlock]:
-    """Show warnings, the first few unfolded."""
+    """Show warnings, all but the first few folded."""
     texts = tuple(fmt.shorten(text, fmt.LONGEST_SENTENCE) for text in warnings)
     if texts:
         yield views.WarningsBlock(texts[:_MOST_WARNINGS])
@@ -121,7 +121,7 @@ def column_cards(
     """Make a card for each column.
 
     Args:
-        columns: their statistics.
+        columns: the statistics of the columns.
         rows: the number of training rows.
         held_out: the number of held-out rows.
     """
@@ -175,7 +175,7 @@ def _facts(column: document.ColumnStatistics, rows: int) -> Iterator[str]:
 
 
 def _has_held_out(column: document.ColumnStatistics) -> bool:
-    """Return whether values of held-out rows were counted."""
+    """Return whether the statistics include held-out rows."""
     if column.histogram is not None:
         return any(column.histogram.held_out)
     return any(value.held_out for value in column.values)
@@ -190,7 +190,7 @@ def format_of(column: document.ColumnStatistics | None) -> Callable[[float | Non
     """Return the format of a column's numbers; times of day have no date.
 
     Args:
-        column: its statistics; `None` if they are unknown.
+        column: the statistics; `None` if unknown.
     """
     if column is None:
         return fmt.number
@@ -326,14 +326,14 @@ _STANDARDIZED = (
     "targets may have different units."
 )
 _IMPORTANT, _FLAT = 1 / 3, 1 / 3
-"""Shares of the largest importance and of the largest range of mean predictions: a column above the
-first and below the second is important although its line is flat."""
+"""Shares of the largest importance and of the largest range of mean predictions. A column above the
+first and below the second share is important although its line is flat."""
 
 
 def _interactions(
     drawn: Sequence[DrawnDependence], importances: Sequence[document.Importance]
 ) -> Iterator[str]:
-    """Yield why columns are important although the mean prediction hardly depends on them."""
+    """Explain why columns are important although their partial dependence is flat."""
     increases = {each.column: each.increase for each in importances}
     most_important = max(increases.values(), default=0.0)
     widest = max(each.range for each in drawn)
@@ -412,7 +412,7 @@ class DrawnDependence:
     column: str
     chart: views.ChartBlock
     range: float
-    """The difference of the highest and the lowest mean prediction of an output."""
+    """The difference between the highest and lowest mean prediction of an output."""
 
 
 @dataclass(frozen=True)
@@ -421,7 +421,7 @@ class _Line:
 
     output: str
     name: str
-    """The output as it is shown."""
+    """The displayed name of the output."""
     values: Sequence[float]
     drawn: Sequence[float]
     """The values on the vertical axis."""
@@ -434,16 +434,16 @@ class _Line:
 def dependence_charts(
     explanation: document.Explanation, *, of_classes: bool
 ) -> list[DrawnDependence]:
-    """Draw the mean prediction by the value of each column, all with the same vertical axis.
+    """Draw the partial dependence on each column, with a common vertical axis.
 
     Args:
-        explanation: numbers with different units are drawn in standard deviations.
+        explanation: the explanation; numbers with different units are drawn in standard deviations.
         of_classes: whether the predictions are probabilities of classes.
     """
     outputs = explanation.outputs
     places = range(min(len(outputs), charts.MOST_SERIES))
     if of_classes and len(outputs) == 2:
-        places = range(1, 2)  # the second class, as it determines the first
+        places = range(1, 2)  # only the second class, because it determines the first
     names = fmt.shorten_names((outputs[at] for at in places), 40)
     lines = {}
     for each in explanation.partial_dependences[:MOST_DEPENDENCES_DRAWN]:
@@ -551,7 +551,7 @@ def _standardized(values: list[float], target: document.ColumnStatistics | None)
 
 
 def _prediction(text: str) -> str:
-    """Return a prediction with as many digits as people read."""
+    """Format a prediction with a readable number of digits."""
     try:
         return fmt.number(float(text))
     except ValueError:

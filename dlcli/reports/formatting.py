@@ -1,4 +1,4 @@
-"""Numbers, times, names and progress as people read them, alike on a terminal and on a page."""
+"""Formats of numbers, times, names and progress, the same for terminal and page."""
 
 from __future__ import annotations
 
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
     from dlcli.pipeline import events
 
 LONGEST_NAME = 60
-"""Characters of a name or value that are shown."""
+"""Maximum number of characters shown of a name or value."""
 LONGEST_SENTENCE = 600
-"""Characters of a note that are shown."""
+"""Maximum number of characters shown of a note."""
 LONGEST_TEXT = 1_000
-"""Characters of a paragraph that are shown; it may name columns."""
+"""Maximum number of characters shown of a paragraph, which may name columns."""
 SPLITS = ("test", "validation", "train")
-"""The sets of rows, from the most independent of training to the least."""
+"""The sets of rows, the most independent of training first."""
 VERDICTS = {
     "better": "significantly better",
     "worse": "significantly worse",
     "not_significant": "not significant",
     "same": "no difference",
 }
-"""Differences by their verdict at the level of 95 %, unless that is unknown."""
+"""Descriptions of differences by verdict at the 95 % level, except `unknown`."""
 LEARNING_RATE = "learning_rate"
 """The value of an epoch that is not a loss or a metric."""
 _YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and show no zone)
@@ -75,9 +75,9 @@ def duration(seconds: float | None) -> str:
     """Format a duration: `310 ms`, `1.62 s`, `4 min 12 s`, `2 h 5 min`."""
     if seconds is None or seconds < 0:
         return UNDEFINED
-    if seconds < 0.9995:  # from which on three digits are 1,000 ms
+    if seconds < 0.9995:  # 1,000 ms in three digits
         return f"{seconds * 1000:.3g} ms"
-    if seconds < 59.95:  # from which on they are 60 s
+    if seconds < 59.95:  # 60 s in three digits
         return f"{seconds:.3g} s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -89,7 +89,7 @@ def duration(seconds: float | None) -> str:
 def time(seconds: float | None, *, has_date: bool = True) -> str:
     """Format a time in seconds since 1970, in UTC: `2024-02-29`, `2024-02-29 12:30:00`.
 
-    What no calendar has is shown as a number.
+    Times outside the calendar are shown as numbers.
 
     Args:
         seconds: `None` is undefined.
@@ -107,25 +107,25 @@ def time(seconds: float | None, *, has_date: bool = True) -> str:
 
 
 def capitalize(text: str) -> str:
-    """Return a text with its first letter in upper case and all others as they are."""
+    """Change the first letter of a text to upper case, and only that one."""
     return text[:1].upper() + text[1:]
 
 
 def shorten(text: object, most: int = LONGEST_NAME) -> str:
-    """Return a name or value on one line of printable characters, its end cut off if it is long."""
+    """Return a name or value in one line of printable characters, with its end cut off if long."""
     shown = printable(str(text)[: 4 * most])
     return shown if len(shown) <= most else shown[: most - 1] + "…"
 
 
 def shorten_middle(text: object, most: int = LONGEST_NAME) -> str:
-    """Return a text as `shorten` does, but without its middle, as the ends of paths differ."""
+    """Shorten a text by removing its middle, because the ends of paths differ."""
     shown = printable(str(text))
     end = (most - 1) // 2
     return shown if len(shown) <= most else f"{shown[: most - 1 - end]}…{shown[-end:]}"
 
 
 def shorten_names(names: Iterable[str], most: int = LONGEST_NAME) -> list[str]:
-    """Shorten names so that they still differ from one another."""
+    """Shorten names, and keep them different from each other."""
     shown = [shorten(name, most) for name in names]
     counts, seen = Counter(shown), Counter[str]()
     result = []
@@ -142,11 +142,11 @@ def join_names(names: Sequence[str], most: int = 5) -> str:
 
 
 def omitted(count: int, noun: str = "") -> str:
-    """Say how many of a list are omitted: `3 more files are not listed.`; empty if none are.
+    """Return a note on omitted items of a list: `3 more files are not listed.`; empty for 0.
 
     Args:
-        count: how many.
-        noun: what one of them is, if the list doesn't say that: `file`, `class`.
+        count: the number of omitted items.
+        noun: the noun for an item, if the list doesn't make it clear: `file`, `class`.
     """
     if count <= 0:
         return ""
@@ -161,7 +161,7 @@ def span(low: str, high: str, *, first: str = "") -> str:
     Args:
         low: the first value.
         high: the last value.
-        first: a word before two different ones, `from`.
+        first: a word before two different values, such as `from`.
     """
     if low == high:
         return low
@@ -169,7 +169,7 @@ def span(low: str, high: str, *, first: str = "") -> str:
 
 
 def sentence(text: str) -> str:
-    """Return a note as a sentence; a name at its beginning stays as it is."""
+    """Return a note as a sentence; a name at the beginning is not capitalized."""
     shown = shorten(text.strip(), LONGEST_SENTENCE)
     end = "" if shown.endswith((".", "!", "?", "…")) else "."
     is_word = shown.partition(" ")[0].isalpha()
@@ -195,7 +195,7 @@ class EpochCount:
 
     def add(self, event: events.Event) -> None:
         """Count an epoch, or a member of an ensemble that needs no more epochs."""
-        from dlcli.pipeline import events  # whose many types take long to make
+        from dlcli.pipeline import events  # slow to import
 
         if isinstance(event, events.MemberEvent):
             self._finished.add(event.member)
@@ -205,13 +205,13 @@ class EpochCount:
 
     @property
     def done(self) -> int:
-        """The number of epochs that have ended or are not needed."""
+        """The number of epochs that are finished or not needed."""
         running = (count for member, count in self._epochs.items() if member not in self._finished)
         return len(self._finished) * self._of + sum(running)
 
     @property
     def total(self) -> int:
-        """The number of epochs at most."""
+        """The maximum number of epochs."""
         return self._members * self._of
 
 

@@ -14,19 +14,19 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import variable
 
 MOST_UNITS = 10
-"""Units of a layer that are drawn; a wider layer has a gap in the middle."""
+"""Maximum number of drawn units of a layer; a wider layer has a gap in the middle."""
 MOST_ARROWS = 24
-"""Connections between two layers up to which each has an arrowhead."""
+"""Maximum number of connections between two layers that have arrowheads."""
 MOST_COLUMNS = 40
 _STEP = 26
-"""Distance of two units of a layer, in pixels."""
+"""Distance between units of a layer, in pixels."""
 _COLUMN = 148
-"""Distance of two layers."""
+"""Distance between layers, in pixels."""
 _RADIUS = 8.5
 _LINE = 16
-"""Height of a line of text."""
+"""Height of a line of text, in pixels."""
 _MOST_CHARACTERS = 22
-"""Characters of a line of text that fit a column."""
+"""Maximum number of characters of a line of text in a column."""
 COLORS: Mapping[str, str] = MappingProxyType(
     {
         **{"input": variable("train"), "hidden": variable("validation")},
@@ -43,7 +43,7 @@ class DrawnLayer:
 
     title: str
     units: int | None
-    """`None` if it is unknown."""
+    """The number of units; `None` if unknown."""
     details: tuple[str, ...] = field(default=())
     """Lines of text below the title."""
 
@@ -93,8 +93,9 @@ def network_svg(layers: Sequence[DrawnLayer], colors: Mapping[str, str] = COLORS
     """Draw a network: a column of circles for each layer, and an arrow for each connection.
 
     Args:
-        layers: at least one, the inputs first; of very many, the last ones are omitted.
-        colors: of units by kind of layer, of lines and of texts.
+        layers: at least one layer, the inputs first; if there are too many, the last ones are
+            omitted.
+        colors: the colors of units by kind of layer, of lines and of texts.
     """
     shown = layers[:MOST_COLUMNS]
     most_lines = 1 + max(len(layer.details) for layer in shown)

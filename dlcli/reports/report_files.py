@@ -1,4 +1,4 @@
-"""Reports as files: self-contained HTML pages, safe to open whatever they contain, and pictures."""
+"""Report files: self-contained HTML pages, safe for any content, and pictures."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 LONG_SECONDS = 60.0
-"""Duration of a training from which the few seconds for the page hardly matter."""
+"""Duration of a training from which the few seconds for the report don't matter."""
 _PICTURE_WIDTH = 420
 """Width of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
 _EVERYDAY_WORDS = ("row", "rows", "class", "label", "missing", "train", "value")
-"""Words of tables that need no explanation."""
+"""Words in tables that need no explanation."""
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
 """The statement at the end of Vega's code that pages need."""
 
@@ -102,7 +102,7 @@ def write_report_if_cheap(run: Run, listener: Listener) -> None:
         if trained is None or trained.seconds is None or trained.seconds < LONG_SECONDS:
             return
         listener(ReportEvent(page=str(write_report(run))))
-    except Exception as error:  # nothing may spoil the end of a long training
+    except Exception as error:  # must not fail a long training
         report = by_caller(
             f"dlcli report {run.path}", f"dlcli.open_run({str(run.path)!r}).report()"
         )
@@ -200,7 +200,7 @@ def _templates(package: str) -> Environment:
 
 
 def unbroken(text: str) -> str:
-    """Return a text in which no line ends between a number and its percent sign."""
+    """Prevent line breaks between a number and its percent sign."""
     return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
 
 
@@ -210,7 +210,7 @@ def _tooltip(text: str) -> str:
 
 
 def _embedded(value: object) -> Markup:
-    """Return JSON in which no text can end the surrounding element."""
+    """Return JSON in which no text can close the surrounding element."""
     from markupsafe import Markup
 
     text = json.dumps(value, allow_nan=False, separators=(",", ":"))
@@ -230,7 +230,7 @@ def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
 
     Args:
         charts: at least one.
-        title: above the charts.
+        title: the title above the charts.
     """
     import vl_convert
 
@@ -272,8 +272,8 @@ def _in_light(part: Mapping[str, Any]) -> dict[str, Any]:
 def vega_script() -> str:
     """Return the code of Vega, Vega-Lite and Vega-Embed that vl-convert ships: about 900 KB.
 
-    Nothing in it may end the script element. `</script` and `<!--` can occur only in strings and
-    regular expressions, where the added backslash changes nothing.
+    It must not close the script element. `</script` and `<!--` can occur only in strings and
+    regular expressions, where an added backslash has no effect.
     """
     return _bundle().replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
@@ -281,8 +281,8 @@ def vega_script() -> str:
 def _bundle() -> str:
     """Return vl-convert's bundle, from the user's cache if possible.
 
-    Creating it takes about as long as the rest of a small page. A cached file that is damaged or
-    from another request has another digest and is replaced.
+    Creating it takes about as long as the rest of a small page. A cached file is replaced if its
+    digest differs, because it is damaged or from another request.
     """
     import vl_convert
 
@@ -293,7 +293,7 @@ def _bundle() -> str:
         if content == _with_digest(bundle):
             return bundle
     bundle = vl_convert.javascript_bundle(_REQUEST)
-    with suppress(OSError):  # without the cache, the next page takes longer
+    with suppress(OSError):  # the cache only saves time
         path.parent.mkdir(parents=True, exist_ok=True)
         with write_atomically(path, is_locked=False) as temporary:
             temporary.write_bytes(_with_digest(bundle).encode())

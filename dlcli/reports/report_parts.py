@@ -1,4 +1,4 @@
-"""A run as reports read it, and what its reports share: the config, and how it was made."""
+"""The data of a run for its reports, and parts that reports share: config and reproduction."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "not_significant": "The hidden layers do not clearly help.",
 }
 MOST_CONFIG_CHARACTERS = 60_000
-"""Maximum size of a displayed config; a config of very many columns is longer."""
+"""Maximum number of characters shown of a config, which may have many columns."""
 _MOST_FILES = 100
 _MOST_NOTES = 20
 MOST_WARNINGS = 100
@@ -68,7 +68,7 @@ REPEATABLE = "The same config, data, versions and threads on the same machine gi
 
 
 class RunLog(BaseModel):
-    """The log of a run, see `Run.parse_log`; a diverged training logs no end."""
+    """The log of a run, see `Run.parse_log`; the log of a diverged training lacks the end."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -85,14 +85,14 @@ class RunLog(BaseModel):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Each warning once, in order; of very many, the number of further ones is the last."""
+        """Distinct warnings in order; if there are many, the last one counts the rest."""
         messages = list(dict.fromkeys(each.message for each in self.warning))
         more = len(messages) - MOST_WARNINGS
         return (*messages[:MOST_WARNINGS], *([plural(more, "more warning")] if more > 0 else []))
 
 
 class Scores(NamedTuple):
-    """The rows of a class or label, and the scores that the network gives each row for it."""
+    """The rows of a class or label, and the score of each row for it."""
 
     is_positive: NDArray[np.bool_]
     """Shape `(rows,)`."""
@@ -101,7 +101,7 @@ class Scores(NamedTuple):
 
 
 class PredictedNumbers(NamedTuple):
-    """One predicted column of numbers, without the rows in which one is not finite."""
+    """A predicted numeric column, without rows with a non-finite value."""
 
     column: str
     target: Floats
@@ -156,7 +156,7 @@ class PredictedRows(HeldOut):
 
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:
-        """The predicted columns of a task of numbers."""
+        """The predicted numeric columns."""
         result = []
         for at, column in enumerate(self.task.columns):
             target, prediction = self.values[:, at], self.decoded[:, at]
@@ -167,9 +167,9 @@ class PredictedRows(HeldOut):
 
     @cached_property
     def scores(self) -> Mapping[str, Scores]:
-        """The scores of the second of two classes, or of each class or label unless there are many.
+        """The scores of the second of two classes, or of each class or label.
 
-        Labels beyond the first few are omitted; of many classes there are none.
+        With many labels, only the first few are included; with many classes, none.
         """
         task, scores = self.task, self.decoded
         if task.labels:
@@ -182,7 +182,7 @@ class PredictedRows(HeldOut):
 
     @cached_property
     def threshold_counts(self) -> dict[str, ThresholdCounts]:
-        """The rows by their scores, for each of these classes or labels with rows of both kinds."""
+        """The counts by threshold, for each class or label with positive and negative rows."""
         counted = {
             name: ThresholdCounts.of(each.is_positive, each.scores, self.weights)
             for name, each in self.scores.items()
@@ -192,23 +192,23 @@ class PredictedRows(HeldOut):
 
 @dataclass(frozen=True)
 class TrainingRecord:
-    """A training run, with what several of its sections need; files are read when needed."""
+    """A training run, with values that several sections use; files are read on demand."""
 
     run: Run
 
     @cached_property
     def log(self) -> RunLog:
-        """Its log."""
+        """The log."""
         return self.run.parse_log(RunLog)
 
     @property
     def is_out_of_fold(self) -> bool:
-        """True if training rows stand for validation rows, as in an ensemble with folds."""
+        """True if the validation rows are out-of-fold rows, as in an ensemble with folds."""
         return self.run.config.ensemble_folds is not None
 
     @cached_property
     def predicted(self) -> list[PredictedRows]:
-        """The rows of each set with their predictions, most independent of training first."""
+        """The rows of each set with predictions, the most independent of training first."""
         run = self.run
         tables = {False: run.predictions, True: run.sample}
         parts = [
@@ -221,17 +221,17 @@ class TrainingRecord:
 
     @property
     def splits(self) -> list[str]:
-        """The sets of rows with metrics, most independent of training first."""
+        """The sets of rows with metrics, the most independent of training first."""
         return [name for name in fmt.SPLITS if name in self.run.metrics]
 
     def rows(self, split: str) -> int | None:
-        """Return the number of rows of a set, if the log has it."""
+        """Return the number of rows of a set, if the log contains it."""
         if split == "validation" and self.is_out_of_fold:
             split = "train"
         return self.log.data.rows.get(split) if self.log.data else None
 
     def counted_rows(self, split: str) -> int | None:
-        """Return the number of rows of a set without held-out rows of weight 0."""
+        """Return the number of rows of a set, except held-out rows of weight 0."""
         rows = self.rows(split)
         if rows is None or self.run.config.data.sample_weight is None:
             return rows
@@ -239,7 +239,7 @@ class TrainingRecord:
         return rows - sum(each.without_weight for each in held_out if each.split == split)
 
     def name_rows(self, split: str) -> str:
-        """Name the rows of a set: `150 test rows`, or without their number if that is unknown."""
+        """Name the rows of a set: `150 test rows`, or `test rows` if their number is unknown."""
         rows, adjective = self.counted_rows(split), self.run.config.adjective(split)
         return f"the {adjective} rows" if rows is None else plural(rows, f"{adjective} row")
 
@@ -262,7 +262,7 @@ class TrainingRecord:
         return self.run.metrics[self.splits[0]] if self.splits else {}
 
     def always(self, split: str) -> str:
-        """Return the accuracy of always predicting the largest of unequal classes, in words."""
+        """Describe the accuracy of always predicting the largest class, if classes are unequal."""
         task = self.run.task
         largest = largest_class(self.run.metrics[split], len(task.classes))
         if largest is None or largest[1] < UNEQUAL_CLASSES:
@@ -272,7 +272,7 @@ class TrainingRecord:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch whose weights were kept, if one was chosen."""
+        """The epoch whose weights were kept, if training chose one."""
         return self.log.trained.best_epoch if self.log.trained else None
 
 
@@ -280,7 +280,7 @@ class TrainingRecord:
 
 
 def run_view(run: Run, view: views.View) -> views.View:
-    """Add what the views of all runs have: name, folder and page, and what made it when."""
+    """Add the parts of all run views: name, folder, page, command and time."""
     page = run.path / PAGE
     finished = f"{run.created:%Y-%m-%d %H:%M}"
     report = str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
@@ -306,14 +306,14 @@ def baseline_sentences(
     *,
     are_few: bool = False,
 ) -> Iterator[str]:
-    """Yield how a network compares with the simplest models.
+    """Yield sentences that compare a network with the baselines.
 
     Args:
-        conclusions: by baseline.
-        name_rows: names the rows of a set, `150 test rows`, where there may be two.
-        are_few: whether these are so few that they often show nothing.
+        conclusions: the conclusions by baseline.
+        name_rows: returns the name of a set of rows, `150 test rows`, if there may be two sets.
+        are_few: whether the rows are often too few for a conclusion.
     """
-    for name in sorted(conclusions, key=lambda name: name == "constant"):  # the hardest one first
+    for name in sorted(conclusions, key=lambda name: name == "constant"):  # the stronger one first
         found = conclusions[name]
         verdicts = {found.verdict, *(each.verdict for each in found.differences.values())}
         shown = [found.decisive] if verdicts == {"better"} else [*found.differences]
@@ -334,7 +334,7 @@ def baseline_sentences(
 
 
 def set_aside(rows: int) -> str:
-    """Say how many test rows were not used; empty if there are none."""
+    """Return a note on unused test rows; empty if there are none."""
     return f"{plural(rows, 'test row')} {'was' if rows == 1 else 'were'} set aside" if rows else ""
 
 
@@ -346,7 +346,7 @@ def as_sentences(notes: Sequence[str]) -> tuple[str, ...]:
 
 
 def commands_block(commands: Sequence[Sequence[str]]) -> views.CodeBlock:
-    """Show commands to copy, a line each: their words without `dlcli`."""
+    """Show commands to copy, one per line, given their words without `dlcli`."""
     return views.CodeBlock("\n".join(shlex.join(["dlcli", *words]) for words in commands))
 
 
@@ -359,11 +359,11 @@ def name_target(columns: Sequence[str], classes: Sequence[str], labels: Sequence
 
 
 def config_section(run: Run, *parts: views.ViewBlock | str | None) -> views.PageSection:
-    """Show the config, and what `--set` changed in it.
+    """Show the config and the changes by `--set`.
 
     Args:
         run: the run.
-        parts: what comes before the config.
+        parts: the blocks before the config.
     """
     changes = "\n".join(fmt.shorten(change, 2_000) for change in _overrides(run))
     given = views.CodeBlock(_whole_lines(run.read_text(RunFile.CONFIG)), "As given:")
@@ -374,13 +374,13 @@ def config_section(run: Run, *parts: views.ViewBlock | str | None) -> views.Page
 
 
 def _command(run: Run) -> list[str]:
-    """Return the words of the command that made a run, if that is known."""
+    """Return the words of the command that created a run, if known."""
     words = run.environment.get("command")
     return [*map(str, words)] if isinstance(words, list) else []
 
 
 def _overrides(run: Run) -> Iterator[str]:
-    """Yield the settings that the command changed in the config: `epochs=20` of `--set`."""
+    """Yield the settings that the command changed by `--set`: `epochs=20`."""
     for word, following in pairwise([*_command(run), ""]):
         if word == "--set":
             yield following
@@ -389,7 +389,7 @@ def _overrides(run: Run) -> Iterator[str]:
 
 
 def _whole_lines(text: str) -> str:
-    """Cut a text after whole lines."""
+    """Shorten a text to whole lines."""
     if len(text) <= MOST_CONFIG_CHARACTERS:
         return text
     kept = text[:MOST_CONFIG_CHARACTERS].rpartition("\n")[0]
@@ -397,11 +397,11 @@ def _whole_lines(text: str) -> str:
 
 
 def reproduction_section(run: Run, *parts: views.ViewBlock | str) -> views.PageSection:
-    """Show the command, the data and the versions that a run was made with.
+    """Show the command, data and versions of a run.
 
     Args:
         run: the run.
-        parts: how to make it again.
+        parts: the blocks with instructions to reproduce it.
     """
     environment, command, files = run.environment, None, None
     if words := _command(run):

@@ -25,15 +25,15 @@ from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, 
 from dlcli.runs.run import Run
 
 MOST_DRAWN_CLASSES = 25
-"""Classes of a drawn confusion matrix; for more classes, the most frequent mistakes are listed."""
+"""Maximum number of classes in a confusion matrix; for more, the frequent mistakes are listed."""
 MOST_PARTS_LISTED = 50
-"""Classes, labels or columns whose metrics are listed."""
+"""Maximum number of classes, labels or columns whose metrics are listed."""
 MOST_CURVE_POINTS = 300
-"""Points of the curve of a single class; several curves share three times as many."""
+"""Maximum number of points of a single class's curve; several curves share three times as many."""
 MOST_ROWS_DRAWN = 2_000
-"""Rows in all scatter charts of one set."""
+"""Maximum number of rows in all scatter charts of a set."""
 MOST_OUTPUTS_DRAWN = 6
-"""Numeric targets with charts."""
+"""Maximum number of numeric targets with charts."""
 MOST_ERROR_BINS = 40
 DECILES = 10
 _MOST_MISTAKES = 20
@@ -45,7 +45,7 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
 
     Args:
         record: the run.
-        metrics: the table of its metrics.
+        metrics: the table of metrics.
     """
     run, blocks = record.run, list[views.ViewBlock]()
     if record.splits:
@@ -63,13 +63,13 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
 
 
 def _independent_first(metrics: views.TableBlock, sets: int) -> views.TableBlock:
-    """Return the table of metrics with the most independent set of rows and the baselines first.
+    """Move the most independent set of rows and the baselines to the front of the metrics table.
 
-    So a narrow screen shows the columns that matter.
+    Narrow screens then show the important columns.
 
     Args:
-        metrics: the name of the metric, then a column for each set, the most independent one last,
-            then the baselines.
+        metrics: a table with the metric names, a column for each set, the most independent one
+            last, and the baselines.
         sets: the number of sets.
     """
     columns = range(len(metrics.header))
@@ -90,7 +90,7 @@ def _describe_rows(rows: PredictedRows, adjective: str, all_rows: int | None) ->
 
 
 def describe_weights(rows: PredictedRows) -> str:
-    """Return a sentence on row weights; empty without weights."""
+    """Return a sentence on row weights; empty if there are no weights."""
     if not rows.is_weighted:
         return ""
     omitted = ""
@@ -103,12 +103,12 @@ def describe_weights(rows: PredictedRows) -> str:
 def prediction_blocks(
     rows: PredictedRows, seed: int, metrics: Mapping[str, object] = MappingProxyType({})
 ) -> list[views.ViewBlock]:
-    """Show the predictions of some rows by the charts that suit their task.
+    """Show predictions in the charts of their task.
 
     Args:
         rows: the rows.
-        seed: for sampling points if there are too many.
-        metrics: of all rows of the set, as in metrics.json.
+        seed: the seed for sampling points if there are too many.
+        metrics: the metrics of all rows of the set, as in metrics.json.
     """
     names, task = rows.task.charts, rows.task
     if task.outcome == "numbers":
@@ -172,7 +172,7 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableB
 
     Args:
         what: `label` or `column`.
-        parts: anything, because the run may be a stranger's.
+        parts: the metrics, untrusted.
         kind: the kind of target of each part.
     """
     if not isinstance(parts, dict):
@@ -191,7 +191,7 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableB
 
 
 def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
-    """Return the stored confusion matrix of all rows of the set; without it, that of the rows."""
+    """Return the stored confusion matrix of all rows of the set, or else compute it from `rows`."""
     count = len(rows.task.classes)
     matrix = definitions.stored_confusion(stored)
     if matrix is not None and len(matrix) == count:
@@ -206,7 +206,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
 
     Args:
         matrix: weights of rows by true and predicted class, shape `(classes, classes)`.
-        names: of the classes.
+        names: the class names.
     """
     shown = fmt.shorten_names(names, 40)
     sums = matrix.sum(axis=1)
@@ -249,7 +249,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
 
 
 def class_table(matrix: Floats, names: Sequence[str]) -> views.TableBlock:
-    """List precision, recall and F1 of each class; if there are many, of the most frequent."""
+    """List precision, recall and F1 of each class, or of the most frequent classes."""
     shown = fmt.shorten_names(names)
     true, predicted, right = matrix.sum(axis=1), matrix.sum(axis=0), matrix.diagonal()
     order = range(len(names))
@@ -358,8 +358,8 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
     """Return the indices of points at roughly even distances along an ascending path.
 
     Args:
-        x: of each point, from 0 to 1, shape `(points,)`.
-        y: the same.
+        x: the x of each point, from 0 to 1, shape `(points,)`.
+        y: the y of each point, from 0 to 1, shape `(points,)`.
         most: the number of points to keep, at least 2, including the first and the last.
     """
     if len(x) <= most:
@@ -371,7 +371,7 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
 
 
 def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
-    """Draw the calibration of the second of two classes, of the predicted class, or of labels."""
+    """Draw the calibration of the second of two classes, the predicted class, or the labels."""
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
     elif len(rows.task.classes) == 2:
@@ -508,13 +508,13 @@ def error_distribution(
     value doesn't squeeze all other errors into one bin.
 
     Args:
-        errors: shape `(rows,)`.
+        errors: the errors, shape `(rows,)`.
         weights: row weights, shape `(rows,)`.
-        bins: their number. [default: twice the cube root of the number of rows, Rice's rule]
+        bins: the number of bins. [default: twice the cube root of the number of rows, Rice's rule]
 
     Returns:
-        edges: of the bins, shape `(bins + 1,)`.
-        shares: of the total weight, shape `(bins,)`.
+        edges: the edges of the bins, shape `(bins + 1,)`. shares: the shares of the total weight,
+        shape `(bins,)`.
     """
     bins = bins or min(MOST_ERROR_BINS, math.ceil(2 * len(errors) ** (1 / 3)))
     low, high = np.quantile(errors, [0.005, 0.995])
@@ -527,11 +527,11 @@ def error_distribution(
 
 @dataclass(frozen=True)
 class Decile:
-    """Rows of similar true value."""
+    """Rows with similar true values."""
 
     lowest: float
     highest: float
-    """The range of the true values."""
+    """The highest true value; `lowest` is the lowest."""
     rows: int
     error: float
     """The mean absolute error."""
@@ -539,13 +539,13 @@ class Decile:
     """The mean error: above 0 where predictions are too high."""
     low: float
     high: float
-    """The ends of the middle 80 % of the errors."""
+    """The upper end of the middle 80 % of the errors; `low` is the lower end."""
 
 
 def error_by_decile(output: PredictedNumbers, parts: int = DECILES) -> list[Decile]:
-    """Return the errors in ten parts of the rows, from the lowest true values to the highest.
+    """Return the errors in ten groups of rows, from the lowest to the highest true values.
 
-    Rows with the same true value are in the same part, so there may be fewer parts.
+    Rows with the same true value are in the same group, so there may be fewer groups.
     """
     target, weights = output.target, output.weights
     edges = np.unique(np.quantile(target, np.linspace(0, 1, parts + 1)))

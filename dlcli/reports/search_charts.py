@@ -1,4 +1,4 @@
-"""The candidates of a search, and charts of them."""
+"""The candidates of a search, and their charts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ MOST_SETTING_POINTS = 500
 _MOST_BARS = 40
 _MOST_CHOICES = 30
 _FEWEST_FOR_QUARTILES = 4
-"""Values that have quartiles."""
+"""Minimum number of values for quartiles."""
 _FENCE = 3.0
-"""Interquartile ranges beyond the worse quartile from which a value is an outlier (Tukey 1977)."""
+"""Interquartile ranges beyond the worse quartile that make a value an outlier (Tukey 1977)."""
 _NARROW_RATIO = 10
-"""Ratio up to which a logarithmic axis has ticks between powers of ten."""
+"""Ratio of the ends up to which a logarithmic axis has ticks between powers of ten."""
 _STATES = {
     "finished": PointStyle("train", "circle", 45, 0.6),
     "stopped early": PointStyle("validation", "triangle-down", 45, 0.6),
@@ -57,26 +57,26 @@ class Candidates:
 
     search: Search
     held_out: str = "validation"
-    """The word for the rows that they are evaluated on without folds, see `Config.adjective`."""
+    """The adjective for the evaluation rows without folds, see `Config.adjective`."""
 
     @property
     def metric(self) -> str:
-        """The metric that is optimized."""
+        """The optimized metric."""
         return fmt.shorten(self.search.metric, 40)
 
     @cached_property
     def complete(self) -> list[TrialResult]:
-        """Those with a value that may be compared, the best first."""
+        """The candidates with comparable values, the best first."""
         return leaderboard(self.search)
 
     @property
     def best(self) -> TrialResult | None:
-        """The best one."""
+        """The best candidate."""
         return self.search.trial(self.search.best)
 
     @property
     def smallest(self) -> TrialResult | None:
-        """The one with the fewest parameters within one standard error of the best."""
+        """The candidate with the fewest parameters within one standard error of the best."""
         return self.search.trial(self.search.smallest)
 
     @cached_property
@@ -85,24 +85,24 @@ class Candidates:
         return {each.name: each for each in self.search.finalists}
 
     def adjective(self, finalist: Finalist) -> str:
-        """Return the word for the rows that a network was evaluated on."""
+        """Return the adjective for the rows on which a network was evaluated."""
         return finalist.split if finalist.split == "test" else self.held_out
 
     @property
     def prefers_default(self) -> bool:
-        """True if the best was trained in full and is significantly worse than the default."""
+        """True if the best candidate, trained in full, is significantly worse than the default."""
         best = self.finalists.get("best")
         return best is not None and best.verdict == "worse" and "default" in self.finalists
 
     @property
     def default(self) -> TrialResult | None:
-        """The config as given, if it has a value."""
+        """The default config, if it has a value."""
         default = self.search.default
         return default if default is not None and default.value is not None else None
 
     @property
     def default_is_smallest(self) -> bool:
-        """True if the config as given is within one standard error, with fewer parameters."""
+        """True if the default config is within one standard error and has fewer parameters."""
         best, smallest, default = self.best, self.smallest, self.default
         if best is None or smallest is None or default is None or best.standard_error is None:
             return False
@@ -113,9 +113,9 @@ class Candidates:
 
     @cached_property
     def limit(self) -> float | None:
-        """The worst value that charts show, if outliers would make the other values look alike.
+        """The worst value that charts show, if outliers would make other values indistinguishable.
 
-        That is three interquartile ranges beyond the worse quartile of all complete candidates.
+        It is three interquartile ranges beyond the worse quartile of all complete candidates.
         """
         values = [value_of(each) for each in self.complete]
         if len(values) < _FEWEST_FOR_QUARTILES:
@@ -129,7 +129,7 @@ class Candidates:
         return limit if any(self.is_better(limit, value) for value in drawn) else None
 
     def drawn(self, value: float) -> float:
-        """Return where a value is drawn: itself, or the limit if it is beyond."""
+        """Return the position of a value in charts: the value, or the limit if it is beyond."""
         if self.limit is None:
             return value
         return min(value, self.limit) if self.minimizes else max(value, self.limit)
@@ -140,7 +140,7 @@ class Candidates:
         return sum(self.drawn(value_of(each)) != value_of(each) for each in self.complete)
 
     def improvements(self) -> list[TrialResult]:
-        """Return those that were better than all before them, in order of their numbers."""
+        """Return the candidates that were better than all before them, in order."""
         result: list[TrialResult] = []
         for each in sorted(self.complete, key=lambda trial: trial.number or 0):
             if not result or self.is_better(value_of(each), value_of(result[-1])):
@@ -158,13 +158,13 @@ class Candidates:
 
     @cached_property
     def dimensions(self) -> tuple[StoredDimension, ...]:
-        """The settings that are varied, the most important first as far as that is known."""
+        """The searched settings, the most important first if known."""
         shares = self.search.importances
         return tuple(sorted(self.search.dimensions, key=lambda each: -(shares.get(each.path) or 0)))
 
 
 def value_of(trial: TrialResult) -> float:
-    """Return the value of a candidate that has one."""
+    """Return the value of a candidate with a value."""
     assert trial.value is not None
     return trial.value
 
@@ -177,13 +177,13 @@ def value_text(value: Value, most: int = 40) -> str:
 
 
 def settings_text(values: Mapping[str, Value], most: int = 200) -> str:
-    """Format settings on one line: `hidden_layers.units 32, hidden_layers.activation relu`."""
+    """Format settings in one line: `hidden_layers.units 32, hidden_layers.activation relu`."""
     pairs = (f"{path} {value_text(value, 60)}" for path, value in values.items())
     return fmt.shorten(", ".join(pairs), most)
 
 
 def is_allowed(dimension: StoredDimension, value: Value) -> bool:
-    """Return whether a value is one of the choices of a setting, or in its range."""
+    """Return whether a value is among the choices of a setting or in its range."""
     if dimension.kind == "choice":
         return _choice(dimension, value) is not None
     at, low, high = (finite_number(each) for each in (value, dimension.low, dimension.high))
@@ -191,7 +191,7 @@ def is_allowed(dimension: StoredDimension, value: Value) -> bool:
 
 
 def _choice(dimension: StoredDimension, value: Value) -> int | None:
-    """Return the index of a value among the choices; 1 and true differ."""
+    """Return the index of a value in the choices, which distinguishes 1 and true."""
     for at, choice in enumerate(dimension.choices):
         if isinstance(choice, bool) == isinstance(value, bool) and choice == value:
             return at
@@ -199,7 +199,7 @@ def _choice(dimension: StoredDimension, value: Value) -> int | None:
 
 
 def _far_out(candidates: Candidates) -> str:
-    """Return which candidates are drawn at the edge of a chart."""
+    """Return a note on candidates at the edge of a chart."""
     count, default = candidates.beyond, candidates.default
     names = [plural(count, "candidate")] if count else []
     if default is not None and candidates.drawn(value_of(default)) != value_of(default):
@@ -218,7 +218,7 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     trials, better = candidates.search.trials, candidates.improvements()
     shown = spread(trials, MOST_CANDIDATES_DRAWN)
     drawn = [candidates.drawn(value_of(each)) for each in candidates.complete]
-    edge = max(drawn) if candidates.minimizes else min(drawn)  # of candidates without a value
+    edge = max(drawn) if candidates.minimizes else min(drawn)  # for candidates without a value
     rows = [
         {
             "x": each.number,
@@ -336,9 +336,9 @@ def _setting_chart(
     """Draw values against one setting.
 
     Args:
-        candidates: all.
+        candidates: all candidates.
         dimension: the setting.
-        having: those that have it, the best first.
+        having: the candidates with the setting, the best first.
     """
     path, metric, best = dimension.path, candidates.metric, having[0]
     places: list[object] = [each.values[path] for each in having]

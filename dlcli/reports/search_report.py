@@ -20,11 +20,11 @@ from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
 MOST_CANDIDATES_LISTED = 50
-"""Candidates of the leaderboard."""
+"""Maximum number of candidates in the leaderboard."""
 _MOST_FAILED = 20
 _MOST_OUTER_FOLDS = 100
 _MOST_SETTINGS = 8
-"""Settings with a column; further settings share one."""
+"""Maximum number of settings with a column; further settings share one."""
 _MOST_METRICS = 5
 _SAMPLERS = {
     "random": "sampled at random",
@@ -79,7 +79,7 @@ def search_view(run: Run) -> views.View:
 
 
 def _summary_table(candidates: Candidates) -> views.TableBlock:
-    """Compare the default, the best and the smallest good candidate, a column each."""
+    """Compare the default, the best and the smallest good candidate in columns."""
     search, trained = candidates.search, candidates.finalists
     named = {"default": search.default, "best": candidates.best, "smallest": candidates.smallest}
     if candidates.default_is_smallest and candidates.smallest is candidates.best:
@@ -145,7 +145,7 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
-    """Return whether the best is better than the default on rows outside the search."""
+    """State whether the best config is better than the default on rows outside the search."""
     best, default = finalists.get("best"), finalists.get("default")
     if best is None:
         return (
@@ -330,7 +330,7 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
         rows.insert(rank, (fmt.UNDEFINED, *cells(default)))
     more = fmt.omitted(len(candidates.complete) - len(listed))
     keys = (path.rpartition(".")[2] or path for path in shown)
-    names = ("layers" if key == "number" else key for key in keys)  # that of hidden layers
+    names = ("layers" if key == "number" else key for key in keys)  # of hidden layers
     settings = fmt.shorten_names(names, 24)
     return views.TableBlock(
         (
@@ -346,7 +346,7 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
 
 
 def _setting_blocks(candidates: Candidates) -> Iterator[views.ViewBlock | str | None]:
-    """Yield how the value depends on each setting."""
+    """Show the dependence of the value on each setting."""
     importance, drawn = (
         search_charts.setting_importance_chart(candidates),
         views.grid(search_charts.setting_charts(candidates)),
@@ -397,14 +397,14 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | 
 
 
 class _Study(BaseModel):
-    """The fields of study.json that the report needs."""
+    """The fields of study.json that the report uses."""
 
     storage: str | None = None
-    """The URL of a database that other processes may share."""
+    """The URL of a database, which other processes may share."""
 
 
 def _repeatability(run: Run, search: Search) -> str:
-    """Return whether the same search finds the same config again."""
+    """State whether the same search would find the same config again."""
     tune = run.config.tune
     is_shared = run.has(RunFile.STUDY) and run.parse(RunFile.STUDY, _Study).storage is not None
     is_timed = tune is not None and tune.time is not None

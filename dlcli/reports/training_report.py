@@ -1,4 +1,4 @@
-"""The report of a training run: its result in sentences, its network, and how training went."""
+"""The report of a training run: result, network, and course of training."""
 
 from __future__ import annotations
 
@@ -31,21 +31,21 @@ from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
 Lines = Mapping[str, Sequence[float]]
-"""Values at each epoch, by line."""
+"""The values per epoch, by line."""
 Points = Sequence[tuple[int, float]]
-"""Epochs, counted from 1, with their values."""
+"""Epochs, counted from 1, with values."""
 MOST_CURVES = 20
 MOST_LINE_POINTS = 600
 MOST_BUNDLE_POINTS = 5_000
-"""Points of all lines in a chart with a line for each network."""
+"""Maximum number of points of all lines in a chart with a line per network."""
 SET_COLORS = {"training": "train", "validation": "validation"}
 _FEW_ROWS_EVALUATED = 100
-"""Rows below which the second digit of a metric is mostly random."""
+"""Number of rows below which the second digit of a metric is mostly random."""
 _BASELINES = ("linear", "constant")
-"""The simplest models, the one that is harder to beat first."""
+"""The baselines, the stronger one first."""
 _MOST_FINDINGS = 20
 _MOST_COLUMNS_NAMED = 4
-"""Columns of a target whose own metrics the first sentence has."""
+"""Maximum number of target columns whose metrics are in the first sentence."""
 _MOST_LAYERS_LISTED = 40
 _MOST_LISTED_EPOCHS = 12
 _MOST_LAYERS_DRAWN = 200
@@ -53,10 +53,10 @@ _EPOCHS = Axis("epoch", whole=True)
 
 
 def training_view(run: Run) -> views.View:
-    """Show a training run: its metrics next to those of the simplest models, and how it was made.
+    """Show a training run: its metrics next to the baselines, its network and training.
 
     Raises:
-        RunError: if a file of the run is damaged; its sections raise it, too.
+        RunError: if a file of the run is damaged; also raised by sections.
     """
     record = TrainingRecord(run)
     metrics, target = _metric_table(record), record.log.target
@@ -77,7 +77,7 @@ def training_view(run: Run) -> views.View:
 
 
 def _needs_diagnosis(run: Run) -> bool:
-    """Return whether `dlcli diagnose` has a finding that matters, or a baseline is not worse."""
+    """Return whether `dlcli diagnose` has an important finding, or a baseline is not worse."""
     has_failed = any(each.verdict in ("worse", "same") for each in run.conclusions.values())
     if has_failed or not run.has(RunFile.ENCODING):
         return has_failed
@@ -109,7 +109,7 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
 
 
 def _baseline_metrics(record: TrainingRecord) -> dict[str, Mapping[str, object]]:
-    """Return the metrics of the simplest models on the most independent set of rows."""
+    """Return the metrics of the baselines on the most independent set of rows."""
     first, models = "".join(record.splits[:1]), record.run.baselines
     return {name: models[name][first] for name in _BASELINES if first in models.get(name, {})}
 
@@ -151,7 +151,7 @@ def _use_of_validation(record: TrainingRecord) -> str:
 
 
 def _sentences(record: TrainingRecord) -> Iterator[str]:
-    """Yield whether the network is worth having, by the metric that decides."""
+    """Yield the result in sentences: the metrics, and the comparison with the baselines."""
     run, headlines = record.run, record.headlines
     if run.is_diverged:
         yield (
@@ -197,14 +197,14 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
 
 
 def _headline(record: TrainingRecord, name: str, split: str) -> str:
-    """Return a metric in words: `accuracy is 94.1 % (always “no”: 85.9 %)`."""
+    """Describe a metric: `accuracy is 94.1 % (always “no”: 85.9 %)`."""
     value = fmt.metric(name, record.run.metrics[split][name], record.counted_rows(split))
     always = record.always(split) if name == ACCURACY.name else ""
     return f"{fmt.metric_title(name)} is {value}{f' ({always})' if always else ''}"
 
 
 def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None) -> str:
-    """Return the metric of each column of a target of a few: `: price 0.84, rooms 0.92`."""
+    """List a metric of each target column, if there are few: `: price 0.84, rooms 0.92`."""
     columns = scores.get("by_column")
     if not isinstance(columns, dict) or len(columns) > _MOST_COLUMNS_NAMED:
         return ""
@@ -217,7 +217,7 @@ def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None)
 
 
 def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
-    """Yield the metrics of the most independent set of rows, next to a simple model."""
+    """Yield the main metrics of the most independent set of rows, next to a baseline."""
     run, network, baselines = record.run, record.log.network, _baseline_metrics(record)
     for name in record.summary:
         split = record.splits[0]
@@ -263,7 +263,7 @@ def network_blocks(network: NetworkEvent) -> Iterator[views.ViewBlock | str]:
 
 
 def training_section(record: TrainingRecord) -> views.PageSection:
-    """Describe how training went."""
+    """Describe the course of training."""
     run, layers, text = record.run, record.run.explanation.layers, None
     if run.is_diverged:
         text = (
@@ -310,11 +310,11 @@ def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
 
 
 def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBlock]:
-    """Draw the loss and each metric of training and validation rows.
+    """Draw the loss and each metric by epoch, on training and validation rows.
 
     Args:
-        history: what was measured at each epoch, by name.
-        best_epoch: the epoch whose weights were kept, if one was chosen.
+        history: the values per epoch, by name.
+        best_epoch: the epoch whose weights were kept, if training chose one.
     """
     names = [
         name
@@ -388,16 +388,16 @@ def lines_chart(
     reading: str = "",
     best_epoch: int | None = None,
 ) -> views.ChartBlock:
-    """Draw lines by epoch; a long line keeps its peaks when it is thinned.
+    """Draw lines by epoch; thinned lines keep their peaks.
 
     Args:
-        title: of the chart.
-        lines: the values at each epoch, not empty.
-        colors: of the lines; there may be more.
-        description: a sentence with the main numbers.
-        name: the loss or metric of the lines, which is the title of the vertical axis.
-        reading: explains how to read the chart.
-        best_epoch: the epoch to mark, unless it is beyond the last one.
+        title: the title of the chart.
+        lines: the values per epoch, not empty.
+        colors: the colors of the lines, and possibly more.
+        description: a sentence with the main values.
+        name: the loss or metric of the lines, used as the title of the vertical axis.
+        reading: an explanation of how to read the chart.
+        best_epoch: the epoch to mark, if it is in the chart.
     """
     rows = [
         {"x": at + 1, "y": values[at], "s": name}
@@ -429,11 +429,11 @@ def lines_chart(
 
 
 def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, bool]:
-    """Return whether the scale of values is logarithmic at first, and whether readers may choose.
+    """Return whether the scale is initially logarithmic, and whether readers may change it.
 
     Args:
-        values: of all lines of a chart.
-        name: of the loss or metric; a chart of anything else has a linear scale at first.
+        values: the values of all lines of a chart.
+        name: the name of the loss or metric; other charts initially have a linear scale.
     """
     is_error = bool(name) and not is_higher_better(name)
     is_log = is_error and spans_decades(values, TENFOLD)
@@ -441,7 +441,7 @@ def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, bool]:
 
 
 def _listed_epochs(lines: Lines, epochs: int) -> views.TableBlock:
-    """List some epochs at even distances, the first and the last among them."""
+    """List evenly spaced epochs, including the first and the last."""
     shown = np.unique(np.linspace(0, epochs - 1, min(epochs, _MOST_LISTED_EPOCHS)).astype(int))
     columns = [[*map(fmt.number, values), *[""] * epochs] for values in lines.values()]
     rows = tuple((f"{at + 1:,}", *(cells[at] for cells in columns)) for at in shown.tolist())
@@ -466,13 +466,13 @@ def _member_charts(run: Run) -> list[views.ChartBlock]:
 def bundle_charts(
     networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
 ) -> list[views.ChartBlock]:
-    """Draw the loss and each metric of several networks, one line for each network and set of rows.
+    """Draw the loss and each metric of several networks, one line per network and set of rows.
 
     Args:
-        networks: by name: the epochs with their values of each column of history.csv.
+        networks: for each network, epochs and values by column of history.csv.
         each: the noun for a network: `fold`, `member`.
         reading: an explanation of the loss chart.
-        most: the number of charts.
+        most: the maximum number of charts.
     """
     names = dict.fromkeys(
         name.removeprefix("val_") for columns in networks.values() for name in columns
@@ -529,7 +529,7 @@ def _layer_table(layers: Sequence[LayerStatistics], *, is_first: bool) -> views.
             fmt.number(layer.output_mean),
             fmt.number(layer.output_deviation),
             fmt.percent(layer.dead),
-            # A confident output is no problem.
+            # Saturated outputs are confident predictions, not a problem.
             fmt.percent(None if layer is layers[-1] else layer.saturated),
             fmt.number(layer.weight_norm),
             fmt.number(layer.first_gradient),

@@ -1,6 +1,6 @@
-"""Views: the contents of a result, worded once for terminal and page, and their plain text.
+"""Views: the contents of a result, shared by terminal and page, and their plain text.
 
-Texts are plain: names and values of a run are never interpreted as markup.
+Texts are plain text: names and values of a run are never interpreted as markup.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 Spec = Mapping[str, Any]
-"""A chart in Vega-Lite."""
+"""A Vega-Lite specification."""
 _NARROWEST_CELL = 12
 _FINDING_INDENT = 13
 _TILE_CHARACTERS = 8
-"""Characters of a word that fit into every tile of a page."""
+"""Maximum number of characters of a word in a tile of normal width."""
 
 
 class ViewBlock:
@@ -51,7 +51,7 @@ class WarningsBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class DataFindingBlock(ViewBlock):
-    """A finding of a data check, and advice."""
+    """A finding of a data check, with advice."""
 
     severity: str
     message: str
@@ -68,7 +68,7 @@ class CodeBlock(ViewBlock):
 
 @dataclass(frozen=True)
 class Figure:
-    """One number that matters."""
+    """An important number."""
 
     label: str
     value: str
@@ -76,13 +76,13 @@ class Figure:
 
     @property
     def is_wide(self) -> bool:
-        """True if a word of the value does not fit into a tile of the usual width."""
+        """True if a word of the value does not fit into a tile of normal width."""
         return any(len(word) > _TILE_CHARACTERS for word in self.value.split())
 
 
 @dataclass(frozen=True)
 class FiguresBlock(ViewBlock):
-    """Numbers that matter, side by side."""
+    """Important numbers, side by side."""
 
     figures: tuple[Figure, ...]
 
@@ -95,11 +95,11 @@ class TableBlock(ViewBlock):
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
     text_columns: Collection[int] = (0,)
-    """Indices of the columns of text; other columns hold numbers and are aligned to the right."""
+    """Indices of text columns; other columns contain numbers and are right-aligned."""
     note: str = ""
     """An explanation below the table, on pages only."""
     marks: tuple[str, ...] = ()
-    """A sign next to each row's name, on pages only: `↑` if higher is better."""
+    """A symbol next to each row's name, on pages only: `↑` if higher is better."""
 
     @classmethod
     def of(
@@ -117,11 +117,11 @@ class TableBlock(ViewBlock):
 
         Args:
             items: the listed items.
-            columns: by header: the function that returns an item's cell.
-            caption: of the table.
-            text_columns: indices of the columns of text.
+            columns: by header, the function that returns the cell of an item.
+            caption: the caption of the table.
+            text_columns: the indices of text columns.
             note: an explanation below the table.
-            most: the number of listed items; the note counts the rest.
+            most: the maximum number of listed items; the note contains the number of omitted ones.
             noun: the noun for an item in the note.
         """
         rows = tuple(tuple(cell(item) for cell in columns.values()) for item in items[:most])
@@ -136,17 +136,17 @@ class ChartBlock(ViewBlock):
     title: str
     spec: Spec
     description: str
-    """A sentence with its main numbers."""
+    """A sentence with the main numbers."""
     reading: str = ""
-    """An explanation of how to read it."""
+    """An explanation of how to read the chart."""
     numbers: TableBlock | None = None
-    """Its numbers, folded."""
+    """The numbers of the chart, in a folded table."""
     legend: tuple[tuple[str, str], ...] = ()
     """Names, each with the name of its color (`train`)."""
     offers_log: bool = False
-    """True if readers may choose a logarithmic scale for y, or a linear one instead."""
+    """True if readers can switch between a linear and a logarithmic scale for y."""
     is_log: bool = False
-    """True if the scale for y is logarithmic at first."""
+    """True if the scale for y is initially logarithmic."""
 
 
 @dataclass(frozen=True)
@@ -154,9 +154,9 @@ class DrawingBlock(ViewBlock):
     """A drawing on a page."""
 
     svg: str
-    """In which all texts are escaped."""
+    """The SVG, with escaped texts."""
     description: str
-    """For readers who can't see it."""
+    """A description for readers who can't see the drawing."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +165,7 @@ class FindingsBlock(ViewBlock):
 
     findings: tuple[Finding, ...]
     config: Path
-    """The config that their suggestions change."""
+    """The config to which the suggestions apply."""
 
 
 @dataclass(frozen=True)
@@ -213,13 +213,13 @@ class PageSection:
     """A section of the page, listed in its navigation."""
 
     anchor: str
-    """Its link target: `training`."""
+    """The link target: `training`."""
     title: str
     blocks: tuple[ViewBlock, ...]
 
 
 def blocks(parts: Iterable[ViewBlock | str | None]) -> tuple[ViewBlock, ...]:
-    """Return blocks: a text becomes a paragraph, `None` is omitted; also in the functions below."""
+    """Convert texts to paragraphs and omit `None`, also in the functions below."""
     given = (TextBlock(part) if isinstance(part, str) else part for part in parts)
     return tuple(part for part in given if part is not None)
 
@@ -240,7 +240,7 @@ def fold(title: str, *parts: ViewBlock | str | None) -> FoldBlock:
 
 
 def grid(parts: Iterable[ViewBlock | None]) -> GridBlock | None:
-    """Make a grid of blocks; `None` if there are none."""
+    """Make a grid of blocks; `None` if there are no blocks."""
     return GridBlock(found) if (found := blocks(parts)) else None
 
 
@@ -254,11 +254,11 @@ class View:
 
     title: str = ""
     kicker: str = ""
-    """The kind of page, above the title."""
+    """The kind of page, shown above the title."""
     lead: str = ""
     """The first sentence, on pages only."""
     sentences: tuple[str, ...] = ()
-    """The result in sentences, the most important first."""
+    """The result in sentences, the most important one first."""
     figures: tuple[Figure, ...] = ()
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
@@ -269,7 +269,7 @@ class View:
     links: tuple[tuple[str, str], ...] = ()
     """Paths of the result and commands for the next steps, each with its label."""
     sections: Callable[[], Sequence[PageSection]] = tuple
-    """Returns the sections of the page, which may read large files; empty sections are omitted."""
+    """Returns the sections of the page, and may read large files; empty sections are omitted."""
     footer: str = ""
 
 
@@ -280,11 +280,11 @@ def render_text(view: View, width: int | None = None) -> str:
 
     Args:
         view: the view of a result.
-        width: characters of a line, to which sentences are wrapped and the longest cells of tables
-            cut; `None` for no limit. Commands are never wrapped.
+        width: the line length in characters, to which sentences are wrapped and the longest table
+            cells are shortened; `None` for no limit. Commands are never wrapped.
 
     Returns:
-        Lines of printable characters, without a line end after the last one.
+        Lines of printable characters, without a final line end.
     """
     parts = [
         *(list(_block_lines(block, width)) for block in view.blocks),
@@ -296,11 +296,11 @@ def render_text(view: View, width: int | None = None) -> str:
 
 
 def render_table(table: TableBlock, width: int | None = None) -> list[str]:
-    """Render a table as aligned lines: its caption, its header unless empty, and its rows.
+    """Render a table as aligned lines: caption, header unless empty, and rows.
 
     Args:
-        table: columns of text are aligned to the left, columns of numbers to the right.
-        width: characters of a line; if a line is longer, the longest texts are cut, never numbers.
+        table: the table; text columns are left-aligned, columns of numbers right-aligned.
+        width: the line length in characters; the longest texts are shortened to fit, never numbers.
     """
     lines = list(_wrap(table.caption, width))
     body = [list(map(printable, row)) for row in table.rows]
@@ -331,7 +331,7 @@ def _cut_cell(cell: str, width: int) -> str:
 def _fit_widths(
     widths: Sequence[int], table: TableBlock, body: Sequence[Sequence[str]], total: int
 ) -> list[int]:
-    """Narrow the widest columns until a line fits, but never below the width of numbers."""
+    """Narrow the widest columns until a line fits, but not below the width of numbers."""
     numbers = [
         max((display_width(row[at]) for row in body), default=0) for at in range(len(widths))
     ]
