@@ -30,6 +30,8 @@ PANELS = {
     "multiclass": "several classes: log loss",
 }
 """The kinds of targets, with the titles of their panels."""
+TICKS = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.4, 1.6]
+"""The relative errors that the axis names."""
 TITLES = {
     "small": "1,000 rows of 10 numbers, layers of 32 and 1 units, batch size 32",
     "digits": "1,797 images of 8 × 8, layers of 128, 64 and 10 units, batch size 32",
@@ -58,8 +60,10 @@ def draw_accuracy(file: Path) -> None:
     base = altair.Chart(altair.Data(values=dots))
     axis = altair.X("error:Q", title="error relative to bagged LightGBM (logarithmic)")
     dot = base.mark_circle(size=70, opacity=0.9).encode(
-        x=axis.scale(type="log", zero=False, nice=False, padding=12).axis(format="~g"),
-        y=altair.Y("table:N", title=None, sort=altair.SortField("table")),
+        x=axis.scale(type="log", zero=False, nice=False, padding=12).axis(
+            values=TICKS, format="~g"
+        ),
+        y=altair.Y("table:N", title=None, sort=altair.SortField("table")).axis(labelLimit=0),
         color=altair.Color("model:N", title=None, legend=BELOW).scale(
             domain=[*SHOWN.values()], range=[ACCENT, BLUE, GREEN, GRAY]
         ),

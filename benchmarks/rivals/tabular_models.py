@@ -4,9 +4,9 @@
 [--threads N]` reads `train.csv` and `test.csv` of the folder, writes the predictions to
 `MODEL.csv` in the format of `dlcli predict`, and prints the seconds as JSON.
 
-Columns of text, booleans and `--categorical` columns are categories. Boosted trees and AutoGluon
-read missing values as they are; RealMLP and TabM get missing numbers as the median, with a column
-that marks them. No model is tuned.
+Columns of text, booleans and `--categorical` columns are categories, dates are numbers of days.
+Boosted trees and AutoGluon read missing values as they are; RealMLP and TabM get missing numbers
+as the median, with a column that marks them. No model is tuned.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def _parse() -> argparse.Namespace:
 def with_categories(
     train: pandas.DataFrame, test: pandas.DataFrame, named: Sequence[str]
 ) -> tuple[pandas.DataFrame, pandas.DataFrame]:
-    """Make columns categorical, with the categories of the training rows.
+    """Make dates numbers of days, and other columns of text categorical.
+
+    Categories are the values of the training rows.
 
     Args:
         train: the training rows.
@@ -77,11 +79,28 @@ def with_categories(
         named: categorical columns next to the columns of text and booleans.
     """
     for name in train.columns:
-        if name in named or not is_number(train[name]):
-            known = pandas.CategoricalDtype(sorted(train[name].dropna().astype(str).unique()))
-            for rows in (train, test):
+        if name not in named and is_number(train[name]):
+            continue
+        known = pandas.CategoricalDtype(sorted(train[name].dropna().astype(str).unique()))
+        is_date = name not in named and are_dates(train[name])
+        for rows in (train, test):
+            if is_date:
+                dates = pandas.to_datetime(rows[name], format="ISO8601")
+                rows[name] = (dates - pandas.Timestamp(0)) / pandas.Timedelta(days=1)
+            else:
                 rows[name] = rows[name].astype(str).where(rows[name].notna()).astype(known)
     return train, test
+
+
+def are_dates(column: pandas.Series) -> bool:
+    """Whether a column of text or booleans contains dates, such as 2013-08-29."""
+    if column.dtype == bool:
+        return False
+    try:
+        pandas.to_datetime(column, format="ISO8601")
+    except ValueError:
+        return False
+    return True
 
 
 def is_number(column: pandas.Series) -> bool:
