@@ -413,7 +413,7 @@ class Input(section.Section):
     """The features and their types."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
-        "feature_scale": "write scaling_layer: VALUE, its present name",
+        "feature_scale": "write scaling_layer: VALUE, its new name",
     }
 
     @classmethod

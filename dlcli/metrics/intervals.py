@@ -72,7 +72,7 @@ UNDEFINED = "undefined in too many bootstrap resamples"
 TOO_FEW = f"fewer than {FEWEST} rows"
 ONE_ROW = "a single row has most of the weight"
 NO_VALUE = "undefined on these rows"
-TOO_LARGE = "beyond what a float holds"
+TOO_LARGE = "too large for a float"
 
 
 class Estimate(Document):

@@ -86,7 +86,7 @@ class Conformal(Document):
             if [len(scores) for scores in folds] != wanted:
                 raise ValueError("the number of scores does not match the number of rows")
             if any(first > second for scores in folds for first, second in pairwise(scores)):
-                raise ValueError("scores do not ascend")
+                raise ValueError("scores are not in ascending order")
         return self
 
     @classmethod

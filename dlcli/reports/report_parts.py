@@ -406,7 +406,7 @@ def reproduction_section(run: Run, *parts: views.ViewBlock | str) -> views.PageS
     environment, command, files = run.environment, None, None
     if words := _command(run):
         line = fmt.shorten(shlex.join(["dlcli", *words[1:]]), 2_000)
-        command = views.CodeBlock(line, "It was made by:")
+        command = views.CodeBlock(line, "Created by this command:")
     if run.data_files:
         has_version = any("version" in each for each in run.data_files)
         files = views.TableBlock.of(

@@ -189,10 +189,10 @@ class _Tensor:
                 raise self.error(f"expected {self.rows} values, got more")
             stop = start + _LENGTH.size
             if stop > len(data):
-                raise self.error("a text is cut off", row)
+                raise self.error("a text is truncated", row)
             end = stop + _LENGTH.unpack_from(data, start)[0]
             if end > len(data):
-                raise self.error("a text is cut off", row)
+                raise self.error("a text is truncated", row)
             try:
                 yield data[stop:end].decode()
             except UnicodeDecodeError:

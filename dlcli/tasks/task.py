@@ -574,7 +574,7 @@ class StoredPredictions:
         """
         found = self.table.schema.get_all_field_indices(name)
         if len(found) != 1:
-            raise self._damaged(name, "is missing, or there twice")
+            raise self._damaged(name, "is missing or occurs twice")
         column = self.table.column(found[0])
         if column.null_count:
             raise self._damaged(name, "lacks values")

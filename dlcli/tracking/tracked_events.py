@@ -161,7 +161,7 @@ class _Dispatcher:
             except Exception as error:
                 self._trackers.remove(tracker)
                 tracker.close()
-                message = f"{tracker.name}: {reason(error)}; tracked no further, training continues"
+                message = f"{tracker.name}: {reason(error)}; logging stopped, training continues"
                 self._listener(events.WarningEvent(message=message))
 
 

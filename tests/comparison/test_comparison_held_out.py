@@ -106,4 +106,4 @@ def test_a_column_that_is_not_there_is_refused():
     with pytest.raises(RunError) as caught:
         two = Regression(columns=("n", "m"), scalings=(BARE, BARE))
         HeldOut.of(table(), two)
-    assert "column 'target_n' is missing, or there twice" in str(caught.value)
+    assert "column 'target_n' is missing or occurs twice" in str(caught.value)

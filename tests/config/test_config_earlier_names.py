@@ -85,11 +85,11 @@ def test_an_ensemble_of_an_earlier_version_is_read() -> None:
         (
             "input.feature_scale=6",
             "input.feature_scale: unknown key; write scaling_layer: {learning_rate_multiplier: 6}, "
-            "its present name",
+            "its new name",
         ),
         (
             "input.feature_scale=auto",
-            "input.feature_scale: unknown key; write scaling_layer: auto, its present name",
+            "input.feature_scale: unknown key; write scaling_layer: auto, its new name",
         ),
         (
             "input.features.b={type: numeric, max_categories: 5}",

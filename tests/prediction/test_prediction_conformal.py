@@ -312,7 +312,7 @@ def test_a_coverage_that_chance_does_not_explain_is_remarked():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scores": [[[2.0, 1.0]]]}, "scores do not ascend"),
+        ({"scores": [[[2.0, 1.0]]]}, "scores are not in ascending order"),
         ({"scores": [[[1.0, 2.0, 3.0]]]}, "number of scores does not match"),
         ({"rows": [0]}, "greater than or equal to 1"),
         ({"stride": 0}, "greater than or equal to 1"),

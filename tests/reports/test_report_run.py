@@ -530,7 +530,7 @@ def test_predictions_without_a_column_are_an_error(tmp_path):
     with pytest.raises(RunError) as error:
         render_report(run)
     assert str(error.value) == (
-        f"{run.path}/predictions.parquet: column 'probability_red' is missing, or there twice; "
+        f"{run.path}/predictions.parquet: column 'probability_red' is missing or occurs twice; "
         "train it again"
     )
 

@@ -133,8 +133,8 @@ def test_wrong_tensors_are_explained(client, content, message):
 @pytest.mark.parametrize(
     ("tail", "message"),
     [
-        (b"\1", "row 1, column 'x': a text is cut off"),
-        (b"\2\0\0\0a", "row 1, column 'x': a text is cut off"),
+        (b"\1", "row 1, column 'x': a text is truncated"),
+        (b"\2\0\0\0a", "row 1, column 'x': a text is truncated"),
         (b"\1\0\0\0\xff", "row 1, column 'x': expected UTF-8"),
         (b"\1\0\0\0001" * 2 + b"\2\0\0\0a", "column 'x': expected 1 values, got more"),
     ],

@@ -216,7 +216,7 @@ def test_a_tracker_that_fails_is_dropped_with_one_warning(method, before, record
     folder = tmp_path / "run"
     story = [run_event(folder), resumed(1), epoch(2, loss=1.0), epoch(3, loss=1.0), trained(3)]
     told = replay("any", [*story, result(folder, 3)])
-    message = f"Recorder: no {method}; tracked no further, training continues"
+    message = f"Recorder: no {method}; logging stopped, training continues"
     assert [event for event in told if event[0] == "warning"] == [("warning", {"message": message})]
     assert [told[0] for told in recorder.told] == before
     assert recorder.closed == 1

@@ -381,7 +381,7 @@ def test_a_server_that_fails_midway_is_reported_once(monkeypatch):
 
     monkeypatch.setattr(mlflow_tracker, "_find", failing)
     told = story(epoch(1, loss=0.5), epoch(2, loss=0.25), trained(2), result(RUN, 2))
-    message = "MLflow: the server is gone; tracked no further, training continues"
+    message = "MLflow: the server is gone; logging stopped, training continues"
     assert [event for event in told if event[0] == "warning"] == [("warning", {"message": message})]
 
 
@@ -401,7 +401,7 @@ def test_files_that_cant_be_sent_change_nothing_of_how_it_ended(monkeypatch, lin
 
     monkeypatch.setattr(mlflow_tracker, "_find", failing)
     told = story(epoch(1, loss=0.5))
-    message = "MLflow: no room; tracked no further, training continues"
+    message = "MLflow: no room; logging stopped, training continues"
     assert told[1:] == [("warning", {"message": message})]
     monkeypatch.setattr(mlflow_tracker, "_find", real)
     assert only_run().info.status == "FINISHED"

@@ -139,7 +139,7 @@ def test_a_full_disk_midway_is_reported_once_and_keeps_what_was_written(monkeypa
     tracker = tensorboard_tracker.TensorBoard
     monkeypatch.setattr(tracker, "log_metrics", full)
     told = story(epoch(1, loss=0.5), trained(1), result(RUN, 1))
-    message = "TensorBoard: No space left on device; tracked no further, training continues"
+    message = "TensorBoard: No space left on device; logging stopped, training continues"
     assert told[1:] == [("warning", {"message": message})]
     assert curve("train", "loss") == [(1, 0.5)]
 

@@ -116,7 +116,7 @@ def test_a_metric_that_no_fold_has_is_undefined():
 
 def test_values_beyond_floats_squared_have_no_interval():
     means, deviations = fold_intervals(folds("mse", [1e200, 3e200]), ["mse"])
-    assert means["mse"] == Estimate(value=2e200, reason="beyond what a float holds")
+    assert means["mse"] == Estimate(value=2e200, reason="too large for a float")
     assert deviations["mse"] is None
 
 
