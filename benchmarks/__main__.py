@@ -35,7 +35,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 ROUNDS = 3
 START_UP_ROUNDS = 9
-"""Measurements of a tenth of a second are repeated more often."""
+"""Number of rounds of measurements that take a tenth of a second."""
 
 _VERSIONS = """
 import importlib.metadata as metadata, json, platform, sys
@@ -45,7 +45,7 @@ for name in sys.argv[1:]:
     except metadata.PackageNotFoundError: pass
 print(json.dumps(versions))
 """
-"""Prints the versions of the installed ones of some packages; run by both interpreters."""
+"""Prints the versions of installed packages; run by both interpreters."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Suite:
     name: str
     """Name for `--only`."""
     title: str
-    """Description, one line."""
+    """Description, in one line."""
     cases: Callable[[], Iterable[Case]]
     """Prepares the cases."""
     rounds: int = ROUNDS

@@ -1,10 +1,10 @@
-"""Measure predictions of many rows in Parquet: `dlcli predict`, and models in Ray Data.
+"""Measure predictions of many rows in Parquet files, by `dlcli predict` and in Ray Data.
 
 `python -m benchmarks.batch_prediction` writes a table of numbers and one column of categories in
-several files, trains a network on a thousand of its rows, and predicts all of them: by the command
-with one and two processes, and in Ray Data, if it is installed. The rivals do the least that is
-needed for the same predictions: the encoding and the matrix products of this one network in NumPy,
-and the exported graph in onnxruntime, each on the same files and with a thread a process.
+several files, trains a network on a thousand rows, and predicts all rows: by the command with one
+and two processes, and in Ray Data, if it is installed. The rivals do only what the same predictions
+require: the encoding and matrix products of this network in NumPy, and the exported graph in
+onnxruntime. They read the same files, with one thread per process.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ class Measured:
     model: str
     jobs: int
     seconds: float
-    """Of the whole process; in Ray Data from reading to the last file, without its start."""
+    """Wall time of the whole process; in Ray Data without its start."""
     cpu_seconds: float | None
-    """Of all processes; unknown for those of Ray."""
+    """CPU time of all processes; unknown for Ray."""
     peak_bytes: int | None
     """The maximum resident memory of the largest process."""
 
 
 class Model:
-    """What dlcli predicts, by `Model.predict_batch`."""
+    """Predictions by `Model.predict_batch`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -80,7 +80,7 @@ class Model:
 
 
 class InNumpy(Model):
-    """The same numbers by the encoding and the matrix products of the one network."""
+    """The same predictions by the encoding and matrix products of this network in NumPy."""
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Predict a batch."""
@@ -121,7 +121,7 @@ class InNumpy(Model):
 
 
 class InOnnxruntime(Model):
-    """The same numbers by the exported graph."""
+    """The same predictions by the exported graph."""
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Predict a batch."""
@@ -187,11 +187,11 @@ def cases(folder: Path, *, with_ray: bool) -> Iterator[Callable[[], Measured]]:
 
 
 def measure(folder: Path, engine: str, model: str, jobs: int) -> Measured:
-    """Predict all rows once, in processes of their own, and check some of the predictions.
+    """Predict all rows once in separate processes, and check some of the predictions.
 
     Raises:
-        RuntimeError: if it fails.
-        AssertionError: if the predictions are not those of dlcli.
+        RuntimeError: if a process fails.
+        AssertionError: if the predictions differ from dlcli's.
     """
     target = folder / "predictions"
     shutil.rmtree(target, ignore_errors=True)
@@ -220,11 +220,11 @@ def measure(folder: Path, engine: str, model: str, jobs: int) -> Measured:
 
 
 def check(folder: Path) -> None:
-    """Compare the number of predictions, and their sum, with those of dlcli."""
+    """Compare the number and sum of the predictions with dlcli's."""
     found = ds.dataset(folder / "predictions", exclude_invalid_files=True)
     expected = folder / "expected.json"
     rows, total = 0, 0.0
-    # In little memory, as that of this process counts as that of the next one at its start.
+    # Use little memory, because a child process starts with the peak memory of its parent.
     for batch in found.to_batches(columns=["prediction"], batch_readahead=1, fragment_readahead=1):
         rows += batch.num_rows
         total += float(np.abs(batch["prediction"].to_numpy()).sum())
@@ -236,7 +236,7 @@ def check(folder: Path) -> None:
 
 
 def predict_in_processes(folder: Path, model: Model, jobs: int) -> None:
-    """Predict each file by one of some processes."""
+    """Predict the files in several processes."""
     files = sorted((folder / "rows").iterdir())
     (folder / "predictions").mkdir()
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
@@ -266,7 +266,7 @@ def predict_in_ray(folder: Path, model: Model, jobs: int) -> float:
 
 
 def report(measured: Sequence[Measured], rows: int) -> Table:
-    """Return a table with a line for each case: medians over the rounds."""
+    """Return a table with a row per case: medians over the rounds."""
     table = Table(title=f"{rows:,} rows", box=SIMPLE)
     for head in ("engine", "model", "jobs", "rows a second", "ratio", "CPU seconds", "MB"):
         table.add_column(head, justify="left" if head in ("engine", "model") else "right")
@@ -322,7 +322,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def run_case(engine: str, name: str, jobs: str, folder: str) -> None:
-    """Be the process of a case."""
+    """Run a case in this process."""
     model = MODELS[name](Path(folder))
     if engine == "Ray Data":
         print(predict_in_ray(Path(folder), model, int(jobs)))
@@ -332,7 +332,7 @@ def run_case(engine: str, name: str, jobs: str, folder: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--case"]:
-        from benchmarks import batch_prediction  # whose classes other processes can import
+        from benchmarks import batch_prediction  # other processes can import its classes
 
         batch_prediction.run_case(*sys.argv[2:])
     else:

@@ -1,8 +1,8 @@
-"""Measure training on several workers: the time of a sum, and rows a second next to one process.
+"""Measure training on several workers: the time of a sum, and rows per second.
 
-`python -m benchmarks.cluster` runs one process of two threads, and two workers of one thread each,
-in turn. On one machine they share its cores and its memory, which is the worst case: the time of a
-sum is what two busy processes need to copy it through the loopback device.
+`python -m benchmarks.cluster` runs one process with two threads, and two workers with one thread
+each, in turn. On one machine they share cores and memory, which is the worst case: the time of a
+sum is the time in which two busy processes copy it through the loopback device.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _GAP = 1e-3
 
 
 def cases() -> list[Workload]:
-    """Return the trainings that are compared."""
+    """Return the compared trainings."""
     chosen = [each for each in WORKLOADS if each.name in ("mnist", "large")]
     return [
         replace(each, name=f"{each.name} {batch:,}", batch_size=batch)
@@ -49,12 +49,12 @@ def cases() -> list[Workload]:
 
 
 def measure(names: list[str], rank: int, addresses: tuple[str, ...]) -> dict[str, float]:
-    """Return seconds by name, as one of the workers, or as the only process.
+    """Return seconds by name, as a worker or as the only process.
 
     Args:
         names: the cases to train.
-        rank: the number of the worker.
-        addresses: the workers; one for a single process.
+        rank: the index of the worker.
+        addresses: the addresses of the workers; one for a single process.
     """
     with quiet_tensorflow():
         from dlcli.training.chunked_program import Collectives
@@ -114,8 +114,8 @@ def report(one: dict[str, float], two: dict[str, float], parameters: Mapping[str
 
     Args:
         one: seconds of one process, by case.
-        two: those of two workers, and of sums.
-        parameters: the numbers of each case's gradient.
+        two: seconds of two workers, and of sums.
+        parameters: the number of gradient entries of each case.
     """
     console = Console(width=110)
     table = Table("numbers", "ms a sum", box=SIMPLE, title="Sums over two workers")

@@ -1,8 +1,8 @@
 """Train on a table that is larger than the memory of all workers together.
 
-`python -m benchmarks.cluster_memory` writes a table of 20 GB, and trains one epoch on it by two
-workers on this machine. It fails if one of them has had more than 3 GB of anonymous memory, which
-is all but libraries and the system's cache of files. The disk needs three times the table's size.
+`python -m benchmarks.cluster_memory` writes a table of 20 GB, and trains one epoch on it with two
+workers on this machine. It fails if a worker uses more than 3 GB of anonymous memory, which
+excludes libraries and the file cache. The disk needs three times the table's size.
 """
 
 from __future__ import annotations
@@ -29,22 +29,22 @@ _POLL_SECONDS = 0.5
 
 @dataclass
 class Measured:
-    """A training, as seen from outside."""
+    """The measurements of a training."""
 
     seconds: float
-    """Of the whole command."""
+    """Wall time of the whole command."""
     peaks: list[int]
-    """The most anonymous memory that each worker had, in bytes."""
+    """The maximum anonymous memory of each worker, in bytes."""
     report: str
-    """The last lines of the command, with the time of training."""
+    """The last lines of output, with the training time."""
 
 
 def train(folder: Path, workers: int) -> Measured:
-    """Train in a folder that has the table.
+    """Train in a folder that contains the table.
 
     Args:
-        folder: has `table.parquet`; the workers' rows are stored in it, too.
-        workers: their number.
+        folder: the folder with `table.parquet`, which also stores the workers' rows.
+        workers: the number of workers.
 
     Raises:
         subprocess.CalledProcessError: if the training fails.
@@ -75,7 +75,7 @@ def train(folder: Path, workers: int) -> Measured:
 
 
 def _anonymous_bytes(parent: int) -> dict[int, int]:
-    """Return the anonymous memory of each child of a process, by its number."""
+    """Return the anonymous memory of each child process, by process ID."""
     found = {}
     for path in Path("/proc").glob("[0-9]*/status"):
         try:
@@ -88,7 +88,7 @@ def _anonymous_bytes(parent: int) -> dict[int, int]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Write the table, train, and print what it took."""
+    """Write the table, train, and print the measurements."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.cluster_memory", description=__doc__
     )

@@ -1,12 +1,13 @@
-"""Simulate how often the intervals of `dlcli compare` contain the true value.
+"""Simulate how often the confidence intervals of `dlcli compare` contain the true value.
 
-`python -m benchmarks.coverage` draws held-out rows from populations whose metric is known, by a
-formula or from a large sample. 95 of 100 intervals should contain it, also for few rows, skewed
-errors and accurate decisions.
+`python -m benchmarks.coverage` draws held-out rows from populations whose metric is known from a
+formula or a large sample. 95 of 100 intervals should contain it, even with few rows, skewed errors
+or accurate decisions.
 
 Share of intervals that contain the true value (500, 500, 400 and 150 samples; the standard error of
 .950 is .010, .010, .011 and .018; of AUCs 1,000 samples and .007). With fewer than three positive
-rows there is no interval: of 30 and 50 rows with one positive in ten, in .424 and .108 of samples.
+rows, the interval is undefined: with one positive in ten, for 30 and 50 rows in .424 and .108 of
+samples.
 
     rows                        30     50    100  1,000
     accuracy                  .972   .970   .945   .960
@@ -59,7 +60,7 @@ class Case:
     draw: Rows
     """Draws rows with the predictions of one model or of two."""
     paired: bool = True
-    """True if two models have predicted the same rows."""
+    """True if two models predict the same rows."""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,7 @@ def _disagreeing(gained: float, lost: float) -> Rows:
 
 
 def _unpaired(*rights: float) -> Rows:
-    """Two models of the given accuracies, each with rows of its own."""
+    """Two models with the given accuracies on different rows."""
 
     def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
         return tuple(_decisions(right)(rng, rows)[0] for right in rights)
@@ -199,7 +200,7 @@ def _rivals() -> Rows:
 
 
 def _equals(positive: float) -> Rows:
-    """Two equally good models: the same logits with noise of their own; a share is positive."""
+    """Two equally good models: the same logits with independent noise; a share is positive."""
     middle = math.log(positive / (1 - positive)) - 0.8  # as the mean of a sigmoid is closer to 0.5
 
     def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:

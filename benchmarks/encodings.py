@@ -1,6 +1,6 @@
-"""Suite of encoding: a long table of mixed columns is read, encoded and predicted.
+"""Encoding suite: read, encode and predict a long table of mixed columns.
 
-`python -m benchmarks.encodings STEP DATA RUN OUTPUT` measures one step in a process of its own.
+`python -m benchmarks.encodings STEP DATA RUN OUTPUT` measures one step in a separate process.
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ hidden:
 epochs: 1
 batch_size: 1024
 """
-"""Uses all columns: 199 inputs, which become 213 once the embeddings are looked up."""
+"""Uses all columns: 199 inputs, or 213 with the embeddings."""
 
 _TRAINING_ROWS = 20_000
 _MISSING_SHARE = 0.05
 
 
 def encoding_cases(folder: Path, rows: int = ROWS) -> Iterator[Case]:
-    """Yield the steps on a table of mixed columns, each in a process of its own.
+    """Yield the steps on a table of mixed columns, each in a separate process.
 
     Args:
         folder: for the table, and for a run trained on some of its rows.
@@ -94,7 +94,7 @@ def mixed_table(rows: int) -> pa.Table:
     """Return a random table of 30 columns and a target, from a fixed seed.
 
     There are 14 columns of floats, 4 of integers, 2 of numbers stored as text, 2 of booleans, 2 of
-    times and 6 of categories. Every second one has missing values.
+    times and 6 of categories. Every second column has missing values.
     """
     rng = np.random.default_rng(0)
     columns = {f"float_{n}": floats(rng.standard_normal(rows)) for n in range(1, 15)}
@@ -117,15 +117,15 @@ def mixed_table(rows: int) -> pa.Table:
 
 
 def _skewed(rng: np.random.Generator, count: int, rows: int) -> NDArray[np.int64]:
-    """Return random category indices, of which low ones are more frequent, (rows,)."""
+    """Return random category indices, where low ones are more frequent, (rows,)."""
     return (count * rng.random(rows) ** 2).astype(np.int64)
 
 
 def measure(step: Callable[[], object]) -> dict[str, float]:
     """Run a step twice and time the second run.
 
-    Memory that a process uses for the first time is first cleared by the operating system, and on
-    a virtual machine by the host as well, which may take longer than everything else and varies.
+    The operating system clears memory that a process uses for the first time, and on a virtual
+    machine the host does, too. This may take longer than everything else, and varies.
 
     Returns:
         The seconds, and the peak memory of the process in bytes.

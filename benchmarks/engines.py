@@ -1,8 +1,8 @@
-"""XLA against TensorFlow's graph on random shapes: how well dlcli chooses between them.
+"""XLA and TensorFlow's graph on random shapes: measure how well dlcli chooses between them.
 
-`python -m benchmarks.engines` draws networks, batch sizes and lengths of training, measures both,
-and reports the regret: the time of the engine that `choose_engine` takes, divided by that of the
-faster one. The figures in `dlcli.training_job` come from its JSON.
+`python -m benchmarks.engines` draws networks, batch sizes and numbers of epochs, measures both
+engines, and reports the regret: the time of the engine that `choose_engine` returns, divided by the
+time of the faster one. The constants in `dlcli.training_job` are fitted to its JSON.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ with quiet_tensorflow():
     from dlcli.training.engines import prepare_device, train_job
 
 SECONDS = 0.5
-"""Time for which the steps of an engine are measured, after compiling."""
+"""Duration of the measurement of steps after compiling."""
 MOST_STEPS = 8
-"""Most steps in an epoch."""
+"""Maximum number of steps per epoch."""
 MOST_ENTRIES = 2e7
-"""Most entries of the matrix of rows."""
+"""Maximum number of entries of the input matrix."""
 MOST_OPERATIONS = 6e9
-"""Most floating-point operations of a step."""
+"""Maximum number of floating-point operations per step."""
 OPTIMIZERS = ("sgd", "rmsprop", "adam", "adamw")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """A network and how it is trained."""
+    """A network and its training."""
 
     inputs: int
     units: tuple[int, ...]
     batch_size: int
     steps: int
-    """Steps in an epoch."""
+    """Steps per epoch."""
     optimizer: str
     dropout: float
     batch_normalization: bool
     epochs: int
-    """Epochs of the training for which an engine is to be chosen."""
+    """Epochs of the training for which the engine is chosen."""
 
     def job(self, rng: np.random.Generator, epochs: int) -> Job:
         """Return a job with random rows."""
@@ -108,11 +108,11 @@ def draw_shape(rng: np.random.Generator) -> Shape:
 
 
 class _MeasuredError(Exception):
-    """Raised by the progress of a training that has been measured."""
+    """Stops a training after its measurement."""
 
 
 def measure(job: Job, *, jit_compile: bool) -> tuple[float, float]:
-    """Return the seconds of an engine that pass once, for compiling, and for each epoch."""
+    """Return the seconds of an engine for compiling, and per epoch."""
     stopwatch = Stopwatch()
     ends = stopwatch.ends
 

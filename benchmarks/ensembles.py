@@ -1,4 +1,4 @@
-"""Measure an ensemble of eight networks against eight trainings, one network, and TabM.
+"""Compare the time of an ensemble of eight networks, eight trainings, one network, and TabM.
 
 `python -m benchmarks.ensembles` trains random rows of several shapes, each case in a fresh process:
 
@@ -9,9 +9,9 @@
 - `TabM`: eight members that share most of their weights, in PyTorch (Gorishniy et al. 2024,
   https://arxiv.org/abs/2410.24210), with `--rivals-python` if it has `tabm` and `torch`.
 
-All have three hidden layers of 128 units, the same batches and epochs, and AdamW. Seconds are those
-of reading, encoding, tracing, compiling and training, without imports; epochs and rows are few, so
-that compiling weighs as much as in a training of a small table.
+All have three hidden layers of 128 units, the same batches and epochs, and AdamW. The time includes
+reading, encoding, tracing, compiling and training, but not imports. Epochs and rows are few, so
+compiling has the same share as in a training on a small table.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _tabm(workload: Workload, data: EncodedData) -> float:
     from tabm import TabM
 
     start = time.perf_counter()
-    rows = workload.rows - workload.rows // MEMBERS  # as many as each member of dlcli's has
+    rows = workload.rows - workload.rows // MEMBERS  # the same number as for a member in dlcli
     matrix, target = torch.from_numpy(data.matrix[:rows]), torch.from_numpy(data.target[:rows])
     others = torch.from_numpy(data.matrix[rows:]), torch.from_numpy(data.target[rows:])
     first, *_ = workload.hidden

@@ -1,8 +1,8 @@
-"""Measure `dlcli export`: seconds, size and largest difference, of each format and shipped config.
+"""Measure `dlcli export`: seconds, size and largest difference for each format and shipped config.
 
-`python -m benchmarks.exports` trains the shipped configs, or takes the runs of a folder, exports
-each run to each format in a process of its own, and prints a line for each format: the medians over
-the configs, and the largest difference of all.
+`python -m benchmarks.exports` trains the shipped configs, or reads the runs of a folder, exports
+each run to each format in a separate process, and prints a line per format: medians over the
+configs, and the largest difference.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Exported:
     """Name of the run folder."""
     format: str
     seconds: float
-    """Of the whole process, the check included."""
+    """Wall time of the whole process, including the check."""
     model_bytes: int
-    """Size of the model or script, without documentation and made-up rows."""
+    """Size of the model or script, without documentation and synthetic rows."""
     largest_difference: float | None
-    """The largest difference of a number from dlcli's, as a share of its scale; `None` where
-    nothing is compared."""
+    """The largest difference from dlcli's prediction, as a share of its scale; `None` if nothing is
+    compared."""
     unequal: int
-    """Held-out rows whose class differs from dlcli's."""
+    """Number of held-out rows whose class differs from dlcli's."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -74,7 +74,7 @@ def measure(run: Path, format: str, target: Path) -> Exported:
 
     Args:
         run: the run folder.
-        format: as `dlcli export` names it.
+        format: the format, as in `dlcli export`.
         target: the path to create.
     """
     seconds = wall_seconds([*DLCLI, "export", run, "--format", format, "--output", target])
@@ -95,7 +95,7 @@ def measure(run: Path, format: str, target: Path) -> Exported:
 
 
 def report(exports: Sequence[Exported]) -> Table:
-    """Return a table with a line for each format."""
+    """Return a table with a row per format."""
     table = Table(box=SIMPLE)
     for head in ("format", "runs", "seconds", "kB", "largest difference", "unequal classes"):
         table.add_column(head, justify="left" if head == "format" else "right")

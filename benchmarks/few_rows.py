@@ -1,4 +1,4 @@
-"""Measure how fast few rows are predicted in a warm process, as rows and as a table of them.
+"""Measure how fast a few rows are predicted in a warm process, as rows and as a table.
 
 `python -m benchmarks.few_rows` trains shipped configs for two epochs, and predicts rows of their
 tables by `Predictor.few_rows` and by `read` and `predict`, which are interleaved. It prints
@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = ("steering", "penguins", "reviews", "breast_cancer", "diabetes")
 SIZES = (1, 8, 64)
 _CALLS = 5
-"""Calls that are timed together, as the clock of CPU time is coarse."""
+"""Number of calls that are timed together, because the CPU clock is coarse."""
 
 Row = Mapping[str, object]
 
@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def read_rows(path: Path) -> list[dict[str, object]]:
-    """Read the rows of a CSV file as a client would send them in JSON."""
+    """Read the rows of a CSV file in the form of JSON from a client."""
     with path.open(encoding="utf-8", newline="") as stream:
         return [{key: _value(text) for key, text in row.items()} for row in csv.DictReader(stream)]
 

@@ -1,9 +1,9 @@
-"""Simulate how often the intervals of `dlcli cv` contain the true value.
+"""Simulate how often the confidence intervals of `dlcli cv` contain the true value.
 
 `python -m benchmarks.fold_coverage` draws tables from a known population, and cross-validates ridge
-regressions instead of networks, because they have a closed form. The true value is the error of
+regressions instead of networks, because they have a closed form. The true value is the error after
 training on as many rows as in a fold, averaged over all tables; 95 of 100 intervals should contain
-it. The interval over folds with Nadeau and Bengio's correction is compared with that without. The
+it. The interval over folds is computed with and without Nadeau and Bengio's correction. The
 interval of pooled predictions ignores the variation of the models, so it contains the true value
 less often.
 """
@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 Draw = Callable[[np.random.Generator, int], tuple[Floats, Floats]]
 
 _MANY = 4_000
-"""Rows on which the error of one model is measured."""
+"""Number of rows on which the error of a model is measured."""
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,10 @@
 """Check that trainings on full disks fail cleanly and can be resumed.
 
-`python -m benchmarks.full_disk` uses a tmpfs, which needs root, or a system that allows
-`unshare -rm`. On a disk of each size, from none to enough, a training starts, and an interrupted
-one is resumed. If the space runs out, it must print one line and end with the exit code for it; if
-it prints that it can be resumed, then with enough space it must end bit-identical to an
-uninterrupted training.
+`python -m benchmarks.full_disk` uses a tmpfs, which requires root, or a system that allows `unshare
+-rm`. On disks of increasing size, a training starts, and an interrupted training is resumed. If the
+disk becomes full, the training must print one line and end with the right exit code. If it prints
+that it can be resumed, the resumed training must be bit-identical to an uninterrupted one once
+there is enough space.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Tally:
     codes: Counter[int] = field(default_factory=Counter)
     """Number of trainings by exit code."""
     resumed: int = 0
-    """Trainings that were resumed with enough space, and ended like the uninterrupted one."""
+    """Trainings that were resumed with enough space and equal the uninterrupted one."""
     problems: list[str] = field(default_factory=list)
     """Violated guarantees."""
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def report(tallies: Sequence[Tally]) -> Table:
-    """Return a row for starting, and one for resuming."""
+    """Return a row for started trainings, and one for resumed trainings."""
     table = Table(title="disks of all sizes", box=SIMPLE, padding=(0, 1, 0, 0))
     table.add_column("training")
     for name in ("sizes", *(f"{name} ({code})" for code, name in CODES.items()), "resumed"):
@@ -147,7 +147,7 @@ class Bench:
         yield from self._check_folder(ended)
 
     def resume(self, free: int) -> Iterator[Ended | str]:
-        """Resume an interrupted training on a disk that has only this space left."""
+        """Resume an interrupted training on a disk with only this much free space."""
         shutil.copytree(self._interrupted, self._run)
         with self._free_space(free):
             yield (ended := _waited(self._resume(self._run)))
@@ -232,7 +232,7 @@ def _sized(disk: Path, size: int) -> Iterator[None]:
 
 
 def _get_permission() -> None:
-    """Restart with the permission to mount, if that is needed and possible."""
+    """Restart with the permission to mount, if necessary and possible."""
     if os.geteuid() == 0:
         return
     command = ["unshare", "-rm", sys.executable, "-m", "benchmarks.full_disk", *sys.argv[1:]]

@@ -3,7 +3,7 @@
 `python -m benchmarks.kills` trains with dropout, batch normalization, early stopping, a plateau
 schedule and shuffled rows. Each training is killed with SIGKILL at a uniformly random time between
 its start, with TensorFlow loaded, and its usual end. `dlcli train --resume` resumes it, and is
-sometimes killed as well. The final run folder must be bit-identical to that of an uninterrupted
+sometimes killed, too. The final run folder must be bit-identical to that of an uninterrupted
 training. If there is no checkpoint yet, `--resume` must report that, and the training is restarted.
 """
 
@@ -96,7 +96,7 @@ class Tally:
     equal: int = 0
     """Trainings that ended like the uninterrupted one."""
     different: list[str] = field(default_factory=list)
-    """Differences of the others."""
+    """Differences of other trainings."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -149,7 +149,7 @@ def kill(series: Series, count: int, folder: Path, rng: np.random.Generator) -> 
 
     Args:
         series: the trainings.
-        count: number of kills; trainings that end before their time is up don't count.
+        count: number of kills; trainings that end before the kill don't count.
         folder: a new folder for the trainings.
         rng: draws the times of the kills.
     """

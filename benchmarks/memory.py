@@ -1,4 +1,4 @@
-"""Suite of tables larger than memory: trained on from disk, with limited address space.
+"""Memory suite: train from disk on tables larger than memory, with limited address space.
 
 `python -m benchmarks.memory CONFIG RUN LIMIT` is one measurement.
 """
@@ -29,8 +29,8 @@ COLUMNS = 300
 ROWS = (1_000_000, 4_000_000)
 """Sizes of the tables: 1.2 and 4.8 GB."""
 LIMIT = 4_500_000_000
-"""Address space of the process in bytes: less than the larger table. TensorFlow's libraries take
-1.7 GB of it, and the stacks and arenas of its threads 1 GB."""
+"""Address space of the process in bytes: less than the larger table. TensorFlow's libraries use 1.7
+GB of it, and the stacks and arenas of its threads 1 GB."""
 
 _ROWS_AT_ONCE = 50_000
 CONFIG = """\

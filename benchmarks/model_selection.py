@@ -1,8 +1,8 @@
 """Suites of cross-validation and hyperparameter search, compared with plain Keras scripts.
 
-Whole processes are measured. The configs are the shipped ones, with their own epochs and early
-stopping. A search of dlcli also evaluates the original config, trains it and the selected configs
-in full, and saves everything; a Keras script prints a line.
+Whole processes are measured, with the shipped configs, including their epochs and early stopping. A
+search of dlcli also evaluates the original config, trains it and the selected configs in full, and
+saves everything; a Keras script prints a line.
 """
 
 from __future__ import annotations
@@ -82,8 +82,8 @@ def cv_cases(selection: Selection, folder: Path) -> Iterator[Case]:
 def search_cases(selection: Selection, folder: Path, rivals_python: str) -> Iterator[Case]:
     """Yield a search by dlcli, by a plain Keras script and by KerasTuner, if it is installed.
 
-    dlcli searches in one process and in several, which try the same candidates. The Keras script
-    trains those of the search just before.
+    dlcli searches in one and in several processes, which try the same candidates. The Keras script
+    trains the candidates of the preceding search.
 
     Args:
         selection: the config and the number of trials.

@@ -1,8 +1,8 @@
 """Check searches of several processes that share one study in a PostgreSQL database.
 
 Several machines would share a search in the same way. `python -m benchmarks.postgresql` starts a
-database server of its own in a temporary folder, with a password. This needs Debian's package
-`postgresql`, or another source of `initdb` and `pg_ctl`, and the driver of the extra `postgresql`.
+database server in a temporary folder, with a password. This requires Debian's package `postgresql`,
+or another source of `initdb` and `pg_ctl`, and the driver of the extra `postgresql`.
 
 In the end, the study must contain each trial number once, even after a process was killed with
 SIGKILL at a random time and resumed. No file of a run may contain the password.
@@ -172,7 +172,7 @@ class Bench:
 
 
 class Process:
-    """A search in a process of its own.
+    """A search in a separate process.
 
     Args:
         config: the config of the search.

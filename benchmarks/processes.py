@@ -16,11 +16,12 @@ ROOT = Path(__file__).parents[1]
 DLCLI = (sys.executable, "-m", "dlcli")
 
 _SLOWING = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "PYTHONDONTWRITEBYTECODE")
-"""Variables that may make NumPy run kernels of another processor, or Python compile each module."""
+"""Variables with which NumPy may use another processor's kernels, or Python may recompile
+modules."""
 
 
 def add_numbers(parser: argparse.ArgumentParser, options: Iterable[tuple[str, int, str]]) -> None:
-    """Add options that are whole numbers: the name of each, its default and its meaning."""
+    """Add integer options, given the name, default and meaning of each."""
     for name, value, text in options:
         help = f"{text} [default: {value:,}]"
         parser.add_argument(f"--{name}", type=int, default=value, metavar="N", help=help)

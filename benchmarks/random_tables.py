@@ -1,9 +1,10 @@
 """Check that no command fails unexpectedly on random tables and configs.
 
 `python -m benchmarks.random_tables` writes a table of odd columns in an odd format, and the config
-of `init`. This must train, and the run must predict its own table. Then other rows are predicted,
-and the config is varied at random for `train`, `cv` and `tune`, which may refuse it, but not end
-with exit code 1, that of a bug. Whatever ends so is printed with what repeats it.
+of `init`. The config must train, and the run must predict its training table. Then other rows are
+predicted, and random changes of the config are passed to `train`, `cv` and `tune`, which may refuse
+it, but must not end with exit code 1, which indicates a bug. Such failures are printed with the
+seed that repeats them.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ SCHEDULES = (
 MAY_REFUSE = (0, 2, 3, 4, 6)
 """Exit codes of commands with a config that may not suit its table."""
 SECONDS = 300
-"""After so long, a command hangs."""
+"""Time limit after which a command counts as hanging."""
 
 Texts = list[str]
 
@@ -115,9 +116,9 @@ def variations(rng: random.Random, features: Mapping[str, str], target: str) -> 
     """Return some random settings, as for `--set`.
 
     Args:
-        rng: draws them.
+        rng: the random generator.
         features: the type of each feature in the config of `init`.
-        target: the target's name.
+        target: the name of the target.
     """
     column, name = json.dumps(rng.choice(list(features))), json.dumps(target)
     kind = rng.choice(("categorical", "numeric", "count", "multi_label"))
@@ -179,7 +180,7 @@ class Round:
     """The commands on one table.
 
     Args:
-        seed: determines all that is random.
+        seed: the random seed.
         folder: an empty folder.
     """
 

@@ -49,7 +49,7 @@ ARCHIVE = "resources.tar.gz"
 REFUSED = (2, 3, 4, 5)
 """Exit codes of expected errors: config, data, training, run folder."""
 ALL_INFERRED = 'input.features={"*": auto}'
-"""A setting that leaves the type of every column to the training rows."""
+"""A setting with which the type of every column is inferred from the training rows."""
 INFERRED = "train (types inferred)"
 """Name of the types that training infers with that setting."""
 EXAMPLES = 3
@@ -134,7 +134,7 @@ class Trial:
         return ended
 
     def compare(self, types: Mapping[str, Types], nameless: str | None) -> None:
-        """Record where commands disagree on a column, or take one without a name as a feature.
+        """Record commands that disagree on a column, or use a column without a name as a feature.
 
         Args:
             types: the type of each column, by command.
@@ -153,7 +153,7 @@ class Trial:
                 self._violate(kind, f"{column}: {text}")
 
     def compare_predictions(self, whole: Path, needed: Path) -> None:
-        """Record if predictions of a table depend on columns that are no features."""
+        """Record if predictions of a table depend on columns that are not features."""
         if whole.read_bytes() != needed.read_bytes():
             self._violate("predictions depend on an ignored column", "predict")
 
@@ -305,7 +305,7 @@ def _error_line(errors: str) -> str:
 
 
 def kind_of_reason(reason: str) -> str:
-    """Replace what is particular to a table in an error message: paths, names and numbers."""
+    """Replace table-specific parts of an error message: paths, names and numbers."""
     text = re.sub(r"^error: ", "", reason, flags=re.IGNORECASE)
     text = re.sub(r"\S+\.(csv|yaml)(:\d+)*", "FILE", text)
     text = re.sub(r"'[^']*'", "NAME", text)
@@ -429,7 +429,7 @@ def table_parser(
     Args:
         module: the benchmark's module.
         description: its docstring.
-        packages: what the rivals' interpreter must have, as its help names them.
+        packages: the packages that the rivals' interpreter needs, for the help.
     """
     parser = argparse.ArgumentParser(
         prog=f"python -m {module}",

@@ -1,9 +1,10 @@
 """Measure how fast tables are read from a local S3-compatible server, and from local files.
 
 `python -m benchmarks.remote_tables` writes a table as CSV and as Parquet, and reads each from the
-disk and from moto's server in a process of its own, interleaved. It prints medians of rows a second
-by wall time, of CPU time of the reading process, and of the ratio within each round, and fails if
-what was read differs. moto is written in Python, so that its time is most of the difference.
+disk and from moto's server, which runs in a separate process, interleaved. It prints medians of
+rows per second of wall time, of the CPU time of the reading process, and of the ratio within each
+round. It fails if the rows differ. moto is written in Python, so its time is most of the
+difference.
 """
 
 from __future__ import annotations

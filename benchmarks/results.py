@@ -18,7 +18,7 @@ class Column:
     """The format of a figure."""
 
     title: str
-    """With the unit."""
+    """The title, with the unit."""
     show: Callable[[float], str]
     """Formats a value in that unit."""
 
@@ -44,7 +44,7 @@ COLUMNS: Mapping[str, Column] = {
 
 
 def outcome_report(outcome: Outcome) -> Group:
-    """Return a heading, a table, and the epoch from which on dlcli is faster than `fit`."""
+    """Return a heading, a table, and the epoch from which dlcli is faster than `fit`."""
     heading = f"\n{outcome.name}: {outcome.title}"
     epoch = break_even(outcome)
     faster = f"dlcli is faster than fit from epoch {epoch} on, including compilation"

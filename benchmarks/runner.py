@@ -1,4 +1,4 @@
-"""Measure cases in turn, A B C A B C, so that other load on the machine affects all alike."""
+"""Measure cases in turn, A B C A B C, so other load on the machine affects all equally."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Outcome:
     """The measurements of each case, by its name."""
 
     def values(self, case: str, figure: str) -> list[float]:
-        """Return all measurements of a figure; none if the case did not run or lacks it."""
+        """Return all measurements of a figure; empty if the case did not run or lacks it."""
         return [figures[figure] for figures in self.rounds.get(case, ()) if figure in figures]
 
     def median(self, case: str, figure: str) -> float | None:
@@ -43,7 +43,7 @@ class Outcome:
         return statistics.median(values) if values else None
 
     def difference(self, one: str, other: str, figure: str) -> float | None:
-        """Return the median of what a case has more than another within each round."""
+        """Return the median of the differences of two cases within each round."""
         values = self.values(one, figure), self.values(other, figure)
         pairs = list(zip(*values, strict=False))
         return statistics.median(a - b for a, b in pairs) if pairs else None

@@ -1,21 +1,21 @@
-"""Measure requests a second of `dlcli serve` on one core, and of other servers of the network.
+"""Measure requests per second of `dlcli serve` and other servers on one core.
 
-`python -m benchmarks.serving` trains shipped configs for two epochs, and starts for each of them
+`python -m benchmarks.serving` trains shipped configs for two epochs, and starts for each config:
 
 - `dlcli serve`, with and without intervals;
-- fastapi with a pydantic model of the columns, which predicts with dlcli, too;
+- fastapi with a pydantic model of the columns, which also predicts with dlcli;
 - the exported ONNX graph, with intervals, in onnxruntime behind a bare ASGI application with
   orjson;
-- the same graph in MLflow's scoring server and in MLServer, with `--rivals-python`: that of
+- the same graph in MLflow's scoring server and in MLServer, with `--rivals-python` of
   an environment with mlflow, mlserver, onnxruntime and orjson.
 
-Each is a process bound to one core, and 8 connections from another core ask it again and again for
-the predictions of 1, 32 and 1,000 rows, the servers in turn. It prints medians over the rounds of
-the requests a second, the 99th percentile of their milliseconds, the CPU microseconds of the server
-for each, which hardly depend on other load, and these relative to the first server's. Servers whose
-libraries are not installed are skipped.
+Each server is a process bound to one core, and 8 connections from another core send requests with
+1, 32 and 1,000 rows, to the servers in turn. It prints medians over the rounds: requests per
+second, the 99th percentile of the response time in milliseconds, and CPU microseconds per request,
+which hardly depend on other load, also relative to the first server. Servers whose libraries are
+not installed are skipped.
 
-On one of two cores, medians of seven rounds, those of MLflow and MLServer of three:
+Results on one of two cores, medians of seven rounds, for MLflow and MLServer of three:
 
                       requests/s of 1 row    CPU µs of a request of 1, 32, 1000 rows
     steering  dlcli                  2585              373     622    17925
@@ -66,13 +66,13 @@ SERVERS = {
 }
 """The servers, with the libraries that they need."""
 RIVALS = ("MLflow", "MLServer")
-"""Servers that run in an environment of their own."""
+"""Servers that run in a separate environment."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True)
 class Server:
-    """A server that listens."""
+    """A running server."""
 
     name: str
     pid: int
@@ -87,13 +87,13 @@ class Server:
 
 @dataclass(frozen=True)
 class Round:
-    """What one server did in one round."""
+    """The measurements of a server in a round."""
 
     requests_a_second: float
     p99: float
-    """Milliseconds."""
+    """The 99th percentile of the response time, in milliseconds."""
     cpu: float
-    """CPU microseconds of a request."""
+    """CPU time per request, in microseconds."""
 
 
 def main() -> None:
@@ -120,7 +120,7 @@ def main() -> None:
 
 
 def _rows(run: Path, name: str, count: int) -> list[dict[str, object]]:
-    """Return rows without missing values, for which MLServer's protocol has no word."""
+    """Return rows without missing values, which MLServer's protocol can't represent."""
     columns = ServedModel.load(name, run).columns
     rows = read_rows(ROOT / "data" / f"{name}.csv")
     needed = [{column: row[column] for column in columns} for row in rows]
@@ -129,7 +129,7 @@ def _rows(run: Path, name: str, count: int) -> list[dict[str, object]]:
 
 
 def request_of(server: str, rows: Sequence[dict[str, object]]) -> tuple[str, bytes]:
-    """Return the path and the body by which a server is asked for predictions."""
+    """Return the path and body of a prediction request."""
     if server == "MLflow":
         return "/invocations", json.dumps({"dataframe_records": rows}).encode()
     if server != "MLServer":
@@ -211,7 +211,7 @@ def _measure(
 
 
 def ask(server: Server, body: bytes, seconds: float, path: str = "/predict") -> Round:
-    """Ask a server over several connections, each of which waits for its answer."""
+    """Send requests over several connections, each of which waits for its response."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"
@@ -241,10 +241,10 @@ def ask(server: Server, body: bytes, seconds: float, path: str = "/predict") -> 
 
 
 def is_complete(answer: bytes) -> bool:
-    """Return whether an answer has come completely.
+    """Return whether a response is complete.
 
     Raises:
-        SystemExit: if it is an error.
+        SystemExit: if the response is an error.
     """
     head, end, body = answer.partition(b"\r\n\r\n")
     if end and not head.startswith(b"HTTP/1.1 200 "):

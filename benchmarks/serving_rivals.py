@@ -119,7 +119,7 @@ def onnx_application(run: Path) -> Application:
 
 
 def mlflow_application(run: Path) -> Any:  # noqa: ANN401
-    """Return MLflow's scoring server of a model in Python around the exported graph."""
+    """Return MLflow's scoring server for a Python model around the exported graph."""
     import pandas
     from mlflow import pyfunc
     from mlflow.pyfunc import scoring_server

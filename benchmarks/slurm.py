@@ -1,4 +1,4 @@
-"""SLURM on this machine: a cluster of one node, from Debian's packages `slurm-wlm` and `munge`."""
+"""A SLURM cluster of one node on this machine, from Debian's `slurm-wlm` and `munge`."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.postgresql import NOT_INSTALLED
 from benchmarks.processes import ROOT, environment
 
 MINUTES = 15
-"""The time that all jobs of a benchmark have."""
+"""Time limit for all jobs of a benchmark."""
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scancel", "scontrol", "squeue")
 SETTINGS = """\
 ClusterName=one
@@ -58,7 +58,7 @@ def cluster(folder: Path) -> Iterator[Mapping[str, str]]:
     for name in ("state", "spool"):
         (folder / name).mkdir(parents=True)
     for each in (folder, folder.parent):
-        each.chmod(0o755)  # or munge finds its socket unsafe
+        each.chmod(0o755)  # else munge refuses the socket as unsafe
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(1024))
     key.chmod(0o600)
@@ -83,8 +83,8 @@ def with_program(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment variables of jobs that find this checkout as `dlcli`.
 
     Args:
-        folder: gets a folder of the program.
-        variables: those of SLURM's commands.
+        folder: the folder in which a folder with the program is created.
+        variables: the environment variables of SLURM's commands.
     """
     program = folder / "bin" / "dlcli"
     program.parent.mkdir()
@@ -95,10 +95,10 @@ def with_program(folder: Path, variables: Mapping[str, str]) -> dict[str, str]:
 
 
 class Jobs:
-    """Jobs of SLURM that run in a folder, and have some time in all.
+    """SLURM jobs that run in a folder, with a common time limit.
 
     Args:
-        folder: where they run.
+        folder: the working folder.
         variables: the environment variables of SLURM's commands.
     """
 
@@ -129,7 +129,7 @@ class Jobs:
 
 
 def processes_of(run: str) -> list[int]:
-    """Return the processes of dlcli whose arguments have the name of a run folder."""
+    """Return the dlcli processes whose arguments contain the name of a run folder."""
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):

@@ -1,11 +1,12 @@
 """Check a search by a job array of `deploy/tune.slurm` on a cluster of one node, this machine.
 
-`python -m benchmarks.slurm_search` starts munge, SLURM and a PostgreSQL server of its own in
-temporary folders. It needs root, Debian's packages `slurm-wlm`, `munge` and `postgresql`, and the
-driver of the extra `postgresql`. While two tasks search, the process of one is killed with SIGKILL
-and requeued, and the other gets the SIGTERM that precedes a time limit, and is requeued, too.
+`python -m benchmarks.slurm_search` starts munge, SLURM and a PostgreSQL server in temporary
+folders. It requires root, Debian's packages `slurm-wlm`, `munge` and `postgresql`, and the driver
+of the extra `postgresql`. While two tasks search, one process is killed with SIGKILL, and the other
+receives the SIGTERM that precedes a time limit. Both tasks are requeued.
 
-In the end, both must have each candidate once, with the same results, and no file the password.
+In the end, both must contain each candidate once, with the same results, and no file may contain
+the password.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ SCRIPT = ROOT / "deploy" / "tune.slurm"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Search, and fail if a candidate is lost or duplicated, or a file has the password."""
+    """Search, and fail if a candidate is lost or duplicated, or a file contains the password."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.slurm_search", description=__doc__)
     parser.add_argument("--trials", type=int, default=24, metavar="N", help="[default: 24]")
     options = parser.parse_args(arguments)
@@ -51,7 +52,7 @@ class Search(Jobs):
 
     Args:
         folder: for the config, the rows and the runs.
-        url: of the database, with its password.
+        url: the URL of the database, with its password.
         variables: the environment variables of SLURM's commands.
     """
 
@@ -62,7 +63,7 @@ class Search(Jobs):
         self._variables["STORAGE"] = url.replace(f":{self._password}@", "@")
 
     def check(self, trials: int) -> list[str]:
-        """Search while tasks are ended, and return what is wrong in the end."""
+        """Search while tasks are killed, and return the problems at the end."""
         write_rows(self._folder / "rows.csv")
         config = CONFIG.replace("TRIALS", str(trials))
         (self._folder / "rows.yaml").write_text(config, encoding="utf-8")

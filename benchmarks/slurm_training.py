@@ -1,11 +1,12 @@
 """Check a training of two tasks by `deploy/train.slurm` on a cluster of one node, this machine.
 
-`python -m benchmarks.slurm_training` starts munge and SLURM in temporary folders. It needs root,
-and Debian's packages `slurm-wlm` and `munge`. The same training is a job that nothing happens to, a
-job of which one task is killed with SIGKILL, and a job that gets the SIGTERM that precedes a time
-limit; the last two are requeued.
+`python -m benchmarks.slurm_training` starts munge and SLURM in temporary folders. It requires root,
+and Debian's packages `slurm-wlm` and `munge`. The same training runs as three jobs: one is
+uninterrupted, in one a task is killed with SIGKILL, and one receives the SIGTERM that precedes a
+time limit. The last two are requeued.
 
-In the end, all must have the same weights to the bit, and but for rounding those of one process.
+In the end, all must have bit-identical weights, equal to the weights of one process except for
+rounding.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class Trainings(Jobs):
     """
 
     def check(self, epochs: int) -> Iterator[str]:
-        """Train, end tasks, and yield what is wrong in the end."""
+        """Train, kill tasks, and yield the problems at the end."""
         write_rows(self._folder / "rows.csv")
         config = CONFIG.replace("EPOCHS", str(epochs))
         (self._folder / "rows.yaml").write_text(config, encoding="utf-8")
@@ -87,7 +88,7 @@ class Trainings(Jobs):
 
         job = self._submit("stopped")
         self._wait(lambda: self._epochs("stopped") >= epochs // 4)
-        self._run("scancel", "--signal=TERM", job)  # to the tasks, as `--signal=TERM@120` does
+        self._run("scancel", "--signal=TERM", job)  # to the tasks, like `--signal=TERM@120`
         self._wait(lambda: not self._queue())
         if self._is_finished("stopped"):
             yield "stopped: expected an unfinished run after SIGTERM"

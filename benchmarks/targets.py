@@ -23,7 +23,7 @@ from benchmarks.workloads import WORKLOADS
 
 @dataclass(frozen=True)
 class Target:
-    """A limit for a figure of one case, or for its ratio to that of another case."""
+    """A limit for a figure of a case, or for its ratio to the figure of another case."""
 
     suite: str
     """The suite that measures it."""
@@ -34,13 +34,13 @@ class Target:
     numerator: str
     """The case."""
     denominator: str | None
-    """The case to divide by; `None`: the figure itself is compared."""
+    """The case to divide by; `None` to compare the figure itself."""
     limit: float
     """The worst value that meets the target."""
     at_least: bool = False
-    """True if more is better."""
+    """True if higher is better."""
     subtracted: str | None = None
-    """The case to subtract, instead of one to divide by."""
+    """The case to subtract instead of a division."""
 
     def measured(self, outcome: Outcome) -> float | None:
         """Return the measured value; `None` if a case did not run."""

@@ -25,7 +25,7 @@ class Layer:
     dropout: float
     """Dropout rate."""
     momentum: float | None
-    """Momentum of batch normalization; `None`: no batch normalization."""
+    """Momentum of batch normalization; `None` for no batch normalization."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Task:
     optimizer: str
     """`adam` or `adamw`."""
     weight_decay: float
-    """Of `adamw`."""
+    """Weight decay of `adamw`."""
     warmup_epochs: float | None
-    """Warmup before a cosine decay of the learning rate; `None`: a constant learning rate."""
+    """Warmup before a cosine decay of the learning rate; `None` for a constant learning rate."""
     is_balanced: bool
     """True if the loss has balanced class weights."""
     metrics: tuple[str, ...]
@@ -86,7 +86,7 @@ def _candidate(fields: dict[str, Any]) -> Candidate:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of a table of classes, as a script without dlcli reads and splits them."""
+    """Rows of a table of classes, read and split without dlcli."""
 
     matrix: NDArray[np.float32]
     """(rows, inputs)."""

@@ -30,7 +30,7 @@ class Stopwatch:
 
 
 def last_of_each_burst(ends: Sequence[EpochEnd], gap: float) -> list[EpochEnd]:
-    """Keep only the last of epochs that are reported within `gap` seconds of one another.
+    """Keep only the last of epochs that are reported within `gap` seconds of each other.
 
     A compiled dispatch reports all of its epochs when it ends.
     """
@@ -43,12 +43,12 @@ def figures(ends: Sequence[EpochEnd]) -> dict[str, float]:
     """Compute the durations of a training.
 
     Args:
-        ends: in order; the last one is the end of training.
+        ends: the ends in order; the last one is the end of training.
 
     Returns:
         `training_seconds` until the last end. If there are several, also `epoch_seconds`, the time
         per epoch from the first end to the end of the last epoch, and `compile_seconds`, the
-        additional time of the epochs before the first end: all that is done only once.
+        additional time before the first end, which occurs only once.
     """
     first, last = ends[0], ends[-1]
     if last.epochs == first.epochs:

@@ -23,9 +23,9 @@ class Rival:
     package: str
     """The package that the module imports."""
     is_ours: bool
-    """True if dlcli depends on the package, so that it runs in dlcli's own environment."""
+    """True if dlcli depends on the package, so it runs in dlcli's environment."""
     compiles: bool = False
-    """True if the first epoch includes compilation, so that more epochs are trained."""
+    """True if the first epoch includes compilation, so more epochs are trained."""
 
 
 RIVALS: Mapping[str, Rival] = {
@@ -44,7 +44,7 @@ class Interpreters:
     """The Python interpreters that run the rivals."""
 
     rivals: str
-    """Interpreter of libraries that dlcli does not depend on."""
+    """The interpreter with libraries that dlcli does not depend on."""
 
     def of(self, rival: Rival) -> str:
         """Return the interpreter that runs a rival."""

@@ -48,7 +48,7 @@ batch_size: 4096
 """
 
 TERMINAL_EPOCHS = 200_000
-"""Epochs of four rows: some ten thousand per second, each of which updates the live view."""
+"""Number of epochs of four rows: some ten thousand per second, each of which updates the view."""
 LIVE, QUIET = "live view", "--quiet"
 
 

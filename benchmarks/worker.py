@@ -17,7 +17,7 @@ from benchmarks.timing import figures
 from benchmarks.workloads import Workload, random_data
 
 ALLOWED_BYTES = 700e6
-"""Allowed memory in addition to twice the encoded matrix; TensorFlow takes most of it."""
+"""Allowed memory in addition to twice the encoded matrix; TensorFlow uses most of it."""
 
 
 def measure(rival: str, epochs: int, workload: Workload) -> dict[str, float]:
@@ -47,7 +47,8 @@ def measure(rival: str, epochs: int, workload: Workload) -> dict[str, float]:
 def peak_bytes() -> int:
     """Return the maximum resident memory of this process.
 
-    Linux knows it since the program began; `getrusage` also counts its parent's at the fork.
+    Linux counts from the start of the program; `getrusage` includes the parent's memory at the
+    fork.
     """
     with suppress(OSError):
         status = Path("/proc/self/status").read_text("ascii")

@@ -1,8 +1,8 @@
 """Measure a search with one process, and with several on the same cores.
 
-`python -m benchmarks.workers` measures whole processes, including loading TensorFlow, which each
-worker does itself, and the final training of the selected configs. One process trains on all cores;
-several use a share of them each. Both use random search, so they try the same candidates.
+`python -m benchmarks.workers` measures whole processes, including loading TensorFlow in each worker
+and the final training of the selected configs. One process uses all cores, several processes share
+them. Both use random search, so they try the same candidates.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The workloads that are trained: sizes, network, epochs, and random rows.
 
-The interpreters of other libraries import this module, so it needs nothing but NumPy.
+The interpreters of other libraries import this module, so it requires only NumPy.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Workload:
     classes: int
     """Number of classes of the softmax; 0: one number, with mean squared error."""
     batch_size: int
-    """Rows per step; the last, smaller batch is used as well."""
+    """Rows per step; the last, smaller batch is also used."""
     epochs: int
-    """Epochs of every rival, and of dlcli when compared including compilation."""
+    """Epochs of every rival, and of dlcli in comparisons that include compilation."""
     long: int
     """Epochs of rivals that compile, enough to measure the time after compilation."""
     dropout: float = 0.0
@@ -54,7 +54,7 @@ class Workload:
 
     @property
     def plain(self) -> Workload:
-        """The same without dropout and validation."""
+        """The same workload without dropout and validation."""
         return replace(self, dropout=0.0, validation_rows=0)
 
 
@@ -87,7 +87,7 @@ class EncodedData:
     validation_matrix: NDArray[np.float32]
     """(validation rows, inputs)."""
     validation_target: NDArray[Any]
-    """As `target`."""
+    """Targets of validation rows, like `target`."""
 
 
 def random_data(workload: Workload) -> EncodedData:
