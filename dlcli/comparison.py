@@ -298,6 +298,17 @@ class Comparison:
     notes: tuple[str, ...]
     """Caveats, as sentences."""
 
+    @property
+    def rows_name(self) -> str | None:
+        """The name of the rows of `split` for people: `test`, `validation`, `out-of-fold`."""
+        return _out_of_fold(self.sides, self.split) or self.split
+
+
+def _out_of_fold(runs: Sequence[ComparedRun], split: str | None) -> str:
+    """Return the adjective of rows that are out-of-fold in all runs; empty for other rows."""
+    names = {each.run.config.adjective(split) for each in runs} if split == "validation" else set()
+    return "" if names != {"out-of-fold"} else names.pop()
+
 
 def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Comparison:
     """Compare runs.
@@ -438,12 +449,13 @@ def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[
 
 def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     """Yield caveats, as sentences."""
-    out_of_fold = [each for each in runs if each.run.config.ensemble_folds is not None]
-    if out_of_fold:
-        named = listed([str(each.run.path) for each in out_of_fold])
+    of_folds = [each for each in runs if each.run.config.ensemble_folds is not None]
+    kind = _out_of_fold(runs, split)
+    if of_folds:
+        named = listed([str(each.run.path) for each in of_folds])
         yield (
-            f"the validation rows of {named} are training rows, each predicted by the members of "
-            "the ensemble that were not trained on it"
+            f"the {kind or 'validation'} rows of {named} are training rows, each predicted by the "
+            "members of the ensemble that were not trained on it"
         )
     if split is None:
         yield _without_rows(runs)
@@ -463,7 +475,7 @@ def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
             "intervals treat rows as independent; rows of neighboring times may be similar, so the "
             "intervals may be too narrow"
         )
-    if split == "validation":
+    if split == "validation" and not kind:
         yield (
             "not all runs have test rows; validation rows were used during training, so their "
             "metrics are too optimistic: set data.test: 0.15"

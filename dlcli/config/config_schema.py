@@ -636,6 +636,8 @@ class Config(Section):
             if not has_rows.get(split, True):
                 trains_on = split == "validation" and self.data.train_on_validation
                 way_out = "train_on_validation: false" if trains_on else f"{split}: 0.15"
+                if split == "test" and self.ensemble_folds is not None:
+                    way_out += f", or use validation{name.removeprefix(split)} (out-of-fold rows)"
                 yield path, f"requires {split} rows; set data.{way_out}"
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "can't be used with training rows; use test rows"

@@ -141,6 +141,7 @@ def inspect_split(
     decisions: Mapping[str, Decision],
     section: Input,
     is_grouped: bool = False,
+    has_folds: bool = False,
 ) -> list[DataFinding]:
     """Find problems that are likely to spoil training or its metrics; returns only warnings.
 
@@ -151,6 +152,7 @@ def inspect_split(
         decisions: the type of each column; ignored ones are not checked.
         section: the `input` section of the config.
         is_grouped: whether the split keeps groups of rows whole.
+        has_folds: whether training rows are held out by folds.
 
     Returns:
         At most one finding per check. The encoding reports values that can't be encoded.
@@ -161,6 +163,7 @@ def inspect_split(
     found = [
         *_training_findings(sample, whole, section),
         row_checks.find_duplicates_across(sample, held_out, is_grouped),
+        row_checks.find_duplicates(sample) if has_folds and not (held_out or is_grouped) else None,
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:

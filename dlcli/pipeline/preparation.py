@@ -440,9 +440,10 @@ def prepare(
         )
     )
     rows, plan = prepare_fit(config, dataset, dataset.split, events)
-    if config.ensemble_folds is not None:
+    has_folds = config.ensemble_folds is not None
+    if has_folds:
         member_folds(config, rows)  # refuses too few rows
-    if any(config.data.shares):
+    if has_folds or any(config.data.shares):
         warn_of_random_split(dataset, rows.decisions, events)
     return rows, plan
 
@@ -597,7 +598,8 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     encoding = fit_encoding(decisions, config.input, train, fitted)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, GroupSplit)
-    findings = inspect_split(split, whole, task, decisions, config.input, is_grouped)
+    has_folds = config.ensemble_folds is not None
+    findings = inspect_split(split, whole, task, decisions, config.input, is_grouped, has_folds)
     for finding in findings:
         events.emit(finding_warning(train.file, finding))
     weight, storage = config.data.sample_weight, dataset.storage

@@ -288,9 +288,10 @@ def diagnosis_view(
     if best is None:
         sentence = "Nothing that was tried is significantly better."
         return views.View(title, sentences=(sentence,), blocks=(table,))
+    others = "new rows (`dlcli evaluate`)" if run.config.data.test is None else "test rows"
     sentence = (
         "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
-        "evaluate it on test rows, once, at the end."
+        f"evaluate it on {others}, once, at the end."
     )
     link = ("best change", best.patch.command(run.resolved_path()))
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))

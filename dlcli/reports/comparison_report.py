@@ -173,9 +173,10 @@ def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> tuple[tuple[str, .
 
 def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]:
     """Yield the metrics of held-out rows, the metrics of baselines, and the differences."""
-    split, sides, names = comparison.split, comparison.sides, list(named)
+    split, rows_name, sides = comparison.split, comparison.rows_name, comparison.sides
     if split is None:
         return
+    names = list(named)
     counts = [plural(side.rows or 0, "row") for side in sides]
     counted = counts[0] if len(set(counts)) == 1 else ", ".join(counts)
     rows: list[tuple[str, ...]] = []
@@ -190,11 +191,11 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
             rows.append((label, *(value for value, _, _ in parts)))
             rows.append(("", *(f"[{ends}" if ends else "" for *_, ends in parts)))
         marks += [direction_mark(name), *[""] * (len(rows) - len(marks) - 1)]
-    caption = f"{split}: {counted}, with 95 % confidence intervals"
+    caption = f"{rows_name}: {counted}, with 95 % confidence intervals"
     yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks))
     yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
-        yield _difference_table(f"{split}: {name} − {names[0]}", difference, sides[0].rows)
+        yield _difference_table(f"{rows_name}: {name} − {names[0]}", difference, sides[0].rows)
 
 
 def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
@@ -212,7 +213,7 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
         for (model, _), runs in groups.items()
     ]
     numbered = "; the numbers after a name are positions in the list of runs"
-    caption = f"{split}: baselines{numbered if max(several.values()) > 1 else ''}"
+    caption = f"{comparison.rows_name}: baselines{numbered if max(several.values()) > 1 else ''}"
     counts = [comparison.sides[runs[0] - 1].rows for runs in groups.values()]
     columns = [dict(metrics) for _, metrics in groups]
     yield metric_table(heads, columns, counts, caption=caption)

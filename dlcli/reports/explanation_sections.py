@@ -50,8 +50,9 @@ def data_section(record: TrainingRecord) -> views.PageSection:
 
 def _set_sizes(event: DataEvent, config: Config) -> tuple[str, views.FiguresBlock]:
     total, data = sum(event.rows.values()), config.data
+    is_out_of_fold = config.ensemble_folds is not None
     uses = {
-        "train": "fit the network",
+        "train": "fit and evaluate (out-of-fold)" if is_out_of_fold else "fit the network",
         "validation": "decide when to stop" if config.early_stopping else "not trained on",
         "test": "final evaluation only",
     }

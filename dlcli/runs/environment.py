@@ -140,6 +140,8 @@ class TrainingData:
     """The fingerprints of all data files of the run."""
     held_out: str | None
     """The rows of which the run has unbiased metrics: `test` or else `validation`."""
+    held_out_name: str | None
+    """Their name for people: `test`, `validation` or `out-of-fold`."""
 
     def warning(self, source: Source | MemoryTable, file: str) -> str:
         """Return a warning for a table that the run was trained on, else an empty text.
@@ -172,7 +174,7 @@ class TrainingData:
         if self.held_out:
             call = f"dlcli.open_run({str(self.run)!r}).metrics[{self.held_out!r}]"
             shown = by_caller(f"dlcli report {self.run}", call)
-            way_out = f"`{shown}` shows the metrics of the {self.held_out} rows"
+            way_out = f"`{shown}` shows the metrics of the {self.held_out_name} rows"
         what = f"{self.run} was trained on rows of this table, so"
         if len(known) > 1:  # all rows of the latest month may be test rows
             what = f"has rows that {self.run} may have been trained on; unless all were held out,"

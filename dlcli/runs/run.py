@@ -127,7 +127,8 @@ class Run:
     def trained_on(self) -> TrainingData:
         """The table that the run was trained on, as far as it can be recognized."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
-        return TrainingData(self.location, self.data_files, held_out)
+        name = None if held_out is None else self.config.adjective(held_out)
+        return TrainingData(self.location, self.data_files, held_out, name)
 
     # Origin: config, environment, events
 

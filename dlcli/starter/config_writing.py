@@ -150,9 +150,10 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
     # A time split has no use for folds, because other folds contain later rows.
     is_in_time = facts.split is not None and isinstance(facts.split.choice, TimeSplit)
     if recipe.has_folds and not is_in_time:
-        yield _comment("all rows are used for training; for the metrics, each row is predicted by")
-        yield _comment("the networks that were not trained on it; to keep separate test rows, add")
-        yield _comment(f"test: {HELD_OUT.test}")
+        why = "for the metrics, each row is predicted by the networks not trained on it"
+        yield _comment(f"all rows are used for training; {why}")
+        way = "uncomment it to keep separate test rows for the final metrics"
+        yield _comment(f"test: {HELD_OUT.test}  # {way}")
     elif facts.holds_out:
         if not recipe.has_folds:
             share = f"{HELD_OUT.validation}"

@@ -155,7 +155,7 @@ def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
         f"rate-times-100  -            -      -  {failed}  -",
         "",
         "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
-        "evaluate it on test rows, once, at the end.",
+        "evaluate it on new rows (`dlcli evaluate`), once, at the end.",
         "",
         f"best change: {COMMAND}",
     ]

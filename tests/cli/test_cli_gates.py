@@ -113,6 +113,18 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
     assert "'accuracy' does not fit the target 'y' (a number)" in unknown.stderr
 
 
+@pytest.mark.usefixtures("folder")
+def test_a_gate_of_test_rows_is_answered_with_the_out_of_fold_rows_of_an_ensemble(dlcli):
+    Path("folds.yaml").write_text(
+        "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\nensemble: {members: 2}\n"
+        "gates:\n  test.rmse: {at_most: 3}\n"
+    )
+    wrong = dlcli("validate", "folds.yaml")
+    assert wrong.exit_code == 2
+    way_out = "set data.test: 0.15, or use validation.rmse (out-of-fold rows)"
+    assert wrong.stderr.rstrip().endswith(f"requires test rows; {way_out}")
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("folder", "compiled_once")
 def test_a_run_that_misses_a_gate_is_kept(dlcli):

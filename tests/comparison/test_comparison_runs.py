@@ -159,6 +159,24 @@ def test_out_of_fold_rows_are_paired_with_validation_rows_of_the_same_file(tmp_p
     assert (against.rows, against.reason) == (20, None)
 
 
+def test_rows_that_are_out_of_fold_in_all_runs_are_named_so(tmp_path):
+    rows = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
+    folds = {"ensemble": {"members": 2}, "data": {"validation": None}}
+    of_folds = [number_run(tmp_path, name, NEAR, config=folds, **rows) for name in ("a", "b")]
+    found = compare(of_folds)
+    assert (found.split, found.rows_name) == ("validation", "out-of-fold")
+    assert found.notes[0] == (
+        f"the out-of-fold rows of '{tmp_path}/a', '{tmp_path}/b' are training rows, each predicted "
+        "by the members of the ensemble that were not trained on it"
+    )
+    assert not any("data.test" in note for note in found.notes)
+    assert of_folds[0].trained_on.held_out_name == "out-of-fold"
+    mixed = compare([number_run(tmp_path, "single", NEAR, **rows), of_folds[0]])
+    assert mixed.rows_name == "validation"
+    assert mixed.notes[0].startswith(f"the validation rows of '{tmp_path}/a' are training rows")
+    assert "not all runs have test rows" in mixed.notes[-1]
+
+
 def test_validation_rows_are_compared_if_a_run_has_no_test_rows(tmp_path):
     split = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
     runs = [number_run(tmp_path, name, NEAR, **split) for name in ("a", "b")]

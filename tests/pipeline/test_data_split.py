@@ -251,11 +251,17 @@ PANEL = "id,x,y\n" + "".join(f"{i // 4},{i * 13 % 17},{i // 4 * 7 % 23}\n" for i
 
 
 def warnings_of(
-    data: str, *, of_folds: bool = False, table: str = PANEL, check: str = "dependent_rows"
+    data: str,
+    *,
+    of_folds: bool = False,
+    table: str = PANEL,
+    check: str = "dependent_rows",
+    more: str = "",
 ) -> list[str]:
     """The warnings of a check, by default those about subjects with four rows each."""
     Path("d.csv").write_text(table, "utf-8")
-    Path("c.yaml").write_text(f"data: {{train: d.csv, target: y{data}}}\nhidden: []\nepochs: 1\n")
+    config = f"data: {{train: d.csv, target: y{data}}}\nhidden: []\nepochs: 1\n{more}"
+    Path("c.yaml").write_text(config)
     file, warned = load_config(Path("c.yaml")), list[str]()
 
     def listen(event: Event) -> None:
@@ -282,6 +288,20 @@ def test_subjects_that_are_split_at_random_are_warned_of(of_folds: bool) -> None
 @pytest.mark.parametrize("split", ["{name: group, column: id}", "{name: time, column: x}"])
 def test_subjects_that_are_split_by_group_or_in_time_are_not(split: str, of_folds: bool) -> None:
     assert warnings_of(f", test: 0.2, split: {split}", of_folds=of_folds) == []
+
+
+def test_similar_rows_and_copies_in_other_folds_of_an_ensemble_are_warned_of() -> None:
+    folds = "ensemble: {members: 4}\n"
+    [warning] = warnings_of("", more=folds)
+    assert "set data.split: {name: group, column: id}" in warning
+    copies = "x,z,y\n" + "".join(f"{at % 90 / 7},{at % 90 * 13},{at % 90}\n" for at in range(100))
+    [warning] = warnings_of("", table=copies, check="duplicates", more=folds)
+    assert warning == (
+        "d.csv: rows with the same features as an earlier row: 10 of 100 (10 %), 10 of them with "
+        "the same target; if they are copies, keep one of each: copies of training rows may be "
+        "held out"
+    )
+    assert warnings_of("", table=copies, check="duplicates") == []
 
 
 def test_rows_that_are_not_split_are_not_warned_of() -> None:

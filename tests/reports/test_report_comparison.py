@@ -54,6 +54,16 @@ def test_runs_on_other_rows_are_neither_better_nor_worse(tmp_path):
     assert view.sentences == (f"It is unknown whether b is better than a: {why}.",)
 
 
+def test_tables_name_out_of_fold_rows(tmp_path):
+    rows = {"split": "validation", "stored": {"metrics": {"validation": {"mse": 1.0}}}}
+    folds = {"ensemble": {"members": 2}, "data": {"validation": None}}
+    runs = [number_run(tmp_path, name, NEAR, config=folds, **rows) for name in ("a", "b")]
+    text = render_text(comparison_view(compare(runs)))
+    assert "out-of-fold: 40 rows, with 95 % confidence intervals" in text
+    assert "out-of-fold: b − a, on the same 40 rows" in text
+    assert "validation" not in text
+
+
 def test_each_metric_has_a_chart_of_its_intervals(comparison):
     drawn = charts(comparison_view(comparison), "result")
     assert list(drawn)[:2] == ["MSE", "RMSE"]

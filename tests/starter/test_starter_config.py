@@ -772,9 +772,8 @@ def test_the_good_preset_is_an_ensemble_on_folds_of_all_rows(tmp_path: Path) -> 
     text = good(data)
     assert (
         """\
-  # all rows are used for training; for the metrics, each row is predicted by
-  # the networks that were not trained on it; to keep separate test rows, add
-  # test: 0.15
+  # all rows are used for training; for the metrics, each row is predicted by the networks not trained on it
+  # test: 0.15  # uncomment it to keep separate test rows for the final metrics
 """
         in text
     )
