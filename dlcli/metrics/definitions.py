@@ -1,23 +1,23 @@
 """The records of all metrics, and calibration.
 
-Definitions are those of scikit-learn, see
+The definitions are the same as in scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html.
 
-With the errors `e = ŷ - y` of numbers, `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is
-`Σ w |e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
-`median_absolute_error` the weighted median of `|e|`. For several columns, each is the plain mean
-over them, and undefined if it is so for one: `rmse` is the mean of the roots, not the root of
-`mse`.
+With the errors `e = ŷ - y` of numbers, `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is `Σ w
+|e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
+`median_absolute_error` the weighted median of `|e|`. For several columns, each metric is the mean
+over the columns, and undefined if it is undefined for one: `rmse` is the mean of the roots, not the
+root of `mse`.
 
 `precision` is `tp / (tp + fp)`, `recall` is `tp / (tp + fn)`, `f1` is `2 tp / (2 tp + fp + fn)`,
-each undefined where the denominator is 0. `balanced_accuracy` is the mean recall of the classes
-that occur, `macro_f1` the mean F1 of those that occur or are predicted. `auc` is undefined unless
-both classes occur, `average_precision` unless the second does.
+each undefined if the denominator is 0. `balanced_accuracy` is the mean recall of the classes that
+occur, `macro_f1` the mean F1 of the classes that occur or are predicted. `auc` is undefined unless
+both classes occur, `average_precision` unless the second class occurs.
 
-Of labels, `accuracy` is the share of right decisions on labels, `subset_accuracy` the share of rows
-of which every label is right. `auc`, `average_precision` and `macro_f1` are means over the labels
-for which they are defined, `micro_precision`, `micro_recall` and `micro_f1` those of all decisions,
-`log_loss` and `brier` means over all labels.
+For labels, `accuracy` is the share of correct decisions, `subset_accuracy` the share of rows with
+all labels correct. `auc`, `average_precision` and `macro_f1` are means over the labels for which
+they are defined, `micro_precision`, `micro_recall` and `micro_f1` are computed over all decisions,
+`log_loss` and `brier` are means over all labels.
 """
 
 from __future__ import annotations
@@ -39,26 +39,26 @@ if TYPE_CHECKING:
 
 TOP = 3
 EPS = sys.float_info.epsilon
-"""Probabilities are clipped to `[EPS, 1 - EPS]` before their logarithm is taken."""
+"""Probabilities are clipped to `[EPS, 1 - EPS]` before the logarithm."""
 
 
 def cross_entropy(of_truth: forms.Operand) -> forms.Operand:
-    """Return `-ln p` of the probability `p` of the truth, clipped to `[eps, 1 - eps]`."""
+    """Return `-ln p` with the probability `p` of the true class, clipped to `[eps, 1 - eps]`."""
     return -np.log(np.clip(of_truth, EPS, 1 - EPS))
 
 
 def poisson_deviance(rows: forms.NumberRows) -> forms.Operand:
     """Return `2 (y ln(y / ŷ) - y + ŷ)` of each count, where `0 ln 0` is 0; 0 if perfect.
 
-    Undefined where 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear
-    Models (1989), section 2.3.
+    Undefined if 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear Models
+    (1989), section 2.3.
     """
     true, mean = rows.true, rows.outputs
     return 2 * (np.where(true > 0, true * np.log(true / mean), 0.0) - true + mean)
 
 
 def is_among_top(rows: forms.ClassRows) -> forms.Operand:
-    """Return whether a row's class is among the most probable, first of equal ones, (rows, 1)."""
+    """Return whether a class is among the most probable; equal ones count in order, (rows, 1)."""
     true = rows.true[:, np.newaxis]
     earlier = np.logical_and(rows.outputs == rows.of_truth, np.arange(rows.classes) < true)
     before = np.logical_or(rows.outputs > rows.of_truth, earlier)
@@ -75,9 +75,9 @@ _AVERAGE_PRECISION = forms.RankingOf("precision_recall")
 _RECALLS = forms.MeanOverClasses(_RECALL, counts_predicted=False)
 
 _error = partial(Metric, higher_is_better=False)
-"""A metric that is better if it is lower, from 0 on."""
+"""A metric from 0, where lower is better."""
 _score = partial(Metric, higher_is_better=True, bounds=(0.0, 1.0))
-"""A metric that is better if it is higher, from 0 to 1."""
+"""A metric from 0 to 1, where higher is better."""
 
 MSE = _error(
     "mse",
@@ -259,35 +259,35 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         )
     }
 )
-"""Every metric that is a single number, and so can be compared, in the order of metrics.json."""
+"""Every metric that is a single number, in the order of metrics.json."""
 
 
 def is_higher_better(name: str) -> bool:
-    """Return whether a value is better if it is higher; false for losses.
+    """Return whether higher values are better; false for losses.
 
     Args:
-        name: of a metric or a loss, with or without `val_` in front.
+        name: the name of a metric or loss, with or without the prefix `val_`.
     """
     metric = METRICS.get(name.removeprefix("val_"))
     return metric is not None and metric.higher_is_better
 
 
 def metric_bounds(name: str) -> tuple[float, float]:
-    """Return the least and the most that a metric can be; anything for an unknown one."""
+    """Return the smallest and largest possible value of a metric; infinite for an unknown one."""
     metric = METRICS.get(name.removeprefix("val_"))
     return (-math.inf, math.inf) if metric is None else metric.bounds
 
 
 UNEQUAL_CLASSES = 2 / 3
-"""Share of the largest class from which accuracy alone misleads: always predicting this class is as
-accurate."""
+"""Share of the largest class from which accuracy is misleading, because always predicting this
+class has a high accuracy."""
 
 
 def largest_class(metrics: Mapping[str, object], classes: int) -> tuple[int, float] | None:
-    """Return the index and the share of the most frequent of several classes, if known.
+    """Return index and share of the most frequent class, if known.
 
     Args:
-        metrics: those of the rows.
+        metrics: the metrics of the rows.
         classes: the number of classes.
     """
     matrix = stored_confusion(metrics.get("confusion"))
@@ -298,22 +298,22 @@ def largest_class(metrics: Mapping[str, object], classes: int) -> tuple[int, flo
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:
-    """Return the main metric of a run: the first of the config, or else of all, with a value.
+    """Return the main metric of a run: the first defined metric of the config, or else of all.
 
     Args:
         named: the config's metrics.
-        metrics: those of the network on some rows.
+        metrics: the metrics of the network on some rows.
     """
     wanted = (name for name in (*named, *METRICS) if name in METRICS)
     return next((name for name in wanted if metrics.get(name) is not None), None)
 
 
 def metrics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, Metric]:
-    """Return the metrics of such rows, by name.
+    """Return the metrics for a kind of rows, by name.
 
     Args:
-        rows: of one kind of target; there may be none.
-        of_loss: the metric by which the loss is compared, if only such targets have it.
+        rows: rows of one kind of target, which may be empty.
+        of_loss: the comparison metric of the loss, if only such targets have it.
     """
     own = {} if of_loss is None else {of_loss.name: of_loss}
     found = {name: own.get(name, metric) for name, metric in METRICS.items()}
@@ -336,10 +336,10 @@ def statistics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, 
 
 
 def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
-    """Return each metric's value as JSON can hold it, `None` where it is undefined.
+    """Return the JSON-serializable value of each metric, `None` if undefined.
 
-    Those of classes have also a `confusion` matrix, `[[tn, fp], [fn, tp]]` of two classes: the
-    weight of each true class by predicted class.
+    Classes also have a `confusion` matrix, the weight by true and predicted class: `[[tn, fp], [fn,
+    tp]]` for two classes.
     """
     from dlcli.metrics.statistic import ClassMean
 
@@ -351,7 +351,7 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
 
 
 def decide(positive: Array, *, probabilistic: bool = True) -> Indices:
-    """Return 1 where a probability is above 0.5, or a margin above 0, else 0."""
+    """Return 1 if a probability is above 0.5 or a margin above 0, else 0."""
     return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
 
@@ -379,7 +379,7 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
 def stored_confusion(value: object) -> Floats | None:
     """Return a stored confusion matrix, true by predicted class; `None` for anything else.
 
-    A run folder may come from a stranger. At least one of its weights of rows is not 0.
+    The run folder is untrusted. At least one entry of the matrix is not 0.
     """
     try:
         matrix = np.asarray(value, dtype=np.float64)
@@ -397,15 +397,15 @@ def stored_confusion(value: object) -> Floats | None:
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Rows of similar predicted probability."""
+    """Rows with similar predicted probabilities."""
 
     predicted: float
-    """Their mean probability."""
+    """The mean predicted probability."""
     observed: float
-    """The share of them that is positive."""
+    """The share of positive rows."""
     rows: int
     share: float
-    """Their share of the weight of all rows."""
+    """The share of the weight of all rows."""
 
 
 def calibration_curve(
@@ -415,11 +415,12 @@ def calibration_curve(
 
     Args:
         target: 1 or true for the positive rows, shape `(rows,)`.
-        probabilities: of being positive, from 0 to 1, shape `(rows,)`; 1 is in the last bin.
+        probabilities: the probabilities of the positive class, shape `(rows,)`; 1 is in the last
+            bin.
         weights: row weights, shape `(rows,)`.
         bins: number of bins; empty ones are omitted.
     """
-    # Rounding may put a probability just outside 0 to 1.
+    # Rounding may move a probability slightly outside 0 to 1.
     index = np.clip((probabilities * bins).astype(np.int64), 0, bins - 1)
     total = weights.sum()
     result = []

@@ -1,22 +1,22 @@
 """Metrics and differences of metrics with their 95 % confidence intervals.
 
-The method of a metric stands on its record:
+The record of a metric names its method:
 
-- `wilson`: Wilson's, of a share of rows.
-- `studentized`: SciPy's `bootstrap` of the studentized mean, such as of a loss.
-- `delong`: DeLong's on the logit scale, of one area under a ROC curve.
-- `bca`: SciPy's BCa `bootstrap`, of every other metric.
+- `wilson`: Wilson's interval, for a share of rows.
+- `studentized`: SciPy's `bootstrap` of the studentized mean, for example of a loss.
+- `delong`: DeLong's interval on the logit scale, for one area under a ROC curve.
+- `bca`: SciPy's BCa `bootstrap`, for every other metric.
 
-Differences and means have others:
+Differences and means use other methods:
 
 - Difference of two shares of the same rows: Bonett and Price's.
 - Difference of two other metrics of the same rows: the bootstrap of the difference.
 - Difference on different rows: Zou and Donner's, from the intervals of both.
 - Mean over folds: Nadeau and Bengio's corrected interval.
 
-An interval by bootstrap is at least as long as Student's. The methods were chosen by simulation;
+A bootstrap interval is at least as long as Student's. The methods were chosen by simulation;
 `python -m benchmarks.coverage` prints how often the intervals contain the true value. SciPy is
-imported inside functions, as it takes long.
+imported in functions, because its import is slow.
 """
 
 from __future__ import annotations
@@ -44,29 +44,29 @@ Verdict = Literal["better", "worse", "not_significant", "same", "unknown"]
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
-"""The probability that the true value is below an interval, and that it is above."""
+"""The probability that the true value is below an interval, and also that it is above."""
 MANY = 2_000
-"""Rows beyond which metrics are approximately normal, and Student's interval is enough; of a metric
-that sorts the rows for each label, rows times labels."""
+"""Number of rows above which metrics are approximately normal, so Student's interval suffices. For
+a metric that sorts the rows for each label, it is the number of rows times labels."""
 FEWEST = 10
-"""Rows below which resampling is not reliable."""
+"""Number of rows below which resampling is not reliable."""
 _MOST = 2_000
-"""Resamples of a table of few rows."""
+"""Number of resamples for few rows."""
 _LEAST = 400
-"""Resamples of a table of many rows, or of many labels."""
+"""Number of resamples for many rows or labels."""
 _WORK = 2_000_000
-"""Rows drawn in all, beyond which resamples get fewer."""
+"""Total number of drawn rows, above which there are fewer resamples."""
 _AT_ONCE = 2**20
-"""Rows drawn at once: 8 MB of counts."""
+"""Number of rows drawn at once: 8 MB of counts."""
 _MOST_UNDEFINED = 0.1
-"""The share of resamples that may be without a value, such as an AUC without one of its classes."""
+"""Maximum share of resamples without a value, such as an AUC without one of its classes."""
 _MOST_WITHOUT_ERROR = 0.001
-"""The share of resamples that may have no standard error."""
+"""Maximum share of resamples without a standard error."""
 _NO_ERROR = 1e-6
-"""A resample has no standard error if it is below this share of the rows' own."""
+"""Share of the rows' standard error below which a resample counts as one without."""
 _ROUNDING = 1e-12
 _SEED = 0
-"""Seed of all draws, so that the same runs always give the same intervals."""
+"""Seed of all draws, so equal runs have equal intervals."""
 NO_SPREAD = "the same in every bootstrap resample, so its uncertainty is unknown"
 UNDEFINED = "undefined in too many bootstrap resamples"
 TOO_FEW = f"fewer than {FEWEST} rows"
@@ -79,25 +79,26 @@ class Estimate(Document):
     """A value with its 95 % confidence interval."""
 
     value: float | None = None
-    """`None` where it is undefined."""
+    """The value; `None` if undefined."""
     lower: float | None = None
     upper: float | None = None
-    """The ends; `None` where there is no interval."""
+    """The ends of the interval; `None` if undefined."""
     reason: str | None = None
-    """Why there is none."""
+    """Why the value or the interval is undefined."""
 
     @property
     def ends(self) -> Ends | None:
-        """Both ends; `None` where there is no interval."""
+        """Both ends of the interval; `None` if undefined."""
         return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
 
 class DifferenceEstimate(Estimate):
-    """A metric of a run minus that of another run."""
+    """The difference of a metric between two runs."""
 
     verdict: Verdict = "unknown"
-    """`better` or `worse`: statistically significant, as the interval does not contain 0.
-    `not_significant`: it does. `same`: no difference on these rows. `unknown`: no interval."""
+    """`better` or `worse`: statistically significant, because the interval does not contain 0.
+    `not_significant`: the interval contains 0. `same`: no difference on these rows. `unknown`: no
+    interval."""
 
 
 def estimate_statistics(
@@ -106,7 +107,7 @@ def estimate_statistics(
     """Estimate each metric with its interval.
 
     Args:
-        statistics: of the same rows, by the name of the metric.
+        statistics: the metrics of the same rows, by name.
         resamples: number of resamples. [default: fewer for more rows]
     """
     return {
@@ -118,12 +119,12 @@ def estimate_statistics(
 def estimate_statistic_differences(
     first: Statistics, second: Statistics, *, paired: bool, resamples: int | None = None
 ) -> dict[str, DifferenceEstimate]:
-    """Estimate the difference of each metric from that of another run, with its interval.
+    """Estimate the difference of each metric from another run, with its interval.
 
     Args:
         first: metrics of the other run.
         second: metrics of this run.
-        paired: whether both are of the same rows with the same weights, in the same order.
+        paired: whether both belong to the same rows with the same weights, in the same order.
         resamples: number of resamples. [default: fewer for more rows]
     """
     found = {}
@@ -147,13 +148,13 @@ def estimate_statistic_differences(
 def difference_estimate(
     name: str, value: float | None, ends: Ends | str | None, *, paired: bool = True
 ) -> DifferenceEstimate:
-    """Return a difference with the verdict that follows from its interval.
+    """Return a difference with the verdict from its interval.
 
     Args:
-        name: of the metric.
-        value: the difference; `None` where it is undefined.
-        ends: its interval, or why there is none.
-        paired: whether both metrics are of the same rows.
+        name: the name of the metric.
+        value: the difference; `None` if undefined.
+        ends: its interval, or why it is undefined.
+        paired: whether both metrics belong to the same rows.
     """
     least, most = metric_bounds(name)
     estimate = _estimate(value, ends, (least - most, most - least))
@@ -168,7 +169,7 @@ def difference_estimate(
 
 
 def _estimate(value: float | None, ends: Ends | str | None, bounds: Ends) -> Estimate:
-    """Return a value with its interval, or why there is none, within the bounds of a metric."""
+    """Return a value with its interval, within the bounds of a metric, or why it is undefined."""
     if ends is None or isinstance(ends, str):
         return Estimate(value=value, reason=ends)
     return Estimate(value=value, lower=max(bounds[0], ends[0]), upper=min(bounds[1], ends[1]))
@@ -177,10 +178,10 @@ def _estimate(value: float | None, ends: Ends | str | None, bounds: Ends) -> Est
 def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate:
     """Return the mean of estimates over repeats with the same rows; `None` is undefined.
 
-    The ends are the means of the repeats' ends. Repeats bring no new rows, so that the interval
-    gets no narrower with their number; and as the deviation of a mean is at most the mean of the
-    deviations, it is wide enough for the mean of repeats that differ. There is none where any
-    repeat has none.
+    The ends are the means of the repeats' ends. Repeats contain the same rows, so more repeats do
+    not narrow the interval. The deviation of a mean is at most the mean of the deviations, so the
+    interval is wide enough for the mean of different repeats. It is undefined if the interval of
+    any repeat is.
     """
     known = [each for each in estimates if each is not None and each.value is not None]
     value = mean_of_all(each.value for each in known)
@@ -219,13 +220,13 @@ def _paired_interval(first: Statistic, second: Statistic, resamples: int | None)
 
 
 def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
-    """Return the interval of the difference of two metrics of different rows, from those of each.
+    """Return the interval of the difference of two metrics of different rows, from their intervals.
 
-    With the estimates `d = θ₂ - θ₁`: `d - √((θ₂ - l₂)² + (u₁ - θ₁)²)` to
-    `d + √((u₂ - θ₂)² + (θ₁ - l₁)²)`, so that it is skewed as they are. Newcombe, Statistics in
-    Medicine 17 (1998), method 10, of shares; Zou and Donner, Statistics in Medicine 27 (2008), of
-    all else. SciPy's bootstrap of two samples contains the true difference of accuracies of 0.95
-    and 0.97 on 50 rows in 80 % of simulated samples, and this interval in 99 %.
+    With the estimates `d = θ₂ - θ₁`: `d - √((θ₂ - l₂)² + (u₁ - θ₁)²)` to `d + √((u₂ - θ₂)² + (θ₁ -
+    l₁)²)`, so it has the skewness of both intervals. For shares: Newcombe, Statistics in Medicine
+    17 (1998), method 10; for other metrics: Zou and Donner, Statistics in Medicine 27 (2008). In
+    simulated samples of 50 rows with accuracies of 0.95 and 0.97, SciPy's bootstrap of two samples
+    contains the true difference in 80 % of samples, this interval in 99 %.
     """
     if second.value is None or second.ends is None or first.value is None or first.ends is None:
         return second.reason or first.reason or UNDEFINED
@@ -236,19 +237,19 @@ def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
 
 
 def share_interval(share: Ratio) -> Ends:
-    """Return the Wilson interval of a share of rows; weighted rows count as their effective number.
+    """Return the Wilson interval of a share of rows, with the effective number of weighted rows.
 
-    It covers well at any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    Its coverage is good at any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
     """
     size = effective_size(share.weights[share.denominators > 0])
     return wilson_interval(float(share.of(share.weights)), size)
 
 
 def wilson_interval(value: float, size: float) -> Ends:
-    """Return the Wilson interval of a share `p` of `n` rows, which need not be whole.
+    """Return the Wilson interval of a share `p` of `n` rows; `n` may be a fraction.
 
-    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 rows that are all hit it is
-    0.84 to 1, where resampling could only repeat the 1.
+    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 correct rows of 20, it is 0.84
+    to 1, while resampling could only return 1.
     """
     ratio = Z**2 / size
     half = Z * math.sqrt((value * (1 - value) + ratio / 4) / size)
@@ -257,14 +258,14 @@ def wilson_interval(value: float, size: float) -> Ends:
 
 
 def auc_interval(auc: Statistic) -> Ends | str:
-    """Return DeLong's interval of an area under a ROC curve; or why there is none.
+    """Return DeLong's interval of an area under a ROC curve, or why it is undefined.
 
     `logit θ ± t s / (θ (1 - θ))`, where `s²` is the variance of DeLong, DeLong and Clarke-Pearson,
     Biometrics 44 (1988), and `t` is Student's quantile, see `_resampled_interval`. Qin and
     Hotilovac, Statistical Methods in Medical Research 17 (2008), compare intervals on the logit
-    scale with others. At 0 and 1 it is Wilson's, of as many rows as the rarer class has. It
-    contains the true AUC of 0.95 of 50 rows, about 5 of which are positive, in 99 % of simulated
-    samples, and SciPy's BCa interval in 85 %.
+    scale with others. At 0 and 1, it is Wilson's interval for the number of rows of the rarer
+    class. In simulated samples of 50 rows with an AUC of 0.95 and about 5 positive rows, it
+    contains the true AUC in 99 % of samples, SciPy's BCa interval in 85 %.
     """
     found = _students_interval(auc)
     if isinstance(found, str):
@@ -283,14 +284,14 @@ def auc_interval(auc: Statistic) -> Ends | str:
 def paired_share_interval(first: Ratio, second: Ratio) -> Ends:
     """Return Bonett and Price's interval of the difference of two shares of the same rows.
 
-    With `a` rows that are hit in the second only and `b` in the first only, `p = (a + 1) / (n + 2)`
-    and `q = (b + 1) / (n + 2)`: `p - q ± z √((p + q - (p - q)²) / (n + 2))`; Bonett and Price,
-    Journal of Educational and Behavioral Statistics 37 (2012). It covers where the two disagree on
-    few rows or none, and resampling shows too little or nothing.
+    With `a` rows that are correct only in the second and `b` only in the first, `p = (a + 1) / (n +
+    2)` and `q = (b + 1) / (n + 2)`: `p - q ± z √((p + q - (p - q)²) / (n + 2))`; Bonett and Price,
+    Journal of Educational and Behavioral Statistics 37 (2012). It has good coverage even if the two
+    differ on few or no rows, where resampling underestimates the variation.
 
     Args:
         first: the share that is subtracted.
-        second: another, of the same rows with the same weights.
+        second: the other share, of the same rows with the same weights.
     """
     counts = first.denominators > 0
     weights = first.weights[counts]
@@ -304,10 +305,11 @@ def paired_share_interval(first: Ratio, second: Ratio) -> Ends:
 
 
 def standard_error(statistic: Statistic) -> float | None:
-    """Return the standard error of a metric of some rows, the network as given.
+    """Return the standard error of a metric of rows, for a fixed network.
 
-    For a share of rows it is half of Wilson's interval over `z`, which is not 0 at 0 and 1; for
-    any other metric it follows from the influence of each row. `None` if there are too few rows.
+    For a share of rows, it is half of Wilson's interval divided by `z`, which is not 0 at 0 and 1.
+    For any other metric, it is computed from the influence of each row. `None` if there are too few
+    rows.
     """
     if len(statistic.weights) < 2 or statistic.value is None:
         return None
@@ -319,10 +321,10 @@ def standard_error(statistic: Statistic) -> float | None:
 
 
 def _students_interval(statistic: Statistic) -> tuple[float, float, float] | str:
-    """Return a metric, its standard error, and half of Student's interval; or why there is none.
+    """Return a metric, its standard error, and half of Student's interval, or why it is undefined.
 
-    Student's is `θ ± t √(n / (n - 1)) s`, where `n` is the effective number of rows, but at most
-    the number that the metric is taken over: the rows of the rarer class for an AUC.
+    Student's interval is `θ ± t √(n / (n - 1)) s`, where `n` is the effective number of rows, but
+    at most the number of rows that determine the metric: for an AUC, the rows of the rarer class.
     """
     size = effective_size(statistic.weights)
     if len(statistic.weights) < FEWEST:
@@ -337,13 +339,13 @@ def _students_interval(statistic: Statistic) -> tuple[float, float, float] | str
 
 
 def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
-    """Return the interval by bootstrap, at least as long as Student's; or why there is none.
+    """Return the bootstrap interval, at least as long as Student's, or why it is undefined.
 
-    For two equally good models, the differences of rows are about symmetric, and Student's excludes
-    0 as rarely as it should. Resampling sees too little of the few rows that decide: of 100 rows,
-    one in 20 of which is positive, its intervals of differences of log losses exclude 0 in 18 % of
-    simulated samples, and Student's in 4 %. Where rows are skewed, resampling contains the true
-    value more often. With many rows, Student's is enough.
+    For two equally good models, the differences of rows are about symmetric, and Student's interval
+    excludes 0 as rarely as it should. Resampling underestimates the variation of a few decisive
+    rows: in simulated samples of 100 rows, one in 20 of which is positive, its intervals of
+    differences of log losses exclude 0 in 18 % of samples, Student's in 4 %. If rows are skewed,
+    resampling contains the true value more often. With many rows, Student's interval suffices.
     """
     found = _students_interval(statistic)
     if isinstance(found, str):
@@ -369,14 +371,15 @@ def _studentized_interval(
 ) -> Ends | None:
     """Return the interval of the studentized bootstrap.
 
-    With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` varies as
-    `(θ - truth) / s` does, so that the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`.
-    Hall, Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long
-    tail: with Student's, it contains the true `rmse` of 50 Laplace errors in 94 % of simulated
-    samples, and SciPy's BCa interval alone in 90 %.
+    With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` has about the distribution
+    of `(θ - truth) / s`, so the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`. Hall,
+    Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long tail. In
+    simulated samples of 50 Laplace errors, it contains the true RMSE in 94 % of samples together
+    with Student's interval, SciPy's BCa interval alone in 90 %.
 
     Returns:
-        `None` if too many resamples have no error: only a few rows differ from all others.
+        The interval; `None` if too many resamples lack a standard error, because only a few rows
+        differ from all others.
     """
     assert isinstance(mean, Mean)
 
@@ -394,13 +397,13 @@ def _studentized_interval(
 
 
 def _bca_interval(statistic: Statistic, rounding: float, resamples: int | None) -> Ends | str:
-    """Return the BCa interval, NaN where it is undefined; or why there is none.
+    """Return the BCa interval, with NaN for undefined ends, or why it is undefined.
 
     Efron, JASA 82 (1987).
 
     Args:
         statistic: the metric.
-        rounding: the largest difference of two values that counts as none.
+        rounding: the largest difference of two values that count as equal.
         resamples: number of resamples.
     """
 
@@ -424,13 +427,13 @@ def _bootstrap(
     resamples: int | None,
     drawn: Bootstrap = None,
 ) -> Bootstrap:
-    """Draw rows, and return SciPy's bootstrap of a function of how often each is drawn.
+    """Draw rows, and return SciPy's bootstrap of a function of the counts of drawn rows.
 
     Args:
         statistic: the metric of the rows.
         values: maps counts, `(resamples, rows)`, to a number for each resample.
         resamples: number of resamples. [default: fewer for more rows]
-        drawn: an earlier result, to return with its BCa interval, without further resamples.
+        drawn: an earlier result, for which to compute the BCa interval without further resamples.
     """
     from scipy.stats import DegenerateDataWarning, bootstrap
 
@@ -475,18 +478,18 @@ def corrected_interval(
 ) -> Estimate:
     """Return the weighted mean over folds with the corrected resampled interval.
 
-    `m ± t √((Σ p² + ratio) S²)` with the shares `p = w / Σ w`, so that `Σ p²` is `1 / J` of `J`
-    folds that count alike, `S² = Σ (v - m)² / (J - 1)`, and Student's `t` of `J - 1` degrees of
-    freedom: Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003),
-    section 3. `S² / J` alone would take folds for independent; but their networks share most of
-    their training rows, and no estimate of their variance is unbiased: Bengio and Grandvalet,
-    JMLR 5 (2004). The corrected one is conservative more often than not.
+    `m ± t √((Σ p² + ratio) S²)` with the shares `p = w / Σ w`, so `Σ p²` is `1 / J` for `J` folds
+    of equal weight, `S² = Σ (v - m)² / (J - 1)`, and Student's `t` with `J - 1` degrees of freedom:
+    Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003), section
+    3. `S² / J` alone would assume independent folds. But their networks share most of their
+    training rows, and there is no unbiased estimate of their variance: Bengio and Grandvalet, JMLR
+    5 (2004). The corrected interval is usually conservative.
 
     Args:
         values: the metric of each fold, `(folds,)`; at least one.
-        weights: how much each counts, `(folds,)`.
-        ratio: the number of evaluated rows over that of training rows, in a fold.
-        bounds: the least and the most that the metric can be.
+        weights: the weights of the folds, `(folds,)`.
+        ratio: the number of evaluated rows divided by the number of training rows in a fold.
+        bounds: the smallest and largest possible value of the metric.
     """
     shares = weights / weights.sum()
     with np.errstate(over="ignore", invalid="ignore"):

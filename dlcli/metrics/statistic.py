@@ -1,4 +1,4 @@
-"""Metrics of given predictions as functions of the row weights.
+"""Metrics of fixed predictions as functions of row weights.
 
 Integer weights are a resample of the rows: the bootstrap evaluates the same function that computes
 the metric, with weights of shape `(resamples, rows)` instead of `(rows,)`.
@@ -20,25 +20,25 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Number = float | None
 MetricValue = Number | list[list[float]] | dict[str, "Metrics"]
-"""A metric's value, `None` where it is undefined; the rows of a confusion matrix; or the
-metrics of each column or label by its name."""
+"""A metric's value, `None` if undefined; the rows of a confusion matrix; or the metrics of each
+column or label by name."""
 Metrics = dict[str, MetricValue]
 
 Z = 1.959963984540054
-"""The normal quantile of 97.5 %."""
+"""The 97.5 % quantile of the normal distribution."""
 _FEWEST = 3
-"""Rows of a class or label below which they don't show how much a metric of them varies."""
+"""Number of rows of a class or label below which the variation of its metric is unknown."""
 _MOST_WITH_FEW = 0.1
-"""The share of classes or labels that may have fewer."""
+"""Maximum share of classes or labels with fewer rows."""
 _STEP = 1e-6
 """The step of central differences, relative to a sum."""
 _ROUNDING = 1e-12
-"""Relative rounding error of sums of squares: an r2 closer to 0 is that of the mean, exactly 0."""
+"""Relative rounding error of sums of squares; a smaller R² counts as exactly 0."""
 
 
 @dataclass(frozen=True)
 class Statistic(ABC):
-    """A metric of some rows, each of positive weight."""
+    """A metric of rows with positive weights."""
 
     weights: Array
     """Row weights, `(rows,)`."""
@@ -47,7 +47,7 @@ class Statistic(ABC):
 
     @abstractmethod
     def of(self, weights: Array) -> Floats:
-        """Return the metric for other weights; NaN where it is undefined.
+        """Return the metric for other weights; NaN if undefined.
 
         Args:
             weights: shape `(rows,)` or `(resamples, rows)`.
@@ -60,24 +60,24 @@ class Statistic(ABC):
     def influences(self) -> Floats:
         """Return each row's influence on the metric, `(rows,)`.
 
-        It is the row's weight times the derivative of the metric with respect to it. The squares
-        add up to the variance, the infinitesimal jackknife: Efron, The Jackknife, the Bootstrap and
-        Other Resampling Plans (1982), chapter 6.
+        It is the row's weight times the derivative of the metric with respect to the weight. The
+        sum of squares is the variance, by the infinitesimal jackknife: Efron, The Jackknife, the
+        Bootstrap and Other Resampling Plans (1982), chapter 6.
         """
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label that the metric is taken over."""
+        """Number of rows of each class or label in the metric."""
         return np.array([len(self.weights)])
 
     @property
     def sorts(self) -> int:
-        """Number of times that the rows are sorted, which takes the most time."""
+        """Number of sorts of the rows, which take most of the time."""
         return 1
 
     @property
     def magnitude(self) -> float:
-        """The size of the numbers that rounding errors of the metric are relative to."""
+        """The size of the numbers that determines rounding errors of the metric."""
         return 1.0
 
     def minus(self, other: Statistic) -> Statistic:
@@ -86,14 +86,14 @@ class Statistic(ABC):
 
     @property
     def value(self) -> Number:
-        """The metric; `None` where it is undefined."""
+        """The metric; `None` if undefined."""
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return finite(float(self.of(self.weights)))
 
     def standard_error(self) -> float:
-        """Return the standard error; NaN if too few rows of some classes or labels show it.
+        """Return the standard error; NaN if classes or labels have too few rows.
 
-        A single row has no deviation, and of two a resample in seven has none.
+        A single row has no deviation, and with two rows one resample in seven has none.
         """
         supports = self.supports
         if not len(supports) or np.mean(supports < _FEWEST) > _MOST_WITH_FEW:
@@ -105,18 +105,18 @@ class Statistic(ABC):
 
 @dataclass(frozen=True)
 class Mean(Statistic):
-    """The weighted mean of a loss, `Σ w v / Σ w`, or its root; of several outputs the plain mean.
+    """The weighted mean of a loss, `Σ w v / Σ w`, or its root; the mean over several outputs.
 
-    Its standard error is known in each resample, too. With the mean `m_j` of each output and the
-    derivative `g_j` of the metric with respect to it, a row's influence is
-    `u = w Σ g_j (v_j - m_j) / Σ w`: the delta method for ratios.
+    Its standard error is also known for each resample. With the mean `m_j` of each output and the
+    derivative `g_j` of the metric with respect to it, a row's influence is `u = w Σ g_j (v_j - m_j)
+    / Σ w`: the delta method for ratios.
     """
 
     losses: Floats
     """The loss of each row, `(outputs, rows)`."""
     root: bool = False
     signs: tuple[int, ...] = ()
-    """1 for each output, and -1 for each that is subtracted; 1 for all if empty."""
+    """1 for each output, and -1 for each subtracted output; empty if all are 1."""
 
     @property
     def magnitude(self) -> float:
@@ -131,10 +131,10 @@ class Mean(Statistic):
         return np.asarray((values * self._signs).sum(axis=-1) / self._outputs)
 
     def errors(self, counts: Floats) -> Floats:
-        """Return the standard error that each resample shows.
+        """Return the standard error in each resample.
 
         Args:
-            counts: how often each row is in each resample, `(resamples, rows)`.
+            counts: the number of times each row is in each resample, `(resamples, rows)`.
         """
         weighted = counts * self.weights
         deviations = self._deviations(weighted)
@@ -147,7 +147,7 @@ class Mean(Statistic):
         return np.asarray(self.weights * deviations / self.weights.sum())
 
     def minus(self, other: Statistic) -> Statistic:
-        """Return the difference from another metric, which also is a mean if the other is."""
+        """Return the difference from another metric, which is a mean if the other one is a mean."""
         if not isinstance(other, Mean):
             return super().minus(other)
         negative = tuple((-other._signs).tolist())
@@ -178,7 +178,7 @@ class FunctionOfSums(Statistic):
     terms: tuple[Floats, ...]
     """`t_1`, `t_2`, ..., each `(parts, rows)`."""
     function: Callable[..., Any]
-    """Takes sums, each `(parts,)` or `(resamples, parts)`; returns `()` or `(resamples,)`."""
+    """Maps sums, each `(parts,)` or `(resamples, parts)`, to `()` or `(resamples,)`."""
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
@@ -227,10 +227,10 @@ class Ratio(Statistic):
 
 @dataclass(frozen=True)
 class ClassMean(Statistic):
-    """The mean over classes of the recall, or of F1; classes for which it is undefined don't count.
+    """The mean recall or F1 over the classes for which it is defined.
 
-    With the weights `h` of the hits, `t` of the rows of a class and `p` of those predicted to be of
-    it, recall is `h / t` and F1 `2 h / (t + p)`.
+    With the weight `h` of correct rows, `t` of the rows of a class and `p` of the rows predicted as
+    the class, recall is `h / t` and F1 is `2 h / (t + p)`.
     """
 
     target: Array
@@ -285,15 +285,15 @@ class ClassMean(Statistic):
 
 @dataclass(frozen=True)
 class ThresholdCounts:
-    """The weight of the rows at each distinct score, in falling order of the score.
+    """The weight of the rows at each distinct score, in descending order of the score.
 
-    Below, `p_k` and `n_k` are the weights of the positive and the negative rows at the k-th highest
-    score, `P_k` and `N_k` their sums up to k, and `P` and `N` those over all scores. Arrays have
-    the shape `(thresholds,)`, or `(resamples, thresholds)` if the weights are of resamples.
+    `p_k` and `n_k` are the weights of the positive and negative rows at the k-th highest score,
+    `P_k` and `N_k` their sums up to k, and `P` and `N` the sums over all scores. Arrays have the
+    shape `(thresholds,)`, or `(resamples, thresholds)` for weights of resamples.
     """
 
     thresholds: Floats
-    """The distinct scores, falling, `(thresholds,)`."""
+    """The distinct scores, descending, `(thresholds,)`."""
     positives_at: Floats
     """`p_k`"""
     negatives_at: Floats
@@ -301,11 +301,11 @@ class ThresholdCounts:
 
     @classmethod
     def of(cls, target: Array, scores: Array, weights: Array) -> ThresholdCounts:
-        """Sort rows by their score and add up the weights of rows with the same one.
+        """Sort rows by score, and add up the weights of rows with the same score.
 
         Args:
             target: 1 or true for the positive rows, shape `(rows,)`.
-            scores: grow with the probability that a row is positive, shape `(rows,)`.
+            scores: the scores, higher for more likely positive rows, shape `(rows,)`.
             weights: row weights, shape `(rows,)` or `(resamples, rows)`.
         """
         order = np.argsort(-scores, kind="stable")
@@ -328,7 +328,7 @@ class ThresholdCounts:
 
     @cached_property
     def false_positives(self) -> Floats:
-        """`N_k`, the same of the negative rows."""
+        """`N_k`, the same for negative rows."""
         return np.cumsum(self.negatives_at, axis=-1)
 
     @cached_property
@@ -382,9 +382,9 @@ class Ranking(Statistic):
     target: Array
     """1 for positive rows, else 0, `(rows,)`."""
     scores: Floats
-    """Grow with the probability of being positive, `(rows,)`."""
+    """The scores, higher for more likely positive rows, `(rows,)`."""
     curve: Literal["roc", "precision_recall"]
-    """The curve, under which the area is taken."""
+    """The curve whose area is computed."""
 
     @property
     def supports(self) -> Array:
@@ -439,7 +439,7 @@ def _precision_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class RSquared(Statistic):
-    """The coefficient of determination; of several outputs the plain mean.
+    """The coefficient of determination; the mean over several outputs.
 
     `1 - Σ w e² / Σ w (y - ȳ)²` with `ȳ = Σ w y / Σ w`; NaN for a constant target.
     """
@@ -466,8 +466,8 @@ class RSquared(Statistic):
 
     @property
     def _columns(self) -> tuple[Floats, Floats]:
-        # Measured from its first value, a constant target is exactly zero; its mean, being rounded,
-        # may miss it by a bit, and r2 would be a huge negative number.
+        # Subtracting the first value makes a constant target exactly zero. The mean is rounded, so
+        # R² could be a huge negative number.
         return self.target - self.target[:, :1], self.error
 
     def _of_output(self, shifted: Floats, error: Floats, weights: Array) -> Floats:
@@ -480,11 +480,12 @@ class RSquared(Statistic):
 
 @dataclass(frozen=True)
 class Median(Statistic):
-    """The weighted median of a loss; of several outputs the plain mean.
+    """The weighted median of a loss; the mean over several outputs.
 
-    With the values in rising order and `W_i` the weight of the first `i` of them, it is the first
-    value with `W_i > W/2`, or, where some `W_i` is just `W/2`, the mean of the i-th value and the
-    next. So whole weights are the same as repeated rows, and equal weights give the common median.
+    With the values in ascending order and the weight `W_i` of the first `i` values, it is the first
+    value with `W_i > W/2`, or the mean of the i-th value and the next if `W_i` is exactly `W/2`.
+    Integer weights are therefore equivalent to repeated rows, and equal weights give the usual
+    median.
     """
 
     losses: Floats
@@ -523,7 +524,7 @@ def weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
     order = np.argsort(values)
     reached = np.cumsum(weights[..., order], axis=-1)
     wanted = reached[..., -1:] * share
-    # Fractional weights add up to half only nearly: ten times 0.1 is not quite 1.
+    # Sums of fractional weights are rounded: ten times 0.1 is not exactly 1.
     rounding = 1e-9 * wanted
     lower = np.count_nonzero(reached < wanted - rounding, axis=-1)
     upper = np.count_nonzero(reached < wanted + rounding, axis=-1)
@@ -533,7 +534,7 @@ def weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
 
 @dataclass(frozen=True)
 class LabelMean(Statistic):
-    """The plain mean of a metric over those labels for which it is defined."""
+    """The mean of a metric over the labels for which it is defined."""
 
     labels: tuple[Statistic, ...]
 
@@ -564,7 +565,7 @@ class Difference(Statistic):
 
     first: Statistic
     second: Statistic
-    """From which the first is subtracted."""
+    """The metric from which the first is subtracted."""
 
     @property
     def supports(self) -> Array:
@@ -578,7 +579,7 @@ class Difference(Statistic):
 
     @property
     def magnitude(self) -> float:
-        """The size of the numbers that rounding errors of the difference are relative to."""
+        """The size of the numbers that determines rounding errors of the difference."""
         return max(self.first.magnitude, self.second.magnitude)
 
     def of(self, weights: Array) -> Floats:
@@ -629,13 +630,13 @@ def class_sums(classes: Array, weights: Array, count: int) -> Floats:
 
 
 def ratio(numerators: Floats, denominators: Floats) -> Floats:
-    """Return the ratio of each pair; NaN where the denominator is zero."""
+    """Return the ratio of each pair; NaN if the denominator is zero."""
     undefined = np.full(np.shape(denominators), np.nan)
     return np.asarray(np.divide(numerators, denominators, out=undefined, where=denominators != 0))
 
 
 def mean_of_finite(values: Floats) -> Floats:
-    """Return the mean over the last axis of the finite values; NaN if there are none."""
+    """Return the mean of the finite values over the last axis; NaN if there are none."""
     known = np.isfinite(values)
     return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
 
@@ -649,7 +650,7 @@ def as_floats(values: Array) -> Floats:
 
 
 def positive_weights(weight: Array | None, *arrays: Array) -> tuple[Array, ...]:
-    """Return row weights and arrays without the rows of weight zero; integer ones if `None`."""
+    """Remove rows of weight 0 from weights and arrays; weights are integer ones if `None`."""
     if weight is None:
         return np.ones(len(arrays[0]), dtype=np.int64), *arrays
     counts = weight > 0
@@ -657,7 +658,7 @@ def positive_weights(weight: Array | None, *arrays: Array) -> tuple[Array, ...]:
 
 
 def mean_of_defined(values: Iterable[Number]) -> Number:
-    """Return the mean of the values that are defined; `None` if there are none."""
+    """Return the mean of the defined values; `None` if there are none."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
 
@@ -682,5 +683,5 @@ def finite_number(value: object) -> Number:
         return None
     try:
         return finite(value)
-    except OverflowError:  # an integer of more than 308 digits
+    except OverflowError:  # an integer with more than 308 digits
         return None

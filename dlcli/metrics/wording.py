@@ -1,7 +1,7 @@
-"""Metrics, their intervals and differences as people read them.
+"""Formats of metrics, their intervals and differences for people.
 
-A number has two digits of its uncertainty: half of its 95 % confidence interval, or a rough
-standard error where the interval is unknown.
+A number is shown to two digits of its uncertainty: half of its 95 % confidence interval, or an
+approximate standard error if the interval is unknown.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_REASON = 200
 
 
 def metric_title(name: str) -> str:
-    """Return a metric's name as people write it: `R²`, `log loss`."""
+    """Return a metric's name for people: `R²`, `log loss`."""
     return METRICS[name].label if name in METRICS else name.replace("_", " ")
 
 
@@ -37,10 +37,10 @@ def metric(
     """Format the value of a metric: accuracy in percent, others as numbers.
 
     Args:
-        name: of the metric.
-        value: anything that a document holds.
-        rows: the number of rows that it was computed on, from which its digits follow.
-        decimals: its decimals, if they are known. [default: two digits of its uncertainty]
+        name: the name of the metric.
+        value: any value from a document.
+        rows: the number of evaluated rows, which determines the digits.
+        decimals: the number of decimals. [default: two digits of the uncertainty]
     """
     finite = finite_number(value)
     if decimals is None:
@@ -53,7 +53,7 @@ def metric(
 
 
 def decimals_on(name: str, value: object, rows: int | None) -> int | None:
-    """Return the decimals that keep two digits of the uncertainty of a metric on so many rows."""
+    """Return the decimals for two digits of the uncertainty of a metric on `rows` rows."""
     finite = finite_number(value)
     if finite is None or not rows or name not in METRICS:
         return None
@@ -70,9 +70,9 @@ def difference(value: float | None) -> str:
 
 
 def decimals_of(uncertainty: float | None) -> int | None:
-    """Return the decimals that keep two digits of an uncertainty, such as half an interval.
+    """Return the decimals for two digits of an uncertainty, such as half an interval.
 
-    They are below 0 if digits before the point are rounded, too.
+    The result is negative if digits before the decimal point are also rounded.
     """
     if not uncertainty or not math.isfinite(uncertainty):
         return None
@@ -80,7 +80,7 @@ def decimals_of(uncertainty: float | None) -> int | None:
 
 
 def rounded(value: float | None, decimals: int | None) -> str:
-    """Format a number to some decimals, at most five digits; as `number` if they are unknown."""
+    """Format a number to some decimals, at most five digits; like `number` if unknown."""
     if value is None or decimals is None or abs(value) >= 1e15:
         return with_minus(number(value))
     if value == 0:
@@ -98,8 +98,8 @@ def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = Fa
     """Format an estimate with its 95 % confidence interval: `0.850 [0.830, 0.870]`.
 
     Args:
-        value: `None` is undefined.
-        name: of the metric, see `metric`.
+        value: the estimate; `None` if undefined.
+        name: the name of the metric, see `metric`.
         is_difference: whether it is a difference, which has a sign: `+1.2 points [−0.5, +2.9]`.
     """
     if value is None or value.value is None:
@@ -112,7 +112,7 @@ def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = Fa
 
 
 def decimals_of_interval(value: Estimate) -> int | None:
-    """Return the decimals that keep two digits of half of a confidence interval."""
+    """Return the decimals for two digits of half a confidence interval."""
     return None if value.ends is None else decimals_of((value.ends[1] - value.ends[0]) / 2)
 
 
@@ -129,11 +129,11 @@ def versus(
 
     Args:
         name: of the metric.
-        first: its value for what is compared.
-        second: its value for what it is compared with.
-        change: the first minus the second; without an interval, the reason stands in its place.
-        where: the rows, if they are named: `on 150 test rows`.
-        names_interval: false where a comparison before has named it.
+        first: the value for the compared model.
+        second: the value for the reference.
+        change: the first minus the second; without an interval, the reason is shown instead.
+        where: the rows, if any: `on 150 test rows`.
+        names_interval: whether to name the interval; false after another comparison.
     """
     decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
     values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
@@ -166,5 +166,5 @@ def _with_sign(value: float | None, text: str) -> str:
 
 
 def with_minus(text: str) -> str:
-    """Return the text of a number with a minus sign in place of a hyphen."""
+    """Replace the hyphen of a formatted number by a minus sign."""
     return text if text == UNDEFINED or not text.startswith("-") else f"{MINUS}{text[1:]}"

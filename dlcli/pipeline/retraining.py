@@ -1,4 +1,4 @@
-"""Train runs again: to reproduce them, or with the patches of their diagnosis."""
+"""Retrain runs, to reproduce them or with the patches of their diagnosis."""
 
 from __future__ import annotations
 
@@ -35,13 +35,12 @@ _NO_CAUSE = (
     "CPU this is a bug in dlcli"
 )
 MOST_PATCHES = 6
-"""Patches that are tried, at most."""
+"""Maximum number of patches that are tried."""
 SPLIT = "validation"
-"""The evaluation set. Not test rows: the best of several patches on some rows is best partly by
-chance, and rows used for a choice are no test any more."""
+"""The evaluation set. Test rows are not used, because rows that select the best of several patches
+no longer give an unbiased result."""
 _OTHER_METRICS = (RMSE, LOG_LOSS, ACCURACY)
-"""Metrics to compare by if the metric of the diagnosis is undefined; the first that fits the
-target."""
+"""Metrics for the comparison if the diagnosis has none; the first that fits the target is used."""
 
 
 # Reproduction
@@ -55,26 +54,26 @@ class ReproducedPart:
     """`data`, `versions`, `encoding`, `weights` or `metrics`."""
     equal: bool
     finding: str
-    """The differences and their sizes, or that there are none."""
+    """The differences and their sizes, or the result that there are none."""
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A run that was trained again."""
+    """The comparison of a run with its retrained copy."""
 
     original: Run
     again: Run
     parts: tuple[ReproducedPart, ...]
     causes: tuple[str, ...]
-    """The likely cause of a difference of the weights; none if they are equal."""
+    """The likely causes of different weights; empty if they are equal."""
     metric_difference: float
     """The largest relative difference of a metric."""
     tolerance: float | None
-    """The largest one that is allowed; `None` if all parts must be equal."""
+    """The largest allowed difference; `None` if all parts must be equal."""
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """The parts that differ although they may not."""
+        """The parts that differ although they must be equal."""
         differing = tuple(part.part for part in self.parts if not part.equal)
         if self.tolerance is None:
             return differing
@@ -83,7 +82,7 @@ class Reproduction:
 
     @property
     def event(self) -> ReproductionResultEvent:
-        """The result as it is reported, and printed as JSON."""
+        """The result as an event, which is also printed as JSON."""
         return ReproductionResultEvent(
             original=str(self.original.path),
             reproduced=not self.differing,
@@ -102,18 +101,18 @@ def reproduce(
     tolerance: float | None = None,
     tables: Tables | None = None,
 ) -> Reproduction:
-    """Train a run's resolved config again, and compare data, versions, weights and metrics.
+    """Retrain the resolved config of a run, and compare data, versions, weights and metrics.
 
     Args:
         run: a finished training.
-        output: the new run folder; else `runs/<name>-reproduced`, ...
-        listener: receives events; a second `result` has the comparison.
-        tolerance: the largest relative difference of a metric; then weights and versions may
-            differ, as on another machine. By default everything must be equal.
-        tables: the tables in memory that it was trained on.
+        output: the new run folder. [default: `runs/<name>-reproduced`, ...]
+        listener: receives events; a second `result` contains the comparison.
+        tolerance: the largest allowed relative difference of a metric; weights and versions may
+            then differ, such as on another machine. By default, everything must be equal.
+        tables: the training tables, if they were in memory.
 
     Raises:
-        UsageError: for a run of a table in memory, without that.
+        UsageError: if a table in memory is missing.
         DlcliError: see `train`.
     """
     run.require_network()
@@ -181,7 +180,7 @@ def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> 
 
 
 def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
-    """Compare what was fitted on the training rows before training began."""
+    """Compare the encodings, which are fitted before training."""
     same = run.manifest.files[RunFile.ENCODING] == again.manifest.files[RunFile.ENCODING]
     equal, other = "the same statistics and categories", "different statistics, categories or rows"
     return ReproducedPart("encoding", same, equal if same else other)
@@ -206,7 +205,7 @@ def _compare_weights(run: Run, again: Run) -> ReproducedPart:
 def _compare_metrics(
     before: Mapping[str, object], now: Mapping[str, object]
 ) -> tuple[ReproducedPart, float]:
-    """Compare the final metrics; the difference is infinite if they have others."""
+    """Compare the final metrics; the difference is infinite if the runs have different metrics."""
     before, now = _by_path(before), _by_path(now)
     if before.keys() != now.keys():
         return ReproducedPart("metrics", False, "the metrics have different names"), math.inf
@@ -237,7 +236,7 @@ def _by_path(metrics: Mapping[str, object], prefix: str = "") -> dict[str, objec
 
 
 def _difference(value: object, other: object) -> float:
-    """Return the relative difference of a metric; of a confusion matrix, relative to its sum."""
+    """Return the relative difference of a metric; for a confusion matrix, relative to its sum."""
     if value == other:
         return 0.0
     try:
@@ -264,37 +263,37 @@ class Trial:
     """A patch and its result."""
 
     rule: str
-    """The rule that proposed it."""
+    """The rule that suggested the patch."""
     patch: Patch
     run: Path | None = None
-    """The run that was trained; `None` if that failed."""
+    """The new run; `None` if training failed."""
     metric: str | None = None
-    """The metric to compare by."""
+    """The compared metric."""
     before: float | None = None
-    """The metric of the diagnosed run; `None` if that has diverged."""
+    """The metric of the diagnosed run; `None` if it diverged."""
     after: float | None = None
     difference: DifferenceEstimate | None = None
-    """The difference with its confidence interval; `None` where runs can't be compared."""
+    """The difference with its confidence interval; `None` if runs can't be compared."""
     converged: bool = False
-    """True if it trains what diverged before, so that there is nothing to compare with."""
+    """True if training no longer diverges, so there is no metric to compare with."""
     problem: str | None = None
-    """Why it failed, or can't be compared."""
+    """Why training failed, or the runs can't be compared."""
 
     @property
     def rescued(self) -> bool:
-        """True if it trains what diverged before, and is better than a constant model."""
+        """True if training no longer diverges and is better than a constant model."""
         return self.converged and self.problem is None
 
     @property
     def helped(self) -> bool:
-        """True if it is significantly better."""
+        """True if the new run is significantly better."""
         return self.rescued or (self.difference is not None and self.difference.verdict == "better")
 
     @property
     def gain(self) -> float:
-        """The relative change of the metric, for comparing trials.
+        """The relative improvement of the metric, for comparing trials.
 
-        After a divergence it is the metric itself, signed such that more is better.
+        After a divergence, it is the metric itself, with a sign such that higher is better.
         """
         if self.rescued and self.metric is not None and self.after is not None:
             return self.after if is_higher_better(self.metric) else -self.after
@@ -306,14 +305,14 @@ class Trial:
 def choose_patches(
     findings: Sequence[Finding], most: int = MOST_PATCHES
 ) -> list[tuple[str, Patch]]:
-    """Return the patches to try, each with its rule: the first of every finding, then the second.
+    """Return the patches to try, each with its rule: the first of each finding, then the second.
 
-    Those that change the data, such as which rows validate, are omitted: they can't be compared on
-    the same rows.
+    Patches that change the data, such as the validation rows, are omitted, because they can't be
+    compared on the same rows.
 
     Args:
-        findings: the most important first.
-        most: how many patches.
+        findings: the findings, the most important first.
+        most: the maximum number of patches.
     """
     ranked = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
     chosen = {
@@ -330,20 +329,20 @@ def try_patches(
     listener: Listener = ignore,
     on_begin: Callable[[int, Patch], None] = lambda *_: None,
 ) -> Iterator[Trial]:
-    """Train each patch and yield its result, so that finished ones survive an interruption.
+    """Train each patch and yield its result, so finished results survive an interruption.
 
-    The runs go to a folder next to the run, so they never become the latest run of `runs/`.
+    The new runs are in a folder next to the run, so they never become the latest run in `runs/`.
 
     Args:
         run: the diagnosed run.
-        patches: each with the rule that proposed it.
+        patches: the patches, each with the rule that suggested it.
         listener: receives the events of each training.
-        on_begin: is called before each training with its number from 1 and the patch.
+        on_begin: called before each training with its number, from 1, and the patch.
 
     Raises:
-        UsageError: if the run has no validation rows, or nothing can be written next to it.
-        RunError: if its data have changed since, or it is damaged.
-        DlcliError: for what no patch can change, such as missing data.
+        UsageError: if the run has no validation rows, or the folder next to it can't be written to.
+        RunError: if the data have changed, or the run is damaged.
+        DlcliError: for errors that no patch can fix, such as missing data.
     """
     file = run.config_file
     if MEMORY in (file.config.data.train, file.config.data.validation, file.config.data.test):
@@ -381,7 +380,7 @@ def try_patches(
 
 
 def winner(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial that helped most; `None` if none has helped."""
+    """Return the trial that helped most; `None` if none helped."""
     helped = [trial for trial in trials if trial.helped]
     return max(helped, key=lambda trial: trial.gain, default=None)
 
@@ -391,14 +390,14 @@ def _folder_of_trials(run: Run) -> Path:
 
 
 def _free_folder(run: Run, patch: Patch) -> Path:
-    """Return the first that does not exist of `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
+    """Return the first free path of `NAME-tries/dropout`, `NAME-tries/dropout-2`, ..."""
     folder = _folder_of_trials(run)
     names = chain([patch.name], (f"{patch.name}-{number}" for number in count(2)))
     return next(folder / name for name in names if not os.path.lexists(folder / name))
 
 
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
-    """Compare the run of a patch with the diagnosed one."""
+    """Compare the run of a patch with the diagnosed run."""
     metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
     others = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
     wanted = (trial.patch.metric, *(each.name for each in others))
@@ -419,7 +418,7 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
 
 
 def _problem_with_constant(run: Run) -> str | None:
-    """Compare with a constant model: what no longer diverges may still have come close to it."""
+    """Compare with a constant model, because a run that barely avoids divergence may be useless."""
     found = run.verdicts.on(SPLIT).get("constant")
     if found is None or found.verdict == "unknown":
         return "no longer diverges, but there is no baseline to compare with"

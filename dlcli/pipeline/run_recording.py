@@ -1,8 +1,8 @@
-"""Record what a run is made from, and check on resuming that it is still the same.
+"""Recording of the inputs of a run, and their check when it is resumed.
 
-`recorded` wraps `train`, `cross_validate` and `tune` alike: it locates errors in the config,
-notices data files that change during the run, creates or reopens the run folder, and stores the
-config and what the bits of the weights depend on.
+`recorded` wraps `train`, `cross_validate` and `tune`: it locates errors in the config, detects data
+files that change during the run, creates or reopens the run folder, and stores the config and
+everything that determines the bits of the weights.
 """
 
 from __future__ import annotations
@@ -46,57 +46,57 @@ from dlcli.tables.remote_files import each_file, file_version
 from dlcli.training_job import Device
 
 EXACT = ("dlcli", "tensorflow", "keras", "numpy", "processor", "threads", "device", "workers")
-"""The entries of `environment.json` that the bits of the weights depend on."""
+"""The entries of `environment.json` that determine the bits of the weights."""
 
 _MAX_NAME = 64
-"""Most characters of a run folder's name."""
+"""Maximum number of characters of a run folder's name."""
 _SUFFIXES: dict[RunKind, str] = {"train": "", "cv": "-cv", "tune": "-tune"}
-"""What the default name of a run folder has after the name of the config."""
+"""Suffixes of the default name of a run folder, after the name of the config."""
 Images = Mapping[str, Mapping[str, object]]
-"""For each column of images, the number of `files` and a `sha256`."""
+"""For each image column, the number of `files` and a `sha256`."""
 Stamps = Mapping[Location, tuple[int | str | None, ...] | None]
-"""For each data file, values that change whenever it is written to; `None` if it is no plain
+"""For each data file, values that change whenever it is written to; `None` if it is not a regular
 file."""
 
 
 @dataclass
 class Recording:
-    """A run that is recorded, before and after its folder is made."""
+    """A recorded run, before and after its folder is created."""
 
     file: ConfigFile
-    """The config as given; of a resumed run, the resolved one."""
+    """The config as given; for a resumed run, the resolved config."""
     events: Events
-    """Where to report."""
+    """The receiver of events."""
     output: Path | None
-    """The run folder, if one was named or is resumed."""
+    """The run folder, if specified or resumed."""
     name: str
     """The name of a new run."""
     stamps: Stamps
-    """The data files before they were read."""
+    """The stamps of the data files before they are read."""
     writer: RunWriter | None = None
     """The folder of a resumed run."""
     resolved: Config = field(init=False)
-    """The resolved config, from `begin` on."""
+    """The resolved config, set by `begin`."""
     workers: Workers = NO_OTHERS
-    """The workers that train together; what others than worker 0 record is discarded."""
+    """The workers of a distributed training; only worker 0 records."""
     resumes: bool = False
-    """True if training resumes from what worker 0 has stored."""
+    """True if training resumes from a checkpoint of worker 0."""
 
     @property
     def starts_over(self) -> bool:
-        """True if training starts from its beginning, so that it needs initial weights."""
+        """True if training starts from the beginning, so it needs initial weights."""
         if not self.workers.cluster.is_chief:
             return not self.resumes
         return self.writer is None or not self.writer.can_resume
 
     @contextmanager
     def begin_training(self, rows: FitRows, plan: FitPlan, images: Images) -> Iterator[RunWriter]:
-        """Begin a training, see `begin`; report its folder, and unfinished runs like a new one.
+        """Begin a training, see `begin`; report its folder and unfinished runs like it.
 
         Args:
             rows: what was inferred from the data.
-            plan: the network, and how it is trained on which device.
-            images: the image files that were read.
+            plan: the network, its training and the device.
+            images: the fingerprints of the image files.
         """
         assert plan.device is not None
         resolve = partial(resolved_config, self.file, rows, plan, threads=plan.device.threads)
@@ -116,21 +116,21 @@ class Recording:
         images: Images = MappingProxyType({}),
         store_inputs: Callable[[RunWriter], None] = lambda _: None,
     ) -> Iterator[RunWriter]:
-        """Make the run folder and store what the run is made from, or compare with what is stored.
+        """Create the run folder and store the run's inputs, or compare them with the stored ones.
 
         Args:
-            resolve: gives the resolved config for a file in a folder.
-            device: what will train; `None` if TensorFlow is not loaded in this process.
-            images: the image files that are read.
-            store_inputs: stores in a new folder what else the run is made from.
+            resolve: returns the resolved config for a file in a folder.
+            device: the device; `None` if TensorFlow is not loaded in this process.
+            images: the fingerprints of the image files.
+            store_inputs: stores other inputs of the run in a new folder.
 
         Yields:
-            The run folder. A new one is removed again unless the run is finished or can be resumed.
+            The run folder. A new folder is removed unless the run is finished or can be resumed.
 
         Raises:
-            UsageError: if the folder can't be made.
-            DataError: for a data file that was written to while it was read.
-            RunError: for images that differ from the images of a resumed run.
+            UsageError: if the folder can't be created.
+            DataError: if a data file was written to while it was read.
+            RunError: if images differ from the images of the resumed run.
         """
         if self.writer is not None:
             check_unchanged(self.stamps)
@@ -156,7 +156,7 @@ class Recording:
             yield writer
 
     def _warn_of_changes(self, writer: RunWriter, device: Device) -> None:
-        """Warn of changes since training began that may change the last bits of the weights."""
+        """Warn about changes since training began that may change the last bits of the weights."""
         now = self._environment(self.file.config, device)
         if changes := environment_changes(writer.environment, now):
             differ = "the weights may differ from an uninterrupted run"
@@ -180,19 +180,19 @@ def recorded(
     tables: Tables | None = None,
     suffix: str | None = None,
 ) -> Iterator[Recording]:
-    """Record a new run of a config, or reopen an unfinished run, which is locked until the end.
+    """Record a new run of a config, or reopen an unfinished run; the run is locked until the end.
 
     Args:
         source: the config, or the folder of the run.
-        kind: what is begun, or what the run must have been begun as.
-        output: the folder of a new run, which must not exist; else `runs/<name>-cv`,
-            `runs/<name>-cv-2`, ...
+        kind: the kind of a new run, or the required kind of an unfinished run.
+        output: the folder of a new run, which must not exist. [default: `runs/<name>-cv`,
+            `runs/<name>-cv-2`, ...]
         listener: receives events.
-        tables: the tables in memory that an unfinished run was begun with.
-        suffix: of the name of a new run, by default that of its kind.
+        tables: the tables in memory of an unfinished run.
+        suffix: the suffix of the name of a new run. [default: by kind]
 
     Raises:
-        UsageError: for a glob that matches nothing.
+        UsageError: if a glob does not match any file.
         RunError: if the run does not exist, or its config or data have changed.
     """
     if isinstance(source, ConfigFile):
@@ -218,19 +218,19 @@ def stamps_of(file: ConfigFile) -> Stamps:
     """Return the stamps of the data files before they are read.
 
     Raises:
-        UsageError: for a glob that matches nothing.
+        UsageError: if a glob does not match any file.
     """
     files = data_files(file)
     return dict(zip(files, each_file(_stamp, files), strict=True))
 
 
 def check_unchanged(before: Stamps) -> None:
-    """Refuse files that were written to while they were read.
+    """Refuse data files that were written to while they were read.
 
-    The rows that are trained on might not be those whose hash is stored.
+    The training rows might differ from the rows of the stored hash.
 
     Raises:
-        DataError: for the first of them.
+        DataError: for the first such file.
     """
     now = each_file(_stamp, [*before])
     for path, stamp in zip(before, now, strict=True):
@@ -250,9 +250,9 @@ def _stamp(path: Location) -> tuple[int | str | None, ...] | None:
 
 
 class TypeReasons(Document):
-    """Why the target and the columns have their types, stored when a run begins.
+    """The reasons for the types of target and columns, stored when a run begins.
 
-    A resumed run reads its resolved config, in which every type is declared.
+    They are stored because the resolved config, which a resumed run reads, declares every type.
     """
 
     format: Literal[1] = 1
@@ -262,7 +262,7 @@ class TypeReasons(Document):
 
     @classmethod
     def of(cls, rows: FitRows) -> Self:
-        """Return the reasons for the types of rows that were prepared."""
+        """Return the reasons for the types of prepared rows."""
         columns = {name: type_reason(decision) for name, decision in rows.decisions.items()}
         return cls(target=rows.task.reason, columns=columns)
 
@@ -272,7 +272,7 @@ class TypeReasons(Document):
 
     @classmethod
     def applied(cls, rows: FitRows, writer: RunWriter) -> FitRows:
-        """Return rows with the reasons that a run began with; a run of before has none."""
+        """Add the stored reasons of a run to rows; runs of earlier versions have none."""
         reasons = cls.of(rows)
         if (writer.path / RunFile.TYPES).exists():
             stored, name = RunFile.TYPES.read_object(writer.path), f"{writer.path / RunFile.TYPES}:"
@@ -286,7 +286,7 @@ class TypeReasons(Document):
 
 
 def image_fingerprints(rows: FitRows) -> Images:
-    """Hash the image files of each column of images, before they are encoded.
+    """Hash the image files of each image column, before they are encoded.
 
     The SHA-256 of a column is computed from the digests of its files, in the order of the rows.
     """
@@ -300,7 +300,7 @@ def image_fingerprints(rows: FitRows) -> Images:
 
 
 def _file_digests(rows: FitRows, feature: ColumnEncoder) -> Iterator[bytes]:
-    """Yield the SHA-256 of each file; one that can't be read is reported when it is encoded."""
+    """Yield the SHA-256 of each file; unreadable files are reported during encoding."""
     for table in rows.tables.values():
         for part in table.parts(MAX_ROWS_AT_ONCE):
             for path in feature.files(part):
@@ -310,7 +310,7 @@ def _file_digests(rows: FitRows, feature: ColumnEncoder) -> Iterator[bytes]:
 
 
 def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
-    """Refuse data files that differ from those that training began with.
+    """Refuse data files that have changed since training began.
 
     Args:
         writer: the run, finished or not.
@@ -330,7 +330,7 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
                 f"{name}: can be read only once, like a pipe; store its rows in a file and "
                 "train on that"
             )
-        # A file that is gone or may not be read is reported by its reader.
+        # A missing or unreadable file is reported by its reader.
         if digest is not None and before != digest:
             raise RunError(
                 f"{name}: has changed since the run started; restore the file, or train again"
@@ -338,10 +338,10 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
 
 
 def check_images(writer: RunWriter, images: Images) -> None:
-    """Refuse image files that differ from those that training began with.
+    """Refuse image files that have changed since training began.
 
     Raises:
-        RunError: for the first column of which one has changed.
+        RunError: for the first column with a changed file.
     """
     stored = writer.environment.get("images")
     known = stored if isinstance(stored, dict) else {}
@@ -354,28 +354,29 @@ def check_images(writer: RunWriter, images: Images) -> None:
 
 
 def environment_changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
-    """Return what has changed of what the bits of the weights depend on, by its name.
+    """Return the changes that may affect the bits of the weights, by name.
 
     Args:
-        before: the entries of an `environment.json`; there are workers only if several trained.
-        now: those of another.
+        before: the entries of an `environment.json`; `workers` exists only for a distributed
+            training.
+        now: the entries of another one.
     """
     before, now = ({"workers": 1, **each} for each in (before, now))
     found = {name: (before.get(name), now.get(name)) for name in EXACT}
     return {
         name: f"{name} was {earlier} and is now {later}"
         for name, (earlier, later) in found.items()
-        if earlier != later and "auto" not in (earlier, later)  # a device that workers choose
+        if earlier != later and "auto" not in (earlier, later)  # workers choose the device
     }
 
 
 def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> Config:
-    """Return a config as given, for a file in another folder.
+    """Adapt a config to a file in another folder.
 
     Args:
         file: the config as given.
-        folder: where the new file will be; paths lead from there to the same files.
-        keep_tune: whether the search space is kept, which training does not read.
+        folder: the folder of the new file; relative paths are adapted to it.
+        keep_tune: whether to keep the search space, which training does not read.
     """
     config = file.config
     earlier = config.initial_weights
@@ -398,14 +399,14 @@ def resolved_config(
     *,
     of_folds: bool = False,
 ) -> Config:
-    """Return a config with all that was inferred, which trains the same run again.
+    """Return the config with all inferred values, which trains the same run again.
 
     Args:
         file: the config as given.
-        rows: what was inferred from its data.
-        plan: the network, and how it is trained.
-        folder: where the new file will be; paths lead from there to the same files.
-        threads: how many train.
+        rows: the rows, with inferred types.
+        plan: the network and its training.
+        folder: the folder of the new file; relative paths are adapted to it.
+        threads: the number of threads.
         of_folds: whether rows are split into folds. Types of columns, the engine and an automatic
             `output.probability_floor` are then kept as given, as they may differ by fold.
     """
@@ -435,7 +436,7 @@ def store_gates(results: Sequence[GateResult], writer: RunWriter) -> Sequence[Ga
     """Store the results of the config's gates, and return them.
 
     Raises:
-        TrainingError: if they can't be stored.
+        TrainingError: if the results can't be stored.
     """
     document = GateResults(results=tuple(results))
     writer.write_text(RunFile.GATES, document.model_dump_json(indent=2))

@@ -1,7 +1,7 @@
 """Tables that Python holds in memory: data frames, Arrow tables, mappings and lists of records.
 
-pyarrow's conversions import pandas wherever it is installed, which takes a second. So pyarrow
-converts only the columns of pandas data frames.
+pyarrow's conversions import pandas if it is installed, which takes a second, so pyarrow converts
+only the columns of pandas data frames.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dlcli.tables.typed_files import with_plain_types
 _MISSING_TYPES = ("NAType", "NaTType")
 """Types of pandas' missing values."""
 _TYPES_WITH_TEXT = ("Period", "Interval")
-"""Types of pandas values that can be written as text, as columns of them are."""
+"""Types of pandas values that are converted to text."""
 _UNKNOWN_TYPE = "unsupported format string"
 """Part of Arrow's error for an unsupported type, such as 128-bit integers of polars."""
 _INT64 = range(-(2**63), 2**63)
@@ -42,13 +42,13 @@ class MemoryTable:
     """A table in memory."""
 
     name: str
-    """Its name in messages, like a file name."""
+    """The name in messages, like a file name."""
     data: pa.Table
     """Columns with distinct names and with types that all of Arrow's functions support."""
 
     @cached_property
     def fingerprint(self) -> dict[str, object]:
-        """SHA-256 and size of the rows, like those of a file.
+        """SHA-256 and size of the rows, like for a file.
 
         The hash covers names, types and values, but not Arrow's division into chunks.
         """
@@ -145,7 +145,7 @@ def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table
 
 
 def _of_records(records: Sequence[object], name: str) -> pa.Table:
-    """Make a table of mappings, one for each row; a key that a record lacks is missing.
+    """Make a table of mappings, one per row; absent keys are missing values.
 
     Raises:
         DataError: for a record that is not a mapping.
@@ -279,7 +279,7 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
     """
     kinds = {*map(type, values)} - {type(None)}
     found: list[Any]
-    if kinds <= _PLAIN_TYPES:  # the quick way for most
+    if kinds <= _PLAIN_TYPES:  # fast path
         found = [each if each == each else None for each in values] if float in kinds else [*values]
     else:
         found = [None if _is_missing(each) else each for each in map(_python_value, values)]
@@ -319,8 +319,8 @@ def _is_missing(value: object) -> bool:
 
 
 def _text(value: object) -> str | None:
-    """Return a value as CSV would have it; None if it can't be written as text."""
-    if type(value) is str and value.isascii():  # the quick way for most
+    """Return a value as in CSV; `None` if it can't be written as text."""
+    if type(value) is str and value.isascii():  # fast path
         return value
     if isinstance(value, bool):
         return str(value).lower()
