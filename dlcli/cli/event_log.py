@@ -335,7 +335,10 @@ def _fold(event: events.FoldEvent) -> list[str]:
     place = f"{repeat}{fold.fold}/{event.of}"
     if fold.problem:
         return [f"{place}  failed: {fold.problem}"]
-    value = f"{metric} {fmt.number(fold.metrics[metric])}" if metric else "no metric"
+    value = "no metric"
+    if metric:
+        shown = fmt.metric(metric, fold.metrics[metric], fold.held_out)
+        value = f"{fmt.metric_title(metric)} {shown}"
     kept = f", best {fold.best_epoch}" if fold.best_epoch not in (None, fold.epochs) else ""
     cost = f"{plural(fold.epochs, 'epoch')}{kept}, {fmt.duration(fold.seconds)}"
     return [f"{place}  {value}  ({cost})"]
@@ -374,7 +377,7 @@ def _candidate(
     """Return the result of a candidate, and its cost."""
     if result.state == "failed":
         return f"failed, {printable(result.problem or '')}"
-    value, epochs = f"{metric} {fmt.number(result.value)}", result.epochs or 0
+    value, epochs = f"{fmt.metric_title(metric)} {fmt.number(result.value)}", result.epochs or 0
     if result.state == "pruned":
         done = len(result.folds)
         first = f" of the first of {of_folds:,} folds" if of_folds else ""
@@ -386,12 +389,14 @@ def _candidate(
 
 @event_lines.register
 def _finalist(event: events.FinalistEvent) -> list[str]:
-    found = event.result
-    value = fmt.number(found.metrics.get(found.metric or ""))
-    result = f"{found.name}: {found.split} {found.metric} {value}"
-    if found.verdict is None or found.gain is None or found.gain.value is None:
+    found, metric = event.result, event.result.metric or ""
+    gain = found.gain
+    decimals = None if gain is None else fmt.decimals_of_interval(gain)
+    value = fmt.metric(metric, found.metrics.get(metric), decimals=decimals)
+    result = f"{found.name}: {found.split} {fmt.metric_title(metric)} {value}"
+    if found.verdict is None or gain is None or gain.value is None:
         return [result]
-    return [f"{result}, {fmt.difference(found.gain.value)} against default"]
+    return [f"{result}, {fmt.estimate(gain, metric, is_difference=True)} against default"]
 
 
 @event_lines.register
@@ -599,10 +604,15 @@ class LiveView:
             mark = "*" if measure.best_epoch == self._shown.epoch else " "
             best = [fmt.number(measure.best), f"{measure.best_epoch:,}"]
             now = f"{fmt.number(measure.now)}{mark}"
-            rows.append([measure.name, now, *(best if measure.best_epoch else ["", ""])])
+            name = fmt.metric_title(measure.name)
+            rows.append([name, now, *(best if measure.best_epoch else ["", ""])])
         since = self._resumed.get(min(self._latest))
         header = ("", "now ", f"best since {since}" if since else "best", "at")
         lines = _table_lines(header, rows)
+        if max(map(len, lines)) > self._console.width:
+            for row in rows:
+                row[0] = row[0].replace("validation ", "val ")
+            lines = _table_lines(header, rows)
         if (excess := max(map(len, lines)) - self._console.width) > 0:
             longest = max(_LEAST_NAME, max(len(row[0]) for row in rows) - excess)
             for row in rows:

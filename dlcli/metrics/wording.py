@@ -18,12 +18,16 @@ if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
 
 MINUS = "−"
+OF_VALIDATION = "val_"
+"""The prefix of a loss or metric of validation rows, as Keras names it."""
 _LONGEST_REASON = 200
 
 
 def metric_title(name: str) -> str:
-    """Return a metric's name for people: `R²`, `log loss`."""
-    return METRICS[name].label if name in METRICS else name.replace("_", " ")
+    """Return the name of a loss or metric for people: `R²`, `log loss`, `validation loss`."""
+    bare = name.removeprefix(OF_VALIDATION)
+    label = METRICS[bare].label if bare in METRICS else bare.replace("_", " ")
+    return label if bare == name else f"validation {label}"
 
 
 def percent(share: float | None) -> str:

@@ -588,12 +588,22 @@ def style_variables() -> str:
 
 _FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
+_NUMBERS = {
+    "decimal": ".",
+    "thousands": ",",
+    "grouping": [3],
+    "currency": ["$", ""],
+    "percent": "\N{NO-BREAK SPACE}%",
+}
+"""How D3 writes numbers: as it does by default, but with a space before the percent sign."""
+
 
 def settings() -> dict[str, Any]:
     """Return the Vega-Lite `config` of all charts."""
     ink, muted, line = map(variable, ("ink", "muted", "line"))
     return {
         "aria": False,  # the page describes each chart itself
+        "locale": {"number": _NUMBERS},
         "background": "transparent",
         "font": _FONT,
         "padding": 4,

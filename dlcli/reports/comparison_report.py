@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -276,14 +277,6 @@ def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:
 
 def _curve_charts(sides: Sides) -> Iterator[views.ChartBlock]:
     """Draw the loss and each metric by epoch, a line for each run."""
-    columns: dict[str, Callable[[tuple[str, Sequence[float]]], str]] = {
-        "run": lambda line: line[0],
-        "epochs": lambda line: f"{len(line[1]):,}",
-        "first": lambda line: fmt.number(line[1][0]),
-        "lowest": lambda line: fmt.number(min(line[1])),
-        "highest": lambda line: fmt.number(max(line[1])),
-        "last": lambda line: fmt.number(line[1][-1]),
-    }
     measured = dict.fromkeys(name for side in sides.values() for name in side.history)
     for name in islice(measured, MOST_CURVES):
         lines = {run: side.history[name] for run, side in sides.items() if side.history.get(name)}
@@ -293,7 +286,15 @@ def _curve_charts(sides: Sides) -> Iterator[views.ChartBlock]:
         words, split = fmt.metric_title(fmt.shorten(bare)), ", validation"
         if bare == name:
             split = "" if bare == fmt.LEARNING_RATE else ", training"
-        table = views.TableBlock.of(list(lines.items()), columns)
+        show = partial(fmt.of_epoch, bare)
+        header = ("run", "epochs", "first", "lowest", "highest", "last")
+        table = views.TableBlock(
+            header,
+            tuple(
+                (run, f"{len(line):,}", *map(show, (line[0], min(line), max(line), line[-1])))
+                for run, line in lines.items()
+            ),
+        )
         parts = [f"{run} from {first} to {last}" for run, _, first, _, _, last in table.rows]
         title, description = fmt.capitalize(f"{words}{split}"), f"{'; '.join(parts)}."
         measured_name = "" if bare == fmt.LEARNING_RATE else bare

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import shlex
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
-from dlcli.errors import RunError, plural
-from dlcli.metrics.definitions import METRICS
+from dlcli.errors import RunError, joined, plural
+from dlcli.metrics.definitions import ACCURACY, METRICS
 from dlcli.metrics.intervals import Estimate
 from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
 from dlcli.reports.report_parts import Last, PredictedRows, RunLog
-from dlcli.reports.result_section import describe_weights, prediction_blocks
+from dlcli.reports.result_section import confusion_matrix, describe_weights, prediction_blocks
 from dlcli.reports.training_report import bundle_charts
 from dlcli.runs.documents import CrossValidation, FoldResult
 from dlcli.runs.manifest import RunFile
@@ -85,22 +85,33 @@ class CrossValidationRecord:
 
     @cached_property
     def metrics(self) -> list[str]:
-        """The metrics that are defined for a fold or for all rows, the main metric first."""
+        """The metrics that are defined for a fold or for all rows, the headlines first."""
         cv = self.document
         known = {
             name for each in cv.results for name, value in each.metrics.items() if value is not None
         }
         for means in (cv.pooled, cv.by_fold):
             known |= {name for name, mean in means.items() if mean.value is not None}
-        return sorted(filter(known.__contains__, METRICS), key=lambda name: name != cv.main_metric)
+        return [name for name in dict.fromkeys((*self.headlines, *METRICS)) if name in known]
+
+    @cached_property
+    def headlines(self) -> tuple[str, ...]:
+        """The metrics of the first sentence over all rows, chosen as for a training."""
+        task = self._task().for_loss(self.run.config.loss)
+        return task.headlines(self.run.config.metrics or (), self._pooled)
+
+    @cached_property
+    def _pooled(self) -> Mapping[str, object]:
+        """The metrics over all rows; for classes with the confusion matrix."""
+        found = {name: each.value for name, each in self.document.pooled.items()}
+        if self.document.task != "classes" or self.predicted is None:
+            return found
+        return {**found, "confusion": confusion_matrix(self.predicted).tolist()}
 
     @property
-    def main(self) -> tuple[str, Estimate] | None:
-        """The main metric over all rows; `None` if it is undefined."""
-        name = self.document.main_metric
-        pooled = self.document.pooled.get(name or "")
-        is_defined = name in METRICS and pooled is not None and pooled.value is not None
-        return (name, pooled) if name and pooled and is_defined else None
+    def always(self) -> str:
+        """The accuracy of always predicting the largest of unequal classes, in words."""
+        return report_parts.always(self.document.classes, self._pooled, self.evaluated_rows)
 
     @property
     def failed(self) -> int:
@@ -120,8 +131,9 @@ class CrossValidationRecord:
         is_repeated = self.document.repeats > 1
         return f"{result.repeat:,}.{result.fold:,}" if is_repeated else f"fold {result.fold:,}"
 
-    def predicted_rows(self) -> PredictedRows | None:
-        """Return the rows of the first repeat with out-of-fold predictions, or `None`.
+    @cached_property
+    def predicted(self) -> PredictedRows | None:
+        """The rows of the first repeat with out-of-fold predictions, or `None`.
 
         Raises:
             RunError: if the predictions are damaged or belong to another target.
@@ -185,14 +197,14 @@ def _sections(
         folds = _WHY_FOLDS_IN_TIME if cv.split == "time" else _WHY_FOLDS
         charts = views.grid(_metric_chart(name, record) for name in record.metrics[:_MOST_CHARTS])
         yield views.section("result", "Result", folds, metrics, charts)
-    if (rows := record.predicted_rows()) is not None:
+    if (rows := record.predicted) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
         fitted = f"{count}, each predicted by a network that was fitted without it."
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
         yield views.section("predictions", "Predictions", text, *blocks)
-    search = "To search for a better config, list the settings to vary in its section `tune`:"
+    search = "To search for a better config, list the settings to vary in its section tune:"
     code, tune = report_parts.commands_block(commands), views.CodeBlock("dlcli tune CONFIG")
     yield views.section("next", "Next steps", why, code if commands else None, search, tune)
     if curves := views.grid(_curve_charts(record)):
@@ -209,14 +221,11 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
     again = f", repeated {cv.repeats:,} times" if cv.repeats > 1 else ""
     split = fmt.shorten(cv.split, 40)
     yield f"Cross-validated in {plural(cv.folds, 'fold')}{again} ({split}). {_who(record)}."
-    if record.main is None:
+    if not record.headlines:
         yield "No metric is defined."
     else:
-        metric, pooled = record.main
-        ends = _interval_ends(metric, pooled)
-        ends = f" (95 % CI: {ends})" if ends else ""
-        value = fmt.metric(metric, pooled.value, decimals=fmt.decimals_of_interval(pooled))
-        yield f"{fmt.capitalize(fmt.metric_title(metric))} is {value}{ends}."
+        values = joined([_headline(record, name) for name in record.headlines])
+        yield f"{fmt.capitalize(values)}."
         yield from report_parts.baseline_sentences(
             {
                 name: Conclusion(found.verdict, "validation", {"validation": found})
@@ -230,6 +239,17 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
     classes = cv.classes if cv.task == "classes" else ()
     yield from command_views.positive_class(record.metrics, classes)
     yield from (each.sentence for each in record.run.gates)
+
+
+def _headline(record: CrossValidationRecord, name: str) -> str:
+    """Return a metric in words: `accuracy is 94.1 % (95 % CI: 92.0 % to 95.8 %)`."""
+    pooled = record.document.pooled[name]
+    ends = _interval_ends(name, pooled)
+    notes = [f"95 % CI: {ends}"] if ends else []
+    notes += [record.always] if name == ACCURACY.name and record.always else []
+    value = fmt.metric(name, pooled.value, decimals=fmt.decimals_of_interval(pooled))
+    note = f" ({'; '.join(notes)})" if notes else ""
+    return f"{fmt.metric_title(name)} is {value}{note}"
 
 
 def _who(record: CrossValidationRecord) -> str:
@@ -251,18 +271,18 @@ def _interval_ends(metric: str, interval: Estimate) -> str:
 
 def _figures(record: CrossValidationRecord) -> Iterator[views.Figure]:
     cv = record.document
-    if record.main is not None:
-        metric, pooled = record.main
+    for metric in record.headlines:
+        pooled = cv.pooled[metric]
         shown = partial(fmt.metric, metric, decimals=fmt.decimals_of_interval(pooled))
-        ends, title = _interval_ends(metric, pooled), fmt.metric_title(metric)
-        note = f"95 %: {ends}" if ends else "no interval"
-        yield views.Figure(f"{title}, all rows", shown(pooled.value), note)
+        ends, title = _interval_ends(metric, pooled), fmt.capitalize(fmt.metric_title(metric))
+        notes = [f"95 % CI: {ends}" if ends else "no confidence interval"]
+        if (simple := cv.constant.get(metric)) is not None:
+            notes.append(f"constant baseline: {shown(simple)}")
+        yield views.Figure(f"{title}, all rows", shown(pooled.value), "; ".join(notes))
         mean, deviation = cv.by_fold.get(metric), cv.deviations.get(metric)
-        if mean is not None and mean.value is not None:
+        if metric == record.headlines[0] and mean is not None and mean.value is not None:
             spread = f"± {shown(deviation)} standard deviation" if deviation is not None else ""
             yield views.Figure(f"{title}, mean of folds", shown(mean.value), spread)
-        if (simple := cv.constant.get(metric)) is not None:
-            yield views.Figure("constant baseline", shown(simple))
     failed = f", {record.failed:,} of them failed" if record.failed else ""
     repeats = f" × {cv.repeats:,}" if cv.repeats > 1 else ""
     trained = f"{plural(len(cv.results), 'network')} trained{failed}"
@@ -314,19 +334,21 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBloc
         {"y": _FOLDS, "s": _FOLDS, "x": value, "f": name}
         for name, value in list(values.items())[:MOST_DOTS]
     ]
+    means = {_MEAN: cv.by_fold.get(metric), _POOLED: cv.pooled.get(metric)}
+    shown = partial(fmt.metric, metric, decimals=_decimals(means.values()))
     parts = []
     if values:
-        low, high = fmt.number(min(values.values())), fmt.number(max(values.values()))
-        ends = fmt.span(low, high, first="from")
-        median = fmt.number(statistics.median(values.values()))
+        ends = fmt.span(*map(shown, (min(values.values()), max(values.values()))), first="from")
+        median = shown(statistics.median(values.values()))
         parts.append(f"{plural(len(values), 'fold')} {ends}, median {median}.")
-    constant = Estimate(value=cv.constant.get(metric))
-    means = {_MEAN: cv.by_fold.get(metric), _POOLED: cv.pooled.get(metric), _CONSTANT: constant}
     for name, mean in means.items():
         if mean is not None and mean.value is not None:
-            ends_of_mean = {"l": mean.lower, "u": mean.upper} if name != _CONSTANT else {}
+            ends_of_mean = {"l": mean.lower, "u": mean.upper}
             rows.append({"y": name, "s": name, "f": name, "x": mean.value, **ends_of_mean})
             parts.append(f"{fmt.capitalize(name)}: {fmt.estimate(mean, metric)}.")
+    if (constant := cv.constant.get(metric)) is not None:
+        rows.append({"y": _CONSTANT, "s": _CONSTANT, "f": _CONSTANT, "x": constant})
+        parts.append(f"{fmt.capitalize(_CONSTANT)}: {shown(constant)}.")
     colors = {str(row["s"]): _SERIES_COLORS[str(row["s"])] for row in rows}
     tips = {"f": "of", "x": "value|.5~g", "l": "from|.5~g", "u": "to|.5~g"}
     return views.ChartBlock(
@@ -334,6 +356,12 @@ def _metric_chart(metric: str, record: CrossValidationRecord) -> views.ChartBloc
         spec=interval_chart(rows, list(colors), colors, tips=tips),
         description=" ".join(parts),
     )
+
+
+def _decimals(means: Iterable[Estimate | None]) -> int | None:
+    """Return the decimals of the values of a metric, from the first known confidence interval."""
+    known = (fmt.decimals_of_interval(each) for each in means if each is not None)
+    return next((each for each in known if each is not None), None)
 
 
 def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
@@ -348,7 +376,12 @@ def _curve_charts(record: CrossValidationRecord) -> list[views.ChartBlock]:
         "Each line is a fold. If lines of one color are close together, the result hardly depends "
         "on the choice of training rows; if they spread, it depends on this choice."
     )
-    return bundle_charts(networks, "fold", reading, _MOST_CURVES)
+    results = record.document.results
+    rows = {
+        "training": min((each.train for each in results), default=None),
+        "validation": min((each.validation for each in results), default=None),
+    }
+    return bundle_charts(networks, "fold", reading, _MOST_CURVES, rows)
 
 
 def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
@@ -364,7 +397,9 @@ def _points(result: FoldResult, column: str) -> list[tuple[int, float]]:
 def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
     results = record.document.results
     has_problem = any(each.problem for each in results[:MOST_LISTED_FOLDS])
-    columns: dict[str, Callable[[FoldResult], str]] = {"fold": record.name_fold}
+    columns: dict[str, Callable[[FoldResult], str]] = {
+        "fold": lambda each: record.name_fold(each).removeprefix("fold ")
+    }
     if has_problem:
         columns["problem"] = lambda each: fmt.shorten(each.problem or "", 120)
     columns |= {
@@ -377,7 +412,10 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
         "best epoch": lambda each: fmt.count(each.best_epoch),
     }
     listed = record.metrics[:_MOST_METRICS_LISTED]
-    columns |= {name: partial(command_views.metric_cell, name) for name in listed}
+    columns |= {
+        fmt.metric_title(name): partial(_metric_of_fold, name, decimals=_of_folds(name, results))
+        for name in listed
+    }
     columns["time"] = lambda each: fmt.duration(each.seconds)
     is_stopped = record.run.config.early_stopping is not None
     stops = is_stopped and any(each.validation for each in results)
@@ -393,6 +431,17 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
         most=MOST_LISTED_FOLDS,
         noun="fold",
     )
+
+
+def _of_folds(name: str, results: Sequence[FoldResult]) -> int | None:
+    """Return the decimals of a metric that a fold of average result supports."""
+    values = [(each.metrics.get(name), each.held_out) for each in results]
+    known = [fmt.decimals_on(name, value, rows) for value, rows in values]
+    return max((each for each in known if each is not None), default=None)
+
+
+def _metric_of_fold(name: str, result: FoldResult, decimals: int | None) -> str:
+    return fmt.metric(name, result.metrics.get(name), decimals=decimals)
 
 
 def _how_it_was_split(cv: CrossValidation) -> str:

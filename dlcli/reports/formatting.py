@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlcli.errors import UNDEFINED as UNDEFINED
 from dlcli.errors import are_years, plural, printable
 from dlcli.errors import number as plain_number
+from dlcli.metrics.wording import OF_VALIDATION, with_minus
 from dlcli.metrics.wording import decimals_of as decimals_of
 from dlcli.metrics.wording import decimals_of_interval as decimals_of_interval
 from dlcli.metrics.wording import decimals_on as decimals_on
@@ -20,7 +21,6 @@ from dlcli.metrics.wording import metric_title as metric_title
 from dlcli.metrics.wording import percent as percent
 from dlcli.metrics.wording import rounded as rounded
 from dlcli.metrics.wording import versus as versus
-from dlcli.metrics.wording import with_minus
 
 if TYPE_CHECKING:
     from dlcli.pipeline import events
@@ -48,6 +48,20 @@ _YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and sho
 def number(value: object) -> str:
     """Format a number to four significant digits for people, with a minus sign: `−0.1235`."""
     return with_minus(plain_number(value))
+
+
+def of_epoch(name: str, value: float, rows: int | None = None) -> str:
+    """Format a loss or metric of an epoch as a sentence shows it.
+
+    Args:
+        name: of the loss or metric.
+        value: its value.
+        rows: the number of rows that it was computed on, from which the digits of a metric follow;
+            a loss, whose uncertainty is unknown, has three.
+    """
+    if decimals_on(name, value, rows) is not None:
+        return metric(name, value, rows)
+    return number(float(f"{value:.3g}"))
 
 
 def format_within(low: float | None, high: float | None) -> Callable[[float | None], str]:
@@ -216,13 +230,17 @@ class EpochCount:
 
 
 def epoch_line(event: events.EpochEvent) -> str:
-    """Describe an epoch: `member 2/8  epoch  3/40  loss 0.1234`."""
+    """Describe an epoch: `member 2/8  epoch  3/40  loss 0.1234  validation: loss 0.2345`."""
     place = f"epoch {event.epoch:>{len(str(event.of))}}/{event.of}"
     if event.member is not None:
         place = f"member {event.member}/{event.members}  {place}"
-    names = metric_names(event)
-    values = "  ".join(f"{name} {number(event.values[name]):<9}" for name in names)
-    return f"{place}  {values.rstrip()}"
+    values = ["", ""]
+    for name in metric_names(event):
+        bare = name.removeprefix(OF_VALIDATION)
+        values[bare != name] += f"  {metric_title(bare)} {number(event.values[name]):<9}"
+    of_training, of_validation = values
+    validation = f"  validation:{of_validation[1:]}" if of_validation else ""
+    return f"{place}{of_training}{validation}".rstrip()
 
 
 def member_line(event: events.MemberEvent) -> str:
@@ -236,7 +254,7 @@ def progress_line(event: events.Event) -> str | None:
     """Describe the progress of a cross-validation or a search; `None` for another event.
 
     Returns:
-        `fold 3/10  epoch 40/100`, or `trial 13/50  best val_loss 0.1234 (#4)`.
+        `fold 3/10  epoch 40/100`, or `trial 13/50  best validation loss 0.1234 (#4)`.
     """
     from dlcli.pipeline import events
 
@@ -250,6 +268,7 @@ def progress_line(event: events.Event) -> str | None:
             of = f"/{event.of:,}" if event.of else ""
             best = ""
             if event.best is not None:
-                best = f"  best {event.metric} {number(event.best_value)} (#{event.best})"
+                name = metric_title(event.metric)
+                best = f"  best {name} {number(event.best_value)} (#{event.best})"
             return f"trial {event.trial:,}{of}{best}"
     return None

@@ -263,12 +263,7 @@ class TrainingRecord:
 
     def always(self, split: str) -> str:
         """Describe the accuracy of always predicting the largest class, if classes are unequal."""
-        task = self.run.task
-        largest = largest_class(self.run.metrics[split], len(task.classes))
-        if largest is None or largest[1] < UNEQUAL_CLASSES:
-            return ""
-        name = fmt.shorten(task.classes[largest[0]], 30)
-        return f"always “{name}”: {fmt.metric(ACCURACY.name, largest[1], self.counted_rows(split))}"
+        return always(self.run.task.classes, self.run.metrics[split], self.counted_rows(split))
 
     @property
     def best_epoch(self) -> int | None:
@@ -331,6 +326,24 @@ def baseline_sentences(
         if name in conclusions and conclusions[name].verdict in sentences:
             yield sentences[conclusions[name].verdict]
             break
+
+
+def always(classes: Sequence[str], metrics: Mapping[str, object], rows: int | None) -> str:
+    """Describe the accuracy of always predicting the largest class, if classes are unequal.
+
+    Args:
+        classes: their names.
+        metrics: those of rows, with their confusion matrix.
+        rows: the number of these rows, if known.
+
+    Returns:
+        `always “no”: 83.7 %`; empty if no class is much larger than the others.
+    """
+    largest = largest_class(metrics, len(classes))
+    if largest is None or largest[1] < UNEQUAL_CLASSES:
+        return ""
+    share = fmt.metric(ACCURACY.name, largest[1], rows)
+    return f"always “{fmt.shorten(classes[largest[0]], 30)}”: {share}"
 
 
 def set_aside(rows: int) -> str:

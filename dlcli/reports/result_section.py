@@ -51,7 +51,8 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
     if record.splits:
         by_column = run.metrics[record.splits[0]].get("by_column")
         table = _independent_first(metrics, len(record.splits))
-        blocks += [table, *_metrics_of_parts("column", by_column, "numbers")]
+        counted = record.counted_rows(record.splits[0])
+        blocks += [table, *_metrics_of_parts("column", by_column, "numbers", counted)]
     for place, rows in enumerate(record.predicted):
         adjective = run.config.adjective(rows.split)
         found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))
@@ -116,7 +117,7 @@ def prediction_blocks(
     drawn: list[views.ViewBlock] = []
     tables: list[views.ViewBlock] = []
     if "confusion" in names:
-        matrix = _confusion_matrix(rows, metrics.get("confusion"))
+        matrix = confusion_matrix(rows, metrics.get("confusion"))
         drawn.append(confusion_block(matrix, task.classes))
         tables.append(class_table(matrix, task.classes))
     if counted := rows.threshold_counts:
@@ -126,7 +127,7 @@ def prediction_blocks(
         drawn.append(_calibration_chart(rows))
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
-    parts = _metrics_of_parts("label", metrics.get("by_label"), "two classes")
+    parts = _metrics_of_parts("label", metrics.get("by_label"), "two classes", rows.rows)
     return [views.GridBlock(tuple(drawn)), *tables, *parts]
 
 
@@ -167,13 +168,16 @@ def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -
     return fmt.span(format_value(each.lowest), format_value(each.highest))
 
 
-def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableBlock]:
+def _metrics_of_parts(
+    what: str, parts: object, kind: Kind, rows: int | None
+) -> list[views.TableBlock]:
     """List the metrics of each label or column, as in metrics.json.
 
     Args:
         what: `label` or `column`.
         parts: the metrics, untrusted.
         kind: the kind of target of each part.
+        rows: the number of rows that they were computed on, if known.
     """
     if not isinstance(parts, dict):
         return []
@@ -182,15 +186,16 @@ def _metrics_of_parts(what: str, parts: object, kind: Kind) -> list[views.TableB
         name for name, each in definitions.METRICS.items() if each.of_parts and kind in each.forms
     ]
     names = fmt.shorten_names(list(known)[:MOST_PARTS_LISTED])
-    rows = tuple(
-        (name, *(fmt.number(each.get(metric)) for metric in metrics))
+    lines = tuple(
+        (name, *(fmt.metric(metric, each.get(metric), rows) for metric in metrics))
         for name, each in zip(names, known.values(), strict=False)
     )
-    note = fmt.omitted(len(known) - len(rows))
-    return [views.TableBlock((what, *metrics), rows, f"Each {what}", note=note)] if rows else []
+    header = (what, *map(fmt.metric_title, metrics))
+    note = fmt.omitted(len(known) - len(lines))
+    return [views.TableBlock(header, lines, f"Each {what}", note=note)] if lines else []
 
 
-def _confusion_matrix(rows: PredictedRows, stored: object) -> Floats:
+def confusion_matrix(rows: PredictedRows, stored: object = None) -> Floats:
     """Return the stored confusion matrix of all rows of the set, or else compute it from `rows`."""
     count = len(rows.task.classes)
     matrix = definitions.stored_confusion(stored)
@@ -333,16 +338,18 @@ def _curves_chart(
     if not is_single:
         least = int(np.argmin(values))
         parts = "classes (one-vs-rest)" if part == "class" else f"{part}s"
+        mean = fmt.rounded(float(np.mean(values)), 3)
         description = (
-            f"The mean {measure} of {len(names)} {parts} is {fmt.number(float(np.mean(values)))}; "
-            f"the lowest is {fmt.number(values[least])} ({names[least]})."
+            f"The mean {measure} of {len(names)} {parts} is {mean}; "
+            f"the lowest is {fmt.rounded(values[least], 3)} ({names[least]})."
         )
     across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
     tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}
     guides = Guides(reference=reference)
     listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
     numbers = tuple(
-        (name, fmt.number(float(each.positives)), fmt.number(value)) for name, each, value in listed
+        (name, fmt.number(float(each.positives)), fmt.rounded(value, 3))
+        for name, each, value in listed
     )
     return views.ChartBlock(
         title=title,
@@ -483,6 +490,8 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     bins = zip(edges[:-1], edges[1:], shares, strict=True)
     mean = float(np.average(errors, weights=output.weights))
     low, high = _middle(errors, output.weights)
+    doubt = 2 * float(errors.std()) / math.sqrt(len(errors))  # half of the mean's 95 % interval
+    show = partial(fmt.rounded, decimals=fmt.decimals_of(doubt))
     return views.ChartBlock(
         title="Errors",
         spec=charts.histogram(
@@ -492,8 +501,8 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
             tips={"l": "from|.4~g", "u": "to|.4~g", "y": "share of rows|.1%"},
             guides=Guides(x=0),
         ),
-        description=f"The mean error (prediction − true value) is {fmt.number(mean)}; 80 % of the "
-        f"errors are between {fmt.number(low)} and {fmt.number(high)}.",
+        description=f"The mean error (prediction − true value) is {show(mean)}; 80 % of the "
+        f"errors are between {show(low)} and {show(high)}.",
         reading="A narrow peak around 0 is good. A peak away from 0 means that most predictions "
         "are too high or too low. A long tail means that a few predictions are far off.",
     )
@@ -578,13 +587,13 @@ def _decile_chart(deciles: Sequence[Decile]) -> views.ChartBlock:
         for name, each in zip(names, deciles, strict=True)
     ]
     worst = max(range(len(deciles)), key=lambda at: deciles[at].error)
+    largest = fmt.metric(definitions.MAE.name, deciles[worst].error, deciles[worst].rows)
     error = "MAE|.3~g"
     tips = {"y": "true value", "n": "rows|,d", "e": error, "x": "mean error|.3~g"}
     return views.ChartBlock(
         title="Error by size of the true value",
         spec=charts.range_chart(rows, names, Axis("prediction − true value"), tips=tips),
-        description=f"The MAE is largest, {fmt.number(deciles[worst].error)}, for true values of "
-        f"{names[worst]}.",
+        description=f"The MAE is largest, {largest}, for true values of {names[worst]}.",
         reading=f"Rows are divided into {plural(len(deciles), 'part')}, from the lowest true "
         "values to the highest. Each bar covers the middle 80 % of the errors, the orange mark is "
         "the mean error. Right of the dashed line predictions are too high, left of it too low.",

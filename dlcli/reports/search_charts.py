@@ -61,8 +61,18 @@ class Candidates:
 
     @property
     def metric(self) -> str:
-        """The optimized metric."""
-        return fmt.shorten(self.search.metric, 40)
+        """The name of the metric that is optimized, as people write it: `validation loss`."""
+        return fmt.shorten(fmt.metric_title(self.search.metric), 40)
+
+    @cached_property
+    def _decimals(self) -> int | None:
+        """The decimals of all values, from the uncertainty of the best."""
+        error = self.best.standard_error if self.best else None
+        return None if error is None else fmt.decimals_of(2 * error)
+
+    def shown(self, value: float | None) -> str:
+        """Format a value of the metric, or its standard error."""
+        return fmt.rounded(value, self._decimals)
 
     @cached_property
     def complete(self) -> list[TrialResult]:
@@ -87,6 +97,19 @@ class Candidates:
     def adjective(self, finalist: Finalist) -> str:
         """Return the adjective for the rows on which a network was evaluated."""
         return finalist.split if finalist.split == "test" else self.held_out
+
+    def final_value(self, finalist: Finalist, metric: str | None = None) -> str:
+        """Format a metric of a network that was trained in full: by default the one that decides.
+
+        Its digits follow from the interval of the gains, or from the number of test rows.
+        """
+        name = metric or finalist.metric or ""
+        gains = (each.gain for each in self.search.finalists if each.gain is not None)
+        decimals = None
+        if name == finalist.metric:
+            decimals = next((fmt.decimals_of_interval(gain) for gain in gains), None)
+        rows = self.search.set_aside if finalist.split == "test" else None
+        return fmt.metric(name, finalist.metrics.get(name), rows, decimals=decimals)
 
     @property
     def prefers_default(self) -> bool:
@@ -203,7 +226,7 @@ def _far_out(candidates: Candidates) -> str:
     count, default = candidates.beyond, candidates.default
     names = [plural(count, "candidate")] if count else []
     if default is not None and candidates.drawn(value_of(default)) != value_of(default):
-        names.append(f"the default with {fmt.number(default.value)}")
+        names.append(f"the default with {candidates.shown(default.value)}")
     if not names:
         return ""
     verb = "is" if len(names) == 1 and count <= 1 else "are"
@@ -240,7 +263,7 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     across, up = Axis("candidate", whole=True), Axis(metric)
     part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
     states = [name for name in _STATES if any(row["s"] == name for row in rows)]
-    first, last = fmt.number(better[0].value), fmt.number(better[-1].value)
+    first, last = candidates.shown(better[0].value), candidates.shown(better[-1].value)
     return ChartBlock(
         title="Value of each candidate",
         spec=charts.scatter_chart(rows, _STATES, across, up, tips=tips, guides=guides, height=300),
@@ -297,11 +320,14 @@ def size_chart(candidates: Candidates) -> ChartBlock | None:
     if best.standard_error is not None:
         away = best.standard_error * (1 if candidates.minimizes else -1)
         band = (value_of(best), value_of(best) + away)
-    description = f"The best has {best.parameters:,} parameters and {fmt.number(best.value)}."
+    description = (
+        f"The best has {best.parameters:,} parameters and a {metric} of "
+        f"{candidates.shown(best.value)}."
+    )
     if smallest is not None and smallest is not best and smallest.parameters is not None:
         description += (
             f" The smallest within one standard error has {smallest.parameters:,} and "
-            f"{fmt.number(smallest.value)}."
+            f"{candidates.shown(smallest.value)}."
         )
     tips = {"s": "which", "n": "candidate|,d", "x": "parameters|,d", "v": f"{metric}|.5~g"}
     across, up = Axis("parameters", format=",d", log=True, ticks=5), Axis(metric)
@@ -359,7 +385,9 @@ def _setting_chart(
             for name, each in medians.items()
         ]
         order = sorted(medians, key=lambda name: medians[name], reverse=not candidates.minimizes)
-        first, last = (f"{name} ({fmt.number(medians[name])})" for name in (order[0], order[-1]))
+        first, last = (
+            f"{name} ({candidates.shown(medians[name])})" for name in (order[0], order[-1])
+        )
         other = f", worst for {last}" if len(order) > 1 else ""
         description = f"The median is best for {first}{other}."
         axis, x = Axis(fmt.shorten(path, 40), names=shown), "setting"
@@ -371,8 +399,9 @@ def _setting_chart(
         axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
         x = f"{axis.title}|.5~g"
         description = (
-            f"The best value, {fmt.number(best.value)}, is at {value_text(best.values[path])}; "
-            f"the range was {fmt.number(dimension.low)} to {fmt.number(dimension.high)}."
+            f"The best value, {candidates.shown(best.value)}, is at "
+            f"{value_text(best.values[path])}; the range was {fmt.number(dimension.low)} to "
+            f"{fmt.number(dimension.high)}."
         )
     rows.append(_point(candidates, *pairs[0], "best"))
     if axis.names is not None:

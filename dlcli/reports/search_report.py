@@ -87,8 +87,8 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
     shown = {name: trial for name, trial in named.items() if trial is not None}
     trials = shown.values()
     rows = [
-        (candidates.metric, *(fmt.number(each.value) for each in trials)),
-        ("± standard error", *(fmt.number(each.standard_error) for each in trials)),
+        (candidates.metric, *(candidates.shown(each.value) for each in trials)),
+        ("± standard error", *(candidates.shown(each.standard_error) for each in trials)),
         ("parameters", *(fmt.count(each.parameters) for each in trials)),
     ]
     if trained:
@@ -96,10 +96,8 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
         if candidates.smallest is candidates.best and "best" in trained:
             trained = {**trained, "smallest": trained["best"]}
         finals = map(trained.get, shown)
-        scores = (
-            fmt.number(each.metrics.get(each.metric or "")) if each else "" for each in finals
-        )
-        name = f"{candidates.adjective(first)} {fmt.shorten(first.metric or '', 40)}"
+        scores = (candidates.final_value(each) if each else "" for each in finals)
+        name = f"{candidates.adjective(first)} {fmt.metric_title(first.metric or '')}"
         rows.append((name, *scores))
     return views.TableBlock(("", *shown), tuple(rows), note="“Default” is the config as given.")
 
@@ -113,12 +111,12 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     rows = f"on the {candidates.held_out} rows"
     if search.folds:
         rows = f"over {plural(search.folds, 'fold')}"
-    value = f"{candidates.metric} {fmt.number(best.value)} {rows}"
+    value = f"a {candidates.metric} of {candidates.shown(best.value)} {rows}"
     compared = ""
     if (default := candidates.default) is not None:
         is_better = candidates.is_better(value_of(best), value_of(default))
         compared = "; the default has" if is_better else ", no better than the default with"
-        compared += f" {fmt.number(default.value)}"
+        compared += f" {candidates.shown(default.value)}"
     yield f"{tried}. The best is #{best.number}, with {value}{compared}."
     yield f"Its settings: {settings_text(best.values, 600)}."
     kind = "network"
@@ -140,8 +138,9 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         yield "No smaller network is within one standard error."
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
-        value = f"{candidates.metric} {fmt.estimate(search.nested_value)}"
-        yield f"On rows that the search did not use (nested cross-validation): {value}."
+        value = fmt.estimate(search.nested_value)
+        rows = "On rows that the search did not use (nested cross-validation)"
+        yield f"{rows}, the {candidates.metric} is {value}."
 
 
 def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
@@ -179,13 +178,13 @@ def _evaluation_sentence(finalists: Mapping[str, Finalist]) -> str:
 
 def _figures(candidates: Candidates) -> Iterator[views.Figure]:
     search, best, default = candidates.search, candidates.best, candidates.default
-    metric = fmt.shorten(search.metric, 30)
+    metric = fmt.capitalize(candidates.metric)
     if best is not None:
-        note = f"± {fmt.number(best.standard_error)} (standard error)"
+        note = f"± {candidates.shown(best.standard_error)} (standard error)"
         note = "" if best.standard_error is None else note
-        yield views.Figure(f"{metric} of the best", fmt.number(best.value), note)
+        yield views.Figure(f"{metric} of the best", candidates.shown(best.value), note)
     if default is not None:
-        yield views.Figure(f"{metric} of the default", fmt.number(default.value))
+        yield views.Figure(f"{metric} of the default", candidates.shown(default.value))
     if best is not None and best.parameters is not None:
         small = candidates.smallest or best
         note = "of the best"
@@ -197,11 +196,10 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
     final, default_run = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
         value, other = (
-            fmt.metric(final.metric, each.metrics.get(final.metric)) if each else ""
-            for each in (final, default_run)
+            candidates.final_value(each) if each else "" for each in (final, default_run)
         )
         rows = f"{candidates.adjective(final)} rows"
-        title = f"{fmt.metric_title(final.metric)} of the best, {rows}"
+        title = f"{fmt.capitalize(fmt.metric_title(final.metric))} of the best, {rows}"
         yield views.Figure(title, value, f"default: {other}" if other else "")
     states = Counter(each.state for each in search.trials)
     ends = {"stopped early": states["pruned"], "failed": states["failed"]}
@@ -219,10 +217,10 @@ def _evaluations(candidates: Candidates) -> Iterator[views.ViewBlock | str]:
     if search.finalists:
         is_unbiased = search.finalists[0].split == "test"
         yield _UNBIASED if is_unbiased else _BIASED.format(candidates.held_out)
-        yield _finalist_table(search.finalists, candidates.adjective(search.finalists[0]))
+        yield _finalist_table(candidates)
     if search.nested:
         yield _WHY_NESTED
-        yield _nested_table(search)
+        yield _nested_table(candidates)
 
 
 _UNBIASED = (
@@ -248,7 +246,8 @@ _WHY_NESTED = (
 )
 
 
-def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBlock:
+def _finalist_table(candidates: Candidates) -> views.TableBlock:
+    finalists = candidates.search.finalists
     names = dict.fromkeys(name for each in finalists for name in each.metrics)
     first = finalists[0].metric
     metrics = sorted(filter(METRICS.__contains__, names), key=lambda name: name != first)
@@ -263,22 +262,22 @@ def _finalist_table(finalists: Sequence[Finalist], rows: str) -> views.TableBloc
         "epochs": lambda each: f"{each.epochs:,}",
     }
     for name in metrics[:_MOST_METRICS]:
-        title = f"{fmt.metric_title(name)} {command_views.direction_mark(name)}"
-        columns[title] = partial(command_views.metric_cell, name)
-    caption = f"Trained in full, evaluated on {rows} rows"
+        title = f"{fmt.metric_title(name)}\N{NO-BREAK SPACE}{command_views.direction_mark(name)}"
+        columns[title] = partial(candidates.final_value, metric=name)
+    caption = f"Trained in full, evaluated on {candidates.adjective(finalists[0])} rows"
     return views.TableBlock.of(finalists, columns, caption, text_columns=range(2))
 
 
-def _nested_table(search: Search) -> views.TableBlock:
+def _nested_table(candidates: Candidates) -> views.TableBlock:
     return views.TableBlock.of(
-        search.nested,
+        candidates.search.nested,
         {
             "outer fold": lambda each: f"fold {each.fold:,}",
             "chosen without it": lambda each: settings_text(each.values),
             "rows": lambda each: f"{each.held_out:,}",
             "candidates": lambda each: f"{each.trials:,}",
-            "in the search": lambda each: fmt.number(each.inner),
-            "on the fold": lambda each: fmt.number(each.value),
+            "in the search": lambda each: candidates.shown(each.inner),
+            "on the fold": lambda each: candidates.shown(each.value),
         },
         "Nested cross-validation of the search",
         text_columns=range(2),
@@ -316,8 +315,8 @@ def leaderboard_table(candidates: Candidates) -> views.TableBlock:
         rest = settings_text({path: values[path] for path in others if path in values})
         return (
             "default" if trial.number is None else f"{trial.number:,} {marks}".rstrip(),
-            fmt.number(trial.value),
-            fmt.number(trial.standard_error),
+            candidates.shown(trial.value),
+            candidates.shown(trial.standard_error),
             fmt.count(trial.parameters),
             fmt.count(trial.epochs),
             *(value_text(values[path], 30) if path in values else fmt.UNDEFINED for path in shown),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -270,7 +272,8 @@ def training_section(record: TrainingRecord) -> views.PageSection:
             "Training diverged: its loss or weights became NaN or infinite. The charts show the "
             f"{plural(run.epochs, 'epoch')} before."
         )
-    charts = _member_charts(run) or curve_charts(run.history, record.best_epoch)
+    rows = {"training": record.rows("train"), "validation": record.rows("validation")}
+    charts = _member_charts(run, rows) or curve_charts(run.history, record.best_epoch, rows)
     grid = views.grid([*charts, learning_rate_chart(run.history)])
     table = _layer_table(layers, is_first=run.ensemble is not None)
     inside = views.group("Inside the network", table) if layers else None
@@ -309,31 +312,39 @@ def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
         yield views.Figure("Engine", fmt.shorten(log.engine.name, 20))
 
 
-def curve_charts(history: Lines, best_epoch: int | None) -> list[views.ChartBlock]:
+def curve_charts(
+    history: Lines,
+    best_epoch: int | None,
+    rows: Mapping[str, int | None] = MappingProxyType({}),
+) -> list[views.ChartBlock]:
     """Draw the loss and each metric by epoch, on training and validation rows.
 
     Args:
         history: the values per epoch, by name.
         best_epoch: the epoch whose weights were kept, if training chose one.
+        rows: the numbers of `training` and `validation` rows, if known.
     """
     names = [
         name
         for name, values in history.items()
         if len(values) and not name.startswith("val_") and name != fmt.LEARNING_RATE
     ]
-    return [_curve_chart(name, history, best_epoch) for name in names[:MOST_CURVES]]
+    return [_curve_chart(name, history, best_epoch, rows) for name in names[:MOST_CURVES]]
 
 
-def _curve_chart(name: str, history: Lines, best_epoch: int | None) -> views.ChartBlock:
+def _curve_chart(
+    name: str, history: Lines, best_epoch: int | None, rows: Mapping[str, int | None]
+) -> views.ChartBlock:
     measured = {"training": history[name], "validation": history.get(f"val_{name}", ())}
     lines = {split: values for split, values in measured.items() if len(values)}
     title = fmt.metric_title(fmt.shorten(name))
     parts = []
     for split, values in lines.items():
-        at_best = ""
+        show, at_best = partial(fmt.of_epoch, name, rows=rows.get(split)), ""
         if best_epoch is not None and 0 < best_epoch <= len(values):
-            at_best = f", {fmt.number(values[best_epoch - 1])} at the best"
-        parts.append(f"{split} {_from_to(values[0], values[-1])}{at_best}")
+            at_best = f", {show(values[best_epoch - 1])} at the best"
+        ends = fmt.span(show(values[0]), show(values[-1]), first="from")
+        parts.append(f"{split} {ends}{at_best}")
     over = f"{fmt.capitalize(title)} over {plural(len(history[name]), 'epoch')}"
     best = f" The best epoch is {best_epoch:,}." if best_epoch else ""
     reading = ""
@@ -355,10 +366,6 @@ _READING = (
     "training loss still falls, the network overfits."
 )
 _READING_OF_BEST = " The dashed line marks the epoch whose weights were kept."
-
-
-def _from_to(first: float, last: float) -> str:
-    return fmt.span(fmt.number(first), fmt.number(last), first="from")
 
 
 def learning_rate_chart(history: Lines) -> views.ChartBlock | None:
@@ -448,7 +455,7 @@ def _listed_epochs(lines: Lines, epochs: int) -> views.TableBlock:
     return views.TableBlock(("epoch", *lines), rows)
 
 
-def _member_charts(run: Run) -> list[views.ChartBlock]:
+def _member_charts(run: Run, rows: Mapping[str, int | None]) -> list[views.ChartBlock]:
     members = run.ensemble.members if run.ensemble else ()
     networks = {
         f"member {number}": {
@@ -460,11 +467,15 @@ def _member_charts(run: Run) -> list[views.ChartBlock]:
         "Each line is a member of the ensemble. The members have different initial weights, and "
         "their predictions are averaged."
     )
-    return bundle_charts(networks, "member", reading, MOST_CURVES)
+    return bundle_charts(networks, "member", reading, MOST_CURVES, rows)
 
 
 def bundle_charts(
-    networks: Mapping[str, Mapping[str, Points]], each: str, reading: str, most: int
+    networks: Mapping[str, Mapping[str, Points]],
+    each: str,
+    reading: str,
+    most: int,
+    rows: Mapping[str, int | None],
 ) -> list[views.ChartBlock]:
     """Draw the loss and each metric of several networks, one line per network and set of rows.
 
@@ -473,6 +484,7 @@ def bundle_charts(
         each: the noun for a network: `fold`, `member`.
         reading: an explanation of the loss chart.
         most: the maximum number of charts.
+        rows: the numbers of `training` and `validation` rows of a network, if known.
     """
     names = dict.fromkeys(
         name.removeprefix("val_") for columns in networks.values() for name in columns
@@ -486,15 +498,19 @@ def bundle_charts(
             if (points := columns.get(column))
         ]
         if lines and name != fmt.LEARNING_RATE:
-            charts.append(_bundle_chart(name, lines, each, reading))
+            charts.append(_bundle_chart(name, lines, each, reading, rows))
     return charts[:most]
 
 
 def _bundle_chart(
-    name: str, lines: Sequence[tuple[str, str, Points]], each: str, reading: str
+    name: str,
+    lines: Sequence[tuple[str, str, Points]],
+    each: str,
+    reading: str,
+    rows: Mapping[str, int | None],
 ) -> views.ChartBlock:
     most = max(4, MOST_BUNDLE_POINTS // len(lines))
-    rows = [
+    points_drawn = [
         {"x": points[at][0], "y": points[at][1], "s": split, "d": network}
         for network, split, points in lines
         for at in thinned(np.array([value for _, value in points]), most).tolist()
@@ -502,14 +518,20 @@ def _bundle_chart(
     last = {
         split: [points[-1][1] for _, of, points in lines if of == split] for split in SET_COLORS
     }
-    parts = [f"{split} {_from_to(min(ends), max(ends))}" for split, ends in last.items() if ends]
+    parts = []
+    for split, ends in last.items():
+        if ends:
+            show = partial(fmt.of_epoch, name, rows=rows.get(split))
+            parts.append(f"{split} {fmt.span(show(min(ends)), show(max(ends)), first='from')}")
     colors = {split: SET_COLORS[split] for split, ends in last.items() if ends}
     title, tips = fmt.metric_title(fmt.shorten(name)), {"d": each, "s": "rows"}
     values = [value for _, _, points in lines for _, value in points]
     is_log, offers_log = _logarithmic(values, name)
     return views.ChartBlock(
         title=fmt.capitalize(title),
-        spec=line_chart(rows, colors, _EPOCHS, Axis(title, log=is_log), tips=tips, kind="bundle"),
+        spec=line_chart(
+            points_drawn, colors, _EPOCHS, Axis(title, log=is_log), tips=tips, kind="bundle"
+        ),
         description=f"{fmt.capitalize(title)} in the last epoch, all {each}s: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),

@@ -210,7 +210,7 @@ def test_the_last_epoch_is_shown_when_training_stops_early(capsys):
 def test_an_epoch_shows_everything_except_the_learning_rate(capsys):
     values = {"loss": 0.5, "val_loss": 0.25, "learning_rate": 0.01}
     EpochLines().add(EpochEvent(epoch=1, of=2, values=values))
-    assert capsys.readouterr().err == "epoch 1/2  loss 0.5        val_loss 0.25\n"
+    assert capsys.readouterr().err == "epoch 1/2  loss 0.5        validation: loss 0.25\n"
 
 
 @pytest.mark.parametrize(

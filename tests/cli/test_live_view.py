@@ -73,11 +73,11 @@ def test_each_measure_is_shown_with_its_best_value_and_epoch():
     )
     assert frame(view)[1:] == snapshot(
         [
-            "                now    best  at",
-            "loss          0.125*  0.125   3",
-            "accuracy        0.5    0.75   2",
-            "val_loss      0.625     0.5   2",
-            "val_accuracy  0.875*  0.875   3",
+            "                       now    best  at",
+            "loss                 0.125*  0.125   3",
+            "accuracy               0.5    0.75   2",
+            "validation loss      0.625     0.5   2",
+            "validation accuracy  0.875*  0.875   3",
             "learning rate 0.01  1 epochs/s",
         ]
     )
@@ -131,9 +131,9 @@ def test_long_epochs_are_counted_in_rows():
 
 def test_an_undefined_value_is_a_dash_and_never_the_best():
     view = view_of(epoch(1, loss=1.0, r2=None), epoch(2, loss=1.0, r2=None))
-    assert frame(view)[3].split() == ["r2", "-"]
+    assert frame(view)[3].split() == ["R²", "-"]
     view.add(epoch(3, loss=1.0, r2=0.5))
-    assert frame(view)[3].split() == ["r2", "0.5*", "0.5", "3"]
+    assert frame(view)[3].split() == ["R²", "0.5*", "0.5", "3"]
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 200])
@@ -150,7 +150,9 @@ def test_a_frame_fits_the_terminal(width, height):
     lines = frame(view)
     assert len(lines) < height
     assert max(map(len, lines)) <= width
-    assert {"loss", "val_l"} <= {line.split()[0][:5] for line in lines[2:-1]}
+    shown = [line.split()[:2] for line in lines[2:-1]]
+    assert ["loss", "0.01235"] in shown
+    assert any(name[0] in ("val", "validation") and name[1][:2] == "lo" for name in shown)
     assert lines[0].startswith("epoch 2/100,000")
 
 
@@ -159,7 +161,7 @@ def test_a_narrow_terminal_keeps_the_values_and_crops_names():
     assert frame(view)[1:-1] == [
         "                  now       best  at",
         "loss         0.001234*  0.001234   1",
-        "val_top_3_~  0.001234*  0.001234   1",
+        "val top-3 ~  0.001234*  0.001234   1",
     ]
 
 

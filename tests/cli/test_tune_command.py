@@ -167,15 +167,15 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
 
     assert result.stderr.splitlines() == [
         "earlier   1 trial of 3 finished before",
-        f"default   val_mae 1  {cost}: the original config",
-        f"trial     #1  2/3  val_mae 0.25, the best so far  {cost}: {values}",
-        f"trial     #2  3/3  pruned at epoch 40, with val_mae 0.5: {values}",
-        "trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with val_mae 0.5: "
+        f"default   validation MAE 1  {cost}: the original config",
+        f"trial     #1  2/3  validation MAE 0.25, the best so far  {cost}: {values}",
+        f"trial     #2  3/3  pruned at epoch 40, with validation MAE 0.5: {values}",
+        "trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with validation MAE 0.5: "
         f"{values}",
-        f"trial     #2  3/3  pruned after 1 of 5 folds, with val_mae 0.5: {values}",
+        f"trial     #2  3/3  pruned after 1 of 5 folds, with validation MAE 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
-        "finalist  default: test mae 1.5",
-        "finalist  best: test mae 1, −0.5 against default",
+        "finalist  default: test MAE 1.5",
+        "finalist  best: test MAE 1, −0.5 against default",
         "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that the search did not use",
     ]
     lines = result.stdout.splitlines()

@@ -40,6 +40,40 @@ def test_the_main_metric_of_all_rows_is_compared_with_the_constant_model(tmp_pat
     )
 
 
+def test_a_numeric_target_leads_with_r2_and_an_error_in_its_unit(tmp_path):
+    pooled = {
+        "mae": Estimate(value=0.5, lower=0.25, upper=1.0),
+        "r2": Estimate(value=0.875, lower=0.75, upper=1.0),
+    }
+    found = cross_validation(task="numbers", target=("y",), classes=(), pooled=pooled)
+    view = view_of(tmp_path, found, NUMBER_ROWS, target="y")
+    assert (
+        view.sentences[1]
+        == "R² is 0.88 (95 % CI: 0.75 to 1.00) and MAE is 0.50 (95 % CI: 0.25 to 1.00)."
+    )
+
+
+def test_unequal_classes_lead_with_auc_and_the_accuracy_of_the_largest_class(tmp_path):
+    rows = {
+        "row": [1, 2, 3, 4, 5],
+        "repeat": [1, 1, 1, 1, 1],
+        "target": ["cat"] * 4 + ["dog"],
+        "prediction": ["cat"] * 5,
+        "probability_cat": [0.9, 0.8, 0.9, 0.7, 0.6],
+        "probability_dog": [0.1, 0.2, 0.1, 0.3, 0.4],
+    }
+    pooled = {
+        "accuracy": Estimate(value=0.8, lower=0.6, upper=1.0),
+        "auc": Estimate(value=0.875, lower=0.75, upper=1.0),
+    }
+    found = cross_validation(classes=("cat", "dog"), pooled=pooled)
+    sentence = view_of(tmp_path, found, rows).sentences[1]
+    assert sentence == (
+        "AUC is 0.88 (95 % CI: 0.75 to 1.00) and accuracy is 80 % (95 % CI: 60 % to 100 %; "
+        "always “cat”: 80 %)."
+    )
+
+
 def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows(tmp_path):
     run = cross_validation_run(tmp_path, cross_validation(notes=("few rows",)))
     lines = render_text(cross_validation_view(run)).splitlines()
@@ -83,7 +117,7 @@ def test_failed_folds_are_counted_and_say_why(tmp_path):
     assert "1 fold of 2 failed." in view.sentences
     table = tables(view, "folds")["Rows, epochs and metrics"]
     assert table.header[:2] == ("fold", "problem")
-    assert [row[:2] for row in table.rows] == [("fold 1", ""), ("fold 2", "loss is NaN")]
+    assert [row[:2] for row in table.rows] == [("1", ""), ("2", "loss is NaN")]
 
 
 def test_rows_of_several_repeats_are_predicted_by_several_networks(tmp_path):
@@ -119,9 +153,8 @@ def test_the_figures_show_repeats_spread_and_test_rows(tmp_path):
     results = tuple(fold(number, repeat=repeat) for repeat in (1, 2) for number in (1, 2))
     found = cross_validation(results=results, repeats=2)
     assert figures(view_of(tmp_path, found)) == [
-        ("accuracy, all rows", "88 %", "95 %: 62 % to 100 %"),
-        ("accuracy, mean of folds", "88 %", "± 12 % standard deviation"),
-        ("constant baseline", "50 %", ""),
+        ("Accuracy, all rows", "88 %", "95 % CI: 62 % to 100 %; constant baseline: 50 %"),
+        ("Accuracy, mean of folds", "88 %", "± 12 % standard deviation"),
         ("Folds", "2 × 2", "4 networks trained"),
         ("Rows", "8", "2 test rows were set aside"),
         ("Best epoch", "2", "median of the folds"),
@@ -155,7 +188,7 @@ def test_the_chart_of_a_metric_has_a_dot_for_each_fold_and_the_means_with_interv
     ]
     assert [(row["l"], row["u"]) for row in rows[2:4]] == [(0.5, 1.0), (0.625, 1.0)]
     assert chart.description == (
-        "2 folds from 0.75 to 1, median 0.875. Mean of folds: 88 % [50, 100]. All rows: 88 % "
+        "2 folds from 75 % to 100 %, median 88 %. Mean of folds: 88 % [50, 100]. All rows: 88 % "
         "[62, 100]. Constant baseline: 50 %."
     )
 
@@ -196,8 +229,8 @@ def test_each_fold_has_its_rows_epochs_and_metrics(tmp_path):
     table = tables(view_of(tmp_path), "folds")["Rows, epochs and metrics"]
     cells = ("6", "2", "4", "1", "12", "3", "2")
     assert table.rows == (
-        ("fold 1", *cells, "75.0 %", "0.5", "500 ms"),
-        ("fold 2", *cells, "100.0 %", "0.5", "500 ms"),
+        ("1", *cells, "75 %", "0.50", "500 ms"),
+        ("2", *cells, "100 %", "0.50", "500 ms"),
     )
 
 
@@ -219,7 +252,9 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of(tmp_path):
     of_classes = view_of(tmp_path, cross_validation(pooled=pooled))
     assert of_classes.sentences[-1].startswith(f"F1 is for the class {HOSTILE[:20]}")
     labels = cross_validation(pooled=pooled, task="labels", target=("tags",), classes=("a", "b"))
-    assert not [each for each in view_of(tmp_path / "labels", labels).sentences if "F1" in each]
+    target = {"column": "tags", "type": "multi_label", "delimiter": "|"}
+    of_labels = view_of(tmp_path / "labels", labels, None, target=target)
+    assert not [each for each in of_labels.sentences if "for the class" in each]
 
 
 def test_labels_of_one_column_are_split_at_the_delimiter_of_the_config(tmp_path):
@@ -237,7 +272,7 @@ def test_labels_of_one_column_are_split_at_the_delimiter_of_the_config(tmp_path)
     assert view.lead == "Predicts 2 labels."
     roc = charts(view, "predictions")["ROC curve"]
     # Of a, three of four pairs of a row with and one without are in order; of b, all are.
-    assert [(row[0], row[2]) for row in roc.numbers.rows] == [("a", "0.75"), ("b", "1")]
+    assert [(row[0], row[2]) for row in roc.numbers.rows] == [("a", "0.750"), ("b", "1.000")]
 
 
 def test_the_next_step_is_to_train_on_all_rows(tmp_path):

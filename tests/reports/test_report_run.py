@@ -566,7 +566,7 @@ def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
     }
     drawn = charts(view_of(number_run(tmp_path, outputs=outputs)), "result")
     assert drawn["Errors"].description == (
-        "The mean error (prediction − true value) is 0.5; 80 % of the errors are between 1 and 1."
+        "The mean error (prediction − true value) is 0.5; 80 % of the errors are between 1.0 and 1.0."
     )
 
 
@@ -700,7 +700,9 @@ def test_no_line_of_a_page_ends_between_a_number_and_its_percent_sign(tmp_path):
 
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
-    assert drawn["ROC curve"].description == ("The mean AUC of 2 labels is 1; the lowest is 1 (a).")
+    assert drawn["ROC curve"].description == (
+        "The mean AUC of 2 labels is 1.000; the lowest is 1.000 (a)."
+    )
     assert drawn["Precision and recall"].numbers.header[0] == "label"
 
 

@@ -46,13 +46,13 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
     run = search_run(tmp_path)
     assert render_text(search_view(run)).splitlines() == [
         "                  default    best  smallest",
-        "val_loss           0.4375    0.25    0.3125",
-        "± standard error   0.0625  0.0625    0.0625",
+        "validation loss      0.44    0.25      0.31",
+        "± standard error     0.06    0.06      0.06",
         "parameters            200     900        50",
-        "test accuracy        0.75   0.875      0.75",
+        "test accuracy      75.0 %  87.5 %    75.0 %",
         "",
-        "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 over 5 folds; the "
-        "default has 0.4375.",
+        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 over 5 "
+        "folds; the default has 0.44.",
         "Its settings: optimizer.learning_rate 0.01, hidden_layers.units 32, "
         "hidden_layers.number 4.",
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
@@ -139,7 +139,8 @@ def test_the_sentence_states_that_a_lower_metric_is_better(tmp_path):
 def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
     view = view_of(tmp_path, finalists=(), default=None, smallest=3, folds=None)
     assert view.sentences[0] == (
-        "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 on the validation rows."
+        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 on the "
+        "validation rows."
     )
     assert view.sentences[3] == (
         "The best was not evaluated on independent rows; its value is too optimistic because it was "
@@ -152,12 +153,15 @@ def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
     _, best, _ = finalists(split="validation")
     view = view_of(tmp_path, finalists=(best,), folds=None)
     assert view.sentences[0].startswith(
-        "Tried 5 candidates for kinds. The best is #3, with val_loss 0.25 on the out-of-fold rows;"
+        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 on the "
+        "out-of-fold rows;"
     )
-    assert "accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
+    assert "Accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
     assert "Trained in full, evaluated on out-of-fold rows" in tables(view, "result")
     assert "evaluated on the out-of-fold rows that were used to" in parts(view, "result")[1].text
-    assert "evaluated by val_loss on out-of-fold rows; lower" in parts(view, "config")[0].text
+    assert (
+        "evaluated by validation loss on out-of-fold rows; lower" in parts(view, "config")[0].text
+    )
 
 
 def test_a_best_candidate_that_is_no_better_than_the_default_is_reported(tmp_path):
@@ -175,10 +179,10 @@ def test_a_search_without_a_value_states_it(tmp_path):
 
 def test_the_figures_are_those_that_matter(tmp_path):
     assert figures(view_of(tmp_path)) == [
-        ("val_loss of the best", "0.25", "± 0.0625 (standard error)"),
-        ("val_loss of the default", "0.4375", ""),
+        ("Validation loss of the best", "0.25", "± 0.06 (standard error)"),
+        ("Validation loss of the default", "0.44", ""),
         ("Parameters", "50", "of the smallest good candidate; the best has 900"),
-        ("accuracy of the best, test rows", "87.5 %", "default: 75.0 %"),
+        ("Accuracy of the best, test rows", "87.5 %", "default: 75.0 %"),
         ("Candidates", "5", "1 stopped early, 1 failed"),
         ("Rows", "8", "2 test rows were set aside"),
         ("Time", "1 min 30 s", ""),
@@ -188,14 +192,14 @@ def test_the_figures_are_those_that_matter(tmp_path):
 def test_the_leaderboard_marks_the_best_and_the_smallest_and_ranks_the_default(tmp_path):
     table = tables(view_of(tmp_path), "candidates")["Best candidates"]
     assert table.header == (
-        *("rank", "candidate", "val_loss", "± standard error", "parameters", "epochs"),
+        *("rank", "candidate", "validation loss", "± standard error", "parameters", "epochs"),
         *("units", "learning_rate", "layers"),
     )
     assert table.rows == (
-        ("1", "3 ★", "0.25", "0.0625", "900", "3", "32", "0.01", "4"),
-        ("2", "4 ◆", "0.3125", "0.0625", "50", "3", "8", "0.0001", "1"),
-        ("-", "default", "0.4375", "0.0625", "200", "3", "16", "0.001", "2"),
-        ("3", "0", "0.5", "0.0625", "400", "3", "16", "0.001", "2"),
+        ("1", "3 ★", "0.25", "0.06", "900", "3", "32", "0.01", "4"),
+        ("2", "4 ◆", "0.31", "0.06", "50", "3", "8", "0.0001", "1"),
+        ("-", "default", "0.44", "0.06", "200", "3", "16", "0.001", "2"),
+        ("3", "0", "0.50", "0.06", "400", "3", "16", "0.001", "2"),
     )
 
 
@@ -236,8 +240,8 @@ def test_a_nested_search_is_shown_fold_by_fold(tmp_path):
     settings = "hidden_layers.units 16, optimizer.learning_rate 0.001"
     assert [sorted(row[1].split(", ")) for row in table.rows] == [sorted(settings.split(", "))] * 2
     assert [(row[0], *row[2:]) for row in table.rows] == [
-        ("fold 1", "4", "5", "0.25", "0.5"),
-        ("fold 2", "4", "5", "0.25", "0.375"),
+        ("fold 1", "4", "5", "0.25", "0.50"),
+        ("fold 2", "4", "5", "0.25", "0.38"),
     ]
 
 
@@ -254,7 +258,7 @@ def test_candidates_are_drawn_in_order_with_the_best_so_far(tmp_path):
     assert drawn["path"] == [{"x": 0, "y": 0.5}, {"x": 3, "y": 0.25}, {"x": 4, "y": 0.25}]
     assert drawn["at_y"] == [{"y": 0.4375}]
     assert chart.description == (
-        "5 candidates: the best value improves from 0.5 to 0.25 (candidate 3)."
+        "5 candidates: the best value improves from 0.50 to 0.25 (candidate 3)."
     )
 
 
@@ -271,8 +275,8 @@ def test_sizes_are_drawn_with_the_band_of_one_standard_error(tmp_path):
         (200, 0.4375, "default"),
     ]
     assert chart.description == (
-        "The best has 900 parameters and 0.25. The smallest within one standard error has 50 and "
-        "0.3125."
+        "The best has 900 parameters and a validation loss of 0.25. The smallest within one "
+        "standard error has 50 and 0.31."
     )
 
 
@@ -320,7 +324,7 @@ def test_a_setting_is_drawn_against_the_value(tmp_path):
     assert rate.description == "The best value, 0.25, is at 0.01; the range was 0.0001 to 0.01."
     medians = [row for row in datasets(units)["rows"] if row["s"] == "median"]
     assert [(row["x"], row["y"]) for row in medians] == [("32", 0.25), ("8", 0.3125), ("16", 0.5)]
-    assert units.description == "The median is best for 32 (0.25), worst for 16 (0.5)."
+    assert units.description == "The median is best for 32 (0.25), worst for 16 (0.50)."
 
 
 @pytest.mark.parametrize(
@@ -446,9 +450,9 @@ def test_values_far_out_are_drawn_at_the_edge():
 @pytest.mark.parametrize(
     ("last", "default", "sentence"),
     [
-        (100.0, 99.0, f". 1 candidate and the default with 99 are {FAR}"),
+        (100.0, 99.0, f". 1 candidate and the default with 99.00 are {FAR}"),
         (100.0, 4.0, f". 1 candidate is {FAR}"),
-        (5.0, 99.0, f". The default with 99 is {FAR}"),
+        (5.0, 99.0, f". The default with 99.00 is {FAR}"),
         (5.0, 4.0, ""),
     ],
 )

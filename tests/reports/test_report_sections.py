@@ -30,12 +30,12 @@ from dlcli.reports.explanation_sections import (
 from dlcli.reports.report_parts import PredictedNumbers
 from dlcli.reports.result_section import (
     Decile,
-    _confusion_matrix,
     _decile_chart,
     _interval_tables,
     _scatter,
     class_table,
     confusion_block,
+    confusion_matrix,
     error_by_decile,
     error_distribution,
     thinned_path,
@@ -128,7 +128,7 @@ def test_years_that_are_predicted_have_no_separator_of_thousands():
         "3 rows: true values from 1990 to 2010, predictions from 1996 to 2008."
     )
     assert _decile_chart(error_by_decile(years)).description == (
-        "The MAE is largest, 5.5, for true values of 1990."
+        "The MAE is largest, 6, for true values of 1990."
     )
     points = tuple(Point(label=str(x), number=x, predictions=(1995.5 + x,)) for x in (1, 4))
     target = times(name="built", role="target", type="numeric", minimum=1990.0, maximum=2010.0)
@@ -292,8 +292,8 @@ def test_anything_but_a_matrix_of_the_classes_is_ignored(value):
         weights=np.array([1.0, 2.0, 3.0]),
     )
 
-    assert _confusion_matrix(rows, value).tolist() == [[1.0, 0.0], [3.0, 2.0]]
-    assert _confusion_matrix(rows, [[7, 0], [0, 9]]).tolist() == [[7.0, 0.0], [0.0, 9.0]]
+    assert confusion_matrix(rows, value).tolist() == [[1.0, 0.0], [3.0, 2.0]]
+    assert confusion_matrix(rows, [[7, 0], [0, 9]]).tolist() == [[7.0, 0.0], [0.0, 9.0]]
 
 
 def numbers(target, prediction, weights=None):
