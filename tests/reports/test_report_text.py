@@ -234,3 +234,14 @@ def test_sentences_are_broken_at_the_width_and_commands_are_not():
         "",
         "one two three",
     ]
+
+
+def test_a_loss_of_an_epoch_has_three_digits_and_a_metric_those_that_its_rows_support():
+    assert fmt.of_epoch("loss", 0.123456) == "0.123"
+    assert fmt.of_epoch("auc", 0.123456, rows=100) == "0.123"
+    assert fmt.of_epoch("accuracy", 0.95, rows=1_000) == "95.0 %"
+
+
+def test_a_metric_of_validation_rows_is_named_as_such():
+    assert fmt.metric_title("val_r2") == "validation R²"
+    assert fmt.metric_title("val_loss") == "validation loss"
