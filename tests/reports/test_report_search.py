@@ -60,8 +60,8 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "On test rows, which the search did not use, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % vs 75.0 % (95 % CI of the difference: +6.2 to +18.8 "
         "percentage points).",
-        "On rows that the search did not use (nested cross-validation): val_loss 0.44 [0.25, "
-        "0.62].",
+        "On rows that the search did not use (nested cross-validation), the validation loss is "
+        "0.44 [0.25, 0.62].",
         *(f"note: {note}" for note in search_view(run).notes),
         "",
         f"run: {run.path}",
