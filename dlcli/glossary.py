@@ -32,11 +32,9 @@ class Term:
         return "\n\n".join(" ".join(_plain(each).split()) for each in paragraphs)
 
     def explanation(self) -> str:
-        """Return the entry as plain text, with its names and the linked page."""
-        link = self.text.rpartition("\n\n")[2]
-        target = link.partition("](")[2].partition(")")[0]
+        """Return the entry as plain text, with its names."""
         also = f" ({', '.join(self.aliases)})" if self.aliases else ""
-        return f"{self.name}{also}\n\n{self.body}\n\nMore: docs/{target}"
+        return f"{self.name}{also}\n\n{self.body}"
 
 
 def _plain(markdown: str) -> str:

@@ -122,8 +122,6 @@ R² (r2, R-squared, coefficient of determination)
 
 The share of the variance that the model explains: 1 is perfect, 0 is as good as
 always predicting the mean, and negative values are worse.
-
-More: docs/how-to/good-enough.md
 """)
 
 
@@ -147,10 +145,27 @@ def test_every_term_of_the_glossary_can_be_printed(dlcli):
     for term in terms:
         for name in (term.name, *term.aliases):
             assert find_term(name) == (term, None), name
-        assert term.explanation().count("\n\n") == 2, "a paragraph and a link"
+        assert term.explanation().count("\n\n") == 1, "a name and a paragraph"
+        assert term.text.splitlines()[-1].startswith("→ ["), "the link to a page"
         assert term.name.replace("-", "") in listed.replace("- ", "").replace("-", ""), term.name
     names = [term.name.replace("²", "2").lower() for term in terms]
     assert names == sorted(names)
+
+
+def test_the_glossary_begins_with_a_link_to_the_first_term_of_each_letter():
+    page = (Path(__file__).parents[2] / "docs" / "glossary.md").read_text(encoding="utf-8")
+    first: dict[str, str] = {}
+    for term in read_glossary():
+        first.setdefault(term.name[0].upper(), term.name.lower().replace(" ", "-"))
+    assert re.findall(r"\[(\w)\]\(#(.*?)\)", page.partition("\n## ")[0]) == [*first.items()]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [("onnx", "Export format"), ("csv", "Table"), ("excel", "Table"), ("gpu", "GPU")],
+)
+def test_help_finds_formats_and_devices(words, name, dlcli):
+    assert dlcli("help", words).stdout.startswith(f"{name} (")
 
 
 @pytest.mark.parametrize("metric", METRICS)
