@@ -512,10 +512,14 @@ def differing_settings(files: Sequence[ConfigFile]) -> list[Setting]:
 
 
 def _config_keys(file: ConfigFile) -> dict[str, object]:
-    """Return the config's keys, with file paths relative to the current folder."""
+    """Return the config's keys, with file paths relative to the current folder.
+
+    Whether the compiled engine uses XLA is a detail that follows from the other keys.
+    """
     config = file.config
     found = {key: getattr(config, key) for key in type(config).model_fields}
     found["data"] = file.moved_data(Path.as_posix)
+    found["engine"] = config.engine.name
     if config.initial_weights is not None:
         found["initial_weights"] = file.resolve(config.initial_weights).as_posix()
     return found

@@ -54,6 +54,12 @@ def test_settings_are_in_the_order_of_the_config_with_data_last(differing):
     ]
 
 
+def test_how_the_engine_compiles_is_not_a_difference(differing):
+    assert differing(("engine={name: compiled, jit_compile: true}",), ("engine=compiled",)) == [
+        ("engine", ("auto", "compiled", "compiled"))
+    ]
+
+
 def test_a_choice_is_compared_as_a_whole_without_its_defaults(differing):
     assert differing(("optimizer={name: sgd, momentum: 0.9}",), ("optimizer=sgd",)) == [
         ("optimizer", ("adam", {"name": "sgd", "momentum": 0.9}, "sgd")),
