@@ -1,4 +1,4 @@
-"""Draw the diagrams of the documentation: networks, dropout, activations, folds and encodings.
+"""Draw the diagrams of the documentation: networks, packages, activations, folds, encodings ...
 
 `python docs/draw_diagrams.py` draws all of them in docs/pictures. They need no training.
 """
@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 
 def draw_networks() -> None:
     """Draw the network of some shipped configs, as a report draws it."""
-    inputs = {"line": 1, "xor": 2, "iris": 4, "steering": 9}
-    outputs = {"xor": (1, "sigmoid"), "iris": (3, "softmax")}
+    inputs = {"line": 1, "xor": 2, "steering": 9}
+    outputs = {"xor": (1, "sigmoid")}
     names = ("input", "hidden", "output", "line", "title", "text")
     colors = dict(zip(names, (BLUE, ORANGE, GREEN, GRAY, TEXT, TEXT), strict=True))
     for name, width in inputs.items():
@@ -36,6 +36,82 @@ def draw_networks() -> None:
         ]
         svg = network_svg(drawn_layers(width, summaries), colors)
         (PICTURES / f"network-{name}.svg").write_text(f"{svg}\n", "utf-8")
+
+
+_STAGES = (
+    ("YAML", "files, URLs"),
+    ("config", "columns", "tables"),
+    ("tasks", "splitting", "encoding", "data_checks"),
+    ("network", "keras_model", "training"),
+    ("fit",),
+    ("train", "cross_validate", "tune"),
+    ("run folder",),
+    ("prediction", "explanation", "comparison", "diagnosis"),
+    ("exports", "serving", "metrics", "reports"),
+    ("models", "HTTP", "terminal, pages"),
+)
+"""The packages and functions of the pipeline in order, with what it reads and writes."""
+_FLOW = {
+    "YAML": ("config",),
+    "files, URLs": ("tables",),
+    "columns": ("config", "encoding"),
+    "config": ("tasks",),
+    "tables": ("tasks", "data_checks"),
+    "tasks": ("splitting",),
+    "splitting": ("encoding",),
+    "encoding": ("network",),
+    "network": ("keras_model",),
+    "keras_model": ("training",),
+    "training": ("fit",),
+    "fit": ("train", "cross_validate", "tune"),
+    "train": ("run folder",),
+    "cross_validate": ("run folder",),
+    "tune": ("run folder",),
+    "run folder": ("prediction", "explanation", "comparison", "diagnosis"),
+    "prediction": ("exports", "serving", "metrics"),
+    "explanation": ("reports",),
+    "comparison": ("reports",),
+    "diagnosis": ("reports",),
+    "metrics": ("reports",),
+    "exports": ("models",),
+    "serving": ("HTTP",),
+    "reports": ("terminal, pages",),
+}
+_OUTSIDE = ("YAML", "files, URLs", "run folder", *_STAGES[-1])
+"""What is not a package or a function."""
+
+
+def draw_packages() -> None:
+    """Draw how data flow through the packages, from top to bottom."""
+    width, height, across, down = 150, 30, 180, 72
+    places = {
+        name: (across * (at + (5 - len(stage)) / 2) - 75, 8 + down * row)
+        for row, stage in enumerate(_STAGES)
+        for at, name in enumerate(stage)
+    }
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {down * len(_STAGES) - 24}" '
+        f'font-family="sans-serif" font-size="14" text-anchor="middle" fill="{TEXT}">',
+        '<marker id="arrow" viewBox="0 0 10 10" refX="10" refY="5" markerWidth="7" '
+        f'markerHeight="7" orient="auto"><path d="M0 0L10 5L0 10z" fill="{GRAY}"/></marker>',
+    ]
+    for name, targets in _FLOW.items():
+        x, y = places[name]
+        for target_x, target_y in map(places.__getitem__, targets):
+            start, end = (x + width / 2, y + height), (target_x + width / 2, target_y)
+            if y == target_y:
+                right = target_x > x
+                start, end = (x + width * right, y + 15), (target_x + width * (not right), y + 15)
+            (x1, y1), (x2, y2) = start, end
+            line = f'<line x1="{x1:g}" y1="{y1:g}" x2="{x2:g}" y2="{y2:g}"'
+            parts.append(f'{line} stroke="{GRAY}" marker-end="url(#arrow)"/>')
+    for name, (x, y) in places.items():
+        color, corner = (ORANGE, 15) if name in _OUTSIDE else (BLUE, 4)
+        box = f'<rect x="{x:g}" y="{y:g}" width="{width}" height="{height}" rx="{corner}"'
+        parts.append(f'{box} fill="none" stroke="{color}" stroke-width="1.5"/>')
+        parts.append(f'<text x="{x + width / 2:g}" y="{y + 20:g}">{name}</text>')
+    svg = "\n".join([*parts, "</svg>", ""])
+    (PICTURES / "packages.svg").write_text(svg, "utf-8")
 
 
 def draw_activations() -> None:
@@ -237,6 +313,7 @@ def draw_encodings() -> None:
 
 if __name__ == "__main__":
     draw_networks()
+    draw_packages()
     draw_activations()
     draw_learning_rates()
     draw_folds()
