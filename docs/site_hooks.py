@@ -36,6 +36,8 @@ PICTURE = re.compile(
     re.DOTALL,
 )
 """A picture for light and for dark pages, as GitHub reads it."""
+LITERAL_BLOCK = "<p>::</p>\n"
+"""The mark before indented code in docstrings, which Markdown does not read."""
 CODE = re.compile(r"<code>[^<]*</code>")
 """In tables, Python-Markdown leaves the backslash before a pipe in code, which GitHub removes."""
 
@@ -97,6 +99,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
         mathml = FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', mathml)
         return f'<{tag} class="formula">{mathml}</{tag}>'
 
+    content = content.replace(LITERAL_BLOCK, "")
     content = CODE.sub(lambda code: code[0].replace("\\|", "|"), content)
     return FORMULA.sub(as_mathml, content)
 
