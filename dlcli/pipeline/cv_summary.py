@@ -1,4 +1,4 @@
-"""The folds of a cross-validation combined: pooled metrics, means over folds, and notes."""
+"""Summary of the folds of a cross-validation: pooled metrics, means over folds, and notes."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from dlcli.tasks.task import StoredPredictions
 _LINEAR = "linear_"
 """Prefix of the columns with a linear model's predictions."""
 FEW_ROWS = 30
-"""Rows of a fold below which its metrics are too noisy to stand alone."""
+"""Number of rows of a fold below which its metrics are too noisy alone."""
 _CHANCE = 0.01
-"""The probability of noting that folds differ when only their rows do; in simulations of 3 to 10
-folds of 30 to 200 rows 0.0 to 1.7 in 100, with normal or lognormal errors, and for `accuracy`,
-`auc`, `f1` and `log_loss`; only for `average_precision` of 30 rows 6."""
+"""The probability of a note that folds differ although only their rows do. In simulations of 3 to
+10 folds of 30 to 200 rows, it was 0.0 to 1.7 %, with normal or lognormal errors, and for
+`accuracy`, `auc`, `f1` and `log_loss`; only for `average_precision` on 30 rows, it was 6 %."""
 _REASONS: Mapping[str, str] = {
     "group": "training varies between folds, or groups differ",
     "time": "earlier folds have fewer training rows, and the data may drift over time",
@@ -44,27 +44,27 @@ _ANY_REASON = (
 
 
 class StoredFold(Document):
-    """The result of a fold, which is stored next to its predictions."""
+    """The result of a fold, stored next to its predictions."""
 
     result: documents.FoldResult
     """Sizes, metrics and history."""
     constant: tuple[float, ...] = ()
-    """The prediction of a constant model for any of its rows, as `HeldOut.decoded` has it."""
+    """The prediction of a constant model, in the form of `HeldOut.decoded`."""
     cause: Literal["config", "data"] | None = None
     """The source of the problem, unless training diverged."""
     notes: Mapping[str, tuple[ValueNote, ...]] = {}
-    """Notes on its rows, by the name of these."""
+    """Notes on rows, by set of rows."""
 
 
 @dataclass(frozen=True)
 class FinishedFold:
-    """A fold that was trained, or could not be."""
+    """A fold whose training ended, possibly with an error."""
 
     stored: StoredFold
     predictions: pa.Table | None = None
-    """Those of its rows; `None` if training failed."""
+    """The predictions of its rows; `None` if training failed."""
     caught: ConfigError | DataError | None = None
-    """Why it can't be trained or evaluated, if this process has tried to."""
+    """The error of training or evaluation, if it occurred in this process."""
 
     @property
     def result(self) -> documents.FoldResult:
@@ -73,7 +73,7 @@ class FinishedFold:
 
     @property
     def error(self) -> ConfigError | DataError | None:
-        """Why it can't be trained or evaluated on its rows."""
+        """The error of training or evaluation, or `None`."""
         if self.caught is not None or self.stored.cause is None:
             return self.caught
         problem = self.result.problem or ""
@@ -92,10 +92,10 @@ def combine_folds(
     """Return the document of a cross-validation, and the predictions of all folds.
 
     Args:
-        folds: in order: repeat, then fold; at least one that was trained.
-        name: the config's.
+        folds: the folds, ordered by repeat and fold; at least one was trained.
+        name: the name of the config.
         config: the resolved config of the folds.
-        repeats: how often rows were split into folds.
+        repeats: the number of times rows were split into folds.
         dataset: all rows.
         path: the run folder, for messages.
 
@@ -164,11 +164,11 @@ def combine_folds(
 
 
 def with_linear_predictions(predictions: pa.Table, linear: Mapping[str, pa.Array]) -> pa.Table:
-    """Return a fold's predictions and those of a linear model, in separate columns.
+    """Add the predictions of a linear model to a fold's predictions, in separate columns.
 
     Args:
-        predictions: the network's.
-        linear: the columns of the linear model's, by the names that the network's have.
+        predictions: the predictions of the network.
+        linear: the predictions of the linear model, under the same column names.
     """
     for name, column in linear.items():
         predictions = predictions.append_column(f"{_LINEAR}{name}", column)
@@ -180,7 +180,7 @@ def _linear_columns(predictions: pa.Table) -> list[str]:
 
 
 def _by_linear_models(predictions: pa.Table) -> pa.Table:
-    """Return rows as linear models predict them, under the names of the network's columns."""
+    """Return the predictions of linear models, under the network's column names."""
     columns = dict(zip(predictions.column_names, predictions.columns, strict=True))
     for name in _linear_columns(predictions):
         columns[name.removeprefix(_LINEAR)] = columns.pop(name)
@@ -190,10 +190,10 @@ def _by_linear_models(predictions: pa.Table) -> pa.Table:
 def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
     """Return the predictions of all folds, in their order.
 
-    Those of linear models are omitted if one of the folds has none.
+    Predictions of linear models are omitted if a fold lacks them.
 
     Raises:
-        RunError: if their columns differ, as they never do within one cross-validation.
+        RunError: if their columns differ, which never happens in one cross-validation.
     """
     tables = [fold.predictions for fold in folds if fold.predictions is not None]
     if not all(map(_linear_columns, tables)):
@@ -210,9 +210,9 @@ def _constant_rows(
     held_out: Sequence[HeldOut | None],
     by_repeat: Sequence[HeldOut],
 ) -> list[HeldOut]:
-    """Return the rows of each repeat as a constant model predicts them.
+    """Return the predictions of a constant model for the rows of each repeat.
 
-    It knows only the target of each fold's training rows.
+    The model of each fold is fitted to the target of its training rows.
     """
     repeated = [
         np.broadcast_to(fold.stored.constant, (rows.rows, len(fold.stored.constant)))
@@ -229,10 +229,10 @@ def _constant_rows(
 def _pooled_constant(
     folds: Sequence[FinishedFold], by_repeat: Sequence[HeldOut]
 ) -> dict[str, Number]:
-    """Return the metrics of such a model, whose rows are given by repeat.
+    """Return the metrics of the constant model, given its predictions by repeat.
 
-    A constant model leaves the order of rows to chance. Pooled, its shares differ by fold, and are
-    the smaller the more rows of a class are held out: it would seem to order rows, and wrongly.
+    A constant model does not rank rows. Pooled, its shares differ by fold, and are smaller the more
+    rows of a class are held out, so it would seem to rank rows, in the wrong order.
     """
     pooled = documents.mean_metrics(
         [documents.scalar_metrics(rows.task.metrics(rows)) for rows in by_repeat]
@@ -248,11 +248,11 @@ def fold_intervals(
 ) -> tuple[dict[str, Estimate], dict[str, Number]]:
     """Return the mean of each metric over all folds with its interval, and standard deviations.
 
-    They estimate how well the procedure does when trained on as many rows as in a fold.
+    They estimate the performance of the procedure with as many training rows as in a fold.
 
     Args:
-        results: of all folds of all repeats; those without a value of a metric are ignored.
-        metrics: their names.
+        results: the results of all folds of all repeats; undefined metrics are ignored.
+        metrics: the names of the metrics.
 
     Returns:
         Means by metric, see `corrected_interval`; and standard deviations (ddof 1), `None` for a
@@ -274,7 +274,7 @@ def fold_intervals(
 
 
 def median_epochs(results: Sequence[documents.FoldResult]) -> int | None:
-    """Return how long to train on all rows: the median over folds of the best or last epoch.
+    """Return the number of epochs for all rows: the median over folds of the best or last epoch.
 
     Failed folds are ignored; `None` if all failed.
     """
@@ -285,22 +285,22 @@ def median_epochs(results: Sequence[documents.FoldResult]) -> int | None:
 def pooled_estimates(
     held_out: Sequence[HeldOut], only: Collection[str] | None = None
 ) -> dict[str, Estimate]:
-    """Return the mean over repeats of each metric of all rows, with the interval for so many rows.
+    """Return the mean over repeats of each metric of all rows, with its confidence interval.
 
-    For the mean of intervals see `mean_estimate`. The networks are taken as given, and rows as
-    independent of each other, although those of a fold share a network and networks share training
-    rows. So the interval shows what other rows might give with these networks, and is too narrow
-    for how well the procedure would do on other training rows: Bates, Hastie and Tibshirani,
+    For the mean of intervals, see `mean_estimate`. The networks are treated as fixed and rows as
+    independent, although the rows of a fold share a network and networks share training rows. The
+    interval therefore describes the variation over other rows with these networks. It is too narrow
+    for the performance of the procedure on other training rows: Bates, Hastie and Tibshirani,
     Cross-validation: What Does It Estimate and How Well Does It Do It?, JASA 119 (2024).
-    `fold_intervals` allows for that.
+    `fold_intervals` includes that variation.
 
-    Metrics of the order of rows, `auc` and `average_precision`, compare predictions of different
-    networks, and are lower than within folds where these differ in level: Forman and Scholz,
-    Apples-to-Apples in Cross-Validation Studies, SIGKDD Explorations 12 (2010).
+    Ranking metrics, `auc` and `average_precision`, compare predictions of different networks, and
+    are lower than within folds if their levels differ: Forman and Scholz, Apples-to-Apples in
+    Cross-Validation Studies, SIGKDD Explorations 12 (2010).
 
     Args:
-        held_out: for each repeat the rows of all its folds.
-        only: the metrics to return, if not all.
+        held_out: for each repeat, the rows of all its folds.
+        only: the metrics to return. [default: all]
     """
     found = [intervals.estimate_statistics(each.statistics(only)) for each in held_out]
     names = dict.fromkeys(name for estimates in found for name in estimates)
@@ -316,13 +316,13 @@ def notes_of(
     compared: Sequence[BaselineDifference],
     stopping: EarlyStopping | None,
 ) -> Iterator[str]:
-    """Yield the points to bear in mind of a cross-validation.
+    """Yield the caveats of a cross-validation.
 
     Args:
-        document: its result.
+        document: the result.
         held_out: the rows of each fold with their predictions; `None` for a fold that failed.
         compared: the folds of the first repeat, each compared with a constant model.
-        stopping: how training was stopped early.
+        stopping: the early stopping of the config.
     """
     results, split = document.results, document.split
     failed = sum(each.problem is not None for each in results)
@@ -378,7 +378,7 @@ def _about_spread(
     metric: str,
     split: str,
 ) -> Iterator[str]:
-    """Yield a note if folds of the first repeat differ by more than their rows explain."""
+    """Yield a note if folds of the first repeat differ more than their rows explain."""
     first = [each for each in zip(results, held_out, strict=True) if each[0].repeat == 1]
     values = [value for each, _ in first if (value := each.metrics.get(metric)) is not None]
     if _differ_significantly(first, METRICS[metric].root_of or metric):
@@ -392,13 +392,13 @@ def _about_spread(
 def _differ_significantly(
     folds: Sequence[tuple[documents.FoldResult, HeldOut | None]], metric: str
 ) -> bool:
-    """Return whether folds differ by more than a random split of the rows explains.
+    """Return whether folds differ more than a random split of the rows explains.
 
-    `Q = Σ n (v - m)² / S²` around the mean `m` weighted by the rows `n` of each fold is about
-    chi-squared with one degree of freedom less than there are folds if only rows differ. The
-    variance that a row adds is that of all folds together, `S² = Σ n² s² / Σ (n - 1)` of the
+    If only rows differ, `Q = Σ n (v - m)² / S²` is approximately chi-squared, with one degree of
+    freedom less than the number of folds, where `m` is the mean weighted by the rows `n` of each
+    fold. The variance per row is pooled over the folds, `S² = Σ n² s² / Σ (n - 1)` with the
     standard errors `s`: Fisher, Statistical Methods for Research Workers (1925), chapter 7. Weights
-    `1 / s²` of each fold's own would give most weight to one whose few rows are alike by chance.
+    `1 / s²` would favor a fold whose few rows are similar by chance.
     """
     known = [
         (value, error, rows.rows)
@@ -419,7 +419,7 @@ def _differ_significantly(
 
 
 def _about_classes(held_out: Sequence[HeldOut | None], split: str) -> Iterator[str]:
-    """Yield which classes or labels are missing from some folds."""
+    """Yield a note on classes or labels that are missing from some folds."""
     known = [rows for rows in held_out if rows is not None]
     if not known or not known[0].task.names:
         return

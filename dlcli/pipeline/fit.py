@@ -1,7 +1,7 @@
-"""Train a network on given rows under a given config: the unit of work everywhere.
+"""Train a network on given rows with a given config, the unit of work of all procedures.
 
-`train` does one fit, `cross_validate` one a fold, `tune` one a candidate and fold, and the linear
-baseline is one as well.
+`train` performs one fit, `cross_validate` one per fold, `tune` one per candidate and fold; the
+linear baseline is also a fit.
 """
 
 from __future__ import annotations
@@ -50,26 +50,26 @@ if TYPE_CHECKING:
     from dlcli.training.compiled_engine import ProgramCache
 
 _REDIRECTING = threading.RLock()
-"""Held while standard error is redirected, which belongs to all threads."""
+"""Held while standard error, which all threads share, is redirected."""
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
-"""TensorFlow's own switch: where the user has set it lower, its log is left alone."""
+"""TensorFlow's log level; if the user has set it lower, the log is not suppressed."""
 _SILENT = "3"
 _UNUSED = ("pandas", "sklearn", "IPython")
 """Packages that Keras imports and dlcli does not use."""
 _MEMORY_SHARE = 4
-"""Encoded rows are kept for later fits in at most one part in so many of the memory."""
+"""Encoded rows are kept for later fits in at most 1 / `_MEMORY_SHARE` of the memory."""
 
 
 def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) -> Device:
-    """Load TensorFlow and prepare the device; quick if that was done already.
+    """Load TensorFlow and prepare the device; fast if both were done before.
 
     Args:
-        config: reads `device` and `threads`.
+        config: the config, for `device` and `threads`.
         events: receives the device.
-        cluster: the workers; those on one machine use different GPUs where possible.
+        cluster: the workers; workers on one machine use different GPUs if possible.
 
     Raises:
-        ConfigError: for a GPU where there is none.
+        ConfigError: if the config requires a GPU and there is none.
         UsageError: if TensorFlow already runs in this process with another device or threads.
     """
     with quiet_tensorflow():
@@ -84,11 +84,11 @@ def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) ->
 
 @contextmanager
 def quiet_tensorflow() -> Iterator[None]:
-    """Suppress what TensorFlow's C++ code writes to standard error while it is loaded.
+    """Suppress the output of TensorFlow's C++ code to standard error while it is loaded.
 
-    It writes before its own switch is read, so the file descriptor itself is redirected. Errors
-    are exceptions and pass. Other threads that want the same wait, or the one that leaves last
-    would restore what the other had redirected.
+    It writes before it reads its log level, so the file descriptor is redirected. Errors are
+    exceptions and are not suppressed. Other threads wait, because nested redirections in threads
+    would restore the wrong descriptor.
     """
     with _REDIRECTING:
         if os.environ.setdefault(LOG_LEVEL, _SILENT) != _SILENT:
@@ -96,7 +96,7 @@ def quiet_tensorflow() -> Iterator[None]:
             return
         try:
             original = os.dup(2)
-        except OSError:  # there is no standard error
+        except OSError:  # no standard error
             yield
             return
         null = os.open(os.devnull, os.O_WRONLY)
@@ -111,11 +111,11 @@ def quiet_tensorflow() -> Iterator[None]:
 
 @contextmanager
 def hide_unused_packages() -> Iterator[None]:
-    """Hide packages that Keras imports wherever they are installed, in the process of a command.
+    """Hide packages that Keras imports if they are installed, in the process of a command.
 
-    pandas, scikit-learn and IPython take Keras a second and a fifth of its memory, for inputs and
-    wrappers that dlcli does not use; Keras works without them. Afterwards they can be imported as
-    before. Nothing is hidden in a user's own program, which may itself use Keras with them.
+    Keras imports pandas, scikit-learn and IPython for inputs and wrappers that dlcli does not use,
+    which takes a second and a fifth of its memory. Keras also works without them. Afterwards, they
+    can be imported as usual. Nothing is hidden in a user's program, which may use them with Keras.
     """
     hidden = [name for name in _UNUSED if name not in sys.modules] if is_command_line.get() else []
     for name in hidden:
@@ -132,15 +132,15 @@ def hide_unused_packages() -> Iterator[None]:
 def without_retracing_warnings() -> Iterator[None]:
     """Suppress TensorFlow's warnings about several programs in one process, which are intended.
 
-    Fits of different shapes have separate programs, which TensorFlow mistakes for one program that
-    is traced again and again.
+    Fits of different shapes have separate programs, which TensorFlow regards as repeated tracing of
+    one program.
     """
 
     def is_other(record: logging.LogRecord) -> bool:
         return "triggered tf.function retracing" not in record.getMessage()
 
     logger = logging.getLogger("tensorflow")
-    logger.addFilter(is_other)  # one for each block, as they may be nested
+    logger.addFilter(is_other)  # one filter per block, as blocks may be nested
     try:
         yield
     finally:
@@ -149,12 +149,12 @@ def without_retracing_warnings() -> Iterator[None]:
 
 @contextmanager
 def pause_collection() -> Iterator[None]:
-    """Pause garbage collection while many objects are loaded that stay.
+    """Pause garbage collection while many permanent objects are created.
 
-    Loading TensorFlow makes about a million objects; searching them for garbage again and again
-    takes a tenth of the time. Afterwards it is on, even if the program started without it: models
-    are cyclic garbage when they are no longer needed. For the same reason this is not for a process
-    that has trained: it excludes all objects of the moment from collection, old models among them.
+    Loading TensorFlow creates about a million objects; repeated garbage collection takes a tenth of
+    the time. Afterwards, garbage collection is on, even if the program started without it, because
+    unused models are cyclic garbage. Don't use this in a process that has trained: it excludes all
+    existing objects from collection, including old models.
     """
     gc.disable()
     try:
@@ -166,31 +166,31 @@ def pause_collection() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class FitResult:
-    """A network trained on given rows, or an ensemble, and what it predicts of them.
+    """A network or ensemble trained on given rows, with its predictions of them.
 
     In an ensemble with folds, validation rows are the training rows, each predicted by the members
-    that were not trained on it. Predictions and metrics of a set are computed when they are first
-    used, and kept.
+    that were not trained on it. Predictions and metrics of a set are computed on first use and
+    cached.
     """
 
     config: Config
-    """The config that was trained, with output, loss and metrics filled in."""
+    """The trained config, with resolved output, loss and metrics."""
     rows: preparation.FitRows
     """The rows, with their encoding."""
     plan: preparation.FitPlan
-    """The network, and how it was trained."""
+    """The network and its training."""
     job: Job
     """The job of the engine; for an ensemble, the job of one network on all training rows."""
     members: tuple[FittedMember, ...]
     """The network, or the networks of an ensemble."""
     seconds: float
-    """The time that encoding and training took."""
+    """The duration of encoding and training."""
     _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
     _metrics: dict[str, Metrics] = field(default_factory=dict, repr=False)
 
     @cached_property
     def training(self) -> TrainingResult:
-        """Weights, history and best epoch; of an ensemble all weights, and the mean history."""
+        """Weights, history and best epoch; for an ensemble, all weights and the mean history."""
         if self.config.ensemble is None:
             return self.members[0].training
         weights = {
@@ -228,7 +228,7 @@ class FitResult:
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The rows of each set that is not empty, by name."""
+        """The rows of each nonempty set, by name."""
         return self.rows.tables
 
     @property
@@ -238,7 +238,7 @@ class FitResult:
 
     @property
     def evaluation_set(self) -> Literal["test", "validation"]:
-        """The set to evaluate on: test rows, or validation rows if there are none."""
+        """The evaluation set: test rows, or validation rows if there are none."""
         return "validation" if self.rows.split.test is None else "test"
 
     @property
@@ -248,9 +248,9 @@ class FitResult:
 
     @property
     def best_epoch(self) -> int | None:
-        """The epoch, from 1, that the weights are from; of an ensemble the median of its members'.
+        """The epoch of the weights, from 1; for an ensemble, the median over its members.
 
-        `None`: the last.
+        `None` means the last epoch.
         """
         trainings = [each.training for each in self.members]
         if all(each.best_epoch is None for each in trainings):
@@ -270,7 +270,7 @@ class FitResult:
 
     @property
     def held_out(self) -> list[Indices]:
-        """The indices of each fold's rows among the validation rows; without folds, of all."""
+        """The indices of each fold's rows in the validation rows; without folds, all indices."""
         if self.config.ensemble_folds is None:
             return [np.arange(self.tables["validation"].rows)]
         members = self.members[: self.config.ensemble_folds]
@@ -278,7 +278,7 @@ class FitResult:
 
     @cached_property
     def conformal(self) -> Conformal | None:
-        """The errors of held-out rows, for intervals; none without such rows and for labels."""
+        """The errors of held-out rows, for intervals; `None` without such rows and for labels."""
         task = self.predictor.task
         if "validation" not in self.tables or task.outcome == "labels":
             return None
@@ -310,13 +310,13 @@ class FitResult:
 
     @cached_property
     def constant_outputs(self) -> NDArray[np.float64]:
-        """The output of a model that knows only the target of the training rows, (outputs,)."""
+        """The output of the constant model, fitted to the target of training rows, (outputs,)."""
         task = self.rows.encoding.task.for_loss(self.config.loss)
         train, weights = self.rows.split.train, self.encoded["train"].weights
         return task.constant_outputs(train, weights, self.config)
 
     def constant_decoded(self, name: str) -> DecodedRows:
-        """Return the rows of a set with their true values and the predictions of such a model."""
+        """Return the rows of a set with their true values and the constant model's predictions."""
         rows, outputs = self.encoded[name], self.constant_outputs
         repeated = np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
         return self.predictor.decode(repeated).with_truth(self.tables[name], rows.weights)
@@ -329,11 +329,11 @@ class FitResult:
     ) -> pa.Table:
         """Return row number, target and prediction of the rows of a set, for a run folder.
 
-        Files are named if the data are in several, and weights if rows have any.
+        Includes files if there are several, and weights if rows have weights.
 
         Args:
             name: the set.
-            columns: further columns, after the row number.
+            columns: additional columns, after the row number.
             some: the indices of the rows to return; all if omitted.
         """
         table, weights = self.tables[name], self.encoded[name].weights
@@ -364,17 +364,17 @@ def fit(
 
     Args:
         rows: the encoded rows.
-        plan: the network, and how it is trained.
-        checkpointer: stores checkpoints, gives the one to resume from, and ends training when a
-            signal arrives.
+        plan: the network and its training.
+        checkpointer: stores checkpoints, returns the checkpoint to resume from, and ends training
+            on a signal.
         observer: receives the progress.
 
     Raises:
         DivergenceError: if the loss or the weights become NaN or infinite.
         OutOfMemoryError: if memory runs out.
         TrainingError: if a checkpoint can't be stored.
-        RunError: if no checkpoint can be resumed from.
-        Interrupted: if a signal has arrived.
+        RunError: if no checkpoint can be resumed.
+        Interrupted: if a signal arrived.
     """
     start = time.perf_counter()
     train, validation = rows.encoded["train"], rows.encoded.get("validation")
@@ -384,7 +384,7 @@ def fit(
     members = tuple(_fit_members(job, rows, plan, checkpointer, observer or FitObserver()))
     config = job.config.with_scaling_layer(members[0].learning_rate_multiplier)
     job = replace(job, config=config)
-    if config.ensemble_folds is not None:  # each training row was held out by a member
+    if config.ensemble_folds is not None:  # each training row is held out for a member
         split = replace(rows.split, validation=rows.split.train)
         encoded = {"train": job.train, "validation": job.train, **rows.encoded}
         rows = replace(rows, split=split, encoded=encoded)
@@ -441,7 +441,7 @@ def fit_member(
 
     number, ensemble, own = member.number, member.job.config.ensemble, checkpointer
     if ensemble is not None:
-        # The network of a factor trial that is no member has been trained with the first one.
+        # A network of the scaling layer's trial that is not a member is trained with the first one.
         is_trial = number > ensemble.members and plan.finished > 0
         if plan.until is None or number <= plan.finished or is_trial:
             found = checkpointer.finished_member(number, member.job)
@@ -461,9 +461,9 @@ def fit_member(
 
 
 def release_memory(error: Exception) -> str:
-    """Free the memory that a failed fit has taken.
+    """Free the memory of a failed fit.
 
-    The frames of its traceback hold the encoded rows and what the engine has on the device.
+    The frames of its traceback reference the encoded rows and the engine's data on the device.
 
     Returns:
         The first line of the message.
@@ -477,16 +477,16 @@ def release_memory(error: Exception) -> str:
 class FitContext:
     """The state that many fits in one process share.
 
-    TensorFlow is loaded once; rows are encoded once for all configs that encode them alike; and
-    fits whose programs differ only in runtime values, or in sizes, share one, see
+    TensorFlow is loaded once. Rows are encoded once for all configs with the same encoding. Fits
+    whose programs differ only in runtime values or sizes share a program, see
     `dlcli.training.ProgramCache`.
 
     Args:
         dataset: all rows, and their target.
-        config: the config as given, of which others are variants; gives device and threads.
-        events: receives warnings about the rows, each once.
-        fits: about how many fits will share a program; compiling pays off over many.
-        keep_encodings: whether encoded rows are kept for other configs on the same rows.
+        config: the original config, with device and threads; the other configs are variants of it.
+        events: receives warnings about the rows, without repetition.
+        fits: the approximate number of fits that share a program; with many, compiling saves time.
+        keep_encodings: whether to keep encoded rows for other configs on the same rows.
         any_size: whether configs differ in batch size, or in the units of hidden layers.
     """
 
@@ -497,7 +497,7 @@ class FitContext:
     keep_encodings: bool = True
     any_size: bool = False
     at_once: int = field(default=1, init=False)
-    """Number of fits like the latest to run at a time, each in a thread."""
+    """Number of fits like the latest that run at the same time, each in a thread."""
     _noted: set[tuple[str, str, str]] = field(default_factory=set, repr=False)
     _kept: dict[object, preparation.FitRows] = field(default_factory=dict, repr=False)
 
@@ -508,12 +508,12 @@ class FitContext:
 
     @cached_property
     def device(self) -> Device:
-        """The device that trains; TensorFlow is loaded when this is first used."""
+        """The device; TensorFlow is loaded on first use."""
         return load_tensorflow(self.config, self.events, self.workers.cluster)
 
     @cached_property
     def programs(self) -> ProgramCache:
-        """The compiled programs; TensorFlow is loaded when this is first used."""
+        """The compiled programs; TensorFlow is loaded on first use."""
         assert self.device
         from dlcli.training.compiled_engine import ProgramCache
 
@@ -527,26 +527,26 @@ class FitContext:
         observer: FitObserver | None = None,
         on_notes: preparation.ReportNotes | None = None,
     ) -> FitResult:
-        """Encode rows, unless that was done already, and train on them.
+        """Encode rows, unless they are already encoded, and train on them.
 
         Args:
             config: a variant with the unchanged `data` section.
             split: the rows of each set.
             checkpointer: see `fit`.
             observer: receives the progress.
-            on_notes: receives the notes on the rows; if omitted, the first note on each column over
-                all fits is a warning.
+            on_notes: receives the notes on the rows; if omitted, the first note on each column in
+                all fits becomes a warning.
 
         Raises:
-            ConfigError: for a config that does not suit the target.
-            DataError: for values of held-out rows that can't be encoded.
+            ConfigError: if the config does not fit the target.
+            DataError: if values of held-out rows can't be encoded.
             DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
         """
         start = time.perf_counter()
         rows = self._encoded(config, split, on_notes)
         plan = preparation.plan_fit(config, rows, self.fits * config.networks)
         plan = replace(plan, programs=self.programs, device=self.device)
-        if config.ensemble is None:  # its members share the threads themselves
+        if config.ensemble is None:  # members share the threads
             self.at_once = members.networks_at_once(self.fits, rows, plan)
         result = fit(rows, plan, checkpointer, observer)
         return replace(result, seconds=time.perf_counter() - start)
@@ -554,7 +554,7 @@ class FitContext:
     def _encoded(
         self, config: Config, split: Split, on_notes: preparation.ReportNotes | None
     ) -> preparation.FitRows:
-        """Return the encoded rows of a split, of an earlier fit that encoded them alike if any."""
+        """Return the encoded rows of a split, reused from an earlier fit with the same encoding."""
         head = resolve_head(config, self.dataset.task)
         key = split, repr(config.input), repr(head.output.scaling)
         if key in self._kept:
@@ -571,16 +571,16 @@ class FitContext:
 
     def _excess(self, rows: preparation.FitRows) -> float:
         kept = sum(map(_size, self._kept.values()))
-        # All workers encode the same rows again.
+        # All workers encode the same rows.
         available: float = min(self.workers.gather(available_memory()))
         return kept + _size(rows) - (available + kept) / _MEMORY_SHARE
 
     def _report(
         self, on_notes: preparation.ReportNotes | None, rows: str, notes: Sequence[ValueNote]
     ) -> None:
-        """Report notes on the rows of a fit, without `on_notes` the first on each column.
+        """Report notes on the rows of a fit; without `on_notes`, the first note on each column.
 
-        The rows of a fold stand where test rows do, and are called held-out rows.
+        The rows of a fold are in place of test rows, and are called held-out rows.
         """
         rows = rows.replace("test rows", "held-out rows", 1)
         if on_notes is not None:
@@ -592,5 +592,5 @@ class FitContext:
 
 
 def _size(rows: preparation.FitRows) -> int:
-    """Return about how many bytes encoded rows take."""
+    """Return the approximate size of encoded rows in bytes."""
     return sum(4 * len(each.inputs) * each.inputs.width for each in rows.encoded.values())

@@ -1,6 +1,6 @@
-"""Check a config, its data and the memory before training, and keep rows on disk if it is short.
+"""Checks of config, data and memory before training; rows are stored on disk if memory is short.
 
-Nothing here loads TensorFlow.
+This module does not load TensorFlow.
 """
 
 from __future__ import annotations
@@ -39,56 +39,57 @@ from dlcli.tables.remote_files import each_file, file_size
 from dlcli.tables.stored_columns import Storage
 
 LARGE_BYTES = 20_000_000
-"""Size of the data files from which on rows are read only on request."""
+"""Size of the data files from which rows are read only on request."""
 PROC = Path("/proc")
-"""Where Linux reports memory."""
+"""The folder in which Linux reports memory."""
 CGROUPS = Path("/sys/fs/cgroup")
-"""Where Linux reports containers: https://docs.kernel.org/admin-guide/cgroup-v2.html."""
+"""The folder in which Linux reports containers:
+https://docs.kernel.org/admin-guide/cgroup-v2.html."""
 GPUS = (Path("/dev/nvidiactl"), Path("/dev/dxg"))
-"""Present on Linux where there is a GPU, which has separate memory."""
+"""Files that exist on Linux if there is a GPU, which has separate memory."""
 TENSORFLOW = 150_000_000
-"""Bytes that TensorFlow 2.21 takes at least; 200 to 260 MB were measured on Linux on x86-64."""
+"""Minimum memory of TensorFlow 2.21 in bytes; 200 to 260 MB were measured on Linux on x86-64."""
 TENSORFLOW_ADDRESSES = 1_200_000_000
-"""Bytes of address space that it takes at least; 1.29 GB were measured."""
+"""Minimum address space of TensorFlow in bytes; 1.29 GB were measured."""
 EXPANSION = {".parquet": 8.0, ".pq": 8.0, ".gz": 12.0, ".zst": 12.0}
-"""Bytes of memory for each byte of a compressed file: its rows, the sets that they are split into,
-the encoded matrix, and its copy on the device."""
+"""Bytes of memory per byte of a compressed file: the rows, the sets of rows, the encoded matrix,
+and its copy on the device."""
 USUAL_EXPANSION = 4.0
-"""The same for any other file."""
+"""The same for other files."""
 _FLOAT = 4
 """Bytes of a weight and of an encoded value."""
 _SLOTS = {"sgd": 0, "adafactor": 0, "adagrad": 1, "lion": 1, "muon": 1, "rmsprop": 1}
-"""Values that an optimizer stores for each weight at least; the others store 2."""
+"""Minimum number of values that an optimizer stores per weight; other optimizers store 2."""
 
 
 @dataclass(frozen=True)
 class CheckedConfig:
-    """A config in which no problem was found."""
+    """A config without problems."""
 
     layers: tuple[LayerSummary, ...]
-    """Its network; what only the rows can show is `None` if they were not read."""
+    """The network; values that depend on the rows are `None` if they were not read."""
     rows_read: bool
-    """True if the rows were read, and not the headers alone."""
+    """True if the rows were read, and not only the headers."""
     tune: Tune | None
-    """Its search; without a space, if only the rows can show the default one."""
+    """The search; without a space if the default space depends on unread rows."""
 
 
 def check(
     file: ConfigFile, *, read_rows: bool = False, listener: Listener = ignore
 ) -> CheckedConfig:
-    """Check a config with its data, as training does before its first step.
+    """Check a config with its data, like training before its first step.
 
     Args:
         file: the config.
         read_rows: whether to also read the rows of large files.
-        listener: receives what was found.
+        listener: receives the results.
 
     Raises:
-        UsageError: for a file that does not exist.
-        ConfigError: with every problem of the config's search space, or with the headers, or the
-            first with the rows; or for a network too large for the memory.
-        DataError: for what only the rows can show.
-        RunError: for initial weights that do not exist or don't fit.
+        UsageError: if a file does not exist.
+        ConfigError: with all problems of the search space or the headers, or the first problem of
+            the rows; or if the network is too large for the memory.
+        DataError: for problems of the rows.
+        RunError: if initial weights do not exist or don't fit.
     """
     with file.located():
         check_tune(file)
@@ -128,20 +129,20 @@ def outline(config: Config) -> tuple[LayerSummary, ...]:
 
 @dataclass(frozen=True)
 class MemoryLimit:
-    """A limit of the memory of this process."""
+    """A memory limit of this process."""
 
     left: float
-    """Bytes that it may still take."""
+    """Remaining memory in bytes."""
     name: str
     """The source of the limit: `the machine's memory`."""
     swap: float = 0.0
-    """Bytes of swap space that it may take in addition."""
+    """Additional swap space in bytes."""
     tensorflow: int = TENSORFLOW
-    """Bytes that TensorFlow itself takes of it."""
+    """Memory of TensorFlow in bytes."""
 
     @property
     def free(self) -> float:
-        """Bytes that are left for a training; negative if TensorFlow alone does not fit."""
+        """Remaining memory for training in bytes; negative if TensorFlow alone does not fit."""
         return self.left + self.swap - self.tensorflow
 
 
@@ -149,21 +150,22 @@ class MemoryLimit:
 def row_storage(
     file: ConfigFile, output: Path | None, events: Events, workers: Workers = NO_OTHERS
 ) -> Iterator[Storage]:
-    """Make a folder for rows if they are to be kept on disk, and remove it at the end.
+    """Create a folder if rows are to be stored on disk, and remove it at the end.
 
-    With `data.storage: auto` they are if they would take more than half of the available memory.
+    With `data.storage: auto`, rows are stored if they would use more than half of the available
+    memory.
 
     Args:
         file: the config.
-        output: the run folder, if one was named.
+        output: the run folder, if specified.
         events: receives the folder.
-        workers: those that share the rows.
+        workers: the workers that share the rows.
 
     Yields:
-        Where to keep the rows.
+        The storage for the rows.
 
     Raises:
-        UsageError: if it can't be made, or the config names files that do not exist.
+        UsageError: if the folder can't be created, or files of the config do not exist.
     """
     storage = file.config.data.storage
     if storage == "auto":
@@ -179,29 +181,29 @@ def row_storage(
 
 
 def _expanded_size(path: Location) -> float:
-    """Return the bytes of memory that a file takes; 0 if reading it will report an error."""
-    with suppress(OSError, ValueError):  # such as a name that is too long, or with a NUL character
+    """Return the memory for a file in bytes; 0 if reading it will report an error."""
+    with suppress(OSError, ValueError):  # a name that is too long or contains NUL
         return file_size(path) * EXPANSION.get(Path(path).suffix.lower(), USUAL_EXPANSION)
     return 0.0
 
 
 def check_plan(rows: preparation.FitRows, plan: preparation.FitPlan, events: Events) -> None:
-    """Warn of layers that do nothing, and refuse a training that the memory is too small for.
+    """Warn about layers without effect, and refuse a training that needs more memory.
 
-    A hidden layer without an activation is one linear layer with the next. A single linear unit is
-    no mistake: it is the simplest network, as in configs/line.yaml.
+    A hidden layer without an activation and the next layer are equivalent to one linear layer. A
+    single linear unit is accepted, as the simplest network, such as in configs/line.yaml.
 
-    What a training certainly needs must not exceed the available memory, swap space included. With
-    a GPU, much of what is counted lies in its own memory, and nothing is checked. What fails on one
-    worker fails on all.
+    The minimum memory of a training must not exceed the available memory, including swap space.
+    With a GPU, much of it is in the GPU's memory, so it is not checked. A failure on one worker is
+    a failure on all.
 
     Args:
         rows: the rows, encoded or not.
-        plan: the network, and how it is trained.
+        plan: the network and its training.
         events: receives the warning.
 
     Raises:
-        ConfigError: at the key that takes most memory.
+        ConfigError: located at the key that needs most memory.
         UsageError: if TensorFlow alone does not fit.
     """
     linear = [
@@ -251,15 +253,15 @@ def _check_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> None:
 def prepare_example(
     config: Config, dataset: preparation.Dataset, split: Split, events: Events
 ) -> tuple[preparation.FitRows, preparation.FitPlan]:
-    """Prepare the rows of the first fold, and check that a fit of them fits into memory.
+    """Prepare the rows of the first fold, and check that their training fits into memory.
 
-    Folds of rows that resemble each other are warned of.
+    Warns if similar rows are in different folds.
 
     Args:
         config: the config.
         dataset: all rows.
         split: the rows of the fold.
-        events: receives target, features and network, which are much the same for all folds.
+        events: receives target, features and network, which are similar for all folds.
 
     Raises:
         ConfigError, UsageError: see `check_plan`.
@@ -273,7 +275,7 @@ def prepare_example(
 
 
 def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dict[str, int]:
-    """Return the bytes that a training takes at least, by part, in addition to TensorFlow's own.
+    """Return the minimum memory of a training in bytes, by part, in addition to TensorFlow.
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
@@ -291,7 +293,7 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
     if train.rows * width > MOST_FILLED:
         width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
     count = sum(table.rows for table in rows.tables.values())
-    if config.ensemble_folds is not None:  # those of one member are copies
+    if config.ensemble_folds is not None:  # members have copies
         count += train.rows
     batch = min(config.batch_size, train.rows)
     outputs = sum(layer.units for layer in network.layers if isinstance(layer, DenseLayer))
@@ -304,13 +306,13 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
 
 
 def optimizer_slots(optimizer: Optimizer) -> int:
-    """Return how many values an optimizer stores for each weight at least."""
+    """Return the minimum number of values that an optimizer stores per weight."""
     has_momentum = isinstance(optimizer, SGD | RMSprop) and optimizer.momentum > 0
     return _SLOTS.get(optimizer.name, 2) + has_momentum
 
 
 def available_memory() -> float:
-    """Return the bytes that the process may still take, without swap space."""
+    """Return the remaining memory of the process in bytes, without swap space."""
     return min((limit.left for limit in memory_limits()), default=math.inf)
 
 
@@ -320,7 +322,7 @@ def _tightest_limit() -> MemoryLimit:
 
 
 def memory_limits() -> Iterator[MemoryLimit]:
-    """Yield the limits of machine, containers and shell, as far as the system reports them."""
+    """Yield the limits of machine, containers and shell that the system reports."""
     machine = _kilobytes(PROC / "meminfo")
     swap = machine.get("SwapFree", 0.0)
     if "MemAvailable" in machine:
@@ -329,10 +331,10 @@ def memory_limits() -> Iterator[MemoryLimit]:
         total = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
         yield MemoryLimit(total, "the machine's memory")
     for folder in _control_groups():
-        with suppress(ValueError):  # `max` stands for no limit
+        with suppress(ValueError):  # `max` means no limit
             used = float(_read(folder / "memory.current") or 0)
             files = re.findall(r"^(?:in)?active_file (\d+)$", _read(folder / "memory.stat"), re.M)
-            used = max(used - sum(map(float, files)), 0.0)  # cached files are given up when needed
+            used = max(used - sum(map(float, files)), 0.0)  # the file cache is freed on demand
             limit = float(int(_read(folder / "memory.max")))
             yield MemoryLimit(limit - used, "the container's memory", swap)
     if sys.platform != "win32":
@@ -349,9 +351,9 @@ def memory_limits() -> Iterator[MemoryLimit]:
 
 
 def _control_groups() -> Iterator[Path]:
-    """Yield the folders of the process's control group and of those around it.
+    """Yield the folders of the process's control group and its parents.
 
-    Within a container its own group is the root, whatever path the process reports.
+    In a container, its group is the root, whatever path the process reports.
     """
     for line in _read(PROC / "self" / "cgroup").splitlines():
         if line.startswith("0::"):
@@ -360,7 +362,7 @@ def _control_groups() -> Iterator[Path]:
 
 
 def _kilobytes(path: Path) -> dict[str, float]:
-    """Return the bytes of all lines such as `MemAvailable:  5000 kB`, by name."""
+    """Return bytes by name, from lines such as `MemAvailable:  5000 kB`."""
     found = re.findall(r"^(\w+):\s+(\d+) kB$", _read(path), re.MULTILINE)
     return {name: float(number) * 1024 for name, number in found}
 
@@ -373,13 +375,13 @@ def _read(path: Path) -> str:
 
 
 def _largest_layer(network: Network) -> str:
-    """Return the key of the hidden layer with most weights; `input` without hidden layers."""
+    """Return the key of the hidden layer with the most weights; `input` if there are none."""
     dense = [layer for layer in network.layers if isinstance(layer, DenseLayer)]
     if len(dense) == 1:
         return "input"
     at = max(range(len(dense)), key=lambda at: dense[at].inputs * dense[at].units)
     if at and (at == len(dense) - 1 or dense[at].inputs > dense[at].units):
-        at -= 1  # its inputs are the units of the one before
+        at -= 1  # its inputs are the units of the previous layer
     return format_path(("hidden", at, "units"))
 
 

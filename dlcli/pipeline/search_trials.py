@@ -1,4 +1,4 @@
-"""Evaluate the trials of a search one after the other, in one process or in each of several."""
+"""Evaluation of the trials of a search, one after the other in each process."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ from dlcli.training_job import NO_CHECKPOINTS, Checkpointer, StopOnSignal
 _FAILURES = errors.ConfigError, errors.DataError, errors.DivergenceError, errors.OutOfMemoryError
 """The errors of a candidate that can't be trained."""
 _POLL_SECONDS = 1.0
-"""Time between two looks at the trials of other processes."""
+"""Time between two queries of the trials of other processes."""
 _POLLS_PER_CHECK = 15
-"""Looks after which it is checked whether those processes are alive."""
+"""Number of queries after which the search checks whether these processes are alive."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class SearchSettings:
     """The settings of a search that do not change its candidates."""
 
     jobs: int = 1
-    """Processes that evaluate candidates in parallel."""
+    """Number of processes that evaluate candidates in parallel."""
     storage: str | None = None
-    """The URL of a database that processes and machines share; `None`: a file in the run folder."""
+    """The URL of a database that processes and machines share; `None` for a file in the run
+    folder."""
     nested: bool = False
     """True to also evaluate the whole search by nested cross-validation."""
 
@@ -65,7 +66,7 @@ class TrialEvaluation:
     """A network, evaluated on the held-out rows of one fold."""
 
     value: float | None
-    """The metric that is optimized; `None` if it is undefined."""
+    """The optimized metric; `None` if undefined."""
     standard_error: float | None
     """Its standard error over rows."""
     metrics: Mapping[str, float | None]
@@ -78,12 +79,12 @@ class TrialEvaluation:
 def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
     """Evaluate a trained network on its held-out rows.
 
-    The loss is the weighted mean over rows. It has no regularization penalty, which `val_loss` has:
-    the penalty differs between candidates and does not measure the predictions.
+    The loss is the weighted mean over rows. Unlike `val_loss`, it excludes the regularization
+    penalty, which differs between candidates and does not depend on the predictions.
 
     Args:
         result: the trained network.
-        objective: the metric that is optimized, or `loss`.
+        objective: the optimized metric, or `loss`.
     """
     name = result.evaluation_set
     metrics, trained = documents.scalar_metrics(result.metrics(name)), result.training
@@ -118,13 +119,13 @@ def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
 
 @dataclass
 class TrialReporter:
-    """Reports intermediate values of a candidate to Optuna, and ends it when it is pruned."""
+    """Reports intermediate values of a candidate to Optuna, and ends it if it is pruned."""
 
     plan: SearchPlan
     report: Callable[[float, int], bool] = lambda *_: False
     """Stores a value at a step, and returns whether to prune the candidate."""
     workers: Workers = NO_OTHERS
-    """Those that train the candidate together, which prune it if worker 0 does."""
+    """The workers that train the candidate, and prune it if worker 0 does."""
     last: float | None = field(default=None, init=False)
     """The last reported value."""
     epochs: int = field(default=0, init=False)
@@ -135,7 +136,7 @@ class TrialReporter:
         self.epochs = 0
 
         def progress(member: int, epoch: int, values: Mapping[str, float]) -> None:
-            if member == 1:  # the later steps of a study stand for folds
+            if member == 1:  # the later steps of a study are folds
                 self.epochs = epoch
             is_due = fold == 1 and member == 1 and epoch % self.plan.report_interval == 0
             if is_due and self.plan.prunes_at_epochs:
@@ -155,7 +156,7 @@ class TrialReporter:
         lost: UpdateFinishedTrialError | None = None
         try:
             is_pruned = self.report(value, step)
-        except UpdateFinishedTrialError as error:  # others retry it, see `Study.keep_alive`
+        except UpdateFinishedTrialError as error:  # to be retried, see `Study.keep_alive`
             is_pruned, lost = True, error
         is_pruned = self.workers.gather(is_pruned)[0]
         if lost is not None:
@@ -171,20 +172,20 @@ def run_trials(
     stop: StopOnSignal,
     log: events.Events,
 ) -> None:
-    """Evaluate candidates until there are enough or the time is over.
+    """Evaluate candidates until there are enough or the time limit is reached.
 
-    Before the first candidate, its process evaluates the original config. However short the time
-    is, one candidate is evaluated.
+    The process of the first candidate evaluates the original config first. At least one candidate
+    is evaluated, regardless of the time limit.
 
     Args:
-        context: what all trials share.
-        study: starts and stores them.
-        budget: the time in which trials may start.
-        stop: ends the search when a signal arrives; it handles signals already.
-        log: receives each trial once it is stored, and `progress`.
+        context: the state that all trials share.
+        study: starts and stores trials.
+        budget: the time limit for starting trials.
+        stop: ends the search on a signal; its handlers are already installed.
+        log: receives each stored trial, and `progress`.
 
     Raises:
-        Interrupted: if a signal has arrived; the running trial is retried when the search resumes.
+        Interrupted: if a signal arrived; the running trial is retried when the search resumes.
         ConfigError, DataError: if the original config can't be trained.
         TrainingError: if results can't be stored.
     """
@@ -215,7 +216,7 @@ def _run_trial(
     plan, folds, workers = study.plan, len(context.splits), context.fits.workers
 
     def standing() -> dict[str, Any]:
-        """Return the search's metric and number of trials, and the best trial so far."""
+        """Return the metric and number of trials of the search, and the best trial so far."""
         best = documents.best_trial(study.results(), plan.direction)
         number, value = (None, None) if best is None else (best.number, best.value)
         return {
@@ -252,17 +253,17 @@ def evaluate_candidate(
 ) -> documents.TrialResult:
     """Train the config with other values on each fold, and evaluate it.
 
-    In a cluster, worker 0 announces the values to the others, see `join_trial`.
+    In a cluster, worker 0 sends the values to the other workers, see `join_trial`.
 
     Args:
-        context: what all trials share.
-        values: by path of the dimension; empty for the original config.
+        context: the state that all trials share.
+        values: the values by path of the dimension; empty for the original config.
         reporter: reports intermediate values, and may prune the candidate.
-        checkpointer: ends training when a signal arrives.
+        checkpointer: ends training on a signal.
 
     Returns:
-        The result without a number; a candidate that diverges, runs out of memory or has an invalid
-        config has a result, too.
+        The result, without a number. A candidate that diverges, runs out of memory or has an
+        invalid config also has a result.
 
     Raises:
         DataError: if the original config can't be trained on the rows.
@@ -296,7 +297,7 @@ def evaluate_candidate(
         for number, split in enumerate(context.splits, start=1):
             observer = FitObserver(reporter.progress(number))
             rows = context.rows_of(config, split)
-            # No variable holds the network: a candidate that runs out of memory is to free it.
+            # No variable references the network, so a candidate that runs out of memory frees it.
             folds.append(
                 evaluate(context.fits.fit(config, rows, checkpointer, observer), plan.objective)
             )
@@ -307,7 +308,7 @@ def evaluate_candidate(
         epochs = documents.rounded_median([each.epochs for each in folds]) or reporter.epochs
         return result("pruned", reporter.last, epochs=epochs)
     except _FAILURES as error:
-        # Whatever is tried on these rows fails, or others can only end with this worker.
+        # All candidates fail on these rows, or the other workers can only end with this worker.
         fails_all = isinstance(error, errors.DataError) and not values
         leaves_others = isinstance(error, errors.OutOfMemoryError) and workers.size > 1
         if fails_all or leaves_others:
@@ -323,7 +324,7 @@ def evaluate_candidate(
 
 
 def join_trial(context: SearchContext, values: Mapping[str, Value]) -> None:
-    """Evaluate a candidate that worker 0 has announced, on another worker of its cluster.
+    """Evaluate a candidate from worker 0 on another worker of the cluster.
 
     Raises:
         DataError: see `evaluate_candidate`.
@@ -333,11 +334,11 @@ def join_trial(context: SearchContext, values: Mapping[str, Value]) -> None:
 
 
 def stop_of_search(writer: RunWriter, study: Study | None = None) -> StopOnSignal:
-    """Return the object that ends the training of a candidate when a signal arrives.
+    """Return the object that ends the training of a candidate on a signal.
 
     Args:
         writer: the run.
-        study: gives the number of finished trials for the message.
+        study: the study, for the number of finished trials in the message.
     """
     results = study.results if study else tuple
     return StopOnSignal(writer, lambda: errors.plural(len(results()), "trial"), resumable=True)
@@ -348,7 +349,7 @@ class SearchAccess:
     """The access of a process to a search; it can be pickled."""
 
     folder: Path
-    """The run folder, which the process that started the search has locked."""
+    """The run folder, locked by the process that started the search."""
     run: str
     """The token of the run folder."""
     storage: str | None
