@@ -44,12 +44,12 @@ NOT_ENGLISH = ("zh-CN", "benchmarks")
 
 
 def texts_of_pages() -> Iterator[tuple[str, str]]:
-    """Yield the paragraphs of each English page, without code."""
+    """Yield the paragraphs of each English page, without code and anchors of headings."""
     for page in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("data/*.md")]):
         name = str(page.relative_to(ROOT))
         if not any(part in name for part in NOT_ENGLISH):
             text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.M | re.S)
-            for paragraph in re.split(r"\n\s*\n", re.sub(r"`[^`]*`", "x", text)):
+            for paragraph in re.split(r"\n\s*\n", re.sub(r"`[^`]*`|\]\(#[^)]*\)", "x", text)):
                 yield name, " ".join(paragraph.split())
 
 
