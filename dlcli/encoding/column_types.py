@@ -55,8 +55,8 @@ def choose_features(
         column that no name or pattern matches.
 
     Raises:
-        ConfigError: for an unknown column, a pattern without a match, a reserved column, or if
-            there is no feature.
+        ConfigError: for an unknown column, a pattern without a match, a reserved column, or no
+            features.
     """
     features = {"*": Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
@@ -145,9 +145,9 @@ _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
 def find_identity(
     table: Table, column: str, feature: ColumnType, unfit: int, share: float
 ) -> str | None:
-    """Return why a column merely distinguishes or numbers the rows of a table; None if it doesn't.
+    """Return why a column only identifies or numbers the rows of a table, or `None`.
 
-    A column without a name in the file does, since programs write row names and indices this way.
+    A column without a name in the file counts, since programs write row names and indices this way.
     For other columns, see `ColumnType.identity`.
 
     Args:
@@ -194,7 +194,7 @@ def type_columns(
         train: the training rows, if they are known. A column without a value in them is ignored.
 
     Raises:
-        ConfigError: for names that don't match the table, or if there is no usable column.
+        ConfigError: if names don't match the table, or no column is usable.
     """
     return decide_types(choose_features(section, table.columns, reserved), table, whole, train)
 
@@ -207,8 +207,8 @@ def decide_types(
 ) -> dict[str, Decision]:
     """Decide on the type of each column.
 
-    Columns on which training might fail are ignored, unless there are no other columns. Identifiers
-    with a name are used if every column would be ignored.
+    Columns on which training might fail are ignored if other columns exist. Identifiers with a name
+    are used if every column would be ignored.
 
     Args:
         chosen: the config's feature for each column.
@@ -218,7 +218,7 @@ def decide_types(
         train: the training rows; the same rows if omitted.
 
     Raises:
-        ConfigError: if there is no usable column.
+        ConfigError: if no column is usable.
     """
     decisions = {
         column: infer_type(column, table, whole)
@@ -461,7 +461,7 @@ def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
 
 
 def _holds_numbers_or_dates(train: Table, column: str) -> bool:
-    """Return whether nearly all values but usual missing words are numbers, dates or booleans."""
+    """Return whether nearly all values except missing words are numbers, dates or booleans."""
     is_read_so = train.missing_words.get(column) == USUAL_MISSING_WORDS
     table = train if is_read_so else replace(train, missing_words={column: USUAL_MISSING_WORDS})
     table = some_values(table, column)
@@ -472,7 +472,7 @@ def _holds_numbers_or_dates(train: Table, column: str) -> bool:
 
 
 def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collection[str]) -> Table:
-    """Add a note on the words that are read as missing, if there are any.
+    """Add a note on the words that are read as missing values.
 
     Args:
         table: the table, with its missing words.

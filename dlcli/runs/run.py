@@ -1,4 +1,4 @@
-"""A finished run: everything in its folder, read and checked when it is needed."""
+"""A finished run, whose files are read and verified on demand."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ MetricsBySplit = dict[str, dict[str, object]]
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run, whose files are read when they are needed, each once.
+    """A finished run, whose files are read once, on demand.
 
-    All that reads a file raises `RunError` if the file has changed or is not what it should be:
-    size and SHA-256 are compared before a byte of it is interpreted. That shows damage, not intent:
-    the folder may come from a stranger, who can write a manifest as well.
+    Reading a file raises `RunError` if the file has changed or is invalid: size and SHA-256 are
+    compared before its content is parsed. This detects damage, but not manipulation: the folder is
+    untrusted, and its author can also write a manifest.
 
-    Results that a run may lack are empty then, or `None`: a diverged training has no metrics, and
-    without held-out rows there are no predictions.
+    Results that a run lacks are empty or `None`: a diverged training has no metrics, and a run
+    without held-out rows has no predictions.
     """
 
     path: Path
     """The folder."""
     manifest: Manifest
-    """Files of the run."""
+    """The files of the run."""
     url: Url | None = None
-    """The URL that the folder was copied from, if it is a copy."""
+    """The URL from which the folder was copied, if it is a copy."""
 
     @property
     def location(self) -> Location:
-        """The folder, or the URL that it is a copy of, for messages."""
+        """The folder, or the URL of the original, for messages."""
         return self.url or self.path
 
     @property
@@ -92,7 +92,7 @@ class Run:
                 raise RunError(f"{self.location / name}: {message}")
 
     def require_training(self) -> None:
-        """Raise `RunError` for a cross-validation or a search, with the way out."""
+        """Raise `RunError` for a cross-validation or a search, with a hint."""
         if self.kind == "cv" or self.kind == "tune":
             name = "best" if self.kind == "tune" else "refit"
             way_out = f"choose the trained run in it: {self.location / name}"
@@ -102,9 +102,9 @@ class Run:
             raise self._error(f"is a {kind}, which has no weights; {way_out}")
 
     def require_network(self) -> None:
-        """Raise `RunError` for a run without a network to predict with, with the way out.
+        """Raise `RunError` for a run without a network for predictions, with a hint.
 
-        That is a cross-validation, a search, or a training that diverged.
+        Such runs are cross-validations, searches, and diverged trainings.
         """
         self.require_training()
         if self.is_diverged:
@@ -120,12 +120,12 @@ class Run:
 
     @property
     def data_files(self) -> list[dict[str, object]]:
-        """The fingerprints of the data files that it was made from."""
+        """The fingerprints of the data files of the run."""
         return data_entries(self.environment)
 
     @property
     def trained_on(self) -> TrainingData:
-        """The table that the run was trained on, as far as it can be recognized."""
+        """The training table, for recognizing it."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
         name = None if held_out is None else self.config.adjective(held_out)
         return TrainingData(self.location, self.data_files, held_out, name)
@@ -155,7 +155,7 @@ class Run:
     def events(self) -> Iterator[dict[str, object]]:
         """Yield the events in order: `time` (ISO 8601, UTC), `event` and its fields.
 
-        A resumed training logs some of them twice.
+        A resumed training logs some events twice.
         """
         if not self.has(RunFile.EVENTS):
             return
@@ -165,12 +165,12 @@ class Run:
                     yield safe_files.parse_object(line, self.location / RunFile.EVENTS)
 
     def parse_log(self, model: type[safe_files.AnyDocument]) -> safe_files.AnyDocument:
-        """Return the log as a model that has a field for each kind of event that it needs.
+        """Return the log as a model with a field for each required kind of event.
 
         A field is parsed from the list of all events of its kind, in order.
 
         Raises:
-            RunError: if the log is damaged, or does not fit the model.
+            RunError: if the log is damaged or does not fit the model.
         """
         logged = defaultdict(list)
         for event in self.events():
@@ -193,12 +193,12 @@ class Run:
 
     @property
     def task(self) -> Task:
-        """The task as it was fitted, see `Task.for_loss`."""
+        """The fitted task, see `Task.for_loss`."""
         return self._network_and_task[1]
 
     @cached_property
     def _network_and_task(self) -> tuple[Network, Task]:
-        """Network and task of a config and an encoding that fit together."""
+        """Network and task, after a check that config and encoding fit together."""
         from dlcli.network.layers import build_network
 
         config, task = self.config, self.encoding.task
@@ -244,10 +244,10 @@ class Run:
         return replace(predictor, weights=weights)
 
     def predictor_at(self, level: float | None) -> Predictor:
-        """Return the network that also predicts intervals or prediction sets of a level.
+        """Return the network with prediction intervals or prediction sets at a level.
 
         Args:
-            level: the share of new rows whose true value they contain; `None` for none.
+            level: the share of new rows whose true value they contain; `None` for no intervals.
 
         Raises:
             RunError: if the run's files don't fit together.
@@ -260,11 +260,11 @@ class Run:
         return replace(self.predictor, conformal=conformal, level=level)
 
     def predictor_with_intervals(self, level: float | None) -> Predictor:
-        """Return the network at a level, or without one at `REPORTED_LEVEL` if it can be."""
+        """Return the network at a level; by default at `REPORTED_LEVEL`, if possible."""
         from dlcli.prediction.conformal import REPORTED_LEVEL
 
         if level is None:
-            with suppress(UsageError):  # of labels, or for too few held-out rows
+            with suppress(UsageError):  # for labels, or too few held-out rows
                 return self.predictor_at(REPORTED_LEVEL)
         return self.predictor_at(level)
 
@@ -279,8 +279,8 @@ class Run:
         """Return the held-out errors.
 
         Raises:
-            RunError: if they are those of another run.
-            UsageError: if there are none.
+            RunError: if they belong to another run.
+            UsageError: if the run has none.
         """
         config, task, conformal = self.predictor.config, self.task, self.conformal
         needing = option("interval")
@@ -309,10 +309,10 @@ class Run:
 
     @cached_property
     def baseline_models(self) -> BaselineModels:
-        """The simplest models, with their weights.
+        """The baselines, with their weights.
 
         Raises:
-            RunError: if they are damaged, or not there.
+            RunError: if they are damaged or missing.
         """
         from dlcli.prediction.baseline_comparison import BaselineModels
 
@@ -328,25 +328,25 @@ class Run:
 
     @cached_property
     def metrics(self) -> MetricsBySplit:
-        """The final metrics by split, then metric; `None` where one is undefined."""
+        """The final metrics by split, then metric; `None` if undefined."""
         return self._metrics(RunFile.METRICS)
 
     @cached_property
     def baselines(self) -> dict[str, MetricsBySplit]:
-        """The metrics of the simplest models by model, split, then metric."""
+        """The metrics of the baselines by model, split, then metric."""
         models, path = self._metrics(RunFile.BASELINES), self.location / RunFile.BASELINES
         return {name: _by_split(metrics, path) for name, metrics in models.items()}
 
     @cached_property
     def verdicts(self) -> BaselineComparison:
-        """The comparison with these models on held-out rows."""
+        """The comparison with the baselines on held-out rows."""
         from dlcli.prediction.baseline_comparison import BaselineComparison
 
         return self._find(RunFile.VERDICTS, BaselineComparison) or BaselineComparison()
 
     @property
     def conclusions(self) -> dict[str, Conclusion]:
-        """The verdict on the network against each of these models, see `Conclusion`."""
+        """The conclusion for each baseline, see `Conclusion`."""
         return self.verdicts.conclude(self.config)
 
     @cached_property
@@ -373,7 +373,7 @@ class Run:
 
     @cached_property
     def history(self) -> dict[str, list[float]]:
-        """Loss, metrics and learning rate of each epoch by name; of an ensemble means."""
+        """Loss, metrics and learning rate of each epoch by name; for an ensemble, means."""
         if not self.has(RunFile.HISTORY):
             return {}
         content = self._read(RunFile.HISTORY)
@@ -381,7 +381,7 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """The number of epochs that it was trained for."""
+        """The number of trained epochs."""
         return max(map(len, self.history.values()), default=0)
 
     @cached_property
@@ -391,14 +391,14 @@ class Run:
 
     @property
     def required_predictions(self) -> StoredPredictions:
-        """The same, for what can't do without; raises `RunError` if there are none."""
+        """The held-out predictions; raises `RunError` if there are none."""
         self.require(RunFile.PREDICTIONS)
         assert self.predictions is not None
         return self.predictions
 
     @cached_property
     def sample(self) -> StoredPredictions | None:
-        """The same of a sample of the training rows."""
+        """The predictions of a sample of the training rows, in the same form."""
         return self._predictions(RunFile.SAMPLE)
 
     @cached_property
@@ -415,7 +415,7 @@ class Run:
         """Return a JSON file as the model of its package, such as a `CrossValidation`.
 
         Raises:
-            RunError: if it does not fit the model.
+            RunError: if the file does not fit the model.
         """
         return safe_files.parse_document(model, self.read_text(name), f"{self.location / name}:")
 
@@ -433,7 +433,7 @@ class Run:
 
         Args:
             name: the file.
-            shapes: the shape of each array; the file must have exactly these.
+            shapes: the shape of each array; the file must contain exactly these arrays.
         """
         specs = file_formats.weight_specs(shapes)
         with self._opened(name, file_formats.max_archive_bytes(specs)) as stream:
@@ -453,7 +453,7 @@ class Run:
         return _by_split(self._read_object(name), self.location / name)
 
     def _read_object(self, name: RunFile) -> dict[str, object]:
-        """Return a JSON object; empty if the run has none."""
+        """Return a JSON object; empty if the run lacks the file."""
         if not self.has(name):
             return {}
         return safe_files.parse_object(self._read(name), self.location / name)
@@ -464,11 +464,11 @@ class Run:
 
     @contextmanager
     def _opened(self, name: RunFile, limit: int | None = None) -> Iterator[BufferedReader]:
-        """Open a file if it is as the manifest describes it.
+        """Open a file if it matches the manifest.
 
         Args:
             name: the file.
-            limit: its maximum size in bytes, by default that of every such file.
+            limit: its maximum size in bytes. [default: by file name]
         """
         self.require(name)
         digest = self.manifest.files[name]
@@ -506,12 +506,12 @@ def _by_split(metrics: Mapping[str, object], file: Location) -> MetricsBySplit:
 
 
 def train_command(config: Location) -> str:
-    """Return what trains a config."""
+    """Return the command that trains a config."""
     return errors.by_caller(
         shlex.join(["dlcli", "train", str(config)]), f"dlcli.train({str(config)!r})"
     )
 
 
 def initial_weights_option(run: Location) -> str:
-    """Return the option, or the argument, that starts a training from the weights of a run."""
+    """Return the option or argument that starts a training from the weights of a run."""
     return errors.override("initial_weights", str(run))

@@ -1,7 +1,7 @@
-"""Run folders made, resumed, and found by their paths or opened at URLs.
+"""Creation, resumption and lookup of run folders, by paths and URLs.
 
-The folder of a run that ends without a result is removed without a trace. Here, too, are the files
-in it that the manifest doesn't list: the page, and those of trackers.
+The folder of a run that ends without a result is removed completely. This module also contains the
+files that the manifest does not list: the report and the files of trackers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dlcli.runs.run import Run, train_command
 from dlcli.schema.urls import Location, Url, hide_secrets
 
 if TYPE_CHECKING:
-    from dlcli.runs.run_writer import RunWriter  # predictions start without it
+    from dlcli.runs.run_writer import RunWriter  # not needed for predictions
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
 _MLFLOW = "mlflow.json"
@@ -36,20 +36,20 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @contextmanager
 def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[RunWriter]:
-    """Make a run folder, and remove it at the end unless the run is finished or can be resumed.
+    """Create a run folder, and remove it at the end unless the run is finished or can be resumed.
 
     Args:
         folder: the run folder itself, which must not exist; `None` for one named after the run.
-        name: the run's name: the folder is `base/name`, or the first free one of `base/name-2`,
-            `base/name-3` and so on. No two processes get the same.
+        name: the run's name. The folder is `base/name`, or the first free one of `base/name-2`,
+            `base/name-3` and so on. No two processes get the same folder.
         base: where named run folders are made.
 
     Yields:
-        the writer. If the block ends without `finish` or with any exception, nothing remains but a
-        folder that can be resumed; empty parents that were made for it are removed, too.
+        The writer. If the block ends without `finish` or with an exception, only a folder that can
+        be resumed remains; new empty parents are also removed.
 
     Raises:
-        UsageError: if the folder exists or can't be made, or the name is invalid.
+        UsageError: if the folder exists or can't be created, or the name is invalid.
     """
     from dlcli.runs.run_writer import RunWriter
 
@@ -69,26 +69,27 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
 
 @contextmanager
 def unfinished_run(folder: Path, kind: manifest.RunKind = "train") -> Iterator[RunWriter]:
-    """Open a run that was interrupted. It is never removed.
+    """Open an interrupted run, which is never removed.
 
     Args:
-        folder: the run folder, which may come from a stranger.
-        kind: expected kind.
+        folder: the run folder, untrusted.
+        kind: the expected kind.
 
     Raises:
-        RunError: if there is none, it is finished or of another kind, another process trains it, it
-            was ended before training began, or one of its files is a link or anything else.
+        RunError: if the run is missing, finished, of another kind or being trained by another
+            process, if it ended before training began, or if one of its files is not a regular
+            file.
     """
     from dlcli.runs.run_writer import RunWriter
 
     require_folder(folder)
-    _check_unfinished(folder, kind)  # first, since a lock would remain in any other folder
+    _check_unfinished(folder, kind)  # first, because a lock would remain in another folder
     writer = RunWriter(folder)
     with writer.locked():
-        _check_unfinished(folder, kind)  # again, since another process may have just finished it
+        _check_unfinished(folder, kind)  # again, because another process may have just finished it
         try:
             yield writer
-        except RunError:  # the content of the folder is unusable, now and later
+        except RunError:  # the content of the folder is permanently unusable
             raise
         except BaseException as error:
             _add_resume_note(error, writer)
@@ -98,7 +99,7 @@ def unfinished_run(folder: Path, kind: manifest.RunKind = "train") -> Iterator[R
 
 
 def _add_resume_note(error: BaseException, writer: RunWriter) -> None:
-    """Add the command that resumes a run to the exception that ended it, unless it is there."""
+    """Add the command that resumes a run to the exception that ended it, without repetition."""
     is_named = isinstance(error, DlcliError) and error.names_way_to_resume
     is_named |= writer.way_to_resume in getattr(error, "__notes__", ())
     if writer.can_resume and not writer.finished and not is_named:
@@ -111,7 +112,7 @@ def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
 
     if os.path.lexists(folder / MANIFEST):
         Manifest.of(folder)  # raises an error if it is damaged
-        remove_resume_files(folder)  # they may be left by a crash
+        remove_resume_files(folder)  # which may remain after a crash
         raise RunError(f"{folder}: is finished; there is nothing to train")
     for name in (*RunFile, manifest.LOCK):
         path = folder / name
@@ -129,10 +130,10 @@ def _check_unfinished(folder: Path, kind: manifest.RunKind) -> None:
 
 
 def unfinished_runs_like(writer: RunWriter) -> list[Path]:
-    """Return the unfinished runs next to another that have the same resolved config.
+    """Return the unfinished runs next to a run with the same resolved config.
 
     Args:
-        writer: the other, whose resolved config is stored.
+        writer: the run, whose resolved config is stored.
     """
     path = writer.path / RunFile.RESOLVED
     content = path.read_bytes()
@@ -148,7 +149,7 @@ def unfinished_runs_like(writer: RunWriter) -> list[Path]:
 
 
 def existing_folder_advice(folder: Path) -> str:
-    """Return what to do about an output folder that exists."""
+    """Return a hint on an existing output folder."""
     if holder := manifest.holder_of(folder):
         return f"process {holder} is training it; choose a new folder with {option('output')}"
     if not is_unfinished(folder):
@@ -158,10 +159,9 @@ def existing_folder_advice(folder: Path) -> str:
 
 @contextmanager
 def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterator[Path]:
-    """Make a folder next to a future run for temporary files.
+    """Create a folder for temporary files next to a future run.
 
-    It is removed at the end, with empty parents that were made for it. Folders of killed processes
-    are removed first.
+    It is removed at the end, with new empty parents. Folders of killed processes are removed first.
 
     Args:
         folder: the run folder; `None` for one named after the run.
@@ -182,7 +182,7 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     cache = new.with_suffix(".cache")
     try:
         with RunWriter(new).locked():
-            new.rename(cache)  # so that it is locked whenever it has this name
+            new.rename(cache)  # so it is always locked under this name
             yield cache
     finally:
         _remove([*parents, new])
@@ -212,26 +212,25 @@ def _make_numbered(base: Path, name: str) -> list[Path]:
 
 
 def _make(folder: Path) -> list[Path]:
-    """Make a folder and its missing parents.
+    """Create a folder and its missing parents.
 
     Returns:
-        All folders made, the run folder last.
+        All created folders, the run folder last.
 
     Raises:
-        FileExistsError: if the name exists; `mkdir` finds out in the same step, so that no other
-            process can interfere.
+        FileExistsError: if the name exists; `mkdir` checks this atomically.
         UsageError: if it can't be made.
     """
     made: list[Path] = []
     try:
         for parent in [each for each in reversed(folder.parents) if not each.exists()]:
-            with suppress(FileExistsError):  # another process may do the same
+            with suppress(FileExistsError):  # created by another process
                 parent.mkdir()
                 made.append(parent)
         folder.mkdir()
         made.append(folder)
         for each in made:
-            safe_files.sync_folder(each.parent)  # or a power cut could lose all its content
+            safe_files.sync_folder(each.parent)  # else a power failure could lose its content
     except FileExistsError:
         raise
     except OSError as error:
@@ -245,13 +244,13 @@ def _make(folder: Path) -> list[Path]:
 
 def _remove(made: Sequence[Path]) -> None:
     *parents, folder = made
-    shutil.rmtree(folder, ignore_errors=True)  # the error that ended the run is the one to show
+    shutil.rmtree(folder, ignore_errors=True)  # show only the error that ended the run
     _remove_empty(parents)
 
 
 def _remove_empty(folders: Sequence[Path]) -> None:
     for folder in reversed(folders):
-        with suppress(OSError):  # it may have another run
+        with suppress(OSError):  # it may contain another run
             folder.rmdir()
 
 
@@ -269,10 +268,10 @@ _BLOCK_BYTES = 2**20
 
 
 def open_run(path: Path) -> Run:
-    """Open a finished run; its files are verified as they are read.
+    """Open a finished run; its files are verified when they are read.
 
     Raises:
-        RunError: if there is none, or it is unfinished, damaged or of a newer format.
+        RunError: if the run is missing, unfinished, damaged or of a newer format.
     """
     require_folder(path)
     return Run(path, Manifest.of(path))
@@ -284,7 +283,7 @@ def is_run_folder(path: Path) -> bool:
 
 
 def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
-    """Return the run that was finished last, or the last by name of those finished together.
+    """Return the run that was finished last; of several at the same time, the last by name.
 
     Args:
         kinds: allowed kinds.
@@ -303,18 +302,18 @@ def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
 
 
 def require_folder(path: Path) -> None:
-    """Raise `RunError` for anything but a readable folder, with the run that may be meant."""
+    """Raise `RunError` for anything except a readable folder, with a suggested run."""
     try:
         os.stat(path / MANIFEST)
-    except PermissionError as error:  # also of a folder above
+    except PermissionError as error:  # also for a parent folder
         raise RunError(f"{path}: can't be read: {safe_files.os_error_text(error)}") from None
-    except (OSError, ValueError):  # it is not there, or the name is impossible
+    except (OSError, ValueError):  # missing, or an impossible name
         pass
     if os.path.isdir(path):
         return
     meant = _run_of_name(path)
     if not os.path.exists(path):
-        # As a path, a URL lost a slash.
+        # A URL loses a slash if it is parsed as a path.
         if url := re.match(r"(?!file:)([a-zA-Z][\w+.-]+:)/(?=[^/])", str(path)):
             name = hide_secrets(f"{url[1]}//{str(path)[url.end() :]}")
             message = "only predict, evaluate and dlcli.load accept the URL of a run"
@@ -332,7 +331,7 @@ def require_folder(path: Path) -> None:
 
 
 def _run_of_name(path: Path) -> str:
-    """Return the run that a file is part of, or one in `runs` with the name of a path or a file."""
+    """Return the run that contains a file, or a run in `runs` with the name of a path or file."""
     if is_run_folder(path.parent):
         return f"; did you mean '{path.parent}'?"
     for folder in dict.fromkeys((path.parent / "runs", Path("runs"))):
@@ -343,7 +342,7 @@ def _run_of_name(path: Path) -> str:
 
 
 def entries_of(folder: Path) -> list[Path]:
-    """Return what is in a folder; nothing if it is none, or may be written to but not listed."""
+    """Return the entries of a folder; empty if it is not a folder or can't be listed."""
     try:
         return list(folder.iterdir())
     except OSError:
@@ -354,7 +353,7 @@ def write_page(run: Run, html: str) -> Path:
     """Store the HTML report of a run in its folder, replacing an earlier one; return its path.
 
     Raises:
-        RunError: if it can't be stored.
+        RunError: if the report can't be written.
     """
     path = run.path / PAGE
     try:
@@ -377,15 +376,15 @@ def tracked_files(run: Run) -> list[Path]:
 
 
 def tensorboard_folder(run: Path, part: str = "") -> Path:
-    """Make the folder of a run's TensorBoard event files, or a folder below it.
+    """Create the folder of a run's TensorBoard event files, or a subfolder.
 
     Args:
         run: the run folder.
-        part: such as `train`; empty for what concerns the whole run.
+        part: the subfolder, such as `train`; empty for the whole run.
 
     Raises:
-        RunError: if there is something else of that name, such as a link.
-        OSError: if it can't be made.
+        RunError: if the name exists and is not a folder, such as a link.
+        OSError: if the folder can't be created.
     """
     folder = run / "tensorboard"
     for path in (folder, folder / part) if part else (folder,):
@@ -399,7 +398,7 @@ def write_mlflow_run(run: Path, run_id: str) -> None:
     """Store the MLflow run that tracks a run.
 
     Raises:
-        OSError: if it can't be stored.
+        OSError: if the file can't be written.
     """
     with safe_files.write_atomically(run / _MLFLOW) as temporary:
         temporary.write_bytes(safe_files.to_json({"run_id": run_id}))
@@ -409,7 +408,7 @@ def read_mlflow_run(run: Path) -> str | None:
     """Return the MLflow run that tracks a run, if any.
 
     Raises:
-        RunError: if the stored one is invalid.
+        RunError: if the stored ID is invalid.
     """
     path = run / _MLFLOW
     if not os.path.lexists(path):
@@ -425,17 +424,18 @@ def read_mlflow_run(run: Path) -> str | None:
 
 @contextmanager
 def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
-    """Open a run that has a network to predict with, at a path or at a URL.
+    """Open a run with a network for predictions, at a path or URL.
 
-    For a run at a URL, the files that predictions require are copied to a temporary folder. It is
-    verified there as any other run, and removed at the end.
+    For a run at a URL, the files for predictions are copied to a temporary folder, which is
+    verified like any other run and removed at the end.
 
     Args:
         location: the run folder, or its URL.
-        with_baselines: whether to also copy its baselines.
+        with_baselines: whether to also copy the baselines.
 
     Raises:
-        RunError: if there is none, or it is unfinished, damaged, of a newer format or without one.
+        RunError: if the run is missing, unfinished, damaged or of a newer format, or has no
+            network.
     """
     if not isinstance(location, Url):
         run = open_run(location)
@@ -459,10 +459,10 @@ def _copy(url: Url, names: Sequence[RunFile], folder: Path) -> Run:
 
 
 def _copy_file(run: Url, name: str, folder: Path, limit: int) -> None:
-    """Copy a file of a run, but at most one byte more than it may have.
+    """Copy a file of a run, at most one byte more than its maximum size.
 
     Raises:
-        RunError: if it can't be read.
+        RunError: if the file can't be read.
     """
     from dlcli.tables.remote_files import open_url
 
