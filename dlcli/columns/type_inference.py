@@ -276,6 +276,7 @@ _IDENTIFIER_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:[pu]?id|uuid|guid|key|index|idx|row[._ ]?(?:names?|id|number)?))$"
     r"|[a-z]I[dD]$"
 )
+_CODE_NAME = re.compile(r"(?i:(?:^|[\W_])(?:code|type|category))$|[a-z](?:Code|Type|Category)$")
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
 """Names of row numbers, which may also be names of counts."""
 _TIME_NAME = re.compile(
@@ -291,6 +292,11 @@ _ALL_DIFFER = "a different value in each row: an identifier"
 def has_identifier_name(column: str) -> bool:
     """Return whether a column is named like an identifier: `id`, `movieId`, `store_key`."""
     return _IDENTIFIER_NAME.search(column) is not None
+
+
+def has_code_name(column: str) -> bool:
+    """Return whether a column is named like a code or an identifier: `zip_code`, `TrafficType`."""
+    return _CODE_NAME.search(column) is not None or has_identifier_name(column)
 
 
 def numbered_prefix(column: str) -> str | None:

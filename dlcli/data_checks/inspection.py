@@ -104,7 +104,10 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
     advice = row_checks.advise_split(labelled, decisions, task)
-    splits = advice is not None and advice.is_clear  # by a naming column
+    effects: Iterable[DataFinding | None] = ()
+    if advice is None or not advice.is_clear:  # else each value may belong to one group
+        larger = category_checks.with_more_rows(sample)
+        effects = _with_sample_size(larger, *category_checks.find_category_effects(larger))
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -117,8 +120,8 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_constants(sample),
             feature_checks.find_near_constants(sample),
             feature_checks.find_copies(sample),
-            *([] if splits else category_checks.find_category_effects(sample)),
         ),
+        *effects,
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),
@@ -167,8 +170,9 @@ def inspect_split(
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
     if not is_grouped:
-        many = category_checks.find_category_effects(sample, texts_only=True)
-        found += _with_sample_size(sample, *many)
+        larger = category_checks.with_more_rows(sample)
+        effects = category_checks.find_category_effects(larger, warnings_only=True)
+        found += _with_sample_size(larger, *effects)
     return [finding for finding in found if finding is not None and finding.severity == "warning"]
 
 

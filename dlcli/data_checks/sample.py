@@ -90,20 +90,22 @@ class Sample:
         return found
 
 
-def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | None) -> Sample:
+def draw_sample(
+    table: Table, decisions: Mapping[str, Decision], task: Task | None, most: int | None = None
+) -> Sample:
     """Draw the rows to check.
 
     Args:
         table: all rows.
         decisions: the type of each feature column; ignored ones are omitted.
         task: the task, if it is known.
+        most: maximum number of rows; `MOST_ROWS` if omitted.
 
     Returns:
-        All rows, or the same random ones in each call: `MOST_ROWS`, or fewer if the table is very
-        wide.
+        All rows, or the same random ones in each call; fewer if the table is very wide.
     """
     read = {c: item for c, item in decisions.items() if item.feature.is_read}
-    some = draw_rows(table, len(read))
+    some = draw_rows(table, len(read), most)
     if some is not table:  # a table may be on disk or on other machines
         some = some.only([*read, *(() if task is None else task.columns)])
     columns = {name: _column(some, name, decision) for name, decision in read.items()}
@@ -111,14 +113,15 @@ def draw_sample(table: Table, decisions: Mapping[str, Decision], task: Task | No
     return Sample(table, some, known, task)
 
 
-def draw_rows(table: Table, columns: int) -> Table:
+def draw_rows(table: Table, columns: int, most: int | None = None) -> Table:
     """Draw random rows, in the table's order; all if they are few.
 
     Args:
         table: all rows.
         columns: number of columns to check; if there are very many, fewer rows are drawn.
+        most: maximum number of rows; `MOST_ROWS` if omitted.
     """
-    most = min(MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
+    most = min(most or MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
     return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 

@@ -345,7 +345,7 @@ def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
         below = [_comment(way)] if way else []
         return [_column_line(replace(column, reason=reason)), *below]
     hint = column.feature.starter_hint(column.name, column.values, is_inferred=column.auto)
-    return [_column_line(column), *[_comment(hint)] * bool(hint)]
+    return [_column_line(column), *map(_comment, filter(None, [column.evidence, hint]))]
 
 
 def _column_line(column: ColumnFacts) -> Line:

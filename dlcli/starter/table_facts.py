@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcli.columns.category import Categorical
+from dlcli.columns.category import type_of_values
 from dlcli.columns.column_type import Auto, Decision, Ignored
 from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
@@ -45,6 +45,8 @@ class ColumnFacts:
     """A summary of its values."""
     leaks: bool
     """Whether the column alone predicts nearly all of the target."""
+    evidence: str = ""
+    """The measurement that the type follows from, if there is one."""
 
     @property
     def type(self) -> str:
@@ -110,10 +112,10 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
     if not uses_split:  # else each value may belong to one subject
-        named = category_checks.measure_category_effects(sample)
-        most = min(category_checks.MOST_VALUES, MOST_ENCODED // (table.rows * max(len(named), 1)))
+        effects = category_checks.measure_category_effects(category_checks.with_more_rows(sample))
+        most = MOST_ENCODED // (table.rows * max(len(effects), 1))
         columns = tuple(
-            _as_named(column, named[column.name].kind, most) if column.name in named else column
+            _as_values(column, effects[column.name], most) if column.name in effects else column
             for column in columns
         )
     return TableFacts(
@@ -132,20 +134,29 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     )
 
 
-_NAMING_REASONS: Mapping[category_checks.CategoryKind, str] = {
-    "codes": "codes: their order carries no information",
+_VALUE_REASONS: Mapping[category_checks.CategoryKind, str] = {
+    "codes": "codes, not quantities",
     "repeated_amounts": "numbers that act like IDs",
     "many_categories": "text whose rare values help to predict the target",
 }
 
 
-def _as_named(column: ColumnFacts, kind: category_checks.CategoryKind, most: int) -> ColumnFacts:
-    """Return an ID-like column, with inputs for at most `most` values."""
-    most = min(column.values.distinct, most)
-    feature: Feature = Categorical(max_categories=max(Categorical().max_categories, most))
-    if kind == "repeated_amounts":
-        feature = Numeric(one_hot_values=most)
-    return replace(column, feature=feature, reason=_NAMING_REASONS[kind], auto=False)
+def _as_values(
+    column: ColumnFacts, effect: category_checks.CategoryEffect, most: int
+) -> ColumnFacts:
+    """Return a column whose exact values are encoded.
+
+    Args:
+        column: the column.
+        effect: how its values help to predict the target.
+        most: maximum number of one-hot inputs of a number.
+    """
+    distinct = column.values.distinct
+    feature: Feature = type_of_values(distinct)
+    if effect.kind == "repeated_amounts":
+        feature = Numeric(one_hot_values=min(distinct, category_checks.MOST_ONE_HOT, most))
+    reason = _VALUE_REASONS[effect.kind]
+    return replace(column, feature=feature, reason=reason, auto=False, evidence=effect.evidence)
 
 
 def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -13,13 +15,12 @@ from dlcli.config.data_section import Input
 from dlcli.data_checks.category_checks import (
     _nearest_errors,
     _own_errors,
-    _residuals,
     _Rows,
     find_category_effects,
     measure_category_effects,
+    with_more_rows,
 )
 from dlcli.data_checks.inspection import inspect_split, inspect_table
-from dlcli.data_checks.sample import feature_scores, target_scores
 from dlcli.splitting import Split
 from dlcli.starter.config_writing import starter_config
 from dlcli.tables.table_files import read_table
@@ -65,7 +66,48 @@ def test_codes_are_found_with_the_share_that_they_explain(sample):
     assert finding.columns == ("school",)
     share = int(finding.message.partition("'school' (")[2].partition(" %")[0])
     assert share == pytest.approx(100 * (1 - NOISE.var() / GRADE.var()), abs=5)
-    assert finding.severity == "note"
+    assert finding.severity == "warning"
+
+
+def curved(rng, rows):
+    """Eight numbers, and a target of their products and squares that no linear model explains."""
+    x = rng.normal(size=(8, rows))
+    return x, x[0] * x[1] + x[2] * x[3] + np.abs(x[4]) + x[5] ** 2 / 2
+
+
+def test_codes_of_ten_rows_are_found_although_other_columns_explain_most_by_curves(sample):
+    rng = np.random.default_rng(0)
+    code, level = rng.integers(1000, 1300, 3000), rng.normal(size=300)
+    x, curve = curved(rng, 3000)
+    y = curve + 0.4 * level[code - 1000] + 0.3 * rng.normal(size=3000)
+    columns = {f"x{i}": each for i, each in enumerate(x)}
+    assert kinds(sample({**columns, "code": code, "y": y}, "y")) == {"code": "codes"}
+
+
+def test_amounts_are_not_codes_among_curves(sample):
+    rng = np.random.default_rng(0)
+    amount = rng.integers(1000, 1300, 3000)
+    x, curve = curved(rng, 3000)
+    y = curve + np.sin(amount / 40) + 0.3 * rng.normal(size=3000)
+    columns = {f"x{i}": each for i, each in enumerate(x)}
+    assert kinds(sample({**columns, "amount": amount, "y": y}, "y")) == {}
+
+
+def test_thousands_of_codes_are_found_in_a_larger_sample(sample):
+    rng = np.random.default_rng(0)
+    code, level = rng.integers(0, 3000, 25_000), rng.normal(size=3000)
+    y = level[code] + 2 * rng.normal(size=25_000)
+    small = sample({"code": code, "x": rng.normal(size=25_000), "y": y}, "y")
+    larger = with_more_rows(small)
+    assert (small.table.rows, larger.table.rows) == (20_000, 25_000)
+    assert kinds(larger) == {"code": "codes"}
+
+
+def test_a_sample_with_enough_rows_of_each_value_stays_as_it_is(sample):
+    rng = np.random.default_rng(0)
+    code, amount = rng.integers(0, 900, 25_000), rng.normal(size=25_000)
+    rows = sample({"code": code, "amount": amount, "y": amount}, "y")
+    assert with_more_rows(rows) is rows
 
 
 def test_what_another_column_explains_does_not_count(sample):
@@ -87,7 +129,7 @@ def test_neither_is_a_smooth_effect_of_any_form(sample):
 
 @pytest.mark.parametrize(("size", "expected"), [(0, []), (0.18, []), (0.5, ["codes"])])
 def test_nor_what_explains_hardly_anything(sample, size, expected):
-    """An input for each value adds noise as well: values must explain 5 % of the variance."""
+    """Inputs for values also add noise: they must explain 2 % of the variance for other rows."""
     assert found(sample, SCHOOL, size * GRADE_LEVEL + NOISE) == expected
 
 
@@ -112,6 +154,7 @@ def test_a_value_that_many_rows_have_makes_it_a_count(sample):
     rng = np.random.default_rng(0)
     often = np.where(rng.random(ROWS) < 0.15, 0, SCHOOL)
     assert found(sample, often, LEVEL[often] + NOISE) == ["repeated_amounts"]
+    assert found(sample, often, LEVEL[often] + NOISE, name="school_id") == ["codes"]
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(4, ["codes"]), (3, [])])
@@ -135,18 +178,6 @@ def test_one_of_several_targets_is_enough(sample):
 
 def test_without_a_target_nothing_is_known(sample):
     assert measure_category_effects(sample({"x": SCHOOL})) == {}
-
-
-def test_what_other_columns_leave_is_that_of_ridge_regression_without_the_column(sample):
-    columns = {"a": NOISE, "b": GRADE**2, "c": ["uvw"[i % 3] for i in range(ROWS)]}
-    rows = sample({**columns, "y": GRADE}, "y")
-    left_by_others = _residuals(rows)
-    target, scores = target_scores(rows), feature_scores(rows)
-    inputs = 1 + sum(each.shape[1] for each in scores.values())
-    for column in (*columns, "d"):
-        x = np.hstack([each for name, each in scores.items() if name != column])
-        weights = np.linalg.solve(x.T @ x + inputs * np.eye(x.shape[1]), x.T @ target)
-        np.testing.assert_allclose(left_by_others(column), target - x @ weights, atol=1e-9)
 
 
 def test_a_row_is_predicted_by_others_only():
@@ -193,7 +224,9 @@ def test_categories_matter_beyond_the_most_frequent_ones(sample):
     finding = finding_of(sample({"town": town, "y": level + noise}, "y"), "many_categories")
     assert finding is not None
     assert finding.columns == ("town",)
-    assert finding.advice == "declare {type: categorical, max_categories: 1000}"
+    assert finding.advice == (
+        "declare {type: categorical, encoding: embedding, max_categories: 10000}"
+    )
 
 
 @pytest.mark.parametrize(("count", "size"), [(180, 0), (100, 1)])
@@ -215,6 +248,17 @@ def test_training_warns_of_them_unless_rows_are_split_by_groups_or_a_number_is_s
     assert warned(is_grouped=False) == ["many_categories"]
     assert warned(is_grouped=True) == []
     assert warned(is_grouped=False, max_categories=50) == []
+
+
+@pytest.mark.parametrize(("values", "expected"), [(None, []), (40, ["codes"])])
+def test_training_warns_of_codes_whose_type_is_inferred(sample, values, expected):
+    rows = sample({"x": SCHOOL, "amount": SCHOOL / 8, "y": GRADE}, "y")
+    inferred = rows.columns["x"].decision
+    declared = Decision(Numeric(), "declared")
+    decisions = {"x": inferred if values else declared, "amount": declared}
+    split = Split(rows.table, None, None)
+    findings = inspect_split(split, rows.table, rows.task, decisions, Input())
+    assert [finding.check for finding in findings] == expected
 
 
 def test_neither_do_those_of_nearly_one_row_each(sample):
@@ -303,9 +347,14 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     features = load_config(tmp_path / "t.yaml").config.input.features
     assert features is not None
     assert [each.type for each in features.values()] == ["categorical", "categorical", "numeric"]
-    assert "x: {type: categorical, max_categories: 130}" in text
-    assert "# codes: their order carries no information: " in text
-    assert "embedding" not in text
+    assert (
+        "x: {type: categorical, encoding: embedding, max_categories: 130}  # codes, not q" in text
+    )
+    assert "    town: categorical  # codes, not quantities: " in re.sub(" +#", "  #", text)
+    assert (
+        "    # equal values explain 48 % of the variance that the other columns leave, "
+        "neighboring values 0 %\n"
+    ) in text
 
 
 def test_it_has_repeated_amounts_as_numbers_with_categories(tmp_path):
@@ -332,7 +381,9 @@ def test_it_keeps_rare_categories_that_matter(tmp_path):
     path = write(tmp_path, {"town": town, "x": noise.round(3), "y": (level + noise).round(4)})
     text = starter_config(path, "y", config_folder=tmp_path)
     most = len({*town})
-    assert f"town: {{type: categorical, max_categories: {most}}}  # text whose rare values " in text
+    feature = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
+    assert f"town: {feature}  # text whose rare values " in text
+    assert re.search("    # rare values explain [0-9]+ % of the variance that the other", text)
 
 
 def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):
