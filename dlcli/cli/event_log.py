@@ -393,7 +393,7 @@ def _finalist(event: events.FinalistEvent) -> list[str]:
     gain = found.gain
     decimals = None if gain is None else fmt.decimals_of_interval(gain)
     value = fmt.metric(metric, found.metrics.get(metric), decimals=decimals)
-    result = f"{found.name}: {found.split} {fmt.metric_title(metric)} {value}"
+    result = f"{found.name}: {event.held_out} {fmt.metric_title(metric)} {value}"
     if found.verdict is None or gain is None or gain.value is None:
         return [result]
     return [f"{result}, {fmt.estimate(gain, metric, is_difference=True)} against default"]

@@ -361,7 +361,9 @@ def notes_of(
             "pooled intervals treat rows as independent; rows of neighboring times may be similar, "
             "so these intervals may be too narrow"
         )
-    if stopping is not None and not any(each.validation for each in results):
+    validates = any(each.validation for each in results)
+    # Without such rows, only the folds of an ensemble have a `val_loss`.
+    if stopping is not None and not (validates or stopping.monitor.startswith("val_")):
         yield (
             f"early stopping monitored {stopping.monitor} of the training rows, which does not "
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"

@@ -546,6 +546,8 @@ class TrialEvent(Event, kind="trial"):
 class FinalistEvent(Event, kind="finalist"):
     """A config was trained in full, after the selection."""
 
+    held_out: str
+    """The rows of its metrics, such as `out-of-fold`."""
     result: documents.Finalist = inline()
     """Its result."""
 

@@ -582,7 +582,8 @@ def train_finalists(
     compared = {name: ComparedRun.of(run) for name, run in runs.items()}
     finalists = tuple(_finalists(compared, search.metric))
     for finalist in finalists:
-        log.emit(events.FinalistEvent(result=finalist))
+        held_out = compared[finalist.name].run.config.adjective(finalist.split)
+        log.emit(events.FinalistEvent(held_out=held_out, result=finalist))
         notes += _baseline_notes(finalist, compared[finalist.name])
     if biased := [each.name for each in finalists if each.split == "validation"]:
         rows = compared[biased[0]].run.config.adjective("validation")

@@ -93,9 +93,9 @@ EVENTS = [
     trial(2, state="pruned", value=0.5, of_folds=5),
     trial(2, state="pruned", value=0.5, of_folds=5, folds=(0.5,)),
     trial(0, state="failed", value=None, problem="training diverged", of=None),
-    FinalistEvent(result=FINALISTS[0]),
+    FinalistEvent(held_out="test", result=FINALISTS[0]),
     FinalistProgressEvent(finalist="best"),
-    FinalistEvent(result=FINALISTS[1]),
+    FinalistEvent(held_out="out-of-fold", result=FINALISTS[1]),
     NestedEvent(of=2, result=NestedFold(**NESTED)),
     SearchResultEvent(
         run="runs/rows-tune",
@@ -127,8 +127,8 @@ LINES = [
     trial_line(2, state="pruned", value=0.5, of_folds=5),
     trial_line(2, state="pruned", value=0.5, of_folds=5, folds=[0.5]),
     trial_line(0, state="failed", value=None, problem="training diverged", of=None),
-    {"event": "finalist", **FINALIST},
-    {"event": "finalist", **BEST},
+    {"event": "finalist", "held_out": "test", **FINALIST},
+    {"event": "finalist", "held_out": "out-of-fold", **BEST},
     {"event": "nested", **NESTED, "of": 2},
     {"event": "result", **RESULT},
 ]
@@ -175,7 +175,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         f"trial     #2  3/3  pruned after 1 of 5 folds, with validation MAE 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test MAE 1.5",
-        "finalist  best: test MAE 1, −0.5 against default",
+        "finalist  best: out-of-fold MAE 1, −0.5 against default",
         "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that the search did not use",
     ]
     lines = result.stdout.splitlines()

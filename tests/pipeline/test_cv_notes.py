@@ -199,3 +199,5 @@ def test_early_stopping_by_training_rows_is_noted():
         "set data.validation: 0.15 and early_stopping.monitor: val_loss"
     ]
     assert notes([fold(1, {}, validation=20)], stopping=EarlyStopping()) == []
+    of_folds = EarlyStopping(monitor="val_loss")
+    assert notes([fold(1, {})], stopping=of_folds) == []
