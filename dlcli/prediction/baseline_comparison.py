@@ -103,8 +103,8 @@ class Conclusion:
 
         If there are test rows, validation rows do not count, because training used them to choose
         the epoch. Out-of-fold rows count although training used them, too: only some of the members
-        predict each row, and an ensemble is better than its members, so a significant gain on them
-        also holds for the ensemble. For the same reason, a worse result on them does not.
+        predict each row, and an ensemble is better than its members. A worse result on them
+        therefore shows nothing. docs/metrics.md has the sum of both effects.
 
         Args:
             found: the differences by set; if empty, there is no conclusion.

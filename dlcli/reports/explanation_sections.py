@@ -568,11 +568,12 @@ def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBl
     """
     columns = list(dict.fromkeys(name for row in worst for name in row.values))[:MOST_WORST_COLUMNS]
     has_file = any(row.file is not None for row in worst)
+    [kind, *others] = dict.fromkeys(row.split for row in worst)
     rows = tuple(
         (
             f"{row.row:,}",
             *((fmt.shorten(row.file or "", 40),) if has_file else ()),
-            fmt.shorten(row.split),
+            *((fmt.shorten(row.split),) if others else ()),
             fmt.shorten(row.target) or "(none)",
             _prediction(row.prediction),
             fmt.number(row.error),
@@ -583,12 +584,13 @@ def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBl
         )
         for row in worst
     )
-    file = ("file",) if has_file else ()
-    header = ("row", *file, "set", "true", "predicted", error, *fmt.shorten_names(columns, 30))
+    where = ("file",) * has_file + ("set",) * bool(others)
+    name = "held-out" if others else fmt.shorten(kind)
+    header = ("row", *where, "true", "predicted", error, *fmt.shorten_names(columns, 30))
     return views.TableBlock(
         header,
         rows,
-        caption="Held-out rows with the largest errors",
+        caption=f"{fmt.capitalize(name)} rows with the largest errors",
         text_columns=range(len(header)),
         note="The most important columns come first. Look for errors in the data and for what "
         "these rows have in common.",

@@ -142,12 +142,17 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
 
 
 def _use_of_validation(record: TrainingRecord) -> str:
+    chose_epoch = record.run.config.early_stopping is not None
     if record.is_out_of_fold:
+        used = (
+            "; these networks used it to choose their best epoch, so the metrics may be slightly "
+            "too optimistic"
+        )
         return (
             "Out-of-fold rows are the training rows again, each predicted only by networks that "
-            "were not trained on it; they used it only to choose their best epoch."
+            f"were not trained on it{used if chose_epoch else ''}."
         )
-    if record.run.config.early_stopping is not None:
+    if chose_epoch:
         return "Validation rows were used for early stopping."
     return "Validation rows were not used for training, but configs are selected on them."
 

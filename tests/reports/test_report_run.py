@@ -629,8 +629,8 @@ def test_errors_of_several_numbers_name_their_unit(tmp_path):
     view = view_of(run)
     importance = charts(view, "explanation")["Permutation importance"]
     assert importance.numbers.header[1] == "increase in RMSE (in standard deviations)"
-    worst = tables(view, "errors")["Held-out rows with the largest errors"]
-    assert worst.header[4] == "error (in standard deviations)"
+    worst = tables(view, "errors")["Test rows with the largest errors"]
+    assert worst.header[3] == "error (in standard deviations)"
 
 
 def test_the_largest_errors_of_margins_are_those_of_the_hinge(tmp_path):
@@ -638,16 +638,22 @@ def test_the_largest_errors_of_margins_are_those_of_the_hinge(tmp_path):
     explanation = full_explanation().model_copy(update={"importance_metric": "hinge"})
     fields = {"outputs": SVM, "config": {"loss": "hinge"}, "explanation": explanation}
     worst = tables(view_of(make_run(tmp_path, columns, "y", **fields)), "errors")
-    assert worst["Held-out rows with the largest errors"].header[4] == "hinge"
+    assert worst["Test rows with the largest errors"].header[3] == "hinge"
 
 
 def test_the_largest_errors_of_an_ensemble_are_of_out_of_fold_rows(tmp_path, monkeypatch):
     full = full_explanation()
-    row = full.worst[0].model_copy(update={"split": "validation"})
-    run = number_run(tmp_path, explanation=full.model_copy(update={"worst": (row,)}))
+    of_test, row = full.worst[0], full.worst[0].model_copy(update={"split": "validation"})
     monkeypatch.setattr(Config, "ensemble_folds", 2)
+    run = number_run(tmp_path, explanation=full.model_copy(update={"worst": (row,)}))
+    [caption] = tables(view_of(run), "errors")
+    assert caption == "Out-of-fold rows with the largest errors"
+    both = full.model_copy(update={"worst": (row, of_test)})
+    folder = tmp_path / "both"
+    folder.mkdir()
+    run = number_run(folder, explanation=both)
     worst = tables(view_of(run), "errors")["Held-out rows with the largest errors"]
-    assert worst.rows[0][1] == "out-of-fold"
+    assert [each[1] for each in worst.rows] == ["out-of-fold", "test"]
 
 
 def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monkeypatch):
