@@ -175,7 +175,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         f"trial     #2  3/3  pruned after 1 of 5 folds, with validation MAE 0.5: {values}",
         f"trial     #0  1  failed, training diverged: {values}",
         "finalist  default: test MAE 1.5",
-        "finalist  best: out-of-fold MAE 1, −0.5 against default",
+        "finalist  best: out-of-fold MAE 1.00, −0.50 [−0.75, −0.25] against default",
         "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that the search did not use",
     ]
     lines = result.stdout.splitlines()
