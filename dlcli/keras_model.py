@@ -7,6 +7,7 @@ import math
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import keras
@@ -145,22 +146,22 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
 
 def weights_of(model: keras.Model, network: Network) -> layers.Weights:
     """Copy a model's weights by name, such as `hidden_1/kernel`, including the scaling layer."""
-    arrays = {name: variable.value.numpy() for name, variable in _variables(model, network)}
+    arrays = {name: variable.value.numpy() for name, variable in named_variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
 
 
 def assign_weights(model: keras.Model, network: Network, arrays: layers.Weights) -> None:
     """Set a model's weights to arrays of the same names and shapes."""
-    for name, variable in _variables(model, network):
+    for name, variable in named_variables(model, network):
         variable.assign(arrays[name])
 
 
-def _variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
-    for layer in network.weighted:
-        variables = model.get_layer(layer.name).weights if layer.weights else []
-        named = [each for each in variables if each.name != SCALING_LAYER]
-        for weight, variable in zip(layer.weights, named, strict=True):
+def named_variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
+    """Yield each weight of a network by name, without those of a scaling layer."""
+    for name, weights in groupby(network.weights, key=lambda weight: weight.name.split("/")[0]):
+        named = [each for each in model.get_layer(name).weights if each.name != SCALING_LAYER]
+        for weight, variable in zip(weights, named, strict=True):
             yield weight.name, variable
 
 
@@ -238,6 +239,8 @@ def _apply_front(
     for layer in front.trained:
         if isinstance(layer, layers.EmbeddingLayer):
             parts.append(_embedding(layer, x, seed))
+        elif isinstance(layer, layers.PeriodicLinearLayer):
+            parts.append(_maps_of_waves(layer, x, seed))
         else:
             parts.append(_waves(layer, x, seed))
     return keras.layers.Concatenate(name="front", dtype=x.dtype)(parts) if parts[1:] else parts[0]
@@ -270,6 +273,40 @@ def _waves(layer: layers.PeriodicLayer, x: keras.KerasTensor, seed: int) -> kera
     )(_columns(x, layer.columns))
     phases = keras.layers.Flatten(dtype=x.dtype)(products * (2 * math.pi))
     return keras.layers.Concatenate(dtype=x.dtype)([keras.ops.sin(phases), keras.ops.cos(phases)])
+
+
+def _maps_of_waves(
+    layer: layers.PeriodicLinearLayer, x: keras.KerasTensor, seed: int
+) -> keras.KerasTensor:
+    inputs, form = len(layer.columns), layer.form
+
+    def uniform(limit: float, weight: str) -> keras.initializers.Initializer:
+        return _seeded("RandomUniform", seed, weight, minval=-limit, maxval=limit)
+
+    numbers = _columns(x, layer.columns)
+    kernel = f"{layer.name}/kernel"
+    phases = keras.layers.EinsumDense(
+        "ri,if->rif",
+        output_shape=(inputs, form.frequencies),
+        bias_axes="if",
+        kernel_initializer=_seeded("RandomNormal", seed, kernel, stddev=form.deviation),
+        bias_initializer=uniform(0.5, f"{layer.name}/bias"),
+        name=layer.name,
+        dtype=x.dtype,
+    )(numbers)
+    limit = 1 / math.sqrt(form.frequencies)
+    maps = keras.layers.EinsumDense(
+        "rif,ifu->riu",
+        output_shape=(inputs, form.units - 1),
+        bias_axes="iu",
+        kernel_initializer=uniform(limit, f"{layer.maps}/kernel"),
+        bias_initializer=uniform(limit, f"{layer.maps}/bias"),
+        name=layer.maps,
+        dtype=x.dtype,
+    )(keras.ops.cos(phases * (2 * math.pi)))
+    each = keras.layers.Reshape((inputs, 1), dtype=x.dtype)(numbers)
+    joined = keras.layers.Concatenate(axis=-1, dtype=x.dtype)([each, maps])
+    return keras.layers.Flatten(dtype=x.dtype)(joined)
 
 
 def _columns(x: keras.KerasTensor, indices: tuple[int, ...]) -> keras.KerasTensor:

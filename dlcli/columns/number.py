@@ -1,7 +1,7 @@
 """Columns of numbers: the section of the config, and the rules that infer it.
 
 Missing values are replaced first. Then the number is scaled to one input, from which the network
-may compute sines and cosines (periodic encoding), or becomes one input for each of several bins
+may compute waves (periodic encodings), or becomes one input for each of several bins
 (piecewise-linear encoding). Frequent values may also get one-hot inputs, as categories do. A
 missing indicator may follow. See `number_encoders`.
 """
@@ -9,6 +9,8 @@ missing indicator may follow. See `number_encoders`.
 from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
 
 from dlcli.arrays import Floats, np, pc
 from dlcli.columns import column_type
@@ -43,6 +45,23 @@ class Periodic(section.Choice, name="periodic"):
     """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
 
 
+class PeriodicLinear(section.Choice, name="periodic_linear"):
+    """Scaled x, and trained linear maps of several waves cos(2π·(c·x + b)) with trained c and b.
+
+    The PBLD encoding of RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491, section
+    3). Each number has its own waves and maps.
+    """
+
+    aliases = ("pbld",)
+    frequencies: section.PositiveInt = 16
+    """Number of waves of each number."""
+    deviation: section.Positive = 0.1
+    """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
+    units: Annotated[int, Field(ge=2, le=1024), section.Expected("an integer from 2 to 1024")] = 4
+    """Number of inputs of the first layer for each number: the scaled number, and units − 1 maps of
+    its waves."""
+
+
 class PiecewiseLinear(section.Choice, name="piecewise_linear"):
     """Piecewise-linear encoding: one input per bin, 0 below it, 1 above it, linear inside.
 
@@ -54,7 +73,9 @@ class PiecewiseLinear(section.Choice, name="piecewise_linear"):
     """Maximum number of bins, each an input; fewer if quantiles coincide."""
 
 
-NumericEncoding = Annotated[Direct | Periodic | PiecewiseLinear, section.OneOf("encoding")]
+NumericEncoding = Annotated[
+    Direct | Periodic | PeriodicLinear | PiecewiseLinear, section.OneOf("encoding")
+]
 
 
 class MeanImputation(column_type.Imputation, name="mean"):
@@ -167,9 +188,12 @@ class Numeric(column_type.ColumnType):
             edges = number_encoders.fit_edges(encoding.bins, present)
             return number_encoders.PiecewiseLinearEncoder(**common, edges=edges)
         fitted = scaling.fit(present)
-        periodic = None
+        periodic: number_encoders.PeriodicForm | number_encoders.PeriodicLinearForm | None = None
         if isinstance(encoding, Periodic):
             periodic = number_encoders.PeriodicForm(encoding.frequencies, encoding.deviation)
+        elif isinstance(encoding, PeriodicLinear):
+            settings = encoding.frequencies, encoding.deviation, encoding.units
+            periodic = number_encoders.PeriodicLinearForm(*settings)
         return number_encoders.NumericEncoder(**common, scaling=fitted, periodic=periodic)
 
     # Checks, advice and starter configs.

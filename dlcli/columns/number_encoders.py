@@ -74,6 +74,18 @@ class PeriodicForm(InputForm):
     """Standard deviation of the initial frequencies, in periods per unit of the input."""
 
 
+@dataclass(frozen=True)
+class PeriodicLinearForm(InputForm):
+    """Each input, and trained linear maps of its cosines with trained frequencies and phases."""
+
+    frequencies: int
+    """Number of cosines."""
+    deviation: float
+    """Standard deviation of the initial frequencies, in periods per unit of the input."""
+    units: int
+    """Number of outputs, the input included."""
+
+
 class NumberEncoder(column_type.FilledEncoder):
     """Encoder of a column of numbers."""
 
@@ -277,7 +289,9 @@ class NumericEncoder(NumberEncoder):
 
     encoding: Literal["number"] = "number"
     scaling: scalings.FeatureScaling
-    periodic: PeriodicForm | None = None
+    periodic: Annotated[
+        PeriodicLinearForm | PeriodicForm | None, Field(union_mode="left_to_right")
+    ] = None
     """The periodic encoding that the network computes from the input, if any."""
 
     @model_validator(mode="after")
@@ -285,6 +299,8 @@ class NumericEncoder(NumberEncoder):
         form = self.periodic
         if form and not (form.frequencies > 0 and 0 < form.deviation < math.inf):
             raise ValueError("expected a positive number of frequencies and a positive deviation")
+        if isinstance(form, PeriodicLinearForm) and form.units < 2:
+            raise ValueError("expected two or more units")
         return self
 
     @property
@@ -330,20 +346,33 @@ class NumericEncoder(NumberEncoder):
     # Scripts.
 
     def script_layers(self, name: str) -> Iterator[str]:
-        """Yield the layers of sines and cosines, see `ColumnEncoder`."""
+        """Yield the layers of the periodic encoding, see `ColumnEncoder`."""
         form, input_name, width = self.periodic, column_exports.literal(name), len(self.inputs)
         assert form is not None  # else it has no layers
-        yield "# Sines and cosines of the number, with trained frequencies."
+        if isinstance(form, PeriodicLinearForm):
+            yield "# The number and maps of its cosines, with trained frequencies and phases."
+        else:
+            yield "# Sines and cosines of the number, with trained frequencies."
         yield f"x = inputs[{input_name}] = keras.Input(({width},), name={input_name})"
         if width > 1:
             marks = ["for some values"] * bool(self.categories)
             marks += ["where the number is missing"] * self.indicator
             yield f"parts.append(x[:, 1:])  # 1 {' and '.join(marks)}"
             yield "x = x[:, :1]"
-        start = f"keras.initializers.RandomNormal(stddev={form.deviation!r})"
-        arguments = [str(form.frequencies), "use_bias=False", f"kernel_initializer={start}"]
-        yield from column_exports.call_lines("x = keras.layers.Dense", arguments, "(x)")
-        yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
+        start = f"kernel_initializer=keras.initializers.RandomNormal(stddev={form.deviation!r})"
+        arguments = [str(form.frequencies), start]
+        if isinstance(form, PeriodicLinearForm):
+            arguments.append(f"bias_initializer={_uniform(0.5)}")
+            yield from column_exports.call_lines("waves = keras.layers.Dense", arguments, "(x)")
+            yield "waves = keras.ops.cos(2 * np.pi * waves)"
+            near = _uniform(1 / math.sqrt(form.frequencies))
+            maps = [str(form.units - 1), f"kernel_initializer={near}", f"bias_initializer={near}"]
+            yield from column_exports.call_lines("maps = keras.layers.Dense", maps, "(waves)")
+            yield "parts += [x, maps]"
+        else:
+            arguments.append("use_bias=False")
+            yield from column_exports.call_lines("x = keras.layers.Dense", arguments, "(x)")
+            yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
 
     # Statistics.
 
@@ -365,6 +394,11 @@ class NumericEncoder(NumberEncoder):
         with np.errstate(all="ignore"):
             size = float(np.abs(self.scale(self._ends)).max())
         return size if math.isfinite(size) else None
+
+
+def _uniform(limit: float) -> str:
+    """Write a uniform distribution in ±limit as Keras's initializer."""
+    return f"keras.initializers.RandomUniform({-limit!r}, {limit!r})"
 
 
 class _NumberGroup(column_type.ColumnGroup):

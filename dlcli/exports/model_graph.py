@@ -86,21 +86,52 @@ def _front(ops: Operations, front: layers.Front, x: Value, weights: Mapping[str,
         return x
     parts = [ops.columns(x, front.unchanged)] if front.unchanged else []
     for layer in front.periodic:
-        parts += _waves(ops, layer, x, weights[f"{layer.name}/kernel"])
+        if isinstance(layer, layers.PeriodicLinearLayer):
+            parts.append(_maps_of_waves(ops, layer, x, weights))
+        else:
+            phases = _products(ops, ops.columns(x, layer.columns), weights[f"{layer.name}/kernel"])
+            phases = phases * (2 * math.pi)
+            parts += [ops.apply("sin", phases), ops.apply("cos", phases)]
     for embedding in front.embeddings:
         codes = ops.cast(ops.column(x, embedding.column), "int64")
         parts.append(ops.lookup(weights[f"{embedding.name}/embeddings"], codes))
     return ops.concat(parts)
 
 
-def _waves(ops: Operations, layer: layers.PeriodicLayer, x: Value, kernel: Floats) -> list[Value]:
-    """Return the periodic encoding; a block-diagonal kernel keeps the inputs separate."""
-    inputs, frequencies = kernel.shape
-    blocks = np.zeros((inputs, inputs * frequencies), np.float32)
-    for at, row in enumerate(kernel):
-        blocks[at, at * frequencies : (at + 1) * frequencies] = row
-    phases = ops.matmul(ops.columns(x, layer.columns), blocks) * (2 * math.pi)
-    return [ops.apply("sin", phases), ops.apply("cos", phases)]
+def _maps_of_waves(
+    ops: Operations, layer: layers.PeriodicLinearLayer, x: Value, weights: Mapping[str, Floats]
+) -> Value:
+    numbers = ops.columns(x, layer.columns)
+    phases = _products(ops, numbers, weights[f"{layer.name}/kernel"])
+    phases = phases + ops.constant(weights[f"{layer.name}/bias"].reshape(1, -1))
+    waves = ops.apply("cos", phases * (2 * math.pi))
+    kernel, bias = weights[f"{layer.maps}/kernel"], weights[f"{layer.maps}/bias"]
+    # The first output of each input is the input itself.
+    inputs, frequencies, maps = kernel.shape
+    own = np.zeros((inputs, 1, 1 + maps), np.float32)
+    own[:, :, 0] = 1
+    mapped = np.concatenate([np.zeros((inputs, frequencies, 1), np.float32), kernel], axis=2)
+    offsets = np.concatenate([np.zeros((inputs, 1), np.float32), bias], axis=1)
+    products = _products(ops, numbers, own) + _products(ops, waves, mapped)
+    return products + ops.constant(offsets.reshape(1, -1))
+
+
+def _products(ops: Operations, x: Value, kernels: Floats) -> Value:
+    """Multiply each input by a separate kernel: a block-diagonal matrix keeps inputs separate.
+
+    Args:
+        ops: the operations of the format.
+        x: the values of all inputs one after the other, (rows, inputs · values).
+        kernels: (inputs, units) for one value for each input, or (inputs, values, units).
+
+    Returns:
+        (rows, inputs · units).
+    """
+    blocks = kernels.reshape(len(kernels), -1, kernels.shape[-1])
+    inputs, values, units = blocks.shape
+    matrix = np.zeros((inputs, values, inputs, units), np.float32)
+    matrix[np.arange(inputs), :, np.arange(inputs)] = blocks
+    return ops.matmul(x, matrix.reshape(inputs * values, inputs * units))
 
 
 def activate(ops: Operations, activation: Activation, x: Value) -> Value:

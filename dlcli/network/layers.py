@@ -3,18 +3,18 @@
 Keras layers train the network; NumPy predicts with it.
 
 Each layer has the names and shapes of its weights, and computes its output for prediction. The
-`Front` precedes the first hidden layer. Most inputs pass it unchanged. Numbers may become sines and
-cosines (periodic encoding), and category indices become rows of a trained table (embedding). Pixels
-are augmented, in training only. The order of its output is: unchanged inputs, periodic encodings,
+`Front` precedes the first hidden layer. Most inputs pass it unchanged. Numbers may become waves
+(periodic encodings), and category indices become rows of a trained table (embedding). Pixels are
+augmented, in training only. The order of its output is: unchanged inputs, periodic encodings,
 embeddings.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from functools import cached_property, partial
-from itertools import groupby
+from itertools import chain, groupby
 from typing import ClassVar
 
 import numpy as np
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Layout
-from dlcli.columns.number_encoders import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.config.config_schema import BatchNormalization, Hidden, Output
 from dlcli.config.layer_choices import (
     Activation,
@@ -179,11 +179,63 @@ class PeriodicLayer:
         """The frequencies, (inputs, frequencies)."""
         return (Weight(f"{self.name}/kernel", (len(self.columns), self.frequencies)),)
 
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The column of the encoded matrix from which each output is computed."""
+        return 2 * tuple(column for column in self.columns for _ in range(self.frequencies))
+
     def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, all inputs) to (rows, units): the sines of all inputs, then the cosines."""
         phases = matrix[:, self.columns, np.newaxis] * arrays[f"{self.name}/kernel"]
         phases = (phases * np.float32(2 * np.pi)).reshape(len(matrix), -1)
         return np.concatenate([np.sin(phases), np.cos(phases)], axis=1)
+
+
+@dataclass(frozen=True)
+class PeriodicLinearLayer:
+    """Each input x, and linear maps of cos(2π·(x·c + b)) with its trained c and b."""
+
+    kind: ClassVar[str] = "Periodic"
+    name: str
+    columns: tuple[int, ...]
+    """The inputs, as columns of the encoded matrix."""
+    form: PeriodicLinearForm
+
+    @property
+    def units(self) -> int:
+        """The width of the output."""
+        return len(self.columns) * self.form.units
+
+    @property
+    def maps(self) -> str:
+        """The name of the layer of the linear maps."""
+        return f"{self.name}_maps"
+
+    @property
+    def weights(self) -> tuple[Weight, ...]:
+        """Frequencies and phases, (inputs, frequencies); kernel and bias of each input's maps."""
+        inputs, frequencies, maps = len(self.columns), self.form.frequencies, self.form.units - 1
+        return (
+            Weight(f"{self.name}/kernel", (inputs, frequencies)),
+            Weight(f"{self.name}/bias", (inputs, frequencies)),
+            Weight(f"{self.maps}/kernel", (inputs, frequencies, maps)),
+            Weight(f"{self.maps}/bias", (inputs, maps)),
+        )
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The column of the encoded matrix from which each output is computed."""
+        return tuple(column for column in self.columns for _ in range(self.form.units))
+
+    def forward(self, matrix: Floats, arrays: Weights) -> Floats:
+        """Map (rows, all inputs) to (rows, units): each input, followed by its maps."""
+        x = matrix[:, self.columns, np.newaxis]
+        phases = x * arrays[f"{self.name}/kernel"] + arrays[f"{self.name}/bias"]
+        waves = np.cos(phases * np.float32(2 * np.pi))
+        kernel = arrays[f"{self.maps}/kernel"]
+        # A product for each input, (inputs, rows, maps), several times as fast as einsum.
+        maps = (waves.transpose(1, 0, 2) @ kernel).transpose(1, 0, 2) + arrays[f"{self.maps}/bias"]
+        return np.concatenate([x, maps], axis=2).reshape(len(matrix), -1)
 
 
 @dataclass(frozen=True)
@@ -204,6 +256,11 @@ class EmbeddingLayer:
     def weights(self) -> tuple[Weight, ...]:
         """The table, (rows, units)."""
         return (Weight(f"{self.name}/embeddings", (self.rows, self.units)),)
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """The column of the encoded matrix from which each output is computed."""
+        return (self.column,) * self.units
 
     def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, all inputs) to (rows, units)."""
@@ -231,7 +288,9 @@ class AugmentLayer:
 
 
 Layer = DenseLayer | NormalizationLayer | ActivationLayer | DropoutLayer
-AnyLayer = PeriodicLayer | EmbeddingLayer | Layer
+Periodic = PeriodicLayer | PeriodicLinearLayer
+FrontLayer = Periodic | EmbeddingLayer
+AnyLayer = FrontLayer | Layer
 
 
 @dataclass(frozen=True)
@@ -242,7 +301,7 @@ class Front:
     """The width of the encoded matrix."""
     unchanged: tuple[int, ...]
     """The columns of the encoded matrix that pass unchanged."""
-    periodic: tuple[PeriodicLayer, ...] = ()
+    periodic: tuple[Periodic, ...] = ()
     embeddings: tuple[EmbeddingLayer, ...] = ()
     augments: tuple[AugmentLayer, ...] = ()
 
@@ -252,7 +311,7 @@ class Front:
         return len(self.unchanged) + sum(layer.units for layer in self.trained)
 
     @property
-    def trained(self) -> tuple[PeriodicLayer | EmbeddingLayer, ...]:
+    def trained(self) -> tuple[FrontLayer, ...]:
         """The layers with weights, in the order of the output."""
         return (*self.periodic, *self.embeddings)
 
@@ -269,7 +328,7 @@ def build_front(layout: Layout) -> Front:
     """List the layers that the blocks of a layout need."""
     starts = np.cumsum([0, *(len(block.inputs) for block in layout.blocks)]).tolist()
     unchanged: list[int] = []
-    periodic: list[tuple[PeriodicForm, int]] = []
+    periodic: list[tuple[PeriodicForm | PeriodicLinearForm, int]] = []
     embeddings: list[EmbeddingLayer] = []
     augments: list[AugmentLayer] = []
     for block, start in zip(layout.blocks, starts, strict=False):
@@ -277,7 +336,7 @@ def build_front(layout: Layout) -> Front:
         if isinstance(form, EmbeddingTable):
             name = f"embedding_{len(embeddings) + 1}"
             embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.column))
-        elif isinstance(form, PeriodicForm):
+        elif isinstance(form, PeriodicForm | PeriodicLinearForm):
             periodic.append((form, start))
         else:
             unchanged += range(start, start + len(block.inputs))
@@ -288,14 +347,19 @@ def build_front(layout: Layout) -> Front:
     return Front(layout.width, tuple(unchanged), grouped, tuple(embeddings), tuple(augments))
 
 
-def _group_by_form(periodic: Sequence[tuple[PeriodicForm, int]]) -> tuple[PeriodicLayer, ...]:
+def _group_by_form(
+    periodic: Sequence[tuple[PeriodicForm | PeriodicLinearForm, int]],
+) -> tuple[Periodic, ...]:
     """Make one layer for all inputs whose periodic encodings have the same parameters."""
-    ordered = sorted(periodic, key=lambda pair: (pair[0].frequencies, pair[0].deviation))
-    layers: list[PeriodicLayer] = []
+    ordered = sorted(periodic, key=lambda pair: (len(astuple(pair[0])), astuple(pair[0])))
+    layers: list[Periodic] = []
     for form, group in groupby(ordered, key=lambda pair: pair[0]):
         columns = tuple(column for _, column in group)
         name = f"periodic_{len(layers) + 1}"
-        layers.append(PeriodicLayer(name, columns, form.frequencies, form.deviation))
+        if isinstance(form, PeriodicLinearForm):
+            layers.append(PeriodicLinearLayer(name, columns, form))
+        else:
+            layers.append(PeriodicLayer(name, columns, form.frequencies, form.deviation))
     return tuple(layers)
 
 
@@ -350,12 +414,8 @@ class Network:
         names = [block.column for block in self.layout.blocks for _ in block.inputs]
         indices = {name: at for at, name in enumerate(dict.fromkeys(names))}
         read, front = np.array([indices[name] for name in names], np.int64), self.front
-        waves = [
-            np.tile(np.repeat(read[list(layer.columns)], layer.frequencies), 2)  # sines, cosines
-            for layer in front.periodic
-        ]
-        tables = [np.full(layer.units, read[layer.column]) for layer in front.embeddings]
-        return np.concatenate([read[list(front.unchanged)], *waves, *tables])
+        sources = [*front.unchanged, *chain(*(layer.sources for layer in front.trained))]
+        return read[sources]
 
     @property
     def parameters(self) -> int:

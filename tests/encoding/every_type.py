@@ -13,7 +13,14 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
-from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, Periodic, PiecewiseLinear
+from dlcli.columns.number import (
+    ConstantValue,
+    MeanImputation,
+    Numeric,
+    Periodic,
+    PeriodicLinear,
+    PiecewiseLinear,
+)
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
 from dlcli.config.data_section import Input, Target
@@ -49,6 +56,7 @@ FEATURES = {
     "none": (Numeric(scaling=Unscaled()), NUMBERS),
     "bins": (Numeric(encoding=PiecewiseLinear(bins=3)), NUMBERS),
     "waves": (Numeric(encoding=Periodic(frequencies=2)), NUMBERS),
+    "maps of waves": (Numeric(encoding=PeriodicLinear(frequencies=2, units=3)), NUMBERS),
     "amount": (Numeric(scaling=Standard(), one_hot_values=2), FEW_NUMBERS | st.just(-0.0)),
     "binned": (Numeric(encoding=PiecewiseLinear(bins=2), one_hot_values=9), FEW_NUMBERS),
     "größe=漢": (Categorical(), WORDS | TEXTS),

@@ -14,7 +14,7 @@ from onnx import helper
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number_encoders import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.config.config_file import make_config
 from dlcli.config.layer_choices import Activation
 from dlcli.encoding.encoded_rows import InMemoryInputs
@@ -110,6 +110,8 @@ def test_waves_embeddings_and_normalization_are_dlclis() -> None:
         Block("word", "index", ("word",), table),
         Block("second wave", "numeric", ("second wave",), waves),
         Block("third wave", "numeric", ("third wave",), PeriodicForm(2, 0.5)),
+        Block("map", "numeric", ("map",), PeriodicLinearForm(3, 0.5, 3)),
+        Block("other map", "numeric", ("other map",), PeriodicLinearForm(3, 0.5, 3)),
     )
     config = make_config(
         {
@@ -126,7 +128,7 @@ def test_waves_embeddings_and_normalization_are_dlclis() -> None:
     weights = {
         each.name: RNG.uniform(0.5, 1.5, each.shape).astype("f4") for each in network.weights
     }
-    matrix = RNG.normal(size=(20, 5)).astype(np.float32)
+    matrix = RNG.normal(size=(20, 7)).astype(np.float32)
     matrix[:, 2] = np.arange(20) % 4
     expected = network.forward(InMemoryInputs(matrix), weights)
     ops = OnnxOperations()

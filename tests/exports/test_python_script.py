@@ -71,7 +71,7 @@ input:
     rooms: {type: numeric, encoding: {name: periodic, frequencies: 2}, one_hot_values: 2}
     town: {type: categorical, encoding: {name: embedding, units: 3}}
     photo: {type: image, shape: [3, 2, 1], augmentation: {shift: 1, flip: true, noise: 0.1}}
-    depth: numeric
+    depth: {type: numeric, encoding: {name: periodic_linear, frequencies: 3, units: 2}}
 hidden:
   - {units: 6, activation: {name: leaky_relu, negative_slope: 0.3}, kernel_regularizer: {name: l2}}
 class_weight: balanced

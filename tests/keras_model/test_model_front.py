@@ -8,7 +8,7 @@ import pytest
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number_encoders import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.keras_model import assign_weights, build_model, build_portable_model, weights_of
@@ -21,6 +21,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 NUMBER = Block("n", "numeric", ("n",))
 WAVES = Block("w", "numeric", ("w",), PeriodicForm(4, 0.5))
 OTHER_WAVES = Block("v", "numeric", ("v",), PeriodicForm(3, 0.1))
+MAPS = Block("m", "numeric", ("m",), PeriodicLinearForm(4, 0.5, 3))
 CATEGORY = Block("c", "index", ("c",), EmbeddingTable(6, 3))
 OTHER_CATEGORY = Block("d", "index", ("d",), EmbeddingTable(6, 2))
 FRONTS = {
@@ -30,7 +31,9 @@ FRONTS = {
     "waves and what passes": (WAVES, NUMBER),
     "waves of neighbours": (NUMBER, WAVES, WAVES),
     "waves of inputs apart": (WAVES, NUMBER, WAVES),
-    "all": (NUMBER, CATEGORY, WAVES, OTHER_WAVES, NUMBER, OTHER_CATEGORY, WAVES),
+    "maps of waves": (MAPS,),
+    "maps of waves apart": (MAPS, NUMBER, MAPS),
+    "all": (NUMBER, CATEGORY, WAVES, MAPS, OTHER_WAVES, NUMBER, OTHER_CATEGORY, WAVES),
 }
 TARGET = Regression(columns=("y",))
 
@@ -87,6 +90,16 @@ def test_initial_frequencies_are_normal_with_the_configs_deviation():
     assert frequencies.std() == pytest.approx(0.3, abs=0.015)
 
 
+def test_initial_phases_are_uniform_in_a_period_and_maps_small():
+    block = Block("m", "numeric", ("m",), PeriodicLinearForm(4000, 0.3, 3))
+    weights = first_weights([block])
+    phases = weights["periodic_1/bias"]
+    assert np.abs(phases).max() <= 0.5
+    assert phases.std() == pytest.approx(1 / 12**0.5, abs=0.01)
+    assert np.abs(weights["periodic_1_maps/kernel"]).max() <= 4000**-0.5
+    assert (np.abs(weights["periodic_1_maps/bias"]) <= 4000**-0.5).all()
+
+
 def test_the_last_row_of_an_embedding_starts_at_zero_and_no_other_does():
     table = first_weights([CATEGORY])["embedding_1/embeddings"]
     assert table.any(axis=1).tolist() == [True] * 5 + [False]
@@ -94,6 +107,7 @@ def test_the_last_row_of_an_embedding_starts_at_zero_and_no_other_does():
 
 def test_initial_weights_follow_from_the_seed():
     one, again, other = (first_weights(FRONTS["all"], seed) for seed in (1, 1, 2))
-    for name in ("periodic_1/kernel", "periodic_2/kernel", "embedding_1/embeddings"):
+    names = ("periodic_1/kernel", "periodic_3/bias", "periodic_3_maps/kernel")
+    for name in (*names, "embedding_1/embeddings"):
         assert (one[name] == again[name]).all()
         assert (one[name] != other[name]).any()

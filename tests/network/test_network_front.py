@@ -8,7 +8,7 @@ import pytest
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Block, Layout, plain_layout
-from dlcli.columns.number_encoders import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.config.config_schema import Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.layers import (
@@ -16,6 +16,7 @@ from dlcli.network.layers import (
     EmbeddingLayer,
     Front,
     PeriodicLayer,
+    PeriodicLinearLayer,
     build_front,
     build_network,
 )
@@ -56,6 +57,20 @@ def test_waves_of_several_inputs_take_their_own_frequencies():
     np.testing.assert_allclose(waves, [[0.5, 1, 3**0.5 / 2, 0]], atol=1e-6)
 
 
+def test_a_number_precedes_linear_maps_of_its_own_cosines():
+    layer = PeriodicLinearLayer("waves", (2, 0), PeriodicLinearForm(2, 0.1, 3))
+    arrays = {
+        "waves/kernel": floats([1, 0], [0.5, 1]),
+        "waves/bias": floats([0, 0.25], [0, 0]),
+        "waves_maps/kernel": floats([[1, 2], [5, 5]], [[3, 0], [0, 4]]),
+        "waves_maps/bias": floats([0, 0], [10, 20]),
+    }
+    # Cosines of the third input, half: those of 180° and 90°. Of the first, one: 180° and 360°.
+    result = layer.forward(floats([1, 9, 0.5]), arrays)
+    np.testing.assert_allclose(result, [[0.5, -1, -2, 1, 7, 24]], atol=1e-5)
+    assert layer.sources == (2, 2, 2, 0, 0, 0)
+
+
 def test_an_embedding_is_the_row_that_the_input_names():
     layer = EmbeddingLayer("embedding", 1, 3, 2, "colour")
     table = floats([1, 2], [3, 4], [0, 0])
@@ -82,13 +97,15 @@ def test_inputs_with_the_same_waves_share_a_layer():
         block("b", PeriodicForm(8, 0.1)),
         block("c", PeriodicForm(2, 0.1)),
         block("d", PeriodicForm(2, 0.5)),
+        block("e", PeriodicLinearForm(2, 0.1, 4)),
     )
     assert front.periodic == (
         PeriodicLayer("periodic_1", (0, 2), 2, 0.1),
         PeriodicLayer("periodic_2", (3,), 2, 0.5),
         PeriodicLayer("periodic_3", (1,), 8, 0.1),
+        PeriodicLinearLayer("periodic_4", (4,), PeriodicLinearForm(2, 0.1, 4)),
     )
-    assert [layer.units for layer in front.periodic] == [8, 4, 16]
+    assert [layer.units for layer in front.periodic] == [8, 4, 16, 4]
 
 
 def test_each_embedding_has_a_table_of_its_own():

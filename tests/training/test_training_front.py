@@ -9,7 +9,7 @@ import pytest
 
 from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
-from dlcli.columns.number_encoders import PeriodicForm
+from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.layers import build_network
 
@@ -17,15 +17,22 @@ LAYOUT = Layout(
     (
         Block("size", "numeric", ("size",), PeriodicForm(3, 0.3)),
         Block("colour", "index", ("colour",), EmbeddingTable(5, 2)),
-        Block("weight", "numeric", ("weight",)),
+        Block("weight", "numeric", ("weight",), PeriodicLinearForm(3, 0.3, 3)),
     )
 )
-TRAINED = ["periodic_1/kernel", "embedding_1/embeddings"]
+TRAINED = [
+    "periodic_1/kernel",
+    "periodic_2/kernel",
+    "periodic_2/bias",
+    "periodic_2_maps/kernel",
+    "periodic_2_maps/bias",
+    "embedding_1/embeddings",
+]
 
 
 @pytest.fixture
 def job_of(make_job):
-    """A job over a number with a periodic encoding, an embedding, and an unchanged number."""
+    """A job over a number with each periodic encoding, and an embedding."""
 
     def build(**config):
         job = make_job(config)
