@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from dlcli.config.training_choices import WeightKind
 from dlcli.network import layers
 from dlcli.network.layers import Network
 from dlcli.prediction.predictor import Predictor
@@ -163,6 +164,22 @@ def named_variables(model: keras.Model, network: Network) -> Iterator[tuple[str,
         named = [each for each in model.get_layer(name).weights if each.name != SCALING_LAYER]
         for weight, variable in zip(weights, named, strict=True):
             yield weight.name, variable
+
+
+def weight_kinds(
+    model: keras.Model, network: Network
+) -> Iterator[tuple[WeightKind, keras.Variable]]:
+    """Yield each trainable weight of a model with its kind."""
+    of_front = {weight.name for layer in network.front.trained for weight in layer.weights}
+    named = {id(variable): name for name, variable in named_variables(model, network)}
+    for variable in model.trainable_variables:
+        name = named.get(id(variable))
+        if name is None:
+            yield "scaling_layer", variable
+        elif name in of_front:
+            yield "encodings", variable
+        else:
+            yield "kernels" if name.endswith("/kernel") else "biases", variable
 
 
 def with_scaling_layer(

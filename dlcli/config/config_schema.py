@@ -468,6 +468,14 @@ class Config(Section):
 
     Examples: [{name: cosine_decay, warmup_epochs: 2}, reduce_on_plateau]
     """
+    learning_rate_multipliers: training_choices.LearningRateMultipliers = (
+        training_choices.LearningRateMultipliers()
+    )
+    """Learning rates of kinds of weights, relative to `optimizer.learning_rate`. Weight decay uses
+    the rate before these factors. The scaling layer has its own factor in `input.scaling_layer`.
+
+    Examples: [{kernels: inverse_sqrt_fan_in, biases: 0.1, encodings: 0.1}]
+    """
     epochs: Epochs
     """Maximum number of passes over the training rows.
 

@@ -252,12 +252,35 @@ StepCount = Annotated[int, Field(ge=2, lt=2**31), section.Expected("an integer o
 LayerNames = Annotated[tuple[str, ...], section.Expected("a list of layer names")]
 
 
+WeightKind = Literal["kernels", "biases", "encodings", "scaling_layer"]
+"""The kernels of Dense layers; their biases and the weights of batch normalization; embeddings and
+the weights of periodic encodings; the weights of the scaling layer."""
+
+
+class LearningRateMultipliers(section.Section):
+    """Learning rates of some weights, relative to the learning rate of the optimizer."""
+
+    kernels: Annotated[
+        section.Positive | Literal["inverse_sqrt_fan_in"],
+        section.Expected("a positive number or inverse_sqrt_fan_in"),
+    ] = 1.0
+    """Kernels of Dense layers. `inverse_sqrt_fan_in`: 1/√inputs of each layer, which keeps the
+    change of its outputs in a step independent of its width, as in the neural tangent
+    parametrization (Jacot et al. 2018, https://arxiv.org/abs/1806.07572)."""
+    biases: section.Positive = 1.0
+    """Biases of Dense layers, and the weights of batch normalization."""
+    encodings: section.Positive = 1.0
+    """Embeddings, and the weights of periodic encodings."""
+
+
 class _CommonParameters(section.Choice):
     """The parameters that all optimizers share, without the learning rate."""
 
     weight_decay: section.NonNegative | None = None
     """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
     step. Omitted: none."""
+    exclude_from_weight_decay: tuple[WeightKind, ...] = ()
+    """Weights without weight decay: `biases`, `encodings`, `scaling_layer` or `kernels`."""
     clipnorm: section.Positive | None = None
     """Maximum norm of the gradient of each weight array. Omitted: not clipped."""
     clipvalue: section.Positive | None = None
@@ -280,6 +303,9 @@ class _CommonParameters(section.Choice):
         clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if self.differs(key)]
         for key in clips[1:]:
             yield key, f"can't be combined with {clips[0]}; choose one of them"
+        if not self.weight_decay:
+            because = "without weight_decay"
+            yield from self.without_effect("exclude_from_weight_decay", because=because)
         if not self.use_ema:
             keys = ("ema_momentum", "ema_overwrite_frequency")
             yield from self.without_effect(*keys, because="without use_ema: true")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import count
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -26,7 +26,7 @@ from dlcli.columns.graph_operations import Traced
 from dlcli.config import training_choices
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
-from dlcli.config.training_choices import Loss, PiecewiseConstant
+from dlcli.config.training_choices import Loss, PiecewiseConstant, WeightKind
 from dlcli.metrics.definitions import metrics_of
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
 from dlcli.network.layers import DenseLayer, DropoutLayer, Layer
@@ -260,7 +260,8 @@ def build_learner(
         keras_model.assign_weights(model, job.network, job.initial_weights)
     if any_size:
         _forget_shapes(model.variables)
-    optimizer = keras_optimizer(config, job.steps, runtime, is_compact=not is_reference)
+    kinds = [*keras_model.weight_kinds(model, job.network)]
+    optimizer = keras_optimizer(config, job.steps, runtime, kinds, is_compact=not is_reference)
     # `fit` would build it before variables have values, but schedule_free_adamw copies weights.
     optimizer.build(model.trainable_variables)
     if any_size:
@@ -331,21 +332,33 @@ def _class_of(module: ModuleType, section: Section, is_compact: bool) -> Any:  #
 
 
 def keras_optimizer(
-    config: Config, steps: int, runtime: RuntimeValues, *, is_compact: bool = False
+    config: Config,
+    steps: int,
+    runtime: RuntimeValues,
+    kinds: Sequence[tuple[WeightKind, keras.Variable]] = (),
+    *,
+    is_compact: bool = False,
 ) -> keras.optimizers.Optimizer:
     """Return the Keras optimizer that a config describes, with its schedule.
 
     Args:
-        config: `optimizer`, `learning_rate_schedule`, `epochs` and `precision` are read; under
-            `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
+        config: the optimizer, its schedule and multipliers, `epochs` and `precision` are read;
+            under `mixed_float16` the loss is scaled against underflow, as Keras does by itself.
         steps: steps per epoch.
         runtime: the values that a shared program reads when it runs.
+        kinds: the weights that it trains, with their kinds.
         is_compact: whether to take one of fewer operations, if there is one.
     """
     section, durations = config.optimizer, schedule_durations(config, steps)
     rate = _rate(config.learning_rate_schedule, section.learning_rate, steps, durations)
     kind = _class_of(keras.optimizers, section, is_compact)
-    optimizer = kind(**{**keras_model.parameters_of(section), "learning_rate": rate})
+    multipliers = [_multiplier(config.learning_rate_multipliers, each) for each, _ in kinds]
+    if any(multiplier != 1 for multiplier in multipliers):
+        kind = _with_multipliers(kind, multipliers)
+    parameters = keras_model.parameters_of(section)
+    excluded = parameters.pop("exclude_from_weight_decay")
+    optimizer = kind(**{**parameters, "learning_rate": rate})
+    optimizer.exclude_from_weight_decay([weight for each, weight in kinds if each in excluded])
     # Summing over the only replica would register a gradient function with TensorFlow permanently,
     # and with it everything in its graph: rows, weights, optimizer state.
     optimizer._all_reduce_sum_gradients = list
@@ -361,6 +374,36 @@ def keras_optimizer(
     if config.precision == "mixed_float16":
         return keras.optimizers.LossScaleOptimizer(optimizer)
     return optimizer
+
+
+def _multiplier(
+    section: training_choices.LearningRateMultipliers, kind: WeightKind
+) -> float | Literal["inverse_sqrt_fan_in"]:
+    multiplier: float | Literal["inverse_sqrt_fan_in"]
+    multiplier = 1.0 if kind == "scaling_layer" else getattr(section, kind)
+    return multiplier
+
+
+def _with_multipliers(
+    kind: type[keras.optimizers.Optimizer],
+    multipliers: Sequence[float | Literal["inverse_sqrt_fan_in"]],
+) -> type[keras.optimizers.Optimizer]:
+    """Derive an optimizer with a factor of the learning rate for each weight that it trains."""
+
+    class Multiplied(kind):
+        def rate_of(self, variable: Any, rate: Any) -> Any:  # noqa: ANN401
+            multiplier = multipliers[self._get_variable_index(variable)]
+            if multiplier != "inverse_sqrt_fan_in":
+                return rate if multiplier == 1 else rate * multiplier
+            # In a program for any size, the number of inputs is known when it runs. The root and
+            # the division round the same there as in constants.
+            inputs = randomness.size_of(tf.convert_to_tensor(variable), 0)
+            return rate / tf.sqrt(tf.cast(inputs, rate.dtype))
+
+        def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:  # noqa: ANN401
+            super().update_step(gradient, variable, self.rate_of(variable, learning_rate))
+
+    return Multiplied
 
 
 def _rate(
@@ -652,6 +695,10 @@ class FusedAdam(keras.optimizers.Adam):
     gradients, such as those of embeddings.
     """
 
+    def rate_of(self, variable: Any, rate: Any) -> Any:  # noqa: ANN401
+        """Return the learning rate of a weight, given that of the optimizer."""
+        return rate
+
     def _apply_weight_decay(self, variables: Sequence[Any]) -> None:
         if self.weight_decay is None:
             return
@@ -681,7 +728,8 @@ class FusedAdam(keras.optimizers.Adam):
             v += (tf.square(gradient) - v) * share2
             momentum.assign(m, read_value=False)
             velocity.assign(v, read_value=False)
-            variable.value.assign_sub(m * rate / (tf.sqrt(v) + epsilon), read_value=False)
+            change = m * self.rate_of(variable, rate) / (tf.sqrt(v) + epsilon)
+            variable.value.assign_sub(change, read_value=False)
 
 
 class FusedAdamW(FusedAdam, keras.optimizers.AdamW):

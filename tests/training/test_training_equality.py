@@ -22,7 +22,12 @@ RATES = {"adadelta": 1.0, "adafactor": 0.1, "ftrl": 0.3, "lion": 0.003, "adagrad
 OPTIONS = {
     "sgd": {"momentum": 0.9, "nesterov": True},
     "adam": {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 3},
-    "adamw": {"gradient_accumulation_steps": 3, "clipnorm": 0.1, "weight_decay": 0.05},
+    "adamw": {
+        "gradient_accumulation_steps": 3,
+        "clipnorm": 0.1,
+        "weight_decay": 0.5,
+        "exclude_from_weight_decay": ("biases", "scaling_layer"),
+    },
     "adamax": {"clipnorm": 0.1},
     "nadam": {"use_ema": True, "ema_momentum": 0.9},
     "adadelta": {"gradient_accumulation_steps": 3},
@@ -62,6 +67,7 @@ def balancing(loss, **options):
     return {"name": loss, "apply_class_balancing": True, **options}
 
 
+MULTIPLIERS = {"kernels": "inverse_sqrt_fan_in", "biases": 0.3}
 NORMALIZED = {"batch_normalization": {}, "use_bias": False}
 PENALTY = {"name": "l1_l2", "l1": 0.01, "l2": 0.02}
 TWO_LAYERS = (
@@ -94,7 +100,11 @@ OPTIMIZERS = {
     "adamw": {
         "validation": 9,
         "weighted": "validation",
-        **optimizer("adamw", "cosine_similarity", "numbers"),
+        **optimizer(
+            *("adamw", "cosine_similarity", "numbers"),
+            learning_rate_multipliers=MULTIPLIERS,
+            input={"scaling_layer": {"learning_rate_multiplier": 3.0}},
+        ),
     },
     "adamax": optimizer("adamax", softened("binary_crossentropy"), "two"),
     "nadam": {

@@ -11,7 +11,9 @@ from dlcli.columns.category import EmbeddingTable
 from dlcli.columns.layout import Block, Layout
 from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
 from dlcli.encoding.encoded_rows import InMemoryInputs
+from dlcli.keras_model import weights_of
 from dlcli.network.layers import build_network
+from dlcli.training.objectives import build_learner
 
 LAYOUT = Layout(
     (
@@ -115,3 +117,24 @@ def test_trained_factors_of_the_columns_are_part_of_the_first_kernel(make_job, t
     weights = train(job, "keras").weights
     assert weights["output/kernel"] == pytest.approx(expected, abs=1e-12)
     assert weights["output/bias"] == pytest.approx(bias - 0.1 * slopes.sum(), abs=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("float64")
+def test_kinds_of_weights_have_a_learning_rate_and_a_decay_of_their_own(job_of, train):
+    settings = {"epochs": 1, "batch_size": 13}
+    sgd = {"name": "sgd", "learning_rate": 0.1}
+    plain = job_of(**settings, optimizer=sgd)
+    start = weights_of(build_learner(plain).model, plain.network)
+    step = {name: after - start[name] for name, after in train(plain, "keras").weights.items()}
+    decay = {"weight_decay": 0.5, "exclude_from_weight_decay": ("biases", "encodings")}
+    multipliers = {"kernels": "inverse_sqrt_fan_in", "biases": 0.3, "encodings": 0.2}
+    job = job_of(**settings, optimizer={**sgd, **decay}, learning_rate_multipliers=multipliers)
+    found = train(job, "graph").weights
+    for name, before in start.items():
+        expected = before + 0.2 * step[name]
+        if name in ("hidden_1/kernel", "output/kernel"):
+            expected = before + step[name] / len(before) ** 0.5 - 0.1 * 0.5 * before
+        elif name in ("hidden_1/bias", "output/bias"):
+            expected = before + 0.3 * step[name]
+        np.testing.assert_allclose(found[name], expected, rtol=0, atol=1e-12, err_msg=name)

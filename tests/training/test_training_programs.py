@@ -210,6 +210,7 @@ def test_the_target_of_another_fold_may_have_another_scale(make_job, float64):
     check_alike(result, alone(second))
 
 
+MULTIPLIERS = {"kernels": "inverse_sqrt_fan_in", "biases": 0.1}
 NORMALIZED = hidden(batch_normalization={}, use_bias=False)
 DIFFERENT = {
     "units": ({}, {"hidden": ({"units": 5, "activation": "tanh"},)}, {}),
@@ -230,6 +231,7 @@ DIFFERENT = {
         {},
     ),
     "scaling layer": ({}, {"input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}}, {}),
+    "multipliers": ({}, {"learning_rate_multipliers": MULTIPLIERS}, {}),
     "initializer": ({}, hidden(kernel_initializer="zeros"), {}),
     "patience": (
         {"early_stopping": {"patience": 0}, "epochs": 12, **adam(learning_rate=0.6)},
@@ -326,6 +328,8 @@ OF_ANY_SIZE = {
     "cosine": {**hidden(), **COSINE},
     "restarts": {**hidden(), **RESTARTS},
     "scaling layer": {**hidden(), "input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}},
+    "multipliers": {**hidden(), "learning_rate_multipliers": MULTIPLIERS},
+    "multipliers of adam": {**hidden(), **adam(), "learning_rate_multipliers": MULTIPLIERS},
     "falling": {**hidden(), **FALLING},
     "norm": {**hidden(), "optimizer": {"name": "sgd", "global_clipnorm": 0.1}},
     "average": {**hidden(), "optimizer": {"name": "adam", "use_ema": True}},
