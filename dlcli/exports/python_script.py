@@ -428,6 +428,7 @@ def _network_code(facts: _Facts) -> Iterator[str]:
         yield f"# A learned weight for each input, initially 1, at {speed:g} times the"
         yield "# learning rate. dlcli uses one for each column."
         arguments = ['"ri,i->ri"', "output_shape=(x.shape[1],)", 'kernel_initializer="zeros"']
+        arguments.append('name="scaling_layer"')
         yield from call_lines("changes = keras.layers.EinsumDense", arguments, "(x)")
         yield f"x = x + {speed!r} * changes"
     for number, section in enumerate(config.hidden, start=1):
@@ -485,11 +486,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
     config, section = facts.config, facts.loss
     rate, lines = _rate_code(config)
     yield from lines
-    options = config.optimizer.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
-    settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
-    yield from call_lines(
-        f"optimizer = keras.optimizers.{type(config.optimizer).__name__}", settings
-    )
+    yield from _optimizer_code(config, rate)
     metrics = dict(_epoch_metrics(facts))
     if metrics:
         yield "metrics = ["
@@ -513,6 +510,49 @@ def _training_code(facts: _Facts) -> Iterator[str]:
     arguments += [f"epochs={config.epochs}", f"batch_size={config.batch_size}"]
     arguments += ["callbacks=callbacks"] * bool(callbacks) + ["verbose=2"]
     yield from call_lines("model.fit", arguments)
+
+
+def _optimizer_code(config: Config, rate: str) -> Iterator[str]:
+    section = config.optimizer
+    excluded = section.exclude_from_weight_decay
+    omitted = {"name", "learning_rate", "exclude_from_weight_decay"}
+    options = section.model_dump(exclude_defaults=True, exclude=omitted)
+    settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
+    kind = f"keras.optimizers.{type(section).__name__}"
+    multipliers = config.learning_rate_multipliers.model_dump(exclude_defaults=True)
+    if multipliers or excluded:
+        yield from _KIND_OF_WEIGHT
+    if multipliers:
+        yield from (line.format(kind=kind) for line in _MULTIPLIED)
+        if multipliers.get("kernels") == "inverse_sqrt_fan_in":
+            multipliers["kernels"] = None
+        yield f"multipliers = {literal(multipliers)}"
+        kind = "Multiplied"
+    yield from call_lines(f"optimizer = {kind}", settings)
+    if excluded:
+        yield f"excluded = {literal([*excluded])}"
+        weights = "weight for weight in model.trainable_variables if kind_of(weight) in excluded"
+        yield f"optimizer.exclude_from_weight_decay([{weights}])"
+
+
+_KIND_OF_WEIGHT = """\
+def kind_of(weight):
+    layer = weight.path.split("/")[-2]
+    if layer == "scaling_layer":
+        return layer
+    if layer.startswith(("hidden_", "output", "batch_normalization")):
+        return "kernels" if weight.name == "kernel" else "biases"
+    return "encodings"
+""".splitlines()
+_MULTIPLIED = """\
+class Multiplied({kind}):
+    def update_step(self, gradient, variable, learning_rate):
+        weight = model.trainable_variables[self._get_variable_index(variable)]
+        multiplier = multipliers.get(kind_of(weight), 1.0)
+        if multiplier is None:
+            multiplier = weight.shape[0] ** -0.5
+        super().update_step(gradient, variable, learning_rate * multiplier)
+""".splitlines()
 
 
 def _rate_code(config: Config) -> tuple[str, list[str]]:
