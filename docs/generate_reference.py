@@ -63,6 +63,7 @@ TITLES = {
     "output": "the output layer",
     "loss": "losses for regression and classification",
     "optimizer": "Adam, SGD and other optimizers",
+    "learning_rate_multipliers": "learning rates of kernels, biases and encodings",
     "learning_rate_schedule": "warm-up, decay, warm restarts",
     "early_stopping": "when to stop before the last epoch",
     "ensemble": "several networks, averaged",
