@@ -476,6 +476,11 @@ class Config(Section):
 
     Examples: [{kernels: inverse_sqrt_fan_in, biases: 0.1, encodings: 0.1}]
     """
+    exclude_from_weight_decay: tuple[training_choices.WeightKind, ...] = ()
+    """Kinds of weights without weight decay: `kernels`, `biases`, `encodings`, `scaling_layer`.
+
+    Examples: [[biases, encodings, scaling_layer]]
+    """
     epochs: Epochs
     """Maximum number of passes over the training rows.
 
@@ -609,6 +614,8 @@ class Config(Section):
         if self.tune and "seed" in (self.tune.space or ()) and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
             yield "tune.space.seed", f"can't be varied: {reason}"
+        if self.exclude_from_weight_decay and not optimizer.weight_decay:
+            yield "exclude_from_weight_decay", "has no effect without optimizer.weight_decay"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
             yield "metrics", "lists a metric twice"
         is_xla = isinstance(self.engine, CompiledEngine) and self.engine.jit_compile is True

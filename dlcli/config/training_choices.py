@@ -279,8 +279,6 @@ class _CommonParameters(section.Choice):
     weight_decay: section.NonNegative | None = None
     """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
     step. Omitted: none."""
-    exclude_from_weight_decay: tuple[WeightKind, ...] = ()
-    """Weights without weight decay: `biases`, `encodings`, `scaling_layer` or `kernels`."""
     clipnorm: section.Positive | None = None
     """Maximum norm of the gradient of each weight array. Omitted: not clipped."""
     clipvalue: section.Positive | None = None
@@ -303,9 +301,6 @@ class _CommonParameters(section.Choice):
         clips = [key for key in ("clipnorm", "clipvalue", "global_clipnorm") if self.differs(key)]
         for key in clips[1:]:
             yield key, f"can't be combined with {clips[0]}; choose one of them"
-        if not self.weight_decay:
-            because = "without weight_decay"
-            yield from self.without_effect("exclude_from_weight_decay", because=because)
         if not self.use_ema:
             keys = ("ema_momentum", "ema_overwrite_frequency")
             yield from self.without_effect(*keys, because="without use_ema: true")

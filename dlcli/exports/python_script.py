@@ -514,9 +514,8 @@ def _training_code(facts: _Facts) -> Iterator[str]:
 
 def _optimizer_code(config: Config, rate: str) -> Iterator[str]:
     section = config.optimizer
-    excluded = section.exclude_from_weight_decay
-    omitted = {"name", "learning_rate", "exclude_from_weight_decay"}
-    options = section.model_dump(exclude_defaults=True, exclude=omitted)
+    excluded = config.exclude_from_weight_decay
+    options = section.model_dump(exclude_defaults=True, exclude={"name", "learning_rate"})
     settings = [f"learning_rate={rate}", *(f"{key}={_plain(v)}" for key, v in options.items())]
     kind = f"keras.optimizers.{type(section).__name__}"
     multipliers = config.learning_rate_multipliers.model_dump(exclude_defaults=True)

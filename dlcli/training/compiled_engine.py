@@ -200,8 +200,8 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
         *(network.front, hidden, output),
-        *(objectives.optimizer_without_values(job), config.learning_rate_multipliers),
-        *(config.learning_rate_schedule, warms_up),
+        *(objectives.optimizer_without_values(job), config.learning_rate_schedule, warms_up),
+        *(config.learning_rate_multipliers, config.exclude_from_weight_decay),
         *(config.early_stopping, speed, speed and network.columns_of_inputs.tolist()),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),

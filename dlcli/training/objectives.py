@@ -355,9 +355,8 @@ def keras_optimizer(
     multipliers = [_multiplier(config.learning_rate_multipliers, each) for each, _ in kinds]
     if any(multiplier != 1 for multiplier in multipliers):
         kind = _with_multipliers(kind, multipliers)
-    parameters = keras_model.parameters_of(section)
-    excluded = parameters.pop("exclude_from_weight_decay")
-    optimizer = kind(**{**parameters, "learning_rate": rate})
+    optimizer = kind(**{**keras_model.parameters_of(section), "learning_rate": rate})
+    excluded = config.exclude_from_weight_decay
     optimizer.exclude_from_weight_decay([weight for each, weight in kinds if each in excluded])
     # Summing over the only replica would register a gradient function with TensorFlow permanently,
     # and with it everything in its graph: rows, weights, optimizer state.

@@ -233,6 +233,8 @@ output:
   bias_initializer: {name: zeros}
 optimizer: {name: sgd, learning_rate: 0.0001, momentum: 0.0, nesterov: false, use_ema: false, ema_momentum: 0.99}
 learning_rate_schedule: {name: constant}
+learning_rate_multipliers: {kernels: 1.0, biases: 1.0, encodings: 1.0}
+exclude_from_weight_decay: []
 epochs: 2
 batch_size: 32
 engine: {name: auto}

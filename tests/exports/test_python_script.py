@@ -75,7 +75,8 @@ input:
 hidden:
   - {units: 6, activation: {name: leaky_relu, negative_slope: 0.3}, kernel_regularizer: {name: l2}}
 class_weight: balanced
-optimizer: {name: adamw, weight_decay: 0.1, exclude_from_weight_decay: [biases, scaling_layer]}
+optimizer: {name: adamw, weight_decay: 0.1}
+exclude_from_weight_decay: [biases, scaling_layer]
 learning_rate_multipliers: {kernels: inverse_sqrt_fan_in, encodings: 0.1}
 learning_rate_schedule: {name: cosine_decay, warmup_epochs: 1}
 ensemble: {members: 2}

@@ -22,12 +22,7 @@ RATES = {"adadelta": 1.0, "adafactor": 0.1, "ftrl": 0.3, "lion": 0.003, "adagrad
 OPTIONS = {
     "sgd": {"momentum": 0.9, "nesterov": True},
     "adam": {"use_ema": True, "ema_momentum": 0.8, "ema_overwrite_frequency": 3},
-    "adamw": {
-        "gradient_accumulation_steps": 3,
-        "clipnorm": 0.1,
-        "weight_decay": 0.5,
-        "exclude_from_weight_decay": ("biases", "scaling_layer"),
-    },
+    "adamw": {"gradient_accumulation_steps": 3, "clipnorm": 0.1, "weight_decay": 0.5},
     "adamax": {"clipnorm": 0.1},
     "nadam": {"use_ema": True, "ema_momentum": 0.9},
     "adadelta": {"gradient_accumulation_steps": 3},
@@ -103,6 +98,7 @@ OPTIMIZERS = {
         **optimizer(
             *("adamw", "cosine_similarity", "numbers"),
             learning_rate_multipliers=MULTIPLIERS,
+            exclude_from_weight_decay=("biases", "scaling_layer"),
             input={"scaling_layer": {"learning_rate_multiplier": 3.0}},
         ),
     },

@@ -127,9 +127,16 @@ def test_kinds_of_weights_have_a_learning_rate_and_a_decay_of_their_own(job_of, 
     plain = job_of(**settings, optimizer=sgd)
     start = weights_of(build_learner(plain).model, plain.network)
     step = {name: after - start[name] for name, after in train(plain, "keras").weights.items()}
-    decay = {"weight_decay": 0.5, "exclude_from_weight_decay": ("biases", "encodings")}
-    multipliers = {"kernels": "inverse_sqrt_fan_in", "biases": 0.3, "encodings": 0.2}
-    job = job_of(**settings, optimizer={**sgd, **decay}, learning_rate_multipliers=multipliers)
+    job = job_of(
+        **settings,
+        optimizer={**sgd, "weight_decay": 0.5},
+        learning_rate_multipliers={
+            "kernels": "inverse_sqrt_fan_in",
+            "biases": 0.3,
+            "encodings": 0.2,
+        },
+        exclude_from_weight_decay=("biases", "encodings"),
+    )
     found = train(job, "graph").weights
     for name, before in start.items():
         expected = before + 0.2 * step[name]

@@ -232,6 +232,11 @@ DIFFERENT = {
     ),
     "scaling layer": ({}, {"input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}}, {}),
     "multipliers": ({}, {"learning_rate_multipliers": MULTIPLIERS}, {}),
+    "decay of other weights": (
+        {"optimizer": "adamw"},
+        {"optimizer": "adamw", "exclude_from_weight_decay": ("biases",)},
+        {},
+    ),
     "initializer": ({}, hidden(kernel_initializer="zeros"), {}),
     "patience": (
         {"early_stopping": {"patience": 0}, "epochs": 12, **adam(learning_rate=0.6)},
