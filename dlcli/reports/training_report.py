@@ -43,6 +43,9 @@ MOST_BUNDLE_POINTS = 5_000
 SET_COLORS = {"training": "train", "validation": "validation"}
 _FEW_ROWS_EVALUATED = 100
 """Number of rows below which the second digit of a metric is mostly random."""
+_BIASED_ROWS = 2_000
+"""Number of out-of-fold rows below which the choice of the epoch was found to bias their metrics,
+see docs/metrics.md."""
 _BASELINES = ("linear", "constant")
 """The baselines, the stronger one first."""
 _MOST_FINDINGS = 20
@@ -193,6 +196,12 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         )
     elif are_few:
         yield f"With only {counted}, this is uncertain."
+    is_biased = split == "validation" and record.is_out_of_fold
+    if is_biased and run.config.early_stopping and rows is not None and rows < _BIASED_ROWS:
+        yield (
+            "Each network chose its epoch on its out-of-fold rows, so their metrics are slightly "
+            "too optimistic."
+        )
     members = run.ensemble.members if run.ensemble else ()
     bests = [each.best_epoch for each in members] or [record.best_epoch]
     if overfits_at_once(bests, run.epochs):

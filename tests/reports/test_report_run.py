@@ -698,6 +698,28 @@ def test_a_page_says_what_the_sets_that_there_are_were_used_for(
     assert stops is (early_stopping is not None)
 
 
+@pytest.mark.parametrize(
+    ("early_stopping", "splits", "rows", "is_noted"),
+    [
+        ({"patience": 3}, ("validation",), 1_999, True),
+        ({"patience": 3}, ("validation",), 2_000, False),
+        ({"patience": 3}, ("validation", "test"), 1_999, False),
+        (None, ("validation",), 1_999, False),
+    ],
+)
+def test_few_out_of_fold_rows_that_chose_the_epoch_are_noted(
+    tmp_path, monkeypatch, early_stopping, splits, rows, is_noted
+):
+    metrics = {name: {"rmse": 1.0} for name in ("train", *splits)}
+    data = {"train": "table.csv", "target": "y", "validation": 0.5}
+    config = {"data": data, "early_stopping": early_stopping}
+    run = number_run(tmp_path, metrics=metrics, outputs=None, config=config)
+    monkeypatch.setattr(Config, "ensemble_folds", 2)
+    monkeypatch.setattr(TrainingRecord, "rows", lambda *_: rows)
+    words = "Each network chose its epoch on its out-of-fold rows, so their metrics are slightly"
+    assert any(words in sentence for sentence in training_view(run).sentences) is is_noted
+
+
 def test_no_line_of_a_page_ends_between_a_number_and_its_percent_sign(tmp_path):
     page = to_html(training_view(make_run(tmp_path, COLORS, "y", metrics=METRICS, outputs=None)))
     assert not re.search(r"<li>[^<]*\d %", page)
