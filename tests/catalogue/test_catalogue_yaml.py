@@ -15,7 +15,8 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 KEYS = (
     "name, seed, data, input, hidden, output, loss, metrics, class_weight, optimizer, "
-    "learning_rate_schedule, epochs, batch_size, early_stopping, ensemble, initial_weights, "
+    "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, "
+    "batch_size, early_stopping, ensemble, initial_weights, "
     "engine, device, threads, precision, gates, checkpoint, tune"
 )
 POSITIVE = "expected a positive integer"
@@ -88,7 +89,8 @@ REFUSED = {
     "a merge key": (
         "output: {<<: {units: 1}}\n",
         "4:10: output['<<']: unknown key; allowed: use_bias, kernel_initializer, "
-        "bias_initializer, kernel_regularizer, bias_regularizer, units, activation, scaling",
+        "bias_initializer, kernel_regularizer, bias_regularizer, units, activation, scaling, "
+        "probability_floor",
     ),
     "a tab before a key": (
         "output:\n\tunits: 1\n",
