@@ -149,10 +149,10 @@ def _as_values(
     Args:
         column: the column.
         effect: how its values help to predict the target.
-        most: maximum number of one-hot inputs of a number.
+        most: maximum number of its one-hot inputs.
     """
     distinct = column.values.distinct
-    feature: Feature = type_of_values(distinct)
+    feature: Feature = type_of_values(distinct, most)
     if effect.kind == "repeated_amounts":
         feature = Numeric(one_hot_values=min(distinct, category_checks.MOST_ONE_HOT, most))
     reason = _VALUE_REASONS[effect.kind]

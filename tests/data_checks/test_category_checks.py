@@ -347,9 +347,7 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     features = load_config(tmp_path / "t.yaml").config.input.features
     assert features is not None
     assert [each.type for each in features.values()] == ["categorical", "categorical", "numeric"]
-    assert (
-        "x: {type: categorical, encoding: embedding, max_categories: 130}  # codes, not q" in text
-    )
+    assert "x: {type: categorical, max_categories: 130}  # codes, not quantities: " in text
     assert "    town: categorical  # codes, not quantities: " in re.sub(" +#", "  #", text)
     assert (
         "    # equal values explain 48 % of the variance that the other columns leave, "
@@ -381,7 +379,7 @@ def test_it_keeps_rare_categories_that_matter(tmp_path):
     path = write(tmp_path, {"town": town, "x": noise.round(3), "y": (level + noise).round(4)})
     text = starter_config(path, "y", config_folder=tmp_path)
     most = len({*town})
-    feature = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
+    feature = f"{{type: categorical, max_categories: {most}}}"
     assert f"town: {feature}  # text whose rare values " in text
     assert re.search("    # rare values explain [0-9]+ % of the variance that the other", text)
 
