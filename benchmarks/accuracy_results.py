@@ -129,8 +129,11 @@ def relative_errors(fits: Sequence[Fit]) -> dict[str, dict[str, float]]:
 
 
 def mean_interval(ratios: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % bootstrap interval over tables of a geometric mean; None for one table."""
-    if len(ratios) < 2:
+    """Return the 95 % bootstrap interval over tables of a geometric mean.
+
+    None for one table, and if all ratios are equal, such as the reference's.
+    """
+    if len({*ratios}) < 2:
         return None
     logs = (np.log(ratios),)
     found = bootstrap(logs, np.mean, confidence_level=LEVEL, method="percentile", rng=0)
