@@ -12,7 +12,7 @@ def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> Non
     for at, month in enumerate(months):
         month.write_text(f"x,y\n{at},1\n")
     files = [{"key": "data.train", **fingerprint(month)} for month in months[:2]]
-    known = TrainingData(Path("runs/a"), files, "test")
+    known = TrainingData(Path("runs/a"), files, "test", "test")
     assert known.warning(months[1], "2024-02.csv").startswith(
         "2024-02.csv: has rows that runs/a may have been trained on; unless all were held out, "
         "these metrics are too optimistic; "
