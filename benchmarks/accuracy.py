@@ -110,9 +110,10 @@ def score(predictions: Path, truth: Sequence[str], *, classes: bool) -> Score:
         ]
         return Score(float(np.sqrt(np.mean(np.square(errors)))))
     labels = sorted(set(truth))
-    probability = np.array(
-        [[float(row[f"probability_{label}"]) for label in labels] for row in rows]
-    )
+    # Other libraries write the classes of a yes/no column as True and False, dlcli in small letters.
+    columns = {name.lower(): name for name in rows[0]}
+    names = [columns[f"probability_{label}".lower()] for label in labels]
+    probability = np.array([[float(row[name]) for name in names] for row in rows])
     true = np.array([labels.index(label) for label in truth])
     of_true = probability[np.arange(len(true)), true]
     log_loss = float(-np.log(np.maximum(of_true, SMALLEST_PROBABILITY)).mean())

@@ -146,6 +146,12 @@ def test_the_error_of_two_classes_is_the_share_of_pairs_that_are_in_the_wrong_or
     assert measured.log_loss == pytest.approx(-sum(losses) / 4)
 
 
+def test_yes_no_classes_are_found_in_either_case(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.csv"
+    path.write_text("probability_false,probability_true\n0.75,0.25\n0.25,0.75\n")
+    assert score(path, ["False", "True"], classes=True).error == 0
+
+
 def test_the_error_of_several_classes_is_the_log_loss_which_no_probability_makes_infinite(
     tmp_path: Path,
 ) -> None:
