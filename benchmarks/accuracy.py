@@ -110,7 +110,7 @@ def score(predictions: Path, truth: Sequence[str], *, classes: bool) -> Score:
         ]
         return Score(float(np.sqrt(np.mean(np.square(errors)))))
     labels = sorted(set(truth))
-    # Other libraries write the classes of a yes/no column as True and False, dlcli in small letters.
+    # Other libraries write the classes of a yes/no column as True, dlcli as true.
     columns = {name.lower(): name for name in rows[0]}
     names = [columns[f"probability_{label}".lower()] for label in labels]
     probability = np.array([[float(row[name]) for name in names] for row in rows])
