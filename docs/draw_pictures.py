@@ -63,7 +63,7 @@ def draw_accuracy(file: Path) -> None:
         x=axis.scale(type="log", zero=False, nice=False, padding=12).axis(
             values=TICKS, format="~g"
         ),
-        y=altair.Y("table:N", title=None, sort=altair.SortField("table")).axis(labelLimit=0),
+        y=altair.Y("table:N", title=None, sort=altair.SortField("table")).axis(labelLimit=220),
         color=altair.Color("model:N", title=None, legend=BELOW).scale(
             domain=[*SHOWN.values()], range=[ACCENT, BLUE, GREEN, GRAY]
         ),
