@@ -83,7 +83,7 @@ class Results:
         return any((fit.table, fit.seed, fit.model) == (table, seed, model) for fit in self.fits)
 
     def add(self, fit: Fit) -> None:
-        """Add a fit to those of the file, to which another process may have added some."""
+        """Add a fit to the file, which another process may also have extended."""
         path = self._path
         self.fits = [*(read_fits(path) if path and path.exists() else self.fits), fit]
         if path:

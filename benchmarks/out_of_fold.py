@@ -14,29 +14,23 @@ ensemble. The ratios show both effects; docs/metrics.md has the result.
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from benchmarks.forked import load
+from benchmarks.accuracy_results import mean_interval
 from benchmarks.public_tables import (
     HELD_BACK,
     SOURCES,
     Source,
-    choose_sources,
-    find_paths,
+    map_splits,
     split_source,
     write_split,
 )
@@ -52,7 +46,6 @@ TABLES = (
     *("Pima.te", "biopsy", "fgl", "Participation", "OJ", "Chile"),
 )
 """Small tables, half of them with classes."""
-RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -141,23 +134,15 @@ def report(measured: Sequence[Measured]) -> Iterator[Table]:
 
 def _with_interval(means: Floats) -> str:
     """Return the geometric mean of ratios, given their logarithms, with its 95 % interval."""
-    rng = np.random.default_rng(0)
-    some = means[rng.integers(len(means), size=(RESAMPLES, len(means)))].mean(axis=1)
-    low, high = np.exp(np.quantile(some, [0.025, 0.975]))
+    ratios = np.exp(means)
+    low, high = mean_interval(ratios.tolist()) or (ratios[0], ratios[0])
     return f"{np.exp(means.mean()):.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all splits in forks of one process, and print a table for each kind of target."""
     options = _parse(arguments)
-    tasks = [*product(choose_sources((*SOURCES, *HELD_BACK), options.only), range(options.splits))]
-    load()
-    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
-        paths = find_paths(options.tables, options.rivals_python, Path(folder))
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
-            splits = pool.map(partial(measure_split, paths, options), tasks)
-            measured = [*track(splits, total=len(tasks), console=Console(stderr=True))]
+    measured = [*map_splits(measure_split, options, (*SOURCES, *HELD_BACK))]
     console = Console()
     for table in report(measured):
         console.print(table)

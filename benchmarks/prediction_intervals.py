@@ -21,32 +21,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from itertools import product
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import get_args
 
 from rich.box import SIMPLE
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from benchmarks.forked import load, start_command
-from benchmarks.public_tables import (
-    SOURCES,
-    Source,
-    choose_sources,
-    find_paths,
-    split_source,
-    write_split,
-)
+from benchmarks.forked import start_command
+from benchmarks.public_tables import SOURCES, Source, map_splits, split_source, write_split
 from benchmarks.real_tables import table_parser
 from dlcli.starter.config_writing import Preset
 
@@ -154,15 +142,7 @@ def _texts(pairs: Sequence[tuple[float, float]]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure all splits in forks of one process, and print a table for each kind of target."""
     options = _parse(arguments)
-    tasks = [*product(choose_sources(SOURCES, options.only), range(options.splits))]
-    load()
-    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
-        paths = find_paths(options.tables, options.rivals_python, Path(folder))
-        context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
-            splits = pool.map(partial(measure_split, paths, options), tasks)
-            progress = track(splits, total=len(tasks), console=Console(stderr=True))
-            measured = [each for split in progress for each in split]
+    measured = [each for split in map_splits(measure_split, options, SOURCES) for each in split]
     console = Console()
     for table in report(measured, options.level):
         console.print(table)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import argparse
 import csv
 import json
+import multiprocessing
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from rich.console import Console
+from rich.progress import track
 
+from benchmarks.forked import load
 from benchmarks.processes import output
 from benchmarks.real_tables import find_archive, find_tables
 
@@ -31,6 +41,7 @@ MISSING = ("", "NA")
 
 Rows = list[list[str]]
 """The cells of a CSV file without its header."""
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -177,6 +188,28 @@ def choose_sources(known: Sequence[Source], only: Sequence[str] | None) -> list[
     return chosen
 
 
+def map_splits(
+    measure: Callable[[Mapping[str, Path], argparse.Namespace, tuple[Source, int]], Result],
+    options: argparse.Namespace,
+    known: Sequence[Source],
+) -> Iterator[Result]:
+    """Measure all splits of tables in forks of one process, and yield the results in order.
+
+    Args:
+        measure: gets the CSV file of each table, the options, and a table with a split's number.
+        options: `only`, `splits`, `tables`, `rivals_python` and `jobs` are read.
+        known: the tables to choose from.
+    """
+    tasks = [*product(choose_sources(known, options.only), range(options.splits))]
+    load()
+    with tempfile.TemporaryDirectory(prefix="dlcli-tables-") as folder:
+        paths = find_paths(options.tables, options.rivals_python, Path(folder))
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(options.jobs, mp_context=context) as pool:
+            splits = pool.map(partial(measure, paths, options), tasks)
+            yield from track(splits, total=len(tasks), console=Console(stderr=True))
+
+
 def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows]:
     """Return the header and the rows with a target; of larger tables, a sample.
 
@@ -200,7 +233,7 @@ def choose_test(strata: Sequence[str], seed: int) -> set[int]:
 
     Args:
         strata: the class of each row, or a constant.
-        seed: of the permutations.
+        seed: the seed of the permutations.
     """
     rng = np.random.default_rng(seed)
     names = np.array(strata)

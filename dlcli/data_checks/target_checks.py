@@ -333,8 +333,8 @@ def _binned(column: SampledColumn, learn: Mask) -> tuple[Indices, Floats]:
     """Group numbers into bins with about equally many of the rows for fitting.
 
     Returns:
-        groups: the bin of each number; any other value is a separate group, (rows,). at: the
-        numbers; 0 for any other value, (rows,).
+        The bin of each number, where any other value is a separate group, (rows,), and the numbers,
+        0 for any other value, (rows,).
     """
     codes = column.codes
     if column.numbers is None:
