@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import chdir
@@ -32,6 +34,19 @@ def run_module(forks: Forks) -> Callable[..., Ended]:
             return forks.run(*arguments, module=module)
 
     return run
+
+
+@pytest.fixture
+def iris(tmp_path: Path) -> list[str]:
+    """Options of a benchmark of public tables, for a folder with the table of iris alone."""
+    with (ROOT / "data" / "iris.csv").open(encoding="utf-8", newline="") as file:
+        names, *rows = csv.reader(file)
+    with (tmp_path / "iris.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[*names[:-1], "target"], *rows])
+    rivals = tmp_path / "python"
+    rivals.write_text(f"#!{sys.executable}\n")  # no table of scikit-learn
+    rivals.chmod(0o755)
+    return ["--rivals-python", str(rivals), "--tables", str(tmp_path), "--only", "iris target"]
 
 
 @pytest.fixture

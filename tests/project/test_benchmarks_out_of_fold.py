@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +12,6 @@ from benchmarks.out_of_fold import Measured, report
 from benchmarks.public_tables import Source
 
 pytestmark = pytest.mark.release
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_the_report_has_geometric_means_over_splits_and_tables() -> None:
@@ -35,17 +31,9 @@ def test_the_report_has_geometric_means_over_splits_and_tables() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs forking")
-def test_errors_of_a_table_are_measured(tmp_path: Path, run_module: Callable[..., Ended]) -> None:
-    with (ROOT / "data" / "iris.csv").open(encoding="utf-8", newline="") as file:
-        names, *rows = csv.reader(file)
-    with (tmp_path / "iris.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([[*names[:-1], "target"], *rows])
-    rivals = tmp_path / "python"
-    rivals.write_text(f"#!{sys.executable}\n")  # no table of scikit-learn
-    rivals.chmod(0o755)
-    tables = ["--rivals-python", str(rivals), "--tables", str(tmp_path), "--only", "iris target"]
+def test_errors_of_a_table_are_measured(iris: list[str], run_module: Callable[..., Ended]) -> None:
     options = ["--splits", "1", "--set", "epochs=3", "--set", "ensemble.members=2"]
-    done = run_module("benchmarks.out_of_fold", *tables, *options)
+    done = run_module("benchmarks.out_of_fold", *iris, *options)
 
     assert done.code == 0, done.errors
     title, _, _, row, *_ = (line.split() for line in done.output.split("\n") if line.strip())
