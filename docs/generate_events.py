@@ -9,7 +9,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, fields
 from pathlib import Path
 
@@ -17,17 +17,20 @@ from pydantic import BaseModel
 
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.pipeline import events
+from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs import documents
 
 PAGE = Path(__file__).parent / "events.md"
 BLOCK = re.compile(r"(<!-- events: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
-"""The place of some events in the page, which names their types; all other text is by hand."""
+"""The part of the page for some events, which names their types; all other text is handwritten."""
 DOCUMENTS = {"Magnitudes": Magnitudes} | {
     f"documents.{name}": document
     for name, document in vars(documents).items()
     if isinstance(document, type) and issubclass(document, BaseModel)
 }
-"""The types of fields whose own fields stand in the JSON object of an event."""
+"""The types of fields whose own fields are written directly into the JSON object of an event."""
+TABLES = {"BaselineComparison": BaselineComparison}
+"""The types of fields whose own fields have a separate table."""
 
 
 def events_page() -> str:
@@ -41,7 +44,7 @@ def events_page() -> str:
 
 
 def event_parts(kind: type[events.Event]) -> Iterator[str]:
-    """Yield the meaning of an event, the table of its fields, and where Python has some of them."""
+    """Yield the meaning of an event, the table of its fields, and notes on nested fields."""
     meaning = " ".join((inspect.getdoc(kind) or "").split())
     yield f"`{kind.kind}` (`{kind.__name__}`): {meaning[0].lower()}{meaning[1:]}\n"
     rows, docs, nested = list[tuple[str, str]](), attribute_docs(kind), list[str]()
@@ -51,13 +54,23 @@ def event_parts(kind: type[events.Event]) -> Iterator[str]:
         if inner:
             names = ", ".join(f"`{name}`" for name in inner)
             nested.append(f"In Python, {names} are attributes of `{field.name}`.\n")
-    lines = [f"| `{name}` | {cell(doc)} |" for name, doc in rows]
-    yield "\n".join(["| field | meaning |", "|---|---|", *lines]) + "\n"
+        if table := TABLES.get(str(field.type)):
+            nested += [
+                f"`{field.name}` has these fields:\n",
+                field_table(attribute_docs(table).items()),
+            ]
+    yield field_table(rows)
     yield from nested
 
 
+def field_table(rows: Iterable[tuple[str, str]]) -> str:
+    """Return the table of names and meanings of fields."""
+    lines = [f"| `{name}` | {cell(doc)} |" for name, doc in rows]
+    return "\n".join(["| field | meaning |", "|---|---|", *lines]) + "\n"
+
+
 def inline_rows(field: Field[object]) -> Iterator[tuple[str, str]]:
-    """Yield names and meanings of the fields that stand in the JSON object instead of a field."""
+    """Yield names and meanings of the fields that replace a field in the JSON object."""
     names = field.metadata.get(events.INLINE)
     document = DOCUMENTS.get(str(field.type))
     if names is None or document is None:

@@ -55,17 +55,20 @@ class Magnitudes(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     epoch: int
-    """The epoch of the divergence, from 1."""
+    """The epoch in which training diverged, from 1."""
     inputs: dict[str, Size] = {}
-    """Largest absolute input of each column in the training rows."""
+    """The largest absolute encoded value of each column in the training rows."""
     validation_inputs: dict[str, Size] = {}
-    """The same in the validation rows."""
+    """The largest absolute encoded value of each column in the validation rows; empty if there are
+    none."""
     target: dict[str, Size] = {}
-    """Largest absolute value of each numeric target column, in the unit used for training."""
+    """The largest absolute value of each target column, scaled as in the loss; empty for classes
+    and labels."""
     target_range: tuple[Size, Size] | None = None
-    """Smallest and mean absolute value of a numeric target."""
+    """The smallest and the mean absolute value of the target, scaled as in the loss; `None` for
+    classes and labels."""
     row_weight: Size = 1.0
-    """Mean weight of a training row in the loss."""
+    """The mean weight of a training row in the loss."""
 
 
 class _Rows(BaseModel):

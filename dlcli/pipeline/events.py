@@ -1,4 +1,4 @@
-"""Events: the schema of what a run reports, and their way to a listener and to the run's log."""
+"""Events: what a run reports to a listener, and writes to its log."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from dlcli.runs.run_writer import RunWriter
 
 RESULT = "result"
-"""The kind of the last event of a command that trains."""
+"""The kind of the event with the result of a command that trains."""
 INLINE = "inline"
-"""Metadata of a field whose own fields stand in the JSON object of the event, not in one below."""
+"""Metadata key of a field whose own fields are written directly into the event's JSON object."""
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Event:
     """Something that happened. Each kind of event is a frozen dataclass; its fields are the schema.
 
-    In JSON, a field that has a default is omitted while it has this value. A field without a
-    default is always there, `None` as `null`.
+    JSON omits a field that is equal to its default. A field without a default is always written,
+    and `None` becomes `null`.
     """
 
     kind: ClassVar[str]
-    """The event's name in JSON, in the log, and as the label of its lines."""
+    """The name of the event in JSON and in the log, and the label of its lines."""
     is_logged: ClassVar[bool]
-    """Whether the log and `--json` have it."""
+    """Whether the event is written to the log and printed by `--json`."""
 
     def __init_subclass__(cls, *, kind: str, is_logged: bool = True) -> None:
         super().__init_subclass__()
@@ -47,7 +47,7 @@ class Event:
         dataclass(frozen=True, kw_only=True)(cls)
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields as JSON has them."""
+        """Return the fields as in JSON."""
         written: dict[str, object] = {}
         for each in fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             value = getattr(self, each.name)
@@ -62,7 +62,7 @@ class Event:
 
 
 def inline(*names: str) -> Any:  # noqa: ANN401  (as `dataclasses.field`)
-    """Declare a field whose own fields stand in the JSON object of the event.
+    """Declare a field whose own fields are written directly into the event's JSON object.
 
     Args:
         names: the fields to write; all if omitted.
@@ -74,10 +74,10 @@ def inline(*names: str) -> Any:  # noqa: ANN401  (as `dataclasses.field`)
 
 
 class StorageEvent(Event, kind="storage"):
-    """The rows are kept on disk during training."""
+    """The rows are stored on disk during training."""
 
     folder: str
-    """The folder, which is removed at the end."""
+    """The path of the folder, which is deleted after training."""
 
 
 class DataEvent(Event, kind="data"):
@@ -86,26 +86,26 @@ class DataEvent(Event, kind="data"):
     file: str
     """The training table."""
     rows: Mapping[str, Count]
-    """The number of rows of `train`, and of `validation` and `test` if they exist."""
+    """The number of rows in `train` and, if they exist, in `validation` and `test`."""
     split: str | None
-    """The kind of split; `null` if no set is a share of the rows."""
+    """The kind of split, such as `random`; `null` if no set is a share of the training table."""
     seed: int
-    """The config's seed."""
+    """The seed of the config."""
     notes: Sequence[str]
-    """Properties of the files that were detected and are not obvious."""
+    """Notes on what dlcli detected in the files, such as the delimiter `;`."""
 
 
 class TargetEvent(Event, kind="target"):
-    """The target."""
+    """The type of the target."""
 
     columns: Sequence[str]
-    """Its columns."""
+    """The target columns."""
     type: str
     """`numeric`, `count`, `categorical` or `multi_label`."""
     classes: Sequence[str]
-    """The classes in order; empty for other types."""
+    """The classes, in the order of their indices; empty unless `type` is `categorical`."""
     labels: Sequence[str]
-    """The labels in order; empty for other types."""
+    """The labels, in the order of the outputs; empty unless `type` is `multi_label`."""
     reason: str
     """The reason for the type."""
 
@@ -116,39 +116,40 @@ class TypedColumn:
 
     type: str
     reason: str
-    """The reason for it."""
+    """The reason for the type."""
 
 
 class FeaturesEvent(Event, kind="features"):
     """The type of each column."""
 
     columns: Mapping[str, TypedColumn]
-    """For each column its `type` and the `reason` for it."""
+    """The `type` of each column, and the `reason` for it."""
 
 
 class NetworkEvent(Event, kind="network"):
-    """The network."""
+    """The layers, the loss and the metrics of the network."""
 
     inputs: Count
-    """The width of the encoded matrix."""
+    """The number of inputs, which is the width of the encoded rows."""
     layers: Sequence[LayerSummary]
-    """Each layer's `name`, `kind`, `inputs`, `units`, `parameters`, and its `activation`, `rate` or
-    `column` if it has one."""
+    """For each layer its `name` and `kind` and, where they apply, `inputs`, `units`, `parameters`,
+    `activation`, `column` and `rate`."""
     parameters: Count
-    """The number of values in all weights."""
+    """The number of parameters of a single network, including non-trainable ones."""
     loss: str
-    """The loss."""
+    """The name of the loss."""
     target_scaling: str | None
-    """The scaling of a numeric target in the loss; `null` for classes and labels."""
+    """The scaling of a numeric target in the loss, such as `standard`; `null` for classes and
+    labels."""
     metrics: Sequence[str]
-    """The metrics of each epoch."""
+    """The metrics that are computed in each epoch."""
     members: Count | None
-    """The number of networks of an ensemble; else `null`."""
+    """The number of ensemble members; `null` for a single network."""
     folds: Count | None
-    """The number of folds that they are validated on; `null` without."""
+    """The number of folds that validate the ensemble members; `null` without folds."""
 
     def to_json(self) -> dict[str, object]:
-        """Return the fields as JSON has them, of each layer those that it has."""
+        """Return the fields as in JSON, without values that do not apply to a layer."""
         layers = [
             {name: value for name, value in asdict(layer).items() if value is not None}
             for layer in self.layers
@@ -157,166 +158,170 @@ class NetworkEvent(Event, kind="network"):
 
 
 class EngineEvent(Event, kind="engine"):
-    """The engine that trains."""
+    """The engine that trains the network."""
 
     name: str
     """`compiled` or `keras`."""
     jit_compile: bool | None = None
-    """For `compiled`: whether XLA compiles the program."""
+    """Whether XLA compiles the program; absent for `keras`."""
 
 
 class DeviceEvent(Event, kind="device"):
-    """The device."""
+    """The device that trains the network."""
 
     device: str
     """`cpu` or `gpu`."""
     threads: Count
     """The number of CPU threads."""
     gpus: Count
-    """The number of GPUs, of which one is used; 0 with `cpu`."""
+    """The number of available GPUs, of which one is used; 0 if `device` is `cpu`."""
 
 
 class RunEvent(Event, kind="run"):
-    """The run folder was created, or is resumed."""
+    """The run folder was created, or an interrupted run is resumed."""
 
     folder: str
-    """Its path."""
+    """The path of the run folder."""
 
 
 class TrackingEvent(Event, kind="tracking"):
-    """Events are logged to TensorBoard or MLflow from here on (`--tensorboard`, `--mlflow`)."""
+    """Logging to TensorBoard or MLflow begins (`--tensorboard`, `--mlflow`)."""
 
     tracker: str
-    """The tracker's name."""
+    """The name of the tracker."""
     run_id: str | None = None
-    """MLflow's identifier of the run."""
+    """The ID of the run in MLflow; absent for TensorBoard."""
     place: str
-    """Where it stores the log."""
+    """The folder or the address of the tracked run."""
     look: str | None = None
-    """The command that shows it; only if there is one."""
+    """The command that shows the tracked run; absent if `place` is a web address."""
 
 
 class WarningEvent(Event, kind="warning"):
-    """A possible problem, at any time."""
+    """A possible problem. Warnings can occur at any time."""
 
     message: str
-    """What, where, and what to do about it."""
+    """The problem, where it is and how to solve it."""
     rest: Sequence[str] = ()
-    """Items that a message about many of them omits; only if it does."""
+    """The items that a message about many of them omits; absent if the message is complete."""
     check: str | None = None
-    """The check of the table that found it, as `inspect --json` names it; only if one did."""
+    """The name of the data check that found the problem, as in `inspect --json`; absent for other
+    warnings."""
     columns: Sequence[str] | None = None
-    """The columns that the check found it in."""
+    """The columns with the problem; absent unless a data check found it."""
 
 
 # Training
 
 
 class ResumedEvent(Event, kind="resumed"):
-    """Training continues after an interruption."""
+    """The training of a network is resumed after an interruption."""
 
     member: int | None = None
-    """Which network of an ensemble, from 1; absent for one network."""
+    """The number of the ensemble member, from 1; absent for a single network."""
     members: int | None = None
-    """Their number; absent for one network."""
+    """The number of ensemble members; absent for a single network."""
     epochs: int
-    """The number of epochs trained before."""
+    """The number of epochs that were trained before."""
 
 
 class EpochEvent(Event, kind="epoch"):
     """An epoch has ended.
 
-    Those of members that are trained at the same time alternate in any order.
+    Epochs of ensemble members that are trained at the same time are in no particular order.
     """
 
     member: int | None = None
-    """Which network of an ensemble, from 1; absent for one network."""
+    """The number of the ensemble member, from 1; absent for a single network."""
     members: int | None = None
-    """Their number; absent for one network."""
+    """The number of ensemble members; absent for a single network."""
     epoch: int
-    """Its number, from 1."""
+    """The number of the epoch, from 1."""
     of: int
-    """The last one, unless training stops early."""
+    """The maximum number of epochs; early stopping may end training before."""
     values: Mapping[str, Number] = inline()
-    """In JSON each is a field of the event: `loss`, the training loss, as minimized; each metric of
-    the config by its name; `val_loss` and `val_<metric>` for the validation rows, if there are any;
-    `learning_rate`, that of its last step."""
+    """The following values, each of which is a field of the event in JSON: `loss` and each metric
+    of the config on the training rows; `val_loss` and `val_<metric>` on the validation rows, if
+    there are any; and `learning_rate` in the last step of the epoch."""
 
 
 class ScalingLayerEvent(Event, kind="scaling_layer"):
-    """The first network of an ensemble was trained with and without a scaling layer.
+    """With `scaling_layer: auto`, a network was trained with and without a scaling layer.
 
-    This is for `scaling_layer: auto`.
+    This network is the first member of the ensemble.
     """
 
     kept: bool
-    """`true` if the ensemble has the layer."""
+    """Whether the ensemble has a scaling layer."""
     val_loss: Mapping[Literal["with", "without"], Number]
-    """The validation loss of the network `with` and `without` it, of the epoch whose weights are
-    kept."""
+    """The validation loss `with` and `without` the layer, in the epoch whose weights are kept."""
     rows: int
-    """The number of its validation rows."""
+    """The number of validation rows."""
 
 
 class MemberEvent(Event, kind="member"):
-    """A member of an ensemble is trained. These events come in the order of the members."""
+    """The training of an ensemble member has ended.
+
+    These events are in the order of the members.
+    """
 
     member: int
-    """Its number, from 1."""
+    """The number of the member, from 1."""
     members: int
-    """The number of all."""
+    """The number of ensemble members."""
     epochs: int
-    """Its number of epochs."""
+    """The number of epochs trained."""
     best_epoch: int | None
-    """The epoch whose weights are kept; `null` for the last one."""
+    """The epoch whose weights are kept, from 1; `null` if these are the final weights."""
 
 
 @dataclass(frozen=True)
 class ClusterFigures:
-    """The workers that trained together."""
+    """The size and the speed of a cluster."""
 
     workers: Count
     rows_per_second: float
-    """The rows of all of them."""
+    """The number of rows that all workers together trained on per second."""
     communication_share: float
-    """The share of the time, estimated from the time of one sum of the gradient."""
+    """The share of the time spent on communication, estimated from the time to sum one gradient."""
 
 
 class TrainedEvent(Event, kind="trained"):
     """Training has ended."""
 
     members: Count | None = None
-    """The number of networks of an ensemble; absent for one network."""
+    """The number of ensemble members; absent for a single network."""
     cluster: ClusterFigures | None = None
-    """In a cluster, its number of `workers`, their `rows_per_second` in all, and the
-    `communication_share` of the time, estimated from the time of one sum of the gradient; else
-    absent."""
+    """The number of `workers` of the cluster, the `rows_per_second` that all of them together
+    trained on, and the `communication_share`, an estimate of the share of the time spent on
+    communication; absent without a cluster."""
     epochs: Count
-    """The number of epochs; for an ensemble, the largest of its members."""
+    """The number of epochs trained; for an ensemble, the maximum of its members."""
     best_epoch: Count | None
-    """The epoch whose weights are kept; `null` for the last one, and for an ensemble, whose members
-    each have their own."""
+    """The epoch whose weights are kept, from 1; `null` if these are the final weights, and for an
+    ensemble, because its members have different best epochs."""
     seconds: float
-    """The duration."""
+    """The duration in seconds."""
 
 
 class DivergedEvent(Event, kind="diverged"):
-    """The loss or the weights became NaN or infinite, which ends training with an error."""
+    """The loss or the weights became NaN or infinite, so training ends with an error."""
 
     magnitudes: Magnitudes = inline()
-    """The sizes of the numbers that training worked with."""
+    """The magnitudes of inputs, target and row weights."""
 
 
 class BaselinesEvent(Event, kind="baselines"):
-    """The baselines were evaluated on the same rows."""
+    """The baselines were evaluated on the same rows as the network."""
 
     models: Sequence[str]
-    """The baselines: `constant`, which always predicts the mean (the median, if absolute errors are
-    compared) or the class frequencies, and `linear`, the network without hidden layers."""
+    """The names of the baselines. `constant` predicts the class frequencies or the mean of the
+    target, or its median if absolute errors are compared. `linear` is the network without hidden
+    layers."""
     no_linear: str | None
-    """The reason why there is no linear model; `null` if there is one."""
+    """The reason why there is no linear baseline; `null` if there is one."""
     seconds: float
-    """The duration."""
+    """The duration in seconds."""
 
 
 # The end
@@ -326,185 +331,192 @@ class ReportEvent(Event, kind="report"):
     """The HTML report was written."""
 
     page: str
-    """Its path."""
+    """The path of the report."""
 
 
 class TrainingResultEvent(Event, kind=RESULT):
-    """The run is complete. This is the last event."""
+    """The run is complete."""
 
     run: str
     """The run folder."""
     epochs: int
-    """The number of epochs."""
+    """The number of epochs trained; for an ensemble, the maximum of its members."""
     metrics: Mapping[str, Metrics]
-    """For each of `train`, `validation` and `test` that exists, its metrics, as in `metrics.json`;
-    those of `validation` are out-of-fold if an ensemble has folds."""
+    """The metrics of `train` and, if they exist, of `validation` and `test`, as in `metrics.json`.
+    If an ensemble has folds, those of `validation` are out-of-fold."""
     baselines: Mapping[str, Mapping[str, Metrics]]
-    """The same for each of the baselines, as in `baselines.json`."""
+    """The metrics of each baseline on the same sets, as in `baselines.json`."""
     verdicts: BaselineComparison
-    """The comparison with them on held-out rows, as in `verdicts.json`: in `differences`, for each
-    baseline and set, the `metric`, the values of `network` and `baseline`, the difference `value`
-    with `lower` and `upper` end of its 95 % confidence interval (or the `reason` why there is
-    none), and the `verdict` `better`, `worse`, `not_significant`, `same` or `unknown`; in
-    `conclusions`, for each baseline the one verdict that sentences and `dlcli diagnose` use; in
-    `nearly_perfect`, the linear or constant model that leaves hardly any error, if there is one; in
-    `leaks`, the columns that give the target away, with the share of its error that each alone
-    removes."""
+    """The comparison with the baselines on held-out rows, as in `verdicts.json`."""
     gates: Sequence[GateResult] | None = None
-    """Only if the config has gates: for each its `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
+    """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
+    `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are
+    empty if the gate passes. Absent if the config has no gates."""
 
 
 class ReproductionResultEvent(Event, kind=RESULT):
-    """The new run was compared with the original one."""
+    """The new run was compared with the original run."""
 
     original: str
-    """The run folder that was to be reproduced."""
+    """The folder of the original run."""
     reproduced: bool
-    """Whether all parts are equal, or what may differ is within the tolerance."""
+    """Whether the run was reproduced: all parts are equal or, with a tolerance, the data are equal
+    and the metrics are within the tolerance."""
     parts: Mapping[str, bool]
     """For each of `data`, `versions`, `encoding`, `weights` and `metrics`, whether it is equal."""
     findings: Mapping[str, str]
-    """For each of them, what is equal or differs, as a sentence."""
+    """For each of these parts, a description of what is equal or differs."""
     causes: Sequence[str]
-    """The probable cause of different weights; empty if weights and metrics are equal."""
+    """The probable causes of different weights; empty if weights and metrics are equal."""
     metric_difference: Number
-    """The largest relative difference of a metric (of a confusion matrix, as a share of the rows);
-    `null` if a metric is undefined in only one of the runs."""
+    """The largest relative difference of a metric; for a confusion matrix, the largest difference
+    as a share of the rows. `null` if a metric is undefined in only one of the runs."""
     tolerance: float | None
-    """The largest relative difference that is accepted; `null` if all metrics must be equal."""
+    """The maximum accepted `metric_difference`; `null` if all parts must be equal."""
 
 
 # Cross-validation
 
 
 class RowsEvent(Event, kind="rows"):
-    """The rows were read, and the test rows set aside."""
+    """The rows were read, and the test rows were set aside."""
 
     file: str
     """The training table."""
     rows: int
-    """The number of rows that are divided into folds."""
+    """The number of rows without the test rows."""
     set_aside: int
     """The number of test rows, which are not used."""
     split: str
-    """The kind of split."""
+    """The kind of split: `random`, `stratified`, `group` or `time`."""
     seed: int
-    """The config's seed."""
+    """The seed of the config."""
     notes: Sequence[str]
-    """Properties of the files that were detected and are not obvious."""
+    """Notes on what dlcli detected in the files, such as the delimiter `;`."""
 
 
 class KeptEvent(Event, kind="kept"):
     """A cross-validation is resumed."""
 
     folds: int
-    """The number of finished folds."""
+    """The number of finished folds over all repeats."""
     of: int
     """The number of folds over all repeats."""
 
 
 class FoldProgressEvent(Event, kind="progress", is_logged=False):
-    """A fold is trained.
+    """The progress of a fold.
 
-    Only in Python, at the start of the fold and then at most five times a second.
+    This event occurs only in Python, at the start of the fold and then at most five times a second.
     """
 
     done: int
-    """The number of folds before it, over all repeats, which are finished."""
+    """The number of folds before this one, over all repeats."""
     epoch: int
-    """The number of epochs that it was trained; of an ensemble, those of all members."""
+    """The number of epochs trained so far; for an ensemble, the sum over its members."""
     folds: int
     """The number of folds over all repeats."""
     of: int
-    """The number of epochs at most, likewise."""
+    """The maximum number of epochs; for an ensemble, the sum over its members."""
 
 
 class FoldEvent(Event, kind="fold"):
-    """A fold was evaluated."""
+    """The training and evaluation of a fold have ended."""
 
     result: documents.FoldResult = inline(
         *("repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem")
     )
-    """Its result."""
+    """The result of the fold."""
     of: int
-    """The number of folds."""
+    """The number of folds in each repeat."""
     repeats: int
     """The number of repeats."""
     metric: str | None
-    """The main metric; `null` if none is defined."""
+    """The name of the main metric; `null` if no metric is defined."""
 
 
 class CrossValidationResultEvent(Event, kind=RESULT):
-    """The cross-validation is complete. This is the last event."""
+    """The cross-validation is complete."""
 
     run: str
     """The run folder."""
     metrics: Mapping[str, Estimate]
-    """For each metric its `value` over all rows (the mean over repeats) with the ends `lower` and
-    `upper` of its 95 % confidence interval, or the `reason` why there is none."""
+    """The `value` of each metric on all rows, averaged over the repeats, with the ends `lower` and
+    `upper` of its 95 % confidence interval, or the `reason` if the interval is undefined."""
     result: documents.CrossValidation = inline(
         *("split", "folds", "repeats", "set_aside", "main_metric", "by_fold", "deviations"),
         *("constant", "best_epochs", "notes"),
     )
-    """Its result."""
+    """The result of the cross-validation."""
     gates: Sequence[GateResult] | None = None
-    """Only if the config has gates: for each its `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its interval, and `failures` in words, none if it is passed."""
+    """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
+    `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are
+    empty if the gate passes. Absent if the config has no gates."""
     refit: str | None
-    """The run that was trained on all rows; `null` without `--refit`."""
+    """The folder of the run that was trained on all rows; `null` without `--refit`, or if that
+    training failed."""
     refit_problem: str | None = None
-    """Only if it could not be trained: why."""
+    """The error that ended the training on all rows; absent if it did not fail."""
 
 
 # Search
 
 
 class SpaceEvent(Event, kind="space"):
-    """Follows `rows` if the config sets no `tune.space`, and the default is searched."""
+    """The default search space is used, because the config does not set `tune.space`.
+
+    This event follows `rows`.
+    """
 
     rows: int
-    """The number of rows of the training file, by which it is chosen."""
+    """The number of rows in the training table, which determines the default."""
     trials: int | None
-    """The number of trials of the search; `null` if it is limited by time."""
+    """The maximum number of trials; `null` if the search has only a time limit."""
     folds: int | None
-    """The number of folds; `null` if candidates are evaluated on the `held_out` rows."""
+    """The number of folds that evaluate each candidate; `null` if the `held_out` rows do."""
     held_out: str
-    """`validation`, or of an ensemble with folds `out-of-fold`: its training rows, each predicted
-    by the members that were not trained on it."""
+    """The rows that evaluate candidates if there are no folds: `validation`, or `out-of-fold` for
+    an ensemble with folds. Out-of-fold rows are training rows, each predicted by the members that
+    were not trained on it."""
     space: Mapping[str, object]
-    """`tune.space`, as in `resolved.yaml`."""
+    """The search space, as in `tune.space` of `resolved.yaml`."""
 
 
 class EarlierEvent(Event, kind="earlier"):
-    """A search is resumed, or joins a study that others have started."""
+    """A search is resumed, or joins a study that another process has started."""
 
     trials: int
     """The number of finished trials."""
     of: int | None
-    """The number of trials of the search; `null` if it is limited by time."""
+    """The maximum number of trials; `null` if the search has only a time limit."""
 
 
 class TrialProgressEvent(Event, kind="progress", is_logged=False):
-    """A candidate is evaluated; only in Python."""
+    """The evaluation of a candidate begins.
+
+    This event occurs only in Python.
+    """
 
     trial: int
-    """Which candidate it is, from 1."""
+    """The number of finished trials plus 1."""
     of: int | None
-    """The number of trials of the search; `null` if it is limited by time."""
+    """The maximum number of trials; `null` if the search has only a time limit."""
     metric: str
     """The metric that the search optimizes."""
     best: int | None
-    """The number of the best so far; `null` if there is none."""
+    """The number of the best trial so far, from 0; `null` if no trial is complete."""
     best_value: Number
-    """Its value."""
+    """The value of the best trial so far; `null` if no trial is complete."""
 
 
 class FinalistProgressEvent(Event, kind="progress", is_logged=False):
-    """A config is trained in full, after the selection; only in Python."""
+    """The full training of a selected config begins.
+
+    This event occurs only in Python.
+    """
 
     finalist: str
-    """The config: `default`, `best` or `smallest`."""
+    """The name of the config: `default`, `best` or `smallest`."""
 
 
 _OF_CANDIDATE = (
@@ -514,55 +526,55 @@ _OF_CANDIDATE = (
 
 
 class DefaultEvent(Event, kind="default"):
-    """The original config was evaluated like a candidate."""
+    """The original config was evaluated in the same way as the candidates."""
 
     metric: str
     """The metric that the search optimizes."""
     result: documents.TrialResult = inline(*_OF_CANDIDATE)
-    """Its result; no setting was varied, so `values` is empty."""
+    """The result of the original config; its `values` are empty."""
 
 
 class TrialEvent(Event, kind="trial"):
     """A candidate was evaluated."""
 
     number: int
-    """Its number among the candidates, from 0."""
+    """The number of the trial, from 0."""
     of: int | None
-    """The number of trials of the search; `null` if it is limited by time."""
+    """The maximum number of trials; `null` if the search has only a time limit."""
     ended: int
     """The number of finished trials."""
     metric: str
     """The metric that the search optimizes."""
     of_folds: int | None
-    """The number of folds; `null` without folds."""
+    """The number of folds that evaluate each candidate; `null` without folds."""
     result: documents.TrialResult = inline(*_OF_CANDIDATE)
-    """Its result."""
+    """The result of the trial."""
     best: int | None
-    """The number of the best so far; `null` if there is none."""
+    """The number of the best trial so far, from 0; `null` if no trial is complete."""
     best_value: Number
-    """Its value."""
+    """The value of the best trial so far; `null` if no trial is complete."""
 
 
 class FinalistEvent(Event, kind="finalist"):
-    """A config was trained in full, after the selection."""
+    """The full training of a selected config has ended."""
 
     held_out: str
-    """The rows of its metrics, such as `out-of-fold`."""
+    """The rows of the metrics: `test`, `validation` or `out-of-fold`."""
     result: documents.Finalist = inline()
-    """Its result."""
+    """The result of the config."""
 
 
 class NestedEvent(Event, kind="nested"):
-    """With `--nested`, a search without the rows of an outer fold was evaluated on them."""
+    """With `--nested`, the search was repeated without an outer fold and evaluated on this fold."""
 
     of: int
     """The number of outer folds."""
     result: documents.NestedFold = inline()
-    """Its result."""
+    """The result of the outer fold."""
 
 
 class SearchResultEvent(Event, kind=RESULT):
-    """The search is complete. This is the last event."""
+    """The search is complete."""
 
     run: str
     """The run folder."""
@@ -570,13 +582,13 @@ class SearchResultEvent(Event, kind=RESULT):
         *("study", "metric", "direction", "default", "importances", "finalists", "nested_value"),
         "notes",
     )
-    """Its result."""
+    """The result of the search."""
     best: documents.TrialResult | None
     """The best trial, as in `tune.json`."""
     smallest: documents.TrialResult | None
-    """The trial with the fewest parameters within one standard error of the best."""
+    """The trial with the fewest parameters among those within one standard error of the best."""
     trials: int
-    """The number of candidates."""
+    """The number of trials."""
 
 
 # Listeners
@@ -587,21 +599,21 @@ Listener = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Ignore an event: the listener of those who want none."""
+    """Ignore an event; the default listener."""
 
 
 class Events:
     """Passes events to a listener, and logs them as soon as there is a run folder.
 
-    Those of several threads are passed on one at a time.
+    Several threads can emit events; the listener receives them one at a time.
 
     Args:
-        listener: receives each event as it happens.
+        listener: receives each event when it happens.
     """
 
     def __init__(self, listener: Listener = ignore) -> None:
         self.listener = listener
-        """Receives events; called directly, it gets one that is not logged."""
+        """Receives each event; call it directly with an event that must not be logged."""
         self._warnings: set[str] = set()
         self._found: defaultdict[str, set[str]] = defaultdict(set)
         self._writer: RunWriter | None = None
@@ -628,11 +640,11 @@ class Events:
         self.emit(WarningEvent(message=message))
 
     def warn_once(self, event: Event) -> None:
-        """Report a warning of a part of the work, such as a fold, unless it repeats one so far.
+        """Report a warning from a part of the work, such as a fold, unless it repeats another.
 
-        Its message may be the same, or its check may have found all of its columns before: in the
-        folds of a table, the same problem is seen in other numbers of rows. Other events are
-        ignored, so that this can be the listener of that part.
+        A warning repeats another if the message is the same, or if the same check has found all of
+        its columns before: the message differs between folds, because it contains numbers of rows.
+        Other events are ignored, so this method can be the listener of that part.
         """
         with self._lock:
             if isinstance(event, WarningEvent) and event.message not in self._warnings:
@@ -641,11 +653,11 @@ class Events:
                     self.emit(event)
 
     def only(self, *kinds: type[Event]) -> Events:
-        """Return a reporter that passes on the events of these types alone."""
+        """Return `Events` that pass on only events of these types."""
         return Events(lambda event: self.emit(event) if isinstance(event, kinds) else None)
 
     def log_to(self, writer: RunWriter) -> None:
-        """Log all events so far to a run folder, and those to come."""
+        """Write all events so far and all later events to the log of a run folder."""
         self._writer = writer
         for event in self._early:
             writer.log(event.kind, **event.to_json())

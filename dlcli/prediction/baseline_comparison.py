@@ -152,13 +152,19 @@ class BaselineComparison(Document):
     """The comparison of a run's network with its baselines, and signs of data leakage."""
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
-    """The differences by baseline and split of held-out rows."""
+    """The differences from the baselines, by baseline and set (`test`, `validation`). Each has the
+    `metric`, its values for the `network` and the `baseline`, their difference `value` with the
+    ends `lower` and `upper` of its 95 % confidence interval, or the `reason` if the interval is
+    undefined, and the `verdict`: `better`, `worse`, `not_significant`, `same` or `unknown`."""
     conclusions: Mapping[str, intervals.Verdict] = {}
-    """The verdict for each baseline, from all rows that count."""
+    """The verdict for each baseline from all rows that count, which the report and `dlcli diagnose`
+    use."""
     nearly_perfect: NearlyPerfect | None = None
+    """The simplest model with hardly any error on held-out rows. Its `model` is `constant`,
+    `linear`, or `network` if the network itself is linear. `None` if there is no such model."""
     leaks: Mapping[str, float] = {}
-    """Columns each of which alone predicts the target, with the share of its error on training rows
-    that the column removes."""
+    """The columns that predict the target alone, with the share of the error on training rows that
+    each of them removes."""
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

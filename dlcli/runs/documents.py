@@ -21,119 +21,122 @@ from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
-"""About how many epochs of a history are stored."""
+"""Approximate maximum number of epochs that are stored of a history."""
 TrialEnd = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20
-"""Complete trials below which no importances are computed: chance would decide them."""
+"""Minimum number of complete trials for importances; with fewer, they would be mostly noise."""
 
 
 class FoldResult(Document):
-    """A network trained without the rows of one fold, and evaluated on them."""
+    """The result of a fold: a network was trained on the other folds and evaluated on this one."""
 
     repeat: Count
     """The number of the repeat, from 1."""
     fold: Count
     """The number of the fold, from 1."""
     train: Count
-    """Training rows."""
+    """The number of training rows."""
     validation: Count
-    """Validation rows; 0 if there are none."""
+    """The number of validation rows."""
     held_out: Count
-    """Rows of the fold."""
+    """The number of rows in the fold."""
     inputs: Count
-    """Width of the encoded rows: encodings are fitted for each fold, and may differ."""
+    """The width of the encoded rows, which depends on the fold; 0 if encoding failed."""
     parameters: Count
-    """Number of trained parameters."""
+    """The number of trainable parameters; for an ensemble, the sum over its members."""
     epochs: Count
-    """The number of epochs trained; 0 if none was finished."""
+    """The number of epochs trained; 0 if training failed in the first epoch."""
     best_epoch: Count | None = None
-    """The epoch whose weights were kept, from 1; of an ensemble the median of its members'; `None`
-    for the last one."""
+    """The epoch whose weights are kept, from 1; for an ensemble, the median of its members. `None`
+    if these are the final weights."""
     seconds: float
-    """The duration of encoding, training (also of a linear model, if a gate needs one) and
-    evaluation."""
+    """The duration of encoding, training and evaluation in seconds. It includes a linear baseline
+    if a gate requires one."""
     metrics: Mapping[str, Number] = {}
-    """The metrics of the fold's rows, in the target's own unit; empty if training failed."""
+    """The metrics on the rows of the fold, in the original unit of the target; empty if training
+    failed."""
     constant: Mapping[str, Number] = {}
-    """The metrics of a constant model on the fold's rows."""
+    """The metrics of the constant baseline on the rows of the fold."""
     history: Mapping[str, tuple[Number, ...]] = {}
-    """Values by column of history.csv, and `epoch`; of a long history, some epochs."""
+    """The values of each column of history.csv and of `epoch`; a long history is thinned."""
     problem: str | None = None
-    """Why training failed, or why the fold's rows can't be encoded; `None` if neither."""
+    """The error that ended encoding or training; `None` if neither failed."""
 
 
 class CrossValidation(Document):
-    """All folds, and their combined metrics."""
+    """The results of all folds, and their combined metrics."""
 
     format: Literal[1] = 1
     name: str
-    """The config's."""
+    """The name of the config."""
     target: tuple[str, ...]
-    """The columns that are predicted."""
+    """The target columns."""
     task: Literal["numbers", "classes", "labels"]
-    """The kind of the target."""
+    """The kind of target."""
     classes: tuple[str, ...] = ()
-    """The classes or labels by name."""
+    """The names of the classes or labels; empty for numbers."""
     split: str
-    """The way in which rows were split: `random`, `stratified`, `group`, `time`."""
+    """The kind of split: `random`, `stratified`, `group` or `time`."""
     column: str | None = None
-    """The column of groups or times."""
+    """The column of the groups or times; `None` for other splits."""
     folds: Count
-    """The number of folds."""
+    """The number of folds in each repeat."""
     repeats: Count
     """The number of repeats."""
     seed: Count
     rows: Count
-    """Rows that were split into folds."""
+    """The number of rows that were split into folds."""
     set_aside: Count
     """The number of test rows, which were not used."""
     main_metric: str | None
-    """The metric to compare by; `None` if none is defined."""
+    """The name of the main metric; `None` if no metric is defined."""
     results: tuple[FoldResult, ...]
-    """In order: repeat, then fold."""
+    """The results of the folds, sorted by repeat and fold."""
     pooled: Mapping[str, Estimate]
-    """Metrics over the predictions of all rows, each by the network that was not trained on it;
-    their mean over repeats, with the confidence interval for as many rows as there are."""
+    """The metrics on all rows, averaged over the repeats, with the 95 % confidence interval of one
+    repeat. Each row is predicted by the network that was not trained on it."""
     by_fold: Mapping[str, Estimate]
-    """The mean of each metric over all folds, with the corrected interval of Nadeau and Bengio."""
+    """The mean of each metric over all folds, with the corrected 95 % confidence interval of Nadeau
+    and Bengio (2003)."""
     deviations: Mapping[str, Number]
     """The standard deviation of each metric over all folds."""
     constant: Mapping[str, Number]
     """The pooled metrics of the constant baseline."""
     against_constant: BaselineDifference | None = None
-    """The pooled difference from it, which decides whether the network is better."""
+    """The pooled difference from the constant baseline."""
     against_linear: BaselineDifference | None = None
-    """The same from linear models, which are trained if a gate has `better_than: linear`."""
+    """The pooled difference from the linear baseline, which is trained if a gate has
+    `better_than: linear`."""
     best_epochs: Count | None
-    """The median over folds of the best epoch: how long to train on all rows; `None` if none was
-    trained."""
+    """The median best epoch of the folds, which is the number of epochs to train on all rows;
+    `None` if training failed in every fold."""
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
 
     @property
     def baselines(self) -> dict[str, BaselineDifference]:
-        """The differences from these models, by their names."""
+        """The differences from the baselines that were evaluated, by name of the baseline."""
         found = {"constant": self.against_constant, "linear": self.against_linear}
         return {name: each for name, each in found.items() if each is not None}
 
 
 def scalar_metrics(metrics: Metrics) -> dict[str, Number]:
-    """Return the metrics that are single numbers; `None` where they are undefined."""
+    """Return the metrics that are single numbers; an undefined one is `None`."""
     return {name: finite_number(value) for name, value in metrics.items() if name in METRICS}
 
 
 def mean_metrics(metrics: Sequence[Mapping[str, Number]]) -> dict[str, Number]:
-    """Return the mean of each metric over the sets of rows on which it is defined."""
+    """Return the mean of each metric over the sets of rows for which it is defined."""
     names = dict.fromkeys(name for each in metrics for name in each)
     return {name: mean_of_defined(each.get(name) for each in metrics) for name in names}
 
 
 def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Number, ...]]:
-    """Return the history with the numbers of its epochs; a long one at its peaks and some others.
+    """Return the history with its epoch numbers; a long history is thinned, see `thinned`.
 
     Args:
-        history: a value for each epoch, by column of history.csv.
+        history: the value of each epoch, by column of history.csv.
     """
     epochs = len(history["loss"])
     indices = np.arange(epochs)
@@ -149,7 +152,7 @@ def some_epochs(history: Mapping[str, Sequence[float]]) -> dict[str, tuple[Numbe
 
 
 def rounded_median(counts: Sequence[int]) -> int | None:
-    """Return the median of counts, a half rounded up; `None` if there are none."""
+    """Return the median of counts, with halves rounded up; `None` if there are no counts."""
     return math.floor(median(counts) + 0.5) if counts else None
 
 
@@ -162,14 +165,14 @@ def standard_deviation(values: Floats) -> Number:
 
 
 def thinned(values: Floats, most: int) -> NDArray[np.int64]:
-    """Return the indices of points that keep the peaks of a curve, ascending.
+    """Return the ascending indices of points that preserve the peaks of a curve.
 
-    The curve is cut into equal parts, each of which keeps its least and its greatest value: no peak
-    is lost, as it would be among every tenth point.
+    The curve is divided into equal parts, and the minimum and the maximum of each part are kept.
+    Every tenth point, for example, would miss peaks.
 
     Args:
-        values: the curve, shape `(points,)`; NaN and infinite ones are omitted.
-        most: how many points to keep, at least 4.
+        values: the curve, shape `(points,)`; non-finite values are omitted.
+        most: maximum number of points, at least 4.
     """
     finite_at = np.flatnonzero(np.isfinite(values))
     if len(finite_at) <= most:
@@ -180,10 +183,10 @@ def thinned(values: Floats, most: int) -> NDArray[np.int64]:
 
 
 class StoredDimension(Document):
-    """A setting that is varied."""
+    """A dimension of the search space."""
 
     path: str
-    """The setting, as `--set` takes it; below `hidden_layers` that of each hidden layer."""
+    """The path of the setting, as in `--set`; `hidden_layers` stands for all hidden layers."""
     kind: Literal["float", "integer", "choice"]
     low: Number = None
     high: Number = None
@@ -203,123 +206,133 @@ class TrialResult(Document):
     """A candidate and its result."""
 
     number: Count | None
-    """Its number from 0; a candidate whose process was killed is tried again under the same number.
-    `None`: the config as given."""
+    """The number of the trial, from 0; a trial whose process was killed is repeated with the same
+    number. `None` for the original config."""
     state: TrialEnd
-    """`complete`, `pruned` if it was stopped early, or `failed`."""
+    """`complete`, `pruned` if the trial was stopped early, or `failed`."""
     values: Mapping[str, Value]
-    """The values that were tried, by path of the setting."""
+    """The values of the candidate, by path of the setting; empty for the original config."""
     value: Number
-    """The metric that is optimized, the mean over folds; of a pruned trial, its last value."""
+    """The value of the optimized metric, averaged over the folds; for a pruned trial, the last
+    value. `None` if the trial failed."""
     standard_error: Number = None
-    """The standard error of that value, over folds, or over the rows if there is a single
-    evaluation set; `None` if it is not known."""
+    """The standard error of `value` over the folds, or over the rows if there are no folds; `None`
+    if it is unknown."""
     folds: tuple[Number, ...] = ()
-    """The metric of each finished fold; empty without folds."""
+    """The value of the optimized metric in each finished fold; empty without folds."""
     metrics: Mapping[str, Number] = {}
-    """All metrics of the evaluation set, means over folds."""
+    """All metrics on the held-out rows, averaged over the folds."""
     parameters: Count | None = None
-    """The number of trained parameters, the measure of size; the largest over folds."""
+    """The number of trainable parameters, the maximum over the folds; `None` if no fold was
+    finished."""
     epochs: Count | None = None
-    """The number of epochs trained; the median over folds."""
+    """The number of epochs trained, the median over the folds; `None` if no fold was finished."""
     best_epoch: Count | None = None
-    """The best epoch; the median over folds."""
+    """The best epoch, the median over the folds; `None` if no fold was finished."""
     intermediate: tuple[tuple[Count, Number], ...] = ()
-    """Epoch and metric, where candidates were compared."""
+    """The steps at which the trial could be pruned, each with the value of the metric."""
     seconds: float
-    """The duration."""
+    """The duration in seconds."""
     worker: str = ""
-    """The process that evaluated it: `host-pid`."""
+    """The process that evaluated the candidate, as `host-pid`."""
     problem: str | None = None
-    """Why it failed, as one line; `None` if it did not."""
+    """The error that ended the trial, in one line; `None` if it did not fail."""
 
 
 class Finalist(Document):
-    """A config trained in full after the choice, and evaluated on rows not used for it."""
+    """A config that was trained in full after the search and evaluated on held-out rows."""
 
     name: Literal["default", "best", "smallest"]
-    """`default`, `best` or `smallest`."""
+    """The name of the config: `default`, `best` or `smallest`."""
     run: str
-    """Its run folder inside the folder of the search."""
+    """The path of the run inside the folder of the search."""
     split: Literal["test", "validation"]
-    """The evaluation set; metrics of validation rows, which were used to choose the config, are too
-    optimistic."""
+    """The evaluation set. The search used the validation rows to select the config, so metrics on
+    them are too optimistic."""
     metrics: Mapping[str, Number]
-    """The metrics of these rows."""
+    """The metrics on the evaluation set."""
     parameters: Count
-    """The number of trained parameters."""
+    """The number of trainable parameters; for an ensemble, the sum over its members."""
     epochs: Count
-    """The number of epochs."""
+    """The number of epochs trained."""
     metric: str | None = None
-    """The metric that finalists are compared by: the one that the search optimizes; for `val_loss`,
-    the main metric; `None` if none is defined."""
+    """The metric for comparing the finalists: the optimized one, or the main metric if a search
+    optimizes `val_loss`. `None` if it is undefined."""
     gain: Estimate | None = None
-    """That metric minus that of the default config on the same rows: `value`, `lower`, `upper`,
-    `reason`; `None` for the default config."""
+    """The difference of the metric from the default config on the same rows: its `value` with the
+    ends `lower` and `upper` of its 95 % confidence interval, or the `reason` if the interval is
+    undefined. `None` for the default config."""
     verdict: Verdict | None = None
-    """Whether the gain is statistically significant: `better`, `worse`, `not_significant`, `same`
-    or `unknown`; `None` for the default config."""
+    """The verdict on the difference: `better`, `worse`, `not_significant`, `same` or `unknown`;
+    `None` for the default config."""
 
 
 class NestedFold(Document):
-    """A whole search without the rows of one outer fold, and its best config evaluated on them."""
+    """The result of an outer fold: the best config of a search without it, evaluated on it."""
 
     fold: Count
     """The number of the outer fold, from 1."""
     train: Count
-    """The number of rows that the best config was trained on."""
+    """The number of rows on which the best config was trained."""
     held_out: Count
-    """The number of rows of the fold."""
+    """The number of rows in the outer fold."""
     trials: Count
-    """The number of candidates."""
+    """The number of trials in the search."""
     values: Mapping[str, Value]
-    """The values of the best."""
+    """The values of the best candidate, by path of the setting; empty if no trial is complete."""
     inner: Number
-    """Its value in the search."""
+    """The value of the optimized metric in the search; `None` if no trial is complete."""
     value: Number
-    """Its value on the rows of the outer fold."""
+    """The value of the optimized metric on the outer fold; `None` if it is undefined."""
     metrics: Mapping[str, Number]
-    """Their metrics."""
+    """All metrics on the outer fold."""
 
 
 class Search(Document):
-    """All trials, and what follows from them."""
+    """The trials of a search, its finalists and its evaluation."""
 
     format: Literal[1] = 1
     name: str
+    """The name of the config."""
     study: str
-    """The study's name in its storage."""
+    """The name of the study in its storage."""
     metric: str
-    """The metric that is optimized, such as `val_loss` or `val_accuracy`."""
+    """The optimized metric, such as `val_loss` or `val_accuracy`."""
     direction: Direction
     """`minimize` or `maximize`."""
     sampler: Literal["random", "grid", "tpe"]
     folds: Count | None
-    """`None`: candidates are evaluated on the validation rows."""
+    """The number of folds that evaluate each candidate; `None` if the validation rows do."""
     rows: Count
-    """Rows that were used."""
+    """The number of rows that were used."""
     set_aside: Count
-    """Test rows, which no trial has used."""
+    """The number of test rows, which no trial used."""
     seed: Count
     dimensions: tuple[StoredDimension, ...]
+    """The search space."""
     trials: tuple[TrialResult, ...]
-    """In order of their numbers."""
+    """The trials, sorted by number."""
     default: TrialResult | None
-    """The result of the config as given, evaluated as trials are."""
+    """The result of the original config, which is evaluated in the same way as the candidates."""
     best: Count | None
     """The number of the best trial."""
     smallest: Count | None
-    """The number of the one with the fewest parameters within a standard error of the best."""
+    """The number of the trial with the fewest parameters among those within one standard error of
+    the best."""
     importances: Mapping[str, Number] = {}
-    """The importance of each setting, by path; their sum is 1. Empty where trials are too few."""
+    """The importance of each setting, by path; the sum is 1. Empty if too few trials are
+    complete."""
     finalists: tuple[Finalist, ...] = ()
-    """The configs that were trained in full, with the fields of each `finalist`."""
+    """The configs that were trained in full, each with the fields of a `finalist` event."""
     nested: tuple[NestedFold, ...] = ()
+    """The results of the outer folds; empty without `--nested`."""
     nested_value: Estimate | None = None
-    """The unbiased estimate of the metric of the whole search: the mean over outer folds with its
+    """The unbiased estimate of the optimized metric: its mean over the outer folds with its 95 %
     confidence interval; `None` without `--nested`."""
     workers: Count = 1
+    """The number of processes that evaluated candidates."""
     seconds: float
+    """The duration in seconds."""
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
 
@@ -334,38 +347,39 @@ class Search(Document):
         return number
 
     def trial(self, number: int | None) -> TrialResult | None:
-        """Return the trial of a number."""
+        """Return the trial with a number; `None` if there is no such trial."""
         return next((each for each in self.trials if each.number == number), None)
 
 
 def leaderboard(search: Search) -> list[TrialResult]:
-    """Return the complete trials, best first; of equal ones the smallest, then the first.
+    """Return the complete trials, best first; ties go to fewer parameters, then to the first.
 
-    Values of pruned ones are of different epochs and not compared.
+    Pruned trials are omitted, because their values belong to different epochs.
     """
     return sorted(complete_trials(search.trials), key=lambda each: _rank(each, search.direction))
 
 
 def best_trial(trials: Sequence[TrialResult], direction: Direction) -> TrialResult | None:
-    """Return the complete trial of the best value; of equal ones the smallest, then the first."""
+    """Return the best complete trial; ties go to fewer parameters, then to the first."""
     return min(complete_trials(trials), key=lambda trial: _rank(trial, direction), default=None)
 
 
 def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int | None:
-    """Return the number of the smallest network that is about as good as the best.
+    """Return the number of the trial that the one-standard-error rule selects.
 
-    It has the fewest parameters among the complete trials whose value is within one standard error
-    of that of the best, the standard error being the best one's; among equal ones it has the better
-    value. Candidates within it are not clearly worse, and fewer parameters overfit less:
+    It has the fewest parameters among the complete trials whose value is at most one standard error
+    worse than the best; ties go to the better value. The standard error is that of the best trial.
+    Such trials are not clearly worse, and a network with fewer parameters overfits less:
     Breiman, Friedman, Olshen and Stone, Classification and Regression Trees (1984), 3.4.3; Hastie,
     Tibshirani and Friedman, The Elements of Statistical Learning (2009), 7.10.
 
     Args:
-        trials: the config as given, which has no number, is ignored.
-        direction: whether the metric is minimized.
+        trials: the trials; the original config, which has no number, is ignored.
+        direction: the direction in which the metric is optimized.
 
     Returns:
-        The number of the best one if it has no standard error; `None` without a complete trial.
+        The number of the trial, which is the best one if its standard error is unknown; `None` if
+        no trial is complete.
     """
     best = best_trial(trials, direction)
     if best is None or best.standard_error is None:
@@ -376,7 +390,7 @@ def smallest_trial(trials: Sequence[TrialResult], direction: Direction) -> int |
 
 
 def complete_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
-    """Return those that have a value, in order of their numbers."""
+    """Return the complete trials with a value, sorted by number, without the original config."""
     known = [each for each in trials if each.state == "complete" and each.value is not None]
     return sorted(
         (each for each in known if each.number is not None), key=lambda each: each.number or 0
@@ -384,12 +398,12 @@ def complete_trials(trials: Sequence[TrialResult]) -> list[TrialResult]:
 
 
 def _rank(trial: TrialResult, direction: Direction) -> tuple[float, float]:
-    """Return a key by which the best trial comes first."""
+    """Return a sort key that puts the best trial first."""
     return to_loss(trial, direction), _size(trial)
 
 
 def to_loss(trial: TrialResult, direction: Direction) -> float:
-    """Return the value of a trial, signed such that less is better."""
+    """Return the value of a trial with the sign that makes lower better; infinite if undefined."""
     if trial.value is None:
         return math.inf
     return trial.value if direction == "minimize" else -trial.value
