@@ -1,13 +1,12 @@
-"""Every metric once, exact and in float64, and its uncertainty.
+"""The metrics, computed in float64, and their confidence intervals.
 
-Each metric is a record of `definitions.py`. A metric of given predictions is a `Statistic`: a
-function of the row weights. `statistics_of` returns those of given rows by name, `metric_values`
-their values as JSON can hold them. As a resample is a set of integer weights, confidence intervals
-use the same functions.
+Each metric is a record in `definitions.py`. The metric of given predictions is a `Statistic`, which
+is a function of the row weights. `statistics_of` returns the statistics of given rows by name, and
+`metric_values` returns their values for JSON. A resample is a set of integer weights, so confidence
+intervals use the same functions.
 
-Definitions, row weights included, are those of scikit-learn's `sklearn.metrics`
-(https://scikit-learn.org/stable/modules/model_evaluation.html), with one difference: where a
-metric is undefined (a denominator of zero, a result that is not finite) it is `None`, not a number
-chosen in its place. A row of weight zero counts as if it were not there; without any rows every
-metric is `None`.
+The definitions, also with row weights, are the same as in `sklearn.metrics`
+(https://scikit-learn.org/stable/modules/model_evaluation.html), with one exception: an undefined
+metric (one with a denominator of zero or a non-finite result) is `None`, not a replacement value. A
+row with weight 0 has the same effect as a missing row. Without rows, every metric is `None`.
 """

@@ -3,21 +3,32 @@
 The definitions are the same as in scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html.
 
-With the errors `e = ŷ - y` of numbers, `mse` is `Σ w e² / Σ w` and `rmse` its root, `mae` is `Σ w
-|e| / Σ w`, `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`, undefined for a constant target, and
-`median_absolute_error` the weighted median of `|e|`. For several columns, each metric is the mean
-over the columns, and undefined if it is undefined for one: `rmse` is the mean of the roots, not the
-root of `mse`.
+For numbers, let `e = ŷ - y` be the error and `w` the weight of a row:
 
-`precision` is `tp / (tp + fp)`, `recall` is `tp / (tp + fn)`, `f1` is `2 tp / (2 tp + fp + fn)`,
-each undefined if the denominator is 0. `balanced_accuracy` is the mean recall of the classes that
-occur, `macro_f1` the mean F1 of the classes that occur or are predicted. `auc` is undefined unless
-both classes occur, `average_precision` unless the second class occurs.
+- `mse` is `Σ w e² / Σ w`, and `rmse` is its square root.
+- `mae` is `Σ w |e| / Σ w`, and `median_absolute_error` is the weighted median of `|e|`.
+- `r2` is `1 - Σ w e² / Σ w (y - ȳ)²`; it is undefined for a constant target.
 
-For labels, `accuracy` is the share of correct decisions, `subset_accuracy` the share of rows with
-all labels correct. `auc`, `average_precision` and `macro_f1` are means over the labels for which
-they are defined, `micro_precision`, `micro_recall` and `micro_f1` are computed over all decisions,
-`log_loss` and `brier` are means over all labels.
+For several columns, each metric is the mean over the columns, and undefined if it is undefined for
+one of them. `rmse` is therefore the mean of the roots, not the root of `mse`.
+
+For classes, let `tp`, `fp`, `fn` be the weights of true positives, false positives and false
+negatives:
+
+- `precision` is `tp / (tp + fp)`, `recall` is `tp / (tp + fn)` and `f1` is
+  `2 tp / (2 tp + fp + fn)`; each is undefined if its denominator is 0.
+- `balanced_accuracy` is the mean recall of the classes that occur.
+- `macro_f1` is the mean F1 of the classes that occur or are predicted.
+- `auc` is undefined unless both classes occur.
+- `average_precision` is undefined unless the positive class occurs.
+
+For labels:
+
+- `accuracy` is the share of correct decisions, and `subset_accuracy` is the share of rows with all
+  decisions correct.
+- `auc`, `average_precision` and `macro_f1` are means over the labels for which they are defined.
+- `micro_precision`, `micro_recall` and `micro_f1` are computed over all decisions.
+- `log_loss` and `brier` are means over all labels.
 """
 
 from __future__ import annotations
@@ -38,27 +49,31 @@ if TYPE_CHECKING:
     from dlcli.metrics.statistic import Array, Metrics, Number, Statistic
 
 TOP = 3
+"""The `k` of the top-k accuracy."""
 EPS = sys.float_info.epsilon
-"""Probabilities are clipped to `[EPS, 1 - EPS]` before the logarithm."""
+"""Probabilities are clipped to `[EPS, 1 - EPS]` before taking the logarithm."""
 
 
 def cross_entropy(of_truth: forms.Operand) -> forms.Operand:
-    """Return `-ln p` with the probability `p` of the true class, clipped to `[eps, 1 - eps]`."""
+    """Return `-ln p` for the probability `p` of the true class, clipped to `[EPS, 1 - EPS]`."""
     return -np.log(np.clip(of_truth, EPS, 1 - EPS))
 
 
 def poisson_deviance(rows: forms.NumberRows) -> forms.Operand:
-    """Return `2 (y ln(y / ŷ) - y + ŷ)` of each count, where `0 ln 0` is 0; 0 if perfect.
+    """Return the Poisson deviance of each count, `2 (y ln(y / ŷ) - y + ŷ)` with `0 ln 0 = 0`.
 
-    Undefined if 0 is predicted for a count above 0. McCullagh and Nelder, Generalized Linear Models
-    (1989), section 2.3.
+    It is 0 for a perfect prediction, and undefined if 0 is predicted for a count above 0. McCullagh
+    and Nelder, Generalized Linear Models (1989), section 2.3.
     """
     true, mean = rows.true, rows.outputs
     return 2 * (np.where(true > 0, true * np.log(true / mean), 0.0) - true + mean)
 
 
 def is_among_top(rows: forms.ClassRows) -> forms.Operand:
-    """Return whether a class is among the most probable; equal ones count in order, (rows, 1)."""
+    """Return whether the true class is among the `TOP` most probable classes, (rows, 1).
+
+    Among equally probable classes, the class with the lower index comes first.
+    """
     true = rows.true[:, np.newaxis]
     earlier = np.logical_and(rows.outputs == rows.of_truth, np.arange(rows.classes) < true)
     before = np.logical_or(rows.outputs > rows.of_truth, earlier)
@@ -284,10 +299,10 @@ class has a high accuracy."""
 
 
 def largest_class(metrics: Mapping[str, object], classes: int) -> tuple[int, float] | None:
-    """Return index and share of the most frequent class, if known.
+    """Return the index and the share of the most frequent class; `None` if unknown.
 
     Args:
-        metrics: the metrics of the rows.
+        metrics: the metrics of the rows, with their confusion matrix.
         classes: the number of classes.
     """
     matrix = stored_confusion(metrics.get("confusion"))
@@ -298,11 +313,14 @@ def largest_class(metrics: Mapping[str, object], classes: int) -> tuple[int, flo
 
 
 def main_metric(named: Sequence[str], metrics: Mapping[str, object]) -> str | None:
-    """Return the main metric of a run: the first defined metric of the config, or else of all.
+    """Return the main metric of a run: the first defined metric of the config, else of `METRICS`.
 
     Args:
-        named: the config's metrics.
+        named: the metrics of the config.
         metrics: the metrics of the network on some rows.
+
+    Returns:
+        The name of the metric; `None` if no metric is defined.
     """
     wanted = (name for name in (*named, *METRICS) if name in METRICS)
     return next((name for name in wanted if metrics.get(name) is not None), None)
@@ -312,8 +330,8 @@ def metrics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, Met
     """Return the metrics for a kind of rows, by name.
 
     Args:
-        rows: rows of one kind of target, which may be empty.
-        of_loss: the comparison metric of the loss, if only such targets have it.
+        rows: the rows, which may be empty.
+        of_loss: the comparison metric of the loss, if it depends on the loss, see `Metric.of_loss`.
     """
     own = {} if of_loss is None else {of_loss.name: of_loss}
     found = {name: own.get(name, metric) for name, metric in METRICS.items()}
@@ -336,10 +354,10 @@ def statistics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, 
 
 
 def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
-    """Return the JSON-serializable value of each metric, `None` if undefined.
+    """Return the value of each metric for JSON; `None` if undefined.
 
-    Classes also have a `confusion` matrix, the weight by true and predicted class: `[[tn, fp], [fn,
-    tp]]` for two classes.
+    For classes, `confusion` is the matrix of the weights by true class (rows) and predicted class
+    (columns): `[[tn, fp], [fn, tp]]` for two classes.
     """
     from dlcli.metrics.statistic import ClassMean
 
@@ -351,12 +369,12 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
 
 
 def decide(positive: Array, *, probabilistic: bool = True) -> Indices:
-    """Return 1 if a probability is above 0.5 or a margin above 0, else 0."""
+    """Return 1 where a probability is above 0.5, or a margin is above 0, else 0."""
     return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
 
 def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str, Number]:
-    """Compute the metrics of predicting class 1 for some rows, such as above a threshold.
+    """Compute the metrics of a decision, such as predicting class 1 above a threshold.
 
     Args:
         target: true classes, 0 or 1, shape `(rows,)`.
@@ -364,7 +382,7 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
         weight: row weights, shape `(rows,)`.
 
     Returns:
-        Precision, recall, F1, accuracy, and `selected`, the share of predicted rows.
+        Precision, recall, F1, accuracy, and `selected`, the share of rows predicted as class 1.
     """
     true, decided = (np.reshape(each, (-1, 1)).astype(np.int64) for each in (target, predicted))
     rows = forms.PairRows(true, decided, weight)
@@ -377,9 +395,13 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
 
 
 def stored_confusion(value: object) -> Floats | None:
-    """Return a stored confusion matrix, true by predicted class; `None` for anything else.
+    """Return a stored confusion matrix, (true classes, predicted classes), with a positive sum.
 
-    The run folder is untrusted. At least one entry of the matrix is not 0.
+    Args:
+        value: the stored value, untrusted.
+
+    Returns:
+        The matrix; `None` if the value is not a finite, non-negative square matrix.
     """
     try:
         matrix = np.asarray(value, dtype=np.float64)
@@ -388,7 +410,7 @@ def stored_confusion(value: object) -> Floats | None:
     if matrix.ndim != 2 or len(matrix) != matrix.shape[1] or not matrix.any():
         return None
     with np.errstate(all="ignore"):
-        is_finite = np.isfinite(2 * matrix.sum())  # F1 takes twice the sum
+        is_finite = np.isfinite(2 * matrix.sum())  # F1 doubles the sum
     return matrix if is_finite and matrix.min() >= 0 else None
 
 
@@ -405,7 +427,7 @@ class CalibrationBin:
     """The share of positive rows."""
     rows: int
     share: float
-    """The share of the weight of all rows."""
+    """The share of the total weight."""
 
 
 def calibration_curve(
@@ -415,10 +437,10 @@ def calibration_curve(
 
     Args:
         target: 1 or true for the positive rows, shape `(rows,)`.
-        probabilities: the probabilities of the positive class, shape `(rows,)`; 1 is in the last
-            bin.
+        probabilities: the probabilities of the positive class, shape `(rows,)`; the last bin
+            includes 1.
         weights: row weights, shape `(rows,)`.
-        bins: number of bins; empty ones are omitted.
+        bins: number of bins; empty bins are omitted.
     """
     # Rounding may move a probability slightly outside 0 to 1.
     index = np.clip((probabilities * bins).astype(np.int64), 0, bins - 1)

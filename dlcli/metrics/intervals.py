@@ -4,14 +4,14 @@ The record of a metric names its method:
 
 - `wilson`: Wilson's interval, for a share of rows.
 - `studentized`: SciPy's `bootstrap` of the studentized mean, for example of a loss.
-- `delong`: DeLong's interval on the logit scale, for one area under a ROC curve.
+- `delong`: DeLong's interval on the logit scale, for the area under a ROC curve.
 - `bca`: SciPy's BCa `bootstrap`, for every other metric.
 
 Differences and means use other methods:
 
-- Difference of two shares of the same rows: Bonett and Price's.
-- Difference of two other metrics of the same rows: the bootstrap of the difference.
-- Difference on different rows: Zou and Donner's, from the intervals of both.
+- Difference of two shares of the same rows: Bonett and Price's interval.
+- Difference of other metrics of the same rows: the bootstrap of the difference.
+- Difference of metrics of different rows: Zou and Donner's interval, from the intervals of both.
 - Mean over folds: Nadeau and Bengio's corrected interval.
 
 A bootstrap interval is at least as long as Student's. The methods were chosen by simulation;
@@ -44,7 +44,7 @@ Verdict = Literal["better", "worse", "not_significant", "same", "unknown"]
 
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
-"""The probability that the true value is below an interval, and also that it is above."""
+"""The probability that the true value is below an interval; the same for above it."""
 MANY = 2_000
 """Number of rows above which metrics are approximately normal, so Student's interval suffices. For
 a metric that sorts the rows for each label, it is the number of rows times labels."""
@@ -63,8 +63,10 @@ _MOST_UNDEFINED = 0.1
 _MOST_WITHOUT_ERROR = 0.001
 """Maximum share of resamples without a standard error."""
 _NO_ERROR = 1e-6
-"""Share of the rows' standard error below which a resample counts as one without."""
+"""Ratio to the standard error of all rows below which the standard error of a resample counts as
+0."""
 _ROUNDING = 1e-12
+"""Relative difference up to which values are equal except for rounding errors."""
 _SEED = 0
 """Seed of all draws, so equal runs have equal intervals."""
 NO_SPREAD = "the same in every bootstrap resample, so its uncertainty is unknown"
@@ -84,7 +86,7 @@ class Estimate(Document):
     upper: float | None = None
     """The ends of the interval; `None` if undefined."""
     reason: str | None = None
-    """Why the value or the interval is undefined."""
+    """The reason if the value or the interval is undefined."""
 
     @property
     def ends(self) -> Ends | None:
@@ -96,9 +98,9 @@ class DifferenceEstimate(Estimate):
     """The difference of a metric between two runs."""
 
     verdict: Verdict = "unknown"
-    """`better` or `worse`: statistically significant, because the interval does not contain 0.
-    `not_significant`: the interval contains 0. `same`: no difference on these rows. `unknown`: no
-    interval."""
+    """`better` or `worse`: the interval does not contain 0, so the difference is statistically
+    significant. `not_significant`: the interval contains 0. `same`: the difference is 0 in every
+    resample. `unknown`: the interval is undefined."""
 
 
 def estimate_statistics(
@@ -153,7 +155,7 @@ def difference_estimate(
     Args:
         name: the name of the metric.
         value: the difference; `None` if undefined.
-        ends: its interval, or why it is undefined.
+        ends: its interval, or the reason if it is undefined; `None` if the difference is undefined.
         paired: whether both metrics belong to the same rows.
     """
     least, most = metric_bounds(name)
@@ -169,7 +171,7 @@ def difference_estimate(
 
 
 def _estimate(value: float | None, ends: Ends | str | None, bounds: Ends) -> Estimate:
-    """Return a value with its interval, within the bounds of a metric, or why it is undefined."""
+    """Return a value with its interval, clipped to bounds, or with the reason that `ends` gives."""
     if ends is None or isinstance(ends, str):
         return Estimate(value=value, reason=ends)
     return Estimate(value=value, lower=max(bounds[0], ends[0]), upper=min(bounds[1], ends[1]))
@@ -178,10 +180,10 @@ def _estimate(value: float | None, ends: Ends | str | None, bounds: Ends) -> Est
 def mean_estimate(estimates: Sequence[Estimate | None]) -> Estimate:
     """Return the mean of estimates over repeats with the same rows; `None` is undefined.
 
-    The ends are the means of the repeats' ends. Repeats contain the same rows, so more repeats do
-    not narrow the interval. The deviation of a mean is at most the mean of the deviations, so the
-    interval is wide enough for the mean of different repeats. It is undefined if the interval of
-    any repeat is.
+    The ends are the means of the ends of all repeats. Repeats contain the same rows, so more
+    repeats do not narrow the interval. The standard deviation of a mean is at most the mean of the
+    standard deviations, so the interval is wide enough for the mean. It is undefined if the
+    interval of any repeat is undefined.
     """
     known = [each for each in estimates if each is not None and each.value is not None]
     value = mean_of_all(each.value for each in known)
@@ -239,7 +241,8 @@ def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:
 def share_interval(share: Ratio) -> Ends:
     """Return the Wilson interval of a share of rows, with the effective number of weighted rows.
 
-    Its coverage is good at any size: Brown, Cai and DasGupta, Statistical Science 16 (2001).
+    Its coverage is good for any number of rows: Brown, Cai and DasGupta, Statistical Science 16
+    (2001).
     """
     size = effective_size(share.weights[share.denominators > 0])
     return wilson_interval(float(share.of(share.weights)), size)
@@ -248,8 +251,8 @@ def share_interval(share: Ratio) -> Ends:
 def wilson_interval(value: float, size: float) -> Ends:
     """Return the Wilson interval of a share `p` of `n` rows; `n` may be a fraction.
 
-    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 correct rows of 20, it is 0.84
-    to 1, while resampling could only return 1.
+    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 correct rows of 20, it is from
+    0.84 to 1, while resampling would give only 1. Wilson, JASA 22 (1927).
     """
     ratio = Z**2 / size
     half = Z * math.sqrt((value * (1 - value) + ratio / 4) / size)
@@ -258,7 +261,7 @@ def wilson_interval(value: float, size: float) -> Ends:
 
 
 def auc_interval(auc: Statistic) -> Ends | str:
-    """Return DeLong's interval of an area under a ROC curve, or why it is undefined.
+    """Return DeLong's interval of the area under a ROC curve, or the reason if it is undefined.
 
     `logit θ ± t s / (θ (1 - θ))`, where `s²` is the variance of DeLong, DeLong and Clarke-Pearson,
     Biometrics 44 (1988), and `t` is Student's quantile, see `_resampled_interval`. Qin and
@@ -284,10 +287,11 @@ def auc_interval(auc: Statistic) -> Ends | str:
 def paired_share_interval(first: Ratio, second: Ratio) -> Ends:
     """Return Bonett and Price's interval of the difference of two shares of the same rows.
 
-    With `a` rows that are correct only in the second and `b` only in the first, `p = (a + 1) / (n +
-    2)` and `q = (b + 1) / (n + 2)`: `p - q ± z √((p + q - (p - q)²) / (n + 2))`; Bonett and Price,
-    Journal of Educational and Behavioral Statistics 37 (2012). It has good coverage even if the two
-    differ on few or no rows, where resampling underestimates the variation.
+    Let `a` be the number of rows that count only in the second share, `b` the number of rows that
+    count only in the first, `p = (a + 1) / (n + 2)` and `q = (b + 1) / (n + 2)`. The interval is
+    `p - q ± z √((p + q - (p - q)²) / (n + 2))`: Bonett and Price, Journal of Educational and
+    Behavioral Statistics 37 (2012). It has good coverage even if the shares differ in few or no
+    rows, where resampling underestimates the variation.
 
     Args:
         first: the share that is subtracted.
@@ -307,9 +311,9 @@ def paired_share_interval(first: Ratio, second: Ratio) -> Ends:
 def standard_error(statistic: Statistic) -> float | None:
     """Return the standard error of a metric of rows, for a fixed network.
 
-    For a share of rows, it is half of Wilson's interval divided by `z`, which is not 0 at 0 and 1.
-    For any other metric, it is computed from the influence of each row. `None` if there are too few
-    rows.
+    For a share of rows, it is half of Wilson's interval divided by `z`, which is positive even for
+    the shares 0 and 1. For any other metric, it is computed from the influences of the rows. It is
+    `None` if there are too few rows.
     """
     if len(statistic.weights) < 2 or statistic.value is None:
         return None
@@ -321,7 +325,7 @@ def standard_error(statistic: Statistic) -> float | None:
 
 
 def _students_interval(statistic: Statistic) -> tuple[float, float, float] | str:
-    """Return a metric, its standard error, and half of Student's interval, or why it is undefined.
+    """Return a metric, its standard error and half of Student's interval, or a reason.
 
     Student's interval is `θ ± t √(n / (n - 1)) s`, where `n` is the effective number of rows, but
     at most the number of rows that determine the metric: for an AUC, the rows of the rarer class.
@@ -339,13 +343,14 @@ def _students_interval(statistic: Statistic) -> tuple[float, float, float] | str
 
 
 def _resampled_interval(statistic: Statistic, resamples: int | None) -> Ends | str:
-    """Return the bootstrap interval, at least as long as Student's, or why it is undefined.
+    """Return the bootstrap interval, at least as long as Student's, or the reason if undefined.
 
-    For two equally good models, the differences of rows are about symmetric, and Student's interval
-    excludes 0 as rarely as it should. Resampling underestimates the variation of a few decisive
-    rows: in simulated samples of 100 rows, one in 20 of which is positive, its intervals of
-    differences of log losses exclude 0 in 18 % of samples, Student's in 4 %. If rows are skewed,
-    resampling contains the true value more often. With many rows, Student's interval suffices.
+    For two equally good models, the distribution of the differences is about symmetric, and
+    Student's interval has the right coverage. Resampling underestimates the variation due to a few
+    decisive rows: in simulated samples of 100 rows, one in 20 of which is positive, its intervals
+    of differences of log losses exclude 0 in 18 % of samples, Student's in 4 %. If the distribution
+    is skewed, the bootstrap interval has the better coverage. With many rows, Student's interval
+    suffices.
     """
     found = _students_interval(statistic)
     if isinstance(found, str):
@@ -372,14 +377,14 @@ def _studentized_interval(
     """Return the interval of the studentized bootstrap.
 
     With the standard error `s*` of each resample, `t* = (θ* - θ) / s*` has about the distribution
-    of `(θ - truth) / s`, so the interval is from `θ - s t*(97.5 %)` to `θ - s t*(2.5 %)`. Hall,
-    Annals of Statistics 16 (1988). Skewed errors make it longer on the side of their long tail. In
-    simulated samples of 50 Laplace errors, it contains the true RMSE in 94 % of samples together
-    with Student's interval, SciPy's BCa interval alone in 90 %.
+    of `(θ - θ₀) / s`, where `θ₀` is the true value, so the interval is from `θ - s t*(97.5 %)` to
+    `θ - s t*(2.5 %)`: Hall, Annals of Statistics 16 (1988). Skewed errors make it longer on the
+    side of their long tail. In simulated samples of 50 Laplace errors, the union of this interval
+    and Student's contains the true RMSE in 94 % of samples, SciPy's BCa interval in 90 %.
 
     Returns:
-        The interval; `None` if too many resamples lack a standard error, because only a few rows
-        differ from all others.
+        The interval; `None` if too many resamples have no standard error, because only a few rows
+        differ from the others.
     """
     assert isinstance(mean, Mean)
 
@@ -397,14 +402,14 @@ def _studentized_interval(
 
 
 def _bca_interval(statistic: Statistic, rounding: float, resamples: int | None) -> Ends | str:
-    """Return the BCa interval, with NaN for undefined ends, or why it is undefined.
+    """Return the BCa interval of Efron, JASA 82 (1987), or the reason if it is undefined.
 
-    Efron, JASA 82 (1987).
+    An end is NaN if SciPy can't compute it.
 
     Args:
         statistic: the metric.
         rounding: the largest difference of two values that count as equal.
-        resamples: number of resamples.
+        resamples: number of resamples. [default: fewer for more rows]
     """
 
     def values(counts: Floats) -> Floats:
@@ -431,7 +436,7 @@ def _bootstrap(
 
     Args:
         statistic: the metric of the rows.
-        values: maps counts, `(resamples, rows)`, to a number for each resample.
+        values: maps the counts, `(resamples, rows)`, to values, `(resamples,)`.
         resamples: number of resamples. [default: fewer for more rows]
         drawn: an earlier result, for which to compute the BCa interval without further resamples.
     """
@@ -478,12 +483,12 @@ def corrected_interval(
 ) -> Estimate:
     """Return the weighted mean over folds with the corrected resampled interval.
 
-    `m ± t √((Σ p² + ratio) S²)` with the shares `p = w / Σ w`, so `Σ p²` is `1 / J` for `J` folds
-    of equal weight, `S² = Σ (v - m)² / (J - 1)`, and Student's `t` with `J - 1` degrees of freedom:
-    Nadeau and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003), section
-    3. `S² / J` alone would assume independent folds. But their networks share most of their
-    training rows, and there is no unbiased estimate of their variance: Bengio and Grandvalet, JMLR
-    5 (2004). The corrected interval is usually conservative.
+    The interval is `m ± t √((Σ p² + ratio) S²)` with the shares `p = w / Σ w`, the variance `S² = Σ
+    (v - m)² / (J - 1)` over `J` folds, and Student's `t` with `J - 1` degrees of freedom: Nadeau
+    and Bengio, Inference for the Generalization Error, Machine Learning 52 (2003), section 3. For
+    folds of equal weight, `Σ p²` is `1 / J`. The variance `S² / J` would assume independent folds,
+    but the networks share most of their training rows. The variance has no unbiased estimator:
+    Bengio and Grandvalet, JMLR 5 (2004). The corrected interval is usually conservative.
 
     Args:
         values: the metric of each fold, `(folds,)`; at least one.

@@ -1,9 +1,9 @@
-"""A metric as one record, and what metrics are made of: sums over rows, order and medians.
+"""The record of a metric, and the forms of metrics: functions of sums, rankings and medians.
 
-A metric has one form for each kind of target that it is defined for. A form returns the metric of
-given rows as a `Statistic`, from which value and confidence interval follow. Where a metric is a
-function of sums over rows, the form is the formula of what is summed, and so is its value at each
-epoch of training: the same formula, traced by another library, see `Traced`.
+A metric has a form for each kind of target for which it is defined. A form returns the metric of
+given rows as a `Statistic`, which gives the value and the confidence interval. If a metric is a
+function of sums over rows, its form contains the formula of the summed terms. The value in each
+epoch of training is computed by the same formula, traced by another library, see `Traced`.
 """
 
 from __future__ import annotations
@@ -23,13 +23,11 @@ else:
     statistics = LazyModule("dlcli.metrics.statistic")
 
 Kind = Literal["numbers", "two classes", "classes", "labels"]
-"""The kinds of targets that metrics tell apart."""
+"""The kinds of targets for which metrics have different forms."""
 IntervalMethod = Literal["wilson", "studentized", "delong", "bca"]
-"""The method of a metric's confidence interval, see `intervals`: Wilson's of a share of rows, the
-studentized bootstrap of a mean over rows, DeLong's of an area under a ROC curve, or the BCa
-bootstrap of anything else."""
+"""The method of the confidence interval of a metric, see `intervals`."""
 Operand = Any
-"""An array of NumPy, or a value of a training program in its place; see `Traced`."""
+"""A NumPy array, or a traced value of a training program, see `Traced`."""
 
 
 # Rows
@@ -37,27 +35,29 @@ Operand = Any
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows whose predictions are evaluated: arrays, or traced values of a training program."""
+    """The true values, predictions and weights of rows, as arrays or traced values."""
 
     true: Operand
+    """The true values; see the subclass for the shape."""
     outputs: Operand
+    """The predictions; see the subclass for the shape."""
     weights: Operand
-    """Row weights, (rows,), all above 0; a training program weighs the sums by itself."""
+    """Row weights, (rows,), all above 0; `None` in a training program, which weights the sums."""
 
     kind: ClassVar[Kind]
     has_probabilities: ClassVar[bool] = True
-    """True if outputs of classes and labels are probabilities."""
+    """True if the outputs for classes and labels are probabilities."""
 
     @classmethod
     def of(cls, true: Operand, outputs: Operand, weights: Operand | None = None) -> Self:
-        """Return the rows of a weight above 0.
+        """Return the rows with a weight above 0.
 
         Args:
-            true: true values, see the kind of rows.
-            outputs: predictions, see the kind of rows.
+            true: true values; see the subclass for the shape.
+            outputs: predictions; see the subclass for the shape.
             weights: non-negative row weights, (rows,); 1 each if omitted.
         """
-        # Sums of booleans or bytes would overflow.
+        # As int64, because sums of booleans or bytes would overflow.
         weights, true, outputs = statistics.positive_weights(
             weights, np.asarray(true, dtype=np.int64), statistics.as_floats(outputs)
         )
@@ -71,7 +71,7 @@ class NumberRows(Rows):
 
     @classmethod
     def of(cls, true: Operand, outputs: Operand, weights: Operand | None = None) -> Self:
-        """Return the rows of a weight above 0, the numbers of a column next to each other."""
+        """Return the rows with a weight above 0, in Fortran order."""
         weights, true, outputs = statistics.positive_weights(
             weights, statistics.as_floats(true), statistics.as_floats(outputs)
         )
@@ -84,9 +84,9 @@ class NumberRows(Rows):
 
 
 class LabelRows(Rows):
-    """1 for each label that a row has, else 0, and probabilities, both (rows, labels).
+    """Labels, 1 if a row has the label, else 0, and their probabilities, both (rows, labels).
 
-    Labels more probable than 0.5 are predicted, as by Keras's `BinaryAccuracy`.
+    A label is predicted if its probability is above 0.5, as in Keras's `BinaryAccuracy`.
     """
 
     kind: ClassVar[Kind] = "labels"
@@ -94,48 +94,51 @@ class LabelRows(Rows):
 
     @cached_property
     def decided(self) -> Operand:
-        """1 for what is predicted, else 0."""
+        """1 for a predicted label, else 0, (rows, labels)."""
         return np.where(self.outputs > self._border, 1, 0)
 
     @cached_property
     def is_right(self) -> Operand:
-        """Whether a decision is the true one, (rows, labels)."""
+        """Whether a decision is correct, (rows, labels)."""
         return (self.outputs > self._border) == (self.true > 0)
 
     @cached_property
     def of_truth(self) -> Operand:
-        """The probability of the truth of each decision."""
+        """The probability of the true value of each label, (rows, labels)."""
         return np.where(self.true == 1, self.outputs, 1 - self.outputs)
 
 
 class PairRows(LabelRows):
-    """1 for the second of two classes, else 0, and its probability, both (rows, 1)."""
+    """Two classes, 1 for the second one, else 0, and its probability, both (rows, 1)."""
 
     kind = "two classes"
     classes: ClassVar[int] = 2
 
     @classmethod
     def of(cls, true: Operand, outputs: Operand, weights: Operand | None = None) -> Self:
-        """Return the rows of a weight above 0, given as (rows,) or (rows, 1)."""
+        """Return the rows with a weight above 0, given as (rows,) or (rows, 1)."""
         return super().of(np.reshape(true, (-1, 1)), np.reshape(outputs, (-1, 1)), weights)
 
     @property
     def by_class(self) -> LabelRows:
-        """The rows with a decision on each class."""
+        """The classes as labels."""
         return _by_class(self.true, self.decided, self.classes)
 
 
 class MarginRows(PairRows):
-    """1 for the second of two classes, else 0, and a margin above 0 for it, both (rows, 1)."""
+    """Two classes, 1 for the second one, else 0, and a margin, both (rows, 1).
+
+    The second class is predicted if the margin is above 0.
+    """
 
     has_probabilities = False
     _border = 0.0
 
 
 class ClassRows(Rows):
-    """Indices of several classes, (rows,), and a probability for each, (rows, classes).
+    """Class indices, (rows,), and the probabilities of all classes, (rows, classes).
 
-    The most probable class is predicted; of equally probable classes the first.
+    The most probable class is predicted; ties go to the first class.
     """
 
     kind = "classes"
@@ -147,12 +150,12 @@ class ClassRows(Rows):
 
     @cached_property
     def decided(self) -> Operand:
-        """Indices of the predicted classes, (rows,)."""
+        """The indices of the predicted classes, (rows,)."""
         return np.argmax(self.outputs, axis=1)
 
     @cached_property
     def is_right(self) -> Operand:
-        """Whether the predicted class is the true one, (rows, 1)."""
+        """Whether the predicted class is correct, (rows, 1)."""
         return (self.decided == self.true)[:, np.newaxis]
 
     @cached_property
@@ -162,13 +165,13 @@ class ClassRows(Rows):
 
     @property
     def by_class(self) -> LabelRows:
-        """The rows with a decision on each class."""
+        """The classes as labels."""
         columns = self.true[:, np.newaxis], self.decided[:, np.newaxis]
         return _by_class(*columns, self.classes)
 
 
 def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:
-    """Return whether rows are of each class and predicted to be, from indices, (rows, 1)."""
+    """Return true and predicted class indices, both (rows, 1), as labels, (rows, classes)."""
     is_true, is_decided = (np.where(each == np.arange(classes), 1, 0) for each in (true, decided))
     return LabelRows(is_true, is_decided, None)
 
@@ -178,24 +181,24 @@ def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:
 
 @dataclass(frozen=True)
 class Form(ABC):
-    """A metric of one kind of target."""
+    """A metric for one kind of target."""
 
     keras: str | None = field(default=None, kw_only=True)
-    """The Keras metric that stands in for it during training; `None` if none does."""
+    """The Keras metric that replaces it during training, if any."""
     interval: IntervalMethod = field(default="bca", kw_only=True)
-    """The method of its confidence interval."""
+    """The method of the confidence interval."""
 
     @abstractmethod
     def statistic(self, rows: Any) -> statistics.Statistic:  # noqa: ANN401
-        """Return the metric of rows of its kind as a function of their weights."""
+        """Return the metric of rows as a function of their weights."""
 
     def suits(self, rows: Rows) -> bool:
-        """Return whether the metric is one of such rows."""
+        """Return whether the metric is defined for rows of this kind with these outputs."""
         return True
 
     @property
     def is_trained(self) -> bool:
-        """True if it can be shown at each epoch of training."""
+        """True if training can compute it in each epoch."""
         return self.keras is not None
 
 
@@ -212,24 +215,26 @@ class SumForm(Form):
 
     @abstractmethod
     def terms(self, rows: Any) -> tuple[Operand, ...]:  # noqa: ANN401
-        """Return what is summed over rows, each (rows, parts)."""
+        """Return the terms that are summed over rows, each (rows, parts)."""
 
     @abstractmethod
     def value(self, *sums: Operand) -> Operand:
-        """Return the metric of the sums of the terms, (..., parts).
+        """Return the metric, (...), for the sums of the terms, each (..., parts).
 
-        Where it is undefined, it is 0 or NaN, as at the epochs of Keras.
+        If it is undefined, it is 0 or NaN, as in Keras's history.
         """
 
 
 @dataclass(frozen=True)
 class MeanOf(SumForm):
-    """The weighted mean of a loss, or its root; of several outputs or labels the plain mean."""
+    """The weighted mean of a loss, or its root, averaged over several outputs or labels."""
 
     loss: Callable[[Any], Operand]
-    """Returns the loss of each part of rows, (rows, parts)."""
+    """Returns the loss of each output or label of rows, (rows, parts)."""
     root: bool = False
+    """Whether to take the square root of each mean."""
     needs_probabilities: bool = False
+    """Whether the loss is undefined for margins."""
     interval: IntervalMethod = field(default="studentized", kw_only=True)
 
     def statistic(self, rows: Rows) -> statistics.Statistic:
@@ -249,7 +254,7 @@ class MeanOf(SumForm):
 
 @dataclass(frozen=True)
 class MedianOf(Form):
-    """The weighted median of a loss; of several outputs the plain mean."""
+    """The weighted median of a loss, averaged over several outputs."""
 
     loss: Callable[[Any], Operand]
     """See `MeanOf`."""
@@ -271,7 +276,7 @@ class ExplainedVariance(SumForm):
     def value(self, *sums: Operand) -> Operand:
         weights, true, squares, errors = sums
         r2 = 1 - errors / (squares - true * (true / weights))
-        # As Keras has it for a constant target.
+        # Keras returns 0 for a constant target.
         return np.mean(np.where(np.isinf(r2), 0.0, r2), axis=-1)
 
 
@@ -283,24 +288,24 @@ class _RatioForm(SumForm):
         return statistics.Ratio(rows.weights, numerators, denominators)
 
     def value(self, *sums: Operand) -> Operand:
-        return np.sum(_ratios(*sums), axis=-1)  # of one part
+        return np.sum(_ratios(*sums), axis=-1)  # removes the axis, which has one part
 
 
 @dataclass(frozen=True)
 class RatioOf(_RatioForm):
-    """A ratio of two sums over decisions; of several labels over all of them."""
+    """A ratio of two sums over all decisions."""
 
     numerator: Callable[[LabelRows], Operand]
-    """Returns what is summed for each decision, (rows, labels)."""
+    """Returns the term of each decision in the numerator, (rows, labels)."""
     denominator: Callable[[LabelRows], Operand]
-    """See `numerator`. The interval is Wilson's only for two classes, where the numerator counts
-    some of the rows that the denominator counts."""
+    """Returns the term of each decision in the denominator, (rows, labels). Wilson's interval
+    applies only to two classes, where the ratio is a share of rows."""
 
     def terms(self, rows: LabelRows) -> tuple[Operand, ...]:
         return tuple(np.sum(each, axis=1, keepdims=True) for each in self.of_each(rows))
 
     def of_each(self, rows: LabelRows) -> tuple[Operand, Operand]:
-        """Return numerators and denominators of each label, both (rows, labels)."""
+        """Return the terms of each label, both (rows, labels)."""
         return self.numerator(rows), self.denominator(rows)
 
 
@@ -309,9 +314,9 @@ class HitRate(_RatioForm):
     """The share of rows that are hits."""
 
     hits: Callable[[Any], Operand]
-    """True for the hits, (rows, 1)."""
+    """Returns whether each row is a hit, (rows, 1)."""
     more_classes_than: int = 0
-    """Classes up to which every row is a hit."""
+    """The number of classes up to which every row would be a hit."""
     interval: IntervalMethod = field(default="wilson", kw_only=True)
 
     def suits(self, rows: Rows) -> bool:
@@ -323,7 +328,7 @@ class HitRate(_RatioForm):
 
 
 class _MeanOfRatios(SumForm):
-    """The mean of the ratios of two sums that are defined; 0 if there are none."""
+    """The mean of the defined ratios of two sums; 0 if no ratio is defined."""
 
     def value(self, *sums: Operand) -> Operand:
         count = np.sum(np.where(sums[1] > 0, 1.0, 0.0), axis=-1)
@@ -332,9 +337,9 @@ class _MeanOfRatios(SumForm):
 
 @dataclass(frozen=True)
 class MeanOverClasses(_MeanOfRatios):
-    """The mean over classes of a ratio, for which a row's decision is whether it is of the class.
+    """The mean over classes of a ratio, such as the recall of each class.
 
-    Classes for which the ratio is undefined don't count.
+    Classes for which the ratio is undefined are omitted.
     """
 
     ratio: RatioOf
@@ -353,7 +358,7 @@ class MeanOverClasses(_MeanOfRatios):
 
 @dataclass(frozen=True)
 class MeanOverLabels(_MeanOfRatios):
-    """The mean over labels of a metric of two classes; labels without it don't count."""
+    """The mean of a metric of two classes over the labels for which it is defined."""
 
     form: RatioOf | RankingOf
 
@@ -373,7 +378,7 @@ class MeanOverLabels(_MeanOfRatios):
 
 @dataclass(frozen=True)
 class RankingOf(Form):
-    """A metric of the order of rows by the probability or margin of the second class."""
+    """The area under a curve, from the order of rows by the score of the second class."""
 
     curve: Literal["roc", "precision_recall"]
 
@@ -382,7 +387,7 @@ class RankingOf(Form):
 
 
 def _ratios(numerators: Operand, denominators: Operand) -> Operand:
-    """Return the ratios, whose numerators are 0 where the denominators are; 0 if undefined."""
+    """Return the ratios; 0 if undefined, because numerators are 0 where denominators are 0."""
     return numerators / np.where(denominators > 0, denominators, 1.0)
 
 
@@ -390,19 +395,22 @@ def _ratios(numerators: Operand, denominators: Operand) -> Operand:
 
 
 Center = Callable[[Operand, Operand], Operand]
-"""Returns the constant prediction that is best by a metric, (columns,), for numbers,
-(rows, columns), and the weights of rows, (rows,), if they have any."""
+"""Returns the constant prediction that optimizes a metric, (columns,), for numbers,
+(rows, columns), and their row weights, (rows,) or `None`."""
 
 
 def weighted_mean(values: Operand, weights: Floats | None) -> Floats:
-    """Return the mean Σwy / Σw of each column, which is best for squared errors and deviances."""
+    """Return `Σ w y / Σ w` of each column, which minimizes squared errors and deviances."""
     return np.asarray(np.average(values.astype(np.float64), axis=0, weights=weights))
 
 
 def quantile_center(share: float) -> Center:
-    """Return the function of the weighted quantile of each column; 0.5 is the median.
+    """Return a function that computes the weighted quantile of each column.
 
-    It is best for the pinball loss of the share; the median for absolute errors.
+    It minimizes the pinball loss with this quantile; the median minimizes absolute errors.
+
+    Args:
+        share: the probability of the quantile, 0.5 for the median.
     """
 
     def center(values: Operand, weights: Floats | None) -> Floats:
@@ -414,68 +422,70 @@ def quantile_center(share: float) -> Center:
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric: everything that is known about it.
-
-    It is listed in `METRICS`, and all that is said about metrics elsewhere follows from there.
-    """
+    """The record of a metric, which is listed in `METRICS`."""
 
     name: str
-    """Its name in configs, tables and JSON."""
+    """The name in configs, tables and JSON."""
     higher_is_better: bool
     forms: Mapping[Kind, Form]
-    """Its form for each kind of target that has it."""
+    """The form for each kind of target for which the metric is defined."""
     aliases: tuple[str, ...] = ()
-    """Its names in Keras and scikit-learn, except for spellings without underscores."""
+    """The names in Keras and scikit-learn, except for spellings without underscores."""
     bounds: tuple[float, float] = (0.0, math.inf)
-    """The least and the most that it can be."""
+    """The smallest and the largest possible value."""
     title: str = ""
-    """Its name for people, if that is not the name with spaces, see `label`."""
+    """The name for people; if empty, it is derived from the name, see `label`."""
     mean_over_parts_of: str | None = None
-    """The metric of two classes whose mean over classes or labels this one is, if it is one: its
-    name means this metric for targets of these kinds."""
+    """The metric of two classes whose mean over classes or labels this metric is, if any. In a
+    config for classes or labels, the name of that metric stands for this metric."""
     of_loss: bool = False
-    """True if only the targets have it that were trained by a loss which is compared by it."""
+    """True if the metric is computed only after training with a loss that is compared by it."""
     of_positive_class: bool = False
-    """True if it is of the second of two classes, so that it changes if they are exchanged."""
+    """True if exchanging the two classes changes the metric."""
     of_order: bool = False
-    """True if it depends on the order of rows alone, which a constant prediction leaves open."""
+    """True if the metric depends only on the order of rows, which a constant prediction lacks."""
     has_target_unit: bool = False
-    """True if it is in the unit of the target."""
+    """True if the metric is in the unit of the target."""
     in_percent: bool = False
     """True if sentences show it in percent."""
     is_summary: bool = False
-    """True if the heading of a script shows it."""
+    """True if the header of an exported script shows it."""
     of_parts: bool = False
-    """True if reports show it for each column of numbers, and each label."""
+    """True if reports show it for each target column or label."""
     root_of: str | None = None
-    """The metric that it is the root of, whose standard error is reliable for fewer rows."""
+    """The metric of which it is the square root, if any; fewer rows suffice for a reliable standard
+    error of that metric."""
     center: Center = weighted_mean
-    """The constant prediction of numbers that is best by it."""
+    """The constant prediction of numbers that optimizes the metric."""
     script: Mapping[Kind, str] = field(default_factory=dict)
-    """Code of Keras's own metric for a script, for kinds where Keras has the same one."""
+    """The code of the same metric in Keras, for exported scripts, by kind of target."""
     script_units: int | None = None
-    """The number of outputs for which it is the same; any if omitted."""
+    """The number of outputs for which Keras's metric is the same; any number if omitted."""
 
     def by_formula(self, formula: Callable[[Operand, Operand], Operand], center: Center) -> Metric:
-        """Return the metric as the mean of a loss with parameters, of numbers in their own unit.
+        """Return the metric as the mean of a loss, in the unit of the target.
 
         Args:
-            formula: of the true and the predicted numbers, (rows, columns).
-            center: the constant prediction that is best by it.
+            formula: maps true and predicted numbers to losses, all (rows, columns).
+            center: returns the constant prediction that minimizes the loss.
         """
         form = MeanOf(lambda rows: formula(rows.true, rows.outputs))
         return replace(self, forms={"numbers": form}, center=center)
 
     @property
     def label(self) -> str:
-        """Its name for people: `R²`, `RMSE`, `log loss`."""
+        """The name for people: `R²`, `RMSE`, `log loss`."""
         return self.title or self.name.replace("_", " ")
 
     def typical_error(self, value: float, rows: int) -> float:
-        """Return roughly the standard error of a value, enough to know how many digits to show.
+        """Return an approximate standard error of a value, for choosing the number of digits.
 
-        Shares have √(p(1 − p)/n), after adding two rows of either kind; errors have about their
-        size / √n, and roots of them half of that.
+        It is √(p(1 − p)/n) for a share, after adding two rows of either kind (Agresti and Coull
+        1998), value / √n for an error, and half of this for the root of an error.
+
+        Args:
+            value: the value of the metric.
+            rows: the number of evaluated rows.
         """
         least, most = self.bounds
         if (least, most) == (0.0, 1.0):
@@ -486,5 +496,5 @@ class Metric:
 
     @property
     def is_trained(self) -> bool:
-        """True if it can be shown at each epoch of training."""
+        """True if training can compute it in each epoch."""
         return any(form.is_trained for form in self.forms.values())

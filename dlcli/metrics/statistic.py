@@ -1,7 +1,7 @@
 """Metrics of fixed predictions as functions of row weights.
 
-Integer weights are a resample of the rows: the bootstrap evaluates the same function that computes
-the metric, with weights of shape `(resamples, rows)` instead of `(rows,)`.
+Integer weights describe a resample of the rows, so the bootstrap calls the function that computes
+the metric with weights of shape `(resamples, rows)` instead of `(rows,)`.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Number = float | None
 MetricValue = Number | list[list[float]] | dict[str, "Metrics"]
-"""A metric's value, `None` if undefined; the rows of a confusion matrix; or the metrics of each
-column or label by name."""
+"""The value of a metric, `None` if undefined; a confusion matrix; or the metrics of each column or
+label by name."""
 Metrics = dict[str, MetricValue]
 
 Z = 1.959963984540054
-"""The 97.5 % quantile of the normal distribution."""
+"""The 97.5 % quantile of the standard normal distribution."""
 _FEWEST = 3
 """Number of rows of a class or label below which the variation of its metric is unknown."""
 _MOST_WITH_FEW = 0.1
@@ -67,17 +67,17 @@ class Statistic(ABC):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label in the metric."""
+        """The number of rows of each class or label that determine the metric."""
         return np.array([len(self.weights)])
 
     @property
     def sorts(self) -> int:
-        """Number of sorts of the rows, which take most of the time."""
+        """The number of times that `of` sorts the rows, which takes most of the time."""
         return 1
 
     @property
     def magnitude(self) -> float:
-        """The size of the numbers that determines rounding errors of the metric."""
+        """The magnitude of the values, to which rounding errors of the metric are relative."""
         return 1.0
 
     def minus(self, other: Statistic) -> Statistic:
@@ -86,14 +86,14 @@ class Statistic(ABC):
 
     @property
     def value(self) -> Number:
-        """The metric; `None` if undefined."""
+        """The metric for the weights of the rows; `None` if undefined."""
         with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
             return finite(float(self.of(self.weights)))
 
     def standard_error(self) -> float:
         """Return the standard error; NaN if classes or labels have too few rows.
 
-        A single row has no deviation, and with two rows one resample in seven has none.
+        The deviation of a single row is 0, and two rows are missing in one resample of seven.
         """
         supports = self.supports
         if not len(supports) or np.mean(supports < _FEWEST) > _MOST_WITH_FEW:
@@ -105,11 +105,11 @@ class Statistic(ABC):
 
 @dataclass(frozen=True)
 class Mean(Statistic):
-    """The weighted mean of a loss, `Σ w v / Σ w`, or its root; the mean over several outputs.
+    """The weighted mean of a loss, `Σ w v / Σ w`, or its root, averaged over several outputs.
 
-    Its standard error is also known for each resample. With the mean `m_j` of each output and the
-    derivative `g_j` of the metric with respect to it, a row's influence is `u = w Σ g_j (v_j - m_j)
-    / Σ w`: the delta method for ratios.
+    `errors` returns the standard error of each resample by the delta method for ratios. With the
+    mean `m_j` of each output and the derivative `g_j` of the metric with respect to it, the
+    influence of a row is `u = w Σ g_j (v_j - m_j) / Σ w`.
     """
 
     losses: Floats
@@ -131,7 +131,7 @@ class Mean(Statistic):
         return np.asarray((values * self._signs).sum(axis=-1) / self._outputs)
 
     def errors(self, counts: Floats) -> Floats:
-        """Return the standard error in each resample.
+        """Return the standard error in each resample, `(resamples,)`.
 
         Args:
             counts: the number of times each row is in each resample, `(resamples, rows)`.
@@ -147,7 +147,7 @@ class Mean(Statistic):
         return np.asarray(self.weights * deviations / self.weights.sum())
 
     def minus(self, other: Statistic) -> Statistic:
-        """Return the difference from another metric, which is a mean if the other one is a mean."""
+        """Return the difference from another metric; the difference of two means is a mean."""
         if not isinstance(other, Mean):
             return super().minus(other)
         negative = tuple((-other._signs).tolist())
@@ -208,7 +208,7 @@ class Ratio(Statistic):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label."""
+        """The number of rows of each class or label."""
         return np.array([each for each in [np.count_nonzero(self.denominators)] if each])
 
     def of(self, weights: Array) -> Floats:
@@ -243,7 +243,7 @@ class ClassMean(Statistic):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label."""
+        """The number of rows of each class or label."""
         rows = np.bincount(self.target, minlength=self.classes)
         return rows[rows > 0]
 
@@ -285,7 +285,7 @@ class ClassMean(Statistic):
 
 @dataclass(frozen=True)
 class ThresholdCounts:
-    """The weight of the rows at each distinct score, in descending order of the score.
+    """The weights of the positive and negative rows at each distinct score, in descending order.
 
     `p_k` and `n_k` are the weights of the positive and negative rows at the k-th highest score,
     `P_k` and `N_k` their sums up to k, and `P` and `N` the sums over all scores. Arrays have the
@@ -328,7 +328,7 @@ class ThresholdCounts:
 
     @cached_property
     def false_positives(self) -> Floats:
-        """`N_k`, the same for negative rows."""
+        """`N_k`, the weight of the negative rows that score at least as high as each threshold."""
         return np.cumsum(self.negatives_at, axis=-1)
 
     @cached_property
@@ -348,29 +348,32 @@ class ThresholdCounts:
 
     @np.errstate(divide="ignore", invalid="ignore")
     def roc_auc(self) -> Floats:
-        """Return the area under the ROC curve; NaN without rows of both classes.
+        """Return the area under the ROC curve, `Σ n_k (P_k - p_k / 2) / (P N)`.
 
-        It is the Mann-Whitney statistic, the probability that a positive row scores above a
-        negative one, ties counting half: `Σ n_k (P_k - p_k / 2) / (P N)`. Hanley and McNeil,
-        Radiology 143 (1982).
+        It is the probability that a positive row scores higher than a negative row, where ties
+        count half (the Mann-Whitney statistic): Hanley and McNeil, Radiology 143 (1982). NaN
+        without rows of both classes.
         """
         above = np.sum(self.negatives_at * (self.true_positives - self.positives_at / 2), axis=-1)
         return np.asarray(above / (self.positives * self.negatives))
 
     @np.errstate(divide="ignore", invalid="ignore")
     def average_precision(self) -> Floats:
-        """Return the step-wise area `Σ p_k / P · P_k / (P_k + N_k)` under precision by recall."""
+        """Return the average precision, `Σ p_k / P · P_k / (P_k + N_k)`; NaN without positive rows.
+
+        It is the area under the step function of precision against recall.
+        """
         precision = self.true_positives / (self.true_positives + self.false_positives)
         steps = np.where(self.positives_at > 0, self.positives_at * precision, 0.0)
         return np.asarray(steps.sum(axis=-1) / self.positives)
 
     def roc_curve(self) -> tuple[Floats, Floats]:
-        """Return the false positive rate and the true positive rate, both from 0 to 1."""
+        """Return the false and the true positive rates, both `(thresholds + 1,)` from 0 to 1."""
         false_rate = np.concatenate([[0.0], self.false_positives / self.negatives])
         return false_rate, np.concatenate([[0.0], self.true_positives / self.positives])
 
     def precision_recall_curve(self) -> tuple[Floats, Floats]:
-        """Return recall and precision at each threshold."""
+        """Return the recall and the precision at each threshold, both `(thresholds,)`."""
         selected = self.true_positives + self.false_positives
         return self.true_positives / self.positives, self.true_positives / selected
 
@@ -388,7 +391,7 @@ class Ranking(Statistic):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label."""
+        """The number of rows of each class or label."""
         positives = int(np.count_nonzero(self.target))
         negatives = len(self.target) - positives
         rows = min(positives, negatives) if self.curve == "roc" else positives
@@ -411,9 +414,11 @@ class Ranking(Statistic):
 
 
 def _auc_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
-    """Deviations `(V - AUC) / Σ w` within each class; `V` is the share of the other class beaten.
+    """Return the deviations `(V - AUC) / Σ w` of positive and negative rows at each threshold.
 
-    Equal scores count half: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
+    For a positive row, `V` is the share of negative rows with a lower score; for a negative row, it
+    is the share of positive rows with a higher score. Ties count half, and `Σ w` is the weight of
+    the own class: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988).
     """
     auc = counts.roc_auc()
     reached = counts.false_positives - counts.negatives_at / 2
@@ -423,9 +428,10 @@ def _auc_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
 
 
 def _precision_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
-    """Derivatives of `Σ w p / Σ w` over the positive rows, `p` being the precision at their score.
+    """Return the derivatives of the average precision by the weights at each threshold.
 
-    A row changes the precision at its own score and at all lower ones.
+    The average precision is `Σ w p / Σ w` over the positive rows, where `p` is the precision at
+    their score. A row changes the precision at its own score and at all lower scores.
     """
     selected = counts.true_positives + counts.false_positives
     precision = counts.true_positives / selected
@@ -439,15 +445,15 @@ def _precision_deviations(counts: ThresholdCounts) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True)
 class RSquared(Statistic):
-    """The coefficient of determination; the mean over several outputs.
+    """The coefficient of determination, averaged over several outputs.
 
-    `1 - Σ w e² / Σ w (y - ȳ)²` with `ȳ = Σ w y / Σ w`; NaN for a constant target.
+    It is `1 - Σ w e² / Σ w (y - ȳ)²` with `ȳ = Σ w y / Σ w`, and NaN for a constant target.
     """
 
     target: Floats
-    """`(outputs, rows)`"""
+    """`y`, `(outputs, rows)`."""
     error: Floats
-    """`(outputs, rows)`"""
+    """`e = ŷ - y`, `(outputs, rows)`."""
 
     def of(self, weights: Array) -> Floats:
         """Return the metric for other weights."""
@@ -466,8 +472,8 @@ class RSquared(Statistic):
 
     @property
     def _columns(self) -> tuple[Floats, Floats]:
-        # Subtracting the first value makes a constant target exactly zero. The mean is rounded, so
-        # R² could be a huge negative number.
+        # Subtracting the first value makes a constant target exactly zero. Otherwise, the rounding
+        # error of the mean could make R² a huge negative number.
         return self.target - self.target[:, :1], self.error
 
     def _of_output(self, shifted: Floats, error: Floats, weights: Array) -> Floats:
@@ -480,16 +486,16 @@ class RSquared(Statistic):
 
 @dataclass(frozen=True)
 class Median(Statistic):
-    """The weighted median of a loss; the mean over several outputs.
+    """The weighted median of a loss, averaged over several outputs.
 
-    With the values in ascending order and the weight `W_i` of the first `i` values, it is the first
-    value with `W_i > W/2`, or the mean of the i-th value and the next if `W_i` is exactly `W/2`.
-    Integer weights are therefore equivalent to repeated rows, and equal weights give the usual
-    median.
+    Sort the values in ascending order, and let `W_i` be the weight of the first `i` values and `W`
+    the total weight. The median is the first value with `W_i > W/2`, or the mean of the i-th value
+    and the next one if `W_i` is exactly `W/2`. So integer weights are equivalent to repeated rows,
+    and equal weights give the usual median.
     """
 
     losses: Floats
-    """`(outputs, rows)`"""
+    """The loss of each row, `(outputs, rows)`."""
 
     @property
     def magnitude(self) -> float:
@@ -506,8 +512,8 @@ class Median(Statistic):
     def influences(self) -> Floats:
         """Return each row's influence on the metric, `w sign(v - m) / (2 f Σ w)`.
 
-        The density `f` is estimated from two quantiles,
-        the ends of the median's 95 % confidence interval: Woodruff, JASA 47 (1952).
+        The density `f` at the median is estimated from the ends of the 95 % confidence interval of
+        the median: Woodruff, JASA 47 (1952).
         """
         half = min(0.4, Z / 2 / math.sqrt(max(1.0, effective_size(self.weights))))
         total = np.zeros(len(self.weights))
@@ -520,7 +526,16 @@ class Median(Statistic):
 
 
 def weighted_quantile(values: Floats, weights: Array, share: float) -> Floats:
-    """Return a quantile of values, (rows,), for their weights, (..., rows); see `Median`."""
+    """Return a weighted quantile, defined as in `Median` with `share` in place of 1/2.
+
+    Args:
+        values: shape `(rows,)`.
+        weights: shape `(..., rows)`.
+        share: the probability of the quantile, 0.5 for the median.
+
+    Returns:
+        Shape `(...)`.
+    """
     order = np.argsort(values)
     reached = np.cumsum(weights[..., order], axis=-1)
     wanted = reached[..., -1:] * share
@@ -540,12 +555,12 @@ class LabelMean(Statistic):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label."""
+        """The number of rows of each class or label."""
         return np.concatenate([label.supports for label in self.labels])
 
     @property
     def sorts(self) -> int:
-        """Number of times that the rows are sorted."""
+        """The sum over the labels."""
         return sum(label.sorts for label in self.labels)
 
     def of(self, weights: Array) -> Floats:
@@ -569,17 +584,17 @@ class Difference(Statistic):
 
     @property
     def supports(self) -> Array:
-        """Number of rows of each class or label."""
+        """The number of rows of each class or label."""
         return np.concatenate([self.first.supports, self.second.supports])
 
     @property
     def sorts(self) -> int:
-        """Number of times that the rows are sorted."""
+        """The larger number of both metrics."""
         return max(self.first.sorts, self.second.sorts)
 
     @property
     def magnitude(self) -> float:
-        """The size of the numbers that determines rounding errors of the difference."""
+        """The larger magnitude of both metrics."""
         return max(self.first.magnitude, self.second.magnitude)
 
     def of(self, weights: Array) -> Floats:
@@ -595,10 +610,7 @@ class Difference(Statistic):
 
 
 def effective_size(weights: Array) -> float:
-    """Return the effective number of rows, `(Σ w)² / Σ w²`.
-
-    Kish, Survey Sampling (1965), 11.7.
-    """
+    """Return the effective number of rows, `(Σ w)² / Σ w²`: Kish, Survey Sampling (1965), 11.7."""
     squares = float(np.sum(np.square(weights, dtype=np.float64)))
     return float(weights.sum()) ** 2 / squares if squares else 0.0
 
@@ -617,7 +629,7 @@ def weighted_sum(values: Array, weights: Array) -> Floats:
     Returns:
         Shape `()`, `(outputs,)`, `(resamples,)` or `(resamples, outputs)`.
     """
-    if weights.ndim == 1:  # pairwise summation, more exact than a matrix product
+    if weights.ndim == 1:  # NumPy's pairwise sum is more exact than a matrix product
         return np.asarray((values * weights).sum(axis=-1))
     return np.asarray(weights @ values.T)
 
@@ -650,7 +662,7 @@ def as_floats(values: Array) -> Floats:
 
 
 def positive_weights(weight: Array | None, *arrays: Array) -> tuple[Array, ...]:
-    """Remove rows of weight 0 from weights and arrays; weights are integer ones if `None`."""
+    """Return weights and arrays without rows of weight 0; the weights are integer 1s if `None`."""
     if weight is None:
         return np.ones(len(arrays[0]), dtype=np.int64), *arrays
     counts = weight > 0
@@ -664,12 +676,12 @@ def mean_of_defined(values: Iterable[Number]) -> Number:
 
 
 def mean_of_all(values: Iterable[Number]) -> Number:
-    """Return the mean of values; `None` if any is undefined, or there are none."""
+    """Return the mean of values; `None` if any value is undefined, or there are no values."""
     known = list(values)
     defined = [value for value in known if value is not None]
     if not defined or len(defined) < len(known):
         return None
-    return math.fsum(value / len(defined) for value in defined)  # the sum might overflow
+    return math.fsum(value / len(defined) for value in defined)  # the plain sum may overflow
 
 
 def finite(value: Number) -> Number:
@@ -678,7 +690,7 @@ def finite(value: Number) -> Number:
 
 
 def finite_number(value: object) -> Number:
-    """Return a value read from a file if it is a finite number that fits a float, else `None`."""
+    """Return a value from a file as a float; `None` unless it is a number and finite as a float."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 MINUS = "−"
 OF_VALIDATION = "val_"
-"""The prefix of a loss or metric of validation rows, as Keras names it."""
+"""Keras's prefix of a loss or metric on validation rows."""
 _LONGEST_REASON = 200
 
 
@@ -76,7 +76,8 @@ def difference(value: float | None) -> str:
 def decimals_of(uncertainty: float | None) -> int | None:
     """Return the decimals for two digits of an uncertainty, such as half an interval.
 
-    The result is negative if digits before the decimal point are also rounded.
+    The result is negative if digits before the decimal point are rounded, and `None` if the
+    uncertainty is 0, unknown or not finite.
     """
     if not uncertainty or not math.isfinite(uncertainty):
         return None
@@ -84,7 +85,7 @@ def decimals_of(uncertainty: float | None) -> int | None:
 
 
 def rounded(value: float | None, decimals: int | None) -> str:
-    """Format a number to some decimals, at most five digits; like `number` if unknown."""
+    """Format a number with `decimals`, at most five digits; without `decimals`, as `number`."""
     if value is None or decimals is None or abs(value) >= 1e15:
         return with_minus(number(value))
     if value == 0:
@@ -116,7 +117,7 @@ def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = Fa
 
 
 def decimals_of_interval(value: Estimate) -> int | None:
-    """Return the decimals for two digits of half a confidence interval."""
+    """Return the decimals for two digits of half a confidence interval; `None` without it."""
     return None if value.ends is None else decimals_of((value.ends[1] - value.ends[0]) / 2)
 
 
@@ -132,12 +133,12 @@ def versus(
     """Compare two values of a metric: `0.47 vs 1.51 (95 % CI of the difference: −1.17 to −0.91)`.
 
     Args:
-        name: of the metric.
+        name: the name of the metric.
         first: the value for the compared model.
         second: the value for the reference.
-        change: the first minus the second; without an interval, the reason is shown instead.
+        change: the first value minus the second; without an interval, its reason is shown.
         where: the rows, if any: `on 150 test rows`.
-        names_interval: whether to name the interval; false after another comparison.
+        names_interval: whether to write `95 % CI of the difference`; false for a repetition.
     """
     decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
     values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))

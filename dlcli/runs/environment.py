@@ -1,4 +1,4 @@
-"""The origin of a run: versions, machine, and the data that its metrics are biased on."""
+"""The origin of a run: versions, machine and data files."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
 GIT_SECONDS = 2.0
+"""Time limit for Git in seconds."""
 
 
 def collect_environment(
     *, seed: int, threads: int, device: str, data: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """Return everything except the config that a run depends on, for JSON.
+    """Return everything that a run depends on except its config, for JSON.
 
-    What is unknown is `None`: a finished training must not fail for it.
+    A fact that can't be determined is `None`, because it must not make a training fail.
 
     Args:
         seed: random seed.
         threads: number of CPU threads.
         device: `cpu` or `gpu`.
-        data: the fingerprints of the files it read.
+        data: the fingerprints of the data files.
     """
     return {
         "dlcli": __version__,
@@ -55,13 +56,13 @@ def _installed(package: str) -> str | None:
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version(package)  # from the package's files: importing it would take seconds
+        return version(package)  # without importing the package, which would take seconds
     except PackageNotFoundError:
         return None
 
 
 def _processor() -> str | None:
-    """Return the processor's model, on Linux."""
+    """Return the model of the processor; `None` on other systems than Linux."""
     with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:
             if line.startswith("model name"):
@@ -70,9 +71,10 @@ def _processor() -> str | None:
 
 
 def fingerprint(path: Location) -> dict[str, object]:
-    """Return SHA-256 and size of a file; `None` if it can't be read, or only once.
+    """Return the SHA-256 and the size in bytes of a file.
 
-    A file at a URL has its `version` in place of the SHA-256.
+    Both are `None` if the file can't be read, or can be read only once. For a URL, `version`
+    replaces the SHA-256.
 
     Raises:
         UsageError: for a URL that can't be read.
@@ -83,7 +85,7 @@ def fingerprint(path: Location) -> dict[str, object]:
         size, version_there = file_version(path)
         return {"file": str(path), "sha256": None, "version": version_there, "bytes": size}
     with suppress(OSError):
-        if path.is_file():  # a pipe has no more content, and reading it would block
+        if path.is_file():  # a pipe is empty by now, and reading it would block
             return {"file": str(path), **FileDigest.of(path).model_dump()}
     return {"file": str(path), "sha256": None, "bytes": None}
 
@@ -92,21 +94,17 @@ def data_entries(environment: Mapping[str, object]) -> list[dict[str, object]]:
     """Return the fingerprints of the data files in an environment, in the order of the config.
 
     Args:
-        environment: of a run, which may come from a stranger; anything else than objects is
-            omitted.
+        environment: the environment of a run, untrusted; entries that are not objects are omitted.
     """
     stored = environment.get("data")
     return [each for each in stored if isinstance(each, dict)] if isinstance(stored, list) else []
 
 
 def content_id(entry: Mapping[str, object]) -> str | None:
-    """Return what identifies the content of a file: its SHA-256, or the version of one at a URL.
+    """Return the SHA-256 of a file, or its version if it is at a URL; `None` if unknown.
 
     Args:
-        entry: a fingerprint, which may come from a stranger's run.
-
-    Returns:
-        It; `None` if it is not known.
+        entry: the fingerprint of the file, untrusted.
     """
     found = entry.get("sha256") or entry.get("version")
     return found if isinstance(found, str) else None
@@ -114,43 +112,43 @@ def content_id(entry: Mapping[str, object]) -> str | None:
 
 def _git() -> dict[str, object] | None:
     """Return the commit of the current folder, and whether tracked files differ from it."""
-    import subprocess  # takes long, and prediction needs none
+    import subprocess  # slow to import, and predictions do not need it
 
-    # With every tag excluded, the description is the commit itself, plus the mark if it is dirty.
+    # Without tags, Git describes the state by its commit, and by a suffix if files have changed.
     description = ["describe", "--always", "--abbrev=64", "--exclude=*", "--dirty"]
-    # A foreign repository may name a program to run as its file system monitor.
+    # An untrusted repository can configure any program as its file system monitor.
     command = ["git", "--no-optional-locks", "-c", "core.fsmonitor=false", *description]
     try:
-        answer = subprocess.run(
+        result = subprocess.run(
             command, capture_output=True, text=True, timeout=GIT_SECONDS, check=True
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    commit, _, mark = answer.stdout.strip().partition("-")
-    return {"commit": commit, "dirty": mark == "dirty"}
+    commit, _, suffix = result.stdout.strip().partition("-")
+    return {"commit": commit, "dirty": suffix == "dirty"}
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """The files or the table in memory that a run was trained on, by their digests."""
+    """The digests of the files, or of the table in memory, on which a run was trained."""
 
     run: Location
     """The run folder, or its URL."""
     files: Sequence[Mapping[str, object]]
     """The fingerprints of all data files of the run."""
     held_out: str | None
-    """The rows of which the run has unbiased metrics: `test` or else `validation`."""
+    """The set of held-out rows whose metrics the run has: `test`, else `validation`."""
     held_out_name: str | None
-    """Their name for people: `test`, `validation` or `out-of-fold`."""
+    """The name of this set in messages: `test`, `validation` or `out-of-fold`."""
 
     def warning(self, source: Source | MemoryTable, file: str) -> str:
-        """Return a warning for a table that the run was trained on, else an empty text.
+        """Return a warning if the run was trained on a table, else an empty string.
 
         A file is hashed only if a training file has the same size.
 
         Args:
-            source: what is evaluated.
-            file: its name in messages.
+            source: the table that is evaluated.
+            file: the name of the table in messages.
         """
         from dlcli.tables.memory_tables import MemoryTable
         from dlcli.tables.remote_files import file_size

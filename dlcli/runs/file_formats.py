@@ -1,6 +1,6 @@
-"""The formats of a run's files: NumPy archives, Parquet tables, the history as CSV.
+"""The formats of the files of a run: NumPy archives, Parquet tables, the history as CSV.
 
-Equal content gives equal bytes. Files may come from a stranger, so reading trusts nothing in them.
+Equal content gives equal bytes. Files are untrusted, so everything in them is checked.
 """
 
 from __future__ import annotations
@@ -27,35 +27,34 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _OVERHEAD = 1024
-"""More bytes than the headers of ZIP and NumPy have for one array, without its name."""
-
-
+"""Upper bound of the headers of ZIP and NumPy for one array in bytes, without its name."""
 _EXPANSION = 256
+"""Maximum ratio of the size of a Parquet table in memory to the size of its file. Tables of a run
+contain row numbers, so they do not compress further."""
 EXPANDED_BYTES = 2**28
-"""A Parquet table takes so many times the bytes of its file at most, or at least as many as this:
-rows of a run differ at least in their numbers."""
+"""Size in bytes below which a table in memory is always accepted."""
 _ROWS_AT_ONCE = 2**12
 
 
 class ArraySpec(NamedTuple):
-    """Shape and type of an array."""
+    """The shape and the dtype of an array."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
     @property
     def bytes(self) -> int:
-        """Size of the values in bytes."""
+        """The size of the values in bytes."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
 def weight_specs(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, ArraySpec]:
-    """Return the specs of float32 weights by name."""
+    """Return the specs of float32 weights by name, given their shapes."""
     return {name: ArraySpec(shape, np.dtype(np.float32)) for name, shape in shapes.items()}
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays in order, for `numpy.load`: without times or compression, in C order.
+    """Write arrays for `numpy.load`, uncompressed, in C order and without timestamps.
 
     Args:
         path: the file to write.
@@ -63,14 +62,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
     """
     with zipfile.ZipFile(path, "w") as archive:
         for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")  # dated 1980 by default
+            member = zipfile.ZipInfo(f"{name}.npy")  # has a constant date by default
             with archive.open(member, "w", force_zip64=True) as stream:
                 content = np.asarray(array, order="C")
                 npy.write_array(stream, content, version=(1, 0), allow_pickle=False)
 
 
 def max_archive_bytes(specs: Mapping[str, ArraySpec]) -> int:
-    """Return the maximum size of an archive of such arrays in bytes."""
+    """Return the maximum size in bytes of an archive of arrays with these specs."""
     members = (spec.bytes + 2 * len(name.encode()) + _OVERHEAD for name, spec in specs.items())
     return sum(members) + _OVERHEAD
 
@@ -78,19 +77,18 @@ def max_archive_bytes(specs: Mapping[str, ArraySpec]) -> int:
 def read_arrays(
     stream: BinaryIO, specs: Mapping[str, ArraySpec], file: Location
 ) -> dict[str, Array]:
-    """Read exactly the arrays that are expected.
+    """Read an archive, which must contain exactly the expected arrays.
 
     Args:
-        stream: the archive.
-        specs: shape and type of each array, by name.
+        stream: the archive; not more than the expected size is read.
+        specs: shape and dtype of each array, by name.
         file: path of the archive, for messages.
 
     Returns:
         Read-only arrays in the order of `specs`.
 
     Raises:
-        RunError: if an array is unknown, missing or of another shape, type or size. No more than
-            the expected size is read.
+        RunError: if an array is unknown or missing, or has another shape, dtype or size.
     """
     try:
         with zipfile.ZipFile(stream) as archive:
@@ -128,7 +126,7 @@ def _read_array(archive: zipfile.ZipFile, name: str, spec: ArraySpec, file: Loca
 
 
 def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location) -> None:
-    """Check the header of an array; pickled objects are recognized by their type."""
+    """Check the header of an array. Its dtype also shows whether it contains pickled objects."""
     if npy.read_magic(stream) != (1, 0):
         raise damaged(file, f"array {name!r} has an unknown format")
     found, is_fortran, dtype = npy.read_array_header_1_0(stream)
@@ -140,7 +138,11 @@ def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:
-    """Write a table as Parquet, or raise `OSError`."""
+    """Write a table as Parquet.
+
+    Raises:
+        OSError: if the file can't be written.
+    """
     from pyarrow.parquet import write_table
 
     write_table(table, path)
@@ -150,11 +152,11 @@ def read_parquet(stream: BinaryIO, file: Location) -> pa.Table:
     """Read a Parquet table.
 
     Args:
-        stream: the content.
+        stream: the file.
         file: its path, for messages.
 
     Raises:
-        RunError: if it is not Parquet, or expands to far more than its size.
+        RunError: if the file is not Parquet, or the table takes far more memory than the file.
     """
     from pyarrow import ArrowException, Table
     from pyarrow.parquet import ParquetFile
@@ -174,13 +176,13 @@ def read_parquet(stream: BinaryIO, file: Location) -> pa.Table:
 
 
 def dump_history(columns: Mapping[str, Sequence[float]]) -> str:
-    """Write a history as CSV, one row per epoch, with the shortest exact form of each number.
+    """Return a history as CSV, one row per epoch, with the shortest exact form of each number.
 
     Args:
-        columns: values of each epoch by name, all of one length. No times are stored.
+        columns: the values of each epoch by name, all of one length.
 
     Returns:
-        CSV with the epoch, counted from 1, before the other columns.
+        CSV whose first column is the epoch, from 1.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -191,14 +193,14 @@ def dump_history(columns: Mapping[str, Sequence[float]]) -> str:
 
 
 def parse_history(content: bytes, file: Location) -> dict[str, list[float]]:
-    """Read what `dump_history` writes.
+    """Return the columns of a history that `dump_history` wrote, without the epoch.
 
     Args:
         content: the bytes of the file.
         file: its path, for messages.
 
     Raises:
-        RunError: for anything else.
+        RunError: if the content is not such a history.
     """
     try:
         header, *rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)

@@ -1,4 +1,4 @@
-"""The state of a run folder: the manifest of a finished run, and the lock of one in training."""
+"""The state of a run folder: the manifest of a finished run, and the lock during training."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from dlcli.safe_files import FORMAT, FileDigest, VerifiedDocument, read_object
 from dlcli.schema.yaml_document import MAX_BYTES
 
 RunKind = Literal["train", "cv", "tune"]
-"""The command that made a run. A manifest may also have `diverged`, for a training."""
+"""The command that created a run. The kind in a manifest can also be `DIVERGED`."""
 DIVERGED = "diverged"
-"""The kind of a training that diverged, of which the last finite weights are stored."""
+"""The kind of a training that diverged; its last finite weights are stored."""
 KIND_NAMES: dict[str, str] = {"train": "training", "cv": "cross-validation", "tune": "search"}
-"""The kinds in messages."""
+"""The names of the kinds in messages."""
 FOLDS = "folds"
 """Folder with the partial results of an unfinished cross-validation."""
 _DOCUMENT_BYTES = 2**28
@@ -37,62 +37,62 @@ class RunFile(StrEnum):
     """A file that the manifest of a run may list.
 
     Args:
-        name: its name.
-        limit: its maximum size in bytes. The size of arrays also follows from the network.
+        name: the name of the file.
+        limit: its maximum size in bytes. For weights, the network sets a tighter limit.
     """
 
     limit: int
 
     def __new__(cls, name: str, limit: int = 2**34) -> Self:
-        """Make a member, which is its name."""
+        """Create a member, which is a string: the name of the file."""
         file = str.__new__(cls, name)
         file._value_, file.limit = name, limit
         return file
 
     def read_object(self, folder: Path) -> dict[str, Any]:
-        """Read the JSON object of a run that may be unfinished, without a known digest.
+        """Read a JSON object without verification, because an unfinished run has no digests.
 
         Raises:
-            RunError: if it is missing or anything else.
+            RunError: if the file is missing or is not a JSON object.
         """
         return read_object(folder / self, self.limit)
 
     CONFIG = "config.yaml", MAX_BYTES
-    """The config as the user gave it."""
+    """The config that the user wrote."""
     RESOLVED = "resolved.yaml", MAX_BYTES
-    """The complete config."""
+    """The config with all defaults and inferred values."""
     TYPES = "types.json", _DOCUMENT_BYTES
     """The reasons for the types of the columns and of the target."""
     ENCODING = "encoding.json", _DOCUMENT_BYTES
     """The fitted encoding."""
     WEIGHTS = "weights.npz"
-    """The weights, float32, by name."""
+    """The float32 weights by name."""
     ENSEMBLE = "ensemble.json", _DOCUMENT_BYTES
     """The members of an ensemble."""
     CONFORMAL = "conformal.json", _DOCUMENT_BYTES
     """The errors of held-out rows, for prediction intervals and prediction sets."""
     MODEL = "model.keras"
-    """The model for the user's own Keras code."""
+    """The model for use in Keras code; dlcli never loads it."""
     METRICS = "metrics.json", _DOCUMENT_BYTES
     """The final metrics by split, then metric."""
     HISTORY = "history.csv", 2**30
-    """Loss and metrics of each epoch."""
+    """The loss and the metrics of each epoch."""
     BASELINES = "baselines.json", _DOCUMENT_BYTES
-    """The metrics of the simplest models by model, split, then metric."""
+    """The metrics of the baselines by model, split, then metric."""
     BASELINE_WEIGHTS = "baselines.npz"
-    """The weights of these models, float32, by name."""
+    """The float32 weights of the baselines by name."""
     VERDICTS = "verdicts.json", _DOCUMENT_BYTES
-    """Whether the network is better than these models, and signs of data leakage."""
+    """The comparison with the baselines, and signs of data leakage."""
     GATES = "gates.json", _DOCUMENT_BYTES
-    """The results of the config's gates."""
+    """The results of the quality gates."""
     PREDICTIONS = "predictions.parquet", 2**36
-    """Row, split, target and prediction of the held-out rows."""
+    """The row, split, target and prediction of each held-out row."""
     SAMPLE = "sample.parquet", 2**30
-    """The same of a sample of the training rows."""
+    """The row, split, target and prediction of a sample of the training rows."""
     EXPLANATION = "explanation.json", _DOCUMENT_BYTES
     """The explanation of the network."""
     EVENTS = "events.jsonl", 2**34
-    """The log, which an interrupted run keeps."""
+    """The log of events."""
     ENVIRONMENT = "environment.json", _DOCUMENT_BYTES
     """Versions, machine, command and data files."""
     CROSS_VALIDATION = "cv.json", _DOCUMENT_BYTES
@@ -106,33 +106,34 @@ class RunFile(StrEnum):
     BEST = "best.yaml", MAX_BYTES
     """The config of the best candidate of a search."""
     SMALLEST = "smallest.yaml", MAX_BYTES
-    """The config of its smallest candidate that is as good."""
+    """The config of the smallest candidate within one standard error of the best."""
 
 
 MANIFEST = "manifest.json"
 LOCK = "lock"
 """The file that is locked while a process trains the run."""
 PAGE = "report.html"
-"""A file that is made from a finished run at any time; the manifest doesn't list it."""
+"""The HTML report. The manifest does not list it, because it can be written at any later time."""
 _MAX_PID_BYTES = 20
 _RETRY_SECONDS = 0.05
-"""Time after which a lock is tried again."""
+"""Time in seconds after which a lock is tried again."""
 ORIGIN = (RunFile.CONFIG, RunFile.RESOLVED, RunFile.ENVIRONMENT)
-"""Files that exist before training begins; a run is resumed from them."""
+"""The files that exist before training begins and that resuming a run requires."""
 
 
 class Manifest(VerifiedDocument):
-    """All files of a finished run."""
+    """The kind, the time and the files of a finished run."""
 
     kind: str
     """`train`, `diverged`, `cv` or `tune`."""
-    created: Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
-    """When the run was finished, in UTC."""
+    created: Annotated[AwareDatetime, Field(strict=False)]  # a string in JSON
+    """The time at which the run was finished, in UTC."""
     files: dict[Annotated[RunFile, Field(strict=False)], FileDigest]
+    """The size and the SHA-256 of each file."""
 
     @classmethod
     def describe(cls, folder: Path, kind: str) -> Self:
-        """Return the manifest of a folder as it is now, without files that are not dlcli's.
+        """Return the manifest of the files that are in a folder; other names are ignored.
 
         Raises:
             OSError: if a file can't be read.
@@ -151,7 +152,8 @@ class Manifest(VerifiedDocument):
         """Read the manifest of a finished run.
 
         Raises:
-            RunError: if there is none, or it is damaged or of a newer format.
+            RunError: if the manifest is missing, damaged or of a newer format. The message
+                contains the state of the folder and what to do.
         """
         if os.path.lexists(folder / MANIFEST):
             return cls.read(folder / MANIFEST)
@@ -175,13 +177,13 @@ class Manifest(VerifiedDocument):
 
 
 def is_unfinished(folder: Path) -> bool:
-    """Return whether a folder is a run that was begun and not finished."""
+    """Return whether a folder is a run whose training was started but not finished."""
     is_finished = os.path.lexists(folder / MANIFEST)
     return not is_finished and all(os.path.lexists(folder / name) for name in ORIGIN)
 
 
 def kind_of_unfinished(folder: Path) -> RunKind:
-    """Return the kind of an unfinished run, which has no manifest yet."""
+    """Return the kind of a run without a manifest."""
     if os.path.lexists(folder / RunFile.STUDY):
         return "tune"
     return "cv" if os.path.lexists(folder / FOLDS) else "train"
@@ -190,9 +192,9 @@ def kind_of_unfinished(folder: Path) -> RunKind:
 def resume_command(folder: Path) -> str:
     """Return the command, or the call in Python, that resumes an unfinished run.
 
-    A part of another run, such as the best config of a search, is resumed with that run. The
-    command names the database of a search that has one, without its password, and in Python the
-    tables in memory.
+    A run inside another run, such as the best config of a search, is resumed with the outer run.
+    The command includes the database of a search, without its password, and the call in Python also
+    includes the tables in memory.
     """
     if is_unfinished(folder.parent) and kind_of_unfinished(folder.parent) != "train":
         folder = folder.parent
@@ -206,7 +208,7 @@ def resume_command(folder: Path) -> str:
 
 
 def _table_arguments(folder: Path) -> list[str]:
-    """Return the arguments of `dlcli.resume` for the tables in memory that a run was begun with."""
+    """Return the arguments of `dlcli.resume` for the tables in memory of a run."""
     sources = _stored(folder, RunFile.ENVIRONMENT, "data")
     listed_sources = sources if isinstance(sources, list) else []
     found = [(each.get("key"), each.get("file")) for each in listed_sources if type(each) is dict]
@@ -215,34 +217,34 @@ def _table_arguments(folder: Path) -> list[str]:
 
 
 def _stored(folder: Path, file: RunFile, key: str) -> object:
-    """Return an entry of a JSON file; `None` if it can't be read, which reading the run reports."""
+    """Return an entry of a JSON file; `None` if it can't be read, which a later error reports."""
     with suppress(RunError):
         return file.read_object(folder).get(key)
     return None
 
 
-# The lock; the system releases it with the process
+# The lock, which the operating system releases when the process ends
 
 
 @contextmanager
 def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterator[None]:
     """Lock a run folder, or a folder of predictions, against other processes.
 
-    The lock file remains, and means nothing by itself.
+    The lock file remains; only the lock on it counts.
 
     Args:
         run: the folder.
-        work: what a process that has locked it does, for the message.
+        work: the work of the process that holds the lock, for the message.
         name: the name of the lock file.
 
     Raises:
-        RunError: if another process has the lock, with its number.
-        OSError: naming the lock file, if it can't be made.
+        RunError: if another process holds the lock; the message contains its PID.
+        OSError: if the lock file can't be created; `filename` is its path.
     """
     descriptor = _open(run / name, os.O_CREAT)
     try:
         if not _lock(descriptor):
-            time.sleep(_RETRY_SECONDS)  # another process may just be testing the lock
+            time.sleep(_RETRY_SECONDS)  # `holder_of` in another process locks for a moment
             if not _lock(descriptor):
                 raise RunError(
                     f"{run}: process {_pid(descriptor)} {work}; wait until it ends, or stop it"
@@ -259,10 +261,10 @@ def locked(run: Path, work: str = "is training it", name: str = LOCK) -> Iterato
 
 
 def holder_of(run: Path) -> str | None:
-    """Return the number of the process that trains a run, or `None`."""
+    """Return the PID of the process that trains a run, `?` if unknown; `None` without one."""
     try:
         descriptor = _open(run / LOCK)
-    except OSError:  # there is no lock file, or it is another user's
+    except OSError:  # it is missing, or belongs to another user
         return None
     try:
         return None if _lock(descriptor) else _pid(descriptor)
@@ -271,7 +273,7 @@ def holder_of(run: Path) -> str | None:
 
 
 def _open(lock: Path, flags: int = 0) -> int:
-    # Not through a link, which may lead anywhere.
+    # Do not follow a link, which may point anywhere.
     flags |= os.O_RDWR | getattr(os, "O_NOFOLLOW", 0)
     return os.open(lock, flags, 0o666)
 
@@ -285,7 +287,7 @@ if sys.platform == "win32":
     import msvcrt
 
     _OFFSET = 2**30
-    """A byte after the content is locked, so that others can read the content."""
+    """Position of the locked byte, beyond the content, so other processes can read the content."""
 
     def _lock(descriptor: int) -> bool:
         os.lseek(descriptor, _OFFSET, os.SEEK_SET)
@@ -301,7 +303,7 @@ else:
     import fcntl
 
     _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP)
-    """Errors of file systems without locks, such as some network shares: no run is locked there."""
+    """Errors of file systems without locks, such as some network shares."""
 
     def _lock(descriptor: int) -> bool:
         try:

@@ -74,7 +74,7 @@ class Run:
 
     @property
     def created(self) -> datetime:
-        """When the run was finished, in UTC."""
+        """The time at which the run was finished, in UTC."""
         return self.manifest.created
 
     def _error(self, message: str) -> RunError:
@@ -125,7 +125,7 @@ class Run:
 
     @property
     def trained_on(self) -> TrainingData:
-        """The training table, for recognizing it."""
+        """The digests of the training table, for warnings on tables that were trained on."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
         name = None if held_out is None else self.config.adjective(held_out)
         return TrainingData(self.location, self.data_files, held_out, name)
@@ -198,7 +198,7 @@ class Run:
 
     @cached_property
     def _network_and_task(self) -> tuple[Network, Task]:
-        """Network and task, after a check that config and encoding fit together."""
+        """The network and the task; raises `RunError` unless config and encoding match."""
         from dlcli.network.layers import build_network
 
         config, task = self.config, self.encoding.task
@@ -247,7 +247,7 @@ class Run:
         """Return the network with prediction intervals or prediction sets at a level.
 
         Args:
-            level: the share of new rows whose true value they contain; `None` for no intervals.
+            level: the coverage, from 0 to 1; `None` for predictions without intervals.
 
         Raises:
             RunError: if the run's files don't fit together.
@@ -260,7 +260,12 @@ class Run:
         return replace(self.predictor, conformal=conformal, level=level)
 
     def predictor_with_intervals(self, level: float | None) -> Predictor:
-        """Return the network at a level; by default at `REPORTED_LEVEL`, if possible."""
+        """Return the network with intervals at a level, by default `REPORTED_LEVEL` if possible.
+
+        Raises:
+            RunError, UsageError: see `predictor_at`; without a level, a run that has no or too few
+                held-out rows has no intervals.
+        """
         from dlcli.prediction.conformal import REPORTED_LEVEL
 
         if level is None:
@@ -280,7 +285,7 @@ class Run:
 
         Raises:
             RunError: if they belong to another run.
-            UsageError: if the run has none.
+            UsageError: if the run has no held-out errors.
         """
         config, task, conformal = self.predictor.config, self.task, self.conformal
         needing = option("interval")
@@ -328,7 +333,7 @@ class Run:
 
     @cached_property
     def metrics(self) -> MetricsBySplit:
-        """The final metrics by split, then metric; `None` if undefined."""
+        """The final metrics by split, then metric; an undefined metric is `None`."""
         return self._metrics(RunFile.METRICS)
 
     @cached_property
@@ -351,7 +356,7 @@ class Run:
 
     @cached_property
     def gates(self) -> tuple[GateResult, ...]:
-        """The results of the config's gates."""
+        """The results of the quality gates."""
         from dlcli.prediction.gates import GateResults
 
         found = self._find(RunFile.GATES, GateResults)
@@ -381,12 +386,12 @@ class Run:
 
     @property
     def epochs(self) -> int:
-        """The number of trained epochs."""
+        """The number of epochs trained; for an ensemble, the maximum of its members."""
         return max(map(len, self.history.values()), default=0)
 
     @cached_property
     def predictions(self) -> StoredPredictions | None:
-        """Row, split, target and prediction of the held-out rows."""
+        """The row, split, target and prediction of each held-out row."""
         return self._predictions(RunFile.PREDICTIONS)
 
     @property
@@ -398,7 +403,7 @@ class Run:
 
     @cached_property
     def sample(self) -> StoredPredictions | None:
-        """The predictions of a sample of the training rows, in the same form."""
+        """The row, split, target and prediction of a sample of the training rows."""
         return self._predictions(RunFile.SAMPLE)
 
     @cached_property

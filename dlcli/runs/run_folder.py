@@ -39,10 +39,11 @@ def new_run(folder: Path | None, name: str, base: Path = Path("runs")) -> Iterat
     """Create a run folder, and remove it at the end unless the run is finished or can be resumed.
 
     Args:
-        folder: the run folder itself, which must not exist; `None` for one named after the run.
-        name: the run's name. The folder is `base/name`, or the first free one of `base/name-2`,
-            `base/name-3` and so on. No two processes get the same folder.
-        base: where named run folders are made.
+        folder: the run folder, which must not exist; `None` for a folder in `base`.
+        name: the name of the run. Without `folder`, the folder is the first of `base/name`,
+            `base/name-2`, `base/name-3`, ... that does not exist. No two processes get the same
+            folder.
+        base: the folder of run folders.
 
     Yields:
         The writer. If the block ends without `finish` or with an exception, only a folder that can
@@ -164,12 +165,12 @@ def cache_folder(folder: Path | None, name: str, base: Path = Path("runs")) -> I
     It is removed at the end, with new empty parents. Folders of killed processes are removed first.
 
     Args:
-        folder: the run folder; `None` for one named after the run.
-        name: the run's name.
-        base: where named run folders are made.
+        folder: the run folder; `None` for a folder in `base`.
+        name: the name of the run.
+        base: the folder of run folders.
 
     Raises:
-        UsageError: if it can't be made.
+        UsageError: if the folder can't be created.
     """
     from dlcli.runs.run_writer import RunWriter
 
@@ -219,7 +220,7 @@ def _make(folder: Path) -> list[Path]:
 
     Raises:
         FileExistsError: if the name exists; `mkdir` checks this atomically.
-        UsageError: if it can't be made.
+        UsageError: if the folder can't be created.
     """
     made: list[Path] = []
     try:
@@ -283,7 +284,7 @@ def is_run_folder(path: Path) -> bool:
 
 
 def latest_run(kinds: Collection[str], base: Path = Path("runs")) -> Run | None:
-    """Return the run that was finished last; of several at the same time, the last by name.
+    """Return the run that was finished last; ties go to the last name in alphabetical order.
 
     Args:
         kinds: allowed kinds.

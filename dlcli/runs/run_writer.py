@@ -1,14 +1,14 @@
-"""A run that is being written, with the files that an interrupted run is resumed from.
+"""A run that is being written, with the checkpoints and partial results for resuming it.
 
-These are checkpoints and partial results. Each is a numbered folder, which is written under another
-name, synced and then renamed, so that it exists completely or not at all. Its `contents.json` has
-the digests of its files.
+Each checkpoint or partial result is a numbered folder. It is written under a temporary name, synced
+and then renamed, so it is complete if it exists. Its `contents.json` contains the digests of its
+files.
 
-At least two checkpoints of each network are kept, in case the newest is damaged. If both are of one
-epoch, the newest of an earlier epoch is kept, too: a training that diverges within an epoch ends
-with the weights from before it.
+At least two checkpoints of each network are kept, in case the newest is damaged. If all of these
+belong to the same epoch, the newest checkpoint of an earlier epoch is also kept: a training that
+diverges within an epoch ends with the weights at the end of the previous epoch.
 
-Partial results are those of finished folds, and of finished members of an ensemble, which are not
+Partial results are the results of finished folds and of finished ensemble members, which are not
 trained again.
 """
 
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 CHECKPOINTS = "checkpoint"
 MEMBERS = "members"
-"""Folder with the finished members of an unfinished ensemble."""
+"""Folder with the finished members of an ensemble in training."""
 _MIN_CHECKPOINTS = 2
 _CONTENTS = "contents.json"
 _PLAN = "plan.json"
@@ -53,19 +53,19 @@ _MAX_PLAN_BYTES = 2**16
 _MAX_RESULT_BYTES = 2**28
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 _DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
-"""Error numbers of a full disk; `None` stands for a library that gives no number."""
+"""Error numbers of a full disk; some libraries set `None`."""
 _File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet"]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The complete state of a training, from which it is resumed to the bit."""
+    """The complete state of a training; a resumed training gives bit-identical results."""
 
     arrays: Mapping[str, Array]
-    """Every variable and counter, by name. `epoch` is the number of completed epochs, `step` that
-    of steps in the next one, for engines that can stop within an epoch."""
+    """Every variable and counter, by name. `epoch` is the number of completed epochs, and `step` is
+    the number of steps in the next epoch, if the engine can stop within an epoch."""
     history: Mapping[str, Sequence[float]]
-    """Loss and metrics of each completed epoch, by name."""
+    """The loss and the metrics of each completed epoch, by name."""
 
     @property
     def epochs(self) -> int:
@@ -74,12 +74,12 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """The number of steps in the next epoch."""
+        """The number of completed steps in the next epoch."""
         return int(self.arrays.get("step", 0))
 
     @property
     def begun(self) -> int:
-        """The number of epochs that have begun: within an epoch one more than completed ones."""
+        """The number of epochs that have begun, including an incomplete one."""
         return self.epochs + (self.step > 0)
 
 
@@ -87,13 +87,14 @@ class _Contents(safe_files.VerifiedDocument):
     """The files of a numbered folder."""
 
     config: str
-    """SHA-256 of the resolved config."""
+    """The SHA-256 of the resolved config."""
     number: int
+    """The name of the folder."""
     files: dict[_File, safe_files.FileDigest]
 
     @classmethod
     def of(cls, folder: Path, config: str) -> _Contents:
-        """Read the contents of a folder that was written for a config."""
+        """Read the contents of a folder that was written for the config with this SHA-256."""
         contents = cls.read(folder / _CONTENTS)
         if contents.config != config:
             raise safe_files.damaged(folder, "belongs to another config")
@@ -109,23 +110,23 @@ class _Contents(safe_files.VerifiedDocument):
 
 
 class RunWriter:
-    """A run folder without its manifest yet, to which a training writes, and which may be resumed.
+    """Writes the files of a run that is being trained.
 
-    Every method raises `TrainingError` if a file can't be stored, as on a full disk; files that
-    were stored before are untouched then. JSON has no NaN and no infinity: undefined numbers are
-    `None`.
+    Every method raises `TrainingError` if a file can't be stored, for example on a full disk; files
+    that were stored before remain intact. JSON has neither NaN nor infinity, so undefined numbers
+    must be `None`.
 
     Args:
-        path: the folder, which exists.
+        path: the folder, which must exist.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.finished = False
         self.not_resumable = False
-        """True if it is useless to resume the run, whatever the folder contains."""
+        """True if resuming the run would be useless, whatever the folder contains."""
         self.has_partial_results = False
-        """True if there are finished folds or trials, which need not be trained again."""
+        """True if there are finished folds or trials."""
         self._config: str | None = None
         self._log: TextIO | None = None
 
@@ -159,7 +160,7 @@ class RunWriter:
     # Results
 
     def write_text(self, name: RunFile, text: str) -> None:
-        """Store a file of text."""
+        """Store a text file."""
         with self.stored(name) as temporary:
             temporary.write_bytes(text.encode())
 
@@ -168,7 +169,7 @@ class RunWriter:
         self.write_text(name, safe_files.to_json(value).decode())
 
     def write_table(self, name: RunFile, table: pa.Table) -> None:
-        """Store a table."""
+        """Store a table as Parquet."""
         with self.stored(name) as temporary:
             file_formats.write_parquet(temporary, table)
 
@@ -183,63 +184,66 @@ class RunWriter:
             file_formats.write_arrays(temporary, arrays)
 
     def write_history(self, columns: Mapping[str, Sequence[float]]) -> None:
-        """Store loss and metrics of each epoch by name, all of one length."""
+        """Store the loss and the metrics of each epoch by name, all of one length."""
         self.write_text(RunFile.HISTORY, file_formats.dump_history(columns))
 
     @contextmanager
     def stored(self, name: RunFile) -> Iterator[Path]:
-        """Store a file, such as the model for the user's own Keras code.
+        """Store a file that the caller writes.
 
         Yields:
-            a path with the same ending, to write the content to.
+            A temporary path with the same suffix, to which the caller writes the content.
         """
         with self._storing(name) as path, safe_files.write_atomically(path) as temporary:
             yield temporary
 
     @property
     def config_file(self) -> ConfigFile:
-        """The complete config, with its path; it must not change from now on.
+        """The complete config, with its path; `finish` fails if the file changes after this.
 
         Raises:
-            RunError: if it can't be read, or is too large for a config.
+            RunError: if the file can't be read or is too large.
         """
         self._config_digest()
         return read_resolved(self.path / RunFile.RESOLVED, self.path)
 
     @property
     def environment(self) -> dict[str, object]:
-        """The environment in which the run was begun.
+        """The environment in which the run was started.
 
         Raises:
-            RunError: if it is damaged.
+            RunError: if the file is damaged.
         """
         return RunFile.ENVIRONMENT.read_object(self.path)
 
     def log(self, event: str, /, **fields: object) -> None:
-        """Append an event to the log, with the time in UTC. An interrupted run keeps its log."""
+        """Append an event to the log, with the time in UTC."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"time": time, "event": event, **fields}, allow_nan=False)
         with self._storing(RunFile.EVENTS) as path:
             if self._log is None:
                 content = path.read_bytes() if path.exists() else b""
                 complete = content.rfind(b"\n") + 1
-                if complete < len(content):  # an earlier process was killed, or its disk was full
+                if complete < len(content):  # the last line of an earlier process is incomplete
                     os.truncate(path, complete)
-                self._log = path.open("a", encoding="utf-8", buffering=1)  # a line at a time
+                self._log = path.open("a", encoding="utf-8", buffering=1)  # flushes each line
             self._log.write(line + "\n")
 
     def close(self) -> None:
         """Close the log."""
         if self._log is not None:
-            with suppress(OSError):  # `log` has raised the error of a line that didn't fit
+            with suppress(OSError):  # `log` has already raised it
                 self._log.close()
             self._log = None
 
     def finish(self, kind: str = "train") -> Run:
-        """Write the manifest of all stored files, which makes the folder a finished run.
+        """Write the manifest, which makes the folder a finished run, and return this run.
 
         Args:
-            kind: kind of the run.
+            kind: the kind of the run: a `RunKind` or `DIVERGED`.
+
+        Raises:
+            RunError: if the complete config was changed during training.
         """
         self.close()
         with self._storing(MANIFEST) as path:
@@ -261,11 +265,11 @@ class RunWriter:
     # Checkpoints and partial results
 
     def write_checkpoint(self, checkpoint: Checkpoint, member: int | None = None) -> None:
-        """Store the state of the training, and remove checkpoints that are no longer needed.
+        """Store a checkpoint, and remove checkpoints that are no longer needed.
 
         Args:
-            checkpoint: the state.
-            member: in an ensemble, the number of the network, from 1.
+            checkpoint: the state of the training.
+            member: the number of the ensemble member, from 1; `None` for a single network.
         """
         base = self._checkpoint_folder(member)
         with self._storing(CHECKPOINTS):
@@ -286,15 +290,15 @@ class RunWriter:
         """Read the newest undamaged checkpoint.
 
         Args:
-            specs: shape and type of each array, by name.
-            accept: whether an undamaged checkpoint can be used; if not, an older one is tried.
-            member: in an ensemble, the number of the network, from 1.
+            specs: shape and dtype of each array, by name.
+            accept: returns whether a checkpoint can be used; if not, an older one is tried.
+            member: the number of the ensemble member, from 1; `None` for a single network.
 
         Returns:
-            The checkpoint; `None` if there is none, or none that is accepted.
+            The checkpoint; `None` if there are no checkpoints, or `accept` rejects all of them.
 
         Raises:
-            RunError: if all checkpoints are damaged or of another config.
+            RunError: if all checkpoints are damaged or belong to another config.
         """
         config = self._config_digest()
         problems, any_intact = [], False
@@ -312,10 +316,10 @@ class RunWriter:
         return None
 
     def write_member(self, number: int, result: Checkpoint) -> None:
-        """Store the result of a finished member of an ensemble, in place of its checkpoints.
+        """Store the result of a finished ensemble member, and remove its checkpoints.
 
         Args:
-            number: from 1.
+            number: the number of the member, from 1.
             result: its weights and history.
         """
         with self._storing(MEMBERS) as base:
@@ -324,14 +328,15 @@ class RunWriter:
         _remove(self._checkpoint_folder(number))
 
     def read_member(self, number: int, specs: Mapping[str, ArraySpec]) -> Checkpoint | None:
-        """Read the result of a member, which a stranger may have written; `None` if there is none.
+        """Read the result of an ensemble member; `None` if it is not finished.
 
         Args:
-            number: from 1.
-            specs: shape and type of each array, by name.
+            number: the number of the member, from 1.
+            specs: shape and dtype of each array, by name.
 
         Raises:
-            RunError: if it is damaged or of another config; the way out is to remove it.
+            RunError: if the result is damaged or belongs to another config; a note suggests to
+                remove it.
         """
         folder = self.path / MEMBERS / str(number)
         if not os.path.lexists(folder):
@@ -342,7 +347,7 @@ class RunWriter:
             return _read_checkpoint(folder, self._config_digest(), specs)
 
     def write_plan(self, plan: Mapping[str, object]) -> None:
-        """Store the planned folds; from then on the folder is a cross-validation."""
+        """Store the plan of the folds, which makes the folder a cross-validation."""
         with self._storing(FOLDS) as folder:
             _make_folder(folder)
             with safe_files.write_atomically(folder / _PLAN) as temporary:
@@ -351,14 +356,14 @@ class RunWriter:
 
     @property
     def has_plan(self) -> bool:
-        """True if folds are planned."""
+        """True if the plan of the folds is stored."""
         return os.path.lexists(self.path / FOLDS / _PLAN)
 
     def read_plan(self) -> dict[str, object]:
-        """Read the planned folds.
+        """Read the plan of the folds.
 
         Raises:
-            RunError: if they are not a JSON object.
+            RunError: if the plan is missing or is not a JSON object.
         """
         check_folder(self.path / FOLDS)
         return safe_files.read_object(self.path / FOLDS / _PLAN, _MAX_PLAN_BYTES)
@@ -366,12 +371,12 @@ class RunWriter:
     def write_partial_result(
         self, number: int, result: BaseModel, predictions: pa.Table | None = None
     ) -> None:
-        """Store the result of a fold, numbered from 1, and replace an earlier one.
+        """Store the result of a fold, and replace an earlier one.
 
         Args:
-            number: from 1.
-            result: a document of the package that made it.
-            predictions: the predictions of held-out rows, if any.
+            number: the number of the fold over all repeats, from 1.
+            result: the result as a document.
+            predictions: the predictions of its held-out rows, if any.
 
         Raises:
             RunError: if the folder of partial results is a link.
@@ -389,18 +394,20 @@ class RunWriter:
     def read_partial_result(
         self, number: int, kind: type[safe_files.AnyDocument], what: str
     ) -> tuple[safe_files.AnyDocument, pa.Table | None] | None:
-        """Read the result of a fold, which a stranger may have written; `None` if there is none.
+        """Read the result of a fold.
 
         Args:
-            number: from 1.
-            kind: the document that was stored.
-            what: names the fold in messages: `fold 2 of repeat 1`.
+            number: the number of the fold over all repeats, from 1.
+            kind: the type of the stored document.
+            what: the name of the fold in messages, such as `fold 2 of repeat 1`.
 
         Returns:
-            The document, and the predictions that were stored with it, if any.
+            The document, and the predictions that were stored with it, if any; `None` if the fold
+            is not finished.
 
         Raises:
-            RunError: if it is damaged or of another config; the way out is to remove it.
+            RunError: if the result is damaged or belongs to another config; a note suggests to
+                remove it.
         """
         check_folder(self.path / FOLDS)
         folder = self.path / FOLDS / str(number)
@@ -426,7 +433,12 @@ class RunWriter:
         return base if member is None else base / f"member-{member}"
 
     def _write_folder(self, folder: Path, files: Mapping[_File, Callable[[Path], object]]) -> None:
-        """Write a numbered folder atomically, given a function that writes each of its files."""
+        """Write a numbered folder atomically.
+
+        Args:
+            folder: the folder, whose name is a number.
+            files: for each file the function that writes it.
+        """
         temporary = folder.with_name(f".{folder.name}.partial")
         _remove(temporary)
         try:
@@ -452,7 +464,7 @@ class RunWriter:
         safe_files.sync_folder(folder.parent)
 
     def _config_digest(self) -> str:
-        """Return the SHA-256 of the complete config when it was stored, or first used."""
+        """Return the SHA-256 that the complete config had when it was stored or first read."""
         if self._config is None:
             content = safe_files.read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
             self._config = hashlib.sha256(content).hexdigest()
@@ -460,7 +472,7 @@ class RunWriter:
 
     @contextmanager
     def _storing(self, name: str) -> Iterator[Path]:
-        """Yield the path of a file that is about to be stored; errors name the way out."""
+        """Yield the path of a file to store; a failure raises `TrainingError` with a remedy."""
         if self.finished:
             raise ValueError(f"{name} would no longer match the manifest")
         path = self.path / name
@@ -481,16 +493,16 @@ class RunWriter:
 
 
 def remove_resume_files(folder: Path) -> None:
-    """Remove what a finished run doesn't need: checkpoints, partial results and the lock."""
+    """Remove the files that a finished run does not need: checkpoints, partial results, lock."""
     for name in (CHECKPOINTS, MEMBERS, FOLDS):
         _remove(folder / name)
-    with suppress(OSError):  # some systems don't remove it while it is locked
+    with suppress(OSError):  # some systems can't remove it while it is locked
         (folder / LOCK).unlink(missing_ok=True)
 
 
 @contextmanager
 def _naming_way_out(folder: Path) -> Iterator[None]:
-    """Have an error of a partial result say that it can be removed."""
+    """Add a note to an error in a partial result: the folder can be removed."""
     try:
         yield
     except RunError as error:
@@ -527,7 +539,7 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
 
 
 def _checkpoints(base: Path) -> list[Path]:
-    """Return the folders of a network's checkpoints, without links, the oldest first."""
+    """Return the checkpoint folders of a network, oldest first, without links."""
     if not safe_files.is_folder(base):
         return []
     folders = [
@@ -539,9 +551,12 @@ def _checkpoints(base: Path) -> list[Path]:
 
 
 def _dispensable(checkpoints: Sequence[Path]) -> list[Path]:
-    """Return the checkpoints that can be removed, given all, the oldest first.
+    """Return the checkpoints that can be removed.
 
-    The history grows with each epoch, so an earlier history is smaller.
+    The history grows with each epoch, so a smaller history belongs to an earlier epoch.
+
+    Args:
+        checkpoints: all checkpoints of a network, oldest first.
     """
     size = _history_bytes(checkpoints[-1])
     older = reversed(checkpoints[:-1])
@@ -550,7 +565,7 @@ def _dispensable(checkpoints: Sequence[Path]) -> list[Path]:
 
 
 def _history_bytes(checkpoint: Path) -> float:
-    """Return the size of a checkpoint's history; infinite if it is damaged."""
+    """Return the size of the history of a checkpoint in bytes; infinite if it is damaged."""
     try:
         return _Contents.read(checkpoint / _CONTENTS).files["history.csv"].bytes
     except (RunError, KeyError):
@@ -558,7 +573,7 @@ def _history_bytes(checkpoint: Path) -> float:
 
 
 def check_folder(path: Path) -> None:
-    """Raise `RunError` for anything but a folder: a link may lead anywhere."""
+    """Raise `RunError` unless a path is a folder; a link may point anywhere."""
     if not os.path.lexists(path):
         raise safe_files.damaged(path, "is missing")
     if not safe_files.is_folder(path):
@@ -566,13 +581,13 @@ def check_folder(path: Path) -> None:
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder, unless there is one, or raise `RunError` for a link: it may lead anywhere."""
+    """Create a folder unless it exists; raise `RunError` for a link, which may point anywhere."""
     if not os.path.lexists(path):
-        with suppress(FileExistsError):  # another thread may have made it
+        with suppress(FileExistsError):  # created by another thread
             path.mkdir()
         safe_files.sync_folder(path.parent)
     check_folder(path)
 
 
 def _remove(path: Path) -> None:
-    shutil.rmtree(path, ignore_errors=True)  # leftovers do no harm
+    shutil.rmtree(path, ignore_errors=True)  # a remaining file does no harm
