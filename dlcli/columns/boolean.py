@@ -1,4 +1,4 @@
-"""Columns of true and false, encoded as 1 and 0."""
+"""Columns of booleans, encoded as 1 and 0."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,7 +57,7 @@ class Boolean(column_type.ColumnType):
 
 
 def decide_words(view: "ColumnView") -> Decision | None:
-    """Decide for columns of the words true and false; yes and no are categories."""
+    """Decide for columns of the words true and false; `yes` and `no` are categories."""
     if not view.column.looks_boolean():
         return None
     return Decision(Boolean(), "only true and false")
@@ -100,7 +100,7 @@ class BooleanEncoder(column_type.FilledEncoder):
         return ModelInput(self.column, "float64", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, (rows,)."""
+        """Return the values that a client sends for the rows of a table, (rows,)."""
         return table.column(self.column).booleans().values
 
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
@@ -110,7 +110,7 @@ class BooleanEncoder(column_type.FilledEncoder):
         return self.with_indicator(ops, [ops.as_column(ops.cast(filled, "float32"))], empty)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how values become numbers, see `ColumnEncoder`."""
+        """Return the conversion of values to numbers, see `ColumnEncoder`."""
         return {"steps": ["send 1 for true, 0 for false, NaN for a missing value"]}
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:

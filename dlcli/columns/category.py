@@ -1,7 +1,7 @@
 """Columns of categories: one input for each (`one_hot`), or an index into a table (`embedding`).
 
-Codes number the categories in sorted order. There may be an additional code for all other values,
-and one for missing values. A value without a code has the next number.
+The codes are the indices of the sorted categories. There may be another code for all other values,
+and one for missing values. The next index stands for values without a code.
 """
 
 import re
@@ -98,10 +98,10 @@ class Categorical(column_type.ColumnType):
             yield "unseen", f"error can't be combined with min_count: {self.min_count}"
 
     def identity(self, column: str, whole: "Table") -> str | None:
-        """Return why a column merely distinguishes the rows; None if it doesn't."""
+        """Return the reason if a column only identifies the rows, else None."""
         from dlcli.columns.type_inference import identity_of_categories, view_column
 
-        # Compared as text: 007 and 7 differ.
+        # Values are compared as text, so 007 and 7 differ.
         return identity_of_categories(view_column(whole, column), self.identifier_share)
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "CategoryEncoder":
@@ -153,7 +153,7 @@ class Categorical(column_type.ColumnType):
         return self.max_categories if self.max_categories == MOST_CATEGORIES else None
 
     def inputs_of(self, distinct: int, bins: int) -> int:
-        """Return about how many inputs encode a column, see `ColumnType`."""
+        """Return the approximate number of inputs, see `ColumnType`."""
         if isinstance(self.encoding, Embedding):
             return self.encoding.units
         return min(self.max_categories, distinct)
@@ -176,7 +176,7 @@ def type_of_values(distinct: int, most_inputs: int) -> Categorical:
     fewer than four rows, the error of a table with 3,900 codes in 20,000 rows was 10 % larger.
 
     Args:
-        distinct: number of different values.
+        distinct: number of distinct values.
         most_inputs: maximum number of one-hot inputs.
     """
     if distinct <= min(_MOST_ONE_HOT, most_inputs):
@@ -225,8 +225,9 @@ class EmbeddingTable(InputForm):
     """A trained table; the input is the index of a row."""
 
     rows: int
-    """The number of rows; the last row is 0, for values that are not in the training rows."""
+    """The number of rows. The last row is 0; it stands for values that training rows lack."""
     units: int
+    """The number of columns."""
 
 
 def _spelling(text: str) -> str:
@@ -260,7 +261,7 @@ class CategoryEncoder(column_type.DenseEncoder):
     other: bool
     """True if there is a code for all other values, because training rows had rare values."""
     other_share: Annotated[float, Field(ge=0, le=1)] = 0.0
-    """Share of the training rows with such a value; 0 if an earlier version fitted the encoder."""
+    """Share of the training rows with another value; 0 if an earlier version fitted the encoder."""
     missing: Literal["category", "fill", "error"]
     """Encoding of a missing value: its own code, `fill`, or an error."""
     fill: str | None = None
@@ -270,7 +271,7 @@ class CategoryEncoder(column_type.DenseEncoder):
     unseen: Literal["other", "error"]
     """Encoding of an unknown value: the code for other values or none; or an error."""
     unseen_encodings: ClassVar[tuple[str, str]] = ("encoded as 'other'", "encoded as zeros")
-    """Encoding of other values for messages: with a code for them, and without."""
+    """Encoding of other values in messages: with a code for them, and without one."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -341,7 +342,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     @property
     def count(self) -> int:
-        """The number of codes; a value without a code has this number."""
+        """The number of codes, which also stands for values without a code."""
         return len(self.categories) + self.other + self.missing_input
 
     @property
@@ -367,7 +368,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         return f"{encoding}, like {100 * self.other_share:.3g} % of the training rows"
 
     def _spelling_hint(self, texts: Iterable[str]) -> str:
-        """Suggest a category that differs from a text only in spelling; empty if none does."""
+        """Suggest a category that differs from one of the texts only in spelling, else ""."""
         for text in texts:
             if known := self._by_spelling.get(_spelling(text)):
                 return f"; training rows have '{known}' instead of '{text}'"
@@ -389,7 +390,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         return column_exports.ModelInput(self.column, "string", (*words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, (rows,)."""
+        """Return the values that a client sends for the rows of a table, (rows,)."""
         return np.array(column_exports.sent_texts(table.column(self.column)), dtype=object)
 
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
@@ -423,7 +424,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         return self.codes_graph(ops, ops.cast(x, "int64"))
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how values become codes, see `ColumnEncoder`."""
+        """Return the conversion of values to codes, see `ColumnEncoder`."""
         return {
             "steps": [
                 "strip whitespace; write true and false in lower case, and integers without a "
@@ -504,7 +505,7 @@ class OneHotEncoder(CategoryEncoder):
 
 
 class EmbeddingEncoder(CategoryEncoder):
-    """One input with the code, an index into a trained table."""
+    """One input: the code, which is the index of a row in a trained table."""
 
     encoding: Literal["embedding"] = "embedding"
     units: PositiveInteger
@@ -540,7 +541,7 @@ class EmbeddingEncoder(CategoryEncoder):
 
 
 class _CategoryGroup(column_type.ColumnGroup):
-    """Columns of categories, whose few rows are encoded together."""
+    """Encodes few rows of several categorical columns together."""
 
     def __init__(self, columns: Sequence[tuple[CategoryEncoder, slice]]) -> None:
         self._columns = [

@@ -31,17 +31,17 @@ class ModelInput:
     """One input of an exported model: a column of the table, with one value per row."""
 
     name: str
-    """The column's name, adapted to the format."""
+    """The name of the column, adapted to the format."""
     type: str
-    """NumPy's name of the values' type; `string` for texts."""
+    """The NumPy dtype of the values; `string` for texts."""
     advice: tuple[str, ...]
-    """The values to send, in sentences."""
+    """Sentences about the values to send."""
     shape: tuple[int, ...] = ()
     """The shape of a row's value; () for a single value."""
 
 
 def sent_texts(column: Column) -> list[str]:
-    """Return the texts of a column as a client sends them, empty where missing, (rows,)."""
+    """Return the texts that a client sends for a column, empty where missing, (rows,)."""
     from dlcli.arrays import strings
 
     texts = column.values if column.kind == "text" else column.canonical()
@@ -93,7 +93,7 @@ class ClientColumn:
 
     name: str
     types: tuple[JsonType, ...]
-    """Types of the values in JSON; the usual one is first."""
+    """JSON types of the values; the usual type is first."""
     typical: object
     """A typical value."""
     meaning: str
@@ -102,13 +102,13 @@ class ClientColumn:
     high: float | str | None = None
     """Minimum and maximum of numbers or times (ISO 8601) in the training rows."""
     choices: tuple[str, ...] = ()
-    """The values of the training rows if there are few, if possible the most frequent first."""
+    """The values of the training rows, if there are few; the most frequent first if known."""
     is_long: bool = False
     """True if a form needs a field of several lines."""
     is_required: bool = False
     """True if null is refused."""
     along: Sequence[object] = ()
-    """Values for a curve of predictions, ascending, or all choices."""
+    """Ascending values for a curve of predictions, or choices."""
 
     @property
     def is_amount(self) -> bool:
@@ -136,7 +136,7 @@ WIDTH = 98
 
 @dataclass(frozen=True)
 class ScriptCode:
-    """The code of a script that fits and encodes columns like an encoder."""
+    """The code of a script that fits and encodes columns in the same way as an encoder."""
 
     template: str
     """The template of its functions, in the folder `templates`; its variable `specs` contains the
@@ -155,9 +155,9 @@ def literal(value: object, indent: int = 0, before: int = 0) -> str:
     """Return a value as Python code, on one line or with one or several elements per line.
 
     Args:
-        value: of plain types.
-        indent: columns before further lines.
-        before: additional columns before the first line.
+        value: a value of plain types.
+        indent: number of spaces before all lines except the first.
+        before: number of further characters before the value on the first line.
     """
     line = _one_line(value)
     if not isinstance(value, list | dict) or len(line) <= WIDTH - indent - before:
@@ -170,7 +170,7 @@ def literal(value: object, indent: int = 0, before: int = 0) -> str:
     words = ", ".join(map(_one_line, value)) + ","
     width = WIDTH - indent - 4
     wrapped = textwrap.wrap(words, width, break_long_words=False, break_on_hyphens=False)
-    # Texts with spaces could be cut, so each gets a separate line.
+    # `wrap` could split texts with spaces, so each gets a separate line.
     if any(" " in _one_line(each) for each in value):
         wrapped = [f"{_one_line(each)}," for each in value]
     body = "".join(f"{inner}{each}\n" for each in wrapped)

@@ -2,9 +2,9 @@
 
 `ColumnType` is the section of the config, with type inference, fitting on training rows, and
 properties for checks of tables, advice and starter configs. `ColumnEncoder` is the result of
-fitting: it reads and encodes values as inputs of the network, in exported models and in scripts,
-and describes what clients send and charts show. Code outside of a type's module does not depend on
-the type: it calls these methods.
+fitting: it reads values and encodes them as inputs of the network, also in exported models and
+scripts, and describes the values in requests and charts. Other modules call these methods and do
+not depend on the type.
 """
 
 from abc import ABC, abstractmethod
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 
 Rule = Callable[["ColumnView"], "Decision | None"]
-"""Decides on a column's type by its values, or returns None."""
+"""Returns the type of a column if its values imply it, else None."""
 
 
 class Defaults(Protocol):
-    """The settings in `input` for numeric features without their own."""
+    """The default settings of numeric features in `input`."""
 
     @property
     def scaling(self) -> Scaling:
@@ -78,9 +78,9 @@ class ColumnType(Section):
     is_read: ClassVar[bool] = True
     """False if the network does not read such a column."""
     plural: ClassVar[str] = ""
-    """The noun for values of a type that can be inferred despite a few other values: `dates`."""
+    """The noun for the values in messages about stray values: `dates`."""
     has_usual_missing_words: ClassVar[bool] = False
-    """True if `NA`, `-` and the like always mean missing values in such a column."""
+    """True if words such as `NA` and `-` always mean missing values in such a column."""
 
     identifier_share: ClassVar[float] = 1.0
     """Minimum share of distinct values in a column of identifiers."""
@@ -105,11 +105,11 @@ class ColumnType(Section):
         return False
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return how many values are repeated, or can't be identifiers for another reason."""
+        """Return the number of values that are repeated, or can't be identifiers otherwise."""
         return values.present - values.distinct
 
     def identity(self, column: str, whole: "Table") -> str | None:
-        """Return why a column merely distinguishes or numbers the rows; None if it doesn't.
+        """Return the reason if a column only identifies or numbers the rows, else None.
 
         Args:
             column: its name.
@@ -136,13 +136,13 @@ class ColumnType(Section):
     # Properties for checks of tables, advice and starter configs.
 
     is_amount: ClassVar[bool] = False
-    """True if values are quantities, whose order and distances have a meaning."""
+    """True if values are quantities, so their order and distances are meaningful."""
     is_category: ClassVar[bool] = False
-    """True if values are names of categories: two spellings are two categories."""
+    """True if values are names of categories, so two spellings are two categories."""
     is_time: ClassVar[bool] = False
     """True if values are times."""
     has_listed_values: ClassVar[bool] = False
-    """True if the frequent values characterize a column."""
+    """True if starter configs list the most frequent values."""
     has_common_values: ClassVar[bool] = True
     """True if a value can be set for all rows, as in partial dependence."""
 
@@ -158,7 +158,7 @@ class ColumnType(Section):
 
     @property
     def usual_categories(self) -> int | None:
-        """The maximum number of categories with an input if it is the default, else None."""
+        """The maximum number of categories if the default applies, else None."""
         return None
 
     def amounts(self, column: "Column") -> Floats | None:
@@ -192,10 +192,10 @@ class ColumnType(Section):
         return None
 
     def inputs_of(self, distinct: int, bins: int) -> int:
-        """Return about how many inputs encode a column.
+        """Return the approximate number of inputs that encode a column.
 
         Args:
-            distinct: number of different values.
+            distinct: number of distinct values.
             bins: maximum number of bins of a number.
         """
         return 1
@@ -223,18 +223,18 @@ class ColumnType(Section):
 
 @dataclass(frozen=True)
 class Decision:
-    """The type that was decided on for a column."""
+    """The type of a column, with the reason for it."""
 
     feature: ColumnType
     """The type with all parameters; never `auto`."""
     reason: str
-    """`declared`, or what the type was inferred from."""
+    """`declared`, or the evidence for an inferred type."""
     warning: str = ""
-    """Advice if the type may be unintended; the same for all columns of a kind."""
+    """Advice if the type may be unintended; equal for all columns with the same problem."""
     otherwise: "Decision | None" = None
     """The inferred type of a column that is ignored as an identifier, a constant or a risk."""
     values: "ColumnSummary | None" = None
-    """The counts from which it was inferred; None if declared."""
+    """The counts from which the type was inferred; None if it was declared."""
 
 
 class Auto(ColumnType):
@@ -259,11 +259,11 @@ class Ignored(ColumnType):
     is_read = False
 
     def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
-        """Return the reason alone."""
+        """Return only the reason."""
         return reason
 
 
-# Settings that several types have.
+# Settings of several types.
 
 
 Indicator = Annotated[
@@ -347,10 +347,10 @@ class ColumnEncoder(Fitted):
         """Describe the values that a client sends to an exported model.
 
         Args:
-            notation: that of numbers in the training rows.
+            notation: the notation of numbers in the training rows.
 
         Raises:
-            ExportError: if a model can't read the values, with the column's name.
+            ExportError: if a model can't read the values; the message contains the column.
         """
 
     @property
@@ -361,7 +361,7 @@ class ColumnEncoder(Fitted):
 
     @abstractmethod
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, as `model_input` describes it.
+        """Return the values that a client sends for the rows of a table, see `model_input`.
 
         Returns:
             The values, (rows, *shape of a value); texts are objects.
@@ -369,9 +369,9 @@ class ColumnEncoder(Fitted):
 
     @abstractmethod
     def graph(self, ops: "Operations", x: "Value", missing: Sequence[str]) -> "Value":
-        """Encode the column in a graph, to the same numbers as `encode`.
+        """Encode the column in a graph, with the same results as `encode`.
 
-        A value that dlcli refuses counts as missing, as under `--on-bad-row warn`.
+        A value that dlcli refuses counts as missing, as with `--on-bad-row warn`.
 
         Args:
             ops: the operations of the format.
@@ -383,9 +383,10 @@ class ColumnEncoder(Fitted):
         """
 
     def graph_group(self, missing: Sequence[str]) -> str | None:
-        """Return a key of columns that `graph_of_group` encodes together; None if alone.
+        """Return a key; `graph_of_group` encodes columns with equal keys together.
 
-        A runtime takes longer to start an operation than to run it on a row.
+        This saves time: starting an operation takes longer than running it on one row. None if the
+        column is encoded alone.
         """
         return None
 
@@ -406,7 +407,7 @@ class ColumnEncoder(Fitted):
         raise NotImplementedError
 
     def unread_values(self, table: "Table") -> str:
-        """Return why an exported model can't read all values of a table; empty if it can."""
+        """Return an error if an exported model can't read all values of a table, else ""."""
         return ""
 
     # Exported models without text, such as LiteRT's: the client converts values to numbers.
@@ -428,7 +429,7 @@ class ColumnEncoder(Fitted):
         return self.graph(ops, x, missing)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how values become these numbers, as JSON: steps in words, and their data.
+        """Return the conversion of values to these numbers for JSON: steps in words, and data.
 
         Args:
             missing: words that count as missing.
@@ -469,10 +470,10 @@ class ColumnEncoder(Fitted):
         return any(block.form is not None for block in self.blocks)
 
     def script_layers(self, name: str) -> Iterator[str]:
-        """Yield the lines of a script that build these layers and append to `parts`.
+        """Yield the lines of a script that build these layers and append their outputs to `parts`.
 
         Args:
-            name: the input's name.
+            name: the name of the input.
         """
         yield from ()
 
@@ -483,8 +484,8 @@ class ColumnEncoder(Fitted):
         """Describe the values in the requests of a server, in JSON.
 
         Args:
-            notation: that of numbers in the training rows.
-            known: statistics of their values.
+            notation: the notation of numbers in the training rows.
+            known: statistics of the values in the training rows.
         """
 
     # Statistics and charts.
@@ -502,40 +503,40 @@ class ColumnEncoder(Fitted):
 
     @property
     def fitted_moments(self) -> dict[str, float]:
-        """Mean, deviation, minimum and maximum of the training rows, if fitting computed them."""
+        """Mean, standard deviation, minimum and maximum of the training rows, where fitted."""
         return {}
 
     @property
     def largest_input(self) -> float | None:
-        """The largest absolute input of the training rows, if fitting determined it."""
+        """The largest absolute input of the training rows; None if unknown."""
         return None
 
 
 class ColumnGroup(ABC):
-    """Columns of one type, whose few rows are encoded together, since NumPy calls are slow.
+    """Encodes few rows of several columns of one type together, because NumPy calls are slow.
 
     Args:
-        columns: their encoders, with the indices of their inputs.
+        columns: the encoders, each with the slice of its inputs.
     """
 
     @abstractmethod
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, Record | None]:
         """Write the inputs of columns without rare or invalid values.
 
-        The inputs equal those of `DenseEncoder.encode`, to the bit.
+        The inputs are bit-identical to the results of `DenseEncoder.encode`.
 
         Args:
             rows: the rows.
             out: zeros of shape (rows, all inputs).
 
         Returns:
-            The encoded columns, each with a function that records findings, if there are any; the
-            caller encodes all other columns.
+            The encoded columns, each with a function that records findings, or None. The caller
+            encodes all other columns.
         """
 
 
 class DenseEncoder(ColumnEncoder):
-    """Encoder whose inputs are all stored."""
+    """Encoder that stores all inputs."""
 
     @abstractmethod
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
@@ -547,7 +548,7 @@ class DenseEncoder(ColumnEncoder):
 
 
 class SparseEncoder(ColumnEncoder):
-    """Encoder whose inputs are mostly 0; only nonzero inputs are stored."""
+    """Encoder that stores only nonzero inputs, because most inputs are 0."""
 
     @abstractmethod
     def encode(self, rows: "Rows", problems: "ValueProblems") -> "SparseRows":
@@ -642,9 +643,9 @@ def refuse_missing(missing: Mask, rows: "Rows", column: str, problems: "ValuePro
 def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> bool:
     """Return whether there is a missing indicator.
 
-    An indicator that is 0 in every training row would keep its random initial weights, and add
-    noise to the first row with a missing value. So `auto` adds one only if training rows have
-    missing values.
+    If an indicator is 0 in every training row, its weights keep their random initial values and
+    add noise to later rows with a missing value. So `auto` adds an indicator only if training rows
+    have missing values.
     """
     if isinstance(policy, ErrorIfMissing):
         return False
@@ -674,7 +675,7 @@ def present_numbers(column: str, values: Floats, train: "Table") -> Floats:
 
 
 def way_out(are_most_wrong: bool) -> str:
-    """Return the way out for a message about a value that does not fit its declared type."""
+    """Return the advice for a message about a value that does not fit its declared type."""
     if are_most_wrong:
         return "; if the column holds text, set its type to categorical or text in input.features"
     return "; correct it, or add it to data.missing if it means a missing value"

@@ -1,4 +1,4 @@
-"""The encoder of dates and times: parts of times, cyclic ones as sine and cosine."""
+"""The encoder of dates and times: parts of times, where cyclic parts become sine and cosine."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -45,11 +45,11 @@ def to_moment(microseconds: int) -> datetime:
     return _EPOCH + int(microseconds) * _MICROSECOND
 
 
-Moment = Annotated[AwareDatetime, Field(strict=False)]  # JSON has times only as text
+Moment = Annotated[AwareDatetime, Field(strict=False)]  # a string in JSON
 
 
 _OFFSET = r":[0-9]{2}(?:[.,][0-9]+)? ?[+-][0-9]{2}(?::?[0-9]{2})?$"
-"""The end of a text with a time and its offset from UTC."""
+"""The end of a text with a time and its UTC offset."""
 _ODD_DATES = ("", "not a date", "2023-02-30", "2024-13-01", "20240101", "2024-01-01T25:00")
 
 
@@ -59,7 +59,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
     encoding: Literal["datetime"] = "datetime"
     type: Literal["datetime"] = "datetime"
     formats: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Formats of text and numbers; the first that matches a value applies."""
+    """Formats of texts and numbers; the first format that matches a value applies."""
     timezone: str
     """Time zone of the parts, and of values without a UTC offset."""
     parts: Annotated[tuple[Part, ...], Field(min_length=1)]
@@ -69,9 +69,9 @@ class DatetimeEncoder(column_type.FilledEncoder):
     elapsed: LinearScaling | None = None
     """Scaling of the days since `earliest`."""
     earliest: Moment
-    """The training rows' earliest time."""
+    """The earliest time in the training rows."""
     latest: Moment
-    """The training rows' latest time."""
+    """The latest time in the training rows."""
     fill: Moment | None
 
     @model_validator(mode="after")
@@ -133,7 +133,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         for part in self.parts:
             if scaling := self.scalings.get(part):
                 values = local.years if part == "year" else (moments - self._range[0]) / DAY
-                with np.errstate(over="ignore"):  # scales in a stranger's file may be tiny
+                with np.errstate(over="ignore"):  # scales in an untrusted file may be tiny
                     out[:, start] = scaling.apply(values)
                 start += 1
             else:
@@ -178,7 +178,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         return " or ".join("ISO 8601" if each == "iso" else each for each in self.formats)
 
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, (rows,)."""
+        """Return the values that a client sends for the rows of a table, (rows,)."""
         column = table.column(self.column)
         if self._ticks:
             return column.numbers().values
@@ -232,7 +232,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         return x
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how dates become their parts, see `ColumnEncoder`."""
+        """Return the conversion of dates to their parts, see `ColumnEncoder`."""
         return {
             "steps": [
                 "parse the text with the first of `formats` that fits; a time without a UTC offset "
@@ -315,7 +315,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
         )
 
     def _written_all(self, moments: Iterable[datetime]) -> tuple[object, ...]:
-        """Write times, each once; empty if one exceeds the calendar in the column's time zone."""
+        """Write times, each once; empty if a time exceeds the calendar in the time zone."""
         try:
             return tuple(dict.fromkeys(map(self._written, moments)))
         except OverflowError:  # such as 9999-12-31T23:59Z in Berlin
@@ -357,8 +357,8 @@ _CLOCK: dict[Part, tuple[int, int]] = {
     "minute": (60 * SECOND, 60),
     "second": (SECOND, 60),
 }
-"""For each part of the time of day, the length of a step in microseconds, and the steps of the
-cycle."""
+"""For each part of the time of day, the length of a step in microseconds, and the number of steps
+in a cycle."""
 _LENGTHS: dict[Part, range] = {
     "month": range(12, 13),
     "day": range(28, 32),
@@ -366,29 +366,29 @@ _LENGTHS: dict[Part, range] = {
     "day_of_year": range(365, 367),
     **{part: range(steps, steps + 1) for part, (_, steps) in _CLOCK.items()},
 }
-"""The possible lengths of each cyclic part's cycle, in steps."""
+"""The possible numbers of steps in a cycle of each cyclic part."""
 
 
 _FEW = 64
-"""Maximum number of times for which days are not looked up in a table."""
+"""Number of times up to which days are not looked up in a table."""
 
 
 class LocalTimes:
-    """Times by local clocks, and their parts.
+    """Local times and their parts.
 
     There are usually more times than days. So values that depend only on the day are computed once
-    for each day, and looked up.
+    for each day and then looked up.
 
     Args:
-        local: microseconds since 1970-01-01T00:00 by local clocks, (rows,).
+        local: microseconds since 1970-01-01T00:00 in local time, (rows,).
     """
 
     def __init__(self, local: Indices) -> None:
         self._local = local
         self._days = local // DAY
-        """Days since 1970: of the table of days, or of the rows, (days,)."""
+        """The days since 1970 in the table of days, or of the rows without a table, (days,)."""
         self._rows: Indices | None = None
-        """The index of each row's day in the table, (rows,)."""
+        """The index of the day of each row in the table of days, (rows,)."""
         if len(local) > _FEW:
             first, last = int(self._days.min()), int(self._days.max())
             if last - first < len(local):
@@ -401,7 +401,7 @@ class LocalTimes:
         return self._of_rows((self._months // 12 + 1970).astype(np.float64))
 
     def steps(self, part: Part) -> Indices:
-        """Return the steps since the beginning of a part's cycle, 0 for its first, (rows,)."""
+        """Return the number of steps since the beginning of the cycle of a part, (rows,)."""
         if part in _CLOCK:
             step, steps = _CLOCK[part]
             return self._local // step % steps
@@ -410,9 +410,9 @@ class LocalTimes:
     def sine_and_cosine(self, part: Part) -> Matrix:
         """Return sine and cosine of 2π·steps/length of a cycle, (rows, 2).
 
-        The cycle of days is as long as the row's month, so its last day is next to the first day of
-        any month; likewise for the day of the year. Looking the values up in a table is fast and
-        gives the same bits for any number of rows.
+        The cycle of days has the length of the month, so the last day of any month is next to the
+        first day. The same holds for the day of the year. Looking the values up in a table is fast,
+        and the results are bit-identical for any number of rows.
         """
         starts, points = circles(part)
         if part in _CLOCK:
@@ -422,11 +422,11 @@ class LocalTimes:
         return self._of_rows(np.take(points, index, axis=0))
 
     def _of_rows(self, values: NDArray[Scalar]) -> NDArray[Scalar]:
-        """Return values of the days for the rows, (rows, ...)."""
+        """Return the values of the days of the rows, (rows, ...)."""
         return values if self._rows is None else np.take(values, self._rows, axis=0)
 
     def _steps_and_lengths(self, part: Part) -> tuple[Indices, Indices | int]:
-        """Return the steps of days since a cycle's beginning, and its length, (days,)."""
+        """Return the number of steps since the beginning of the cycle, and its length, (days,)."""
         if part == "weekday":
             return (self._days + 3) % 7, 7  # 1970-01-01 was a Thursday, weeks begin on Mondays
         if part == "month":
@@ -447,8 +447,8 @@ def circles(part: Part) -> tuple[Indices, Matrix]:
     """Return sine and cosine of each step of a cyclic part, for each possible length of its cycle.
 
     Returns:
-        starts: where the circle of each length starts in the table, `(lengths,)`.
-        points: the table, `(steps of all lengths, 2)`.
+        starts: the index of the first step of each length in `points`, `(lengths,)`.
+        points: the sines and cosines, `(steps of all lengths, 2)`.
     """
     lengths = _LENGTHS[part]
     starts = np.cumsum([0, *lengths[:-1]])

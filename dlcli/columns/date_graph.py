@@ -1,8 +1,8 @@
-"""Dates as a graph: texts to microseconds, and these to the parts of a date, in whole numbers.
+"""Dates in a graph: texts are converted to microseconds, and these to parts, with integers.
 
 The calendar is computed as in Hinnant, "chrono-compatible low-level date algorithms"
-(https://howardhinnant.github.io/date_algorithms.html): a year begins in March, so that its leap day
-is the last one.
+(https://howardhinnant.github.io/date_algorithms.html): a year begins in March, so its leap day is
+the last day.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dlcli.tables import datetime_parsing
 from dlcli.tables.table_formats import format_tokens
 
 _SHIFT = 719_468
-"""Days from 0000-03-01, from which years are counted here, to 1970-01-01."""
+"""Days from 0000-03-01, where this calendar begins, to 1970-01-01."""
 _FIRST, _END = -719_162 * datetime_parsing.DAY, 2_932_897 * datetime_parsing.DAY
 """The beginnings of the years 1 and 10000, in microseconds since 1970."""
 _MONTH_LENGTHS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
@@ -26,13 +26,13 @@ _ISO = (
     r"[0-9]{4}-[0-9]{2}(?:-[0-9]{2}(?:[Tt ][0-9]{2}:[0-9]{2}"
     r"(?::[0-9]{2}(?:[.,][0-9]{1,9})?)? ?(?:UTC|GMT)?[Zz]?)?)?"
 )
-"""ISO 8601 in UTC, from a month to the fraction of a second."""
+"""The pattern of ISO 8601 in UTC, from a month alone to fractions of a second."""
 _ISO_PARTS = ("year", "month", "day", "hour", "minute", "second", "fraction")
 
 
 ReadTimes = tuple[Value, Value]
-"""Times as a graph reads them: microseconds since 1970-01-01T00:00Z, int64 (rows,), and where they
-are valid, (rows,)."""
+"""Times in a graph: microseconds since 1970-01-01T00:00Z, int64 (rows,), and the mask of valid
+times, (rows,)."""
 
 
 def read_times(
@@ -43,7 +43,7 @@ def read_times(
     Args:
         ops: the operations of the format.
         x: texts, or numbers for the formats `unix` and `unix_ms`, (rows,).
-        formats: the first that matches a value applies.
+        formats: the formats; the first that matches a value applies.
         missing: words that count as missing.
     """
     if ticks := datetime_parsing.UNIX_TICKS.get(formats[0]):
@@ -60,18 +60,18 @@ def read_times(
 
 
 class CalendarSteps(NamedTuple):
-    """Parts of dates in UTC, in whole numbers."""
+    """The parts of times in UTC, as integers, each (rows,)."""
 
     year: Value
     month: Value
     """From 1."""
     steps: Mapping[str, Value]
-    """The steps since the beginning of each cycle, 0 for its first, by part, each (rows,)."""
+    """The number of steps since the beginning of each cycle, by part."""
     leap: Value
     """1 for a leap year, else 0."""
 
     def further_steps(self, ops: Operations, part: str) -> Value:
-        """Return by how many steps a cycle is longer than its shortest, (rows,)."""
+        """Return the number of steps by which a cycle exceeds its minimum length, (rows,)."""
         further = self.steps[part] * 0
         if part == "day":
             further = _month_length(ops, self.month, self.leap) - 28
@@ -81,7 +81,7 @@ class CalendarSteps(NamedTuple):
 
 
 def calendar_steps(ops: Operations, moments: Value) -> CalendarSteps:
-    """Return the parts of the dates of moments, microseconds since 1970-01-01T00:00Z, (rows,)."""
+    """Return the parts of times, given in microseconds since 1970-01-01T00:00Z, (rows,)."""
     days = (moments + _SHIFT * datetime_parsing.DAY) // datetime_parsing.DAY - _SHIFT
     year, month, day = _date(ops, days)
     clock = (moments - days * datetime_parsing.DAY) // datetime_parsing.SECOND
@@ -101,7 +101,7 @@ def calendar_steps(ops: Operations, moments: Value) -> CalendarSteps:
 
 
 def _date(ops: Operations, days: Value) -> tuple[Value, Value, Value]:
-    """Return year, month and day of days since 1970-01-01, from the year 1 on."""
+    """Return the year, month and day of days since 1970-01-01, not before the year 1."""
     shifted = days + _SHIFT
     era = shifted // 146_097
     day = shifted - era * 146_097
@@ -135,20 +135,21 @@ def _read_unix(ops: Operations, x: Value, ticks: int) -> ReadTimes:
 
 
 def is_supported(format: str) -> bool:
-    """Return whether texts in a format can be read: named, or with parts that can be told apart.
+    """Return whether a graph can read texts in a format.
 
-    It has no offset from UTC, and a fraction of a second does not follow other digits.
+    It can read `iso`, and formats that have neither literal digits nor a UTC offset, and whose
+    fraction of a second does not directly follow other digits.
     """
     tokens = format_tokens(format)
     runs = _digit_runs(tokens)
-    is_plain = not any(token.isdigit() for token in tokens)  # digits that mean nothing
+    is_plain = not any(token.isdigit() for token in tokens)  # no literal digits
     alone = all(run == [("fraction", 9)] or ("fraction", 9) not in run for run in runs)
     is_read = "%z" not in tokens and is_plain and alone
     return format == "iso" or (format not in datetime_parsing.UNIX_TICKS and is_read)
 
 
 def _read_texts(ops: Operations, x: Value, format: str) -> ReadTimes:
-    """Read texts without blanks around them by a format."""
+    """Read trimmed texts in a format."""
     if format == "iso":
         readable = ops.matches(x, _ISO)
         runs = ops.digits(x, len(_ISO_PARTS))
@@ -177,7 +178,7 @@ def _read_parts(ops: Operations, x: Value, format: str) -> tuple[dict[str, Value
         if len(run) == 1:
             parts[run[0][0]] = number
             continue
-        # All numbers have a fixed width but the last, which may have one digit of two.
+        # Each number has a fixed width, but the last one may have one digit instead of two.
         remaining = sum(width for _, width in run)
         is_short = ops.matches(text, f"[0-9]{{{remaining - 1}}}")
         aligned = ops.where(is_short, number * 10, number)
@@ -201,7 +202,7 @@ def _read_parts(ops: Operations, x: Value, format: str) -> tuple[dict[str, Value
 def _assemble(
     ops: Operations, parts: dict[str, Value], fraction: Value | None, readable: Value
 ) -> ReadTimes:
-    """Combine the parts to moments; a part is -1 where a text omits it."""
+    """Combine the parts of times; a part is -1 where a text omits it."""
     found: dict[str, Value] = {}
     for name, (default, least, most) in datetime_parsing.TIME_PARTS.items():
         if name in parts:
@@ -212,16 +213,16 @@ def _assemble(
     defaults = {name: default for name, (default, *_) in datetime_parsing.TIME_PARTS.items()}
     whole = {**defaults, "afternoon": parts.get("afternoon", 0), **found}
     moments, is_date = datetime_parsing.local_time(whole, found)
-    if is_date is not True:  # as for times alone
+    if is_date is not True:  # it is True for times without a date
         readable = readable & is_date
     if fraction is not None:
-        # Finer digits are dropped; the addend makes up for the rounding of a decimal fraction.
+        # Digits after the sixth are dropped; the addend compensates for rounding errors.
         moments = moments + ops.cast(ops.apply("floor", fraction * 1e6 + 1e-5), "int64")
     return moments, readable
 
 
 def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
-    """Return the parts of each run of digits, with their numbers of digits."""
+    """Return the parts in each run of digits, each with its maximum number of digits."""
     return [
         [(name, most) for name, _, most in map(datetime_parsing.TIME_DIRECTIVES.__getitem__, run)]
         for is_of_digits, run in groupby(tokens, key=datetime_parsing.TIME_DIRECTIVES.__contains__)
@@ -230,7 +231,13 @@ def _digit_runs(tokens: Sequence[str]) -> list[list[tuple[str, int]]]:
 
 
 def _pattern(format: str, month: str = "", halves: str = "[AaPp][Mm]") -> str:
-    """Return the pattern of texts in a format, of one month only if it is given."""
+    """Return the RE2 pattern of texts in a format, optionally only with one month.
+
+    Args:
+        format: the format.
+        month: the name of the month; any month if empty.
+        halves: the pattern of the halves of the day.
+    """
     names = "|".join(
         map(datetime_parsing.month_pattern, [month] if month else datetime_parsing.MONTHS)
     )

@@ -116,7 +116,7 @@ class Datetime(column_type.ColumnType):
         else:
             parts = self.parts
         elapsed = (present - present[0]) / datetime_parsing.DAY
-        # The earlier of two middle times: their mean might be a time of day that no row has.
+        # The earlier of two middle times, because their mean may be an unusual time of day.
         median = present[(len(present) - 1) // 2]
         is_required = isinstance(self.missing, column_type.ErrorIfMissing)
         return date_encoder.DatetimeEncoder(
@@ -230,8 +230,8 @@ def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:
     """Return the formats of all training rows.
 
     Raises:
-        DataError: if day and month are ambiguous, or if the column holds numbers, which may mean
-            anything.
+        DataError: if day and month are ambiguous, or if the column holds numbers, whose format is
+            ambiguous.
     """
     values = train.column(column)
     may_be_digits = values.kind in ("number", "text")

@@ -18,7 +18,7 @@ from dlcli.arrays import Array
 
 Dtype = Literal["bool", "int64", "float32", "float64"]
 Value = Any
-"""A value of a graph, of a type of its format."""
+"""A value in a graph, whose Python type depends on the format."""
 UnaryFunction = Literal[
     "abs", "cos", "erf", "exp", "floor", "isnan", "log", "round", "sin", "sqrt", "tanh"
 ]
@@ -26,9 +26,9 @@ Function = UnaryFunction | Literal["maximum", "minimum"]
 """A function of each element, or of two operands; the second may be a number."""
 
 BLANKS = r"\p{Z}\x09-\x0d\x1c-\x1f\x{85}"
-"""The characters that Arrow's `utf8_trim_whitespace` removes, for a class of RE2."""
+"""The characters that Arrow's `utf8_trim_whitespace` removes, for an RE2 character class."""
 NO_DIGITS = "-1"
-"""Replaces the digits that a text lacks."""
+"""Stands for a run of digits that is missing in a text."""
 
 
 class Operations(ABC):
@@ -76,7 +76,7 @@ class Operations(ABC):
 
     @abstractmethod
     def as_column(self, x: Value) -> Value:
-        """Return a vector as a matrix of one column; a matrix as (rows, columns, 1)."""
+        """Append an axis of length 1 to a vector or a matrix."""
 
     @abstractmethod
     def concat(self, parts: Sequence[Value]) -> Value:
@@ -88,27 +88,27 @@ class Operations(ABC):
 
     @abstractmethod
     def sum_last(self, x: Value, *, keep: bool = False) -> Value:
-        """Sum over the last axis, which may be kept."""
+        """Sum over the last axis; `keep` retains it with length 1."""
 
     @abstractmethod
     def max_last(self, x: Value) -> Value:
-        """Return the maximum of the last axis, which is kept."""
+        """Return the maximum over the last axis, which is retained with length 1."""
 
     @abstractmethod
     def argmax(self, x: Value) -> Value:
-        """Return the column of the maximum of each row, the first if there are several."""
+        """Return the column of the maximum of each row; ties go to the first."""
 
     @abstractmethod
     def matmul(self, x: Value, kernel: Array) -> Value:
-        """Multiply a matrix by a constant one."""
+        """Multiply a matrix by a constant matrix, (columns, new columns)."""
 
     @abstractmethod
     def ranked(self, x: Value, rank: int, width: int) -> Value:
-        """Return the rank-th smallest value of each row, counted from 1.
+        """Return the rank-th smallest value of each row, (rows,).
 
         Args:
-            x: (rows, width).
-            rank: from 1.
+            x: a matrix, (rows, width).
+            rank: the rank, from 1.
             width: number of columns.
         """
 
@@ -144,7 +144,7 @@ class Operations(ABC):
 
         Args:
             x: texts.
-            tokens: words, or several words with a space between.
+            tokens: words, or several words joined by spaces.
         """
 
 
@@ -152,12 +152,12 @@ class Operations(ABC):
 
 
 def by_formula(ops: Operations, formula: Callable[[Any], Any], x: Value) -> Value:
-    """Apply a formula of prediction in NumPy to a value of a graph.
+    """Apply a formula that is written for NumPy to a value of a graph.
 
     Args:
         ops: the operations of the format.
-        formula: a function of an array that uses `_FUNCTIONS`; arrays within it apply to all rows,
-            (columns,).
+        formula: a function of an array that uses only `_FUNCTIONS`; constant arrays in it,
+            (columns,), are broadcast over the rows.
         x: the value.
     """
 
@@ -195,21 +195,21 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
 """The NumPy functions that such formulas may use."""
 
 
-# Formulas of NumPy as operations of other libraries.
+# NumPy formulas as operations of other libraries
 
 Apply = Callable[..., Any]
 """Applies a NumPy function, given by name, to operands of another library."""
 
 
 class Traced(NDArrayOperatorsMixin):
-    """A value of another library in place of an array: NumPy's functions become its operations.
+    """A value of another library to which formulas for NumPy can be applied.
 
-    So a formula is written once, for NumPy, which forwards the calls of its functions and
-    operators: https://numpy.org/doc/stable/user/basics.interoperability.html
+    NumPy forwards the calls of its functions and operators to this class, so a formula is written
+    only once: https://numpy.org/doc/stable/user/basics.interoperability.html
 
     Args:
         apply: called with the name of the function and its arguments.
-        value: the value, which may have a `shape` and an index.
+        value: the value, which may have a `shape` and support indexing.
     """
 
     def __init__(self, apply: Apply, value: Any) -> None:  # noqa: ANN401

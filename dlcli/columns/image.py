@@ -1,4 +1,4 @@
-"""Columns of paths of images: the pixels of each image, scaled to 0 to 1."""
+"""Columns of image paths: the pixels of each image, scaled to the range from 0 to 1."""
 
 import math
 import re
@@ -101,7 +101,7 @@ class Image(column_type.ColumnType):
 
     @property
     def augmentation_to_try(self) -> str | None:
-        """Shifts by a tenth of the shorter side, at least a pixel; None if augmentation is set."""
+        """A shift by a tenth of the shorter side, at least one pixel, unless one is set."""
         if self.augmentation is not None:
             return None
         side = min(self.shape[:2])
@@ -176,7 +176,7 @@ def _image_shape(file: Path) -> ImageShape | None:
     try:
         with Pillow.open(file, formats=("PNG", "JPEG")) as image:
             return image.height, image.width, 1 if image.mode in _GRAY_MODES else 3
-    except Exception:  # Pillow has no error class of its own for broken files
+    except Exception:  # Pillow raises errors of many classes for broken files
         return None
 
 
@@ -259,7 +259,7 @@ class ImageEncoder(column_type.DenseEncoder):
         return ops.cast(ops.flatten(x, len(self.inputs)), "float32") / 255.0
 
     def check_values(self, missing: Sequence[str], folder: Path) -> tuple[list[Any], list[Any]]:
-        """Create synthetic images in a folder; there are no unusual values."""
+        """Create synthetic images in a folder, without unusual ones."""
         from PIL import Image
 
         height, width, channels = self.shape
@@ -324,13 +324,13 @@ _ABSENT = (
 
 
 def image_files(table: "Table", column: str) -> tuple[Indices, list[Path]]:
-    """Resolve a column's paths, which are relative to the folder of the table's file.
+    """Resolve the paths in a column, which are relative to the folder of the table.
 
-    Paths of rows from standard input, or from a URL, are relative to the current folder.
+    Paths in a table from standard input or a URL are relative to the current folder.
 
     Returns:
-        codes: the index of each row's file, -1 for a missing path, (rows,).
-        files: each once.
+        codes: the index of the file of each row, -1 for a missing path, (rows,).
+        files: the distinct files.
     """
     codes, paths = table.codes(column)
     if table.file_numbers is None:
@@ -344,7 +344,7 @@ def image_files(table: "Table", column: str) -> tuple[Indices, list[Path]]:
 
 
 def _folder(table: str) -> Path:
-    """Return the folder to which a table's paths are relative."""
+    """Return the folder to which the paths in a table are relative."""
     return Path() if isinstance(locate(table), Url) else Path(table).parent
 
 
@@ -358,11 +358,11 @@ def read_images(
         shape: (height, width, channels) to which they are resized.
 
     Returns:
-        pixels: in the order height, width, channels; 0 where a file can't be read,
+        pixels: the pixels in the order height, width, channels, 0 if a file can't be read, uint8
             (files, pixels).
-        problems: the problem of each file; empty for valid files.
+        problems: the problem with each file; empty for valid files.
     """
-    # Imported here, so only tables with images pay for it at start-up.
+    # These imports are slow, and only tables with images need them.
     from concurrent.futures import ThreadPoolExecutor
 
     from PIL.Image import DecompressionBombWarning
@@ -377,7 +377,7 @@ def read_images(
                 pixels[at] = _decode(file, shape)
             else:
                 problem = _ABSENT
-        except Exception as error:  # Pillow has no error class of its own for broken files
+        except Exception as error:  # Pillow raises errors of many classes for broken files
             problem = _problem(error, file)
         path = str(file)
         cut = f"...{path[-_SHOWN_CHARACTERS:]}" if len(path) > _SHOWN_CHARACTERS else path
@@ -410,11 +410,11 @@ def _decode(file: Path, shape: tuple[int, int, int]) -> Array:
 
     height, width, channels = shape
     with Image.open(file, formats=("PNG", "JPEG")) as opened:
-        # Lets JPEG skip detail that would be smaller than half a pixel.
+        # The JPEG decoder may omit details that are smaller than half a pixel of the result.
         opened.draft(None, (2 * max(height, width),) * 2)
         image = _plain(ImageOps.exif_transpose(opened), "L" if channels == 1 else "RGB")
     if image.size != (width, height):
-        # Pillow's bilinear filter widens as the image shrinks, so every pixel counts.
+        # When it shrinks an image, Pillow's bilinear filter averages over all pixels.
         image = image.resize((width, height), Image.Resampling.BILINEAR)
     return np.asarray(image).reshape(-1)
 
@@ -423,7 +423,7 @@ def _plain(image: "Pillow.Image", mode: str) -> "Pillow.Image":
     """Convert an image to 8 bits without transparency, in Pillow's mode `L` (gray) or `RGB`."""
     from PIL import Image
 
-    if image.mode.startswith("I"):  # 16-bit gray, which `convert` would clip at 255
+    if image.mode.startswith("I"):  # 16-bit grayscale, which `convert` would clip at 255
         gray = np.asarray(image)
         is_clear = gray == image.info.get("transparency", -1)
         image = Image.fromarray(np.where(is_clear, 255, gray >> 8).astype(np.uint8))

@@ -28,7 +28,7 @@ class Block:
     inputs: tuple[str, ...]
     """Names of the inputs, in order."""
     form: InputForm | None = None
-    """Their processing, if there is any."""
+    """The processing of the inputs before the first layer, if any."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Layout:
         return sum(len(block.inputs) for block in self.blocks)
 
     def slices(self) -> Iterator[tuple[Block, slice]]:
-        """Yield each block with the slice of the encoded matrix's columns that it covers."""
+        """Yield each block with the slice of its columns in the encoded matrix."""
         start = 0
         for block in self.blocks:
             stop = start + len(block.inputs)
@@ -52,7 +52,7 @@ class Layout:
 
 
 def plain_layout(width: int) -> Layout:
-    """Return a layout of `width` numbers without a table."""
+    """Return a layout of `width` numeric inputs without column names."""
     return Layout((Block("", "numeric", ("",) * width),))
 
 
@@ -61,7 +61,8 @@ class SparseRows:
     """Inputs that are mostly 0, in compressed sparse row format."""
 
     starts: Indices
-    """Index of each row's first entry, and the number of entries at the end, (rows + 1,)."""
+    """The index of the first entry of each row; the last value is the number of all entries,
+    (rows + 1,)."""
     columns: NDArray[np.int32]
     """The input of each entry, (entries,)."""
     values: NDArray[np.float32]
@@ -86,7 +87,7 @@ class SparseRows:
 
 
 def stack_sparse(parts: Sequence[SparseRows]) -> SparseRows:
-    """Stack sparse rows of the same width below one another."""
+    """Concatenate sparse rows of the same width."""
     ends = np.cumsum([0, *(part.starts[-1] for part in parts)])
     starts = [part.starts[:-1] + end for part, end in zip(parts, ends, strict=False)]
     return SparseRows(
@@ -98,11 +99,11 @@ def stack_sparse(parts: Sequence[SparseRows]) -> SparseRows:
 
 
 def concatenated_ranges(starts: Indices, counts: Indices) -> Indices:
-    """Return several ranges of indices, one after the other.
+    """Return the concatenation of several ranges of indices.
 
     Args:
-        starts: the first index of each, (ranges,).
-        counts: number of indices of each, (ranges,).
+        starts: the first index of each range, (ranges,).
+        counts: the number of indices in each range, (ranges,).
 
     Returns:
         `[5, 6, 2, 3, 4]` for starts `[5, 2]` and counts `[2, 3]`, (sum of the counts,).

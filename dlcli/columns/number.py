@@ -1,9 +1,9 @@
 """Columns of numbers: the section of the config, and the rules that infer it.
 
 Missing values are replaced first. Then the number is scaled to one input, from which the network
-may compute waves (periodic encodings), or becomes one input for each of several bins
-(piecewise-linear encoding). Frequent values may also get one-hot inputs, as categories do. A
-missing indicator may follow. See `number_encoders`.
+may compute sines and cosines (periodic encodings), or it is converted to one input for each of
+several bins (piecewise-linear encoding). One-hot inputs of frequent values and a missing indicator
+may follow. See `number_encoders`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -137,11 +137,11 @@ class Numeric(column_type.ColumnType):
         return values.bounds is None
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return how many values are repeated, or are fractions and thus not identifiers."""
+        """Return the number of values that are repeated, or are fractions, so no identifiers."""
         return super().no_identifiers(values) if values.whole else values.present
 
     def identity(self, column: str, whole: "Table") -> str | None:
-        """Return why a column merely distinguishes or numbers the rows; None if it doesn't."""
+        """Return the reason if a column only identifies or numbers the rows, else None."""
         from dlcli.columns.type_inference import identity_of_numbers
 
         numbers = self.amounts(whole.column(column))
@@ -151,8 +151,8 @@ class Numeric(column_type.ColumnType):
         """Fit the encoder of a column on training rows.
 
         Raises:
-            DataError: for a value that is not a number or that the scaling refuses, or without
-                values.
+            DataError: for a value that is not a number or that the scaling refuses, or for a column
+                without values.
             ConfigError: for a constant that the scaling refuses.
         """
         from dlcli.columns import number_encoders
@@ -218,13 +218,13 @@ class Numeric(column_type.ColumnType):
         return scalings.large_scaled_inputs(block, self.scaling, defaults.scaling)
 
     def inputs_of(self, distinct: int, bins: int) -> int:
-        """Return about how many inputs encode a column, see `ColumnType`."""
+        """Return the approximate number of inputs, see `ColumnType`."""
         return min(bins, distinct) + self.one_hot_values
 
     def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
         """Return the comment on a column in a starter config, with the range of its values."""
         if self == Numeric() and values.bounds and values.may_be_codes:
-            # The suggestion comes first, since the end may be cut off.
+            # The suggestion comes first, because the end may be truncated.
             missing = f" ({values.missing_note})" if values.missing else ""
             return f"integers, {values.span}; categorical if codes{missing}"
         return ", ".join(filter(None, [reason, values.span, values.missing_note]))
@@ -274,7 +274,7 @@ _CODES = "codes with leading zeros"
 
 @cache
 def _shared() -> Numeric:
-    """Return a shared feature, since wide tables may have thousands of such columns."""
+    """Return a shared feature, because wide tables have thousands of such columns."""
     return Numeric()
 
 
@@ -323,15 +323,15 @@ _FRACTIONS = r"\x{bc}-\x{be}\x{2150}-\x{215e}"
 _DIGITS = (
     r"\x{660}-\x{669}\x{6f0}-\x{6f9}\x{966}-\x{96f}\x{9e6}-\x{9ef}\x{e50}-\x{e59}\x{ff10}-\x{ff19}"
 )
-"""Digits in Arabic, Persian, Devanagari, Bengali, Thai, and of full width in East Asia."""
+"""Arabic, Persian, Devanagari, Bengali, Thai and East Asian full-width digits."""
 _OTHER_DIGITS = (
     rf"^{_MINUS}?[{_DIGITS}][{_DIGITS}\s.,:/年月日%\x{{66a}}-\x{{66c}}\x{{ff01}}-\x{{ff0f}}-]*$"
 )
 _BEGINS_LIKE_AMOUNT = (
     rf"^[(+\x{{2212}}-]?\s?(?:(?:\p{{Sc}}|[A-Z]{{3}})\s?)?[0-9+\x{{2212}}{_FRACTIONS}{_DIGITS}-]"
 )
-"""The beginning of numbers that can't be read. It compiles in a fraction of the time, which matters
-for tables with many columns."""
+"""The beginning of numbers that can't be read. This pattern compiles much faster than the complete
+patterns, which matters for tables with many columns."""
 _MOST_UNITS = 3
 
 
@@ -353,7 +353,7 @@ def decide_amounts(view: "ColumnView") -> Decision | None:
 
 
 def _unread_amounts(view: "ColumnView") -> str | None:
-    """Return why numbers can't be read; `None` if there are too few, or they are names."""
+    """Return the reason if most values are numbers that can't be read, else None."""
     from dlcli.tables.number_notation import Notation
 
     which = view.matches(_OTHER_DIGITS)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
-    """Return the most frequent values with two or more training rows; ties by the smaller value."""
+    """Return the most frequent values with two or more training rows; ties go to smaller values."""
     ordered = np.sort(values) + 0.0  # -0 becomes 0
     _, first, counts = np.unique(_in_32_bits(ordered), return_index=True, return_counts=True)
     distinct = ordered[first]
@@ -42,7 +42,7 @@ def frequent_values(most: int, values: Floats) -> tuple[float, ...]:
 
 
 def _in_32_bits(values: Sequence[float] | Floats) -> Matrix:
-    """Convert numbers to 32 bits, so 0.1 equals the 0.1 of 32-bit files and clients."""
+    """Convert numbers to float32, so 0.1 equals the float32 0.1 of files and clients."""
     with np.errstate(over="ignore"):
         return np.asarray(values, np.float64).astype(np.float32)
 
@@ -83,7 +83,7 @@ class PeriodicLinearForm(InputForm):
     deviation: float
     """Standard deviation of the initial frequencies, in periods per unit of the input."""
     units: int
-    """Number of outputs, the input included."""
+    """Number of outputs, including the input."""
 
 
 class NumberEncoder(column_type.FilledEncoder):
@@ -92,9 +92,9 @@ class NumberEncoder(column_type.FilledEncoder):
     type: Literal["numeric"] = "numeric"
     fill: float | None
     low: float
-    """The training rows' minimum."""
+    """The minimum of the training rows."""
     high: float
-    """The training rows' maximum."""
+    """The maximum of the training rows."""
     categories: scalings.Increasing = ()
     """The values with a one-hot input."""
 
@@ -176,7 +176,7 @@ class NumberEncoder(column_type.FilledEncoder):
         return column_exports.ModelInput(self.column, "float64", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, (rows,)."""
+        """Return the values that a client sends for the rows of a table, (rows,)."""
         return table.column(self.column).numbers().values
 
     def graph(self, ops: Operations, x: Value, missing: Sequence[str]) -> Value:
@@ -273,13 +273,13 @@ class NumberEncoder(column_type.FilledEncoder):
 
 
 def _unusable(ops: Operations, x: Value, scaling: scalings.FeatureScaling) -> Value:
-    """Return the mask of numbers of a graph that are missing, or refused by scaling or float32."""
+    """Return the mask of numbers in a graph that are missing or that scaling can't represent."""
     empty = ops.apply("isnan", x) | (ops.apply("abs", x) > scalings.LARGEST)
     return empty | (x < 0.0) if scaling.name == "log1p" else empty
 
 
 def _within_float32(ops: Operations, scaled: Value) -> Value:
-    """Convert scaled numbers of a graph to float32, 0 for numbers beyond its range."""
+    """Convert scaled numbers in a graph to float32; numbers beyond its range become 0."""
     is_within = ops.apply("abs", scaled) <= scalings.LARGEST
     return ops.cast(ops.where(is_within, scaled, 0.0), "float32")
 
@@ -311,7 +311,7 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def group(self) -> column_type.GroupClass | None:
-        """The class for groups, if nothing has to be recorded for numbers in the training range."""
+        """The class for groups, if all numbers in the training range can be encoded."""
         is_exact = bool((np.abs(self._ends) <= _LARGEST_PLAIN).all())
         is_alike = not self.categories and is_exact and self._is_safe
         return _NumberGroup if is_alike else None
@@ -319,7 +319,7 @@ class NumericEncoder(NumberEncoder):
     # Exported models.
 
     def graph_group(self, missing: Sequence[str]) -> str | None:
-        """Return the same key for numeric columns with nothing but a linear scaling."""
+        """Return a key for columns whose only encoding is a linear scaling with one formula."""
         is_linear = isinstance(self.scaling, scalings.LinearScaling)
         if not is_linear or self.categories or missing_numbers(missing):
             return None
@@ -329,7 +329,7 @@ class NumericEncoder(NumberEncoder):
     def graph_of_group(
         cls, ops: Operations, encoders: Sequence["NumericEncoder"], values: Sequence[Value]
     ) -> tuple[Value, list[list[int]]]:
-        """Encode several columns in a graph: all scaled, then the indicators of missing values."""
+        """Encode several columns in a graph: all scaled numbers, then all missing indicators."""
         scaling = scalings.stack_scalings([each.scaling for each in encoders])
         fills = np.array([[each.fill_number for each in encoders]])
         x = ops.concat([ops.as_column(each) for each in values])
@@ -378,7 +378,7 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def fitted_moments(self) -> dict[str, float]:
-        """Mean, deviation, minimum and maximum of training rows, for standard scaling."""
+        """Mean, standard deviation, minimum and maximum of training rows; see `ColumnEncoder`."""
         if self.scaling.name != "standard":
             return {}
         return {
@@ -390,19 +390,22 @@ class NumericEncoder(NumberEncoder):
 
     @property
     def largest_input(self) -> float | None:
-        """The largest absolute input of the training rows; at an end, as scalings are monotonic."""
+        """The largest absolute input of the training rows.
+
+        Scalings are monotonic, so it is the input of the minimum or of the maximum.
+        """
         with np.errstate(all="ignore"):
             size = float(np.abs(self.scale(self._ends)).max())
         return size if math.isfinite(size) else None
 
 
 def _uniform(limit: float) -> str:
-    """Write a uniform distribution in ±limit as Keras's initializer."""
+    """Return the code of a Keras initializer that is uniform in ±limit."""
     return f"keras.initializers.RandomUniform({-limit!r}, {limit!r})"
 
 
 class _NumberGroup(column_type.ColumnGroup):
-    """Numeric columns, whose few rows are scaled together."""
+    """Encodes few rows of several numeric columns together."""
 
     def __init__(self, columns: Sequence[tuple[NumericEncoder, slice]]) -> None:
         self._encoders = [each for each, _ in columns]
@@ -453,7 +456,7 @@ class _NumberGroup(column_type.ColumnGroup):
 
 
 def _as_slice(indices: Sequence[int]) -> slice | Indices:
-    """Return indices as a slice if they are consecutive, which takes NumPy a third of the time."""
+    """Return indices as a slice if they are consecutive, so NumPy is three times as fast."""
     first, count = indices[0], len(indices)
     is_slice = [*indices] == [*range(first, first + count)]
     return slice(first, first + count) if is_slice else np.array(indices)

@@ -25,8 +25,7 @@ _TYPES: dict[str, tuple[str, ...]] = {
     "datetime": ("date_time.Datetime", "date_encoder.DatetimeEncoder"),
     "image": ("image.Image", "image.ImageEncoder"),
 }
-"""The module and class of each type, followed by its encoders. They are loaded when they are
-used."""
+"""The module and class of each type, followed by its encoders; all are loaded on first use."""
 
 
 def _load(path: str) -> Any:  # noqa: ANN401
@@ -56,7 +55,7 @@ COLUMN_TYPES = _Types()
 
 
 def type_named(name: str) -> type[ColumnType]:
-    """Return the type for a name in a run's documents; the base class for types of targets."""
+    """Return the type with a name; the base class for other names, such as types of targets."""
     return COLUMN_TYPES.get(name, ColumnType)
 
 
@@ -86,7 +85,7 @@ def inference_rules() -> tuple[Rule, ...]:
 
 @cache
 def rules_of_usual_missing_words() -> tuple[Rule, ...]:
-    """Return the rules of the types in which `NA`, `-` and the like mean missing values."""
+    """Return the rules of the types in which words such as `NA` and `-` mean missing values."""
     modules = {each.__module__ for each in COLUMN_TYPES.values() if each.has_usual_missing_words}
     return tuple(rule for rule in inference_rules() if rule.__module__ in modules)
 

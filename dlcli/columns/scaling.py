@@ -31,10 +31,10 @@ class _OfMoments(Choice):
         """Fit the scaling on training rows; a constant column is only shifted to 0.
 
         Args:
-            values: the rows' values, none missing, (rows,); not negative for `log1p`.
+            values: the values of the rows, none missing, (rows,); not negative for `log1p`.
         """
         transformed = np.log1p(values) if self.name == "log1p" else values
-        # Shifted by one of its values, a constant column has a variance of exactly 0.
+        # After subtracting one of its values, the variance of a constant column is exactly 0.
         shifted = transformed - transformed[0]
         deviation = float(np.std(shifted))  # of the population
         scale = deviation if deviation > _rounding(transformed) else 1.0
@@ -63,7 +63,7 @@ class Robust(Choice, name="robust"):
         only shifted to 0, while RealMLP also maps all later values to 0.
 
         Args:
-            values: the rows' values, none missing, (rows,).
+            values: the values of the rows, none missing, (rows,).
         """
         shares = [0, 0.25, 0.5, 0.75, 1]
         least, low, median, high, greatest = np.quantile(values, shares).tolist()
@@ -90,17 +90,18 @@ class Quantile(Choice, name="quantile"):
     def fit(self, values: Floats) -> "QuantileScaling":
         """Fit a scaling to the normal distribution on training rows.
 
-        At the quantiles it equals scikit-learn's
-        `QuantileTransformer(output_distribution="normal")`: the inverse normal distribution
-        function at their shares, within ±5.2. It differs in three ways. Between the quantiles, the
-        normal values are interpolated, not the shares, so encoding needs no inverse. Equal
-        quantiles, including the outer ones, become one point at their mean share, so a column that
-        is mostly 0 stays continuous there, and a constant column becomes 0. And a value outside the
-        training range is scaled like the nearest end of the range. There are no more quantiles than
-        rows.
+        At the quantiles, the result is the same as with scikit-learn's
+        `QuantileTransformer(output_distribution="normal")`: the normal quantiles of their shares,
+        limited to ±5.2. There are three differences:
+
+        - Between the quantiles, the normal quantiles are interpolated instead of the shares, so
+          encoding does not compute the inverse distribution function.
+        - Equal quantiles become one point with their mean share. So the scaling of a column that is
+          mostly 0 is continuous there, and a constant column becomes 0.
+        - A value outside the training range is scaled to the nearest end of the range.
 
         Args:
-            values: the rows' values, none missing, (rows,).
+            values: the values of the rows, none missing, (rows,).
         """
         from statistics import NormalDist  # slow import, not needed for prediction
 
@@ -143,7 +144,7 @@ OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
 
 @dataclass(frozen=True)
 class LargeInputs:
-    """The setting that allows a column's inputs to be large, and a better choice."""
+    """The setting that allows large inputs of a column, and a better choice."""
 
     key: str
     """The setting: `scaling`."""
@@ -152,9 +153,9 @@ class LargeInputs:
     better: str
     """The name of another choice, with inputs near 1."""
     is_own: bool = True
-    """True if the column has the setting; else `input` has it for all columns."""
+    """True if the column has the setting; false if it is the default in `input`."""
     is_standardized: bool = False
-    """True if inputs are standardized or in a range, so few are large."""
+    """True if the inputs are standardized or scaled to a range, so only outliers are large."""
 
 
 def large_scaled_inputs(block: Block, own: Scaling | None, default: Scaling) -> LargeInputs | None:
@@ -198,12 +199,12 @@ class FittedScaling(Fitted):
 
     @property
     def formula(self) -> str:
-        """The same for scalings that can be stacked, see `stack_scalings`; empty for others."""
+        """A key that is equal for scalings that `stack_scalings` can combine; empty for others."""
         return ""
 
     @abstractmethod
     def apply(self, values: Floats) -> Floats:
-        """Scale values given in their own unit, (rows,)."""
+        """Scale values in the unit of the column, (rows,)."""
 
     def graph(self, ops: "Operations", x: "Value") -> "Value":
         """Scale values in a graph, float64 (rows,)."""
@@ -219,31 +220,31 @@ class LinearScaling(FittedScaling):
         Literal["standard", "minmax", "log1p", "divide", "none", "log"],
         AfterValidator(lambda name: "log1p" if name == "log" else name),
     ]
-    """The scaling's name in the config; runs of earlier versions have `log` for `log1p`."""
+    """The name of the scaling in the config; earlier versions stored `log` for `log1p`."""
     offset: float = 0.0
-    """The training rows' mean of f(x), their minimum, or 0."""
+    """The mean of f(x) in the training rows, their minimum, or 0."""
     scale: Annotated[float, Field(gt=0)] = 1.0
-    """The training rows' standard deviation of f(x), their range, a divisor, or 1."""
+    """The standard deviation of f(x) in the training rows, their range, a divisor, or 1."""
 
     @property
     def formula(self) -> str:
-        """The same for scalings that can be stacked, see `stack_scalings`; empty for others."""
+        """A key that is equal for scalings that `stack_scalings` can combine; empty for others."""
         return "log1p" if self.name == "log1p" else "linear"
 
     def apply(self, values: Floats) -> Floats:
-        """Scale values given in their own unit, (rows,)."""
+        """Scale values in the unit of the column, (rows,)."""
         transformed = np.log1p(values) if self.name == "log1p" else values
         return (transformed - self.offset) / self.scale
 
     def invert(self, scaled: "NDArray[np.floating]") -> Floats:
-        """Return scaled values, (rows,), to their own unit."""
+        """Convert scaled values, (rows,), to the unit of the column."""
         with np.errstate(over="ignore"):
             transformed = scaled.astype(np.float64) * self.scale + self.offset
             return np.expm1(transformed) if self.name == "log1p" else transformed
 
 
 def _rounding(values: Floats) -> float:
-    """Return the possible rounding difference between equal sums."""
+    """Return an upper bound of rounding errors of the deviation and the range of values."""
     return 4 * float(np.finfo(np.float64).eps * np.abs(values).max())
 
 
@@ -252,15 +253,15 @@ class RobustScaling(FittedScaling):
 
     name: Literal["robust"] = "robust"
     median: float
-    """The training rows' median."""
+    """The median of the training rows."""
     scale: Annotated[float, Field(gt=0)]
-    """The training rows' interquartile range, or its replacement if it is 0."""
+    """The interquartile range of the training rows, or its replacement if it is 0."""
     limit: Annotated[float, Field(gt=0)]
     """The maximum absolute scaled value."""
     formula: ClassVar[str] = "robust"
 
     def apply(self, values: Floats) -> Floats:
-        """Scale values given in their own unit, (rows,)."""
+        """Scale values in the unit of the column, (rows,)."""
         with np.errstate(over="ignore"):
             ratios = np.clip((values - self.median) / self.scale / self.limit, -_FAR, _FAR)
         scaled: Floats = self.limit * (ratios / np.sqrt(1 + ratios * ratios))
@@ -278,16 +279,16 @@ Increasing = Annotated[tuple[float, ...], AfterValidator(_increasing)]
 
 
 class QuantileScaling(FittedScaling):
-    """Linear interpolation between quantiles of the training rows, constant beyond the outer ones.
+    """Linear interpolation between quantiles of the training rows, constant beyond them.
 
-    The scaled training rows are normally distributed.
+    The scaled training rows have a normal distribution.
     """
 
     name: Literal["quantile"] = "quantile"
     points: Increasing
-    """Quantiles, in the column's unit."""
+    """Quantiles of the training rows in the unit of the column."""
     normals: Increasing
-    """The standard normal distribution's quantile at the share of each."""
+    """The standard normal quantile of the share of each point."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -296,7 +297,7 @@ class QuantileScaling(FittedScaling):
         return self
 
     def apply(self, values: Floats) -> Floats:
-        """Scale values given in their own unit, (rows,)."""
+        """Scale values in the unit of the column, (rows,)."""
         return np.interp(values, *self._line)
 
     def graph(self, ops: "Operations", x: "Value") -> "Value":
@@ -310,13 +311,13 @@ class QuantileScaling(FittedScaling):
             index = ops.sum_last(ops.cast(reached, "int64"))
         else:
             index = ops.cast(x * 0.0, "int64")
-        # A share, since the slope between nearly equal points may be infinite.
+        # Not by the slope, which may be infinite between nearly equal points.
         share = (x - ops.lookup(points, index)) / ops.lookup(np.diff(points), index)
         return share * ops.lookup(np.diff(normals), index) + ops.lookup(normals, index)
 
     @cached_property
     def _line(self) -> "tuple[array[float], array[float]]":
-        """Points and normals in contiguous memory; not as NumPy arrays, so `==` compares models."""
+        """Points and normals in contiguous memory; not NumPy arrays, so `==` can compare models."""
         return array("d", self.points), array("d", self.normals)
 
 
@@ -326,10 +327,10 @@ FeatureScaling = Annotated[
 
 
 def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
-    """Combine the scalings of several columns to one for a matrix, (rows, columns).
+    """Combine the scalings of several columns to a scaling of a matrix, (rows, columns).
 
     Args:
-        scalings: scalings with the same formula.
+        scalings: scalings with the same formula, one for each column.
     """
     first, *others = scalings
     if not others:
@@ -343,28 +344,28 @@ def stack_scalings(scalings: Sequence[FeatureScaling]) -> FeatureScaling:
 def quantile_points(values: Floats, count: int) -> Floats:
     """Return the quantiles at shares 0, 1/(count − 1), ..., 1, (count,), in nondecreasing order.
 
-    The quantiles are linearly interpolated between the sorted values, as in `numpy.quantile`. But
-    that function computes positions from shares and sometimes misses the value at an integer
-    position by a rounding error, so equal quantiles would differ.
+    The quantiles are linearly interpolated between the sorted values, as in `numpy.quantile`. That
+    function computes positions from shares, and its rounding errors can make equal quantiles
+    differ.
 
     Args:
-        values: in any order, (rows,).
+        values: the values in any order, (rows,).
         count: number of quantiles, 2 or more.
     """
     last = len(values) - 1
     positions = np.linspace(0, last, count)
     points = np.interp(positions, np.arange(last + 1), np.sort(values))
-    # Rounding may lift the end of a line above the next value.
+    # Rounding errors may put an interpolated value above the next value.
     return np.maximum.accumulate(points)
 
 
 def median(values: Floats) -> float:
-    """Return the same median as `numpy.median`, in a fifth of the time.
+    """Return the same median as `numpy.median`, but five times as fast.
 
     NumPy uses vector instructions to select one position, but not two.
 
     Args:
-        values: in any order, none missing, (rows,); at least one.
+        values: at least one value, none missing, in any order, (rows,).
     """
     middle = len(values) // 2
     ordered = np.partition(values, middle)
@@ -411,7 +412,7 @@ def scale_column(
     """Scale a column, and refuse values that then exceed the range of float32.
 
     Args:
-        scale: scales values in the column's own unit, (rows,).
+        scale: scales values in the unit of the column, (rows,).
         values: the column's values, none missing, (rows,).
         rows: the rows.
         column: the column's name.

@@ -1,6 +1,6 @@
 """Columns of text as bags of words: one sparse input for each token of the vocabulary.
 
-See `tokens` for the splitting into words.
+`tokens` splits texts into words.
 """
 
 from array import array
@@ -122,7 +122,7 @@ class Text(column_type.ColumnType):
 
     @property
     def has_words(self) -> bool:
-        """True for all texts but lists of names, since there are few names."""
+        """True except for lists of names, which need few inputs."""
         return not isinstance(self.encoding, MultiHot)
 
     def large_inputs(self, block: Block, defaults: Defaults) -> LargeInputs | None:
@@ -141,7 +141,7 @@ _VALUES_SAMPLED = 1_000
 
 
 _ASCII_WORD = r"\S*[A-Za-z]\S*"
-"""`ANY_WORD` for ASCII texts; compiles faster than Unicode classes."""
+"""`ANY_WORD` for ASCII texts, which compiles faster than Unicode classes."""
 
 
 _LIST_SIGNS = (r"\|", ";", ",")
@@ -154,11 +154,14 @@ _FEWEST_REPEATS = 5
 def decide_lists(view: "ColumnView") -> Decision | None:
     """Decide for text with an input for each word if the values are lists, such as `drama|comedy`.
 
-    The condition: there are more distinct lists than categories that would be kept. (For 5,000
-    movies by decade and genres, categories then gave a 2 % larger error; with few lists, the error
-    was the same.) At least half of the distinct values contain a separator, and items are names
-    without digits. An item occurs in five values on average, and there are at most half as many
-    items as values; addresses, or family and first names, have more.
+    The conditions exclude addresses and pairs of names, which have more different items:
+
+    - There are more distinct lists than categories that would be kept. (In a table of 5,000 movies
+      with decades and genres, categories gave a 2 % larger error; with few lists, the error was the
+      same.)
+    - At least half of the distinct values contain a separator.
+    - Items are names without digits, and an item occurs in five values on average.
+    - There are at most half as many items as values.
     """
     if view.column.kind != "text" or view.summary.distinct <= MOST_CATEGORIES:
         return None
@@ -221,10 +224,10 @@ _ODD_TEXTS = (
 class TextEncoder(column_type.SparseEncoder):
     """One input for each token; a token is a word or several consecutive words.
 
-    ``multi_hot`` gives 1 if the text contains the token, ``count`` the number of occurrences.
-    ``tf_idf`` gives count · (ln((1 + n) / (1 + d)) + 1) for n training rows of which d have the
-    token, and divides by the Euclidean norm of the text's row, √Σx², as scikit-learn's
-    ``TfidfVectorizer`` does.
+    With ``multi_hot``, an input is 1 if the text contains the token; with ``count``, it is the
+    number of occurrences. With ``tf_idf``, it is count · (ln((1 + n) / (1 + d)) + 1), where d of
+    the n training rows have the token, divided by the Euclidean norm √Σx² of the row, as in
+    scikit-learn's ``TfidfVectorizer``.
     """
 
     encoding: Literal["multi_hot", "count", "tf_idf"]
@@ -236,7 +239,7 @@ class TextEncoder(column_type.SparseEncoder):
     training_rows: PositiveInteger
     """Number of training rows."""
     missing: Literal["no_words", "error"]
-    """Encoding of a missing text: like a text without tokens, or an error."""
+    """Encoding of a missing text: as a text without tokens, or an error."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -280,8 +283,8 @@ class TextEncoder(column_type.SparseEncoder):
         """Encode some texts, given their tokens.
 
         Args:
-            keys: text · len(tokens) + token of each token of each text, ascending, (entries,).
-            counts: number of occurrences in the text, (entries,).
+            keys: text · len(tokens) + token for each token in each text, ascending, (entries,).
+            counts: the number of occurrences of the token in the text, (entries,).
             texts: number of texts.
         """
         rows, columns = np.divmod(keys, len(self.tokens))
@@ -300,7 +303,7 @@ class TextEncoder(column_type.SparseEncoder):
         Args:
             texts: the inputs of the rows with a text.
             missing: mask of missing texts, (rows,).
-            problems: records them.
+            problems: records these rows.
         """
         from dlcli.columns.value_problems import ColumnProblems
 
@@ -329,7 +332,10 @@ class TextEncoder(column_type.SparseEncoder):
 
     @cached_property
     def rarity(self) -> "array[float]":
-        """The factor of each token in tf-idf, (tokens,); no NumPy array, so `==` compares."""
+        """The inverse document frequency of each token, (tokens,).
+
+        It is not a NumPy array, so `==` can compare models.
+        """
         frequencies = np.array(self.document_frequencies)
         return array("d", np.log((1 + self.training_rows) / (1 + frequencies)) + 1)
 
@@ -356,7 +362,7 @@ class TextEncoder(column_type.SparseEncoder):
         return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
     def client_values(self, table: "Table") -> Array:
-        """Return what a client sends for the rows of a table, (rows,)."""
+        """Return the values that a client sends for the rows of a table, (rows,)."""
         return np.array(
             [*map(column_exports.plain_text, column_exports.sent_texts(table.column(self.column)))],
             dtype=object,
@@ -396,7 +402,7 @@ class TextEncoder(column_type.SparseEncoder):
         return weighted / ops.apply("maximum", norm, 1e-30)
 
     def recipe(self, missing: Sequence[str]) -> dict[str, Any]:
-        """Return how texts become counts, see `ColumnEncoder`."""
+        """Return the conversion of texts to counts, see `ColumnEncoder`."""
         from dlcli.columns.tokens import WORD
 
         return {

@@ -26,19 +26,19 @@ from dlcli.columns.layout import concatenated_ranges
 Codes = NDArray[np.int32]
 
 _BLOCK_BYTES = 1 << 22
-"""Bytes of text that are split at once; bounds memory."""
+"""Number of bytes of text that are split at once, to limit memory."""
 _WORDS_AT_ONCE = 1 << 20
-"""Words that are counted at once, up to the end of a text; bounds memory."""
+"""Number of words, up to the end of a text, that are counted at once, to limit memory."""
 
 _IN_PIECE = np.array(
     [byte >= 128 or chr(byte).isalnum() or chr(byte) in "_'" for byte in range(256)]
 )
-"""The bytes of UTF-8 that may be part of a word, including all bytes beyond ASCII, (256,)."""
+"""Mask of the UTF-8 bytes that may be part of a word, with all non-ASCII bytes, (256,)."""
 
 UNSPACED_SCRIPTS = ("Han", "Hiragana", "Thai", "Lao", "Khmer", "Myanmar")
 """Scripts without spaces between words: each character is a word."""
 UNSPACED = "".join(rf"\p{{{script}}}" for script in UNSPACED_SCRIPTS)
-"""Their characters, for a class of RE2."""
+"""Their characters, for an RE2 character class."""
 ANY_WORD = rf"[{UNSPACED}]|[^\s{UNSPACED}]*\p{{L}}[^\s{UNSPACED}]*"
 """The pattern of text between spaces with a letter, or of a character of an unspaced script."""
 
@@ -62,7 +62,7 @@ _CLEANING = (
     (rf"'*(?:[^{_WORD}'][\p{{M}}']*)+|''[\p{{M}}']*", " "),
     (r"^[\p{M}']+|'$", ""),
 )
-"""RE2 patterns with replacements; afterwards single spaces separate words."""
+"""RE2 patterns with replacements, after which single spaces separate the words."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,13 +70,13 @@ class Words:
     """The words of several texts, one text after the other."""
 
     distinct: pa.Array
-    """The distinct words."""
+    """The distinct words, (distinct words,)."""
     codes: Codes
-    """The index of each word among the distinct ones, (words,)."""
+    """The index of each word in `distinct`, (words,)."""
     texts: Codes
-    """The text of each word, counted from 0, (words,)."""
+    """The index of the text of each word, (words,)."""
     count: int
-    """Number of texts, including those without a word."""
+    """Number of texts, including texts without a word."""
 
     def starts(self, order: int) -> Indices:
         """Return the indices of words at which `order` consecutive words of one text begin."""
@@ -88,7 +88,7 @@ class Words:
 
         Args:
             starts: indices of the first words, (ngrams,).
-            order: number of words of each.
+            order: number of words in each n-gram.
         """
         codes = [self.codes[starts + at].astype(np.int64) for at in range(order)]
         parts = [self.distinct.take(integers(part)) for part in codes]
@@ -102,7 +102,7 @@ def split_into_words(texts: pa.ChunkedArray) -> Iterator[Words]:
     """Split texts into words, block by block.
 
     Args:
-        texts: without nulls.
+        texts: texts without nulls.
 
     Yields:
         The words of some consecutive texts.
@@ -133,13 +133,13 @@ def count_tokens(
     """Count the tokens in texts, block by block.
 
     Args:
-        texts: without nulls.
+        texts: texts without nulls.
         vocabulary: the tokens.
 
     Yields:
         For some consecutive texts: text · len(vocabulary) + token for each token in each text,
-        ascending, (entries,); its number of occurrences in the text, (entries,); and the number of
-        texts.
+        ascending, (entries,); the number of its occurrences in the text, (entries,); and the number
+        of texts.
     """
     known = strings(vocabulary, pa.string())
     longest = longest_of(vocabulary)
@@ -160,8 +160,8 @@ def count_tokens_of_few(
 
     Args:
         texts: the texts.
-        vocabulary: the number of each token.
-        longest: the most words of a token.
+        vocabulary: the index of each token.
+        longest: the maximum number of words in a token.
     """
     found: Counter[int] = Counter()
     for number, words in enumerate(words_of_few(texts)):
@@ -204,8 +204,8 @@ def words_of_few(texts: Sequence[str]) -> list[Sequence[str]]:
 def _split(texts: pa.Array) -> Words:
     """Split a block of texts into words.
 
-    Texts are cut at bytes first. Only the distinct pieces, about a hundred times fewer, are
-    normalized and split further.
+    Texts are first split at bytes into pieces. Only the distinct pieces, about a hundred times
+    fewer, are normalized and split further.
     """
     pieces, owners = _pieces(texts)
     encoded = pieces.dictionary_encode()
@@ -225,7 +225,7 @@ def _split(texts: pa.Array) -> Words:
 
 
 def _pieces(texts: pa.Array) -> tuple[pa.Array, Indices]:
-    """Return runs of bytes that may be part of a word, and the index of each one's text."""
+    """Return runs of bytes that may be part of a word, and the index of the text of each run."""
     data, offsets = utf8(texts)
     inside = _IN_PIECE[data]
     edge = np.zeros(len(data) + 1, dtype=np.bool_)
@@ -250,20 +250,20 @@ class _Counted:
 
 
 def choose_tokens(words: Words, most: int, least: int, longest: int) -> dict[str, int]:
-    """Choose the tokens that get an input: the most frequent ones, ties by name.
+    """Choose the most frequent tokens, which get an input; ties go to the first in sorted order.
 
     A token of several words can't occur in more texts than a shorter token within it. So rare
-    tokens are dropped before the search for longer ones (Agrawal & Srikant 1994, "Fast algorithms
-    for mining association rules"), which keeps both time and memory small.
+    tokens are dropped before the search for longer tokens, which saves time and memory (Agrawal &
+    Srikant 1994, "Fast algorithms for mining association rules").
 
     Args:
-        words: the words of the training rows' texts.
+        words: the words of the texts in the training rows.
         most: maximum number of tokens.
         least: minimum number of texts with a token.
-        longest: the most words of a token.
+        longest: the maximum number of words in a token.
 
     Returns:
-        The number of texts that contain each token, in the order of the tokens' names.
+        The number of texts that contain each token, sorted by token.
     """
     counted: list[_Counted] = []
     tokens = words.codes.copy()
@@ -285,11 +285,11 @@ def choose_tokens(words: Words, most: int, least: int, longest: int) -> dict[str
 
 
 def _lengthened(tokens: Codes, texts: Codes) -> Codes:
-    """Combine tokens that overlap in all but one word to tokens with one more word.
+    """Combine two tokens that start at adjacent words to a token with one more word.
 
     Args:
-        tokens: the token that starts at each word, -1 for none, (words,).
-        texts: the text of each word, (words,).
+        tokens: the index of the token that starts at each word, or -1, (words,).
+        texts: the index of the text of each word, (words,).
     """
     follow = (tokens[:-1] >= 0) & (tokens[1:] >= 0) & (texts[:-1] == texts[1:])
     starts = np.flatnonzero(follow)

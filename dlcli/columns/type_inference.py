@@ -1,4 +1,4 @@
-"""The basis of type inference: values and their counts, and names of identifiers."""
+"""The basis of type inference: counts of values, and columns that only identify rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dlcli.tables.table import Table
 NEARLY_ALL = 0.9
 """Minimum share of values of one kind for which the other values count as stray values."""
 MIN_VALUES = 8
-"""With this many values, the probability that all are held out is below 0.3^8 < 0.0001."""
+"""Minimum number of values, with which the probability that all are held out is 0.3^8 < 0.0001."""
 MIN_ROWS = 20
 """Minimum number of rows to recognize identifiers and to hold out rows by default."""
 MAX_CODES = 10
@@ -29,7 +29,7 @@ MAX_SHOWN = 5
 _LONGEST_SHOWN = 40
 _LONGEST_LISTED = 20
 _EXACT = 2**53
-"""Larger integers may be rounded."""
+"""Larger integers may be rounded as float64."""
 
 
 def shorten(text: str) -> str:
@@ -39,12 +39,12 @@ def shorten(text: str) -> str:
 
 @dataclass(frozen=True)
 class ColumnSummary:
-    """Counts of a column's values."""
+    """Counts of the values of a column."""
 
     present: int
-    """Rows with a value."""
+    """Number of rows with a value."""
     missing: int
-    """Rows without a value."""
+    """Number of rows without a value."""
     distinct: int
     """Number of distinct values; 0 for values that can't be written as text."""
     frequent: tuple[tuple[str, int], ...]
@@ -102,11 +102,11 @@ class Strays:
     """Values of another kind than most values of their column."""
 
     words: tuple[str, ...]
-    """The values, the most frequent first."""
+    """The stray values, most frequent first."""
     rows: int
     """Number of rows with a stray value."""
     regular_share: float
-    """Share of all other values."""
+    """Share of the rows with a value in which the value is not a stray value."""
 
     def reason(self, noun: str) -> str:
         """Describe the decision for the type of most values.
@@ -163,8 +163,8 @@ class ColumnView:
             which: mask of these values, (distinct values,).
 
         Returns:
-            The stray values, if there are any, at most a hundred, in up to 10 % of the rows; else
-            None.
+            The stray values; None if there are none, more than a hundred, or more than 10 % of the
+            rows with a value.
         """
         count = int(np.count_nonzero(which))
         if not 0 < count < len(which) or count > _MOST_STRAYS:
@@ -198,7 +198,7 @@ def view_column(table: Table, name: str) -> ColumnView:
     numbers = _readable_numbers(column)
     is_stored_so = column.kind == "number" and not pa.types.is_decimal(column.values.type)
     if is_stored_so and numbers is not None and np.abs(numbers).max() < _EXACT:
-        # The same result as with texts, in a tenth of the time.
+        # The same result as with texts, but ten times as fast.
         _, first, counts = np.unique(numbers, return_index=True, return_counts=True)
         top = np.flatnonzero(counts >= np.sort(counts)[-MAX_SHOWN:][0])
         top = top[np.lexsort((first[top], -counts[top]))[:MAX_SHOWN]]
@@ -214,16 +214,16 @@ def view_column(table: Table, name: str) -> ColumnView:
 def _distinct_texts(column: Column) -> DistinctTexts:
     try:
         return column.distinct
-    except DataError:  # lists and the like, which can't be written as text
+    except DataError:  # values that can't be written as text, such as lists
         return count_texts(pa.chunked_array([], pa.string()))
 
 
 def summarize_column(table: Table, name: str) -> ColumnSummary:
     """Count the values of a column.
 
-    If there are many distinct numbers, they are counted as numbers, since converting them to text
-    would take most of the time. Then `1.5` and `1.50` are one value, and of equally frequent values
-    the smallest come first.
+    Many distinct numbers are counted as numbers, because converting them to text would take most of
+    the time. Then `1.5` and `1.50` are the same value, and smaller values come first if they are
+    equally frequent.
     """
     column = table.column(name)
     numbers = _readable_numbers(column)
@@ -237,7 +237,7 @@ def summarize_column(table: Table, name: str) -> ColumnSummary:
 
 
 def _readable_numbers(column: Column) -> Floats | None:
-    """Return the values that are not missing, if all are numbers that the network can read."""
+    """Return the values that are not missing if all of them fit float32, else None."""
     if not column.looks_numeric() or (parsed := column.numbers()).unreadable.any():
         return None
     numbers = parsed.values[~np.isnan(parsed.values)]
@@ -251,7 +251,7 @@ def _texts_of(column: Column, rows: Indices) -> list[str]:
 
 
 def _most_frequent(counts: Indices) -> list[int]:
-    """Return the indices of the largest counts; the first of equal counts."""
+    """Return the indices of the largest counts; ties go to the first."""
     return list(np.argsort(-counts, kind="stable")[:MAX_SHOWN].tolist())
 
 
@@ -270,7 +270,7 @@ def _summary(
     )
 
 
-# Columns that merely distinguish or number the rows of a table, by their names and values.
+# Columns that only identify or number the rows of a table, recognized by names and values.
 
 _IDENTIFIER_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:[pu]?id|uuid|guid|key|index|idx|row[._ ]?(?:names?|id|number)?))$"
@@ -284,8 +284,8 @@ _TIME_NAME = re.compile(
     r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
 )
 _NUMBERED_SHARE = 0.5
-"""Threshold of two shares: the steps of 1 among a row index's steps, and the numbers that occur
-among the numbers of rows."""
+"""Minimum share of the steps of 1 in a row index; and in columns named like row numbers, minimum
+share of the integers in the range that occur."""
 _ALL_DIFFER = "a different value in each row: an identifier"
 
 
@@ -306,9 +306,13 @@ def numbered_prefix(column: str) -> str | None:
 
 
 def identity_of_categories(view: ColumnView, share: float) -> str | None:
-    """Return why categories merely distinguish rows; None if they don't.
+    """Return the reason if categories only identify rows, else None.
 
-    They do if 95 % of the values are distinct, in 20 rows or more.
+    Args:
+        view: the column.
+        share: the share of distinct values from which categories identify rows, in a column with 20
+            or more values. In a shorter column, all values must be distinct, and the name must be
+            the name of an identifier.
     """
     distinct, present = view.summary.distinct, view.summary.present
     is_long = present >= MIN_ROWS
@@ -319,21 +323,23 @@ def identity_of_categories(view: ColumnView, share: float) -> str | None:
     return None
 
 
-@np.errstate(over="ignore", invalid="ignore")  # for numbers that are infinite or nearly infinite
+@np.errstate(over="ignore", invalid="ignore")  # numbers may be infinite or very large
 def identity_of_numbers(column: str, numbers: Floats) -> str | None:
-    """Return why numbers merely distinguish or number the rows; None if they don't.
+    """Return the reason if numbers only identify or number the rows, else None.
 
-    Distinct integers may be quantities by coincidence. So in addition to being distinct, one of
-    these must hold: the column is named like an identifier; it is named `no`, `nr` or the like and
-    the numbers are nearly consecutive; or the numbers are a row index: in 20 rows or more, most
-    increase by 1 from row to row, or most decrease by 1, and they are not years and the column is
-    not named like a time.
+    The numbers must be distinct integers. Quantities may also be distinct, so one of the following
+    must also hold:
+
+    - The column has the name of an identifier.
+    - The column has a name such as `no` or `nr`, and the numbers are nearly consecutive.
+    - The numbers are a row index: in 20 or more rows, most increase by 1, or most decrease by 1,
+      from row to row; they are not years, and the name is not the name of a time.
 
     Args:
-        column: the column's name.
-        numbers: the numbers of all rows that have one, in the order of the file.
+        column: the name of the column.
+        numbers: the numbers that are not missing, in the order of the file.
     """
-    is_whole = bool((numbers == np.floor(numbers)).all())  # NaN (unreadable) is not an integer
+    is_whole = bool((numbers == np.floor(numbers)).all())  # false for NaN, an unreadable value
     if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
         return None
     has_name = has_identifier_name(column)

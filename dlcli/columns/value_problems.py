@@ -15,10 +15,10 @@ from dlcli.arrays import Indices, Mask
 from dlcli.errors import DataError, listed, plural, truncate
 from dlcli.tables.table import Rows
 
-# Values that can't be encoded, or that differ from those of training, column by column.
+# Values that can't be encoded, or that differ from the training rows, column by column.
 
 _KEPT_VALUES = 100
-"""Maximum number of values in a note, since there may be millions."""
+"""Maximum number of values in a note, because there may be millions."""
 _SHOWN_VALUES = 3
 _LONGEST_VALUE = 40
 _MOST_LINES = 5
@@ -32,38 +32,38 @@ _SHOWN_COLUMNS = 5
 _COUNTS = ("missing", "without_tokens", "outside", "unreadable")
 _MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)T00:00:00(?:[+-]\d\d:\d\d)?")
 _TIME_ALONE = re.compile(r"1970-01-01T(\d\d:\d\d:\d\d(?:\.\d+)?)(?:[+-]\d\d:\d\d)?")
-"""A time without a date, which is read as a time on this day."""
+"""A time without a date, which is stored as a time on this day."""
 
 
 @dataclass
 class ColumnProblems:
-    """Differences of a column's values from those in the training rows; all counts are of rows."""
+    """Differences of the values of a column from the training rows."""
 
     unseen: Counter[str] = field(default_factory=Counter)
-    """Values that are not among the training categories, with their numbers of rows."""
+    """The number of rows of each value that is not among the training categories."""
     unseen_index: int | None = None
-    """The first row with such a value, from 0, among all encoded rows."""
+    """The index of the first such row among all encoded rows."""
     unseen_encoding: str = ""
-    """Their encoding, in words."""
+    """The encoding of these values, in words."""
     unseen_hint: str = ""
-    """A suggestion of a category with another spelling, to append to a message."""
+    """The end of a message that suggests a category with another spelling."""
     missing: int = 0
-    """Rows without a value."""
+    """Number of rows without a value."""
     missing_encoding: str = ""
-    """Their encoding, in words, if there is no missing indicator."""
+    """The encoding of missing values, in words, if there is no missing indicator."""
     without_tokens: int = 0
-    """Rows whose text contains no token of the vocabulary."""
+    """Number of rows whose text contains no token of the vocabulary."""
     without_tokens_encoding: str = ""
-    """Their encoding, in words."""
+    """The encoding of these texts, in words."""
     outside: int = 0
-    """Rows outside the training range."""
+    """Number of rows outside the training range."""
     range: tuple[float | str, float | str] | None = None
-    """The training range, if rows are outside it; dates are ISO 8601."""
+    """The training range if rows are outside it; times are ISO 8601."""
     unreadable: int = 0
-    """Rows whose value can't be read or is not allowed."""
+    """Number of rows whose value can't be read or is not allowed."""
 
     def add(self, other: ColumnProblems) -> None:
-        """Add the differences of further rows, without the first row's index."""
+        """Add the differences of further rows; `unseen_index` remains unchanged."""
         self.unseen.update(other.unseen)
         for name, value in vars(other).items():
             own = getattr(self, name)
@@ -73,17 +73,14 @@ class ColumnProblems:
                 setattr(self, name, value)
 
     def limit_values(self) -> None:
-        """Count unknown categories together beyond the first thousands.
-
-        This bounds memory for any number of rows.
-        """
+        """Limit memory: count unknown categories together after the first ten thousand."""
         for value in [*islice(self.unseen, _MOST_COUNTED, None)]:
             rows = self.unseen.pop(value)
             self.unseen[_OTHER_VALUES] += rows
 
 
 Place = Callable[[int], str]
-"""Returns the name of a row in messages, given its index: `row 3`."""
+"""Returns the name of a row in messages, such as `row 3`, given its index."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ class BadRow:
     """A value that can't be encoded."""
 
     index: int
-    """The row, from 0, among all encoded rows."""
+    """The index of the row among all encoded rows."""
     column: str
     reason: str
 
@@ -123,17 +120,17 @@ class ValueProblems:
         """Number of rows encoded so far."""
         self.columns: defaultdict[str, ColumnProblems] = defaultdict(ColumnProblems)
         self._refusals: list[tuple[str, int, Indices, Problem]] = []
-        """Values of a column that were refused together: the column, the number of rows encoded
-        before, the rows, and the function that describes the problems. There may be millions, so
-        each description is made on demand."""
+        """For each call of `refuse`: the column, the number of rows encoded before, the indices of
+        the refused rows, and the function that describes the problems. There may be millions of
+        problems, so they are described on demand."""
 
     def refuse(self, wrong: Mask, rows: Rows, column: str, problem: Problem) -> None:
         """Refuse values that can't be encoded.
 
         Args:
-            wrong: mask of these rows, (rows,).
+            wrong: mask of the rows with such values, (rows,).
             rows: the rows.
-            column: the column.
+            column: the name of the column.
             problem: describes the problem with the value at a row index.
 
         Raises:
@@ -156,8 +153,8 @@ class ValueProblems:
         """Record differences of a column of the current table.
 
         Args:
-            column: the column.
-            found: its differences, with the index of a row of the table.
+            column: the name of the column.
+            found: the differences; row indices belong to the current table.
         """
         problems = self.columns[column]
         problems.add(found)
@@ -167,7 +164,7 @@ class ValueProblems:
 
     @property
     def bad_indices(self) -> Indices:
-        """The rows, from 0, with a value that can't be encoded, each once, in order."""
+        """The ascending indices of the rows with a value that can't be encoded."""
         if not self._refusals:  # fast path for one row
             return np.empty(0, np.int64)
         parts = (start + rows for _, start, rows, _ in self._refusals)
@@ -183,7 +180,7 @@ class ValueProblems:
         """Describe missing and unknown values without a separate input.
 
         Args:
-            place: names the row of an index, as `Table.place` does.
+            place: returns the name of a row, see `Table.place`.
         """
         notes = []
         for column, found in self.columns.items():
@@ -197,19 +194,19 @@ class ValueProblems:
 
 @dataclass(frozen=True)
 class ValueNote:
-    """A note about some of a column's rows."""
+    """A note about some rows of a column."""
 
     column: str
     rows: int
     """Number of rows."""
     kind: str
-    """Their common property, which follows the number of rows: `without a value`."""
+    """The common property of the rows, such as `without a value`."""
     detail: str = ""
-    """The rest of the note for this column, including punctuation."""
+    """The end of the note, including the punctuation before it."""
     values: tuple[str, ...] = ()
-    """Some of the rows' values, if the note is about values."""
+    """Some values of the rows, if the note is about values."""
     encoding: str = ""
-    """Their encoding, in words."""
+    """The encoding of the values, in words."""
 
     def __str__(self) -> str:
         return f"column '{self.column}': {plural(self.rows, 'row')} {self.kind}{self.detail}"
@@ -227,14 +224,14 @@ class Line:
 def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
     """Convert notes to lines, with at most five lines for each kind.
 
-    Notes on ranges are in one line: later rows are often out of range in many columns.
+    Notes on ranges are in one line, because later rows are often out of range in many columns.
 
     Args:
-        notes: all of them.
+        notes: the notes of all columns.
 
     Yields:
-        A line for each note; if there are more than five of a kind, lines for the notes with the
-        most rows, and a summary of the rest.
+        A line for each note. If there are more than five notes of a kind, the notes with the most
+        rows have a line, and the last line summarizes the rest.
     """
     kinds: defaultdict[str, list[ValueNote]] = defaultdict(list)
     for note in notes:
@@ -261,10 +258,10 @@ def summarize_notes(notes: Iterable[ValueNote]) -> Iterator[Line]:
 
 
 def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote]:
-    """Combine the notes of several folds: one for each column and kind.
+    """Combine the notes of several folds to one note for each column and kind.
 
     Args:
-        folds: the notes of each fold that has any.
+        folds: the notes of each fold with notes.
         of: the number of all folds.
     """
     alike: defaultdict[tuple[str, str], list[ValueNote]] = defaultdict(list)
@@ -281,10 +278,10 @@ def merge_notes(folds: Sequence[Sequence[ValueNote]], of: int) -> list[ValueNote
 
 
 def short_moments(moments: Sequence[str]) -> list[str]:
-    """Omit the time of day if it is always midnight, or the date if the moments have none.
+    """Omit the time of day if it is always midnight, or the date if there are only times.
 
     Args:
-        moments: texts in ISO 8601; other texts are unchanged.
+        moments: times in ISO 8601; other texts are unchanged.
     """
     for pattern in (_MIDNIGHT, _TIME_ALONE):
         short = [match[1] for moment in moments if (match := pattern.fullmatch(moment))]
@@ -296,12 +293,12 @@ def short_moments(moments: Sequence[str]) -> list[str]:
 def value_notes(
     column: str, problems: ColumnProblems, place: Place | None = None
 ) -> Iterator[ValueNote]:
-    """Describe the differences between a column's values and the training rows.
+    """Describe the differences of a column from the training rows.
 
     Args:
-        column: the column.
-        problems: its differences from the training rows.
-        place: names the row of an index.
+        column: the name of the column.
+        problems: the differences.
+        place: returns the name of a row, see `Table.place`.
     """
     if problems.unseen:
         count, encoding = problems.unseen.total(), problems.unseen_encoding
