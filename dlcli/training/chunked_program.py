@@ -4,14 +4,15 @@
 while it trains on the previous one. Its steps use the same numbers in batches of the same shape as
 `ResidentProgram`, so the weights are the same.
 
-`ClusterProgram` is for a cluster in which each worker holds a share of the rows. The batches have
-the same rows in the same steps as on one machine. A worker computes the loss and the gradient of
-its rows of a batch, however many these are. One sum over all workers gives the loss, the gradient
-and the sums for the metrics of the whole batch. So the state after each step is the same for all
-workers, and any of them could store a checkpoint. `Collectives` provides these sums and messages
-with TensorFlow's collective operations: `MultiWorkerMirroredStrategy` starts the server of this
-worker, connects it to the other workers, monitors their health, and provides the operations.
-Keras's `fit` does not run under that strategy in Keras 3
+`ClusterProgram` is for a cluster in which each worker has a share of the rows. The batches contain
+the same rows as on one machine. Each worker computes the loss and the gradient of its rows in a
+batch, whose number varies. One sum over all workers gives the loss, the gradient and the sums for
+the metrics of the whole batch. So the state after each step is the same for all workers, and any of
+them could store a checkpoint.
+
+`Collectives` provides these sums and messages by TensorFlow's collective operations:
+`MultiWorkerMirroredStrategy` starts the server of this worker, connects it to the other workers,
+monitors their health, and provides the operations. In Keras 3, `fit` does not support this strategy
 (https://github.com/keras-team/keras/issues/20585).
 """
 
@@ -42,15 +43,15 @@ from dlcli.training.randomness import order_parts
 from dlcli.training_job import Job
 
 _MESSAGE_NUMBERS = 2**20
-"""4-byte numbers that are sent at once: larger tensors take several times as long per number."""
+"""Number of 4-byte numbers that are sent at once; larger tensors take several times as long per
+number."""
 _HEAD_NUMBERS = 128
-"""8-byte numbers that are sent first: the size of a message and its beginning."""
+"""Number of 8-byte numbers that are sent first: the size of a message and its beginning."""
 _SUMS_MEASURED = 20
 _HEALTH_SECONDS = 10
-"""The time between two checks of the other workers; three failed checks end training."""
-
+"""Time between two health checks of the other workers; three failed checks end training."""
 _SECONDS_TO_FINISH = 60
-"""The time that worker 0 has to store the run while the other workers wait."""
+"""Maximum time for which workers wait for others at the end, while worker 0 stores the run."""
 
 _LOST = (
     tf.errors.UnavailableError,
@@ -61,7 +62,7 @@ _LOST = (
 )
 """The errors of an operation if a worker can't be reached."""
 _OF_WORKERS = ("Collective", "/job:worker", "peer", "Socket closed", "check alive")
-"""Parts of their messages."""
+"""Parts of the messages of such errors."""
 
 
 @dataclass(frozen=True)
@@ -71,16 +72,16 @@ class Chunk:
     first: int
     """The first step."""
     stop: int
-    """The step after the last."""
+    """The step after the last one."""
     block: DeviceRows
-    """The rows in the order of use; all chunks have the same size."""
+    """The rows in the order in which they are used."""
 
 
 class ChunkedProgram(compiled_program.Program):
-    """Programs over chunks of rows; a chunk has the steps from `first` to before `stop`."""
+    """Programs over chunks of rows, see `Chunk`."""
 
     agree: Callable[[int], int] | None = None
-    """In a cluster, a function that returns worker 0's number."""
+    """In a cluster, a function that returns the number of worker 0, see `Pace`."""
 
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
         super().__init__(job, learner, jit_compile)
@@ -92,15 +93,15 @@ class ChunkedProgram(compiled_program.Program):
     def chunks(self, epoch: int, step: int) -> Iterator[Any]:
         """Yield the chunks of all epochs, beginning at a given step.
 
-        The last chunk of the first epoch is always included, since that epoch must still be ended.
+        The last chunk of the first epoch is always included, because the epoch must still be ended.
         """
 
     @abstractmethod
     def advance(self, chunk: Any, state: State, upto: int) -> State:  # noqa: ANN401
-        """Run the steps of a chunk from the state's to before another."""
+        """Run the steps of a chunk from the current step to the step before `upto`."""
 
     def validation_inputs(self) -> tuple[Inputs, slice | NDArray[np.int64]]:
-        """Return the inputs of the validation rows to evaluate, and the rows' indices."""
+        """Return the inputs of the validation rows to evaluate, and the indices of these rows."""
         assert self.job.validation is not None
         return self.job.validation.inputs, slice(None)
 
@@ -119,9 +120,9 @@ class ChunkedProgram(compiled_program.Program):
             yield DeviceRows.of(matrix, labels, weights, slice(start, start + size))
 
     def _evaluate_in_loop(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
-        """Call `evaluate` as `ResidentProgram` does: in a loop if loops are kept as functions.
+        """Call `evaluate` in a loop if loops are kept as functions, as in `ResidentProgram`.
 
-        Outside such loops TensorFlow computes layers with oneDNN, which rounds differently.
+        Outside such loops, TensorFlow computes layers with oneDNN, which has other rounding errors.
         """
         if not self.keeps_loops:
             return self.evaluate(block, total)
@@ -140,7 +141,7 @@ class ChunkedProgram(compiled_program.Program):
                 started = time.perf_counter()
                 upto = min(int(state.step) + pace.steps, chunk.stop)
                 state = self.advance(chunk, state, upto)
-                yield state, nothing  # waits for the result
+                yield state, nothing  # the consumer waits for the result
                 pace.adapt(time.perf_counter() - started)
             if chunk.stop == self.job.steps:
                 state, written = self.end_epoch(state)
@@ -164,7 +165,7 @@ class StreamingProgram(ChunkedProgram):
     Args:
         job: the job.
         learner: its Keras objects.
-        jit_compile: whether XLA compiles them.
+        jit_compile: whether XLA compiles the programs.
     """
 
     def __init__(self, job: Job, learner: Learner, jit_compile: bool) -> None:
@@ -176,13 +177,13 @@ class StreamingProgram(ChunkedProgram):
         job = self.job
         weights, size = job.loss_weights, _chunk_size(job)
         for first, stop, index in chunk_orders(job, epoch, step):
-            # Padding is not read or has weight 0.
+            # The padding is not read, or has weight 0.
             matrix = job.train.inputs.take(index)
             block = DeviceRows.of(matrix, job.labels, weights, index, size)
             yield Chunk(first, stop, block)
 
     def advance(self, chunk: Chunk, state: State, upto: int) -> State:
-        """Run the steps of a chunk from the state's to before another."""
+        """Run the steps of a chunk from the current step to the step before `upto`."""
         result: State = self.run(chunk.block, tf.constant(chunk.first), state, tf.constant(upto))
         return result
 
@@ -190,14 +191,14 @@ class StreamingProgram(ChunkedProgram):
         """Run steps of one epoch.
 
         Args:
-            block: the rows of some steps.
-            first: the first of these steps, int32.
-            state: the state before.
-            upto: the step to end before, int32.
+            block: the rows of the steps of a chunk.
+            first: the first step of the chunk, int32.
+            state: the state before the steps.
+            upto: the step after the last one to run, int32.
         """
 
         def batch(step: tf.Tensor) -> DeviceRows:
-            # Not a slice: XLA would treat its start as a constant and compile again for each chunk.
+            # Not a slice, because XLA would compile for each chunk, with its start as a constant.
             size = self.job.batch_size
             index = (step - first) * size + tf.range(size)
             return block.map(lambda whole: tf.gather(whole, index))
@@ -207,7 +208,7 @@ class StreamingProgram(ChunkedProgram):
 
 
 def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield the first step, the step after the last, and the rows of each chunk, see above."""
+    """Yield the first step, the step after the last one, and the row indices of each chunk."""
     size = _chunk_size(job)
     for number in range(epoch, job.epochs):
         order = order_parts(len(job.train.inputs), job.train.inputs.width, job.config.seed, number)
@@ -225,7 +226,7 @@ def _chunk_size(job: Job) -> int:
 
 
 def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield the same indices in arrays of one size; the last may be smaller."""
+    """Yield the same indices in arrays of equal size, except that the last may be smaller."""
     held = np.empty(0, dtype=np.int64)
     for part in parts:
         held = np.concatenate([held, part])
@@ -238,19 +239,20 @@ def _regroup(parts: Iterator[NDArray[np.int64]], size: int) -> Iterator[NDArray[
 
 @dataclass(frozen=True)
 class ShareOfChunk(Chunk):
-    """This worker's rows of some steps of an epoch."""
+    """The rows of this worker in some steps of an epoch."""
 
     positions: tf.Tensor
     """The index of each row in its batch, int64 (rows,)."""
     starts: tf.Tensor
-    """The index of the first row of each step, and the number of rows, int32 (steps + 1,)."""
+    """The index of the first row of each step; the last value is the number of rows, int32
+    (steps + 1,)."""
 
 
 class ClusterProgram(ChunkedProgram):
-    """Programs of the steps and of the end of an epoch.
+    """Programs for the steps and the end of an epoch on the workers of a cluster.
 
-    They run as TensorFlow graphs: a worker's number of rows differs from batch to batch, and XLA
-    would compile for each number.
+    They run as TensorFlow graphs, because XLA would compile for each number of rows that a worker
+    has in a batch.
 
     Args:
         job: the job; its inputs are `ShardedInputs`.
@@ -266,20 +268,20 @@ class ClusterProgram(ChunkedProgram):
         super().__init__(job, build_learner(job, share=share), jit_compile=False)
 
         self._steps: Any = None
-        """The program of the steps, once the types of its arguments are known."""
+        """The program of the steps; `None` before the types of its arguments are known."""
         self._agree = self.compiled(self.collectives.sum, [tf.TensorSpec([], tf.int32)])
 
     @property
     def keeps_loops(self) -> bool:
-        """False: workers match their sums by the rounds of lowered loops."""
+        """False, because workers match their sums by the iterations of lowered loops."""
         return False
 
     def agree(self, number: int) -> int:
-        """Return worker 0's number."""
+        """Return the number of worker 0."""
         return int(self._agree(tf.constant(0 if self.collectives.rank else number)))
 
     def chunks(self, epoch: int, step: int) -> Iterator[ShareOfChunk]:
-        """Yield this worker's rows of the chunks of all epochs; see `ChunkedProgram`."""
+        """Yield the rows of this worker in the chunks of all epochs; see `ChunkedProgram`."""
         job = self.job
         inputs, weights, size = self.inputs, job.loss_weights, job.batch_size
         is_own = inputs.shares.owners == self.collectives.rank
@@ -293,15 +295,15 @@ class ClusterProgram(ChunkedProgram):
             yield ShareOfChunk(first, stop, block, positions, tf.constant(starts))
 
     def advance(self, chunk: ShareOfChunk, state: State, upto: int) -> State:
-        """Run the steps of a chunk from the state's to before another."""
+        """Run the steps of a chunk from the current step to the step before `upto`."""
         weights = () if chunk.block.weights is None else (chunk.block.weights,)
         arguments = (
             *(chunk.block.matrix, chunk.block.labels, *weights, chunk.positions, chunk.starts),
             *(tf.constant(chunk.first), tf.constant(upto), *state),
         )
         if self._steps is None:
-            # With one signature it is traced once, as on the other workers: each trace of a
-            # collective operation gets the next number, by which workers match it.
+            # With one signature, it is traced once. All workers must trace the same number of
+            # times, because they match collective operations by the number of the trace.
             signature = [
                 tf.TensorSpec([None, *each.shape[1:]] if each.shape.rank else [], each.dtype)
                 for each in arguments
@@ -311,12 +313,12 @@ class ClusterProgram(ChunkedProgram):
         return result
 
     def validation_inputs(self) -> tuple[Inputs, NDArray[np.int64]]:
-        """Return the inputs of this worker's validation rows; see `ChunkedProgram`."""
+        """Return the inputs of the validation rows of this worker; see `ChunkedProgram`."""
         validation = self.job.validation
         assert validation is not None
         if isinstance(validation.inputs, ShardedInputs):
             return validation.inputs.own, validation.inputs.shares.own
-        # A sample that all workers hold.
+        # All workers have the same sample, of which each evaluates a part.
         rows = np.arange(self.collectives.rank, len(validation.inputs), self.collectives.size)
         return validation.select(rows).inputs, rows
 
@@ -324,10 +326,11 @@ class ClusterProgram(ChunkedProgram):
         """Run steps of one epoch.
 
         Args:
-            matrix: the rows, see `DeviceRows`.
-            labels: their labels.
-            rest: the weights if rows have any; positions and starts, see `ShareOfChunk`; the first
-                step, and the one to end before, int32; the state before.
+            matrix: the inputs, see `DeviceRows`.
+            labels: the labels, see `DeviceRows`.
+            rest: the row weights, if there are any; the positions and starts, see `ShareOfChunk`;
+                the first step of the chunk and the step after the last one to run, int32; and the
+                state before the steps.
         """
         *weights, positions, starts, first, upto = rest[: -len(State._fields)]
         state = State(*rest[-len(State._fields) :])
@@ -347,7 +350,7 @@ class ClusterProgram(ChunkedProgram):
         epoch: tf.Tensor,
         step: tf.Tensor,
     ) -> tf.Tensor:
-        """Update the weights once; return the whole batch's loss times its rows."""
+        """Update the weights once; return the loss of the whole batch times its number of rows."""
         learner, floats = self.learner, keras.config.floatx()
         learner.begin_step(epoch, step)
         learner.batch_share.positions = positions
@@ -382,13 +385,13 @@ class ClusterProgram(ChunkedProgram):
     def _summands(
         self, gradient: tf.Tensor | None, variable: keras.Variable, positions: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        """Return tensors whose sums over all workers make the gradient of the batch.
+        """Return tensors whose sums over all workers give the gradient of the batch.
 
-        The gradient of an embedding has an entry for each row of the batch: if several rows have
-        the same category, Keras's optimizers square each entry, not their sum.
+        The gradient of an embedding keeps one entry for each row of the batch, because Keras's
+        optimizers square the entries of rows with the same category, not their sum.
 
         Args:
-            gradient: the gradient of this worker's rows; None for a constant output.
+            gradient: the gradient of the rows of this worker; `None` for a constant output.
             variable: the weights.
             positions: the index of each row in its batch.
         """
@@ -401,7 +404,7 @@ class ClusterProgram(ChunkedProgram):
         return values, tf.scatter_nd(at, gradient.indices, [rows])
 
     def _sum_over_workers(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Sum over all workers; the gradient is also summed, since all parts depend on the sum."""
+        """Sum over all workers, and also sum the gradient, because all losses use the sum."""
 
         def summed(own: tf.Tensor) -> Any:  # noqa: ANN401
             return self.collectives.sum(own), self.collectives.sum
@@ -430,9 +433,9 @@ def _gradient(
 
 
 class Collectives(ConnectedWorkers):
-    """The workers of a cluster, with sums of tensors over them.
+    """The workers of a cluster, with sums of tensors over all workers.
 
-    TensorFlow must not have run an operation in this process yet.
+    Create it before TensorFlow runs an operation in this process.
 
     Args:
         cluster: the workers, which all create this object at the same time.
@@ -455,9 +458,9 @@ class Collectives(ConnectedWorkers):
         self._all_gather = self._gather_program()
 
     def sum(self, tensor: tf.Tensor) -> tf.Tensor:
-        """Return the sum of a tensor over all workers, the same bits on each."""
+        """Return the sum of a tensor over all workers, bit-identical on all of them."""
 
-        # `all_reduce` also registers a gradient, for which TensorFlow keeps the graph forever.
+        # Not `all_reduce`, because TensorFlow would keep the graph of its gradient forever.
         def reduce_all(strategy: tf.distribute.Strategy, own: tf.Tensor) -> tf.Tensor:
             pairs = [(own, own.device)]
             return strategy.extended.batch_reduce_to(tf.distribute.ReduceOp.SUM, pairs)[0]
@@ -472,7 +475,7 @@ class Collectives(ConnectedWorkers):
         """Return the sum of each tensor over all workers, by one operation.
 
         Args:
-            tensors: numbers of any shapes and types, which are summed in the type of the first.
+            tensors: tensors of any shapes and dtypes, which are summed in the dtype of the first.
         """
         kind = tensors[0].dtype
         flat = tf.concat([tf.reshape(tf.cast(each, kind), [-1]) for each in tensors], axis=0)
@@ -484,10 +487,10 @@ class Collectives(ConnectedWorkers):
         ]
 
     def seconds_per_sum(self, numbers: int) -> float:
-        """Measure the duration of a sum of so many numbers; all workers call this at the same time.
+        """Measure the duration of a sum over all workers, which must all call this method.
 
         Args:
-            numbers: at least as many as a training step sums.
+            numbers: how many numbers are summed, such as in a training step.
         """
 
         def repeat() -> tf.Tensor:
@@ -510,7 +513,7 @@ class Collectives(ConnectedWorkers):
         with translated():
             head = np.zeros(_HEAD_NUMBERS, np.int64)
             head[0] = len(message)
-            short = head[1:].view(np.uint8)  # as most are; sent together with the size
+            short = head[1:].view(np.uint8)  # most messages are short and fit here
             beginning = np.frombuffer(message, np.uint8)[: len(short)]
             short[: len(beginning)] = beginning
             heads = self._all_gather(tf.constant(head)).numpy().reshape(self.size, -1)
@@ -531,9 +534,9 @@ class Collectives(ConnectedWorkers):
             return [content.data for content in received]
 
     def finish(self) -> None:
-        """Wait at a barrier; a worker that has left it or can't be reached needs no more messages.
+        """Wait for all workers at a barrier, and ignore workers that can't be reached.
 
-        Without the barrier, the last message of a worker that exits at once can be lost.
+        Without the barrier, the last message of a worker that exits can be lost.
         """
         with suppress(tf.errors.OpError):
             context.context().wait_at_barrier("dlcli-finished", _SECONDS_TO_FINISH * 1000)
@@ -545,8 +548,7 @@ class Collectives(ConnectedWorkers):
         def program(own: tf.Tensor) -> tf.Tensor:
             return self._strategy.run(gather, args=(own,))
 
-        # One signature, so it is traced once: each trace gets another number, by which workers
-        # match it.
+        # With one signature, it is traced once, see `ClusterProgram.advance`.
         signature = [tf.TensorSpec([None], tf.int64)]
         compiled: Callable[[tf.Tensor], tf.Tensor]
         compiled = tf.function(program, autograph=False, input_signature=signature)
@@ -555,10 +557,10 @@ class Collectives(ConnectedWorkers):
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Convert TensorFlow errors that mean that another worker has exited.
+    """Replace TensorFlow errors that mean that another worker has exited.
 
     Raises:
-        WorkerError: instead of them.
+        WorkerError: in place of such an error.
     """
     try:
         yield

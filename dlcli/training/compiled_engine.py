@@ -3,13 +3,13 @@
 `Model.fit` returns to Python for each batch, which takes most of the time on small tables. Here one
 dispatch runs any number of steps of the same Keras layers, loss and optimizer over shuffled
 batches. The end of an epoch (metrics, validation, early stopping, best weights, plateau) is part of
-the program. The number of steps in a dispatch is a runtime argument and does not change a bit of
-the result.
+the program. The number of steps in a dispatch is a runtime argument; the result is bit-identical
+for any number.
 
-Compiling takes far longer than training on a small table. So jobs that differ only in runtime
-values (see `RuntimeValues`) and slightly in the number of rows share a program, see `ProgramCache`.
-Jobs that run in parallel threads also share it, each with separate variables. If many jobs differ
-in batch size or in the units of hidden layers, graphs are traced without these sizes.
+Compiling takes far longer than training on a small table. So jobs share a program if they differ
+only in runtime values (see `RuntimeValues`) and slightly in the number of rows, see `ProgramCache`.
+Jobs in parallel threads also share it, each with separate variables. If many jobs differ in batch
+size or in the units of hidden layers, graphs are traced without these sizes.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from dlcli.training.objectives import build_learner
 from dlcli.training_job import Checkpointer, EpochProgress, History, Job, TrainingResult
 
 MOST_PROGRAMS = 8
-"""Number of cached programs, of about 20 MB each; the least recently used is dropped first."""
+"""Maximum number of cached programs, of about 20 MB each; the least recently used is dropped."""
 MOST_GRAPHS = 16
-"""Number of cached graphs for any size, of about 20 MB each."""
+"""Maximum number of cached graphs for any size, of about 20 MB each."""
 OPTIMIZERS_BY_SHAPE = ("adafactor", "muon")
-"""Optimizers whose operations follow from the shape of a weight."""
+"""Optimizers whose operations depend on the shape of a weight."""
 MOST_STARTS = 8
-"""Number of seeds whose initial weights are cached with a program."""
+"""Maximum number of seeds whose initial weights are cached with a program."""
 Key = TypeVar("Key")
 Item = TypeVar("Item")
 
@@ -50,13 +50,13 @@ class ProgramCache:
     """The programs of earlier jobs and of jobs in other threads.
 
     Args:
-        any_size: whether jobs that differ in batch size and in the units of hidden layers also
-            share a graph; XLA compiles it for each size.
+        any_size: whether jobs also share a graph if they differ in batch size or in the units of
+            hidden layers; XLA compiles it for each size.
     """
 
     def __init__(self, *, any_size: bool = False) -> None:
         self.made = 0
-        """Number of programs with their own graph."""
+        """Number of graphs that were traced."""
         self._any_size = any_size
         self._kept: dict[str, _Shared] = {}
         self._originals: dict[str, ResidentProgram] = {}
@@ -67,8 +67,8 @@ class ProgramCache:
         """Lend the program of a job in its initial state, and free its rows afterwards.
 
         Args:
-            job: the job; see `can_share`.
-            jit_compile: whether XLA compiles it.
+            job: a job for which `can_share` is true.
+            jit_compile: whether XLA compiles the program.
         """
         key = program_key(job, jit_compile)
         with self._lock:
@@ -102,9 +102,9 @@ class _Shared:
 
     Args:
         job: the first job.
-        jit_compile: whether XLA compiles it.
-        original: a program of a job of another size, whose graph is shared.
-        any_size: whether jobs of other sizes will share its graph.
+        jit_compile: whether XLA compiles the program.
+        original: a program for another size, whose graph this program shares.
+        any_size: whether programs for other sizes will share the graph of this program.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class _Shared:
 
     @contextmanager
     def lend(self, job: Job) -> Iterator[ResidentProgram]:
-        """Lend the program with a job's rows and values, in its initial state."""
+        """Lend the program in its initial state, with the rows and values of a job."""
         with self._lock:
             program = self._idle.pop() if self._idle else self._copy(job)
             start = self._start(job)
@@ -151,7 +151,7 @@ class _Shared:
         seed = job.config.seed
         if seed not in self._starts:
             others = next(iter(self._starts.values()))
-            learner = build_learner(job)  # optimizers may copy the weights
+            learner = build_learner(job)  # with its optimizer, which may copy the weights
             first = training_job.values_of(learner.variables)
             _keep(self._starts, seed, {**others, **first}, MOST_STARTS)
         return self._starts[seed]
@@ -166,8 +166,8 @@ def can_share(job: Job) -> bool:
 def can_have_any_size(job: Job) -> bool:
     """Return whether the program of a job can be traced for any batch size and units.
 
-    This requires that no operation depends on the shape of a weight, as in some optimizers, nor the
-    kernel of a product, as where TensorFlow lowers loops, see `keeps_loops`.
+    The operations must not depend on the shape of a weight, as in some optimizers. Where TensorFlow
+    lowers loops (see `keeps_loops`), the implementation of a product depends on the shape, too.
     """
     optimizer, layers = job.config.optimizer, job.network.layers
     if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:
@@ -183,11 +183,11 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
 
     Args:
         job: the job.
-        jit_compile: whether XLA compiles it.
-        any_size: whether the program is for any batch size, and any units of hidden layers.
+        jit_compile: whether XLA compiles the program.
+        any_size: whether the program is traced for any batch size and any units of hidden layers.
     """
     config, network, unit = job.config, job.network, job.task.output_unit
-    speed = config.input.scaling_multiplier
+    multiplier = config.input.scaling_multiplier
     has_boundaries = isinstance(config.learning_rate_schedule, PiecewiseConstant)
     warms_up = objectives.schedule_durations(config, job.steps).get("warmup_steps", 0) > 0
     *hidden, output = map(objectives.without_values, network.layers)
@@ -202,7 +202,8 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         *(network.front, hidden, output),
         *(objectives.optimizer_without_values(job), config.learning_rate_schedule, warms_up),
         *(config.learning_rate_multipliers, config.exclude_from_weight_decay),
-        *(config.early_stopping, speed, speed and network.columns_of_inputs.tolist()),
+        *(config.early_stopping, multiplier),
+        multiplier and network.columns_of_inputs.tolist(),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),
@@ -241,7 +242,7 @@ def open_program(job: Job, jit_compile: bool, programs: ProgramCache | None) -> 
     """Open the program of a job in its initial state.
 
     Raises:
-        WorkerError: if another worker of a cluster has exited.
+        WorkerError: if another worker of the cluster has exited.
     """
     if isinstance(job.train.inputs, ShardedInputs):
         with chunked_program.translated():

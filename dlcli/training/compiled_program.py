@@ -1,17 +1,17 @@
 """TensorFlow programs that run any number of training steps in one dispatch.
 
 `Program` contains the parts: steps, evaluation, and the end of an epoch. `ResidentProgram` combines
-them to one program over rows on the device. A dispatch gets the row orders of some epochs, the
-state, and a number of steps::
+them to one program over rows on the device. The arguments of a dispatch are the row orders of some
+epochs, the state, and a number of steps::
 
-    while steps and epochs are left, and the loss is finite:  run_epochs
-        take the remaining steps of this epoch one by one           Program.steps
-        after its last: metrics, validation, early stopping         _end_epoch
+    while steps and epochs are left, and the loss is finite:        run_epochs
+        run the remaining steps of this epoch one by one            Program.steps
+        after the last step: metrics, validation, early stopping    _end_epoch
 
 See `chunked_program` for rows that are loaded to the device in chunks.
 
-A dispatch may begin and end within an epoch: `State` contains the sum of the epoch's losses so far.
-Once a loss is NaN or infinite, so is the sum, and all loops end.
+A dispatch may begin and end within an epoch, because `State` contains the sum of the losses of the
+epoch so far. If a loss is NaN or infinite, the sum is non-finite, and all loops end.
 """
 
 from __future__ import annotations
@@ -46,26 +46,26 @@ def direction(monitor: str) -> str:
 
 
 class State(NamedTuple):
-    """The state of training other than variables: scalars, by their names in a checkpoint."""
+    """The state of training other than variables: scalars, with their names in a checkpoint."""
 
     epoch: tf.Tensor
     """The epoch, from 0, int32."""
     step: tf.Tensor
     """The next step within the epoch, from 0, int32."""
     total: tf.Tensor
-    """Sum of the losses of this epoch so far, each times its rows."""
+    """Sum of the losses in this epoch so far, each times its number of rows, float."""
     stopping_value: tf.Tensor
-    """Early stopping's best value, negated if higher is better, float64."""
+    """Best value for early stopping, negated if higher is better, float64."""
     stopping_wait: tf.Tensor
-    """Epochs since then, int32."""
+    """Number of epochs since the best value for early stopping, int32."""
     best_epoch: tf.Tensor
-    """The epoch of that value, from 0, int32; -1 if there is none yet."""
+    """Epoch of the best value for early stopping, from 0, int32; -1 before the first value."""
     plateau_value: tf.Tensor
-    """The plateau's best value, negated if higher is better, float64."""
+    """Best value for the plateau, negated if higher is better, float64."""
     plateau_wait: tf.Tensor
-    """Epochs since then, int32."""
+    """Number of epochs since the best value for the plateau, int32."""
     cooldown: tf.Tensor
-    """Epochs until the plateau counter starts again, int32."""
+    """Number of epochs until epochs without improvement count for the plateau again, int32."""
     stopped: tf.Tensor
     """True if early stopping has ended training."""
 
@@ -79,11 +79,11 @@ class State(NamedTuple):
 
 
 class EpochMonitor:
-    """Compare each epoch with the best one, keep the best weights, reduce the learning rate.
+    """Compares each epoch with the best one, keeps the best weights, reduces the learning rate.
 
     Args:
-        job: provides early stopping and the schedule.
-        learner: provides the weights and the learning rate.
+        job: the job, with its settings of early stopping and of the schedule.
+        learner: its Keras objects.
     """
 
     def __init__(self, job: Job, learner: Learner) -> None:
@@ -97,14 +97,14 @@ class EpochMonitor:
             tf.Variable(weight.value, trainable=False, shape=weight.value.shape)
             for weight in self._weights
         ]
-        """The best epoch's weights, if they are kept."""
+        """The weights of the best epoch; empty unless they are restored at the end."""
 
     def update(self, state: State, values: Mapping[str, tf.Tensor]) -> State:
-        """Evaluate an epoch.
+        """Return the state after an epoch, and update the best weights and the learning rate.
 
         Args:
-            state: the state after its last step.
-            values: the epoch's values, by column of history.csv; scalars.
+            state: the state after the last step.
+            values: the values of the epoch, scalars by column of history.csv.
         """
         if self.plateau is not None:
             state = self._update_plateau(state, self.plateau, _signed(self.plateau, values))
@@ -113,7 +113,7 @@ class EpochMonitor:
         return state
 
     def restore_best(self, state: State) -> None:
-        """Set the model to its best epoch's weights, if they are kept."""
+        """Set the model to the weights of the best epoch, if they are kept."""
         if int(state.best_epoch) >= 0:
             for best, weight in zip(self.best_weights, self._weights, strict=True):
                 weight.assign(best)
@@ -153,13 +153,13 @@ class EpochMonitor:
 
 
 def _signed(section: EarlyStopping | ReduceOnPlateau, values: Mapping[str, tf.Tensor]) -> tf.Tensor:
-    """Return the monitored value with a sign so that smaller is better; float64."""
+    """Return the monitored value, negated if higher is better, float64."""
     value = tf.cast(values[section.monitor], tf.float64)
     return -value if direction(section.monitor) == "max" else value
 
 
 ConcreteFunction = Any
-"""A `tf.types.experimental.ConcreteFunction`: TensorFlow has no types to check."""
+"""A `tf.types.experimental.ConcreteFunction`; TensorFlow has no type hints."""
 
 ROWS_VALIDATED_AT_ONCE = 4096
 ORDER_ENTRIES = 2**18
@@ -172,14 +172,14 @@ CHUNK_BYTES = 2**26
 """Size of a chunk of training or validation rows."""
 
 SECONDS_PER_DISPATCH = 0.1
-"""Target duration of a dispatch: short enough for progress and Ctrl-C, long enough to hide its
-overhead."""
+"""Target duration of a dispatch: short enough for progress and Ctrl-C, and long enough to make its
+overhead negligible."""
 FIRST_SECONDS = 0.05
 """Estimated duration of the first dispatch, without compiling."""
 Dispatches = Iterator[tuple[State, NDArray[Any]]]
 """The state after each dispatch, and the rows of history that it wrote."""
 EpochValues = dict[str, tf.Tensor]
-"""An epoch's values, by column of history.csv."""
+"""The values of an epoch, by column of history.csv."""
 Item = TypeVar("Item")
 
 
@@ -187,11 +187,11 @@ class DeviceRows(NamedTuple):
     """Rows on the device."""
 
     matrix: tf.Tensor
-    """(rows, inputs)."""
+    """The inputs, (rows, inputs)."""
     labels: tf.Tensor
-    """In the loss's form, (rows, ...)."""
+    """The labels in the form for the loss, (rows, ...)."""
     weights: tf.Tensor | None
-    """(rows,), or `None`."""
+    """Row weights, (rows,), or `None`."""
 
     @classmethod
     def of(
@@ -202,14 +202,14 @@ class DeviceRows(NamedTuple):
         rows: NDArray[np.int64] | slice = slice(None),
         size: int | None = None,
     ) -> DeviceRows:
-        """Copy rows to the device, with numbers in Keras's float type.
+        """Copy rows to the device, with floating-point numbers in Keras's float type.
 
         Args:
-            matrix: their inputs.
-            labels: the labels of these rows and possibly of other rows.
-            weights: the weights, in the same way.
-            rows: the indices of the rows in them.
-            size: the number of rows after padding; not padded if omitted.
+            matrix: the inputs of the rows, (rows, inputs).
+            labels: the labels of these and possibly other rows.
+            weights: the weights of the same rows as `labels`, or `None`.
+            rows: the indices of the rows in `labels` and `weights`.
+            size: the number of rows after padding; no padding if omitted.
         """
         floats, size = keras.config.floatx(), size or len(matrix)
         given = tf.constant(pad(labels[rows], size))
@@ -220,18 +220,18 @@ class DeviceRows(NamedTuple):
         )
 
     def map(self, function: Callable[[Any], Any]) -> DeviceRows:
-        """Apply a function to each of the parts."""
+        """Apply a function to each tensor."""
         return DeviceRows(*(None if part is None else function(part) for part in self))
 
 
 Fetch = Callable[[tf.Tensor], DeviceRows]
 """Returns the batch of a step."""
 RunStep = Callable[[tf.Tensor], tf.Tensor]
-"""Runs a step, and returns its loss times its rows."""
+"""Runs a step, and returns its loss times its number of rows."""
 
 
 class Program:
-    """The parts of all programs.
+    """The parts of all programs: steps, evaluation, and the end of an epoch.
 
     Args:
         job: the job.
@@ -248,12 +248,12 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """True if blocks are padded, so jobs with almost as many rows share a program."""
+        """True if blocks are padded, so jobs with slightly different numbers of rows share it."""
         return self.learner.runtime.shared
 
     @property
     def weighs_metrics(self) -> bool:
-        """True if metrics are weighted: with row weights, but not with class weights only."""
+        """True if metrics are weighted: if there are row weights, not only class weights."""
         return self.job.train.weights is not None
 
     @property
@@ -267,11 +267,11 @@ class Program:
         """Run the remaining epochs."""
 
     def arrays(self, state: State) -> dict[str, NDArray[Any]]:
-        """Copy everything that is needed to resume training, by name."""
+        """Copy all arrays that are needed to resume training, by name."""
         return {**values_of(self._variables), **values_of(state._asdict())}
 
     def restore(self, arrays: Arrays) -> State:
-        """Restore the state from which these arrays were copied."""
+        """Restore the state that `arrays` copied."""
         assign_values(self._variables, arrays)
         first = State.start()._asdict()
         return State(**{name: tf.constant(arrays[name], first[name].dtype) for name in first})
@@ -298,23 +298,22 @@ class Program:
         return [variable.handle for variable in variables]
 
     def finish(self, state: State) -> None:
-        """Set the model to its final weights, as `fit` does."""
+        """Set the model to its final weights, in the same way as `Model.fit`."""
         self.learner.optimizer.finalize_variable_values(self.learner.model.trainable_variables)
         self.monitor.restore_best(state)
 
     def compiled(self, function: Any, signature: Any = None) -> Any:  # noqa: ANN401
-        """Return the program of a function.
+        """Return a function as a TensorFlow function.
 
         Args:
-            function: takes and returns tensors.
-            signature: the specifications of its arguments; it is traced once for them.
+            function: a function of tensors that returns tensors.
+            signature: the specifications of its arguments, so it is traced only once.
         """
         if self.keeps_loops:
-            # By default TensorFlow lowers loops and branches to operations that pass on single
-            # values. This takes some tenths of a second before the first step, and more time in
-            # each. There is no option to turn it off, but TensorFlow does not lower loops that are
-            # built for its single-threaded executor. The caller decides which executor runs the
-            # function.
+            # By default, TensorFlow lowers loops and branches to operations on single values. This
+            # takes some tenths of a second before the first step, and slows each step down. No
+            # option turns it off, but TensorFlow does not lower loops that are built for its
+            # single-threaded executor. The caller determines which executor runs the function.
             function = tf.experimental.function_executor_type("SINGLE_THREADED_EXECUTOR")(function)
         return tf.function(function, signature, autograph=False, jit_compile=self.jit_compile)
 
@@ -324,7 +323,7 @@ class Program:
         return not self.jit_compile and keeps_loops(self.job)
 
     def steps(self, run: RunStep, state: State, upto: tf.Tensor) -> tf.Tensor:
-        """Run steps of an epoch, up to before another step; return the sum of losses."""
+        """Run the steps of an epoch before step `upto`; return the sum of losses so far."""
 
         def continues(step: tf.Tensor, total: tf.Tensor) -> tf.Tensor:
             return (step < upto) & tf.math.is_finite(total)
@@ -336,7 +335,7 @@ class Program:
         return total
 
     def step(self, fetch: Fetch, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-        """Update the weights once; return the batch's loss times its rows."""
+        """Update the weights once; return the loss of the batch times its number of rows."""
         learner = self.learner
         learner.begin_step(epoch, step)
         batch = fetch(step)
@@ -363,7 +362,7 @@ class Program:
     def differentiate(
         self, batch: DeviceRows, loss_of: Callable[[tf.Tensor], tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]:
-        """Return loss and outputs of a batch, and the gradients of the scaled loss.
+        """Return the loss, the outputs and the gradients of the scaled loss of a batch.
 
         Args:
             batch: the rows.
@@ -376,19 +375,19 @@ class Program:
         return loss, outputs, tape.gradient(scaled, self.learner.model.trainable_variables)
 
     def train_values(self, state: State) -> EpochValues:
-        """Return the training values of an epoch after its last step, and reset the metrics."""
+        """Return the training values of an epoch after the last step, and reset the metrics."""
         rows = tf.cast(self.learner.runtime["rows"], keras.config.floatx())
         return {"loss": state.total / rows, **self._results()}
 
     def close_epoch(
         self, state: State, values: EpochValues, validation_loss: tf.Tensor
     ) -> tuple[State, tf.Tensor]:
-        """End an epoch: update the monitor, and return the next state and the history's row.
+        """End an epoch: update the monitor, and return the next state and the row of history.
 
         Args:
             state: the state after the last step.
             values: the training values.
-            validation_loss: the mean loss of validation rows, if there are any.
+            validation_loss: the mean loss of the validation rows; ignored if there are none.
         """
         if self.job.validation is not None:
             held_out = {"loss": validation_loss + self._penalty(), **self._results()}
@@ -400,10 +399,11 @@ class Program:
         return state._replace(epoch=state.epoch + 1, step=zero, total=total), history
 
     def evaluate(self, block: DeviceRows, total: tf.Tensor) -> tf.Tensor:
-        """Add some validation rows to the mean loss and to the metrics.
+        """Add a block of validation rows to the mean loss and to the metrics.
 
-        The mean is a sum of shares: a graph may fold a sum of losses times rows with its division,
-        and then round differently than a program that keeps them separate.
+        The mean is computed as a sum of shares. If it were a sum of losses times rows that is
+        divided at the end, a graph could combine the operations, and its rounding errors would
+        differ from those of other programs.
         """
         if self.is_padded:
             is_real = tf.range(block.matrix.shape[0]) < self.learner.runtime["validation_rows"]
@@ -424,7 +424,7 @@ class Program:
         return total
 
     def _evaluate_part(self, part: DeviceRows) -> tf.Tensor:
-        """Return the part's loss times its share of the rows."""
+        """Return the loss of a part of a block, times its share of the validation rows."""
         part = DeviceRows(*self._isolate(part))
         outputs = self._outputs(part, training=False)
         loss = self.learner.loss(part.labels, outputs, sample_weight=part.weights)
@@ -442,9 +442,9 @@ class Program:
         return loss * (rows / len(self.job.validation.inputs))
 
     def _isolate(self, tensors: Sequence[tf.Tensor | None]) -> list[tf.Tensor | None]:
-        """Keep XLA from fusing the computations before and after.
+        """Prevent XLA from fusing computations before and after this call.
 
-        Computations between two such barriers round the same in every program.
+        Computations between two such calls have the same rounding errors in every program.
         """
         if not self.jit_compile:
             return list(tensors)
@@ -454,7 +454,7 @@ class Program:
 
     def _outputs(self, rows: DeviceRows, *, training: bool) -> tf.Tensor:
         outputs = self.learner.model(rows.matrix, training=training)
-        # Losses and metrics need the width, even if it follows from a weight of any size.
+        # Losses and metrics need the width, which is unknown if weights may have any size.
         outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
         return outputs
 
@@ -473,7 +473,7 @@ class Program:
         return results
 
     def _build_metrics(self) -> None:
-        """Make the variables of metrics that Keras creates with the first batch."""
+        """Create the variables of metrics, which Keras creates with the first batch."""
         if not self.learner.metrics:
             return
         first = DeviceRows.of(self.job.train.inputs.part(0, 1), self.job.labels, None, slice(1))
@@ -485,8 +485,9 @@ class Program:
 def keeps_loops(job: Job) -> bool:
     """Return whether the loops of a graph are kept as functions.
 
-    Such loops run on a single device, so with a GPU the CPU could not take part in them. Outside
-    them, oneDNN computes bfloat16 products, several times as fast on processors with AMX.
+    With a GPU, loops are lowered, because a loop that is kept runs on a single device, and the CPU
+    could not run any of its operations. With mixed precision, loops are lowered, because oneDNN
+    then computes bfloat16 products, which is several times as fast on processors with AMX.
     """
     is_single = not tf.config.get_visible_devices("GPU")
     return is_single and job.config.precision == "float32"
@@ -498,7 +499,7 @@ class ResidentProgram(Program):
     Args:
         job: the job.
         learner: its Keras objects.
-        jit_compile: whether XLA compiles it.
+        jit_compile: whether XLA compiles the program.
         original: a program whose graph is shared; its job may have other sizes.
     """
 
@@ -525,7 +526,7 @@ class ResidentProgram(Program):
 
         Args:
             job: a job of this program.
-            placed: inputs that are already on the device; the copied inputs are added.
+            placed: inputs that are already on the device; this method adds the copied inputs.
         """
         self.job = job
         rows = self.job.steps * self.job.batch_size
@@ -537,7 +538,7 @@ class ResidentProgram(Program):
             self.validation = self._block(job.validation, labels, weights, rows, placed)
 
     def release_rows(self) -> None:
-        """Free the memory of the rows until other rows are loaded."""
+        """Free the memory of the rows."""
         self.train = self.validation = None
 
     def _block(
@@ -551,7 +552,7 @@ class ResidentProgram(Program):
         assert labels is not None
         size = size if self.is_padded else len(rows.inputs)
         key = id(rows.inputs), size
-        if key not in placed:  # with the inputs, so their id is not reused
+        if key not in placed:  # stored with the inputs, so their ID is not reused
             placed[key] = rows.inputs, place(rows.inputs, size)
         return DeviceRows.of(placed[key][1], labels, weights, size=size)
 
@@ -589,14 +590,14 @@ class ResidentProgram(Program):
             orders: the row orders of some epochs, int32 (epochs, steps, batch size); excess entries
                 of the last batch are not read or have weight 0.
             first: the epoch of the first order, int32.
-            state: the state before.
+            state: the state before the steps.
             count: maximum number of steps, int32.
 
         Returns:
-            The state after, and a row of history for each completed epoch, at the index of its
-            order, (epochs, columns).
+            The state after the steps, and the rows of history of completed epochs, at the indices
+            of their orders, (epochs, columns).
         """
-        # The rows are arguments: other jobs also use the graph, which never holds rows.
+        # The rows are arguments, because other jobs use the same graph.
         given = orders, first, state, count, (self.train, self.validation)
         result: tuple[State, tf.Tensor] = self.traced(given)(*given)
         return result
@@ -619,7 +620,7 @@ class ResidentProgram(Program):
         count: tf.Tensor,
         blocks: tuple[DeviceRows, DeviceRows | None],
     ) -> tuple[State, tf.Tensor]:
-        """Run steps over given rows, see `run`: the function that is traced."""
+        """Run steps over the given rows, see `run`; this function is traced."""
         train, validation = blocks
         at_once, steps = size_of(orders, 0), size_of(orders, 1)
         end = tf.minimum(first + at_once, self.learner.runtime["epochs"])
@@ -665,9 +666,9 @@ class ResidentProgram(Program):
 def _rebind(
     original: ResidentProgram, program: ResidentProgram, given: tuple[Any, ...]
 ) -> ConcreteFunction:
-    """Return the original's function with the variables of a program that shares its graph.
+    """Return the traced function of `original` with the variables of a program.
 
-    A traced function gets the handles of its variables as further arguments, so XLA compiles it
+    The handles of variables are further arguments of a traced function, so XLA compiles it only
     once.
     """
     traced = original.traced(given)
@@ -684,21 +685,21 @@ def _rebind(
 
 
 def _of_any_size(given: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return specifications of arguments of `ResidentProgram.run` for any number of rows."""
+    """Return the specifications of the arguments of `run_epochs` for any number of rows."""
     orders, *others, (train, validation) = given
     train = train.map(lambda part: tf.TensorSpec((None, *part.shape[1:]), part.dtype))
     return tf.TensorSpec((None, None, None), orders.dtype), *others, (train, validation)
 
 
 def rows_per_chunk(width: int, multiple: int) -> int:
-    """Return the rows of a chunk: a multiple of a number."""
+    """Return the number of rows in a chunk, which is a multiple of `multiple`."""
     return max(1, CHUNK_BYTES // (4 * max(width, 1) * multiple)) * multiple
 
 
 def place(inputs: Inputs, size: int) -> tf.Tensor:
     """Copy inputs in memory to the device, with rows of zeros up to a size, (size, inputs).
 
-    A matrix is copied several times on its way, so a large one is copied in parts.
+    TensorFlow copies a matrix several times, so a large matrix is copied in parts to save memory.
     """
     floats, rows = keras.config.floatx(), rows_per_chunk(inputs.width, 1)
     if size <= rows:
@@ -711,7 +712,7 @@ def place(inputs: Inputs, size: int) -> tf.Tensor:
 
 
 def pad(array: NDArray[Any], size: int) -> NDArray[Any]:
-    """Append rows of zeros up to a size, (size, ...)."""
+    """Append rows of zeros to an array, up to the shape (size, ...)."""
     if len(array) == size:
         return array
     return np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
@@ -730,7 +731,7 @@ def _product(weights: tf.Tensor | None, real: tf.Tensor | None) -> tf.Tensor | N
 
 
 def prefetch(items: Iterator[Item]) -> Iterator[Item]:
-    """Yield the same items; a thread prepares the next one while one is in use."""
+    """Yield the same items; a thread prepares the next item while the current one is in use."""
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, items, None)
         while (item := coming.result()) is not None:
@@ -743,8 +744,8 @@ class Pace:
 
     Args:
         job: the job.
-        agree: returns worker 0's number in a cluster, where all workers must run the same number of
-            steps: TensorFlow matches sums over the workers by the step within a dispatch.
+        agree: in a cluster, returns the number of worker 0. All workers must run the same number of
+            steps, because TensorFlow matches sums over workers by the step within a dispatch.
     """
 
     def __init__(self, job: Job, agree: Callable[[int], int] | None = None) -> None:
@@ -753,12 +754,12 @@ class Pace:
         self._dispatches = 0
 
     def adapt(self, seconds: float) -> None:
-        """Adapt the number to the duration of a dispatch; the first one included compiling."""
+        """Adapt the number to the duration of a dispatch, except the first, which compiles."""
         self._dispatches += 1
         if self._dispatches == 1:
             return
         if self._agree is not None and self._dispatches.bit_count() != 1:
-            return  # agreeing takes as long as a step, but is rare later
+            return  # agreeing takes as long as a step, so it becomes rarer
         factor = SECONDS_PER_DISPATCH / max(seconds, 1e-6)
         self.steps = int(min(max(self.steps * min(max(factor, 0.1), 4.0), 1), 2**30))
         if self._agree is not None:

@@ -1,8 +1,9 @@
 """Training of a job by the chosen engine, its device, and the settings of the process.
 
-During training, operations with a variable order of summation are replaced or refused
-(`tf.config.experimental.enable_op_determinism`). TensorFlow's graph optimizer is off: it takes a
-quarter of a small job's time and does not speed up steps of Dense layers; XLA has its own.
+During training, TensorFlow replaces or refuses operations whose order of summation varies
+(`tf.config.experimental.enable_op_determinism`). Its graph optimizer is off: it takes a quarter of
+the time of a small job and does not speed up the steps of Dense layers. XLA has a separate
+optimizer.
 """
 
 from __future__ import annotations
@@ -31,31 +32,32 @@ from dlcli.training.linear_engine import LinearEngine
 from dlcli.training.objectives import keras_loss
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
-"""Parts of error messages without a specific type, such as from XLA and the GPU libraries."""
+"""Parts of the messages of errors without a specific type, such as errors of XLA and of the GPU
+libraries."""
 _MENTIONS_MEMORY = re.compile("memory|alloc|oom", re.IGNORECASE)
 _OPERATION = re.compile(r"\{\{function_node [^}]*\}\} ")
-"""Matches the name of the operation, which TensorFlow writes before its message."""
+"""The pattern of the name of the operation at the beginning of a TensorFlow message."""
 _OWN_PROCESS: set[int] = set()
-"""The process in which TensorFlow was prepared. A fork lacks its threads and would wait for them
-forever."""
+"""The ID of the process in which TensorFlow was prepared. A forked process lacks the threads of
+TensorFlow and would wait for them forever."""
 _MOST_LETTERS = 200
-"""Maximum number of characters of TensorFlow's message, which may be pages long."""
+"""Maximum number of characters shown of a TensorFlow message, which may be pages long."""
 
 
 def prepare_device(device: str, threads: int | str, gpu: int = 0) -> training_job.Device:
-    """Choose the device. A GPU's memory is allocated as needed.
+    """Choose the device. The memory of a GPU is allocated as needed.
 
     Args:
         device: `cpu`, `gpu`, or `auto` for a GPU if there is one.
         threads: number of threads; `auto`: the number with which TensorFlow already runs in this
             process, else all available processors.
-        gpu: the index of the GPU to use; if there are fewer, they are shared in turn.
+        gpu: the index of the GPU, modulo the number of GPUs.
 
     Raises:
         ConfigError: if a GPU is requested and there is none.
         UsageError: if TensorFlow already runs in this process with another device or number of
-            threads, or in the parent of this forked process; or within a graph or a distribution
-            strategy.
+            threads, or in the parent of this forked process; or for a call within a graph or a
+            distribution strategy.
     """
     if _OWN_PROCESS - {os.getpid()}:
         raise errors.UsageError(
@@ -93,7 +95,7 @@ def _set_threads(threads: int | str) -> int:
     try:
         setting.set_intra_op_parallelism_threads(count)
         setting.set_inter_op_parallelism_threads(count)
-    except RuntimeError:  # it already runs, maybe with the same number; 0 means all processors
+    except RuntimeError:  # it already runs, maybe with this number; 0 means all processors
         running: int = setting.get_intra_op_parallelism_threads() or available_processors()
         if threads not in ("auto", running):
             message = f"TensorFlow already runs in this process with threads: {running}"
@@ -103,7 +105,7 @@ def _set_threads(threads: int | str) -> int:
 
 
 class _Trainings:
-    """The trainings of this process, in any of its threads."""
+    """Counts the trainings in all threads of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -112,7 +114,7 @@ class _Trainings:
 
     @contextmanager
     def deterministic(self) -> Iterator[None]:
-        """Make TensorFlow deterministic within a block; several blocks may run at a time."""
+        """Make TensorFlow deterministic within a block; blocks in other threads may overlap."""
         with self._lock:
             if not self._count:
                 self._before = _settings()
@@ -155,7 +157,7 @@ def train_job(
         engine: the result of `choose_engine`, or a suitable `LinearEngine`.
         progress: receives each epoch.
         checkpointer: stores checkpoints, and may provide one to resume from.
-        programs: the programs of earlier jobs, which may be reused.
+        programs: programs of earlier jobs to reuse.
 
     Raises:
         TrainingError: if the loss or the weights become NaN or infinite, memory runs out, or a
@@ -188,7 +190,7 @@ def _out_of_memory(
     is_typed = isinstance(error, MemoryError | tf.errors.ResourceExhaustedError)
     if not is_typed and not any(words in text.lower() for words in _OUT_OF_MEMORY):
         return None
-    traceback.clear_frames(error.__traceback__)  # its frames hold the memory
+    traceback.clear_frames(error.__traceback__)  # they reference the memory
     line = next((line for line in text.splitlines() if _MENTIONS_MEMORY.search(line)), "")
     line = _OPERATION.sub("", errors.printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
@@ -205,11 +207,11 @@ def _out_of_memory(
 def gradient_norms(
     job: training_job.Job, weights: Weights, rows: NDArray[np.int64]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Measure the gradient of a job's loss over some training rows as one batch.
+    """Measure the gradient of the loss of a job over some training rows as one batch.
 
-    The loss has row and class weights, but no regularization penalty. Batch normalization uses the
-    batch's mean and variance, as in a training step; dropout and augmentation are omitted, so the
-    result is not random. It is computed in float32 even under mixed precision.
+    The loss includes row and class weights, but no regularization penalty. Batch normalization uses
+    the mean and variance of the batch, as in a training step. Dropout and augmentation are omitted,
+    so the result is not random. With mixed precision, it is computed in float32.
 
     Args:
         job: the job.
@@ -217,8 +219,9 @@ def gradient_norms(
         rows: indices of training rows.
 
     Returns:
-        The norms at the initial and at the trained weights. The former are empty if training
-        started from another run's weights, which a resumed run no longer has.
+        For the initial and for the trained weights, the Euclidean norm of the gradient of each
+        layer, by name. The norms for the initial weights are empty if training started from the
+        weights of another run, because a resumed run does not have them.
     """
     precision = job.config.precision
     model = keras_model.build_model(
@@ -235,7 +238,7 @@ def gradient_norms(
 
 
 def _norms(job: training_job.Job, model: keras.Model, rows: NDArray[np.int64]) -> dict[str, float]:
-    """Return the Euclidean norm of the gradient with respect to each layer's weights, by layer."""
+    """Return the Euclidean norm of the gradient of the weights of each layer, by name."""
     variables = model.trainable_variables
     with tf.GradientTape() as tape:
         outputs = model(tf.constant(job.train.inputs.take(rows)), training=True)

@@ -31,7 +31,7 @@ def fit(
 ) -> training_job.TrainingResult:
     """Train with `Model.fit`; see `train_job`.
 
-    Checkpoints are stored at the end of an epoch: `fit` can't be resumed within one.
+    Checkpoints are created at the end of epochs, because `fit` can't be resumed within an epoch.
     """
     learner = build_learner(job, is_reference=True)
     is_weighted = job.train.weights is not None
@@ -51,7 +51,7 @@ def fit(
         whole = held_out.inputs.part(0, len(held_out.inputs))
         validation = _batch(whole, job.validation_labels, held_out.weights, slice(None))
     learner.model.fit(
-        _batches(job, min(first, job.epochs - 1)),  # `fit` reads a batch in any case
+        _batches(job, min(first, job.epochs - 1)),  # `fit` reads at least one batch
         initial_epoch=first,
         epochs=job.epochs,
         steps_per_epoch=job.steps,
@@ -69,7 +69,7 @@ def fit(
 
 
 def _batches(job: training_job.Job, first: int) -> Iterator[KerasBatch]:
-    """Yield the batches of all epochs from a given one on, each epoch in its own order."""
+    """Yield the batches of the epochs from `first` on; each epoch has a different order."""
     rows, size = len(job.train.inputs), job.config.batch_size
     for epoch in range(first, job.epochs):
         order = epoch_order(rows, job.train.inputs.width, job.config.seed, epoch)
@@ -105,8 +105,8 @@ class _Recorder(keras.callbacks.Callback):
 
     Args:
         job: the job.
-        learner: its Keras objects; a checkpoint to resume from sets their variables.
-        monitors: the callbacks for early stopping and the plateau, whose state is also set.
+        learner: its Keras objects, whose variables are restored from a checkpoint.
+        monitors: the callbacks for early stopping and the plateau, which are also restored.
         progress: receives each epoch.
         checkpointer: stores checkpoints.
     """
@@ -135,7 +135,7 @@ class _Recorder(keras.callbacks.Callback):
         self.on_train_begin()
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Restore the state of the callbacks, which they reset when training begins."""
+        """Restore the state of the callbacks, because they reset it when training begins."""
         for index, monitor in enumerate(self._monitors):
             _restore(monitor, self._newest.arrays, f"monitor/{index}")
 
@@ -177,7 +177,7 @@ class _Recorder(keras.callbacks.Callback):
 
 
 def _state_of(monitor: keras.callbacks.Callback, name: str) -> dict[str, NDArray[Any]]:
-    """Copy the state of a callback: its best value (if any), counters and weights."""
+    """Copy the state of a callback: its best value, its counters and its best weights."""
     state = {name: np.array([monitor.best is not None, monitor.best or 0.0], np.float64)}
     for counter in _counters(monitor):
         state[f"{name}/{counter}"] = np.array(getattr(monitor, counter), np.int64)
@@ -200,7 +200,7 @@ def _restore(monitor: keras.callbacks.Callback, arrays: training_job.Arrays, nam
 
 
 def _counters(monitor: keras.callbacks.Callback) -> tuple[str, ...]:
-    """Return the names of a callback's state other than its best value and weights."""
+    """Return the names of the counters in the state of a callback."""
     if isinstance(monitor, EarlyStopping):
         return ("wait", "best_epoch", "stopped_epoch")
     return ("wait", "cooldown_counter")

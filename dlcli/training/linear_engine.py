@@ -1,15 +1,15 @@
-"""The engine of small linear models: NumPy, without a program to trace.
+"""The engine for small linear models in NumPy, which traces no program.
 
 A linear baseline runs a thousand steps of a few microseconds; tracing and optimizing a TensorFlow
-program takes far longer. If the loss is the canonical one of the activation, its gradient with
-respect to the weighted sums is the prediction minus the label (McCullagh & Nelder 1989,
-*Generalized Linear Models*, 2.5). Rows, their order, loss, updates and the choice of the best epoch
-are the same as in the compiled engine; only rounding differs.
+program takes far longer. For a canonical activation, the gradient of the loss with respect to the
+weighted sums is the prediction minus the label (McCullagh & Nelder 1989, *Generalized Linear
+Models*, 2.5). Rows, their order, loss, updates and the choice of the best epoch are the same as in
+the compiled engine; only rounding errors differ.
 
-SciPy's L-BFGS-B would reach the optimum in about 30 evaluations. But the baseline is not the
-optimum: choosing the best epoch by validation loss regularizes it, and choosing among so few
-iterates is worse. With L-BFGS-B the linear model's validation log loss is 0.129 instead of 0.099 on
-the shipped digits, and 0.543 instead of 0.451 on the reviews.
+SciPy's L-BFGS-B would find the minimum of the training loss in about 30 evaluations. The baseline
+is better than this minimum, because choosing the best epoch by the validation loss regularizes it;
+choosing among 30 iterates regularizes less. With L-BFGS-B, the validation log loss of the linear
+model is 0.129 instead of 0.099 on the shipped digits, and 0.543 instead of 0.451 on the reviews.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.randomness import epoch_order
 
 Residuals = Callable[[Floats, NDArray[Any]], tuple[Floats, Floats]]
-"""Maps weighted sums, (rows, outputs), and labels to the loss of each row, (rows,), and the
-gradient with respect to the sums."""
+"""Maps weighted sums, (rows, outputs), and labels to the losses, (rows,), and their gradient with
+respect to the sums, (rows, outputs)."""
 Matrix = Any
 """A NumPy matrix, or a SciPy matrix in compressed sparse row format."""
 MOST_OPERATIONS = 2**23
-"""Maximum number of floating-point operations per step for this engine: half a millisecond."""
+"""Maximum number of floating-point operations per step, which take half a millisecond."""
 _SPARSE_COST = 8
 """Approximate slowdown of an operation on a sparse matrix."""
 _UPDATE_COST = 16
 """Approximate number of operations to update a weight: most of the work for sparse rows."""
 _EPSILON = 1e-7
-"""Keras's epsilon, which its Poisson loss adds to a prediction."""
+"""The epsilon that Keras's Poisson loss adds to a prediction."""
 
 
 class LinearEngine:
@@ -52,15 +52,15 @@ class LinearEngine:
 
     @staticmethod
     def suits(config: Config, network: Network, loss: Loss, *sets: EncodedRows) -> bool:
-        """Return whether this engine can train a model, and faster than tracing a program.
+        """Return whether this engine can train a model and takes less time than tracing a program.
 
         Args:
-            config: the settings. The optimizer must be Adam and the schedule half a cosine; with
-                validation rows, training must keep the best epoch by `val_loss` and never stop
-                early.
+            config: the settings. The optimizer must be Adam, and the schedule a cosine decay
+                without warmup. With validation rows, training must restore the best epoch by
+                `val_loss` and never stop early.
             network: the layers.
             loss: the loss.
-            sets: training rows and, if there are any, validation rows.
+            sets: the training rows and, if there are any, the validation rows.
         """
         has_front = network.front.trained or network.front.augments
         are_in_memory = (isinstance(rows.inputs.stored, InMemoryInputs) for rows in sets)
@@ -77,7 +77,7 @@ class LinearEngine:
 
 
 def _matrix(inputs: Inputs) -> Matrix:
-    """Return inputs in memory as a matrix, sparse if some inputs are."""
+    """Return inputs in memory as a matrix, (rows, inputs), which is sparse if any input is."""
     stored = inputs.stored
     if stored.matrix is not None:
         return inputs.part(0, len(inputs))
@@ -93,18 +93,18 @@ def _matrix(inputs: Inputs) -> Matrix:
 
 
 class _Rows(NamedTuple):
-    """The rows of a step, or of a set."""
+    """The rows of a step or of a set."""
 
     matrix: Matrix
-    """(rows, inputs)."""
+    """The inputs, (rows, inputs)."""
     labels: NDArray[Any]
-    """In the loss's form."""
+    """The labels in the form for the loss, (rows, ...)."""
     weights: Floats | None
-    """(rows,), or `None`."""
+    """Row weights, (rows,), or `None`."""
 
     @classmethod
     def of(cls, encoded: EncodedRows, labels: NDArray[Any], weights: Floats | None) -> _Rows:
-        """Return encoded rows that are in memory, with numbers in Keras's float type."""
+        """Return encoded rows in memory, with floating-point numbers in Keras's float type."""
         floats, matrix = keras.config.floatx(), _matrix(encoded.inputs)
         if np.issubdtype(labels.dtype, np.floating):
             labels = labels.astype(floats, copy=False)
@@ -122,7 +122,7 @@ def fit(
     progress: training_job.EpochProgress,
     checkpointer: training_job.Checkpointer,
 ) -> training_job.TrainingResult:
-    """Train a linear model that `LinearEngine` suits; see `train_job`."""
+    """Train a linear model for which `LinearEngine.suits` is true; see `train_job`."""
     train, validation = _Rows.of(job.train, job.labels, job.loss_weights), None
     if job.validation is not None and job.validation_labels is not None:
         validation = _Rows.of(job.validation, job.validation_labels, job.validation.weights)
@@ -149,7 +149,7 @@ def fit(
 
 def _batches(job: training_job.Job, train: _Rows, epoch: int) -> Iterator[_Rows]:
     """Yield the rows of each step of an epoch."""
-    if job.steps == 1:  # in any order
+    if job.steps == 1:  # the order does not matter
         yield train
         return
     order = epoch_order(len(train.labels), job.train.inputs.width, job.config.seed, epoch)
@@ -158,10 +158,10 @@ def _batches(job: training_job.Job, train: _Rows, epoch: int) -> Iterator[_Rows]
 
 
 class _LinearModel:
-    """The weights of a linear model, and Adam's means of their gradients.
+    """The weights of a linear model, and Adam's moving averages of their gradients.
 
     Args:
-        job: the job; its optimizer is Adam, and its learning rate falls as half a cosine.
+        job: the job, with Adam and a cosine decay of the learning rate.
     """
 
     def __init__(self, job: training_job.Job) -> None:
@@ -187,7 +187,11 @@ class _LinearModel:
         return {f"{self._name}/kernel": kernel, f"{self._name}/bias": bias}
 
     def losses(self, rows: _Rows) -> tuple[Floats, Floats]:
-        """Return the weighted loss of each row, and its gradient with respect to the sums."""
+        """Return the weighted loss of each row, and its gradient with respect to the sums.
+
+        Returns:
+            The losses, (rows,), and the gradient, (rows, outputs).
+        """
         sums = rows.matrix @ self._values[:-1] + self._values[-1]
         losses, gradient = self._residuals(sums, rows.labels)
         if rows.weights is None:
@@ -195,7 +199,7 @@ class _LinearModel:
         return losses * rows.weights, gradient * rows.weights[:, np.newaxis]
 
     def step(self, rows: _Rows) -> float:
-        """Update the weights once; return the sum of the losses before."""
+        """Update the weights once; return the sum of the losses before the update."""
         losses, gradient = self.losses(rows)
         gradient /= len(losses)
         if isinstance(rows.matrix, np.ndarray):
@@ -207,7 +211,7 @@ class _LinearModel:
         return float(losses.sum())
 
     def _update(self) -> None:
-        """Update the weights by their gradient, as `keras.optimizers.Adam` does."""
+        """Update the weights with their gradient, as in `keras.optimizers.Adam`."""
         optimizer, gradient = self._optimizer, self._gradient
         self.rate = optimizer.learning_rate * (1 + math.cos(math.pi * self._step / self._steps)) / 2
         self._step += 1
@@ -219,7 +223,7 @@ class _LinearModel:
 
 
 def _residuals(loss: Loss, network: Network) -> Residuals | None:
-    """Return the function of a loss with the activation of the output; `None` if there is none."""
+    """Return the residuals of a loss with its canonical activation; `None` for another one."""
     known: list[tuple[Loss, layer_choices.Activation, Residuals]] = [
         (training_choices.MeanSquaredError(), layer_choices.Linear(), _squared_errors),
         (training_choices.BinaryCrossentropy(), layer_choices.Sigmoid(), _binary_crossentropy),

@@ -1,8 +1,8 @@
-"""Random numbers that follow from (seed, epoch, step, layer): row order, dropout, augmentation.
+"""Random numbers that depend only on seed, epoch, step and layer: row order, dropout, augmentation.
 
-Keras and TensorFlow draw different numbers in a graph and under XLA. Here an integer hash, which is
-exact everywhere, is applied to a counter (the entry's index in the batch) and a key (seed, stream,
-epoch, step), so all engines draw the same numbers. The hash is `lowbias32` of
+Keras and TensorFlow draw different numbers in a graph and with XLA. Here an integer hash, which is
+exact everywhere, is applied to a counter (the index of the entry in the batch) and a key (seed,
+stream, epoch, step), so all engines draw the same numbers. The hash is `lowbias32` of
 https://github.com/skeeto/hash-prospector: two rounds of shift and multiply, in which each input bit
 flips each output bit in nearly half of the cases.
 """
@@ -24,35 +24,36 @@ from dlcli.network.layers import AugmentLayer, DropoutLayer, Network
 Number: TypeAlias = Any
 """A constant, or the variable from which a shared program reads it."""
 Draw: TypeAlias = Callable[[tf.Tensor | int, tf.Tensor | int, int], tf.Tensor]
-"""`random_bits` for a job, given rows, width and stream."""
+"""Draws `random_bits` for a job, given the number of rows, the width and the stream."""
 _FIRST_AUGMENTATION_STREAM = 2**31
-"""Dropout layers draw from the streams 0, 1, 2, ...; augmentation layers use two streams each."""
+"""The first stream of augmentation layers, which use two streams each. Dropout layers use the
+streams 0, 1, 2, ..."""
 GROUP = 256
 """Number of blocks whose rows are shuffled together."""
 WHOLE_GROUPS = 4
-"""Maximum number of groups of a table that is shuffled as a whole."""
+"""Maximum number of groups in a table that is shuffled as a whole."""
 
 
 def epoch_order(rows: int, width: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Shuffle the rows of one epoch: `order_parts` in one array, (rows,)."""
+    """Return the shuffled row indices of an epoch, (rows,); see `order_parts`."""
     return np.concatenate(list(order_parts(rows, width, seed, epoch)))
 
 
 def order_parts(rows: int, width: int, seed: int, epoch: int) -> Iterator[NDArray[np.int64]]:
-    """Shuffle the rows of one epoch, in parts.
+    """Yield the shuffled row indices of an epoch, in parts.
 
-    Up to `WHOLE_GROUPS` groups of blocks, all orders are equally likely. For larger tables, the
-    blocks are shuffled, then the rows within each group of blocks, so a table larger than memory is
-    read in long pieces.
+    In a table of up to `WHOLE_GROUPS` groups of blocks, all orders are equally likely. In larger
+    tables, the blocks are shuffled, then the rows within each group of blocks, so a table that
+    exceeds memory is read in long pieces.
 
     Args:
         rows: number of rows.
-        width: numbers in each row.
-        seed: the config's seed.
-        epoch: counted from 0.
+        width: number of inputs.
+        seed: the seed of the config.
+        epoch: the epoch, from 0.
 
     Yields:
-        Indices of rows, each row once in all.
+        Row indices; all parts together contain each row once.
     """
     rng = np.random.Generator(np.random.Philox(key=np.array([seed, epoch], dtype=np.uint64)))
     size = block_rows(width)
@@ -80,15 +81,15 @@ def stream_keys(seed: int, streams: Sequence[int]) -> NDArray[np.uint32]:
 
 
 def step_keys(keys: tf.Tensor, epoch: tf.Tensor, step: tf.Tensor) -> tf.Tensor:
-    """Return the keys of the bits that are drawn in a step.
+    """Return the keys for the random bits of a step.
 
     Args:
         keys: the keys of the streams, uint32 (streams,).
         epoch: the epoch, from 0.
-        step: the step within it, from 0.
+        step: the step within the epoch, from 0.
 
     Returns:
-        For each stream the keys of both rounds of the hash, uint32 (streams, 2).
+        For each stream, the keys for two applications of the hash, uint32 (streams, 2).
     """
     for part in (epoch, step):
         keys = _combine(keys, tf.cast(part, tf.uint32))
@@ -104,13 +105,13 @@ def random_bits(
     """Draw random bits for each entry of a batch.
 
     Args:
-        rows: rows of the batch.
-        width: entries per row.
-        keys: the keys of a stream, see `step_keys`.
+        rows: number of rows.
+        width: number of entries per row.
+        keys: the keys of a stream, see `step_keys`, uint32 (2,).
         positions: the index of each row in the batch, int64 (rows,); omitted for all rows.
 
     Returns:
-        uint32, (rows, width).
+        Independent bits, uint32 (rows, width).
     """
     first, second = tf.unstack(keys)
     if positions is None:
@@ -124,12 +125,12 @@ def random_bits(
 
 
 def _combine(keys: tf.Tensor, part: tf.Tensor) -> tf.Tensor:
-    """Make keys that also depend on another number."""
+    """Return keys that also depend on another number."""
     return _hash(keys + part + tf.constant(0x9E3779B9, tf.uint32))
 
 
 def _hash(x: tf.Tensor) -> tf.Tensor:
-    """Hash uint32 of any shape."""
+    """Hash numbers, uint32 of any shape."""
     shift, half = tf.bitwise.right_shift, tf.constant(16, tf.uint32)
     x = tf.bitwise.bitwise_xor(x, shift(x, half))
     x *= tf.constant(0x7FEB352D, tf.uint32)
@@ -142,11 +143,11 @@ class MaskedDropout(keras.layers.Layer):
     """Keras's Dropout with dlcli's masks.
 
     Args:
-        name: its name.
-        threshold: random bits below it drop a unit: the rate times 2**32.
-        scale: the factor of units that are kept: 1 / (1 − rate).
+        name: the name of the layer.
+        threshold: the rate times 2**32; a unit is dropped if its random bits are below it.
+        scale: the factor of the remaining units, 1 / (1 − rate).
         draw: see `Draw`.
-        index: index of the dropout layer, counted from 0.
+        index: the index of the layer among the dropout layers, from 0.
     """
 
     def __init__(self, name: str, threshold: Number, scale: Number, draw: Draw, index: int) -> None:
@@ -162,7 +163,7 @@ class MaskedDropout(keras.layers.Layer):
             return inputs
         bits = self.draw(size_of(inputs, 0), size_of(inputs, 1), self.index)
         is_kept = bits >= as_tensor(self.threshold, tf.uint32)
-        # A factor for each unit; its gradient needs fewer operations than that of `where`.
+        # The gradient of a product needs fewer operations than the gradient of `where`.
         return inputs * (tf.cast(is_kept, inputs.dtype) * as_tensor(self.scale, inputs.dtype))
 
 
@@ -180,12 +181,12 @@ def as_tensor(number: Number, dtype: tf.DType | str) -> tf.Tensor:
 
 
 class AugmentedImages(keras.layers.Layer):
-    """Augment the images among the inputs, each row differently.
+    """Augments the images among the inputs, each row differently.
 
     Args:
         images: the inputs that are images, and their augmentation.
         draw: see `Draw`.
-        index: index of the augmentation layer, counted from 0.
+        index: the index of the layer among the augmentation layers, from 0.
     """
 
     def __init__(self, images: AugmentLayer, draw: Draw, index: int) -> None:
@@ -203,7 +204,7 @@ class AugmentedImages(keras.layers.Layer):
         return tf.concat([inputs[:, :start], augmented, inputs[:, stop:]], axis=1)
 
     def _move(self, pixels: tf.Tensor) -> tf.Tensor:
-        """Flip half of the images at random and shift all, (rows, pixels)."""
+        """Flip half of the images at random, and shift all images, (rows, pixels)."""
         shift, flip = self.images.augmentation.shift, self.images.augmentation.flip
         if not (shift or flip):
             return pixels
@@ -218,7 +219,7 @@ class AugmentedImages(keras.layers.Layer):
         if not deviation:
             return pixels
         half = -(-pixels.shape[1] // 2)
-        # A separate stream, so noise does not change the shifts.
+        # From a separate stream, so noise does not affect the shifts.
         bits = self.draw(size_of(pixels, 0), 2 * half, self.stream + 1)
         noise = _normal(bits[:, :half], bits[:, half:], pixels.dtype)
         return pixels + deviation * noise[:, : pixels.shape[1]]
@@ -234,14 +235,14 @@ def move_images(
     """Flip images, then shift them; new pixels are 0.
 
     Args:
-        pixels: by row, column and channel of the image, (rows, pixels).
+        pixels: the pixels in the order height, width, channels, (rows, pixels).
         shape: (height, width, channels).
         down: shift of each image down, less than its height, int32 (rows,).
         right: shift of each image to the right, less than its width, int32 (rows,).
-        flipped: 1 for mirrored images, else 0, int32 (rows,).
+        flipped: 1 for images that are mirrored horizontally, else 0, int32 (rows,).
 
     Returns:
-        (rows, pixels).
+        The pixels in the same order, (rows, pixels).
     """
     height, width, channels = shape
     rows = tf.range(height) - down[:, tf.newaxis]
@@ -262,14 +263,15 @@ def _within(indices: tf.Tensor, end: int) -> tf.Tensor:
 
 
 def _uniform(bits: tf.Tensor, end: int) -> tf.Tensor:
-    """Map bits to integers in [0, end), int32: the upper half of bits · end."""
+    """Map 32 random bits to integers in [0, end), int32: the upper half of bits · end."""
     return tf.cast(tf.bitwise.right_shift(tf.cast(bits, tf.int64) * end, 32), tf.int32)
 
 
 def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Map bits to standard normal numbers: r·cos(2π·v), then r·sin(2π·v), with r = √(−2·ln u).
+    """Map random bits to standard normal numbers.
 
-    Box and Muller 1958, https://doi.org/10.1214/aoms/1177706645.
+    With r = √(−2·ln u), these are r·cos(2π·v) and r·sin(2π·v): Box and Muller 1958,
+    https://doi.org/10.1214/aoms/1177706645.
 
     Args:
         radius: bits for u in (0, 1], uint32 (rows, n).
@@ -277,7 +279,7 @@ def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
         dtype: dtype of the result.
 
     Returns:
-        (rows, 2n).
+        The cosines, then the sines, (rows, 2n).
     """
     u = (_upper_bits(radius, dtype) + 1) / 2**24
     v = _upper_bits(angle, dtype) * (2 * math.pi / 2**24)
@@ -285,6 +287,6 @@ def _normal(radius: tf.Tensor, angle: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 def _upper_bits(bits: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Return the upper 24 bits as a number; float32 represents it and its successor exactly."""
+    """Return the upper 24 bits as a number, which is exact in float32, as is its successor."""
     upper = tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32))
     return tf.cast(tf.cast(upper, tf.int32), dtype)
