@@ -20,7 +20,7 @@ from dlcli import is_command_line
 from dlcli.cluster import NO_OTHERS, TERMINATING, Handler, Workers, replacing_handlers
 from dlcli.config.config_schema import CompiledEngine, Config, Engine, KerasEngine
 from dlcli.diagnosis.case import Magnitudes
-from dlcli.encoding.encoded_rows import EncodedRows, Inputs
+from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs
 from dlcli.errors import DivergenceError, Interrupted, RunError, plural
 from dlcli.network.head import Head
 from dlcli.network.layers import Network, Weights
@@ -401,8 +401,9 @@ def measure_magnitudes(job: Job, epoch: int) -> Magnitudes:
 
 def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
     """Return the largest absolute input of each column; on disk, only the first rows are read."""
-    size = max(1, NUMBERS_AT_ONCE // inputs.width)
-    stop = size if inputs.stored.matrix is None else len(inputs)
+    size, stored = max(1, NUMBERS_AT_ONCE // inputs.width), inputs.stored
+    is_in_memory = isinstance(stored, InMemoryInputs) and not stored.sparse
+    stop = len(inputs) if is_in_memory else size
     largest = np.zeros(inputs.width, np.float32)
     for start in range(0, stop, size):
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))

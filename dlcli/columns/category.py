@@ -302,6 +302,10 @@ class CategoryEncoder(column_type.DenseEncoder):
         """The class that encodes few rows of several such columns at once."""
         return _CategoryGroup
 
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
+        """Write the codes, see `DenseEncoder`."""
+        out[:, 0] = self.codes(rows, problems)
+
     def codes(self, rows: "Rows", problems: "ValueProblems") -> Indices:
         """Return the code of each row's value, (rows,)."""
         from dlcli.columns.value_problems import ColumnProblems
@@ -490,13 +494,7 @@ class OneHotEncoder(CategoryEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        return (Block(self.column, "numeric", self.code_names),)
-
-    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        codes = self.codes(rows, problems)
-        coded = np.flatnonzero(codes < self.count)
-        out[coded, codes[coded]] = 1
+        return (Block(self.column, "numeric", self.code_names, compact="one_hot"),)
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, codes); see `count` for values without a code."""
@@ -516,10 +514,6 @@ class EmbeddingEncoder(CategoryEncoder):
         """The blocks of inputs that encode the column."""
         table = EmbeddingTable(self.count + 1, self.units)
         return (Block(self.column, "index", (self.column,), table),)
-
-    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
-        out[:, 0] = self.codes(rows, problems)
 
     def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
         """Encode codes in a graph, (rows, 1); see `count` for values without a code."""

@@ -536,11 +536,21 @@ class ColumnGroup(ABC):
 
 
 class DenseEncoder(ColumnEncoder):
-    """Encoder that stores all inputs."""
+    """Encoder whose inputs are stored as they are or in compact form."""
+
+    @property
+    def compact_width(self) -> int:
+        """Number of stored numbers of a row."""
+        return sum(block.compact_width for block in self.blocks)
 
     @abstractmethod
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs).
+        """Write the column's inputs, in compact form if they have one.
+
+        Args:
+            rows: the rows.
+            out: zeros of shape (rows, compact_width).
+            problems: records values that can't be encoded.
 
         Raises:
             DataError: for values that can't be encoded, unless `problems` is lenient.

@@ -1,9 +1,10 @@
-"""The layout of a network's inputs: blocks of the column encoders, and sparse rows."""
+"""The layout of a network's inputs: blocks of the column encoders, compact and sparse rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
 from dlcli.arrays import Indices, Matrix, np
@@ -19,6 +20,14 @@ class InputForm:
     """Processing of a block's inputs by the network before its first layer."""
 
 
+CompactForm = Literal["one_hot", "bins"]
+"""Form in which a block is stored with fewer numbers than inputs. `one_hot`: the index of the input
+that is 1, or the number of inputs if all are 0. `bins`: the index of an input, and that input; the
+inputs before it are 1, those after it are 0."""
+_COMPACT_WIDTHS: dict[CompactForm | None, int] = {"one_hot": 1, "bins": 2}
+"""Number of stored numbers of a block in each form."""
+
+
 @dataclass(frozen=True)
 class Block:
     """Adjacent inputs that encode one column."""
@@ -29,6 +38,13 @@ class Block:
     """Names of the inputs, in order."""
     form: InputForm | None = None
     """The processing of the inputs before the first layer, if any."""
+    compact: CompactForm | None = None
+    """The compact form; `None` if all inputs are stored."""
+
+    @property
+    def compact_width(self) -> int:
+        """Number of stored numbers."""
+        return _COMPACT_WIDTHS.get(self.compact, len(self.inputs))
 
 
 @dataclass(frozen=True)
@@ -42,6 +58,25 @@ class Layout:
         """Number of inputs."""
         return sum(len(block.inputs) for block in self.blocks)
 
+    @property
+    def compact_width(self) -> int:
+        """Number of stored numbers of a row, without omitting the zeros of sparse inputs."""
+        return sum(block.compact_width for block in self.blocks)
+
+    @property
+    def expansion(self) -> Expansion | None:
+        """The conversion of compact rows to inputs; `None` if no block has a compact form."""
+        if not any(block.compact for block in self.blocks):
+            return None
+        widths = ((block.compact, len(block.inputs)) for block in self.blocks)
+        # Blocks without a compact form may differ in width.
+        groups = groupby(widths, key=lambda each: each if each[0] else None)
+        runs = []
+        for key, group in groups:
+            inputs = [width for _, width in group]
+            runs.append(Run(None, sum(inputs)) if key is None else Run(*key, len(inputs)))
+        return Expansion(tuple(runs))
+
     def slices(self) -> Iterator[tuple[Block, slice]]:
         """Yield each block with the slice of its columns in the encoded matrix."""
         start = 0
@@ -49,6 +84,83 @@ class Layout:
             stop = start + len(block.inputs)
             yield block, slice(start, stop)
             start = stop
+
+
+@dataclass(frozen=True)
+class Run:
+    """Adjacent blocks with the same compact form and number of inputs; or stored inputs."""
+
+    form: CompactForm | None
+    """The compact form; `None` if all inputs are stored."""
+    inputs: int
+    """Number of inputs of each block."""
+    blocks: int = 1
+    """Number of blocks; 1 if all inputs are stored."""
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return self.blocks * self.inputs
+
+    @property
+    def compact_width(self) -> int:
+        """Number of stored numbers."""
+        return self.blocks * _COMPACT_WIDTHS.get(self.form, self.inputs)
+
+    def expand(self, compact: Matrix) -> Matrix:
+        """Return the inputs of compact rows, (rows, width).
+
+        Args:
+            compact: (rows, compact_width).
+        """
+        if self.form is None:
+            return compact
+        size, rows = self.inputs, len(compact) * self.blocks
+        numbers = compact.reshape(rows, self.compact_width // self.blocks)
+        index = numbers[:, 0].astype(np.intp)
+        if self.form == "bins":
+            # The inputs around an index are a part of 1, 1, ..., 1, 0, 0, ..., 0.
+            steps = np.repeat(np.array([1, 0], np.float32), size)
+            parts = np.lib.stride_tricks.sliding_window_view(steps, size)
+            flat = parts[size - index].reshape(-1)
+            flat[np.arange(rows) * size + index] = numbers[:, 1]
+        else:
+            flat = np.zeros(rows * size, np.float32)
+            chosen = np.flatnonzero(index < size)
+            flat[chosen * size + index[chosen]] = 1
+        return flat.reshape(len(compact), self.width)
+
+
+@dataclass(frozen=True)
+class Expansion:
+    """The conversion of compact rows to inputs."""
+
+    runs: tuple[Run, ...]
+    """The runs of blocks, in order."""
+
+    @property
+    def width(self) -> int:
+        """Number of inputs."""
+        return sum(run.width for run in self.runs)
+
+    @property
+    def compact_width(self) -> int:
+        """Number of stored numbers."""
+        return sum(run.compact_width for run in self.runs)
+
+    def expand(self, compact: Matrix) -> Matrix:
+        """Return the inputs of compact rows, (rows, inputs).
+
+        Args:
+            compact: (rows, stored numbers).
+        """
+        if len(self.runs) == 1:
+            return self.runs[0].expand(compact)
+        ends = np.cumsum([run.compact_width for run in self.runs])[:-1]
+        parts = np.split(compact, ends, axis=1)
+        return np.concatenate(
+            [run.expand(part) for run, part in zip(self.runs, parts, strict=True)], axis=1
+        )
 
 
 def plain_layout(width: int) -> Layout:

@@ -120,7 +120,7 @@ class NumberEncoder(column_type.FilledEncoder):
         out[:, 0] = scaled
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
-        """Write the column's inputs into `out`, zeros of shape (rows, inputs)."""
+        """Write the column's compact inputs into `out`, see `DenseEncoder`."""
         parsed = rows.numbers_of(self.column)
         values, wrong = parsed.values, parsed.unreadable
         empty = np.isnan(values)
@@ -481,7 +481,7 @@ class PiecewiseLinearEncoder(NumberEncoder):
         written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
         names = next(names for names in written if len(set(names)) == len(names))
         bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
-        return (Block(self.column, "numeric", bins), *self.further_blocks)
+        return (Block(self.column, "numeric", bins, compact="bins"), *self.further_blocks)
 
     def scale(self, values: Floats) -> Floats:
         """Return each number's relative position in its bin, (rows,)."""
@@ -491,10 +491,8 @@ class PiecewiseLinearEncoder(NumberEncoder):
         return parts
 
     def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
-        """Write the inputs of scaled numbers, (rows,), within the range of float32."""
-        bins, every = self._bins(values), np.arange(len(self.edges) - 1)
-        out[:, : len(every)] = every < bins[:, np.newaxis]
-        out[np.arange(len(out)), bins] = scaled
+        """Write bins and scaled numbers, (rows,), within the range of float32."""
+        out[:, 0], out[:, 1] = self._bins(values), scaled
 
     def _bins(self, values: Floats) -> Indices:
         # Only inner edges are searched, so the outer bins are unbounded.

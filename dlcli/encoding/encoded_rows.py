@@ -1,10 +1,14 @@
-"""Encoded rows: a float32 matrix of inputs, dense, sparse or on disk, with targets and weights."""
+"""Encoded rows: a float32 matrix of inputs, dense, sparse or on disk, with targets and weights.
+
+The inputs of a column may be stored in a compact form, such as 48 bins of a number as two numbers,
+see `dlcli.columns.layout`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.arrays import Indices, Matrix
-from dlcli.columns.layout import SparseRows
+from dlcli.columns.layout import Expansion, SparseRows
 from dlcli.tables.stored_columns import RowShares, storing
 
 MOST_FILLED = 2**25
@@ -55,9 +59,14 @@ class Inputs(ABC):
         return self
 
     @property
-    def matrix(self) -> Matrix | None:
-        """The whole matrix, (rows, width), if it is in memory and has no sparse part."""
+    def expansion(self) -> Expansion | None:
+        """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
         return None
+
+    @property
+    def compact(self) -> Inputs:
+        """The compact rows as inputs."""
+        return self
 
     @property
     def sparse(self) -> Sequence[SparseRows | OnDiskSparse]:
@@ -71,14 +80,14 @@ class Inputs(ABC):
         return isinstance(self.stored, InMemoryInputs) and is_filled
 
     @property
-    def stored_values(self) -> int:
-        """Number of stored values, without the omitted zeros of sparse inputs."""
+    def values(self) -> int:
+        """Number of inputs of all rows, without the omitted zeros of sparse inputs."""
         dense = self.width - sum(part.width for part in self.sparse)
         return len(self) * dense + sum(int(part.starts[-1]) for part in self.sparse)
 
     def in_memory(self) -> Inputs:
         """Return the same inputs in memory; those that are sparse stay so."""
-        return InMemoryInputs(self.part(0, len(self)))
+        return InMemoryInputs(self.compact.part(0, len(self)), expansion=self.expansion)
 
     @property
     def own(self) -> Inputs:
@@ -95,9 +104,11 @@ class InMemoryInputs(Inputs):
     """Inputs in memory."""
 
     dense: Matrix
-    """The inputs that are stored as they are, (rows, dense inputs)."""
+    """The compact rows without sparse inputs, (rows, stored numbers)."""
     sparse: tuple[SparseRows, ...] = ()
-    """The inputs that are mostly 0; they follow the dense ones."""
+    """The inputs that are mostly 0; they follow the others."""
+    expansion: Expansion | None = None
+    """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -106,32 +117,34 @@ class InMemoryInputs(Inputs):
     @property
     def width(self) -> int:
         """Number of inputs."""
+        if self.expansion is not None:
+            return self.expansion.width
         return int(self.dense.shape[1]) + sum(part.width for part in self.sparse)
 
     @property
-    def matrix(self) -> Matrix | None:
-        """The whole matrix, (rows, width), unless it has sparse parts."""
-        return None if self.sparse else self.dense
+    def compact(self) -> InMemoryInputs:
+        """The compact rows as inputs."""
+        return replace(self, expansion=None)
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width)."""
-        return self._with_sparse(rows, self.dense[rows]) if self.sparse else self.dense[rows]
+        return self._expanded(rows, self.dense[rows])
 
     def part(self, start: int, stop: int) -> Matrix:
         """Return the matrix of consecutive rows, (stop − start, width)."""
         dense = self.dense[start:stop]
-        return self._with_sparse(np.arange(start, start + len(dense)), dense)
+        return self._expanded(np.arange(start, start + len(dense)), dense)
 
-    def _with_sparse(self, rows: Indices, dense: Matrix) -> Matrix:
-        if not self.sparse:
-            return dense
-        matrix = np.zeros((len(rows), self.width), dtype=np.float32)
-        start = dense.shape[1]
-        matrix[:, :start] = dense
-        for part in self.sparse:
-            part.write(rows, matrix[:, start : start + part.width])
-            start += part.width
-        return matrix
+    def _expanded(self, rows: Indices, dense: Matrix) -> Matrix:
+        matrix = dense
+        if self.sparse:
+            start, width = dense.shape[1], sum(part.width for part in self.sparse)
+            matrix = np.zeros((len(rows), start + width), dtype=np.float32)
+            matrix[:, :start] = dense
+            for part in self.sparse:
+                part.write(rows, matrix[:, start : start + part.width])
+                start += part.width
+        return matrix if self.expansion is None else self.expansion.expand(matrix)
 
 
 @dataclass(frozen=True)
@@ -157,11 +170,13 @@ class OnDiskInputs(Inputs):
     """Inputs on disk, mapped to memory block by block."""
 
     dense: Path
-    """File of the inputs that are stored as they are: float32, row by row."""
+    """File of the compact rows without sparse inputs: float32, row by row."""
     shape: tuple[int, int]
-    """(rows, dense inputs)."""
+    """(rows, stored numbers)."""
     sparse: tuple[OnDiskSparse, ...] = ()
-    """The inputs that are mostly 0; they follow the dense ones."""
+    """The inputs that are mostly 0; they follow the others."""
+    expansion: Expansion | None = None
+    """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -170,7 +185,14 @@ class OnDiskInputs(Inputs):
     @property
     def width(self) -> int:
         """Number of inputs."""
+        if self.expansion is not None:
+            return self.expansion.width
         return self.shape[1] + sum(part.width for part in self.sparse)
+
+    @property
+    def compact(self) -> OnDiskInputs:
+        """The compact rows as inputs."""
+        return replace(self, expansion=None)
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width), read block by block."""
@@ -194,7 +216,8 @@ class OnDiskInputs(Inputs):
         stop = min(stop, len(self))
         shape = (stop - start, self.shape[1])
         dense = _mapped(self.dense, np.float32, start * self.shape[1], shape)
-        return InMemoryInputs(dense, tuple(part.rows(start, stop) for part in self.sparse))
+        sparse = tuple(part.rows(start, stop) for part in self.sparse)
+        return InMemoryInputs(dense, sparse, self.expansion)
 
     def in_memory(self) -> Inputs:
         """Return the same inputs in memory; those that are sparse stay so."""
@@ -220,14 +243,24 @@ class SelectedInputs(Inputs):
         return self.every.width
 
     @property
+    def expansion(self) -> Expansion | None:
+        """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
+        return self.every.expansion
+
+    @property
+    def compact(self) -> SelectedInputs:
+        """The compact rows as inputs."""
+        return SelectedInputs(self.every.compact, self.rows)
+
+    @property
     def stored(self) -> Inputs:
         """All rows."""
         return self.every
 
     @property
-    def stored_values(self) -> int:
-        """Approximate number of stored values."""
-        return self.every.stored_values * len(self) // max(1, len(self.every))
+    def values(self) -> int:
+        """Approximate number of inputs of all rows, without the omitted zeros of sparse inputs."""
+        return self.every.values * len(self) // max(1, len(self.every))
 
     def take(self, rows: Indices) -> Matrix:
         """Return the matrix of some rows, (len(rows), width)."""
@@ -264,6 +297,16 @@ class ShardedInputs(Inputs):
     def width(self) -> int:
         """Number of inputs."""
         return self.held.width
+
+    @property
+    def expansion(self) -> Expansion | None:
+        """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
+        return self.held.expansion
+
+    @property
+    def compact(self) -> ShardedInputs:
+        """The compact rows as inputs."""
+        return replace(self, held=self.held.compact)
 
     @property
     def own(self) -> Inputs:
@@ -317,6 +360,7 @@ class InputsWriter:
         self._name = name
         self._shape = (0, 0)
         self._widths: tuple[int, ...] = ()
+        self._expansion: Expansion | None = None
         self._entries: list[list[Indices]] = []
         """The number of entries of each row, part by part, of each sparse matrix."""
 
@@ -333,6 +377,7 @@ class InputsWriter:
                 self._append(f"values_{number}", part.values)
         self._shape = (self._shape[0] + len(inputs), inputs.dense.shape[1])
         self._widths = tuple(part.width for part in inputs.sparse)
+        self._expansion = inputs.expansion
         self._entries.append([np.diff(part.starts) for part in inputs.sparse])
 
     def finish(self) -> OnDiskInputs:
@@ -343,7 +388,7 @@ class InputsWriter:
             columns, values = self._path(f"columns_{number}"), self._path(f"values_{number}")
             starts = np.concatenate([[0], np.cumsum(entries)])
             sparse.append(OnDiskSparse(starts, columns, values, width))
-        return OnDiskInputs(self._path("dense"), self._shape, tuple(sparse))
+        return OnDiskInputs(self._path("dense"), self._shape, tuple(sparse), self._expansion)
 
     def _append(self, part: str, array: NDArray[Any]) -> None:
         with self._path(part).open("ab") as file:

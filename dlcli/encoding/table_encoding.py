@@ -21,7 +21,7 @@ from pydantic import TypeAdapter
 from dlcli.arrays import Matrix
 from dlcli.columns import column_type, value_problems
 from dlcli.columns.column_type import ColumnEncoder, ColumnGroup, DenseEncoder, SparseEncoder
-from dlcli.columns.layout import Layout
+from dlcli.columns.layout import Expansion, Layout
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
@@ -89,13 +89,13 @@ class Encoding(Fitted):
             dense = encode_dense(encoders, rows, problems)
             others = (each for each in self.features if isinstance(each, SparseEncoder))
             sparse = tuple(each.encode(rows, problems) for each in others)
-            inputs = encoded_rows.InMemoryInputs(dense, sparse)
+            inputs = encoded_rows.InMemoryInputs(dense, sparse, self._expansion)
         problems.rows += rows.rows
         return inputs
 
     def _encode_few(self, rows: FewRows, problems: ValueProblems) -> Matrix:
         """Encode a few rows, (rows, inputs)."""
-        width, encoders, groups = self._of_few
+        width, encoders, expansions, groups = self._of_few
         matrix = np.zeros((rows.rows, width), dtype=np.float32)
         encoded: dict[str, column_type.Record | None] = {}
         for group in groups:
@@ -107,7 +107,13 @@ class Encoding(Fitted):
             elif isinstance(encoder, SparseEncoder):
                 encoder.encode(rows, problems).fill(matrix[:, inputs])
             elif isinstance(encoder, DenseEncoder):
-                encoder.encode(rows, matrix[:, inputs], problems)
+                out = matrix[:, inputs]
+                if (expansion := expansions.get(encoder.column)) is None:
+                    encoder.encode(rows, out, problems)
+                else:
+                    compact = np.zeros((rows.rows, expansion.compact_width), np.float32)
+                    encoder.encode(rows, compact, problems)
+                    out[:] = expansion.expand(compact)
         return matrix
 
     @cached_property
@@ -116,10 +122,17 @@ class Encoding(Fitted):
         return frozenset(feature.column for feature in self.features)
 
     @cached_property
+    def _expansion(self) -> Expansion | None:
+        """The conversion of compact rows to inputs."""
+        return self.layout.expansion
+
+    @cached_property
     def _of_few(
         self,
-    ) -> tuple[int, list[tuple[ColumnEncoder, slice]], list[ColumnGroup]]:
-        """The number of inputs, the inputs of each encoder, and the groups of columns."""
+    ) -> tuple[
+        int, list[tuple[ColumnEncoder, slice]], dict[str, Expansion | None], list[ColumnGroup]
+    ]:
+        """The number of inputs; each encoder with its inputs; expansions by column; the groups."""
         encoders, start = list[tuple[ColumnEncoder, slice]](), 0
         for encoder in column_type.in_input_order(self.features):
             stop = start + len(encoder.inputs)
@@ -129,7 +142,8 @@ class Encoding(Fitted):
         for encoder, inputs in encoders:
             if encoder.group is not None:
                 alike[encoder.group].append((encoder, inputs))
-        return start, encoders, [group(columns) for group, columns in alike.items()]
+        expansions = {each.column: Layout(each.blocks).expansion for each in self.features}
+        return start, encoders, expansions, [group(columns) for group, columns in alike.items()]
 
 
 def fit_encoding(
@@ -186,7 +200,7 @@ def encode_rows(
     def encode(own: Table, recorded: ValueProblems) -> encoded_rows.Inputs:
         if writer is None:
             return encoding.transform(own, recorded)
-        rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.width))
+        rows = max(1, min(MAX_ROWS_AT_ONCE, _NUMBERS_AT_ONCE // encoding.layout.compact_width))
         for part in own.parts(rows):
             writer.append(encoding.transform(part, recorded))
         return writer.finish()
@@ -215,7 +229,7 @@ def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProbl
 
 
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
-    """Encode columns side by side, (rows, inputs).
+    """Encode columns side by side, in compact form if they have one, (rows, stored numbers).
 
     Writing a single input of each row into a wide matrix loads a whole cache line for every four
     bytes. So columns with few inputs are first encoded into a column-major matrix, several at a
@@ -229,7 +243,7 @@ def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: Value
     Raises:
         DataError: for values that can't be encoded, unless `problems` is lenient.
     """
-    widths = [len(encoder.inputs) for encoder in encoders]
+    widths = [encoder.compact_width for encoder in encoders]
     dense = np.zeros((table.rows, sum(widths)), dtype=np.float32)
     first = start = 0
     while first < len(encoders):

@@ -267,7 +267,7 @@ def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
 
 
 def _are_few(rows: EncodedRows) -> bool:
-    return rows.inputs.stored_values <= _FEW_VALUES
+    return rows.inputs.values <= _FEW_VALUES
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:
@@ -329,7 +329,8 @@ def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
         return validation
     some = draw(np.arange(rows), most)
     chosen = validation.select(some)
-    return replace(chosen, inputs=InMemoryInputs(validation.inputs.take(some)))
+    compact, expansion = validation.inputs.compact.take(some), validation.inputs.expansion
+    return replace(chosen, inputs=InMemoryInputs(compact, expansion=expansion))
 
 
 def _starting_point(result: FitResult) -> tuple[float, float]:

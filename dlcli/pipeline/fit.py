@@ -593,4 +593,4 @@ class FitContext:
 
 def _size(rows: preparation.FitRows) -> int:
     """Return the approximate size of encoded rows in bytes."""
-    return sum(4 * len(each.inputs) * each.inputs.width for each in rows.encoded.values())
+    return sum(4 * len(each.inputs) * each.inputs.compact.width for each in rows.encoded.values())

@@ -279,8 +279,8 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
 
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
-    - rows: the encoded rows of all sets, unless they are kept on disk; of sparse ones only what is
-      filled with zeros, see `Inputs.is_resident`;
+    - rows: the encoded rows of all sets in compact form, unless they are kept on disk; of sparse
+      ones only what is filled with zeros, see `Inputs.is_resident`;
     - batch: input and layer outputs of the rows of one step.
     """
     config, network, train = plan.config, plan.network, rows.split.train
@@ -289,9 +289,9 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
     members = 0 if config.ensemble is None else config.ensemble.members
     blocks = rows.encoding.layout.blocks
-    width = sum(len(block.inputs) for block in blocks)
-    if train.rows * width > MOST_FILLED:
-        width = sum(len(block.inputs) for block in blocks if block.kind != "sparse")
+    width = sum(block.compact_width for block in blocks)
+    if train.rows * rows.encoding.layout.width > MOST_FILLED:
+        width = sum(block.compact_width for block in blocks if block.kind != "sparse")
     count = sum(table.rows for table in rows.tables.values())
     if config.ensemble_folds is not None:  # members have copies
         count += train.rows

@@ -27,7 +27,7 @@ from dlcli.tasks.task import Task
 HELD_OUT = Shares(validation=0.15, test=0.15)
 """The shares of rows that are held out."""
 MOST_ENCODED = 2**28
-"""Maximum number of additional inputs times rows: 1 GiB in memory."""
+"""Maximum number of additional inputs times rows, which limits the duration of an epoch."""
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,7 @@ class ChunkedProgram(compiled_program.Program):
         if job.validation is None or job.validation_labels is None:
             return
         inputs, rows = self.validation_inputs()
+        inputs = self.on_device(inputs)
         labels, weights = job.validation_labels[rows], job.validation.weights
         weights = None if weights is None else weights[rows]
         at_once = compiled_program.ROWS_VALIDATED_AT_ONCE
@@ -174,11 +175,11 @@ class StreamingProgram(ChunkedProgram):
 
     def chunks(self, epoch: int, step: int) -> Iterator[Chunk]:
         """Yield the chunks of all epochs, see `ChunkedProgram`."""
-        job = self.job
-        weights, size = job.loss_weights, _chunk_size(job)
-        for first, stop, index in chunk_orders(job, epoch, step):
+        job, inputs = self.job, self.on_device(self.job.train.inputs)
+        weights, size = job.loss_weights, _chunk_size(job, inputs.width)
+        for first, stop, index in chunk_orders(job, inputs.width, epoch, step):
             # The padding is not read, or has weight 0.
-            matrix = job.train.inputs.take(index)
+            matrix = inputs.take(index)
             block = DeviceRows.of(matrix, job.labels, weights, index, size)
             yield Chunk(first, stop, block)
 
@@ -207,9 +208,18 @@ class StreamingProgram(ChunkedProgram):
         return state._replace(total=total, step=upto)
 
 
-def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
-    """Yield the first step, the step after the last one, and the row indices of each chunk."""
-    size = _chunk_size(job)
+def chunk_orders(
+    job: Job, width: int, epoch: int, step: int
+) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+    """Yield the first step, the step after the last one, and the row indices of each chunk.
+
+    Args:
+        job: the job.
+        width: numbers of a row on the device.
+        epoch: the first epoch, from 0.
+        step: the first step in this epoch, from 0.
+    """
+    size = _chunk_size(job, width)
     for number in range(epoch, job.epochs):
         order = order_parts(len(job.train.inputs), job.train.inputs.width, job.config.seed, number)
         done = step if number == epoch else 0
@@ -220,8 +230,8 @@ def chunk_orders(job: Job, epoch: int, step: int) -> Iterator[tuple[int, int, ND
                 yield first, stop, index
 
 
-def _chunk_size(job: Job) -> int:
-    size = compiled_program.rows_per_chunk(job.train.inputs.width, job.batch_size)
+def _chunk_size(job: Job, width: int) -> int:
+    size = compiled_program.rows_per_chunk(width, job.batch_size)
     return min(size, job.steps * job.batch_size)
 
 
@@ -282,13 +292,13 @@ class ClusterProgram(ChunkedProgram):
 
     def chunks(self, epoch: int, step: int) -> Iterator[ShareOfChunk]:
         """Yield the rows of this worker in the chunks of all epochs; see `ChunkedProgram`."""
-        job = self.job
-        inputs, weights, size = self.inputs, job.loss_weights, job.batch_size
-        is_own = inputs.shares.owners == self.collectives.rank
-        for first, stop, index in chunk_orders(job, epoch, step):
+        job, held = self.job, self.on_device(self.inputs.held)
+        shares, weights, size = self.inputs.shares, job.loss_weights, job.batch_size
+        is_own = shares.owners == self.collectives.rank
+        for first, stop, index in chunk_orders(job, held.width, epoch, step):
             at = np.flatnonzero(is_own[index])
             rows = index[at]
-            matrix = inputs.held.take(inputs.shares.indices[rows])
+            matrix = held.take(shares.indices[rows])
             block = DeviceRows.of(matrix, job.labels, weights, rows)
             starts = np.searchsorted(at, np.arange(stop - first + 1) * size).astype(np.int32)
             positions = tf.constant(at % size, tf.int64)

@@ -199,7 +199,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
     validation = len(job.validation.inputs) if job.validation else 0
     parts = (
         *(jit_compile, keras.config.floatx(), config.precision),
-        *(network.front, hidden, output),
+        *(network.front, compiled_program.expansion_of(job), hidden, output),
         *(objectives.optimizer_without_values(job), config.learning_rate_schedule, warms_up),
         *(config.learning_rate_multipliers, config.exclude_from_weight_decay),
         *(config.early_stopping, multiplier),

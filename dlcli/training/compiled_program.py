@@ -31,10 +31,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tensorflow.compiler.tf2xla.python.xla import optimization_barrier
 
+from dlcli.columns.layout import Expansion
 from dlcli.config.config_schema import EarlyStopping
 from dlcli.config.training_choices import ReduceOnPlateau
 from dlcli.encoding.encoded_rows import EncodedRows, Inputs
 from dlcli.metrics.definitions import is_higher_better
+from dlcli.training.expanding import expand
 from dlcli.training.objectives import Learner
 from dlcli.training.randomness import epoch_order, size_of
 from dlcli.training_job import Arrays, Job, assign_values, estimate_step_seconds, values_of
@@ -170,6 +172,9 @@ VALIDATION_ROWS = 64
 """Validation rows of a shared program are padded to a multiple of this number."""
 CHUNK_BYTES = 2**26
 """Size of a chunk of training or validation rows."""
+MOST_EXPANDED = 2**22
+"""Maximum number of inputs of compact training rows that are expanded before training: 16 MiB. A
+program that expands the rows of each batch has more operations in each step."""
 
 SECONDS_PER_DISPATCH = 0.1
 """Target duration of a dispatch: short enough for progress and Ctrl-C, and long enough to make its
@@ -187,7 +192,7 @@ class DeviceRows(NamedTuple):
     """Rows on the device."""
 
     matrix: tf.Tensor
-    """The inputs, (rows, inputs)."""
+    """The inputs, (rows, inputs), or compact rows that the program expands."""
     labels: tf.Tensor
     """The labels in the form for the loss, (rows, ...)."""
     weights: tf.Tensor | None
@@ -205,7 +210,7 @@ class DeviceRows(NamedTuple):
         """Copy rows to the device, with floating-point numbers in Keras's float type.
 
         Args:
-            matrix: the inputs of the rows, (rows, inputs).
+            matrix: the inputs of the rows, (rows, inputs), or compact rows.
             labels: the labels of these and possibly other rows.
             weights: the weights of the same rows as `labels`, or `None`.
             rows: the indices of the rows in `labels` and `weights`.
@@ -243,6 +248,8 @@ class Program:
         self.job = job
         self.learner = learner
         self.jit_compile = jit_compile
+        self.expansion = expansion_of(job)
+        """The conversion of the rows on the device to inputs; `None` if they are inputs."""
         self.monitor = EpochMonitor(job, learner)
         self._build_metrics()
 
@@ -261,6 +268,10 @@ class Program:
         """True if a smaller last batch is padded with rows of weight 0 to fit the program."""
         rows, size = len(self.job.train.inputs), self.job.batch_size
         return self.is_padded or self.job.steps * size > rows
+
+    def on_device(self, inputs: Inputs) -> Inputs:
+        """Return inputs in the form in which the device stores them."""
+        return inputs if self.expansion is None else inputs.compact
 
     @abstractmethod
     def dispatches(self, state: State) -> Dispatches:
@@ -453,7 +464,11 @@ class Program:
         return [None if tensor is None else next(passed) for tensor in tensors]
 
     def _outputs(self, rows: DeviceRows, *, training: bool) -> tf.Tensor:
-        outputs = self.learner.model(rows.matrix, training=training)
+        matrix = rows.matrix
+        if self.expansion is not None:
+            by_input = self.jit_compile or bool(tf.config.get_visible_devices("GPU"))
+            matrix = expand(self.expansion, matrix, by_input=by_input)
+        outputs = self.learner.model(matrix, training=training)
         # Losses and metrics need the width, which is unknown if weights may have any size.
         outputs.set_shape((rows.matrix.shape[0], self.job.network.outputs))
         return outputs
@@ -480,6 +495,12 @@ class Program:
         outputs = self.learner.model(first.matrix, training=False)
         self._measure(first.labels, outputs, None)
         self._results()
+
+
+def expansion_of(job: Job) -> Expansion | None:
+    """Return the conversion of compact rows to inputs in a job's program, if there is one."""
+    inputs = job.train.inputs
+    return inputs.expansion if len(inputs) * inputs.width > MOST_EXPANDED else None
 
 
 def keeps_loops(job: Job) -> bool:
@@ -551,9 +572,9 @@ class ResidentProgram(Program):
     ) -> DeviceRows:
         assert labels is not None
         size = size if self.is_padded else len(rows.inputs)
-        key = id(rows.inputs), size
+        key = id(rows.inputs), size, self.expansion
         if key not in placed:  # stored with the inputs, so their ID is not reused
-            placed[key] = rows.inputs, place(rows.inputs, size)
+            placed[key] = rows.inputs, place(self.on_device(rows.inputs), size)
         return DeviceRows.of(placed[key][1], labels, weights, size=size)
 
     def dispatches(self, state: State) -> Dispatches:

@@ -25,6 +25,7 @@ from tensorflow.python.framework import config  # has settings that tf.config la
 from dlcli import errors, keras_model, training_job
 from dlcli.cluster import available_processors
 from dlcli.config.config_schema import CompiledEngine, Engine
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network.layers import Weights
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
@@ -195,9 +196,9 @@ def _out_of_memory(
     line = _OPERATION.sub("", errors.printable(line)).partition(" [Op:")[0].strip(" .")
     if len(line) > _MOST_LETTERS:
         line = line[:_MOST_LETTERS].rstrip() + "..."
-    matrix = job.train.inputs.stored.matrix
+    stored = job.train.inputs.stored
     remedy = "use fewer units or a smaller batch_size"
-    if matrix is not None and matrix.nbytes >= 4 * job.network.parameters:
+    if isinstance(stored, InMemoryInputs) and stored.dense.size >= job.network.parameters:
         remedy = "use a smaller batch_size or fewer units, or keep the rows on disk: "
         remedy += errors.override("data.storage", "disk")
     return errors.OutOfMemoryError(f"training ran out of memory{line and f': {line}'}; {remedy}")

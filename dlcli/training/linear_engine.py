@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import keras
@@ -69,8 +70,8 @@ class LinearEngine:
         inputs, parameters = sets[0].inputs, network.parameters
         rows = min(config.batch_size, len(inputs))
         operations = 6.0 * rows * parameters
-        if inputs.stored.matrix is None:
-            entries = inputs.stored_values / max(1, len(inputs))
+        if inputs.stored.sparse:
+            entries = inputs.values / max(1, len(inputs))
             products = 6 * rows * entries * network.outputs
             operations = _SPARSE_COST * products + _UPDATE_COST * parameters
         return operations <= MOST_OPERATIONS and _residuals(loss, network) is not None
@@ -79,16 +80,17 @@ class LinearEngine:
 def _matrix(inputs: Inputs) -> Matrix:
     """Return inputs in memory as a matrix, (rows, inputs), which is sparse if any input is."""
     stored = inputs.stored
-    if stored.matrix is not None:
+    assert isinstance(stored, InMemoryInputs)
+    if not stored.sparse:
         return inputs.part(0, len(inputs))
     from scipy.sparse import csr_array, hstack
 
-    assert isinstance(stored, InMemoryInputs)
     parts = [
         csr_array((part.values, part.columns, part.starts), (len(stored), part.width))
         for part in stored.sparse
     ]
-    matrix = hstack([csr_array(stored.dense), *parts], format="csr")
+    dense = replace(stored, sparse=())
+    matrix = hstack([csr_array(dense.part(0, len(dense))), *parts], format="csr")
     return matrix[inputs.rows] if isinstance(inputs, SelectedInputs) else matrix
 
 

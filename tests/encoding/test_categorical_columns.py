@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from inline_snapshot import snapshot
+from one_column import encode
 
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
@@ -25,14 +26,12 @@ def fit(values, **parameters):
 
 
 def inputs(encoder, values):
-    out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, ValueProblems())
-    return out.tolist()
+    return encode(encoder, rows(values)).tolist()
 
 
 def note(encoder, values):
     problems = ValueProblems()
-    encoder.encode(rows(values), np.zeros((len(values), len(encoder.inputs)), np.float32), problems)
+    encode(encoder, rows(values), problems)
     return next(map(str, problems.notes()), None)
 
 

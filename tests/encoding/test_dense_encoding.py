@@ -15,31 +15,33 @@ from dlcli.encoding.table_encoding import encode_dense
 from dlcli.errors import DataError
 from dlcli.tables.table import Table
 
-LETTERS = "abcdefghijklmnopqrst"
-
 
 def rows(**columns):
     data = pa.table(columns)
     return Table("t.csv", data, np.arange(1, data.num_rows + 1))
 
 
-def fitted(table):
-    """Numbers as they are, and texts as categories; so wide is a column of 20 letters."""
+def fitted(table, **features):
+    """Numbers as they are, and texts as categories, unless features are given."""
     types = {"text": Categorical(), "number": Numeric()}
     section = Input(scaling=Unscaled())
     kinds = {name: table.column(name).kind for name in table.columns}
-    return [types[kind].fit(name, table, section) for name, kind in kinds.items()]
+    return [
+        features.get(name, types[kind]).fit(name, table, section) for name, kind in kinds.items()
+    ]
 
 
 def test_narrow_and_wide_columns_keep_their_order():
-    numbers = list(range(20))
-    train = rows(x=numbers, letter=list(LETTERS), y=numbers, pet=["cat", "dog"] * 10, z=numbers)
-    table = rows(x=[1, 2], letter=["a", "t"], y=[3, 4], pet=["dog", "cat"], z=[5, 6])
+    twice = [*range(20)] * 2
+    train = rows(x=twice, code=twice, y=twice, pet=["cat", "dog"] * 20, z=twice)
+    table = rows(x=[1, 2], code=[0, 19], y=[3, 4], pet=["dog", "cat"], z=[5, 6])
 
-    matrix = encode_dense(fitted(train), table, ValueProblems())
+    encoders = fitted(train, code=Numeric(one_hot_values=20))
+    matrix = encode_dense(encoders, table, ValueProblems())
 
-    a, t = [1] + [0] * 19, [0] * 19 + [1]
-    assert matrix.tolist() == [[1, *a, 3, 0, 1, 5], [2, *t, 4, 1, 0, 6]]
+    first, last = [0, 1] + [0] * 19, [19] + [0] * 19 + [1]
+    # One-hot inputs of a category are stored as their index.
+    assert matrix.tolist() == [[1, *first, 3, 1, 5], [2, *last, 4, 0, 6]]
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
 

@@ -49,7 +49,7 @@ def fitted(train=TRAIN, scaling=None, chosen=CHOSEN):
 
 
 def matrix_of(encoding, table):
-    return encoding.transform(table, ValueProblems()).matrix
+    return encoding.transform(table, ValueProblems()).part(0, table.rows)
 
 
 def test_blocks_are_side_by_side_in_the_order_of_the_features():
@@ -57,7 +57,7 @@ def test_blocks_are_side_by_side_in_the_order_of_the_features():
     assert layout.blocks == (
         Block("size", "numeric", ("size",)),
         Block("size", "numeric", ("size is missing",)),
-        Block("color", "numeric", ("color = blue", "color = red")),
+        Block("color", "numeric", ("color = blue", "color = red"), compact="one_hot"),
         Block("fresh", "numeric", ("fresh",)),
     )
     assert layout.width == 5
@@ -65,7 +65,7 @@ def test_blocks_are_side_by_side_in_the_order_of_the_features():
 
 def test_a_table_becomes_a_float32_matrix():
     problems = ValueProblems()
-    matrix = fitted().transform(TRAIN, problems).matrix
+    matrix = fitted().transform(TRAIN, problems).part(0, TRAIN.rows)
     assert matrix.dtype == np.float32
     assert matrix.tolist() == [[1, 0, 0, 1, 1], [3, 0, 1, 0, 0], [2, 1, 0, 1, 1]]
     assert problems.notes() == []

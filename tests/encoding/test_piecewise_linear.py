@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
+from one_column import encode
 from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
@@ -33,9 +34,7 @@ def fit(values, bins=4, missing=None):
 
 
 def matrix(encoder, values, problems=None):
-    out = np.zeros((len(values), len(encoder.inputs)), np.float32)
-    encoder.encode(rows(values), out, problems or ValueProblems())
-    return out
+    return encode(encoder, rows(values), problems)
 
 
 def inputs(encoder, values):

@@ -126,7 +126,7 @@ def test_of_numbers_the_linear_model_is_that_of_least_squares(config, data, colu
     result = untrained(write(config, data, a=A, b=3 * A + 2 * B, **columns))
     rows = result.encoded["train"]
     kernel, bias = linear_weights(result)
-    wanted, offset = least_squares(rows.inputs.matrix, rows.target, rows.weights)
+    wanted, offset = least_squares(rows.inputs.part(0, len(rows.inputs)), rows.target, rows.weights)
     scale = float(rows.target.std(axis=0).max())
     assert kernel == pytest.approx(wanted, abs=2e-3 * scale)
     assert bias == pytest.approx(offset, abs=2e-3 * scale)
@@ -137,7 +137,8 @@ def test_of_classes_the_linear_model_is_logistic_regression():
     """At the least loss the predicted chances have the truth's moments: Xᵀ(p - y) = 0."""
     result = untrained(write(SMALL, a=A, b=B, y=(A + NOISE > 0.3).astype(int)))
     kernel, bias = linear_weights(result)
-    matrix = np.column_stack([result.encoded["train"].inputs.matrix, np.ones(120)])
+    inputs = result.encoded["train"].inputs
+    matrix = np.column_stack([inputs.part(0, 120), np.ones(120)])
     chance = 1 / (1 + np.exp(-(matrix @ np.append(kernel, bias))))
     assert matrix.T @ (chance - result.encoded["train"].target) / 120 == pytest.approx(0, abs=1e-4)
 
@@ -147,7 +148,8 @@ def test_of_counts_the_linear_model_is_poisson_regression():
     counts = LOT.poisson(np.exp(3 + 0.5 * A))
     result = untrained(write(SMALL, "target: {column: y, type: count}", a=A, b=B, y=counts))
     kernel, bias = linear_weights(result)
-    matrix = np.column_stack([result.encoded["train"].inputs.matrix, np.ones(120)])
+    inputs = result.encoded["train"].inputs
+    matrix = np.column_stack([inputs.part(0, 120), np.ones(120)])
     mean = np.exp(matrix @ np.append(kernel, bias))
     assert matrix.T @ (mean - counts) / counts.sum() == pytest.approx(0, abs=1e-3)
 
@@ -187,7 +189,7 @@ def test_with_more_inputs_than_rows_the_first_rate_is_lower(rows, is_lower, line
     rng = np.random.default_rng(1)
     columns = {f"x{at}": each for at, each in enumerate(rng.normal(size=(100, rows)))}
     result = untrained(write(SMALL, y=rng.normal(size=rows), **columns))
-    sums = np.abs(result.encoded["train"].inputs.matrix).sum(axis=1)
+    sums = np.abs(result.encoded["train"].inputs.part(0, rows)).sum(axis=1)
     expected = WIDE_RATE / sums.mean() if is_lower else 0.1
     assert linear_job(result).config.optimizer.learning_rate == pytest.approx(expected)
 
@@ -231,11 +233,11 @@ def test_of_very_many_validation_rows_some_choose_the_best_epoch(rows, epochs, s
     numbers = np.arange(rows, dtype=np.float32)
     whole = EncodedRows(InMemoryInputs(numbers[:, np.newaxis]), numbers + 0.5, numbers + 0.25)
     found = stopping_rows(whole, epochs)
-    taken = found.inputs.matrix[:, 0]
+    taken = found.inputs.dense[:, 0]
     assert (len(taken), len(np.unique(taken))) == (some, some)
     assert (found.target == taken + 0.5).all()
     assert (found.weights == taken + 0.25).all()
-    assert (stopping_rows(whole, epochs).inputs.matrix == found.inputs.matrix).all()
+    assert (stopping_rows(whole, epochs).inputs.dense == found.inputs.dense).all()
 
 
 def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
@@ -243,12 +245,12 @@ def test_the_rows_that_choose_are_the_same_on_disk(monkeypatch, tmp_path):
     monkeypatch.setattr(baselines, "BATCH_ROWS", 5)
     result = untrained(write(SMALL, "target: y, validation: 0.25", a=A, y=A + NOISE))
     held = result.encoded["validation"]
-    matrix = held.inputs.matrix
+    matrix = held.inputs.dense
     matrix.tofile(tmp_path / "inputs")
     on_disk = replace(held, inputs=OnDiskInputs(tmp_path / "inputs", matrix.shape))
-    found = stopping_rows(on_disk, 100).inputs.matrix
+    found = stopping_rows(on_disk, 100).inputs.dense
     assert found.shape == (5, 1)
-    assert (found == stopping_rows(held, 100).inputs.matrix).all()
+    assert (found == stopping_rows(held, 100).inputs.dense).all()
 
 
 def test_a_small_table_with_many_validation_rows_is_validated_on_some(monkeypatch, linear_job):

@@ -161,7 +161,7 @@ def test_the_keras_model_predicts_the_mean_in_the_unit_of_the_target(trained):
     predictor = run.predictor
     rows = read_table(run.path.parent.parent / "rows.csv", lambda _: ())
     model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
-    matrix = predictor.encoding.transform(rows, ValueProblems()).dense
+    matrix = predictor.encoding.transform(rows, ValueProblems()).part(0, rows.rows)
     expected = predictor.predict(rows, ValueProblems()).decoded
     np.testing.assert_allclose(model.predict(matrix, verbose=0), expected, rtol=1e-5)
 
@@ -193,7 +193,7 @@ def test_a_floor_changes_the_averaged_probabilities_and_nothing_else(folder):
     # A class is in a set if its score is among those of held-out rows, whose scores have the floor.
     assert max(fold[-1] for [*folds] in run.conformal.scores for fold in folds) <= 1 - 0.1 / 3
     model = keras.saving.load_model(run.path / "model.keras", safe_mode=True)
-    matrix = predictor.encoding.transform(rows, ValueProblems()).dense
+    matrix = predictor.encoding.transform(rows, ValueProblems()).part(0, rows.rows)
     np.testing.assert_allclose(model.predict(matrix, verbose=0), predictions.scores, rtol=1e-5)
 
 

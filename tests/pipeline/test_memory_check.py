@@ -86,6 +86,11 @@ class TestRequiredMemory:
         rows = replace(prepared[0], storage=Storage(Path("rows")))
         assert required_memory(rows, prepared[1])["rows"] == 0
 
+    def test_counts_two_numbers_for_the_bins_of_a_number(self):
+        prepared = prepared_with("input.encoding={name: piecewise_linear, bins: 4}")
+        assert prepared[1].network.inputs == 10 * 4
+        assert required_memory(*prepared)["rows"] == 4 * 10 * 2 * 100
+
     def test_counts_sparse_rows_only_as_far_as_they_are_filled(self, monkeypatch):
         texts = "".join(f"word{row % 50} and,{row}\n" for row in range(100))
         Path("t.csv").write_text("note,y\n" + texts)

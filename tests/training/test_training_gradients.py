@@ -26,7 +26,7 @@ def test_the_gradient_of_a_linear_regression_is_twice_the_mean_of_error_times_in
     rows = np.array([0, 3, 4, 9])
     norms = gradient_norms(job, {"output/kernel": kernel, "output/bias": bias}, rows)
 
-    x, y = job.train.inputs.matrix[rows].astype(float), job.train.target[rows].astype(float)
+    x, y = job.train.inputs.dense[rows].astype(float), job.train.target[rows].astype(float)
     errors = x @ kernel + bias - y
     gradient = np.append(2 * (x * errors).mean(axis=0), 2 * errors.mean())
     assert norms[1] == {"output": pytest.approx(np.sqrt((gradient**2).sum()), rel=1e-5)}
@@ -55,7 +55,7 @@ def numeric_norms(job, weights, loss):
 def test_row_and_class_weights_count_and_finite_differences_agree(make_job):
     job = make_job({"class_weight": {"a": 1.0, "b": 3.0}}, target="two", weighted="train")
     job = replace(
-        job, train=replace(job.train, inputs=InMemoryInputs(job.train.inputs.matrix * 1.0))
+        job, train=replace(job.train, inputs=InMemoryInputs(job.train.inputs.dense * 1.0))
     )
     weights = first_weights(job)
     target = job.train.target

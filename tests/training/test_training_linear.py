@@ -80,7 +80,7 @@ def test_weights_history_and_best_epoch_are_those_of_the_compiled_engine(
 def in_compressed_rows(rows):
     """The same rows, of which the second input and the last ones are stored sparse, as a part of
     more rows in another order."""
-    dense = rows.inputs.matrix
+    dense = rows.inputs.dense
     sparse = dense[:, 1:].copy()
     filled = np.flatnonzero(sparse)
     entries = SparseRows(
@@ -99,7 +99,7 @@ def test_sparse_rows_train_the_weights_of_dense_ones(make_linear, target):
     job = make_linear(target, {"epochs": 40}, rows=13, validation=6, weighted="train")
     train, validation = map(in_compressed_rows, (job.train, job.validation))
     sparse = replace(job, train=train, validation=validation)
-    assert train.inputs.matrix is None
+    assert train.inputs.stored.sparse
     assert suits(sparse)
     found, _ = train_linear(sparse)
     wanted, _ = train_linear(job)
@@ -117,7 +117,7 @@ def test_the_best_epoch_by_validation_loss_is_kept(make_linear):
     assert found.best_epoch == 1 + losses.index(min(losses)) < 60
     shorter, _ = train_linear(replace(job, until=found.best_epoch))
     assert all((shorter.weights[name] == array).all() for name, array in found.weights.items())
-    sums = job.validation.inputs.matrix @ found.weights["output/kernel"]
+    sums = job.validation.inputs.dense @ found.weights["output/kernel"]
     errors = sums + found.weights["output/bias"] - job.validation.target
     assert np.square(errors).mean() == pytest.approx(min(losses), rel=1e-5)
 

@@ -26,14 +26,14 @@ STOPPING = {
 
 def thinned(rows):
     """The same rows with a third of the entries 0."""
-    matrix = rows.inputs.matrix.copy()
+    matrix = rows.inputs.dense.copy()
     matrix[np.abs(matrix) < 0.4] = 0
     return replace(rows, inputs=InMemoryInputs(matrix))
 
 
 def sparse(rows, dense=1):
     """The same rows with all but the first columns kept sparse."""
-    matrix = rows.inputs.matrix
+    matrix = rows.inputs.dense
     tail = matrix[:, dense:]
     places, columns = np.nonzero(tail)
     starts = np.searchsorted(places, np.arange(len(tail) + 1))
