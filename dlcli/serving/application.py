@@ -26,17 +26,17 @@ from dlcli.serving.served_model import RequestError
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
 _SECONDS_FOR_A_REQUEST = 0.5
-"""Time that a client has to send a request on a connection that is about to close."""
+"""Time in seconds to wait for a request on a connection that is about to close."""
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
-"""Makes browsers request the key, as the password of any user."""
+"""The header that makes browsers prompt for the key, as the password of any user."""
 
 
 def make_application(models: Models, key: str | None = None) -> Starlette:
-    """Make the application.
+    """Return the ASGI application of a server.
 
     Args:
         models: the served models.
-        key: the key that clients must send as bearer token, in the header `X-API-Key`, or as
+        key: the API key, which clients must send as bearer token, in the header `X-API-Key`, or as
             password; if omitted, all requests are allowed.
     """
     guarded = {
@@ -57,7 +57,7 @@ class _Application(Starlette):
     Starlette's routing takes as long as the prediction of a small network for one row.
 
     Args:
-        handlers: by method and path.
+        handlers: the handlers by method and path.
     """
 
     def __init__(self, handlers: Mapping[tuple[str, str], Handler]) -> None:
@@ -97,7 +97,7 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
     async def fill_in(request: Request) -> Response:
         model, (row, _) = models.named(request), await read_json(request, limits)
-        return json_response(await asyncio.to_thread(pages.form_answer, model, as_object(row)))
+        return json_response(await asyncio.to_thread(pages.form_prediction, model, as_object(row)))
 
     async def metrics(request: Request) -> Response:
         return Response(models.metrics.text(), media_type=requests.CONTENT_TYPE)
@@ -115,19 +115,19 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
 
 
 def _guarded(path: str, handler: Handler, models: Models, key: str | None = None) -> Handler:
-    """Check the key of a request, limit its time, convert errors to responses, and count it."""
+    """Return a handler that also checks the key, limits the time, converts errors and counts."""
     limits, metrics = models.limits, models.metrics
 
     async def handle(request: Request) -> Response:
         start, status = time.perf_counter(), 500
         try:
-            response = await answer(request)
+            response = await respond(request)
             status = response.status_code
             return response
         finally:
             metrics.add_request(path, status, time.perf_counter() - start)
 
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         try:
             if key is not None and not _has_key(request, key):
                 response = json_response({"error": "expected the server's API key"}, 401)
@@ -141,7 +141,7 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
             message = f"the request was not received and processed within {limits.seconds:g} s"
             return _explained(RequestError(408, message))
         except Exception as error:
-            traceback.print_exception(error, file=sys.stderr)  # only the log has the cause
+            traceback.print_exception(error, file=sys.stderr)  # the response omits the cause
             return json_response({"error": "internal error; see the server's log"}, 500)
 
     return handle
@@ -160,12 +160,12 @@ def _has_key(request: Request, key: str) -> bool:
     if scheme.lower() == "basic":
         try:
             sent = base64.b64decode(given, validate=True).partition(b":")[2]
-        except ValueError:  # not base64, or not even ASCII
+        except ValueError:  # it is not base64, or not ASCII
             return False
     else:
         if scheme.lower() != "bearer":
             given = request.headers.get("x-api-key", "")
-        sent = given.encode("latin-1")  # the bytes that were sent
+        sent = given.encode("latin-1")  # the bytes of the header
     return hmac.compare_digest(sent.strip(), key.encode(errors="surrogateescape"))
 
 
@@ -179,11 +179,11 @@ async def _explain_status(request: Request, error: HTTPException) -> Response:
 
 
 class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of two classes
-    """Uvicorn's connection, but without dropping requests that are on their way.
+    """Uvicorn's connection, which also processes requests that arrive while the server stops.
 
     When Uvicorn stops, it immediately closes idle connections, so clients that send a request at
-    this moment get no response. Here they have some time to send it; the response announces that
-    the connection closes.
+    this moment get no response. This class waits some time for such a request; its response
+    announces that the connection closes.
     """
 
     _is_ending = False

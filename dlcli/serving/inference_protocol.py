@@ -3,8 +3,8 @@
 https://github.com/kserve/open-inference-protocol and
 https://github.com/triton-inference-server/server/blob/main/docs/protocol/extension_binary_data.md
 
-There is one tensor of shape (rows,) or (rows, 1) for each column. NaN and empty texts are missing
-values, as in a table.
+Each column is a tensor of shape (rows,) or (rows, 1). NaN and empty texts are missing values, as in
+a table.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from starlette.responses import Response
 from dlcli import __version__
 from dlcli.serving import requests
 from dlcli.serving.requests import Handler, Models, as_object, fixed, json_response
-from dlcli.serving.served_model import Answer, RequestError, RowProblem, ServedModel
+from dlcli.serving.served_model import PredictedRows, RequestError, RowProblem, ServedModel
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {
@@ -40,9 +40,9 @@ _DTYPES = {
     "FP32": "<f4",
     "FP64": "<f8",
 }
-"""NumPy's names of the types with values of fixed size; texts are `BYTES`."""
+"""The NumPy dtype of each type with values of fixed size; texts are `BYTES`."""
 _INPUT_TYPES = {"number": "FP64", "boolean": "BOOL"}
-_ANSWER_TYPES = {"string": "BYTES", "array": "BYTES", "boolean": "BOOL", "integer": "INT64"}
+_OUTPUT_TYPES = {"string": "BYTES", "array": "BYTES", "boolean": "BOOL", "integer": "INT64"}
 _LENGTH = struct.Struct("<I")
 
 
@@ -53,8 +53,8 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
         model, body = models.named(request), await requests.read_body(request, models.limits)
         content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
         rows = _rows(content, binary, models)
-        answer = await models.predict(model, rows, len(body))
-        return _response(model, content, answer)
+        predicted = await models.predict(model, rows, len(body))
+        return _response(model, content, predicted)
 
     async def metadata(request: Request) -> Response:
         return json_response(_metadata(models.named(request)))
@@ -83,7 +83,7 @@ def health_routes(models: Models) -> dict[tuple[str, str], Handler]:
 
 
 def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
-    """Split a body into its JSON and the tensors after it.
+    """Split a body into JSON and the binary tensors after it.
 
     Raises:
         RequestError: for an invalid length, or JSON that is not an object.
@@ -97,7 +97,7 @@ def _split(body: bytes, header: str | None) -> tuple[dict[str, Any], bytes]:
 
 
 def _rows(content: Mapping[str, Any], binary: bytes, models: Models) -> list[object]:
-    """Convert tensors to rows like those of `/predict`.
+    """Convert tensors to rows as in a request to `/predict`.
 
     Raises:
         RequestError: for tensors of different lengths, or that are not columns.
@@ -136,12 +136,12 @@ class _Tensor:
     type: str
     rows: int
     size: int | None
-    """Bytes of its part after the JSON; `None` if the values are in the JSON."""
+    """Number of bytes after the JSON; `None` if the values are in the JSON."""
     data: object
 
     @classmethod
     def of(cls, tensor: object) -> _Tensor:
-        """Check a tensor's description.
+        """Check the description of a tensor.
 
         Raises:
             RequestError: for an invalid description.
@@ -185,7 +185,7 @@ class _Tensor:
         start, row = 0, 0
         while start < len(data):
             row += 1
-            if row > self.rows:  # there may be millions, and other requests wait
+            if row > self.rows:  # stop early, because there may be millions
                 raise self.error(f"expected {self.rows} values, got more")
             stop = start + _LENGTH.size
             if stop > len(data):
@@ -200,17 +200,17 @@ class _Tensor:
             start = end
 
     def error(self, message: str, row: int | None = None) -> RequestError:
-        """Return the error about this tensor."""
+        """Return an error about this tensor."""
         return RequestError(400, str(RowProblem(message, row, self.name)))
 
 
-def _response(model: ServedModel, content: Mapping[str, Any], answer: Answer) -> Response:
+def _response(model: ServedModel, content: Mapping[str, Any], predicted: PredictedRows) -> Response:
     """Return the columns of a response as tensors, in JSON or after it, as requested."""
-    types, columns = _output_types(model), answer.columns
+    types, columns = _output_types(model), predicted.columns
     parts, outputs = list[bytes](), list[dict[str, object]]()
     for name, is_binary in _wanted(content, types).items():
         kind, values = types[name], columns[name]
-        output: dict[str, object] = {"name": name, "datatype": kind, "shape": [answer.rows]}
+        output: dict[str, object] = {"name": name, "datatype": kind, "shape": [predicted.rows]}
         if any(isinstance(value, list) for value in values):
             values = [json.dumps(value, ensure_ascii=False) for value in values]
         if is_binary:
@@ -241,11 +241,11 @@ def _wanted(content: Mapping[str, Any], known: Mapping[str, str]) -> dict[str, b
         return parameters.get(name) if isinstance(parameters, dict) else None
 
     default = flag(content, "binary_data_output") is True
-    asked = content.get("outputs") or [{"name": name} for name in known]
-    if not isinstance(asked, list) or not all(isinstance(each, dict) for each in asked):
+    requested = content.get("outputs") or [{"name": name} for name in known]
+    if not isinstance(requested, list) or not all(isinstance(each, dict) for each in requested):
         raise RequestError(400, "expected a list of objects in 'outputs'")
     wanted = {}
-    for each in asked:
+    for each in requested:
         name = each.get("name")
         if not isinstance(name, str) or name not in known:
             raise RequestError(400, f"no output '{name}'; expected one of {', '.join(known)}")
@@ -264,7 +264,7 @@ def _binary(values: Sequence[Any], kind: str) -> bytes:
 
 def _output_types(model: ServedModel) -> dict[str, str]:
     types = model.output_types
-    return {name: _ANSWER_TYPES.get(kind, "FP64") for name, kind in types.items()}
+    return {name: _OUTPUT_TYPES.get(kind, "FP64") for name, kind in types.items()}
 
 
 def _metadata(model: ServedModel) -> dict[str, object]:

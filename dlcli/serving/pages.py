@@ -1,8 +1,7 @@
 """The pages of a server: documentation, OpenAPI 3.1 description, and form.
 
-The form shows the prediction of one row and its curves.
-
-A curve shows how the prediction changes along one of the row's columns.
+The form shows the prediction of a row and its curves. A curve shows how the prediction depends on
+one column.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from dlcli.columns.value_problems import ColumnProblems
 from dlcli.prediction.predictions import Predictions
 from dlcli.reports.charts import style_variables
 from dlcli.reports.report_files import policy, render_template, template_text
-from dlcli.serving.served_model import Limits, ServedModel, answer_schemas
+from dlcli.serving.served_model import Limits, ServedModel, output_schemas
 
 MOST_CURVES = 24
 """Maximum number of columns with a curve."""
@@ -55,20 +54,20 @@ STATUSES = {
     "415": "The body is compressed.",
     "422": "A row lacks a column, or has an unknown column or an invalid value.",
 }
-"""The meaning of the HTTP status of responses without predictions."""
+"""The meaning of each HTTP status of a response without predictions."""
 
 
-def form_answer(model: ServedModel, row: Mapping[str, object]) -> dict[str, object]:
-    """Predict a row for the form's script, with an interval if the run has held-out rows.
+def form_prediction(model: ServedModel, row: Mapping[str, object]) -> dict[str, object]:
+    """Predict a row for the script of the form, with an interval if the run has held-out rows.
 
     Raises:
         RequestError: see `ServedModel.predict`.
     """
     model = replace(model, predictor=model.form_predictor)
-    answer = model.predict([row])
-    shown = _shown(answer.predictions, model.predictor.level)
-    curves = [*_curves(model, row, answer.predictions)]
-    return {**shown, "notes": dict(_notes(answer.problems.columns)), "curves": curves}
+    predicted = model.predict([row])
+    shown = _shown(predicted.predictions, model.predictor.level)
+    curves = [*_curves(model, row, predicted.predictions)]
+    return {**shown, "notes": dict(_notes(predicted.problems.columns)), "curves": curves}
 
 
 def _shown(predictions: Predictions, level: float) -> dict[str, object]:
@@ -144,8 +143,8 @@ def docs_page(
 
     Args:
         models: the served models by name.
-        limits: what a request may take.
-        address: host and port in the browser's request.
+        limits: the limits of a request.
+        address: the host and port in the request of the browser.
         has_key: whether clients must send a key.
     """
     commands = {name: _curl(model, address, has_key=has_key) for name, model in models.items()}
@@ -175,7 +174,7 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
 
 
 def _curl(model: ServedModel, address: str, *, has_key: bool) -> str:
-    """Return a command that predicts a typical row, for a shell."""
+    """Return a shell command that predicts a typical row."""
     row = json.dumps([model.typical_row], ensure_ascii=False, indent=1)
     key = ["-H", "X-API-Key: KEY"] if has_key else []
     return shlex.join(["curl", f"{address}/predict/{model.name}", *key, "-d", row])
@@ -204,7 +203,7 @@ def describe_server(
 
     Args:
         models: the served models; the first handles requests without a name.
-        limits: what a request may take.
+        limits: the limits of a request.
         has_key: whether clients must send an API key.
     """
     schemas: dict[str, object] = {"Problem": _PROBLEM, "Error": _ERROR}
@@ -215,10 +214,10 @@ def describe_server(
         if not number:
             paths["/predict"] = operation
         paths[f"/predict/{model.name}"] = operation
-    answers = {"200": {"description": "The server is running."}}
+    responses = {"200": {"description": "The server is running."}}
     health: dict[str, object] = {
         "summary": "Check that the server is running.",
-        "responses": answers,
+        "responses": responses,
     }
     paths["/healthz"] = {"get": health}
     components: dict[str, object] = {"schemas": schemas}
@@ -234,7 +233,7 @@ def describe_server(
             "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
         }
         document["security"] = [{"bearer": []}, {"header": []}]
-        health["security"] = []  # it is open
+        health["security"] = []  # requires no key
     return document
 
 
@@ -244,8 +243,8 @@ def _schemas(model: ServedModel) -> dict[str, object]:
         "properties": {column.name: column.schema for column in model.inputs},
         "required": [*model.columns],
     }
-    answer = answer_schemas(model.output_types, model.predictor.task.classes)
-    prediction = {"type": "object", "properties": answer, "required": [*answer]}
+    outputs = output_schemas(model.output_types, model.predictor.task.classes)
+    prediction = {"type": "object", "properties": outputs, "required": [*outputs]}
     return {f"{model.name}.Row": row, f"{model.name}.Prediction": prediction}
 
 
@@ -255,13 +254,15 @@ def _predict(model: ServedModel, limits: Limits) -> dict[str, object]:
         return {"application/json": {"schema": {**rows, **others}}}
 
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    answers = {status: {"description": text, "content": error} for status, text in STATUSES.items()}
+    responses = {
+        status: {"description": text, "content": error} for status, text in STATUSES.items()
+    }
     body = content("Row", minItems=1, maxItems=limits.rows)
     return {
         "summary": f"Predict rows with {model.name}.",
         "requestBody": {"required": True, "content": body},
         "responses": {
             "200": {"description": "A prediction for each row.", "content": content("Prediction")},
-            **answers,
+            **responses,
         },
     }

@@ -1,4 +1,4 @@
-"""Requests in any protocol: the server's models, the bodies of requests, and metrics.
+"""The common parts of all protocols: models, bodies of requests, and metrics.
 
 The metrics are in the text format of Prometheus: requests, rows, and differences from the training
 rows.
@@ -20,12 +20,13 @@ from starlette.responses import Response
 
 from dlcli.columns.value_problems import ColumnProblems
 from dlcli.errors import did_you_mean
-from dlcli.serving.served_model import Answer, Limits, RequestError, ServedModel
+from dlcli.serving.served_model import Limits, PredictedRows, RequestError, ServedModel
 
 Handler = Callable[[Request], Awaitable[Response]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable with the folder in which workers share metrics; read at import."""
+"""Environment variable with the folder in which workers share metrics; Prometheus reads it at
+import."""
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Upper bounds of the buckets of request durations in seconds."""
 
@@ -48,7 +49,7 @@ _BY_COLUMN: tuple[tuple[str, str, Callable[[ColumnProblems], int]], ...] = (
     ),
     ("missing_values", "Missing values.", lambda found: found.missing),
 )
-"""Counters of values that differ from the training rows: name, meaning, and count."""
+"""Counters of values that differ from the training rows: name, meaning, and counting function."""
 
 
 class ServerMetrics:
@@ -80,9 +81,9 @@ class ServerMetrics:
         """Count a request.
 
         Args:
-            path: the path of its route, with `{name}` instead of the model's name.
+            path: the path of the route, with `{name}` instead of the name of a model.
             status: the HTTP status of the response.
-            seconds: the time from its headers to its response.
+            seconds: the time from the headers of the request to its response.
         """
         key = path, status
         if key not in self._of_requests:  # finding counters by labels takes longer than counting
@@ -93,7 +94,7 @@ class ServerMetrics:
         took.observe(seconds)
 
     def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnProblems]) -> None:
-        """Count the rows of a response, and by column the differences from the training rows."""
+        """Count the rows of a response, and the differences of each column from training rows."""
         self._rows.labels(model).inc(rows)
         for name, found in columns.items():
             for counter, count_of in self._by_column:
@@ -105,7 +106,7 @@ class ServerMetrics:
         self._refused.labels(model).inc(rows)
 
     def text(self) -> bytes:
-        """Return all metrics, summed over workers."""
+        """Return all metrics in the text format, summed over workers."""
         registry = self._registry
         if FOLDER_VARIABLE in os.environ:
             registry = CollectorRegistry()
@@ -122,10 +123,10 @@ class Models:
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def named(self, request: Request) -> ServedModel:
-        """Return the model in a request's path, or the first model.
+        """Return the model in the path of a request, or the first model.
 
         Raises:
-            RequestError: with status 404.
+            RequestError: for an unknown model, with status 404.
         """
         name = request.path_params.get("name")
         if name is None:
@@ -135,13 +136,13 @@ class Models:
             raise RequestError(404, f"unknown model '{name}'{near}")
         return self.by_name[name]
 
-    async def predict(self, model: ServedModel, rows: object, size: int) -> Answer:
+    async def predict(self, model: ServedModel, rows: object, size: int) -> PredictedRows:
         """Predict the rows of a request, in a thread if this takes long.
 
         Args:
             model: the model.
             rows: a list of objects.
-            size: the bytes of the request.
+            size: the size of the request in bytes.
 
         Raises:
             RequestError: for rows that can't be predicted, or too many rows.
@@ -151,21 +152,21 @@ class Models:
         self.limits.check_rows(len(rows))
         try:
             if model.is_quick(len(rows), size):
-                answer = model.predict(rows)
+                predicted = model.predict(rows)
             else:
-                answer = await asyncio.to_thread(model.predict, rows)
+                predicted = await asyncio.to_thread(model.predict, rows)
         except RequestError as error:
             self.metrics.add_refused(model.name, error.rows)
             raise
-        self.metrics.add_rows(model.name, answer.rows, answer.problems.columns)
-        return answer
+        self.metrics.add_rows(model.name, predicted.rows, predicted.problems.columns)
+        return predicted
 
 
 def as_object(content: object) -> dict[str, object]:
-    """Check that JSON is an object, and return it.
+    """Return parsed JSON if it is an object.
 
     Raises:
-        RequestError: for anything else.
+        RequestError: if it is not an object, with status 400.
     """
     if not isinstance(content, dict):
         raise RequestError(400, "expected a JSON object")
@@ -175,10 +176,10 @@ def as_object(content: object) -> dict[str, object]:
 def fixed(content: object) -> Handler:
     """Return a handler with a constant response."""
 
-    async def answer(request: Request) -> Response:
+    async def handle(request: Request) -> Response:
         return json_response(content)
 
-    return answer
+    return handle
 
 
 def json_response(content: object, status: int = 200) -> Response:
@@ -225,7 +226,7 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401
     """Parse a body as JSON.
 
     Raises:
-        RequestError: with the problem and its position.
+        RequestError: if the body is not JSON, with the problem and its position.
     """
     try:
         return orjson.loads(body)

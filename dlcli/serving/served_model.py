@@ -1,4 +1,4 @@
-"""A served run: checks rows within limits and predicts them like `dlcli predict`."""
+"""A served run: checks rows within limits and predicts them in the same way as `dlcli predict`."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class RowProblem:
     column: str | None = None
 
     def to_json(self) -> dict[str, object]:
-        """Return the known fields."""
+        """Return the fields that are not `None`."""
         parts = {"row": self.row, "column": self.column, "message": self.message}
         return {name: part for name, part in parts.items() if part is not None}
 
@@ -53,7 +53,8 @@ class RequestError(Exception):
     """The error for an invalid request.
 
     Args:
-        status: the HTTP status: 400 for an unreadable body, 422 for rows that can't be predicted.
+        status: the HTTP status, such as 400 for an unreadable body, or 422 for rows that can't be
+            predicted.
         message: the problem, without details of the machine.
         problems: the problems of single rows.
         rows: number of rows that were refused.
@@ -82,10 +83,10 @@ class RequestError(Exception):
 
     def to_json(self) -> dict[str, object]:
         """Return the content of the response."""
-        answer: dict[str, object] = {"error": self.message}
+        content: dict[str, object] = {"error": self.message}
         if self.problems:
-            answer["problems"] = [problem.to_json() for problem in self.problems]
-        return answer
+            content["problems"] = [problem.to_json() for problem in self.problems]
+        return content
 
 
 @dataclass(frozen=True)
@@ -97,13 +98,13 @@ class Limits:
     rows: int = 10_000
     """Maximum number of rows."""
     seconds: float = 30.0
-    """Maximum time from its beginning to its response, in seconds."""
+    """Maximum time from the beginning of a request to its response, in seconds."""
 
     def check_rows(self, count: int) -> None:
         """Check that the number of rows is within the limit and not 0.
 
         Raises:
-            RequestError: with status 413, or 422 for none.
+            RequestError: with status 413 for too many rows, or 422 for none.
         """
         if count > self.rows:
             raise RequestError(413, f"expected at most {self.rows:,} rows, got {count:,}")
@@ -112,7 +113,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Answer:
+class PredictedRows:
     """The predictions of the rows of a request."""
 
     predictions: Predictions
@@ -135,31 +136,31 @@ class Answer:
 
 @dataclass(frozen=True)
 class ServedModel:
-    """A trained network with its name. Threads may share it."""
+    """A trained network with a name, which several threads may use."""
 
     name: str
     path: Path
-    """The run folder that it was loaded from."""
+    """The folder of the run."""
     predictor: Predictor
     inputs: tuple[ClientColumn, ...]
     """The columns that each row must have, in the order of the training table."""
     form_predictor: Predictor
-    """The predictor with prediction intervals for the form, if possible."""
+    """The predictor for the form, with prediction intervals if possible."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
         """Load the network of a run.
 
         Args:
-            name: its name in URLs.
+            name: the name of the model in URLs.
             path: the run folder.
             level: the coverage of prediction intervals or prediction sets. [default: none]
 
         Raises:
-            RunError: if there is no such run, or it is damaged or has no network.
+            RunError: if the run is missing or damaged, or has no network.
             UsageError: if the run has no held-out rows for intervals, or reads image files.
         """
-        # a link may lead elsewhere before the last file is read
+        # A link may change before the last file is read.
         run = open_run(path.resolve() if path.is_dir() else path)
         run.require_network()
         predictor = run.predictor_at(level)
@@ -178,7 +179,7 @@ class ServedModel:
     @cached_property
     def output_types(self) -> dict[str, str]:
         """The JSON type of each column of a response."""
-        return answer_types(self.predictor)
+        return output_types_of(self.predictor)
 
     @property
     def typical_row(self) -> dict[str, object]:
@@ -203,24 +204,29 @@ class ServedModel:
         return self._required | {*(config.input.features or {}), *config.data.reserved}
 
     def is_quick(self, rows: int, size: int) -> bool:
-        """Return whether predicting a request of so many bytes takes only milliseconds."""
+        """Return whether predicting a request takes only milliseconds.
+
+        Args:
+            rows: number of rows.
+            size: size of the request in bytes.
+        """
         return rows <= MOST_ROWS and size <= MOST_CHARACTERS
 
-    def predict(self, rows: Sequence[object]) -> Answer:
+    def predict(self, rows: Sequence[object]) -> PredictedRows:
         """Predict each row.
 
         Args:
             rows: one object of columns per row; values are numbers, texts, true, false or null.
 
         Raises:
-            RequestError: naming row and column, and what was expected.
+            RequestError: for rows that can't be predicted, with the problem of each.
         """
         records = self._written_alike(self._checked(rows))
         problems = ValueProblems(lenient=True)
 
         def as_table() -> Table:
-            # In the notations of training: a file's notation follows from all its values, but the
-            # rows of a request may be unrelated.
+            # In the notations of training. The notation of a file is inferred from all its values,
+            # but the rows of a request may be unrelated.
             return self.predictor.batch(memory_table(records, _TABLE).data, _TABLE)
 
         try:
@@ -234,12 +240,12 @@ class ServedModel:
                 RowProblem(bad.reason, bad.index + 1, bad.column) for bad in problems.bad_rows()
             ]
             raise RequestError.of_rows(refused, len(problems.bad_indices))
-        return Answer(predictions, problems, len(records))
+        return PredictedRows(predictions, problems, len(records))
 
     def _checked(self, rows: Sequence[object]) -> list[dict[str, object]]:
-        """Return the columns of rows that are read.
+        """Return the values of the features in each row.
 
-        All rows must have all of these columns, so a row's prediction depends on this row only.
+        Each row must have all features, so its prediction does not depend on other rows.
 
         Raises:
             RequestError: for rows that are not objects, lack columns, or have unknown columns.
@@ -258,7 +264,7 @@ class ServedModel:
         return records
 
     def _written_alike(self, records: list[dict[str, object]]) -> list[dict[str, object]]:
-        """Write numbers with a decimal comma if other rows have texts, which are read this way."""
+        """Write numbers with a decimal comma, as in training, if other rows have texts."""
         for name in self._with_decimal_comma:
             if {float, str} <= {type(record[name]) for record in records}:
                 records = [
@@ -273,7 +279,7 @@ class ServedModel:
         """Check that a row has all features, and no unknown columns.
 
         Raises:
-            RequestError: with the wrong columns, of which there may be very many.
+            RequestError: with the wrong columns, at most `MOST_PROBLEMS`.
         """
         unknown = sorted(set(names) - self._known)
         absent = [name for name in self.columns if name not in names]
@@ -301,11 +307,11 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
     """Return the run folders to serve by the names of their models.
 
     Args:
-        runs: the runs without a name, which get the name of their folder.
-        named: the runs with a name.
+        runs: the runs without a name; the name of the folder is used.
+        named: the runs by name.
 
     Raises:
-        UsageError: for a name that a URL can't contain, or that two runs have.
+        UsageError: for a name that is not suitable for URLs, or the same name of two runs.
     """
     found: dict[str, Path] = {}
     for name, path in [*((path.resolve().name, path) for path in runs), *named.items()]:
@@ -318,14 +324,14 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
     return found
 
 
-# The columns of requests and responses, for documentation and form
+# The columns of requests and responses, for the documentation and the form
 
 
 def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
     """Describe the columns that each row must have, in the order of the training table.
 
     Args:
-        run: the run; its explanation, if any, contains frequent values.
+        run: the run, whose explanation may contain frequent values and medians.
         predictor: the predictor of the run.
     """
     statistics = {each.name: each for each in run.explanation.columns}
@@ -339,23 +345,23 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
 
 
 def _median(histogram: Histogram) -> float:
-    """Return the middle of the bin with the median."""
+    """Return the center of the bin that contains the median."""
     counts, edges = np.array(histogram.train), histogram.edges
     at = min(int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)), len(counts) - 1)
     return (edges[at] + edges[at + 1]) / 2
 
 
-def answer_types(predictor: Predictor) -> dict[str, str]:
+def output_types_of(predictor: Predictor) -> dict[str, str]:
     """Return the JSON type of each column of a response, from the response for one row."""
     columns = predictor.predict_zeros().lists()
     return {n: _JSON_TYPES.get(type(values[0]), "number") for n, values in columns.items()}
 
 
-def answer_schemas(types: Mapping[str, str], classes: Sequence[str]) -> dict[str, object]:
+def output_schemas(types: Mapping[str, str], classes: Sequence[str]) -> dict[str, object]:
     """Return the JSON Schema of each column of a response.
 
     Args:
-        types: see `answer_types`.
+        types: see `output_types_of`.
         classes: the classes of the target.
     """
     schemas: dict[str, object] = {}

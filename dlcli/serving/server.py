@@ -30,7 +30,7 @@ _BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
 _HANGUP = "SIGHUP"
 _PATIENCE = 60
-"""Seconds that a worker has to start."""
+"""Maximum time for a worker to start, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Settings:
     """The settings of a server."""
 
     runs: Mapping[str, Path]
-    """Run folders by the names of their models."""
+    """Run folders by name of the model."""
     host: str
     port: int
-    """0 for any free one."""
+    """The port; 0 for any free port."""
     limits: Limits
     level: float | None = None
     """Coverage of prediction intervals or prediction sets, if any."""
@@ -68,8 +68,8 @@ def run_server(settings: Settings, report: Report) -> None:
     loaded, the previous models stay in use.
 
     Args:
-        settings: what is served.
-        report: receives notes and warnings: the server's address, once it listens, and reloads.
+        settings: the settings of the server.
+        report: receives notes and warnings: the address when the server listens, and reloads.
 
     Raises:
         RunError, UsageError: see `ServedModel.load`; or for an unusable address, or a missing
@@ -110,7 +110,7 @@ def _run_one(
 
     with _handling(_HANGUP, reload):
         server = uvicorn.Server(_config(settings, make_application(models, settings.key)))
-        _announce(settings, listening, report)  # now that signals are handled
+        _announce(settings, listening, report)  # after this, signals are handled
         server.run(sockets=[listening])
 
 
@@ -125,7 +125,7 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
     class Supervisor(Multiprocess):
         def keep_subprocess_alive(self) -> None:
             for process in self.processes:
-                process.child_conn.close()  # else the exit of a starting worker would go unnoticed
+                process.child_conn.close()  # so the exit of a starting worker is noticed
             super().keep_subprocess_alive()
 
         def handle_int(self) -> None:
@@ -170,11 +170,11 @@ def _application(settings: Settings) -> Starlette:
     from dlcli.serving.application import make_application
     from dlcli.serving.requests import Models
 
-    # Else the workers would keep the port occupied.
+    # Without this, workers would occupy the port after the exit of their parent.
     after_parent(partial(signal.raise_signal, signal.SIGTERM))
     try:
         models = load_models(settings)
-    except DlcliError as error:  # another worker replaces it
+    except DlcliError as error:  # the supervisor starts another worker
         sys.stderr.write(f"warning: a worker could not start: {error}\n")
         raise SystemExit(1) from None
     return make_application(Models(models, settings.limits), settings.key)
@@ -221,7 +221,7 @@ def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listening = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    except (OSError, UnicodeError) as error:  # the latter for a name with an empty part
+    except (OSError, UnicodeError) as error:  # UnicodeError for a name with an empty part
         reason = getattr(error, "strerror", None) or str(error)
         is_port = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
         way_out = f"try another {'--port' if is_port else '--host'}"

@@ -1,7 +1,7 @@
 """The REST API of TensorFlow Serving, https://www.tensorflow.org/tfx/serving/api_rest.
 
-Requests contain rows as `instances` or columns as `inputs`; with one column, its name may be
-omitted.
+Requests contain rows as `instances` or columns as `inputs`. If the model reads only one column, its
+name may be omitted.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dlcli.serving.served_model import Limits, RequestError, RowProblem, ServedM
 
 _SIGNATURE = "serving_default"
 _TYPES = {"number": "DT_DOUBLE", "boolean": "DT_BOOL"}
-_ANSWER_TYPES = {"string": "DT_STRING", "boolean": "DT_BOOL", "integer": "DT_INT64"}
+_OUTPUT_TYPES = {"string": "DT_STRING", "boolean": "DT_BOOL", "integer": "DT_INT64"}
 _AVAILABLE = {
     "model_version_status": [
         {
@@ -42,11 +42,11 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
             raise RequestError(400, "expected either 'instances' or 'inputs'")
         if "instances" in body:
             rows: object = _rows_of_instances(body["instances"], model.columns, models.limits)
-            answer = await models.predict(model, rows, size)
-            return json_response({"predictions": _unnamed_rows(answer.records)})
+            predicted = await models.predict(model, rows, size)
+            return json_response({"predictions": _unnamed_rows(predicted.records)})
         rows = _rows_of_columns(body["inputs"], model.columns, models.limits)
-        answer = await models.predict(model, rows, size)
-        columns = answer.columns
+        predicted = await models.predict(model, rows, size)
+        columns = predicted.columns
         outputs = next(iter(columns.values())) if len(columns) == 1 else columns
         return json_response({"outputs": outputs})
 
@@ -66,7 +66,7 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
 
 
 def _rows_of_instances(instances: object, columns: Sequence[str], limits: Limits) -> object:
-    """Convert rows to those of `/predict`; other values than lists are unchanged.
+    """Convert rows as in a request to `/predict`; a value that is not a list is unchanged.
 
     Raises:
         RequestError: for too many rows, or bytes that are not text.
@@ -86,15 +86,16 @@ def _rows_of_instances(instances: object, columns: Sequence[str], limits: Limits
 
 
 def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> list[object]:
-    """Return the rows of columns.
+    """Convert columns to rows.
 
     Args:
-        inputs: lists of values by column; for a single column, just the list.
+        inputs: lists of values by column; for a single column, also just the list.
         columns: the columns that the model reads.
-        limits: what a request may take.
+        limits: the limits of a request.
 
     Raises:
-        RequestError: for anything else, lists of different lengths, or too many rows.
+        RequestError: for inputs that are not such lists, lists of different lengths, or too many
+            rows.
     """
     if len(columns) == 1 and isinstance(inputs, list):
         inputs = {columns[0]: inputs}
@@ -114,7 +115,7 @@ def _rows_of_columns(inputs: object, columns: Sequence[str], limits: Limits) -> 
 
 
 def _plain(value: object, row: int, column: str) -> object:
-    """Return the value of a tensor with one element, and decode base64 text.
+    """Return a value without a list around a single element, and with base64 text decoded.
 
     Raises:
         RequestError: for bytes that are not text.
@@ -131,7 +132,7 @@ def _plain(value: object, row: int, column: str) -> object:
 
 
 def _unnamed_rows(records: Sequence[Mapping[str, object]]) -> list[object]:
-    """Return the rows of a response; for a single column, just its values."""
+    """Return the rows of a response; for a single column, only its values."""
     return [next(iter(row.values())) if len(row) == 1 else row for row in records]
 
 
@@ -146,7 +147,7 @@ def _metadata(model: ServedModel) -> dict[str, object]:
             for each in model.inputs
         },
         "outputs": {
-            name: tensor(name, _ANSWER_TYPES.get(kind, "DT_DOUBLE"))
+            name: tensor(name, _OUTPUT_TYPES.get(kind, "DT_DOUBLE"))
             for name, kind in model.output_types.items()
         },
         "method_name": "tensorflow/serving/predict",

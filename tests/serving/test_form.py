@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dlcli.columns.column_exports import ClientColumn
-from dlcli.serving.pages import docs_page, form_answer, form_page
+from dlcli.serving.pages import docs_page, form_page, form_prediction
 from dlcli.serving.served_model import Limits, ServedModel
 from tests.catalogue import hand_made
 from tests.reports.browser import PROGRAM, browser
@@ -55,7 +55,7 @@ def test_curves_vary_one_column_of_a_row_that_is_read_as_a_table(tmp_path, monke
     Path("shares.csv").write_text(f"share,x,y\n{rows}")
     run = hand_made.make_run("data: {train: shares.csv, target: y}\nhidden: []\nepochs: 1\n", "a")
     model = ServedModel.load("a", run)
-    [curve] = form_answer(model, {"share": "5.5 %", "x": 5})["curves"]
+    [curve] = form_prediction(model, {"share": "5.5 %", "x": 5})["curves"]
     assert curve["column"] == "x" and curve["points"][0][0] == 0
 
 
@@ -86,7 +86,7 @@ def test_wrong_values_are_refused_by_column(client):
 def test_intervals_are_shown_if_there_are_held_out_rows(models):
     model = models["houses"]
     assert model.form_predictor is model.predictor  # there are none
-    answer = form_answer(model, ROW)
+    answer = form_prediction(model, ROW)
     assert np.isfinite(answer["numbers"][0]["value"])
 
 
