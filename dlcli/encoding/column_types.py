@@ -31,10 +31,10 @@ from dlcli.tables.table_files import MissingWords
 # Features of the config; only the header is needed.
 
 UNMATCHED = Ignored.model_construct()  # without its validator, which takes long to build
-"""The feature of a column that no name or pattern matches. It equals a feature that is declared
-ignored, but has another identity."""
+"""The feature of a column that no name or pattern matches. It is equal to a declared `ignored`, but
+another object."""
 UNMATCHED_REASON = "not in input.features"
-"""The reason for this feature."""
+"""The reason for `UNMATCHED`."""
 _DELIMITERS = (",", ";", "|", "\t")
 _MOST_SUGGESTED = 20
 """Maximum number of unknown names for which similar columns are searched, which is slow."""
@@ -51,7 +51,7 @@ def choose_features(
         reserved: target, weight, group and time columns, which are not features.
 
     Returns:
-        A feature for each column that is not reserved, in the table's order; `UNMATCHED` for a
+        A feature for each column that is not reserved, in the order of the table; `UNMATCHED` for a
         column that no name or pattern matches.
 
     Raises:
@@ -60,7 +60,7 @@ def choose_features(
     """
     features = {"*": Auto()} if section.features is None else section.features
     free = [column for column in columns if column not in reserved]
-    known = dict.fromkeys(columns)  # fast look-up, since a config may name very many
+    known = dict.fromkeys(columns)  # for fast look-up, because a config may name many columns
     unknown = sum(name not in known for name in features)
     similar = [*columns] if unknown <= _MOST_SUGGESTED else []
     problems = [
@@ -105,7 +105,7 @@ def _problem(
 
 
 def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
-    """Return the common cause of all problems if the table's fields were not split."""
+    """Return the common cause of all problems if the fields of the table were not split."""
     sign = max(_DELIMITERS, key=columns[0].count)
     if len(columns) > 1 or sign not in columns[0]:
         return []
@@ -115,9 +115,9 @@ def _one_column_problem(columns: Sequence[str]) -> list[Problem]:
 
 
 def matching_name(column: str, names: Collection[str]) -> str | None:
-    """Return the name or pattern of `input.features` that applies to a column, if there is one.
+    """Return the name or pattern in `input.features` that applies to a column, else `None`.
 
-    The column's name has priority; else the longest pattern that matches applies.
+    The name of the column has priority, then the longest pattern that matches.
     """
     if column in names:
         return column
@@ -126,7 +126,7 @@ def matching_name(column: str, names: Collection[str]) -> str | None:
 
 
 def _is_pattern(name: str, columns: Collection[str]) -> bool:
-    # A column may be called 'smoker?', and its name doesn't match 'smokers'.
+    # A column may have the name 'smoker?', which is not a pattern.
     return name == "*" or (("*" in name or "?" in name) and name not in columns)
 
 
@@ -135,7 +135,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     return re.compile(escaped, re.DOTALL)
 
 
-# Identifiers. Rows without a target are included; without them, numbers may have gaps.
+# Identifiers. Rows without a target are included, because row numbers would have gaps without them.
 
 
 _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
@@ -145,18 +145,18 @@ _UNNAMED = re.compile(r"__index_level_\d+__|Unnamed: 0[\d.]*")
 def find_identity(
     table: Table, column: str, feature: ColumnType, unfit: int, share: float
 ) -> str | None:
-    """Return why a column only identifies or numbers the rows of a table, or `None`.
+    """Return the reason if a column only identifies or numbers the rows of a table, else `None`.
 
-    A column without a name in the file counts, since programs write row names and indices this way.
-    For other columns, see `ColumnType.identity`.
+    A column without a name in the header is such a column, because programs write row names and
+    indices this way. For other columns, see `ColumnType.identity`.
 
     Args:
         table: all rows of the table, in the order of the file.
-        column: the column's name.
-        feature: its type.
-        unfit: number of values in some rows that are repeated or not integers. If there are too
-            many, reading all rows is unnecessary.
-        share: the share of the table's rows in which they were counted.
+        column: the name of the column.
+        feature: the type of the column.
+        unfit: number of values in a sample that can't be identifiers, see
+            `ColumnType.no_identifiers`. If there are too many, not all rows are read.
+        share: size of the sample as a share of the table.
     """
     if column in table.nameless or _UNNAMED.fullmatch(column):
         return "no name in the header: row names or a row index"
@@ -213,9 +213,8 @@ def decide_types(
     Args:
         chosen: the config's feature for each column.
         table: the rows from which `auto` is inferred.
-        whole: all rows of the table that they are from, by which identifiers are recognized; the
-            same rows if omitted.
-        train: the training rows; the same rows if omitted.
+        whole: all rows of the same file, from which identifiers are recognized; `table` if omitted.
+        train: the training rows, if they are known. A column without a value in them is ignored.
 
     Raises:
         ConfigError: if no column is usable.
@@ -274,13 +273,12 @@ def _without_risk(decision: Decision) -> Decision:
 
 
 def infer_type(column: str, table: Table, whole: Table | None = None) -> Decision:
-    """Infer a column's type from its rows, even if training might fail on it.
+    """Infer the type of a column from its rows, even if training might fail on it.
 
     Args:
-        column: the column's name.
+        column: the name of the column.
         table: the rows.
-        whole: all rows of the table that they are from, by which identifiers are recognized; the
-            same rows if omitted.
+        whole: all rows of the same file, from which identifiers are recognized; `table` if omitted.
     """
     decision = _infer(table, column)
     values, feature = decision.values, decision.feature
@@ -312,7 +310,7 @@ def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str,
 
 
 def _infer(table: Table, column: str) -> Decision:
-    """Infer a column's type from at most `ROWS_LOOKED_AT` rows, or from all if necessary."""
+    """Infer the type of a column from at most `ROWS_LOOKED_AT` rows, or from all if necessary."""
     if table.rows <= ROWS_LOOKED_AT:
         return _apply_rules(table, column)
     alone = table.apart(column)
@@ -368,10 +366,10 @@ def _some(columns: Sequence[str]) -> str:
 
 # Missing words, such as `NA`: the columns in which they mean missing values.
 #
-# If the config lists no words, the usual ones mean missing values among numbers, dates and
-# booleans. In other columns, `-` may be a class, and `NA` a country. There a word means a missing
-# value only if it does so in a column of numbers, dates or booleans of the same table, and if two
-# other values remain; in the target, only if the word is unambiguous, unlike `none`.
+# If the config lists no words, the usual words mean missing values in columns of numbers, dates and
+# booleans. In other columns, `-` may be a class, and `NA` a country. There, a word means a missing
+# value only if a column of numbers, dates or booleans of the same table contains it, and if at
+# least two other values remain. In the target, the word must also be unambiguous, unlike `none`.
 
 Features = Mapping[str, Feature]
 
@@ -381,8 +379,8 @@ def words_to_read(data: Data | None = None, features: Features | None = None) ->
 
     Args:
         data: the config's `data`; None without a config.
-        features: the resolved features, so other rows are read like the training rows; without
-            them, the usual words are read as missing before `settle_missing_words`.
+        features: the resolved features, so other rows are read in the same way as training rows.
+            Without them, the usual words are missing values until `settle_missing_words` decides.
     """
 
     def words(column: str) -> tuple[str, ...]:
@@ -417,7 +415,7 @@ def settle_missing_words(
     numbers = {name for name in auto if data and _is_number_or_date(name, data, features)}
     numbers |= {
         name
-        for name in sorted(auto - numbers)  # a cluster's workers read in the same order
+        for name in sorted(auto - numbers)  # in the same order on all workers of a cluster
         if any(name in words for words in held) and _holds_numbers_or_dates(train, name)
     }
     settled = {**train.missing_words, **dict.fromkeys(numbers, USUAL_MISSING_WORDS)}
@@ -452,7 +450,7 @@ def _usual_words(table: Table) -> dict[str, dict[str, int]]:
 
 
 def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
-    """Return whether a column is declared as numbers, dates or true/false."""
+    """Return whether a column is declared as numbers, dates or booleans."""
     if column in data.target.columns:
         return data.target.type in ("numeric", "count")
     feature = features.get(column)
@@ -476,7 +474,7 @@ def _with_note(table: Table, held: Mapping[str, Mapping[str, int]], auto: Collec
 
     Args:
         table: the table, with its missing words.
-        held: the usual words in each column, with their numbers of rows.
+        held: the usual words in each column, with the number of rows of each.
         auto: the columns without declared words.
     """
     columns, words = [], Counter[str]()

@@ -20,17 +20,17 @@ from dlcli.columns.layout import Expansion, SparseRows
 from dlcli.tables.stored_columns import RowShares, storing
 
 MOST_FILLED = 2**25
-"""Maximum size of sparse rows that are converted to a matrix for training: 128 MiB. Filling in the
-zeros batch by batch takes far longer than a step of a small network."""
+"""Maximum size of the matrix to which sparse rows are converted before training: 128 MiB.
+Converting them batch by batch takes far longer than a step of a small network."""
 BLOCK_ROWS = 4096
-"""Maximum number of rows of a block, which is contiguous on disk and mapped to memory as a
+"""Maximum number of rows in a block, which is contiguous on disk and mapped to memory as a
 whole."""
 BLOCK_NUMBERS = 2**18
 """Maximum number of numbers in a block: 1 MiB."""
 
 
 class Inputs(ABC):
-    """A network's inputs for some rows, wherever they are stored."""
+    """The inputs of a network for some rows, in memory, on disk or in a cluster."""
 
     @abstractmethod
     def __len__(self) -> int:
@@ -50,12 +50,12 @@ class Inputs(ABC):
         return self.take(np.arange(start, min(stop, len(self))))
 
     def select(self, rows: Indices) -> Inputs:
-        """Return some of the rows, in the order given; they are copied or read when needed."""
+        """Return some of the rows, in the given order; they are copied or read when needed."""
         return SelectedInputs(self, rows)
 
     @property
     def stored(self) -> Inputs:
-        """The inputs as they are stored, without a selection of rows."""
+        """The inputs of all stored rows, without a selection."""
         return self
 
     @property
@@ -70,7 +70,7 @@ class Inputs(ABC):
 
     @property
     def sparse(self) -> Sequence[SparseRows | OnDiskSparse]:
-        """The inputs that are mostly 0; they follow the others."""
+        """The inputs that are mostly 0; they follow the dense inputs."""
         return ()
 
     @property
@@ -86,16 +86,16 @@ class Inputs(ABC):
         return len(self) * dense + sum(int(part.starts[-1]) for part in self.sparse)
 
     def in_memory(self) -> Inputs:
-        """Return the same inputs in memory; those that are sparse stay so."""
+        """Return the same inputs in memory; sparse inputs remain sparse."""
         return InMemoryInputs(self.compact.part(0, len(self)), expansion=self.expansion)
 
     @property
     def own(self) -> Inputs:
-        """The inputs of this worker's rows, in a cluster."""
+        """In a cluster, the inputs of the rows of this worker; else the same inputs."""
         return self
 
     def gather(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values of all rows, given those of `own`, (rows, ...)."""
+        """Return the values of all rows, (rows, ...), given the values of the rows of `own`."""
         return values
 
 
@@ -106,7 +106,7 @@ class InMemoryInputs(Inputs):
     dense: Matrix
     """The compact rows without sparse inputs, (rows, stored numbers)."""
     sparse: tuple[SparseRows, ...] = ()
-    """The inputs that are mostly 0; they follow the others."""
+    """The inputs that are mostly 0; they follow the dense inputs."""
     expansion: Expansion | None = None
     """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
 
@@ -153,7 +153,9 @@ class OnDiskSparse:
 
     starts: Indices
     columns: Path
+    """The file of the input of each entry, int32."""
     values: Path
+    """The file of the value of each entry, float32."""
     width: int
 
     def rows(self, start: int, stop: int) -> SparseRows:
@@ -172,9 +174,9 @@ class OnDiskInputs(Inputs):
     dense: Path
     """File of the compact rows without sparse inputs: float32, row by row."""
     shape: tuple[int, int]
-    """(rows, stored numbers)."""
+    """The shape of the compact rows, (rows, stored numbers)."""
     sparse: tuple[OnDiskSparse, ...] = ()
-    """The inputs that are mostly 0; they follow the others."""
+    """The inputs that are mostly 0; they follow the dense inputs."""
     expansion: Expansion | None = None
     """The conversion of compact rows to inputs; `None` if rows are stored as inputs."""
 
@@ -220,7 +222,7 @@ class OnDiskInputs(Inputs):
         return InMemoryInputs(dense, sparse, self.expansion)
 
     def in_memory(self) -> Inputs:
-        """Return the same inputs in memory; those that are sparse stay so."""
+        """Return the same inputs in memory; sparse inputs remain sparse."""
         return self.mapped(0, len(self)) if self.sparse else super().in_memory()
 
 
@@ -267,11 +269,11 @@ class SelectedInputs(Inputs):
         return self.every.take(self.rows[rows])
 
     def select(self, rows: Indices) -> Inputs:
-        """Return some of the rows, in the order given."""
+        """Return some of the rows, in the given order."""
         return SelectedInputs(self.every, self.rows[rows])
 
     def in_memory(self) -> Inputs:
-        """Return the same inputs in memory; those that are sparse stay so."""
+        """Return the same inputs in memory; sparse inputs remain sparse."""
         if not self.every.sparse:
             return super().in_memory()
         return SelectedInputs(self.every.in_memory(), self.rows)
@@ -279,18 +281,18 @@ class SelectedInputs(Inputs):
 
 @dataclass(frozen=True)
 class ShardedInputs(Inputs):
-    """Inputs in a cluster; each worker holds its share of the rows.
+    """Inputs in a cluster, where each worker has a share of the rows.
 
-    All workers run the same program to read them, and receive the same result.
+    All workers must call the same methods in the same order, and get the same results.
     """
 
     held: Inputs
-    """The inputs of this worker's rows."""
+    """The inputs of all rows that this worker has."""
     shares: RowShares
     """The selected rows and their workers."""
 
     def __len__(self) -> int:
-        """Number of rows of all workers."""
+        """Number of selected rows of all workers."""
         return len(self.shares)
 
     @property
@@ -310,11 +312,11 @@ class ShardedInputs(Inputs):
 
     @property
     def own(self) -> Inputs:
-        """The inputs of this worker's rows, in the order of `shares.own`."""
+        """The inputs of the selected rows of this worker, in the order of `shares.own`."""
         return SelectedInputs(self.held, self.shares.indices[self.shares.own])
 
     def gather(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values of all rows, given those of `own`, (rows, ...)."""
+        """Return the values of all rows, (rows, ...), given the values of the rows of `own`."""
         return self.shares.gather(values)
 
     def take(self, rows: Indices) -> Matrix:
@@ -323,7 +325,7 @@ class ShardedInputs(Inputs):
         return selected.gather(self.held.take(selected.shares.indices[selected.shares.own]))
 
     def select(self, rows: Indices) -> ShardedInputs:
-        """Return some of the rows, in the order given."""
+        """Return some of the rows, in the given order."""
         return ShardedInputs(self.held, self.shares.take(rows))
 
 
@@ -338,21 +340,21 @@ class EncodedRows:
     """Row weights, (rows,)."""
 
     def select(self, rows: Indices) -> EncodedRows:
-        """Return some of the rows, in the order given; their inputs are not copied.
+        """Return some of the rows, in the given order; their inputs are not copied.
 
         Args:
-            rows: indices from 0, (rows,).
+            rows: indices of rows, (rows,).
         """
         weights = None if self.weights is None else self.weights[rows]
         return EncodedRows(self.inputs.select(rows), self.target[rows], weights)
 
 
 class InputsWriter:
-    """Writer of encoded rows to files in a folder, some rows at a time.
+    """Writes encoded rows to files in a folder, some rows at a time.
 
     Args:
         folder: an existing folder.
-        name: prefix of the files' names.
+        name: the prefix of the names of the files.
     """
 
     def __init__(self, folder: Path, name: str) -> None:
@@ -362,13 +364,13 @@ class InputsWriter:
         self._widths: tuple[int, ...] = ()
         self._expansion: Expansion | None = None
         self._entries: list[list[Indices]] = []
-        """The number of entries of each row, part by part, of each sparse matrix."""
+        """For each call of `append` and each sparse matrix, the number of entries of each row."""
 
     def append(self, inputs: InMemoryInputs) -> None:
         """Append rows.
 
         Raises:
-            TrainingError: if they can't be written.
+            TrainingError: if the rows can't be written.
         """
         with storing(self._folder):
             self._append("dense", inputs.dense)
@@ -381,7 +383,7 @@ class InputsWriter:
         self._entries.append([np.diff(part.starts) for part in inputs.sparse])
 
     def finish(self) -> OnDiskInputs:
-        """Return all rows written, for reading."""
+        """Return the inputs of all written rows."""
         sparse = []
         for number, width in enumerate(self._widths):
             entries = np.concatenate([counts[number] for counts in self._entries])
@@ -399,7 +401,7 @@ class InputsWriter:
 
 
 def block_rows(width: int) -> int:
-    """Return the number of rows of a block on disk whose rows have `width` numbers each."""
+    """Return the number of rows in a block on disk, for rows of `width` numbers."""
     return max(1, min(BLOCK_ROWS, BLOCK_NUMBERS // max(width, 1)))
 
 

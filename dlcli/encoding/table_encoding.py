@@ -1,4 +1,4 @@
-"""Encoding of a table: fitted on training rows, then the same in training and prediction.
+"""Encoding of a table, which is fitted on training rows and is the same in all later steps.
 
 `fit_encoding` fits an encoder for each column, `encode_rows` applies them to rows with a target,
 and `Encoding.transform` to rows without one. `find_differences` compares encoded rows with the
@@ -38,26 +38,26 @@ from dlcli.tasks.task import Task
 MAX_ROWS_AT_ONCE = 65_536
 """Maximum number of rows that are encoded at once before they are stored on disk."""
 _NUMBERS_AT_ONCE = 2**24
-"""Approximate maximum of numbers after encoding: 64 MiB."""
+"""Approximate maximum number of inputs that are encoded at once: 64 MiB."""
 _STAGED_INPUTS = 16
-"""Number of inputs of a row that fill a cache line of the processor."""
+"""Number of inputs that fill a cache line of the processor."""
 
 
 class Encoding(Fitted):
     """The encoders of the features and of the target."""
 
     format: Literal[1] = 1
-    """Version of the document's format."""
+    """The version of the format."""
     features: tuple[FeatureEncoder, ...]
-    """The encoders of the features, in the table's order."""
+    """The encoders of the features, in the order of the table."""
     task: AnyTask
     """The task, fitted on the training rows."""
     notations: Mapping[str, Notation] = {}
-    """Notation of numbers in the training rows by column; omitted columns have plain numbers."""
+    """The notation of numbers in the training rows, by column; other columns have plain numbers."""
 
     @property
     def layout(self) -> Layout:
-        """The blocks of inputs in the order of columns, sparse blocks last."""
+        """The blocks of inputs, in the order of the columns; sparse blocks are last."""
         return Layout(
             tuple(
                 block
@@ -72,8 +72,8 @@ class Encoding(Fitted):
         """Encode rows.
 
         Args:
-            rows: rows with at least the features of training, in any order.
-            problems: records values that can't be encoded, or that were not in the training rows.
+            rows: rows with at least the columns of the features, in any order.
+            problems: records values that can't be encoded or that differ from the training rows.
 
         Raises:
             DataError: for missing columns; or for values that can't be encoded, with their row,
@@ -155,7 +155,7 @@ def fit_encoding(
         decisions: the type of each column.
         section: the default settings of features.
         train: the training rows.
-        task: fitted on the training rows.
+        task: the task, fitted on the training rows.
 
     Raises:
         DataError, ConfigError: see `ColumnType.fit`.
@@ -187,11 +187,11 @@ def encode_rows(
     """Encode rows that have a target.
 
     Args:
-        encoding: fitted on training rows.
+        encoding: the encoding, fitted on training rows.
         table: the rows.
-        weight: the column of row weights, if there is one.
-        problems: records values that can't be encoded, or that were not in the training rows.
-        writer: writes the inputs to disk, some rows at a time; if omitted, they stay in memory.
+        weight: the column of row weights, if any.
+        problems: records values that can't be encoded or that differ from the training rows.
+        writer: writes the inputs to disk, some rows at a time; if omitted, they remain in memory.
 
     Raises:
         DataError: for missing columns, or values that can't be encoded.
@@ -217,7 +217,7 @@ def encode_rows(
 
 
 def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProblems) -> None:
-    """Record the problems of all workers' rows."""
+    """Record the problems of the rows of all workers."""
     recorded = {column: vars(each) for column, each in own.columns.items()}
     for rank, columns in enumerate(shares.workers.gather(recorded)):
         rows = np.flatnonzero(shares.owners == rank)
@@ -231,14 +231,14 @@ def _gather_problems(own: ValueProblems, shares: RowShares, problems: ValueProbl
 def encode_dense(encoders: Sequence[DenseEncoder], table: Table, problems: ValueProblems) -> Matrix:
     """Encode columns side by side, in compact form if they have one, (rows, stored numbers).
 
-    Writing a single input of each row into a wide matrix loads a whole cache line for every four
-    bytes. So columns with few inputs are first encoded into a column-major matrix, several at a
-    time, and then copied.
+    Writing one input of each row to a wide matrix loads a whole cache line for four bytes. So
+    columns with few inputs are first encoded to a column-major matrix, several at a time, which is
+    then copied.
 
     Args:
         encoders: the encoders of the columns.
         table: the rows.
-        problems: records values that can't be encoded, or that were not in the training rows.
+        problems: records values that can't be encoded or that differ from the training rows.
 
     Raises:
         DataError: for values that can't be encoded, unless `problems` is lenient.
@@ -269,7 +269,8 @@ def row_weights(
     """Read the row weights of a table, (rows,); None without a weight column.
 
     Raises:
-        DataError: for a missing or negative weight, unless `problems` is lenient; or if all are 0.
+        DataError: for a missing or negative weight, unless `problems` is lenient; or if all weights
+            are 0.
     """
     if column is None:
         return None
@@ -288,21 +289,21 @@ def row_weights(
 # Differences between encoded rows and the training rows, column by column.
 
 _NOTABLE_SHARE = 0.05
-"""Minimum difference between shares of missing values to report."""
+"""Minimum difference between two shares of missing values that is reported."""
 _NOTABLE_DEVIATIONS = 3
-"""Number of standard deviations of random variation that the difference must also exceed."""
+"""Minimum difference in standard deviations of random variation, which must also be exceeded."""
 _SHOWN_COLUMNS = 5
 _LISTED_VALUES = 20
 
 
 @dataclass(frozen=True)
 class ColumnDifference:
-    """Differences between a column's values and the training rows."""
+    """The differences of a column from the training rows."""
 
     column: str
     problems: ColumnProblems
     rows: int
-    """Number of rows."""
+    """Number of compared rows."""
     training_missing_share: float
     """Share of the training rows without a value."""
 
@@ -325,7 +326,7 @@ class ColumnDifference:
         return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
 
     def to_json(self) -> dict[str, object]:
-        """Return the differences by name; all counts are of rows."""
+        """Return the differences by name; all counts are numbers of rows."""
         problems, document = self.problems, dict[str, object]()
         if problems.unreadable:
             document["unreadable"] = problems.unreadable
@@ -349,9 +350,9 @@ def find_differences(
     """Compare encoded rows with the training rows.
 
     Args:
-        encoding: fitted on training rows.
+        encoding: the encoding, fitted on training rows.
         rows: the number of rows.
-        columns: the records of their columns, see `ValueProblems`.
+        columns: the differences that encoding the rows has recorded, see `ValueProblems`.
 
     Returns:
         The columns with a difference, in the order of the features.
@@ -371,7 +372,7 @@ def difference_lines(
     """Summarize differences in lines, with a single line about missing values.
 
     Args:
-        differences: of all columns.
+        differences: the differences of all columns.
         place: returns the name of a row, see `Table.place`.
     """
     notes = (
