@@ -23,34 +23,34 @@ from dlcli.tasks.task import Task
 
 
 def plain_dropout(layer: layers.DropoutLayer) -> keras.layers.Layer:
-    """Return Keras's own Dropout, for a model that is used without dlcli."""
+    """Return Keras's Dropout, for a model that is used without dlcli."""
     return keras.layers.Dropout(layer.rate, name=layer.name)
 
 
 def plain_regularizer(section: Section, weight: str) -> keras.regularizers.Regularizer:
-    """Return Keras's regularizer for a section, for any weight."""
+    """Return Keras's regularizer for a section; it is the same for any weight."""
     return getattr(keras.regularizers, type(section).__name__)(**parameters_of(section))
 
 
 def parameters_of(section: Section) -> dict[str, Any]:
-    """Return a section's parameters as keyword arguments of the Keras object of the same name."""
+    """Return the parameters of a section as keyword arguments of the Keras class with its name."""
     parameters = section.model_dump(exclude={"name"})
     return {key: list(v) if isinstance(v, tuple) else v for key, v in parameters.items()}
 
 
 @dataclass(frozen=True)
 class Factories:
-    """Functions that make layers; training uses other variants of these layers."""
+    """Functions that create layers or their parts; training uses other variants."""
 
     dropout: Callable[[layers.DropoutLayer], keras.layers.Layer] = plain_dropout
     augment: Callable[[layers.AugmentLayer], keras.layers.Layer] | None = None
-    """Makes the layers that augment images; `None` omits them."""
+    """Creates the layers that augment images; `None` omits them."""
     regularizer: Callable[[Section, str], keras.regularizers.Regularizer] = plain_regularizer
-    """Makes the regularizer of a weight, given its name."""
+    """Creates the regularizer of a weight, given its name."""
     normalization: Callable[..., keras.layers.Layer] = keras.layers.BatchNormalization
-    """Takes the arguments of Keras's batch normalization."""
+    """Creates a batch normalization layer from the arguments of Keras's class."""
     activation: Callable[[str], str | Callable[[Any], Any]] = str
-    """Returns what Keras applies for an activation without parameters, by name."""
+    """Returns the Keras activation for the name of an activation without parameters."""
     dense: Callable[[layers.DenseLayer], type[keras.layers.Dense]] = lambda _: keras.layers.Dense
     """Returns the class of a Dense layer."""
 
@@ -67,13 +67,13 @@ def build_model(
 
     Args:
         network: the layers.
-        seed: seed of the initial weights; each array also depends on its own name.
-        precision: the Keras dtype policy of all layers but the output, which stays float32 under a
-            mixed one (https://keras.io/api/mixed_precision/).
-        factories: functions that make some of the layers.
+        seed: seed of the initial weights; each array also depends on its name.
+        precision: the Keras dtype policy of all layers except the output, which is float32 with a
+            mixed policy (https://keras.io/api/mixed_precision/).
+        factories: functions that create some of the layers.
 
     Returns:
-        A model from encoded rows (rows, inputs) to the output as trained on (rows, outputs).
+        A model from encoded rows, (rows, inputs), to scaled outputs, (rows, outputs).
     """
     storage = "float32" if precision.startswith("mixed_") else precision
     inputs = keras.Input((network.inputs,), name="input", dtype=storage)
@@ -94,18 +94,18 @@ def build_model(
             isinstance(layer, layers.DenseLayer | layers.ActivationLayer)
             and not layer.activation.is_default
         ):
-            # An operation, so the model loads without dlcli.
+            # An operation instead of a layer of dlcli, so the model loads without dlcli.
             apply = getattr(keras.activations, layer.activation.name)
             x = apply(x, **parameters_of(layer.activation))
     return keras.Model(inputs, x, name="network")
 
 
 def build_portable_model(network: Network, task: Task) -> keras.Model:
-    """Build the model for the user's own Keras code, without trained weights.
+    """Build the model for use in Keras code, without trained weights.
 
     Returns:
-        A model from encoded rows (rows, inputs) to probabilities, or to numbers in the target's
-        unit (rows, outputs).
+        A model from encoded rows, (rows, inputs), to probabilities, or to numbers in the unit of
+        the target, (rows, outputs).
     """
     model = build_model(network, seed=0)
     if (unit := task.output_unit) is None:
@@ -119,14 +119,15 @@ def build_portable_model(network: Network, task: Task) -> keras.Model:
 
 
 def build_trained_model(predictor: Predictor) -> keras.Model:
-    """Build a trained model for Keras code of the user; for an ensemble, the members' mean.
+    """Build the trained model for use in Keras code; for an ensemble, the mean of its members.
 
     Args:
         predictor: the network, or the networks of an ensemble.
 
     Returns:
-        A model from encoded rows (rows, inputs) to the mean of the members' probabilities, with
-        `output.probability_floor`, or of their numbers in the target's unit (rows, outputs).
+        A model from encoded rows, (rows, inputs), to the mean of the probabilities of all members,
+        with `output.probability_floor`, or to the mean of their numbers in the unit of the target,
+        (rows, outputs).
     """
     network, models = predictor.network, []
     for number, task in enumerate(predictor.tasks or (predictor.task,), start=1):
@@ -146,20 +147,23 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
 
 
 def weights_of(model: keras.Model, network: Network) -> layers.Weights:
-    """Copy a model's weights by name, such as `hidden_1/kernel`, including the scaling layer."""
+    """Copy the weights of a model by name, such as `hidden_1/kernel`.
+
+    The first kernel includes the factors of the scaling layer.
+    """
     arrays = {name: variable.value.numpy() for name, variable in named_variables(model, network)}
     first = model.get_layer(network.layers[0].name)
     return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
 
 
 def assign_weights(model: keras.Model, network: Network, arrays: layers.Weights) -> None:
-    """Set a model's weights to arrays of the same names and shapes."""
+    """Set the weights of a model to arrays with the same names and shapes."""
     for name, variable in named_variables(model, network):
         variable.assign(arrays[name])
 
 
 def named_variables(model: keras.Model, network: Network) -> Iterator[tuple[str, keras.Variable]]:
-    """Yield each weight of a network by name, without those of a scaling layer."""
+    """Yield each weight of a network with its name, except the weights of a scaling layer."""
     for name, weights in groupby(network.weights, key=lambda weight: weight.name.split("/")[0]):
         named = [each for each in model.get_layer(name).weights if each.name != SCALING_LAYER]
         for weight, variable in zip(weights, named, strict=True):
@@ -183,17 +187,17 @@ def weight_kinds(
 
 
 def with_scaling_layer(
-    dense: type[keras.layers.Dense], speed: float, columns: NDArray[np.int64]
+    dense: type[keras.layers.Dense], multiplier: float, columns: NDArray[np.int64]
 ) -> type[keras.layers.Dense]:
-    """Derive a Dense layer with learned input scaling, for training.
+    """Derive a Dense layer with a learned weight of each column, for training.
 
-    The learned weights of the columns multiply the rows of the kernel. Unlike the inputs, the
-    kernel already has a gradient.
+    The weights multiply the rows of the kernel instead of the inputs, because training computes the
+    gradient of the kernel anyway.
 
     Args:
-        dense: the class.
-        speed: the learning rate of these weights, relative to the other weights.
-        columns: the column of each input, as an index.
+        dense: the class of the layer.
+        multiplier: the learning rate of these weights, relative to the other weights.
+        columns: the index of the column of each input, (inputs,).
     """
 
     class Scaled(dense):
@@ -203,7 +207,7 @@ def with_scaling_layer(
 
         @property
         def kernel(self) -> Any:  # noqa: ANN401
-            scales = keras.ops.take(1 + speed * self._changes, columns)
+            scales = keras.ops.take(1 + multiplier * self._changes, columns)
             return super().kernel * keras.ops.expand_dims(scales, 1)
 
     return Scaled
@@ -212,7 +216,7 @@ def with_scaling_layer(
 def _dense(
     layer: layers.DenseLayer, seed: int, policy: str, factories: Factories
 ) -> keras.layers.Dense:
-    """Make a Dense layer; an activation with parameters is applied after it."""
+    """Return a Dense layer; an activation with parameters is applied after it."""
     settings: dict[str, Any] = {}
     for part in ("kernel", "bias"):
         weight, initializer = f"{layer.name}/{part}", getattr(layer, f"{part}_initializer")
@@ -232,7 +236,7 @@ def _seeded(
     weight: str,
     **parameters: Any,  # noqa: ANN401
 ) -> keras.initializers.Initializer:
-    """Make a Keras initializer whose seed depends on the config's seed and the weight's name."""
+    """Return a Keras initializer whose seed depends on the seed of the config and the weight."""
     initializer = getattr(keras.initializers, kind)
     if "seed" in inspect.signature(initializer).parameters:
         stream = np.random.SeedSequence([seed, zlib.crc32(weight.encode())])
@@ -245,7 +249,8 @@ def _apply_front(
 ) -> keras.KerasTensor:
     """Apply augmentation, embeddings and periodic encodings to (rows, inputs).
 
-    These layers keep the inputs' precision: half precision can't represent many category indices.
+    These layers keep the precision of the inputs, because half precision can't represent the
+    indices of many categories.
     """
     if factories.augment is not None:
         for images in front.augments:
@@ -327,7 +332,7 @@ def _maps_of_waves(
 
 
 def _columns(x: keras.KerasTensor, indices: tuple[int, ...]) -> keras.KerasTensor:
-    """Select some inputs, as a slice if they are adjacent."""
+    """Return some inputs, (rows, columns), as a slice if they are adjacent."""
     start, stop = indices[0], indices[-1] + 1
     if indices == tuple(range(start, stop)):
         return x[:, start:stop]

@@ -33,11 +33,11 @@ Arrays = Mapping[str, NDArray[Any]]
 History = dict[str, list[float]]
 """Values of each epoch, by column of history.csv."""
 EpochProgress = Callable[[int, Mapping[str, float]], None]
-"""Receives each epoch, counted from 1, with its values by column of history.csv."""
+"""Receives each epoch, from 1, with its values by column of history.csv."""
 MODEL = "model/"
-"""Prefix of the names of the model's variables in a checkpoint."""
+"""Prefix of the names of the variables of the model in a checkpoint."""
 NUMBERS_AT_ONCE = 2**24
-"""Number of inputs that are measured at a time, and in total for rows on disk."""
+"""Number of inputs that are measured at a time; for rows on disk, in total."""
 _BEST_EPOCH = "best_epoch"
 """The array with the best epoch of a finished member; 0 for the last epoch."""
 OVERHEAD = 10
@@ -45,24 +45,24 @@ OVERHEAD = 10
 _LARGEST = float(np.finfo(np.float32).max)
 
 SECONDS_SAVED_A_LAYER = 45e-6
-"""Time that XLA saves, compared with a graph, at each step for each layer of any size: the cost of
-starting its kernels."""
+"""Time that XLA saves in each step for a layer of any size, compared with a graph, because it
+starts fewer kernels."""
 SECONDS_SAVED_A_WEIGHT = 2e-9
-"""Time that XLA saves at each step for each weight: it reads and writes it fewer times."""
+"""Time that XLA saves in each step for a weight, because it is read and written fewer times."""
 SECONDS_SAVED_AN_ACTIVATION = 2e-9
-"""Time that XLA saves at each step for each unit and row by fusing operations."""
+"""Time that XLA saves in each step for a unit and a row by fusing operations."""
 SECONDS_SAVED_AN_EPOCH = 250e-6
-"""Time that XLA saves at the end of each epoch, on evaluation and on the best weights."""
+"""Time that XLA saves at the end of an epoch, in evaluation and with the best weights."""
 SECONDS_SAVED_AN_IMAGE_LAYER = 60e-6
-"""Time that XLA saves at each step that augments images."""
+"""Time that XLA saves in each step for a layer that augments images."""
 SECONDS_SAVED_A_PIXEL = 10e-9
-"""Time that XLA saves for each pixel of these."""
+"""Time that XLA saves in each step for a pixel of such a layer."""
 SHARE_BEFORE_STOPPING = 1 / 3
 """Share of the configured epochs until early stopping ends training: the median of 14 tables."""
 SECONDS_TO_COMPILE = 0.6
 """Additional time that XLA takes to compile a program, compared with a graph."""
 SECONDS_TO_COMPILE_A_LAYER = 0.14
-"""Additional time for each layer."""
+"""Additional time that XLA takes to compile a layer, compared with a graph."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Device:
     name: str
     """`cpu` or `gpu`."""
     threads: int
-    """CPU threads within and between operations."""
+    """Number of CPU threads, within and between operations."""
     gpus: int = 0
     """The number of available GPUs; one is used."""
 
@@ -82,77 +82,78 @@ class Job:
     """A network to train on rows."""
 
     config: Config
-    """Seed, optimizer, schedule, epochs, batch size, early stopping, precision."""
+    """The config, which sets the optimizer, schedule, epochs, batch size and so on."""
     network: Network
     """The layers."""
     head: Head
-    """Loss and metrics."""
+    """The loss and the metrics."""
     task: Task
-    """The task: the form of labels, their weights, and the unit of metrics."""
+    """The task, which determines the form of labels, their weights, and the unit of metrics."""
     train: EncodedRows
-    """Training rows."""
+    """The training rows."""
     validation: EncodedRows | None = None
-    """Validation rows."""
+    """The validation rows, if any."""
     initial_weights: Weights | None = None
-    """Initial weights instead of the initializers'."""
+    """The initial weights; `None` for the results of the initializers."""
     until: int | None = None
-    """The epoch to stop after, if not the last; schedules are not affected."""
+    """The epoch after which to stop; `None` for the last one. Schedules are not affected."""
     rows_of_largest: int = 0
-    """Number of rows of the largest job that shares the program; if all rows fit into one batch, it
-    is padded to this number."""
+    """Number of rows of the largest job that shares the program. If all rows fit into one batch,
+    the batch is padded to this number."""
     placed: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
-    """Inputs that are already on the device: shared by jobs over the same rows. See
+    """Inputs that are already on the device, shared by jobs with the same rows, see
     `ResidentProgram.load_rows`."""
 
     @property
     def epochs(self) -> int:
-        """The epoch after which training ends at the latest."""
+        """The maximum number of epochs."""
         return self.config.epochs if self.until is None else self.until
 
     @property
     def can_begin(self) -> bool:
-        """True if the job can start at its first epoch; a resumed job may lack initial weights."""
+        """True if the job can start with its first epoch; it may lack initial weights."""
         return self.config.initial_weights is None or self.initial_weights is not None
 
     @property
     def batch_size(self) -> int:
-        """Rows per step: the configured number, or all rows if there are fewer."""
+        """Number of rows per step: the configured number, or all rows if there are fewer."""
         return min(self.config.batch_size, max(len(self.train.inputs), self.rows_of_largest))
 
     @property
     def steps(self) -> int:
-        """Steps per epoch; the last one takes the remaining rows."""
+        """Number of steps per epoch; the last step uses the remaining rows."""
         return -(-len(self.train.inputs) // self.batch_size)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of an epoch's values, in the order of history.csv."""
+        """The names of the values of an epoch, in the order of history.csv."""
         measured = ("loss", *self.head.metrics)
         held_out = () if self.validation is None else tuple(f"val_{name}" for name in measured)
         return (*measured, *held_out)
 
     @cached_property
     def labels(self) -> NDArray[Any]:
-        """The training target in the loss's form."""
+        """The training target in the form for the loss, (rows, ...)."""
         return self.task.loss_labels(self.train.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def validation_labels(self) -> NDArray[Any] | None:
-        """The validation target in the loss's form."""
+        """The validation target in the form for the loss, (rows, ...)."""
         if self.validation is None:
             return None
         return self.task.loss_labels(self.validation.target, self.head.loss, self.network.outputs)
 
     @cached_property
     def loss_weights(self) -> NDArray[np.float32] | None:
-        """The training rows' weights, class weights included, (rows,)."""
+        """The weights of the training rows, including class weights, (rows,), or `None`."""
         rows = self.train
         return self.task.loss_weights(rows.target, rows.weights, self.config.class_weight)
 
     def problem(self, checkpoint: Checkpoint) -> str:
-        """Return why a checkpoint can't be a state of the job, though its arrays fit; or nothing.
+        """Return the reason if a checkpoint can't be a state of the job, else an empty string.
 
-        A checkpoint may come from a stranger and contain any numbers.
+        Args:
+            checkpoint: the checkpoint, untrusted, whose arrays have the right shapes.
         """
         arrays, columns, step = checkpoint.arrays, tuple(checkpoint.history), checkpoint.step
         epoch, epochs = int(arrays["epoch"]), self.config.epochs
@@ -171,31 +172,35 @@ class Job:
 
 
 def choose_engine(config: Config, network: Network, rows: int, trainings: int = 1) -> Engine:
-    """Choose the engine that trains a network, from config and shapes only, not from timings.
+    """Choose the engine that trains a network from the config and shapes, not from timings.
 
     The constants were measured on two CPU cores by `benchmarks/engines.py`. An inexact constant
-    only costs time; the choice is written to the resolved config.
+    only costs time. The choice is written to the resolved config.
 
     Args:
-        config: its `engine`, `epochs`, `batch_size` and `precision` are read.
+        config: `engine`, `epochs`, `batch_size` and `precision` are read.
         network: the layers.
         rows: the number of training rows.
-        trainings: the number of training jobs that share one program, and thus its compilation.
+        trainings: the number of training jobs that share one compiled program.
     """
     if isinstance(config.engine, KerasEngine):
         return config.engine
     if isinstance(config.engine, CompiledEngine) and config.engine.jit_compile != "auto":
         return config.engine
-    # Where XLA fuses operations, it keeps more bits than a mixed policy specifies; only the graph
-    # rounds as Keras does.
+    # With a mixed policy, XLA rounds fused operations less often than the policy specifies; only a
+    # graph gives the same results as Keras.
     is_exact = config.precision == "float32"
     return CompiledEngine(jit_compile=is_exact and _xla_pays(config, network, rows, trainings))
 
 
 def estimate_step_seconds(network: Network, batch: int) -> float:
-    """Estimate how long the compiled engine takes for a step with so many rows, on two CPU cores.
+    """Estimate the time of a step of the compiled engine on two CPU cores, in seconds.
 
-    Accurate to a factor of about two: a step has three products for each kernel.
+    It is accurate to a factor of about two. A step computes three products for each kernel.
+
+    Args:
+        network: the layers.
+        batch: number of rows in a step.
     """
     return 20e-6 + 6 * batch * network.parameters / 2e10
 
@@ -223,13 +228,13 @@ class TrainingResult:
     weights: Weights
     """The weights by name."""
     history: Mapping[str, list[float]]
-    """Values of each epoch: loss, metrics, learning_rate."""
+    """The values of each epoch: loss, metrics and learning rate, by column of history.csv."""
     best_epoch: int | None
-    """The epoch of the weights, from 1; `None` for the last."""
+    """The epoch of the weights, from 1; `None` if these are the final weights."""
 
     @property
     def epochs(self) -> int:
-        """Number of epochs that were run."""
+        """Number of epochs trained."""
         return len(self.history["loss"])
 
 
@@ -258,27 +263,27 @@ class Checkpointer:
         """
 
     def latest(self, job: Job, kinds: Mapping[str, ArraySpec]) -> Checkpoint | None:
-        """Return the checkpoint to resume from: the newest one not past the end of the job.
+        """Return the newest checkpoint that is not past the end of the job; `None` to start over.
 
         Args:
             job: the job.
             kinds: shape and dtype that each array must have, by name.
 
         Raises:
-            RunError: if no checkpoint can be read, or the newest does not belong to such a job; or
-                if there is none and the job can't start over.
+            RunError: if no checkpoint can be read, the newest one does not belong to the job, or
+                there is none and the job can't start over.
         """
         return None
 
     def of_member(self, number: int) -> Checkpointer:
-        """Return the checkpointer of a member, numbered from 1.
+        """Return the checkpointer of an ensemble member, numbered from 1.
 
         Several members may be trained at the same time in threads.
         """
         return self
 
     def save_member(self, number: int, result: TrainingResult) -> None:
-        """Store the result of a finished member; a resumed run does not train it again.
+        """Store the result of a finished member, which a resumed run does not train again.
 
         Raises:
             TrainingError: if it can't be stored.
@@ -288,7 +293,7 @@ class Checkpointer:
         """Return the stored result of a member; `None` if it is not finished.
 
         Args:
-            number: from 1.
+            number: the number of the member, from 1.
             job: the job that trains the member.
 
         Raises:
@@ -301,7 +306,7 @@ NO_CHECKPOINTS = Checkpointer()
 
 
 def first_checkpoint(job: Job, arrays: Arrays, checkpointer: Checkpointer) -> Checkpoint:
-    """Return the checkpoint to resume from, or store one of the state before the first step.
+    """Return the checkpoint to resume from, else store and return the state before the first step.
 
     Args:
         job: the job.
@@ -323,12 +328,12 @@ def is_finite(checkpoint: Checkpoint) -> bool:
 
 
 def record_epoch(values: Mapping[str, float], history: History, progress: EpochProgress) -> None:
-    """Add an epoch's values to the history, and report them.
+    """Add the values of an epoch to the history, and report them.
 
     Raises:
         DivergenceError: if the validation loss is NaN or infinite.
     """
-    # The float64 that prints like the float32: 0.01 instead of 0.009999999776.
+    # The float64 with the shortest digits of the float32: 0.01 instead of 0.009999999776.
     shortest = {name: float(str(np.float32(value))) for name, value in values.items()}
     check_finite(shortest.get("val_loss", 0.0), len(history.get("loss", ())) + 1)
     for name, value in shortest.items():
@@ -342,17 +347,17 @@ def values_of(variables: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
 
 
 def assign_values(variables: Mapping[str, Any], arrays: Arrays) -> None:
-    """Set variables to the values of the same names."""
+    """Set variables to arrays with the same names."""
     for name, variable in variables.items():
         variable.assign(arrays[name])
 
 
 def check_finite(loss: float, epoch: int) -> None:
-    """Stop a run whose loss became NaN or infinite.
+    """Check that a loss is finite.
 
     Args:
-        loss: the training loss so far in this epoch, or the validation loss at its end.
-        epoch: counted from 1.
+        loss: the training loss of the epoch so far, or the validation loss at its end.
+        epoch: the epoch, from 1.
 
     Raises:
         DivergenceError: if the loss is NaN or infinite.
@@ -362,14 +367,14 @@ def check_finite(loss: float, epoch: int) -> None:
 
 
 def check_weights(weights: Weights, epoch: int) -> None:
-    """Stop a run whose last step led to non-finite weights, before any loss shows it.
+    """Check that the weights after the last step are finite, because no later loss shows it.
 
     Args:
         weights: the final weights.
-        epoch: the last one, from 1.
+        epoch: the last epoch, from 1.
 
     Raises:
-        DivergenceError: if any of them is NaN or infinite.
+        DivergenceError: if any weight is NaN or infinite.
     """
     for name, array in weights.items():
         if not np.isfinite(array).all():
@@ -423,8 +428,8 @@ def _size(value: float | np.floating) -> float:
 def handling_terminating(handler: Handler) -> Iterator[None]:
     """Handle terminating signals within a block.
 
-    This does nothing within another program, which handles its own signals, and outside the main
-    thread, which alone receives signals.
+    This does nothing in another program, which handles its signals, or outside the main thread,
+    which alone receives signals.
 
     Args:
         handler: the function to call, or an action of `signal`.
@@ -435,11 +440,11 @@ def handling_terminating(handler: Handler) -> Iterator[None]:
 
 
 class SignalStop:
-    """Ends work when a signal arrives; subclasses describe what is finished."""
+    """Ends work when a signal arrives; the message of a subclass states what is finished."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        """The signal that arrived first."""
+        """The first signal that arrived, if any."""
 
     @property
     def is_ending(self) -> bool:
@@ -450,15 +455,15 @@ class SignalStop:
         """End the work if a signal has arrived.
 
         Raises:
-            Interrupted: saying what is finished and how to resume.
+            Interrupted: with the state of the work and the command to resume it.
         """
         raise NotImplementedError
 
     @contextmanager
     def handling_signals(self) -> Iterator[None]:
-        """Let the first terminating signal end the work; training ends after storing a checkpoint.
+        """End the work at the first terminating signal; training first stores a checkpoint.
 
-        A second Ctrl-C ends the work immediately; see `handling_terminating`.
+        A second Ctrl-C ends the work immediately, see `handling_terminating`.
 
         Raises:
             Interrupted: if a signal has arrived since the last checkpoint was stored.
@@ -480,7 +485,7 @@ class StopOnSignal(SignalStop, Checkpointer):
 
     Args:
         writer: the run.
-        describe: returns what is finished, for the message: `3 epochs`, `2 of 5 folds`.
+        describe: returns what is finished, for the message: `3 epochs` or `2 of 5 folds`.
         resumable: whether the run can be resumed from the beginning.
     """
 
@@ -512,7 +517,7 @@ class StopOnSignal(SignalStop, Checkpointer):
         """End the run if a signal has arrived.
 
         Raises:
-            Interrupted: saying what is finished and how to resume.
+            Interrupted: with the state of the work and the command to resume it.
         """
         if self.signal is None:
             return
@@ -523,15 +528,15 @@ class StopOnSignal(SignalStop, Checkpointer):
 
 
 class RunCheckpointer(StopOnSignal):
-    """Stores checkpoints in the run folder, and loads the newest to resume training.
+    """Stores checkpoints in the run folder, and loads the newest one to resume training.
 
-    In a cluster, worker 0 stores and loads checkpoints, and all workers resume from the same.
+    In a cluster, worker 0 stores and loads checkpoints, and all workers resume from the same one.
 
     Args:
         writer: the run.
-        seconds: the time between two checkpoints of a network.
-        on_resume: called when training of a network is resumed, with the number of finished epochs
-            and the member's number.
+        seconds: the minimum time between two checkpoints of a network.
+        on_resume: called when the training of a network is resumed, with the number of finished
+            epochs and the number of the member.
         workers: the workers of the cluster.
         clock: returns the time in seconds.
         run: for a member of an ensemble, the checkpointer of the run.
@@ -554,7 +559,7 @@ class RunCheckpointer(StopOnSignal):
         self.workers = workers
         self.clock = clock
         self._epochs = 0
-        """Number of epochs at the latest checkpoint that this process stored."""
+        """Number of epochs in the latest checkpoint that this process stored."""
         self._run = run
         self._member = member
         self._members: dict[int, RunCheckpointer] = {}

@@ -21,11 +21,11 @@ class InputForm:
 
 
 CompactForm = Literal["one_hot", "bins"]
-"""Form in which a block is stored with fewer numbers than inputs. `one_hot`: the index of the input
-that is 1, or the number of inputs if all are 0. `bins`: the index of an input, and that input; the
-inputs before it are 1, those after it are 0."""
+"""A form in which a block is stored with fewer numbers than inputs. `one_hot`: the index of the
+input that is 1, or the number of inputs if all are 0. `bins`: the index of an input and its value;
+the inputs before it are 1, and the inputs after it are 0."""
 _COMPACT_WIDTHS: dict[CompactForm | None, int] = {"one_hot": 1, "bins": 2}
-"""Number of stored numbers of a block in each form."""
+"""Number of stored numbers for a block in each form."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Run:
-    """Adjacent blocks with the same compact form and number of inputs; or stored inputs."""
+    """Adjacent blocks with the same compact form and number of inputs, or stored inputs."""
 
     form: CompactForm | None
     """The compact form; `None` if all inputs are stored."""
@@ -111,7 +111,7 @@ class Run:
         """Return the inputs of compact rows, (rows, width).
 
         Args:
-            compact: (rows, compact_width).
+            compact: the compact rows, (rows, compact_width).
         """
         if self.form is None:
             return compact
@@ -119,7 +119,7 @@ class Run:
         numbers = compact.reshape(rows, self.compact_width // self.blocks)
         index = numbers[:, 0].astype(np.intp)
         if self.form == "bins":
-            # The inputs around an index are a part of 1, 1, ..., 1, 0, 0, ..., 0.
+            # The inputs of a row are a window of 1, ..., 1, 0, ..., 0, except at the index.
             steps = np.repeat(np.array([1, 0], np.float32), size)
             parts = np.lib.stride_tricks.sliding_window_view(steps, size)
             flat = parts[size - index].reshape(-1)
@@ -152,7 +152,7 @@ class Expansion:
         """Return the inputs of compact rows, (rows, inputs).
 
         Args:
-            compact: (rows, stored numbers).
+            compact: the compact rows, (rows, compact_width).
         """
         if len(self.runs) == 1:
             return self.runs[0].expand(compact)

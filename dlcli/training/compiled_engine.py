@@ -167,7 +167,7 @@ def can_have_any_size(job: Job) -> bool:
     """Return whether the program of a job can be traced for any batch size and units.
 
     The operations must not depend on the shape of a weight, as in some optimizers. Where TensorFlow
-    lowers loops (see `keeps_loops`), the implementation of a product depends on the shape, too.
+    lowers loops (see `keeps_loops`), the implementation of products also depends on it.
     """
     optimizer, layers = job.config.optimizer, job.network.layers
     if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:

@@ -498,7 +498,7 @@ class Program:
 
 
 def expansion_of(job: Job) -> Expansion | None:
-    """Return the conversion of compact rows to inputs in a job's program, if there is one."""
+    """Return the expansion of compact rows in the program of a job; `None` without compact rows."""
     inputs = job.train.inputs
     return inputs.expansion if len(inputs) * inputs.width > MOST_EXPANDED else None
 

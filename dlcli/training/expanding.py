@@ -1,6 +1,6 @@
-"""Expansion of compact rows to a network's inputs within a program.
+"""Expansion of compact rows to the inputs of a network within a program.
 
-The inputs equal those of `dlcli.columns.layout.Expansion.expand`, to the bit.
+The inputs are bit-identical to the results of `dlcli.columns.layout.Expansion.expand`.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ def expand(expansion: Expansion, compact: tf.Tensor, *, by_input: bool) -> tf.Te
 
     Args:
         expansion: the runs of blocks.
-        compact: (rows, stored numbers).
-        by_input: whether to compute each input, as suits XLA and GPUs, instead of copying parts of
-            rows.
+        compact: the compact rows, (rows, stored numbers).
+        by_input: whether to compute each input, which is faster with XLA and on GPUs, instead of
+            copying parts of rows.
     """
     widths = [run.compact_width for run in expansion.runs]
     parts = tf.split(compact, widths, axis=1) if widths[1:] else [compact]
