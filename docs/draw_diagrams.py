@@ -21,21 +21,26 @@ ROOT = Path(__file__).parents[1]
 
 
 def draw_networks() -> None:
-    """Draw the network of some shipped configs, as a report draws it."""
+    """Draw the network of some shipped configs."""
     inputs = {"line": 1, "xor": 2, "steering": 9}
     outputs = {"xor": (1, "sigmoid")}
-    names = ("input", "hidden", "output", "line", "title", "text")
-    colors = dict(zip(names, (BLUE, ORANGE, GREEN, GRAY, TEXT, TEXT), strict=True))
     for name, width in inputs.items():
         config = load_config(ROOT / "configs" / f"{name}.yaml").config
         layers = [("hidden", each.units, each.activation.name) for each in config.hidden]
         layers.append(("output", *outputs.get(name, (1, "linear"))))
-        summaries = [
-            LayerSummary(name=kind, kind="Dense", units=units, activation=activation)
-            for kind, units, activation in layers
-        ]
-        svg = network_svg(drawn_layers(width, summaries), colors)
-        (PICTURES / f"network-{name}.svg").write_text(f"{svg}\n", "utf-8")
+        draw_network(f"network-{name}", width, layers)
+
+
+def draw_network(name: str, inputs: int, layers: list[tuple[str, int, str]]) -> None:
+    """Draw a network as a report draws it; a layer is its name, units and activation."""
+    names = ("input", "hidden", "output", "line", "title", "text")
+    colors = dict(zip(names, (BLUE, ORANGE, GREEN, GRAY, TEXT, TEXT), strict=True))
+    summaries = [
+        LayerSummary(name=kind, kind="Dense", units=units, activation=activation)
+        for kind, units, activation in layers
+    ]
+    svg = network_svg(drawn_layers(inputs, summaries), colors)
+    (PICTURES / f"{name}.svg").write_text(f"{svg}\n", "utf-8")
 
 
 _STAGES = (

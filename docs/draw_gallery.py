@@ -273,7 +273,8 @@ def draw_control(folder: Path) -> None:
 
 def draw_outputs(folder: Path) -> None:
     """Draw a network with two outputs."""
-    draw_network("gallery-outputs", [("inputs", 8), ("silu", 64), ("silu", 32), ("outputs", 2)])
+    layers = [("hidden", 64, "silu"), ("hidden", 32, "silu"), ("output", 2, "linear")]
+    draw_network("gallery-outputs", 8, layers)
 
 
 if __name__ == "__main__":
