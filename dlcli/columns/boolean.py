@@ -128,7 +128,7 @@ class BooleanEncoder(column_type.FilledEncoder):
     # Servers.
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Describe what clients send, see `ColumnEncoder`."""
+        """Describe the values in requests, see `ColumnEncoder`."""
         return ClientColumn(
             self.column,
             ("boolean", "string", "integer"),

@@ -88,7 +88,7 @@ class ColumnType(Section):
     # Inference.
 
     def with_strays(self, strays: "Strays", noun: str) -> "Decision":
-        """Decide for the type although a column has a few other values.
+        """Return the decision for this type for a column with a few other values.
 
         Args:
             strays: the other values.
@@ -105,14 +105,14 @@ class ColumnType(Section):
         return False
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return the number of values that are repeated, or can't be identifiers otherwise."""
+        """Return the number of values that are repeated or can't be identifiers."""
         return values.present - values.distinct
 
     def identity(self, column: str, whole: "Table") -> str | None:
         """Return the reason if a column only identifies or numbers the rows, else None.
 
         Args:
-            column: its name.
+            column: the name of the column.
             whole: all rows of the table, in the order of the file.
         """
         return None
@@ -123,7 +123,7 @@ class ColumnType(Section):
         """Fit the encoder of a column on training rows.
 
         Args:
-            column: its name.
+            column: the name of the column.
             train: the training rows.
             defaults: the config's `input`, with the defaults of features.
 
@@ -214,7 +214,7 @@ class ColumnType(Section):
         """Return a suggestion for another encoding, for a line below the column; may be empty.
 
         Args:
-            column: its name.
+            column: the name of the column.
             values: the counts of its values.
             is_inferred: whether `auto` would decide for the same type.
         """
@@ -232,7 +232,7 @@ class Decision:
     warning: str = ""
     """Advice if the type may be unintended; equal for all columns with the same problem."""
     otherwise: "Decision | None" = None
-    """The inferred type of a column that is ignored as an identifier, a constant or a risk."""
+    """The inferred type of a column that is ignored, for example as an identifier or a constant."""
     values: "ColumnSummary | None" = None
     """The counts from which the type was inferred; None if it was declared."""
 
@@ -461,7 +461,8 @@ class ColumnEncoder(Fitted):
             defaults: the config's `input`.
 
         Returns:
-            The settings, with `type`: the encoding function is `encode_` plus this type.
+            The settings, including `type`, which follows `encode_` in the name of the encoding
+            function.
         """
 
     @property
@@ -641,7 +642,7 @@ class FilledEncoder(DenseEncoder):
 
 
 def in_input_order(encoders: Sequence[ColumnEncoder]) -> list[ColumnEncoder]:
-    """Return encoders in the order of the network's inputs: sparse ones come last."""
+    """Return encoders in the order of the network's inputs: sparse encoders are last."""
     return sorted(encoders, key=lambda encoder: encoder.is_sparse)
 
 

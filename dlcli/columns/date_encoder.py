@@ -292,7 +292,7 @@ class DatetimeEncoder(column_type.FilledEncoder):
     # Servers.
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Describe what clients send, see `ColumnEncoder`."""
+        """Describe the values in requests, see `ColumnEncoder`."""
         low, high = short_moments([self.earliest.isoformat(), self.latest.isoformat()])
         meaning = f"The {self._unit} since 1970"
         if not self._ticks:

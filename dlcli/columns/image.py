@@ -101,7 +101,7 @@ class Image(column_type.ColumnType):
 
     @property
     def augmentation_to_try(self) -> str | None:
-        """A shift by a tenth of the shorter side, at least one pixel, unless one is set."""
+        """A shift by a tenth of the shorter side, at least one pixel; None if one is set."""
         if self.augmentation is not None:
             return None
         side = min(self.shape[:2])

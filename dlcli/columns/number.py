@@ -137,7 +137,7 @@ class Numeric(column_type.ColumnType):
         return values.bounds is None
 
     def no_identifiers(self, values: "ColumnSummary") -> int:
-        """Return the number of values that are repeated, or are fractions, so no identifiers."""
+        """Return the number of values that are repeated or are fractions, so not identifiers."""
         return super().no_identifiers(values) if values.whole else values.present
 
     def identity(self, column: str, whole: "Table") -> str | None:

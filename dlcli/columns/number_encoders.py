@@ -234,7 +234,7 @@ class NumberEncoder(column_type.FilledEncoder):
     # Servers.
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Describe what clients send, see `ColumnEncoder`."""
+        """Describe the values in requests, see `ColumnEncoder`."""
         typical = self._typical(known.middle)
         unit = f" in {notation.unit}" if notation.unit else ""
         ends = f"training rows: {self.low:.12g} to {self.high:.12g}."

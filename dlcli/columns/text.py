@@ -440,7 +440,7 @@ class TextEncoder(column_type.SparseEncoder):
     # Servers.
 
     def client_column(self, notation: "Notation", known: KnownValues = UNKNOWN) -> ClientColumn:
-        """Describe what clients send, see `ColumnEncoder`."""
+        """Describe the values in requests, see `ColumnEncoder`."""
         return ClientColumn(
             self.column,
             ("string", "number", "boolean"),

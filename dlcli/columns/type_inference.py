@@ -117,7 +117,7 @@ class Strays:
         others = len(self.words) - 1
         more = f" and {plural(others, 'more value')}" if others else ""
         where = f"in {plural(self.rows, 'row')} {'are' if others else 'is'} not"
-        percent = math.floor(1000 * self.regular_share) / 10  # rounded down: 100 % only if all are
+        percent = math.floor(1000 * self.regular_share) / 10  # rounded down, so 100 % means all
         return f"{percent:g} % are {noun}, '{shorten(self.words[0])}'{more} {where}"
 
 
@@ -160,7 +160,7 @@ class ColumnView:
         """Collect values of another kind than most values.
 
         Args:
-            which: mask of these values, (distinct values,).
+            which: mask of the stray values, (distinct values,).
 
         Returns:
             The stray values; None if there are none, more than a hundred, or more than 10 % of the

@@ -165,7 +165,7 @@ def find_identity(
     return feature.identity(column, table)
 
 
-# Types, by the rows.
+# Types, inferred from the rows.
 
 ROWS_LOOKED_AT = 50_000
 """Maximum number of rows for type inference, evenly spaced. All rows are checked to confirm that a

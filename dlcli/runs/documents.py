@@ -21,7 +21,7 @@ from dlcli.prediction.baseline_comparison import BaselineDifference
 from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
-"""Approximate maximum number of epochs that are stored of a history."""
+"""Approximate maximum number of epochs that are stored for a history."""
 TrialEnd = Literal["complete", "pruned", "failed"]
 Direction = Literal["minimize", "maximize"]
 FEWEST_TRIALS = 20

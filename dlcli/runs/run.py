@@ -125,7 +125,7 @@ class Run:
 
     @property
     def trained_on(self) -> TrainingData:
-        """The digests of the training table, for warnings on tables that were trained on."""
+        """The digests of the training table, for warnings before an evaluation on training rows."""
         held_out = next((split for split in ("test", "validation") if split in self.metrics), None)
         name = None if held_out is None else self.config.adjective(held_out)
         return TrainingData(self.location, self.data_files, held_out, name)

@@ -335,8 +335,8 @@ class RunWriter:
             specs: shape and dtype of each array, by name.
 
         Raises:
-            RunError: if the result is damaged or belongs to another config; a note suggests to
-                remove it.
+            RunError: if the result is damaged or belongs to another config; a note suggests
+                removing it.
         """
         folder = self.path / MEMBERS / str(number)
         if not os.path.lexists(folder):
@@ -406,8 +406,8 @@ class RunWriter:
             is not finished.
 
         Raises:
-            RunError: if the result is damaged or belongs to another config; a note suggests to
-                remove it.
+            RunError: if the result is damaged or belongs to another config; a note suggests
+                removing it.
         """
         check_folder(self.path / FOLDS)
         folder = self.path / FOLDS / str(number)

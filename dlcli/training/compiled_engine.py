@@ -219,7 +219,7 @@ def run(
     checkpointer: Checkpointer = training_job.NO_CHECKPOINTS,
     programs: ProgramCache | None = None,
 ) -> TrainingResult:
-    """Train in compiled dispatches, by XLA or as a TensorFlow graph; see `train_job`."""
+    """Train a job by a program that XLA compiles or TensorFlow runs as a graph; see `train_job`."""
     with open_program(job, jit_compile, programs) as program:
         first = training_job.first_checkpoint(job, program.arrays(State.start()), checkpointer)
         state = start = program.restore(first.arrays)

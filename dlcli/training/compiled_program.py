@@ -67,7 +67,7 @@ class State(NamedTuple):
     plateau_wait: tf.Tensor
     """Number of epochs since the best value for the plateau, int32."""
     cooldown: tf.Tensor
-    """Number of epochs until epochs without improvement count for the plateau again, int32."""
+    """Remaining number of epochs in the cooldown of the plateau, int32."""
     stopped: tf.Tensor
     """True if early stopping has ended training."""
 
@@ -255,7 +255,7 @@ class Program:
 
     @property
     def is_padded(self) -> bool:
-        """True if blocks are padded, so jobs with slightly different numbers of rows share it."""
+        """True if blocks are padded, so jobs with similar numbers of rows share the program."""
         return self.learner.runtime.shared
 
     @property

@@ -84,7 +84,7 @@ def _batch(matrix: Any, labels: Any, weights: Any, rows: Any) -> KerasBatch:  # 
 
 
 def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callback]:
-    """Make Keras's callbacks, with an explicit direction instead of Keras's guess from the name."""
+    """Return Keras's callbacks, with explicit directions instead of guesses from names."""
     schedule, stopping = config.learning_rate_schedule, config.early_stopping
     monitors: list[keras.callbacks.Callback] = []
     if isinstance(schedule, ReduceOnPlateau):
