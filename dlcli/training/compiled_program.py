@@ -17,12 +17,15 @@ epoch so far. If a loss is NaN or infinite, the sum is non-finite, and all loops
 from __future__ import annotations
 
 import copy
+import ctypes
 import functools
+import sys
 import threading
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, TypeVar
 
 import keras
@@ -229,6 +232,8 @@ class DeviceRows(NamedTuple):
         return DeviceRows(*(None if part is None else function(part) for part in self))
 
 
+_COMPILING = threading.Lock()
+"""Held while XLA compiles a program, which takes 200 to 300 MB of memory for a few seconds."""
 Fetch = Callable[[tf.Tensor], DeviceRows]
 """Returns the batch of a step."""
 RunStep = Callable[[tf.Tensor], tf.Tensor]
@@ -534,6 +539,7 @@ class ResidentProgram(Program):
         super().__init__(job, learner, jit_compile)
         self._original = original
         self._function: ConcreteFunction | None = None
+        self._is_compiled = not jit_compile or original is not None
         self._tracing = threading.Lock()
         self.train: DeviceRows | None = None
         self.validation: DeviceRows | None = None
@@ -620,8 +626,21 @@ class ResidentProgram(Program):
         """
         # The rows are arguments, because other jobs use the same graph.
         given = orders, first, state, count, (self.train, self.validation)
-        result: tuple[State, tf.Tensor] = self.traced(given)(*given)
+        function = self.traced(given)
+        with self._compiling():
+            result: tuple[State, tf.Tensor] = function(*given)
         return result
+
+    @contextmanager
+    def _compiling(self) -> Iterator[None]:
+        """Let XLA compile one program at a time in the first run, then free its memory."""
+        if self._is_compiled:
+            yield
+            return
+        with _COMPILING:
+            yield
+            _return_freed_memory()
+        self._is_compiled = True
 
     def traced(self, given: tuple[Any, ...]) -> ConcreteFunction:
         """Return the function for these arguments; it is traced only the first time."""
@@ -682,6 +701,13 @@ class ResidentProgram(Program):
         index = [[state.epoch - first]]
         state, row = self.close_epoch(state, values, loss)
         return state, tf.tensor_scatter_nd_update(history, index, [row])
+
+
+def _return_freed_memory() -> None:
+    """Return freed memory to the system; glibc may keep hundreds of megabytes of it."""
+    if sys.platform == "linux":
+        with suppress(AttributeError):  # another C library
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 def _rebind(

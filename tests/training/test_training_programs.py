@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle
@@ -28,6 +29,7 @@ from dlcli.training.compiled_engine import (
     program_key,
 )
 from dlcli.training.compiled_program import ResidentProgram
+from dlcli.training.objectives import build_learner
 
 QUIET = dict(progress=lambda *_: None)
 
@@ -533,3 +535,23 @@ def test_the_least_recently_used_program_is_dropped_first(make_job, monkeypatch)
 def test_the_name_of_a_run_makes_no_other_program_but_xla_does(make_job):
     assert program_key(make_job(), False) == program_key(make_job({"name": "other"}), False)
     assert program_key(make_job(), False) != program_key(make_job(), True)
+
+
+def test_xla_compiles_one_program_at_a_time(make_job, monkeypatch):
+    """Each takes a few hundred megabytes while it is compiled."""
+    running, most = 0, 0
+
+    def compiling(*_):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.05)
+        running -= 1
+
+    monkeypatch.setattr(ResidentProgram, "traced", lambda *_: compiling)
+    jobs = [make_job(hidden(activation=each)) for each in ("tanh", "relu")]
+    programs = [ResidentProgram(job, build_learner(job), jit_compile=True) for job in jobs]
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(program.run, *[None] * 4) for program in programs]:
+            done.result()
+    assert most == 1
