@@ -438,15 +438,30 @@ class Network:
             The output on the scale of training, before conversion to the target's unit, (rows,
             outputs).
         """
-        own, parts = inputs.own, []  # each worker of a cluster computes its own rows
+        return self.forward_each(inputs, [arrays])[0]
+
+    def forward_each(self, inputs: Inputs, members: Sequence[Weights]) -> list[Floats]:
+        """Compute the outputs of several members of an ensemble, see `forward`.
+
+        Args:
+            inputs: encoded rows; each part of them is read once.
+            members: the weights of each member by name.
+        """
+        own = inputs.own  # each worker of a cluster computes its own rows
+        parts: list[list[Floats]] = [[] for _ in members]
         with np.errstate(all="ignore"):  # an output may leave float32's range
             rows = rows_at_once(own.width)
             for start in range(0, max(len(own), 1), rows):
-                x = self.front.forward(own.part(start, start + rows), arrays)
-                for layer in self.layers:
-                    x = layer.forward(x, arrays)
-                parts.append(x)
-        return inputs.gather(parts[0] if len(parts) == 1 else np.concatenate(parts))
+                matrix = own.part(start, start + rows)
+                for outputs, arrays in zip(parts, members, strict=True):
+                    x = self.front.forward(matrix, arrays)
+                    for layer in self.layers:
+                        x = layer.forward(x, arrays)
+                    outputs.append(x)
+        return [
+            inputs.gather(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
+            for outputs in parts
+        ]
 
     def layer_outputs(self, matrix: Floats, arrays: Weights) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.

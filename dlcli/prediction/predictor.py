@@ -280,7 +280,7 @@ class Predictor:
         if self.conformal is None:
             return self.decode(self.outputs(inputs))
         numbers = range(1, self.members + 1)
-        each = [self.network.forward(inputs, self.weights_of(number)) for number in numbers]
+        each = self.network.forward_each(inputs, [*map(self.weights_of, numbers)])
 
         def predict(chosen: Sequence[int]) -> Predictions:
             return self.decode(self._average([each[number - 1] for number in chosen], chosen))
@@ -306,7 +306,7 @@ class Predictor:
             (rows, units).
         """
         chosen = numbers or range(1, self.members + 1)
-        outputs = [self.network.forward(inputs, self.weights_of(number)) for number in chosen]
+        outputs = self.network.forward_each(inputs, [*map(self.weights_of, chosen)])
         return self._average(outputs, chosen)
 
     def predict_by_fold(

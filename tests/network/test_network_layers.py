@@ -155,3 +155,22 @@ def test_wide_rows_are_taken_fewer_at_a_time(numbers, rows, monkeypatch):
 def test_an_output_that_overflows_is_infinite_without_a_warning():
     net = network(1, output={"units": 1, "activation": "exponential"})
     assert forward(net, [[1000]], output__kernel=[[1]], output__bias=[0]).tolist() == [[np.inf]]
+
+
+def test_members_read_each_part_of_the_rows_once(monkeypatch):
+    monkeypatch.setattr(network_module, "ROWS_AT_ONCE", 2)
+    taken, part = [], InMemoryInputs.part
+
+    def record(inputs, start, stop):
+        taken.append(start)
+        return part(inputs, start, stop)
+
+    monkeypatch.setattr(InMemoryInputs, "part", record)
+    members = [
+        {"output/kernel": np.array([[factor]], np.float32), "output/bias": np.zeros(1, np.float32)}
+        for factor in (1, 10)
+    ]
+    rows = InMemoryInputs(np.array([[1], [2], [3]], np.float32))
+    once, tenfold = network(1).forward_each(rows, members)
+    assert (once.tolist(), tenfold.tolist()) == ([[1], [2], [3]], [[10], [20], [30]])
+    assert taken == [0, 2]
