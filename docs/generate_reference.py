@@ -234,7 +234,12 @@ def places(choice: Choice) -> str:
         at = [place for place, here in choice.places if here == members]
         names = ", ".join(f"`{chosen(choice, member)}`" for member in members)
         lines.append(", ".join(at) + ("" if members == every else f": {names}"))
-    return f"Chosen at {lines[0]}." if len(lines) == 1 else "\n- ".join(["Chosen at\n", *lines])
+    # A comment separates the list from the list of the choices.
+    return (
+        f"Chosen at {lines[0]}."
+        if len(lines) == 1
+        else "\n- ".join(["Chosen at\n", *lines]) + "\n\n<!-- -->"
+    )
 
 
 def shared_parameters(choice: Choice) -> list[str]:

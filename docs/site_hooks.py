@@ -25,7 +25,10 @@ ROOT = DOCS.parent
 CHINESE = "zh-CN/"
 """The folder of the pages in Chinese."""
 LINK = re.compile(r"(?<=\]\()(?!\w+:|#)([^\s)#]+)(?=[)#])")
-FORMULA = re.compile(r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>', re.DOTALL)
+FORMULA = re.compile(
+    r'<(span|div) class="arithmatex">\\[(\[](.*?)\\[)\]]</\1>([.,;:)。，；：、）]*)', re.DOTALL
+)
+"""A formula, with the punctuation that must not begin the next line."""
 FUNCTION = re.compile(r"<mi>(log|ln|exp)</mi>")
 """Functions, which as identifiers would stand too close to what is before and after them."""
 OTHER_LANGUAGE = re.compile(r"^(English \| |\[English\]).*\n\n", re.MULTILINE)
@@ -38,8 +41,14 @@ PICTURE = re.compile(
 """A picture for light and for dark pages, as GitHub reads it."""
 LITERAL_BLOCK = "<p>::</p>\n"
 """The mark before indented code in docstrings, which Markdown does not read."""
-CODE = re.compile(r"<code>[^<]*</code>")
-"""In tables, Python-Markdown leaves the backslash before a pipe in code, which GitHub removes."""
+CODE = re.compile(r"<code>[^<]*</code>|<h\d[^<]*>[^<]*")
+"""Code in a sentence or a table, and headings, which contain names."""
+LONG_NAME = re.compile(r"[\w.,/:@\[\]()-]{22,}")
+"""A name that is too long for a column of a table on a phone."""
+OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![^<]*>)")
+"""An option of a command, which browsers break after its hyphens."""
+PERCENT = re.compile(r"<pre.*?</pre>|(?<=\d) %", re.DOTALL)
+SVG = re.compile(r'<img (?=[^>]*src="([^"]*pictures/[^"]*\.svg)")')
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
@@ -91,17 +100,37 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Write formulas as MathML, which needs no JavaScript, and pipes in code as GitHub does."""
+    """Write formulas as MathML, which needs no JavaScript, and break lines where people would."""
 
     def as_mathml(formula: re.Match[str]) -> str:
         tag, text = formula[1], html.unescape(formula[2])
         mathml = convert(text, display="block" if tag == "div" else "inline")
         mathml = FUNCTION.sub(r'<mo lspace="0.17em" rspace="0.17em">\1</mo>', mathml)
-        return f'<{tag} class="formula">{mathml}</{tag}>'
+        return f'<{tag} class="formula">{mathml}{formula[3]}</{tag}>'
+
+    def with_width(picture: re.Match[str]) -> str:
+        # The stylesheet keeps wide pictures readable on phones.
+        file = posixpath.normpath(posixpath.join(page.file.dest_uri, "..", picture[1]))
+        width = re.search(r'viewBox="0 0 ([\d.]+)', (DOCS / file).read_text(encoding="utf-8"))
+        return f'<img style="--width: {width[1]}px" ' if width else picture[0]
 
     content = content.replace(LITERAL_BLOCK, "")
-    content = CODE.sub(lambda code: code[0].replace("\\|", "|"), content)
+    content = CODE.sub(lambda code: breakable(code[0]), content)
+    content = OPTION.sub(r'<span class="option">\g<0></span>', content)
+    content = PERCENT.sub(lambda part: "\u00a0%" if part[0] == " %" else part[0], content)
+    content = SVG.sub(with_width, content)
     return FORMULA.sub(as_mathml, content)
+
+
+def breakable(code: str) -> str:
+    """Let long names break between their words, and write pipes as GitHub does.
+
+    Python-Markdown leaves the backslash before a pipe in the code of a table.
+    """
+    code = code.replace("\\|", "|")
+    tag, end, text = code.partition(">")
+    text = LONG_NAME.sub(lambda name: re.sub(r"(?<=[_.,/:@])(?=\w)", "<wbr>", name[0]), text)
+    return f"{tag}{end}{text}"
 
 
 def on_page_context(
@@ -114,15 +143,32 @@ def on_page_context(
         {"name": "English", "lang": "en", "link": counterpart(page, nav, chinese=False)},
         {"name": "中文", "lang": "zh", "link": counterpart(page, nav, chinese=True)},
     ]
-    [part] = [item for item in nav.items if isinstance(item, Section) and item.title == "中文"]
-    context["nav"] = shown = copy.copy(nav)
-    shown.items = part.children if is_chinese else [item for item in nav.items if item is not part]
-    shown.homepage = next(other for other in nav.pages if in_chinese(other) == is_chinese)
+    context["nav"] = in_language(nav, chinese=is_chinese)
     if page.previous_page and in_chinese(page.previous_page) != is_chinese:
         page.previous_page = None
     if page.next_page and in_chinese(page.next_page) != is_chinese:
         page.next_page = None
     return context
+
+
+def on_template_context(
+    context: dict[str, Any], template_name: str, config: MkDocsConfig
+) -> dict[str, Any]:
+    """Give the page of a wrong address the navigation in English."""
+    config.theme["language"] = "en"
+    context["nav"] = in_language(context["nav"], chinese=False)
+    return context
+
+
+def in_language(nav: Navigation, *, chinese: bool) -> Navigation:
+    """Return the part of the navigation that is in a language."""
+    [part] = [item for item in nav.items if isinstance(item, Section) and item.title == "中文"]
+    for item in part.children:
+        item.parent = None  # their section is the whole navigation
+    shown = copy.copy(nav)
+    shown.items = part.children if chinese else [item for item in nav.items if item is not part]
+    shown.homepage = next(page for page in nav.pages if in_chinese(page) == chinese)
+    return shown
 
 
 def in_chinese(page: Page) -> bool:

@@ -90,6 +90,23 @@ def test_its_formulas_are_shown_without_scripts(site: Path) -> None:
         assert [page for page in tutorial if 'class="arithmatex"' in page] == []
 
 
+def test_its_lines_break_between_words_and_never_within_an_option(site: Path) -> None:
+    serve = (site / "how-to/serve/index.html").read_text("utf-8")
+    lesson = (site / "tutorial/3-overfitting/index.html").read_text("utf-8")
+
+    assert "<code>dlcli_<wbr>unseen_<wbr>values_<wbr>total</code>" in serve
+    assert '<code><span class="option">--limit-rows</span></code>' in serve
+    assert "95\u00a0% confidence" in lesson
+
+
+def test_a_wrong_address_leads_to_the_home_page_in_english(site: Path) -> None:
+    page = (site / "404.html").read_text("utf-8")
+
+    assert '<a href="/.">home page</a>' in page
+    assert '<html lang="en"' in page
+    assert page.count('class="md-tabs__item') == 8
+
+
 def test_nothing_of_markdown_is_left_in_its_prose(site: Path) -> None:
     found = []
     for page in site.rglob("index.html"):
