@@ -129,20 +129,27 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
         with `output.probability_floor`, or to the mean of their numbers in the unit of the target,
         (rows, outputs).
     """
-    network, models = predictor.network, []
-    for number, task in enumerate(predictor.tasks or (predictor.task,), start=1):
-        model = build_portable_model(network, task)
+    models = []
+    for number in range(1, predictor.members + 1):
+        network = predictor.network_of(number)
+        model = build_portable_model(network, predictor.task_of(number))
         assign_weights(model, network, predictor.weights_of(number))
         models.append(model)
     if len(models) == 1:
         inputs, mean = models[0].input, models[0].output
     else:
-        inputs = keras.Input((network.inputs,), name="input")
+        inputs = keras.Input((predictor.network.inputs,), name="input")
         outputs = []
         for number, model in enumerate(models, start=1):
             model.name = f"member_{number}"
             outputs.append(model(inputs))
-        mean = keras.layers.Average(name="mean")(outputs)
+        weights = [each.weight for each in predictor.models]
+        if len({*weights}) > 1:
+            shares = np.array(weights) / sum(weights)
+            pairs = zip(outputs, shares.tolist(), strict=True)
+            outputs = [keras.layers.Rescaling(share)(each) for each, share in pairs]
+        layer = keras.layers.Add if len({*weights}) > 1 else keras.layers.Average
+        mean = layer(name="mean")(outputs)
     return keras.Model(inputs, predictor.with_floor(mean), name="network")
 
 

@@ -267,7 +267,7 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
     from dlcli.reports import formatting as fmt
     from dlcli.reports.views import TableBlock, render_table
 
-    dimensions = dimensions_of(tune)
+    dimensions = dimensions_of(tune.space)
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
     budget += [f"{fmt.number(tune.time)} seconds"] if tune.time is not None else []
     combinations = count_combinations(dimensions)

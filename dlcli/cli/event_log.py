@@ -19,6 +19,7 @@ from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import TableBlock, render_table
+from dlcli.schema.section import shown
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -279,6 +280,17 @@ def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
     chosen = "kept" if event.kept else "dropped"
     return [f"{chosen}: validation loss {scaled} with it, {plain} without"]
+
+
+@event_lines.register
+def _selected(event: events.SelectedEvent) -> list[str]:
+    """Return a line for each kept group of networks, and the number of groups."""
+    kept = [each for each in event.groups if each.share]
+    lines = [f"{len(kept)} of {len(event.groups)} groups of networks"]
+    for each in sorted(kept, key=lambda group: -group.share):
+        pairs = (f"{path}: {shown(value)}" for path, value in each.settings.items())
+        lines.append(f"{100 * each.share:.0f} %: {', '.join(pairs) or 'settings of the config'}")
+    return lines
 
 
 @event_lines.register

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from dlcli.columns.scaling import OutputScaling
 from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
-from dlcli.config.tune_section import Tune
+from dlcli.config.tune_section import FIXED, Space, Tune, space_conflicts
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS
 from dlcli.schema.section import (
@@ -33,6 +33,7 @@ from dlcli.schema.section import (
     to_metric,
     value_error,
 )
+from dlcli.schema.yaml_document import Path
 
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
 JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
@@ -252,6 +253,25 @@ class EarlyStopping(Section):
     """Number of epochs before monitoring begins."""
 
 
+_DATA = "all networks read the same rows and inputs"
+_MEAN = "the predictions of all networks are averaged"
+_FIXED_FOR_MEMBERS: Mapping[Path, str] = {
+    **FIXED,
+    ("data",): _DATA,
+    ("metrics",): "they have no effect on the networks",
+    ("tune",): "other commands than tune ignore it",
+    ("input",): _DATA,
+    ("class_weight",): _MEAN,
+    ("loss",): _MEAN,
+    ("output",): _MEAN,
+    ("ensemble",): "it defines the networks",
+    ("seed",): "each network has a different one",
+    ("gates",): "they have no effect on the networks",
+    ("precision",): "it affects speed and memory",
+}
+"""Settings that are the same for all networks of an ensemble, and why."""
+
+
 class Ensemble(Section):
     """Several networks with different random seeds; their predictions are averaged."""
 
@@ -268,6 +288,29 @@ class Ensemble(Section):
     the other folds, so all rows are used for training. The out-of-fold predictions replace
     predictions for validation rows. `auto`: the number of members; `none`: all networks share the
     rows of data.validation."""
+    vary: Space | None = None
+    """Settings that differ between the networks, by their paths, each with a list of choices or a
+    range, as in `tune.space`. The networks of all folds form a group with the same settings. The
+    first group has the settings of the config, the others draw theirs. Omitted: all networks have
+    the same settings.
+
+    Examples: [{optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}]
+    """
+    select: Literal["all", "greedy"] = "all"
+    """Groups of `vary` that predict. `all`: each group, with the same weight; `greedy`: groups are
+    added one by one, repeatedly, as long as the loss of the out-of-fold predictions falls; groups
+    that are never added are removed."""
+
+    @property
+    def groups(self) -> int:
+        """The number of groups of networks with the same settings."""
+        return 1 if self.vary is None else self.members // (self.fold_count or 1)
+
+    def fits(self, members: int) -> bool:
+        """Return whether a trained ensemble can have so many members; `select` may remove some."""
+        if self.select == "all":
+            return members == self.members
+        return 0 < members <= self.members and members % (self.fold_count or 1) == 0
 
     @property
     def fold_count(self) -> int | None:
@@ -284,6 +327,20 @@ class Ensemble(Section):
                 f"expected at most one fold for each of the {self.members} members, got "
                 f"{self.folds}",
             )
+        if self.vary is None:
+            if self.select != "all":
+                yield "select", "has no effect without vary, because all networks are alike"
+            return
+        yield from space_conflicts("vary", self.vary, _FIXED_FOR_MEMBERS)
+        folds = self.fold_count
+        if self.members % (folds or 1) or self.groups < 2:
+            yield (
+                "members",
+                f"expected a multiple of the {folds} folds, at least {2 * (folds or 1)}, because "
+                f"the networks of all folds share the settings of vary; got {self.members}",
+            )
+        if self.select == "greedy" and folds is None:
+            yield "select", "greedy requires out-of-fold predictions; set folds to a number"
 
 
 class Gate(Section):

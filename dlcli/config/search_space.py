@@ -1,4 +1,7 @@
-"""The search space of a config: its dimensions, its candidates, and a check of its values."""
+"""The search spaces of a config: their dimensions, their candidates, and a check of their values.
+
+`tune.space` has the candidates of a search, `ensemble.vary` the settings of an ensemble's networks.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,20 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
 import yaml
 
 from dlcli import errors
-from dlcli.config.config_file import ConfigFile, first_problems, put, to_plain, validated
+from dlcli.config.config_file import (
+    ConfigFile,
+    first_problems,
+    make_config,
+    put,
+    to_plain,
+    validated,
+)
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Tune
+from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Space, Tune, varied
 from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
 
@@ -26,6 +37,8 @@ Value = bool | int | float | str | None
 LAYERS = f"{HIDDEN_LAYERS}.number"
 """The dimension of the number of hidden layers."""
 _MAX_CHARACTERS = 200
+_TUNE: yaml_document.Path = ("tune", "space")
+_VARY: yaml_document.Path = ("ensemble", "vary")
 
 
 # Dimensions
@@ -76,6 +89,19 @@ class Dimension:
             return None
         return round((self.high - self.low) / (self.step or 1)) + 1
 
+    def at(self, quantile: float) -> Value:
+        """Return the value at a quantile of the uniform distribution over the values.
+
+        Args:
+            quantile: in [0, 1).
+        """
+        if self.size is not None and not self.log:
+            return self.value(int(quantile * self.size))
+        assert self.low is not None and self.high is not None
+        low, high = float(self.low), float(self.high)
+        found = low * (high / low) ** quantile if self.log else low + quantile * (high - low)
+        return round(found) if self.kind == "integer" else float(f"{found:.3g}")
+
     def value(self, index: int) -> Value:
         """Return one of the values, in order."""
         if self.kind == "choice":
@@ -87,9 +113,9 @@ class Dimension:
         return float(Decimal(repr(self.low)) + index * Decimal(repr(step)))
 
 
-def dimensions_of(tune: Tune) -> tuple[Dimension, ...]:
+def dimensions_of(space: Space | None) -> tuple[Dimension, ...]:
     """Return the dimensions of a search space, in the order of the config."""
-    return tuple(_dimension(keys, varied) for keys, varied in tune.varied)
+    return tuple(_dimension(keys, values) for keys, values in varied(space or {}))
 
 
 def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
@@ -99,23 +125,23 @@ def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
     return math.prod(known) if len(known) == len(sizes) else None
 
 
-def _dimension(keys: tuple[str, ...], varied: Range | tuple[object, ...]) -> Dimension:
+def _dimension(keys: tuple[str, ...], values: Range | tuple[object, ...]) -> Dimension:
     path = yaml_document.format_path(
         tuple(step for key in keys for step in yaml_document.parse_path(key))
     )
-    declaration = ("tune", "space", *keys)
-    if isinstance(varied, tuple):
-        return Dimension(path, "choice", choices=varied, declaration=declaration)
-    if varied.is_integer:
-        step = None if varied.log else varied.step or 1
-        low, high = int(varied.low), int(varied.high)
+    declaration = (*_TUNE, *keys)
+    if isinstance(values, tuple):
+        return Dimension(path, "choice", choices=values, declaration=declaration)
+    if values.is_integer:
+        step = None if values.log else values.step or 1
+        low, high = int(values.low), int(values.high)
         high -= (high - low) % int(step or 1)
-        return Dimension(path, "integer", low, high, step, varied.log, declaration=declaration)
-    ends = float(varied.low), float(varied.high)
-    found = Dimension(path, "float", *ends, varied.step, varied.log, declaration=declaration)
-    if varied.count is None:
+        return Dimension(path, "integer", low, high, step, values.log, declaration=declaration)
+    ends = float(values.low), float(values.high)
+    found = Dimension(path, "float", *ends, values.step, values.log, declaration=declaration)
+    if values.count is None:
         return found
-    return replace(found, high=float(str(found.value(varied.count - 1))))
+    return replace(found, high=float(str(found.value(values.count - 1))))
 
 
 # The default space
@@ -213,12 +239,10 @@ def _with_values(problem: errors.Problem, values: Mapping[str, Value]) -> errors
 def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     """Return a candidate; its errors don't list the values."""
     tune = file.config.tune
-    dimensions = {each.path: each for each in dimensions_of(tune)} if tune else {}
+    dimensions = {each.path: each for each in dimensions_of(tune.space if tune else None)}
     if unknown := [path for path in values if path not in dimensions]:
-        varied = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
-        raise errors.ConfigError(
-            [errors.Problem(unknown[0], f"is not in the search space{varied}")]
-        )
+        known = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
+        raise errors.ConfigError([errors.Problem(unknown[0], f"is not in the search space{known}")])
     root = copy(file.document.root)
     root.value = [(key, value) for key, value in root.value if key.value != "tune"]
     problems: list[errors.Problem] = []
@@ -276,11 +300,88 @@ def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Val
     return yaml_document.scalar("int" if isinstance(value, int) else "float", repr(value), mark)
 
 
+# The settings of an ensemble's networks
+
+
+def draw_settings(config: Config) -> list[dict[str, Value]]:
+    """Draw the settings of each group of an ensemble's networks, see `ensemble.vary`.
+
+    The first group has the settings of the config. The values of the others are a Latin hypercube
+    sample (McKay, Beckman and Conover, 1979): each setting takes values from all parts of its
+    range, as far as there are groups.
+
+    Returns:
+        For each group, values by the paths of their dimensions; the same for equal configs.
+    """
+    ensemble = config.ensemble
+    dimensions = dimensions_of(ensemble.vary if ensemble else None)
+    if ensemble is None or not dimensions:
+        return [{}]
+    from scipy.stats import qmc
+
+    sampler = qmc.LatinHypercube(len(dimensions), rng=np.random.default_rng(config.seed))
+    sample = sampler.random(ensemble.groups - 1).tolist()
+    pairs = (zip(dimensions, quantiles, strict=True) for quantiles in sample)
+    return [{}, *({each.path: each.at(quantile) for each, quantile in row} for row in pairs)]
+
+
+def with_settings(config: Config, settings: Mapping[str, Value]) -> Config:
+    """Return the config of a network of an ensemble.
+
+    Args:
+        config: the config of the ensemble.
+        settings: values of `draw_settings`.
+
+    Raises:
+        errors.ConfigError: if a value is not in `ensemble.vary`, or if the values together are
+            invalid.
+    """
+    if not settings:
+        return config
+    found = candidate(_with_networks_as_candidates(make_config(config)), settings).config
+    return found.model_copy(update={"ensemble": config.ensemble, "tune": config.tune})
+
+
+def _with_networks_as_candidates(file: ConfigFile) -> ConfigFile:
+    """Return a config whose search space is `ensemble.vary`, at the positions of the file."""
+    config, root, vary = file.config, copy(file.document.root), file.document.node(_VARY)
+    assert config.ensemble is not None
+    alike = copy(file.document.node(_VARY[:1]))
+    alike.value = [(key, node) for key, node in alike.value if key.value not in ("vary", "select")]
+    put(root, _VARY[:1], alike)
+    put(root, _TUNE, vary)
+    ensemble = config.ensemble.model_copy(update={"vary": None, "select": "all"})
+    tune = Tune(space=config.ensemble.vary)
+    config = config.model_copy(update={"tune": tune, "ensemble": ensemble})
+    document = yaml_document.YamlDocument(file.document.name, root)
+    return replace(file, config=config, document=document)
+
+
 # Check of the whole space
 
 
 _Fault = tuple[str, str]
 """Path and message of a problem; they identify it in several candidates."""
+
+
+def check_vary(file: ConfigFile) -> None:
+    """Check the settings of an ensemble's networks, see `check_tune`."""
+    if file.config.ensemble is None or file.config.ensemble.vary is None:
+        return
+    above, own = yaml_document.format_path(_TUNE), yaml_document.format_path(_VARY)
+    try:
+        check_tune(_with_networks_as_candidates(file))
+    except errors.ConfigError as error:
+        found = error.problems
+        problems = [
+            replace(
+                each,
+                path=each.path.replace(above, own, 1),
+                message=each.message.replace(above, own),
+            )
+            for each in found
+        ]
+        raise errors.ConfigError(problems) from None
 
 
 def check_tune(file: ConfigFile) -> None:
@@ -295,7 +396,7 @@ def check_tune(file: ConfigFile) -> None:
         return
     dimensions: list[Dimension] = []
     found: list[errors.Problem] = []
-    for dimension in dimensions_of(file.config.tune):
+    for dimension in dimensions_of(file.config.tune.space):
         if message := _layer_error(file, dimension):
             found.append(file.document.problem(dimension.declaration, message, of_key=True))
         else:
@@ -329,7 +430,8 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     if key not in known:
         return f"unknown key{errors.did_you_mean_or_all(key, known)}"
     assert file.config.tune is not None
-    if file.config.hidden or any(each.path == LAYERS for each in dimensions_of(file.config.tune)):
+    dimensions = dimensions_of(file.config.tune.space)
+    if file.config.hidden or any(each.path == LAYERS for each in dimensions):
         return None
     return "varies the hidden layers, but the config has none; also vary 'number'"
 

@@ -161,6 +161,16 @@ Space = Annotated[
 ]
 
 
+def varied(space: Space) -> Iterator[tuple[tuple[str, ...], Range | tuple[object, ...]]]:
+    """Yield each range or list of choices of a search space, with its keys."""
+    for key, value in space.items():
+        if isinstance(value, Mapping):
+            for inner, variation in value.items():
+                yield (key, inner), variation
+        else:
+            yield (key,), value
+
+
 class Tpe(section.Choice, name="tpe"):
     """Tree-structured Parzen estimator: first random candidates, then variants of the best ones.
 
@@ -261,62 +271,19 @@ class Tune(section.Section):
             return self.trials
         return DEFAULT_TRIALS
 
-    @property
-    def varied(self) -> Iterator[tuple[tuple[str, ...], Range | tuple[object, ...]]]:
-        """Each range or list of choices, with its keys below `space`."""
-        for key, value in (self.space or {}).items():
-            if isinstance(value, Mapping):
-                for inner, variation in value.items():
-                    yield (key, inner), variation
-            else:
-                yield (key,), value
-
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield settings that can't be varied at all, together or on a grid."""
-        fixed = _FIXED if self.metric != "val_loss" else {**_FIXED, **_FIXED_FOR_LOSS}
-        yield from _path_conflicts(("space",), self.space or {}, fixed)
-        if self.space is not None and not self.space:
-            yield "space", "is empty; list the settings to vary, or omit it"
-        yield from self._layer_conflicts()
+        fixed = FIXED if self.metric != "val_loss" else {**FIXED, **_FIXED_FOR_LOSS}
+        if self.space is not None:
+            yield from space_conflicts("space", self.space, fixed)
         if isinstance(self.sampler, Grid):
-            for keys, varied in self.varied:
-                if isinstance(varied, Range) and varied.count is None:
+            for keys, values in varied(self.space or {}):
+                if isinstance(values, Range) and values.count is None:
                     message = "has infinitely many values for a grid"
                     yield ("space", *keys), f"{message}; add a step, or list choices"
 
-    def _layer_conflicts(self) -> Iterator[section.Conflict]:
-        space = self.space or {}
-        hidden = space.get("hidden")
-        if isinstance(hidden, Range) or (
-            isinstance(hidden, tuple) and all(map(section.is_number, hidden))
-        ):
-            yield (
-                ("space", "hidden"),
-                "expected a list of layer lists to choose from; to vary the units of all layers, "
-                "write hidden_layers: {units: [16, 32]}",
-            )
-        layers = space.get(HIDDEN_LAYERS, {})
-        if not isinstance(layers, Mapping):
-            forms = "{number: ..., units: ...}"
-            yield ("space", HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
-            return
-        if layers and "hidden" in space:
-            yield ("space", HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
-        yield from _path_conflicts(("space", HIDDEN_LAYERS), layers, fixed={})
-        counts = layers.get("number", ())
-        if isinstance(counts, Range):
-            step = () if counts.step is None else (counts.step,)
-            counts = (counts.low, counts.high, *step)
-        for count in counts:
-            if not (
-                section.is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS
-            ):
-                expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
-                yield ("space", HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
-                break
 
-
-_FIXED: Mapping[Path, str] = {
+FIXED: Mapping[Path, str] = {
     ("data",): "candidates are compared on the same rows",
     ("name",): "it has no effect on the network",
     ("tune",): "it defines the search",
@@ -336,6 +303,47 @@ _FIXED_FOR_LOSS: Mapping[Path, str] = {
     ("output", "scaling"): _OTHER_LOSS,
 }
 """Settings that must also be the same if losses are compared."""
+
+
+def space_conflicts(
+    name: str, space: Space, fixed: Mapping[Path, str]
+) -> Iterator[section.Conflict]:
+    """Yield settings that can't be varied, alone or together.
+
+    Args:
+        name: the key of the search space.
+        space: the search space.
+        fixed: settings that can't be varied, and why.
+    """
+    if not space:
+        yield name, "is empty; list the settings to vary, or omit it"
+    yield from _path_conflicts((name,), space, fixed)
+    hidden = space.get("hidden")
+    if isinstance(hidden, Range) or (
+        isinstance(hidden, tuple) and all(map(section.is_number, hidden))
+    ):
+        yield (
+            (name, "hidden"),
+            "expected a list of layer lists to choose from; to vary the units of all layers, "
+            "write hidden_layers: {units: [16, 32]}",
+        )
+    layers = space.get(HIDDEN_LAYERS, {})
+    if not isinstance(layers, Mapping):
+        forms = "{number: ..., units: ...}"
+        yield (name, HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
+        return
+    if layers and "hidden" in space:
+        yield (name, HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
+    yield from _path_conflicts((name, HIDDEN_LAYERS), layers, fixed={})
+    counts = layers.get("number", ())
+    if isinstance(counts, Range):
+        step = () if counts.step is None else (counts.step,)
+        counts = (counts.low, counts.high, *step)
+    for count in counts:
+        if not (section.is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
+            expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
+            yield (name, HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
+            break
 
 
 def _path_conflicts(

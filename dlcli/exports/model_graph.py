@@ -170,7 +170,11 @@ class _Predicted:
         members = {number: self._member(number, matrix) for number in numbers}
 
         def average(chosen: Sequence[int]) -> Value:
+            weights = [predictor.models[number - 1].weight for number in chosen if predictor.models]
             each = [members[number] for number in chosen]
+            if len({*weights}) > 1:
+                each = [value * weight for value, weight in zip(each, weights, strict=True)]
+                return predictor.with_floor(sum(each[1:], start=each[0]) / sum(weights))
             mean = sum(each[1:], start=each[0]) / float(len(each)) if each[1:] else each[0]
             return predictor.with_floor(mean)
 
@@ -188,10 +192,10 @@ class _Predicted:
         """
         predictor = self.predictor
         weights = predictor.weights_of(number)
-        outputs = forward(self.ops, predictor.network, matrix, weights)
-        if predictor.tasks or predictor.task.outcome == "numbers":
+        outputs = forward(self.ops, predictor.network_of(number), matrix, weights)
+        if predictor.models or predictor.task.outcome == "numbers":
             outputs = self.ops.cast(outputs, "float64")
-        unit = (predictor.tasks or (predictor.task,))[number - 1].output_unit
+        unit = predictor.task_of(number).output_unit
         return outputs if unit is None else self._in_unit(unit, outputs)
 
     def _numbers(self, outputs: Value, folds: Sequence[Value]) -> dict[str, Value]:

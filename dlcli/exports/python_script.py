@@ -102,6 +102,9 @@ class _Facts:
         columns = {each.column for each in predictor.encoding.features}.union(
             predictor.metric_columns
         )
+        if predictor.config.ensemble is not None and predictor.config.ensemble.vary is not None:
+            message = "its networks have different settings, see ensemble.vary"
+            raise ExportError(f"{run.path}: {message}; a script has one definition of its network")
         try:
             paths: dict[str, Path] = {
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources

@@ -438,30 +438,7 @@ class Network:
             The output on the scale of training, before conversion to the target's unit, (rows,
             outputs).
         """
-        return self.forward_each(inputs, [arrays])[0]
-
-    def forward_each(self, inputs: Inputs, members: Sequence[Weights]) -> list[Floats]:
-        """Compute the outputs of several members of an ensemble, see `forward`.
-
-        Args:
-            inputs: encoded rows; each part of them is read once.
-            members: the weights of each member by name.
-        """
-        own = inputs.own  # each worker of a cluster computes its own rows
-        parts: list[list[Floats]] = [[] for _ in members]
-        with np.errstate(all="ignore"):  # an output may leave float32's range
-            rows = rows_at_once(own.width)
-            for start in range(0, max(len(own), 1), rows):
-                matrix = own.part(start, start + rows)
-                for outputs, arrays in zip(parts, members, strict=True):
-                    x = self.front.forward(matrix, arrays)
-                    for layer in self.layers:
-                        x = layer.forward(x, arrays)
-                    outputs.append(x)
-        return [
-            inputs.gather(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
-            for outputs in parts
-        ]
+        return forward_each(inputs, [(self, arrays)])[0]
 
     def layer_outputs(self, matrix: Floats, arrays: Weights) -> Iterator[tuple[AnyLayer, Floats]]:
         """Yield each of the `weighted` layers with its output for some rows.
@@ -477,6 +454,30 @@ class Network:
             with np.errstate(all="ignore"):
                 x = layer.forward(x, arrays)
             yield layer, x
+
+
+def forward_each(inputs: Inputs, members: Sequence[tuple[Network, Weights]]) -> list[Floats]:
+    """Compute the outputs of several members of an ensemble, see `Network.forward`.
+
+    Args:
+        inputs: encoded rows; each part of them is read once.
+        members: the layers of each member, and its weights by name.
+    """
+    own = inputs.own  # each worker of a cluster computes its own rows
+    parts: list[list[Floats]] = [[] for _ in members]
+    with np.errstate(all="ignore"):  # an output may leave float32's range
+        rows = rows_at_once(own.width)
+        for start in range(0, max(len(own), 1), rows):
+            matrix = own.part(start, start + rows)
+            for outputs, (network, arrays) in zip(parts, members, strict=True):
+                x = network.front.forward(matrix, arrays)
+                for layer in network.layers:
+                    x = layer.forward(x, arrays)
+                outputs.append(x)
+    return [
+        inputs.gather(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
+        for outputs in parts
+    ]
 
 
 def rows_at_once(width: int, most: int | None = None) -> int:

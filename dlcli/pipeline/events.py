@@ -14,6 +14,7 @@ from dlcli.network.layers import LayerSummary
 from dlcli.safe_files import Count
 
 if TYPE_CHECKING:
+    from dlcli.config.search_space import Value
     from dlcli.diagnosis.case import Magnitudes
     from dlcli.metrics.intervals import Estimate
     from dlcli.metrics.statistic import Metrics, Number
@@ -273,6 +274,23 @@ class MemberEvent(Event, kind="member"):
     """The number of epochs trained."""
     best_epoch: int | None
     """The epoch whose weights are kept, from 1; `null` if these are the final weights."""
+
+
+@dataclass(frozen=True)
+class MemberGroup:
+    """The networks of an ensemble that have the same settings, one for each fold."""
+
+    settings: Mapping[str, Value]
+    """Their settings that differ from the config, by path, see `ensemble.vary`."""
+    share: float
+    """Their share of the mean, in [0, 1]; 0 if they are removed."""
+
+
+class SelectedEvent(Event, kind="selected"):
+    """The groups of networks of an ensemble were selected, see `ensemble.select`."""
+
+    groups: tuple[MemberGroup, ...]
+    """The groups, in the order of their training."""
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,17 @@ from dlcli.pipeline.members import FitObserver, FittedMember, Member, MemberDive
 from dlcli.pipeline.preflight import available_memory
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
-from dlcli.prediction.predictor import Ensemble, EnsembleMember, Predictor, member_weight
+from dlcli.prediction.predictor import (
+    Ensemble,
+    EnsembleMember,
+    MemberModel,
+    Predictor,
+    member_weight,
+)
 from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
-from dlcli.tasks.task import DecodedRows
+from dlcli.tasks.task import DecodedRows, Outputs
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 
 if TYPE_CHECKING:
@@ -56,6 +62,8 @@ LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _SILENT = "3"
 _UNUSED = ("pandas", "sklearn", "IPython")
 """Packages that Keras imports and dlcli does not use."""
+SELECTION_ROUNDS = 50
+"""Number of additions of a group of networks to an ensemble."""
 _MEMORY_SHARE = 4
 """Encoded rows are kept for later fits in at most 1 / `_MEMORY_SHARE` of the memory."""
 
@@ -209,7 +217,9 @@ class FitResult:
         members = [
             EnsembleMember(
                 seed=each.seed,
-                task=each.task,
+                settings=each.settings,
+                weight=each.model.weight,
+                task=each.model.task,
                 rows=each.rows,
                 best_epoch=each.training.best_epoch,
                 history={name: tuple(v) for name, v in each.training.history.items()},
@@ -222,9 +232,10 @@ class FitResult:
     @cached_property
     def predictor(self) -> Predictor:
         """The trained network with its encoding."""
-        tasks = () if self.config.ensemble is None else tuple(each.task for each in self.members)
-        weights, network = self.training.weights, self.plan.network
-        return Predictor(self.config, self.rows.encoding, network, weights, tasks)
+        each = tuple(member.model for member in self.members)
+        models = () if self.config.ensemble is None else each
+        weights, network = self.training.weights, each[0].network
+        return Predictor(self.config, self.rows.encoding, network, weights, models)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -244,7 +255,7 @@ class FitResult:
     @property
     def parameters(self) -> int:
         """The number of trained parameters, of all members."""
-        return self.plan.network.trainable_parameters * len(self.members)
+        return sum(member.model.network.trainable_parameters for member in self.members)
 
     @property
     def best_epoch(self) -> int | None:
@@ -297,6 +308,59 @@ class FitResult:
         test = self.encoded["test"]
         tested = predictor.predict_encoded(test.inputs)
         return conformal.with_test(tested, self.decoded("test").values, test.weights)
+
+    def row_losses(self, name: str, outputs: Outputs | None = None) -> NDArray[np.float64]:
+        """Return the loss of each row of a set, without weights and regularization penalty.
+
+        Args:
+            name: the set.
+            outputs: outputs before decoding, (rows, units); those of the network if omitted.
+
+        Returns:
+            (rows,).
+        """
+        from dlcli.training.objectives import keras_loss
+
+        section, rows = self.job.head.loss, self.encoded[name]
+        loss = keras_loss(section)
+        loss.reduction = "none"
+        outputs = self.predictions(name).outputs if outputs is None else outputs
+        labels = self.predictor.task.loss_labels(rows.target, section, outputs.shape[1])
+        return np.asarray(loss(labels, outputs), dtype=np.float64)
+
+    def select_groups(self) -> FitResult:
+        """Return the ensemble of `ensemble.select: greedy`.
+
+        The groups of `ensemble.vary` are added one by one, with repetition, to the mean of their
+        out-of-fold predictions, each time the one that lowers its loss the most: Caruana et al.,
+        Ensemble Selection from Libraries of Models (2004). How often each was added when the loss
+        was lowest is its weight.
+        """
+        size = self.config.ensemble_folds
+        assert size is not None  # as the config requires
+        groups = [self.members[at : at + size] for at in range(0, len(self.members), size)]
+        alone = [replace(self, members=group, _predictions={}, _metrics={}) for group in groups]
+        outputs = [each.predictions("validation").outputs for each in alone]
+        weights, task = self.encoded["validation"].weights, self.predictor.task
+
+        def loss(counts: NDArray[np.int64]) -> float:
+            mean = task.average(outputs, [task] * len(outputs), counts.tolist())
+            return float(np.average(self.row_losses("validation", mean), weights=weights))
+
+        counts, best = np.zeros(len(groups), np.int64), (np.inf, np.zeros(len(groups), np.int64))
+        for _ in range(SELECTION_ROUNDS):
+            candidates = [counts + one for one in np.eye(len(groups), dtype=np.int64)]
+            losses = [*map(loss, candidates)]
+            counts = candidates[int(np.argmin(losses))]
+            best = min(best, (min(losses), counts), key=lambda pair: pair[0])
+        kept = zip(groups, best[1].tolist(), strict=True)
+        members = tuple(
+            replace(member, model=replace(member.model, weight=float(count)))
+            for group, count in kept
+            if count
+            for member in group
+        )
+        return replace(self, members=members, _predictions={}, _metrics={})
 
     def metrics(self, name: str) -> Metrics:
         """Return the metrics of a set."""
@@ -381,15 +445,19 @@ def fit(
     job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, validation)
     start_at, placed = plan.initial_weights, plan.device_inputs
     job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
-    members = tuple(_fit_members(job, rows, plan, checkpointer, observer or FitObserver()))
-    config = job.config.with_scaling_layer(members[0].learning_rate_multiplier)
+    observer = observer or FitObserver()
+    trained = tuple(_fit_members(job, rows, plan, checkpointer, observer))
+    config = job.config.with_scaling_layer(trained[0].learning_rate_multiplier)
     job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row is held out for a member
         split = replace(rows.split, validation=rows.split.train)
         encoded = {"train": job.train, "validation": job.train, **rows.encoded}
         rows = replace(rows, split=split, encoded=encoded)
-    seconds = time.perf_counter() - start
-    return FitResult(config, rows, plan, job, members, seconds)
+    result = FitResult(config, rows, plan, job, trained, 0.0)
+    if config.ensemble is not None and config.ensemble.select == "greedy":
+        result = result.select_groups()
+        observer.selected(trained, result.members)
+    return replace(result, seconds=time.perf_counter() - start)
 
 
 def _fit_members(
@@ -412,7 +480,9 @@ def _fit_members(
         own = member.job
         rate = own.config.input.scaling_multiplier
         size, seed = len(own.train.inputs), own.config.seed
-        return FittedMember(seed, own.task, size, member.held_out, rate, trained)
+        model = MemberModel(own.network, own.task)
+        settings, group = member.settings, member.group
+        return FittedMember(seed, size, member.held_out, rate, trained, model, settings, group)
 
     def fit_all() -> Iterator[FittedMember]:
         left = members.make_members(job, rows)

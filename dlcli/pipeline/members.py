@@ -27,12 +27,14 @@ from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import CompiledEngine
 from dlcli.config.data_section import FEWEST_TRIAL_ROWS
+from dlcli.config.search_space import Value, draw_settings, with_settings
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import advise_on_divergence
 from dlcli.errors import DivergenceError, Interrupted, printable
+from dlcli.network.layers import build_network
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
-from dlcli.tasks.task import Task
+from dlcli.prediction.predictor import MemberModel
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
@@ -53,9 +55,13 @@ class Member(NamedTuple):
     number: int
     """From 1."""
     job: Job
-    """Its job, with its own seed, rows and scaling of the target."""
+    """Its job, with its own settings, seed, rows and scaling of the target."""
     held_out: Indices | None = None
     """With folds, the indices of the rows that it is validated on, among all training rows."""
+    settings: Mapping[str, Value] = {}
+    """Its settings that differ from the config, see `ensemble.vary`."""
+    group: int = 1
+    """The number, from 1, of the networks with these settings."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +69,20 @@ class FittedMember:
     """A trained network: the only one, or one of an ensemble."""
 
     seed: int
-    task: Task
-    """The task, with the scaling of its training rows."""
     rows: int
-    """The number of these."""
+    """The number of its training rows."""
     held_out: Indices | None
     """In an ensemble with folds, the indices of the training rows that it was validated on."""
     learning_rate_multiplier: float | None
     """That of its scaling layer; `None`: it was trained without one."""
     training: TrainingResult
     """Weights, history and best epoch."""
+    model: MemberModel
+    """Its layers, task and weight in the mean of the members."""
+    settings: Mapping[str, Value] = field(default_factory=dict)
+    """Its settings that differ from the config, see `ensemble.vary`."""
+    group: int = 1
+    """The number, from 1, of the networks with these settings."""
 
 
 class FactorTrial(NamedTuple):
@@ -116,6 +126,9 @@ class FitObserver:
 
     def factor_trial(self, trial: FactorTrial) -> None:
         """Receive the comparison that shows whether an ensemble has a scaling layer."""
+
+    def selected(self, trained: Sequence[FittedMember], kept: Sequence[FittedMember]) -> None:
+        """Receive the members of an ensemble and those that are kept, see `ensemble.select`."""
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
         """Receive a divergence before it is raised, and add notes on the likely causes to it.
@@ -167,21 +180,37 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
         yield Member(1, job)
         return
     seeds = np.random.SeedSequence(config.seed).generate_state(ensemble.members).tolist()
-    jobs = [replace(job, config=config.model_copy(update={"seed": seed})) for seed in seeds]
+    settings = draw_settings(config)
+    alike = [_with_settings(job, each) for each in settings]
+    size, members = ensemble.members // len(settings), []
+    for at, seed in enumerate(seeds):
+        own = alike[at // size]
+        own = replace(own, config=own.config.model_copy(update={"seed": seed}))
+        members.append(Member(at + 1, own, None, settings[at // size], at // size + 1))
     if config.ensemble_folds is None:
-        yield from (Member(number, each) for number, each in enumerate(jobs, start=1))
+        yield from members
         return
     folds = member_folds(config, rows)
     target = rows.split.train.only(job.task.columns)
     largest = max(len(fold.train) for fold in folds)
-    for number, each in enumerate(jobs, start=1):
-        fold = folds[(number - 1) % len(folds)]
+    for member in members:
+        fold = folds[(member.number - 1) % len(folds)]
         # What is fitted on the target must not know the rows that the member is validated on.
         task = job.task.fit(job.head.output.scaling, target.take(fold.train))
         encoded = replace(job.train, target=task.encode(target, ValueProblems()))
-        own, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
-        each = replace(each, task=task, train=own, validation=held_out, rows_of_largest=largest)
-        yield Member(number, each, fold.held_out)
+        train, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
+        own = replace(member.job, task=task, train=train, validation=held_out)
+        own = replace(own, rows_of_largest=largest)
+        yield member._replace(job=own, held_out=fold.held_out)
+
+
+def _with_settings(job: Job, settings: Mapping[str, Value]) -> Job:
+    """Return the job of a network with its own settings, and with the layers that they describe."""
+    if not settings:
+        return job
+    config = with_settings(job.config, settings)
+    network = build_network(job.network.layout, config.hidden, job.head.output)
+    return replace(job, config=config, network=network)
 
 
 def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
@@ -346,7 +375,7 @@ def fit_with_and_without_factors(
     assert job.config.ensemble is not None
     plain = replace(job, config=job.config.with_scaling_layer(None))
     # It is stored behind the last member, of which it is none.
-    other = Member(job.config.ensemble.members + 1, plain, member.held_out)
+    other = member._replace(number=job.config.ensemble.members + 1, job=plain)
     rows = 0 if job.validation is None else len(job.validation.inputs)
     pair = (member, other) if rows >= FEWEST_TRIAL_ROWS else (member,)
     found = [*fit_each(pair, fit_either, shown, at_once)]

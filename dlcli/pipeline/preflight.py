@@ -22,7 +22,7 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import Linear
-from dlcli.config.search_space import check_tune, with_search_space
+from dlcli.config.search_space import check_tune, check_vary, with_search_space
 from dlcli.config.training_choices import SGD, Optimizer, RMSprop
 from dlcli.config.tune_section import Tune
 from dlcli.encoding.encoded_rows import MOST_FILLED
@@ -92,6 +92,7 @@ def check(
         RunError: if initial weights do not exist or don't fit.
     """
     with file.located():
+        check_vary(file)
         check_tune(file)
         preparation.check_headers(file.config, preparation.read_headers(file))
         size = sum(each_file(file_size, preparation.data_files(file)))

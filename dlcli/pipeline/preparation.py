@@ -21,13 +21,14 @@ from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import GroupSplit, StratifiedSplit, TimeSplit
+from dlcli.config.search_space import check_vary
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
-from dlcli.errors import did_you_mean, first_names
+from dlcli.errors import did_you_mean, first_names, plural
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
 from dlcli.pipeline import events as event_types
@@ -106,9 +107,11 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
 
     Raises:
         UsageError: for a file that does not exist.
-        ConfigError: for a column of `data` that a table does not have.
+        ConfigError: for a column of `data` that a table does not have, or a value of
+            `ensemble.vary` that is invalid.
         DataError: for a file that is not a table, or too few rows with a target.
     """
+    check_vary(file)
     data = file.config.data
 
     given: dict[str, Table] = {}
@@ -666,8 +669,9 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     run = open_run(initial_weights_run(file, file.config.initial_weights))
     run.require_training()  # a diverged one will do
     earlier = run.predictor
-    if earlier.tasks:
-        message = f"{run.path} is an ensemble of {len(earlier.tasks)} networks; choose a single one"
+    if earlier.models:
+        count = plural(len(earlier.models), "network")
+        message = f"{run.path} is an ensemble of {count}; choose a single one"
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
     networks = earlier.network, network
     there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)

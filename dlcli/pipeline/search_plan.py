@@ -83,7 +83,7 @@ class SearchPlan:
     @cached_property
     def dimensions(self) -> tuple[Dimension, ...]:
         """The settings that vary."""
-        return dimensions_of(self.tune)
+        return dimensions_of(self.tune.space)
 
     @cached_property
     def combinations(self) -> int | None:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from optuna import TrialPruned
 from optuna.exceptions import UpdateFinishedTrialError
 
@@ -90,7 +89,7 @@ def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
     metrics, trained = documents.scalar_metrics(result.metrics(name)), result.training
     statistic: Statistic
     if objective == LOSS:
-        weights, losses = positive_weights(result.encoded[name].weights, row_losses(result, name))
+        weights, losses = positive_weights(result.encoded[name].weights, result.row_losses(name))
         statistic = Mean(weights, losses[np.newaxis])
         metrics = {LOSS: statistic.value, **metrics}
     else:
@@ -103,18 +102,6 @@ def evaluate(result: FitResult, objective: str) -> TrialEvaluation:
         epochs=trained.epochs,
         best_epoch=result.best_epoch or trained.epochs,
     )
-
-
-def row_losses(result: FitResult, name: str) -> NDArray[np.float64]:
-    """Return the loss of each row of a set, (rows,), without weights and regularization penalty."""
-    from dlcli.training.objectives import keras_loss
-
-    section, predictions = result.job.head.loss, result.predictions(name)
-    loss = keras_loss(section)
-    loss.reduction = "none"
-    encoded, width = result.encoded[name].target, predictions.outputs.shape[1]
-    labels = predictions.task.loss_labels(encoded, section, width)
-    return np.asarray(loss(labels, predictions.outputs), dtype=np.float64)
 
 
 @dataclass

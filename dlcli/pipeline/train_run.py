@@ -24,6 +24,7 @@ from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.config.config_schema import Config
+from dlcli.config.search_space import with_settings
 from dlcli.data_checks.sample import draw
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.errors import DivergenceError, RunError, plural
@@ -36,7 +37,7 @@ from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
-from dlcli.pipeline.members import FactorTrial, FitObserver
+from dlcli.pipeline.members import FactorTrial, FitObserver, FittedMember
 from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons
@@ -286,6 +287,24 @@ class _FitReporter(FitObserver):
         kept = not trial.leaves_out
         self.events.emit(event_types.ScalingLayerEvent(kept=kept, val_loss=loss, rows=trial.rows))
 
+    def selected(self, trained: Sequence[FittedMember], kept: Sequence[FittedMember]) -> None:
+        """Report the settings that an ensemble keeps, and their shares of the mean."""
+        weights: dict[int, float] = {}
+        for member in kept:
+            weights[member.group] = weights.get(member.group, 0.0) + member.model.weight
+        total = sum(weights.values())
+        groups = {each.group: dict(each.settings) for each in trained}
+        self.events.emit(
+            event_types.SelectedEvent(
+                groups=tuple(
+                    event_types.MemberGroup(
+                        settings=settings, share=weights.get(group, 0.0) / total
+                    )
+                    for group, settings in groups.items()
+                )
+            )
+        )
+
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
         """Add notes on the likely causes, and report the magnitudes that they are based on."""
         magnitudes = super().diverged(error, job)
@@ -431,10 +450,12 @@ def explain_result(result: FitResult) -> Explanation:
 
     job, member = result.job, result.members[0]
     if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
-        target = member.task.encode(result.tables["train"], ValueProblems())
+        model = member.model
+        target = model.task.encode(result.tables["train"], ValueProblems())
         train = replace(job.train, target=target)
-        config = job.config.model_copy(update={"seed": member.seed})
-        job = replace(job, config=config, task=member.task, train=train)
+        config = with_settings(job.config, member.settings)
+        config = config.model_copy(update={"seed": member.seed})
+        job = replace(job, config=config, network=model.network, task=model.task, train=train)
     norms = partial(gradient_norms, job, member.training.weights)
     tables = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     folds: list[Indices] = []

@@ -22,7 +22,7 @@ from dlcli.metrics import definitions, intervals
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights, build_network
-from dlcli.prediction.predictor import Evaluation, Predictor
+from dlcli.prediction.predictor import Evaluation, MemberModel, Predictor
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task
 
@@ -393,13 +393,14 @@ def _without_hidden_layers(predictor: Predictor) -> Predictor:
     member with the same number. In other runs it is a single network.
     """
     config, folds = predictor.config, predictor.config.ensemble_folds
+    network = build_network(predictor.encoding.layout, (), linear_output(config.output))
     return replace(
         predictor,
         config=config.model_copy(
             update={"hidden": (), "ensemble": None if folds is None else Ensemble(members=folds)}
         ),
-        network=build_network(predictor.encoding.layout, (), linear_output(config.output)),
+        network=network,
         weights={},
-        tasks=() if folds is None else predictor.tasks[:folds],
+        models=tuple(MemberModel(network, each.task) for each in predictor.models[: folds or 0]),
         conformal=None,
     )

@@ -14,12 +14,13 @@ from pydantic import AliasChoices, Field
 from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
+from dlcli.config.search_space import Value
 from dlcli.encoding.column_types import words_to_read
 from dlcli.encoding.encoded_rows import InMemoryInputs, Inputs
 from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
 from dlcli.metrics.statistic import Metrics
-from dlcli.network.layers import Network, Weights, rows_at_once
+from dlcli.network.layers import Network, Weights, forward_each, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document
@@ -76,6 +77,10 @@ class EnsembleMember(Document):
 
     seed: int
     """The random seed."""
+    settings: Mapping[str, Value] = {}
+    """Its settings that differ from the config, see `ensemble.vary`."""
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1.0
+    """Its weight in the mean of the members."""
     task: AnyTask
     """The task, with the scaling of the member's own training rows."""
     rows: Annotated[int, Field(ge=1)]
@@ -107,6 +112,18 @@ class Ensemble(Document):
         return config.with_scaling_layer(self.learning_rate_multiplier)
 
 
+@dataclass(frozen=True)
+class MemberModel:
+    """A trained network of an ensemble, without its weights."""
+
+    network: Network
+    """The layers."""
+    task: Task
+    """The task, with the scaling of its training rows."""
+    weight: float = 1.0
+    """Its weight in the mean of the members."""
+
+
 def member_weight(number: int, name: str) -> str:
     """Return the name of a member's weight in an ensemble: `member_1/output/bias`."""
     return f"member_{number}/{name}"
@@ -121,11 +138,11 @@ class Predictor:
     encoding: Encoding
     """The encoding of tables as matrices."""
     network: Network
-    """The layers."""
+    """The layers; for an ensemble, those of the first member."""
     weights: Weights
     """The trained weights by name; for an ensemble, see `member_weight`."""
-    tasks: tuple[Task, ...] = ()
-    """The task of each member of an ensemble; empty for a single network."""
+    models: tuple[MemberModel, ...] = ()
+    """The members of an ensemble; empty for a single network."""
     conformal: Conformal | None = None
     """Held-out errors, if prediction intervals or prediction sets are requested."""
     level: float = REPORTED_LEVEL
@@ -138,13 +155,12 @@ class Predictor:
     @property
     def weight_shapes(self) -> dict[str, tuple[int, ...]]:
         """The shape of each weight by name; for an ensemble, see `member_weight`."""
-        shapes = {weight.name: weight.shape for weight in self.network.weights}
-        if not self.tasks:
-            return shapes
+        if not self.models:
+            return {weight.name: weight.shape for weight in self.network.weights}
         return {
-            member_weight(number, name): shape
-            for number in range(1, len(self.tasks) + 1)
-            for name, shape in shapes.items()
+            member_weight(number, weight.name): weight.shape
+            for number, model in enumerate(self.models, start=1)
+            for weight in model.network.weights
         }
 
     @property
@@ -160,7 +176,7 @@ class Predictor:
     @property
     def members(self) -> int:
         """The number of networks."""
-        return len(self.tasks) or 1
+        return len(self.models) or 1
 
     def read(
         self,
@@ -280,7 +296,7 @@ class Predictor:
         if self.conformal is None:
             return self.decode(self.outputs(inputs))
         numbers = range(1, self.members + 1)
-        each = self.network.forward_each(inputs, [*map(self.weights_of, numbers)])
+        each = self._forward_each(inputs, numbers)
 
         def predict(chosen: Sequence[int]) -> Predictions:
             return self.decode(self._average([each[number - 1] for number in chosen], chosen))
@@ -293,7 +309,7 @@ class Predictor:
     def members_by_fold(self) -> list[range]:
         """The numbers of the members that are validated on each fold; empty without folds."""
         folds = self.config.ensemble_folds or 0
-        return [range(fold + 1, len(self.tasks) + 1, folds) for fold in range(folds)]
+        return [range(fold + 1, len(self.models) + 1, folds) for fold in range(folds)]
 
     def outputs(self, inputs: Inputs, numbers: Sequence[int] | None = None) -> Outputs:
         """Return the network's outputs before decoding; for an ensemble, their average.
@@ -306,8 +322,12 @@ class Predictor:
             (rows, units).
         """
         chosen = numbers or range(1, self.members + 1)
-        outputs = self.network.forward_each(inputs, [*map(self.weights_of, chosen)])
-        return self._average(outputs, chosen)
+        return self._average(self._forward_each(inputs, chosen), chosen)
+
+    def _forward_each(self, inputs: Inputs, numbers: Sequence[int]) -> list[Outputs]:
+        """Return the outputs of members, each (rows, units)."""
+        pairs = [(self.network_of(number), self.weights_of(number)) for number in numbers]
+        return [*forward_each(inputs, pairs)]
 
     def predict_by_fold(
         self, inputs_of: Callable[[Indices], Inputs], folds: Sequence[Indices]
@@ -325,8 +345,10 @@ class Predictor:
 
     def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
         mean = outputs[0]
-        if self.tasks:
-            mean = self.task.average(outputs, [self.tasks[number - 1] for number in numbers])
+        if self.models:
+            chosen = [self.models[number - 1] for number in numbers]
+            tasks, weights = [each.task for each in chosen], [each.weight for each in chosen]
+            mean = self.task.average(outputs, tasks, weights)
         return np.asarray(self.with_floor(mean))
 
     def with_floor(self, mean: Any) -> Any:  # noqa: ANN401
@@ -335,11 +357,19 @@ class Predictor:
         assert floor != "auto"  # resolved
         return mean if floor is None else self.task.with_floor(mean, floor)
 
+    def network_of(self, number: int) -> Network:
+        """Return the layers of a member; a single network is member 1."""
+        return self.models[number - 1].network if self.models else self.network
+
+    def task_of(self, number: int) -> Task:
+        """Return the task of a member; a single network is member 1."""
+        return self.models[number - 1].task if self.models else self.task
+
     def weights_of(self, number: int) -> Weights:
         """Return the weights of a member by name; a single network is member 1."""
-        if not self.tasks:
+        if not self.models:
             return self.weights
-        names = [weight.name for weight in self.network.weights]
+        names = [weight.name for weight in self.network_of(number).weights]
         return {name: self.weights[member_weight(number, name)] for name in names}
 
     def decode(self, outputs: Outputs) -> Predictions:

@@ -31,6 +31,7 @@ from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
+from dlcli.schema.section import shown
 
 Lines = Mapping[str, Sequence[float]]
 """The values per epoch, by line."""
@@ -100,7 +101,8 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
     advice = (text, block) if findings else ()
     yield views.section("next", "Suggestions", *advice, *warning_blocks(record.log.warnings))
     yield errors_section(record)
-    yield views.section("network", "Network", *(network_blocks(network) if network else ()))
+    networks = (*network_blocks(network), *_group_blocks(run)) if network else ()
+    yield views.section("network", "Network", *networks)
     yield training_section(record)
     yield data_section(record)
     yield report_parts.config_section(run)
@@ -255,6 +257,28 @@ def _figures(record: TrainingRecord) -> Iterator[views.Figure]:
 
 
 # The network
+
+
+def _group_blocks(run: Run) -> Iterator[views.ViewBlock | str]:
+    """Yield the settings of the networks of an ensemble, if they differ."""
+    config, ensemble = run.config.ensemble, run.ensemble
+    if ensemble is None or config is None or config.vary is None:
+        return
+    total, size = sum(each.weight for each in ensemble.members), config.fold_count or 1
+    groups = sorted(ensemble.members[::size], key=lambda member: -member.weight)
+    rows = tuple(
+        (
+            f"{100 * size * each.weight / total:.0f} %",
+            ", ".join(f"{path}: {shown(value)}" for path, value in each.settings.items())
+            or "those of the config",
+        )
+        for each in groups
+    )
+    yield (
+        f"This is the network with the settings of the config. Settings differ between "
+        f"{plural(config.groups, 'group')} of networks, of which {len(groups)} predict."
+    )
+    yield views.TableBlock(("share of the mean", "settings"), rows, text_columns=(1,))
 
 
 def network_blocks(network: NetworkEvent) -> Iterator[views.ViewBlock | str]:

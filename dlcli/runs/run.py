@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels, Conclusion
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.gates import GateResult
-    from dlcli.prediction.predictor import Ensemble, Predictor
+    from dlcli.prediction.predictor import Ensemble, MemberModel, Predictor
     from dlcli.runs.documents import CrossValidation, Search
     from dlcli.tasks.task import StoredPredictions, Task
 
@@ -230,18 +230,42 @@ class Run:
         from dlcli.prediction.predictor import Ensemble, Predictor
 
         config, network, task = self.config, self.network, self.encoding.task
-        tasks: tuple[Task, ...] = ()
+        models: tuple[MemberModel, ...] = ()
         if config.ensemble is not None:
             count = config.ensemble.members
             ensemble = self.ensemble or self.parse(RunFile.ENSEMBLE, Ensemble)
-            config = ensemble.chosen(config)
             tasks = tuple(each.task for each in ensemble.members)
-            if len(tasks) != count or any(type(each) is not type(task) for each in tasks):
+            is_whole = config.ensemble.fits(len(tasks))
+            if not is_whole or any(type(each) is not type(task) for each in tasks):
                 message = f"does not have the {count} members of {RunFile.RESOLVED}"
                 raise self._error(f"its {RunFile.ENSEMBLE} {message}")
-        predictor = Predictor(config, self.encoding, network, {}, tasks)
+            models = tuple(self._models(config, ensemble))
+            config, network = ensemble.chosen(config), models[0].network
+        predictor = Predictor(config, self.encoding, network, {}, models)
         weights = self.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
         return replace(predictor, weights=weights)
+
+    def _models(self, config: Config, ensemble: Ensemble) -> Iterator[MemberModel]:
+        """Yield the members of an ensemble.
+
+        Raises:
+            RunError: for settings that `ensemble.vary` does not have.
+        """
+        from dlcli.config.search_space import with_settings
+        from dlcli.network.layers import build_network
+        from dlcli.prediction.predictor import MemberModel
+
+        networks: dict[str, Network] = {}
+        for member in ensemble.members:
+            key = repr(member.settings)
+            if key not in networks:
+                try:
+                    own = with_settings(config, member.settings)
+                except errors.ConfigError as error:
+                    message = f"its {RunFile.ENSEMBLE} has other settings: {error}"
+                    raise self._error(message) from None
+                networks[key] = build_network(self.encoding.layout, own.hidden, own.output)
+            yield MemberModel(networks[key], member.task, member.weight)
 
     def predictor_at(self, level: float | None) -> Predictor:
         """Return the network with prediction intervals or prediction sets at a level.

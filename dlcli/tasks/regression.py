@@ -25,7 +25,7 @@ from dlcli.metrics.metric import Metric, NumberRows
 from dlcli.metrics.statistic import Metrics
 from dlcli.tables.table import Table
 from dlcli.tasks import task as base
-from dlcli.tasks.task import Outputs, TargetValues, Task
+from dlcli.tasks.task import Outputs, TargetValues, Task, mean_of_members
 
 Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Whether each row has an invalid value, (rows,), and a function from its index to the problem."""
@@ -200,9 +200,11 @@ class _Numbers(Task):
         pairs = zip(self._scalings, outputs.T, strict=True)
         return np.stack([scaling.invert(values) for scaling, values in pairs], axis=1)
 
-    def average(self, outputs: Sequence[Outputs], tasks: Sequence[Self]) -> Outputs:
+    def average(
+        self, outputs: Sequence[Outputs], tasks: Sequence[Self], weights: Sequence[float]
+    ) -> Outputs:
         pairs = zip(tasks, outputs, strict=True)
-        means = np.asarray(np.mean([task.decode(each) for task, each in pairs], axis=0))
+        means = mean_of_members([task.decode(each) for task, each in pairs], weights)
         columns = zip(self._scalings, means.T, strict=True)
         return np.stack([scaling.apply(values) for scaling, values in columns], axis=1)
 

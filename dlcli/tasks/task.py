@@ -358,17 +358,20 @@ class Task(Fitted):
         """
         return outputs
 
-    def average(self, outputs: Sequence[Outputs], tasks: Sequence[Self]) -> Outputs:
+    def average(
+        self, outputs: Sequence[Outputs], tasks: Sequence[Self], weights: Sequence[float]
+    ) -> Outputs:
         """Return the outputs whose decoded form is the mean of the members of an ensemble.
 
         Args:
             outputs: the outputs of each member, (rows, units).
             tasks: the task of each member, with the scaling of its training rows.
+            weights: the weight of each member in the mean.
 
         Returns:
             Outputs for `decode` of this task, (rows, units).
         """
-        return np.asarray(np.mean(outputs, axis=0, dtype=np.float64))
+        return mean_of_members(outputs, weights)
 
     @abstractmethod
     def predict(self, decoded: Outputs) -> TargetValues:
@@ -493,6 +496,18 @@ class OutputUnit(Fitted):
     """Whether the exponential minus 1 is applied at the end."""
     names: tuple[str, ...]
     """The scaling's name for each column."""
+
+
+def mean_of_members(values: Sequence[Outputs], weights: Sequence[float]) -> Outputs:
+    """Return the weighted mean of the outputs of several networks, (rows, units).
+
+    Args:
+        values: the outputs of each network, (rows, units).
+        weights: the weight of each network; equal weights give the bits of the plain mean.
+    """
+    if len({*weights}) == 1:
+        return np.asarray(np.mean(values, axis=0, dtype=np.float64))
+    return np.asarray(np.average(np.asarray(values, np.float64), axis=0, weights=weights))
 
 
 def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str = "") -> None:

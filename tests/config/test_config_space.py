@@ -18,7 +18,7 @@ from dlcli.config.search_space import (
     dimensions_of,
     with_search_space,
 )
-from dlcli.config.tune_section import Range, Tune
+from dlcli.config.tune_section import Range, Tune, varied
 from dlcli.errors import ConfigError
 
 Load = Callable[..., ConfigFile]
@@ -62,7 +62,7 @@ def problems(load: Load) -> Problems:
 
 def dimensions(file: ConfigFile) -> tuple[Dimension, ...]:
     assert file.config.tune is not None
-    return dimensions_of(file.config.tune)
+    return dimensions_of(file.config.tune.space)
 
 
 def dimension(load: Load, line: str) -> Dimension:
@@ -107,14 +107,14 @@ def test_more_rows_have_more_units_and_validation_rows_instead_of_folds(
     default: Callable[..., Tune], rows: int, units: tuple[int, ...], folds: int | None
 ) -> None:
     tune = default(rows)
-    varied = {".".join(keys): values for keys, values in tune.varied}
-    assert list(varied) == [
+    space = {".".join(keys): values for keys, values in varied(tune.space)}
+    assert list(space) == [
         "hidden_layers.number",
         "hidden_layers.units",
         "hidden_layers.dropout",
         "optimizer.learning_rate",
     ]
-    assert varied["hidden_layers.units"] == units
+    assert space["hidden_layers.units"] == units
     assert tune.folds == folds
     assert tune.most_trials == 50
 
@@ -139,24 +139,26 @@ def test_an_ensemble_varies_the_units_that_it_has_and_is_compared_on_its_own_fol
 ) -> None:
     layers = "[{units: 100, activation: relu}, {units: 50}]"
     tune = default(200, "", layers, "ensemble: {members: 4}\n")
-    assert dict(tune.varied)[("hidden_layers", "units")] == (50, 100, 200)
+    assert dict(varied(tune.space))[("hidden_layers", "units")] == (50, 100, 200)
     assert tune.folds is None
     assert default(200, ", validation: 0.2", layers, "ensemble: {members: 4, folds: none}\n").folds
     linear = default(200, "", "[]", "ensemble: {members: 4}\n")
-    assert dict(linear.varied)[("hidden_layers", "units")] == (16, 32, 64)
+    assert dict(varied(linear.space))[("hidden_layers", "units")] == (16, 32, 64)
 
 
 def test_the_default_is_around_the_learning_rate_of_the_config(
     default: Callable[..., Tune],
 ) -> None:
-    (*_, (_, rate)) = default(100, rest="optimizer: {name: sgd, learning_rate: 0.05}\n").varied
+    (*_, (_, rate)) = varied(
+        default(100, rest="optimizer: {name: sgd, learning_rate: 0.05}\n").space
+    )
     assert rate == Range(low=0.005, high=0.5, log=True)
 
 
 def test_layers_that_are_added_to_a_linear_model_are_not_linear(
     default: Callable[..., Tune],
 ) -> None:
-    assert dict(default(100, hidden="[]").varied)[("hidden_layers", "activation")] == (
+    assert dict(varied(default(100, hidden="[]").space))[("hidden_layers", "activation")] == (
         "relu",
         "gelu",
     )

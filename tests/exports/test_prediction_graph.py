@@ -28,7 +28,7 @@ from dlcli.exports.saved_model_format import TensorflowOperations
 from dlcli.network.activations import activate as activate_by_dlcli
 from dlcli.network.layers import build_network
 from dlcli.prediction.conformal import Conformal
-from dlcli.prediction.predictor import Predictor, member_weight
+from dlcli.prediction.predictor import MemberModel, Predictor, member_weight
 from dlcli.schema.section import members_of
 from dlcli.tasks.task import Task
 
@@ -203,17 +203,21 @@ def predictor_of(name: str, members: int) -> Predictor:
     features = [{**feature, "column": each, "scaling": {"name": "none"}} for each in "abc"]
     encoding = Encoding.model_validate_json(_json({"features": features, "task": task}))
     built = build_network(encoding.layout, config.hidden, config.output)
-    weights = {
-        name: RNG.normal(0, 1.5, each.shape).astype(np.float32)
-        for each in built.weights
-        for name in (
-            [member_weight(at, each.name) for at in range(1, members + 1)]
-            if members > 1
-            else [each.name]
-        )
-    }
-    tasks = tuple(_other_scale(encoding.task, at) for at in range(members)) if members > 1 else ()
-    predictor = Predictor(config, encoding, built, weights, tasks)
+    models, arrays = [], [(each.name, each) for each in built.weights]
+    if members > 1:  # with different layers and weights
+        hidden = (config.hidden, config.hidden * 2)
+        networks = [build_network(encoding.layout, each, config.output) for each in hidden]
+        models = [
+            MemberModel(networks[at % 2], _other_scale(encoding.task, at), 1.0 + at % 3)
+            for at in range(members)
+        ]
+        arrays = [
+            (member_weight(number, each.name), each)
+            for number, model in enumerate(models, start=1)
+            for each in model.network.weights
+        ]
+    weights = {name: RNG.normal(0, 1.5, each.shape).astype(np.float32) for name, each in arrays}
+    predictor = Predictor(config, encoding, built, weights, tuple(models))
     if encoding.task.outcome == "labels":
         return predictor
     folds = config.ensemble_folds or 1
@@ -225,7 +229,7 @@ def predictor_of(name: str, members: int) -> Predictor:
         scores=tuple(tuple(tuple(sorted(fold)) for fold in each) for each in scores.tolist()),
         bounds=(None, 5e3),
     )
-    return Predictor(config, encoding, built, weights, tasks, conformal, level=0.8)
+    return Predictor(config, encoding, built, weights, tuple(models), conformal, level=0.8)
 
 
 def test_a_level_is_not_rounded_to_all_rows() -> None:

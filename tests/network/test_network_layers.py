@@ -171,6 +171,6 @@ def test_members_read_each_part_of_the_rows_once(monkeypatch):
         for factor in (1, 10)
     ]
     rows = InMemoryInputs(np.array([[1], [2], [3]], np.float32))
-    once, tenfold = network(1).forward_each(rows, members)
+    once, tenfold = forward_each(rows, [(network(1), each) for each in members])
     assert (once.tolist(), tenfold.tolist()) == ([[1], [2], [3]], [[10], [20], [30]])
     assert taken == [0, 2]

@@ -350,8 +350,8 @@ def test_classes_and_logarithms_are_averaged_as_they_are_predicted(folder, targe
     rows = read_table(folder / "rows.csv", lambda _: ())
     inputs = predictor.encoding.transform(rows, ValueProblems())
     each = [
-        task.decode(predictor.network.forward(inputs, predictor.weights_of(number)))
-        for number, task in enumerate(predictor.tasks, start=1)
+        model.task.decode(model.network.forward(inputs, predictor.weights_of(number)))
+        for number, model in enumerate(predictor.models, start=1)
     ]
     found = predictor.predict(rows, ValueProblems()).decoded
     np.testing.assert_allclose(found, np.mean(each, axis=0), rtol=1e-6)

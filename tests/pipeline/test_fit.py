@@ -196,5 +196,5 @@ def test_a_set_whose_weights_are_all_0_is_named(tmp_path):
 )
 def test_the_best_epoch_of_an_ensemble_is_the_median_of_its_members(bests, found):
     trainings = [TrainingResult({}, {"loss": [0.5] * 6}, best) for best in bests]
-    members = tuple(FittedMember(1, None, 10, None, None, each) for each in trainings)
+    members = tuple(FittedMember(1, 10, None, None, each, None) for each in trainings)
     assert FitResult(None, None, None, None, members, 0.0).best_epoch == found

@@ -18,6 +18,7 @@ from dlcli.pipeline.members import FittedMember
 from dlcli.pipeline.preparation import encode_sets, prepare
 from dlcli.pipeline.run_recording import TypeReasons
 from dlcli.pipeline.train_run import explain_result, train
+from dlcli.prediction.predictor import MemberModel
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run, open_run
 
@@ -56,7 +57,7 @@ def explanation(text):
     complete = file.config.model_copy(update={"loss": head.loss, "output": head.output})
     weights = weights_of(build_model(network, seed=0), network)
     trained = SimpleNamespace(weights=weights)
-    member = FittedMember(0, task, 0, None, None, trained)
+    member = FittedMember(0, 0, None, None, trained, MemberModel(network, task))
     return explain_result(FitResult(complete, rows, plan, job, (member,), 0.0))
 
 

@@ -76,7 +76,7 @@ def test_all_settings_that_a_search_varies_reach_the_rival(name: str) -> None:
     momentum = 0.9 if name == "digits" else None
 
     assert file.config.tune is not None and file.config.tune.trials == TRIALS == 50
-    assert {dimension.path for dimension in dimensions_of(file.config.tune)} == set(values)
+    assert {dimension.path for dimension in dimensions_of(file.config.tune.space)} == set(values)
     [converted] = task_of(candidate(file, values)).candidates
     assert converted == Candidate((Layer(64, "gelu", 0.25, momentum),) * 3, 0.02, 128)
 

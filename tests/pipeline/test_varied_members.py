@@ -1,0 +1,220 @@
+"""Ensembles whose networks have different settings, and the selection of their groups."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from inline_snapshot import snapshot
+
+from dlcli.columns.value_problems import ValueProblems
+from dlcli.config.config_file import load_config
+from dlcli.config.search_space import draw_settings, with_settings
+from dlcli.errors import ConfigError, ExportError, Interrupted, RunError
+from dlcli.exports.python_script import export_script
+from dlcli.pipeline import baselines
+from dlcli.pipeline.fit import FitResult
+from dlcli.pipeline.train_run import train
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run_folder import open_run
+from dlcli.tables.table_files import read_table
+from tests.recorded import recorded_in
+
+pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
+
+ROWS = 80
+CONFIG = """\
+data: {train: rows.csv, target: y}
+hidden: [{units: 4, activation: tanh}]
+optimizer: {name: adam, learning_rate: 0.02}
+epochs: 6
+early_stopping: {patience: 6}
+ensemble:
+  members: 6
+  folds: 2
+  vary:
+    optimizer.learning_rate: {low: 0.0001, high: 0.1, log: true}
+    hidden_layers: {units: [2, 8], number: [1, 2]}
+  select: greedy
+seed: 5
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(baselines, "is_affordable", lambda network: False)
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, ROWS))
+    y = a * b + rng.normal(scale=0.1, size=ROWS)
+    pyarrow.csv.write_csv(pa.table({"a": a, "b": b, "y": y}), "rows.csv")
+    return tmp_path
+
+
+def config(*settings):
+    Path("c.yaml").write_text(CONFIG)
+    return load_config(Path("c.yaml"), settings)
+
+
+def test_the_first_group_has_the_settings_of_the_config_and_the_others_cover_the_range(folder):
+    own = config("ensemble.members=12").config
+    first, *others = draw_settings(own)
+    assert first == {}
+    assert len(others) == 5
+    rates = sorted(float(each["optimizer.learning_rate"]) for each in others)
+    fifths = np.floor((np.log10(rates) + 4) / 3 * 5)  # of the range from 1e-4 to 1e-1
+    assert fifths.tolist() == [0, 1, 2, 3, 4]
+    assert {each["hidden_layers.units"] for each in others} == {2, 8}
+    assert draw_settings(own) == [first, *others]
+    assert draw_settings(config("ensemble.members=12", "seed=6").config) != [first, *others]
+
+
+def test_settings_of_all_layers_are_set_in_each(folder):
+    settings = {"hidden_layers.number": 2, "hidden_layers.units": 8}
+    found = with_settings(config().config, settings)
+    assert [(layer.units, layer.activation.name) for layer in found.hidden] == [(8, "tanh")] * 2
+    assert found.ensemble == config().config.ensemble
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            ("ensemble.members=5",),
+            snapshot(
+                "--set 'ensemble.members=5': ensemble.members: expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 5"
+            ),
+        ),
+        (
+            ("ensemble.members=2",),
+            snapshot(
+                "--set 'ensemble.members=2': ensemble.members: expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 2"
+            ),
+        ),
+        (
+            ("ensemble.vary=null",),
+            snapshot(
+                "c.yaml:12:11: ensemble.select: has no effect without vary, because all networks are alike"
+            ),
+        ),
+        (
+            ("ensemble.folds=none", "data.validation=0.2"),
+            snapshot(
+                "c.yaml:12:11: ensemble.select: greedy requires out-of-fold predictions; set folds to a number"
+            ),
+        ),
+        (
+            ("ensemble.vary={data.test: [0.1, 0.2]}",),
+            snapshot(
+                "--set 'ensemble.vary={data.test: [0.1, 0.2]}': ensemble.vary['data.test']: can't be varied: all networks read the same rows and inputs"
+            ),
+        ),
+        (
+            ("ensemble.vary={input.scaling_layer: [null, auto]}",),
+            snapshot(
+                "--set 'ensemble.vary={input.scaling_layer: [null, auto]}': ensemble.vary['input.scaling_layer']: can't be varied: all networks read the same rows and inputs"
+            ),
+        ),
+    ],
+)
+def test_what_contradicts_varied_networks_is_refused(folder, settings, message):
+    with pytest.raises(ConfigError) as caught:
+        config(*settings)
+    assert str(caught.value) == message
+
+
+def test_a_value_that_no_network_can_have_is_refused_at_its_position_before_training(folder):
+    Path("c.yaml").write_text(CONFIG.replace("[2, 8]", "[2, many]"))
+    with pytest.raises(ConfigError) as caught:
+        train(load_config(Path("c.yaml")))
+    assert str(caught.value) == snapshot(
+        "c.yaml:11:32: hidden[0].units: expected a positive integer up to 1000000, got 'many'"
+    )
+
+
+@pytest.fixture
+def run(folder):
+    events = []
+    trained = train(config(), Path("run"), recorded_in(events))
+    return open_run(trained.path), events
+
+
+@pytest.mark.slow
+def test_the_selection_has_the_lowest_loss_and_predicts_as_the_weighted_mean(run):
+    found, events = run
+    (groups,) = [fields["groups"] for kind, fields in events if kind == "selected"]
+    assert [group["settings"] for group in groups] == draw_settings(found.config)
+    assert sum(group["share"] for group in groups) == pytest.approx(1)
+    kept = [group for group in groups if group["share"]]
+    members, predictor = found.ensemble.members, found.predictor
+    assert len(members) == 2 * len(kept)
+    shares = [each.weight / sum(other.weight for other in members) for each in members]
+    assert [2 * share for share in shares[::2]] == pytest.approx([g["share"] for g in kept])
+    assert shares[::2] == shares[1::2]
+    rows = read_table(found.path.parent / "rows.csv", lambda _: ())
+    inputs = predictor.encoding.transform(rows, ValueProblems())
+    each = [
+        model.task.decode(model.network.forward(inputs, predictor.weights_of(number)))
+        for number, model in enumerate(predictor.models, start=1)
+    ]
+    expected = np.average(each, axis=0, weights=shares)
+    decoded = predictor.predict(rows, ValueProblems()).decoded
+    np.testing.assert_allclose(decoded, expected, rtol=1e-6)
+    model = keras.saving.load_model(found.path / RunFile.MODEL)
+    matrix = inputs.part(0, len(inputs))
+    np.testing.assert_allclose(model.predict(matrix, verbose=0), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.slow
+def test_the_loss_of_the_selection_is_at_most_that_of_each_group_and_of_their_mean(
+    folder, monkeypatch
+):
+    pairs, select = [], FitResult.select_groups
+
+    def recorded(fitted):
+        pairs.append((fitted, select(fitted)))
+        return pairs[-1][1]
+
+    monkeypatch.setattr(FitResult, "select_groups", recorded)
+    train(config())
+    [(fitted, selected)] = pairs
+    groups = [fitted.members[at : at + 2] for at in range(0, 6, 2)]
+    others = [replace(fitted, members=each, _predictions={}) for each in groups]
+    losses = [each.row_losses("validation").mean() for each in (*others, fitted)]
+    assert selected.row_losses("validation").mean() <= min(losses)
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_resumes_to_the_bit(run):
+    def interrupt(event):
+        if event.kind == "epoch" and (event.member, event.epoch) == (4, 3):
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        train(config(), Path("again"), interrupt)
+    resumed = train(Path("again"))
+    for name in ("weights.npz", "ensemble.json", "metrics.json"):
+        assert (resumed.path / name).read_bytes() == (run[0].path / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_a_script_refuses_networks_with_different_settings(run):
+    with pytest.raises(ExportError, match="its networks have different settings"):
+        export_script(run[0], Path("script"))
+
+
+@pytest.mark.slow
+def test_settings_that_the_config_does_not_vary_are_refused(run):
+    found = open_run(run[0].path)
+    first, *others = found.ensemble.members
+    stranger = first.model_copy(update={"settings": {"batch_size": 7}})
+    changed = found.ensemble.model_copy(update={"members": (stranger, *others)})
+    vars(found)["ensemble"] = changed
+    with pytest.raises(RunError, match="has other settings: batch_size: is not in the search"):
+        _ = found.predictor
