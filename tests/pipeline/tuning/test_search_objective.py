@@ -28,7 +28,7 @@ from dlcli.config.tune_section import MedianPruning, NoPruner
 from dlcli.errors import ConfigError, DataError, DivergenceError, Problem
 from dlcli.pipeline import search_trials
 from dlcli.pipeline.events import Events
-from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.fit import FitContext, FitResult
 from dlcli.pipeline.preparation import read_candidates
 from dlcli.pipeline.search_plan import SearchContext, make_pruner
 from dlcli.pipeline.search_study import Study
@@ -37,7 +37,6 @@ from dlcli.pipeline.search_trials import (
     TrialReporter,
     evaluate,
     evaluate_candidate,
-    row_losses,
 )
 from dlcli.runs.documents import mean_metrics
 from dlcli.splitting import Split
@@ -88,14 +87,13 @@ def test_the_direction_is_that_of_the_metric():
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_the_loss_of_each_row_is_that_of_its_formula(task, loss, target, outputs, expected):
-    predictions = SimpleNamespace(outputs=np.array(outputs, np.float32), task=task)
     result = SimpleNamespace(
         job=SimpleNamespace(head=SimpleNamespace(loss=loss)),
         encoded={"validation": SimpleNamespace(target=np.array(target))},
-        predictions=lambda name: predictions,
+        predictor=SimpleNamespace(task=task),
     )
-
-    np.testing.assert_allclose(row_losses(result, "validation"), expected, rtol=1e-6)
+    found = FitResult.row_losses(result, "validation", np.array(outputs, np.float32))
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
 @pytest.mark.slow
@@ -156,7 +154,7 @@ def test_the_loss_is_a_weighted_mean_with_its_standard_error(tmp_path):
     rows = "\n".join(f"{x},{2 * x + 1},{x % 4}" for x in range(60))
     (tmp_path / "line.csv").write_text(f"x,y,w\n{rows}\n")
     result = fit_line(file)
-    losses, weights = row_losses(result, "validation"), result.encoded["validation"].weights
+    losses, weights = result.row_losses("validation"), result.encoded["validation"].weights
     evaluation = evaluate(result, "loss")
 
     value = (losses * weights).sum() / weights.sum()
