@@ -9,7 +9,7 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_schema import Hidden, Output
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.network import layers as network_module
-from dlcli.network.layers import build_network
+from dlcli.network.layers import build_network, forward_each
 
 LINEAR = {"units": 1, "activation": "linear"}
 
