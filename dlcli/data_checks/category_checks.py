@@ -1,8 +1,8 @@
 """Checks for columns whose exact values help to predict the target.
 
-The number of a school, a state or an item names it. Read as an amount, the schools next to each
-other are taken for similar ones, and each is hard to learn. Some amounts name something as well:
-the distance between two airports tells the route.
+Numbers of schools, states or items are names. If they are encoded as amounts, a network treats
+schools with neighboring numbers as similar, and hardly learns how a single school differs. Some
+amounts also identify something: the distance between two airports identifies the route.
 """
 
 from __future__ import annotations
@@ -22,30 +22,32 @@ from dlcli.data_checks.row_checks import STEP, is_positive
 from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding
 
 CategoryKind = Literal["codes", "repeated_amounts", "many_categories"]
-"""Codes, ID-like numbers, and texts with rare names."""
+"""Integers that are codes, ID-like amounts, and columns with rare categories."""
 _LEAST_EXPLAINED = 0.05
-"""Share that the values of a column must explain more, of what the other columns leave."""
+"""Minimum share of the residual variance that exact values must explain in addition to their
+nearest values, or all categories in addition to the frequent ones. The residuals are those of a
+model of the other columns."""
 _LEAST_BY_CODES = 0.02
-"""The same for codes. With categories instead of numbers, the error of LightGBM was .73 (states,
-Cigar), .98 (lecturers, InstEval; persons, VerbAgg) and .995 (schools, Star) on three splits, but
-1.017 for flight numbers that explain 1.5 %."""
+"""The same for codes. Categories instead of numbers multiplied the error of LightGBM, on three
+splits, by 0.73 (states, Cigar), 0.98 (lecturers, InstEval; persons, VerbAgg) and 0.995 (schools,
+Star), but by 1.017 for flight numbers that explain 1.5 %."""
 _MOST_BY_NEAREST = 0.25
-"""Part of this share that the values next to each may explain, if they are codes."""
+"""Maximum share that neighboring values of codes explain, relative to that of equal values."""
 MOST_ONE_HOT = 1_000
-"""Maximum number of values with a one-hot input next to a number."""
+"""Maximum number of distinct values for which a numeric column also gets one-hot inputs."""
 _FEWEST_VALUES = 10
 _FEWEST_ROWS = 4
-"""Rows that values have on average. With 3.3 for each baseball player, a network gained nothing
-from more players; with 5 to 7 for each county, firm or state, the error fell by 7 to 39 %."""
+"""Minimum average of rows per value. With 3.3 rows per baseball player, encoding more players did
+not improve a network; with 5 to 7 rows per county, firm or state, the error fell by 7 to 39 %."""
 _ENOUGH_ROWS = 20
-"""Rows that values have on average in a sample that is large enough."""
+"""Average of rows per value in a sample that is large enough."""
 _MOST_ROWS = 50_000
 _LARGEST_SHARE = 0.1
 """Maximum share of rows with one code; amounts are often 0 in more rows."""
 _CONFIDENCE = 0.999
 _WIDTHS = (1, 2, 4, 8)
 _PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
-"""Rows of mean 0 that are added to those of a value, or of its neighbours."""
+"""Tried numbers of rows with target 0 that shrink the mean of a value, or of its neighbors."""
 _EMBEDDED = f"{{type: categorical, encoding: embedding, max_categories: {MOST_EMBEDDED}}}"
 _KINDS: Mapping[CategoryKind, tuple[sampling.Severity, str, str]] = {
     "codes": (
@@ -73,15 +75,15 @@ class CategoryEffect(NamedTuple):
 
     kind: CategoryKind
     share: float
-    """Share of the variance of the residuals that the values explain; for many categories, that the
-    rare values explain."""
+    """Share of the residual variance that equal values explain; for many categories, the share that
+    rare ones explain."""
     by_neighbors: float = 0.0
-    """Share that neighboring numbers explain."""
+    """Share of the residual variance that neighboring numbers explain."""
 
     @property
     def evidence(self) -> str:
-        """The shares in words, for people."""
-        share, rest = f"{100 * self.share:.0f} %", "of the variance that the other columns leave"
+        """The shares as text."""
+        share, rest = f"{100 * self.share:.0f} %", "of the variance unexplained by other columns"
         if self.kind == "many_categories":
             return f"rare values explain {share} {rest}"
         neighbors = f"{100 * self.by_neighbors:.0f} %"
@@ -89,9 +91,9 @@ class CategoryEffect(NamedTuple):
 
 
 def with_more_rows(sample: Sample) -> Sample:
-    """Return a sample with more rows if some values may be rare in this one, else the same.
+    """Draw a larger sample if values that may be codes are rare in this one, else return this one.
 
-    It has up to 50,000 rows, so 5,000 codes have 10 rows each.
+    The larger sample has up to 50,000 rows: 10 rows for each of 5,000 codes.
     """
     rows = sample.table.rows
     is_rare = any(
@@ -107,7 +109,11 @@ def with_more_rows(sample: Sample) -> Sample:
 def find_category_effects(
     sample: Sample, *, warnings_only: bool = False
 ) -> list[DataFinding | None]:
-    """Find columns whose values name something, but are not encoded so: a finding for each kind."""
+    """Find columns whose exact values should be encoded; see `measure_category_effects`.
+
+    Returns:
+        For each kind, the finding or `None`.
+    """
     found, findings = measure_category_effects(sample, warnings_only=warnings_only), []
     for kind, (severity, message, advice) in _KINDS.items():
         named = {name: each.share for name, each in found.items() if each.kind == kind}
@@ -119,26 +125,31 @@ def find_category_effects(
 def measure_category_effects(
     sample: Sample, *, warnings_only: bool = False
 ) -> dict[str, CategoryEffect]:
-    """Return the columns whose values name something, with the share that they explain.
+    """Measure which columns' exact values help to predict the target, beyond the other columns.
 
-    The residuals of a model of the other columns are predicted for each row by the mean of the
-    other rows with the same value, and by that of the rows with the nearest other values, both
-    shrunk toward 0. Numbers count by normal scores of their ranks, classes one-hot.
+    A model of the other columns has residuals, which are then predicted in two ways: by the mean of
+    the other rows with an equal value, and by the mean of the rows with the nearest other values.
+    Both means are shrunk toward 0. Numeric targets are normal scores of ranks, classes are one-hot.
 
-    - Integers are codes if the former explains at least 2 % more of the variance, and the latter at
-      most a fourth of what the former explains. Times and ages are never codes, nor are integers
-      with one value in more than 10 % of the rows, unless the column is named like a code.
-    - Other numbers are repeated amounts if the former explains at least 5 % more.
-    - Texts are many categories if up to 10,000 values explain at least 5 % more than the 100 most
-      frequent ones, which are kept by default. Columns with another maximum are not measured.
+    - Integers are codes if equal values explain at least 2 % more of the variance than the nearest
+      values do, and the nearest values explain at most a fourth as much as equal values. Times and
+      ages are never codes. Integers with one value in more than 10 % of the rows are codes only if
+      the column's name is typical of codes.
+    - Other numbers are repeated amounts if equal values explain at least 5 % more.
+    - Texts have many categories if up to 10,000 of them explain at least 5 % more than the 100 most
+      frequent ones, which are kept by default. Columns whose `max_categories` is not the default
+      are not measured.
 
-    The difference over the values must be significant at a confidence of 99.9 %. A column must
-    explain so much beyond the columns that were found before it: codes and texts come before
-    amounts, then those that explain most. So of a country's name and code one is found.
+    The difference must be significant at 99.9 %, by a t test over the values. A column must explain
+    as much in addition to the columns that were found before it. Codes and texts precede amounts,
+    and the column that explains most is first. So of a country's name and code, only one is found.
 
     Args:
         sample: rows of a table. Without a task, no column is found.
         warnings_only: whether to omit numbers that can't be codes or whose type is declared.
+
+    Returns:
+        The effects by column, in the table's order.
     """
     measures = {
         name: measure
@@ -165,12 +176,12 @@ def measure_category_effects(
 
 
 def _rank(effect: CategoryEffect, column: SampledColumn) -> tuple[bool, float, int]:
-    """Order columns; of those that explain the same, one with more values before its near copy."""
+    """Return the sort key of a column; a near copy with fewer values follows the original."""
     return effect.kind == "repeated_amounts", -round(effect.share, 2), -column.distinct
 
 
 def _measure(name: str, column: SampledColumn) -> Measure | None:
-    """Return what tells whether a column's values name something; None if they can't."""
+    """Return the test of whether a column's exact values help; `None` if they can't."""
     feature, rows = column.decision.feature, column.present
     if column.distinct > rows / _FEWEST_ROWS:
         return None
@@ -185,7 +196,7 @@ def _measure(name: str, column: SampledColumn) -> Measure | None:
 
 
 def _may_be_codes(name: str, column: SampledColumn) -> bool:
-    """Return whether values may be codes: integers that are no times, and mostly spread evenly."""
+    """Return whether values may be codes: integers without a dominant value, and not times."""
     if column.numbers is None or STEP.search(name):
         return False
     is_whole = bool((column.numbers == column.numbers.round()).all())
@@ -194,37 +205,41 @@ def _may_be_codes(name: str, column: SampledColumn) -> bool:
 
 
 def _is_surely_amount(name: str, column: SampledColumn) -> bool:
-    """Return whether a column is a number by its declared type, or can't be codes."""
+    """Return whether a column is numeric, and is declared so or can't contain codes."""
     is_declared = column.decision.values is None
     return column.decision.feature.is_amount and (is_declared or not _may_be_codes(name, column))
 
 
 class _Rows(NamedTuple):
-    """The rows of each value."""
+    """Sums of a target over the rows of each distinct value of a column."""
 
     counts: Indices
-    """(values,)."""
+    """Number of rows, (values,)."""
     sums: Floats
-    """The predicted values, (values, outputs)."""
+    """Sum of the target, (values, outputs)."""
     squares: Floats
-    """The sum of its squares over rows and outputs, (values,)."""
+    """Sum of the squared target over rows and outputs, (values,)."""
 
     def errors(self, predicted: Floats) -> Floats:
-        """Return the squared errors of a prediction for each value, (values,)."""
+        """Return the sum of squared errors for each value, (values,).
+
+        Args:
+            predicted: the prediction for all rows of a value, (values, outputs).
+        """
         products = (predicted * self.sums).sum(axis=1)
         return np.asarray(self.squares - 2 * products + self.counts * (predicted**2).sum(axis=1))
 
-    def share_without(self, errors: Floats) -> float:
-        """Return the share of the variance that squared errors of each value leave out."""
+    def explained_share(self, errors: Floats) -> float:
+        """Return the share of the variance that predictions with these squared errors explain."""
         return float(1 - errors.sum() / max(float(self.squares.sum()), 1e-12))
 
 
 Measure = Callable[[_Rows], CategoryEffect | None]
-"""Returns whether values name something, from the rows of each."""
+"""Returns the effect of a column's exact values, or `None` if they do not help."""
 
 
 def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
-    """Return the rows of each value, with a target of mean 0 over them."""
+    """Return the sums for each value, after the target is centered over the rows with a value."""
     present = column.codes >= 0
     codes, known = column.codes[present], target[present] - target[present].mean(axis=0)
     sums, squares = np.zeros((column.distinct, known.shape[1])), np.zeros(column.distinct)
@@ -234,16 +249,19 @@ def _rows_of(column: SampledColumn, target: Floats) -> _Rows:
 
 
 def _means(column: SampledColumn, target: Floats) -> Floats:
-    """Return for each row the mean of a target over the rows of its value, (rows, outputs)."""
+    """Return the mean target of the rows with an equal value, shrunk toward 0, (rows, outputs).
+
+    Rows without a value have 0.
+    """
     rows = _rows_of(column, target)
     means = rows.sums / (rows.counts + 1)[:, np.newaxis]
     return np.vstack([means, np.zeros_like(means[:1])])[column.codes]
 
 
 def _measure_numbers(rows: _Rows, may_be_codes: bool) -> CategoryEffect | None:
-    """Compare the values of numbers with the nearest ones."""
+    """Compare predictions from equal numbers with predictions from the nearest other numbers."""
     own, nearest = _own_errors(rows), _nearest_errors(rows)
-    share, by_nearest = rows.share_without(own), rows.share_without(nearest)
+    share, by_nearest = rows.explained_share(own), rows.explained_share(nearest)
     if may_be_codes and by_nearest <= _MOST_BY_NEAREST * share:
         is_clear = _is_better(own, nearest, rows, _LEAST_BY_CODES)
         return CategoryEffect("codes", share, by_nearest) if is_clear else None
@@ -253,21 +271,21 @@ def _measure_numbers(rows: _Rows, may_be_codes: bool) -> CategoryEffect | None:
 
 
 def _measure_rare(rows: _Rows, most: int) -> CategoryEffect | None:
-    """Compare up to 10,000 categories with the most frequent ones."""
+    """Compare predictions from up to 10,000 categories with those from the most frequent ones."""
     ranks = np.empty(len(rows.counts), dtype=np.int64)
     ranks[np.argsort(-rows.counts, kind="stable")] = np.arange(len(ranks))
     few, many = (_own_errors(rows, np.minimum(ranks, kept)) for kept in (most, MOST_EMBEDDED))
     if not _is_better(many, few, rows, _LEAST_EXPLAINED):
         return None
-    return CategoryEffect("many_categories", rows.share_without(many) - rows.share_without(few))
+    return CategoryEffect("many_categories", rows.explained_share(many) - rows.explained_share(few))
 
 
 def _is_better(errors: Floats, others: Floats, rows: _Rows, least: float) -> bool:
-    """Return whether some squared errors are clearly smaller than others, (values,).
+    """Return whether the squared errors of one prediction are clearly smaller than of another.
 
     Args:
-        errors: the errors that should be smaller.
-        others: the other errors.
+        errors: the errors that should be smaller, (values,).
+        others: the other errors, (values,).
         rows: the rows of each value.
         least: minimum of the difference, as a share of the variance.
     """
@@ -277,11 +295,13 @@ def _is_better(errors: Floats, others: Floats, rows: _Rows, least: float) -> boo
 
 
 def _own_errors(rows: _Rows, groups: Indices | None = None) -> Floats:
-    """Return the least errors of rows predicted by others of their value, or group, (values,).
+    """Return the squared errors of predicting each row from the others of its group, (values,).
+
+    Of several penalties, the one with the smallest error is used.
 
     Args:
         rows: the rows of each value.
-        groups: the group of each value, (values,); each is its own if omitted.
+        groups: the group of each value, (values,); if omitted, every value is a group.
     """
     groups = np.arange(len(rows.counts)) if groups is None else groups
     counts, sums = np.bincount(groups, rows.counts)[groups], np.zeros_like(rows.sums)
@@ -289,7 +309,7 @@ def _own_errors(rows: _Rows, groups: Indices | None = None) -> Floats:
     sums = sums[groups]
     found = []
     for penalty in _PENALTIES:
-        # A row y is predicted by (s - y) / d, so that the error is y·(1 + 1/d) - s/d.
+        # A row y is predicted by (s - y) / d, so the error is y·(1 + 1/d) - s/d.
         divisor = counts - 1 + penalty
         scaled = _Rows(
             rows.counts,
@@ -301,7 +321,11 @@ def _own_errors(rows: _Rows, groups: Indices | None = None) -> Floats:
 
 
 def _nearest_errors(rows: _Rows) -> Floats:
-    """Return the least errors of rows predicted by those of the nearest values, or 0, (values,)."""
+    """Return the squared errors of predicting rows from the nearest other values, (values,).
+
+    Up to 8 values on each side and several penalties are tried, and a prediction of 0; the
+    prediction with the smallest error is used.
+    """
     count = len(rows.counts)
     before = np.concatenate([np.zeros((1, rows.sums.shape[1])), np.cumsum(rows.sums, axis=0)])
     counted = np.append(0, np.cumsum(rows.counts))

@@ -28,9 +28,9 @@ from dlcli.tables.datetime_parsing import DAY, guess_times, parse_times
 from dlcli.tables.table import Table
 
 MANY_MISSING = 0.5
-"""Share of missing values from which they are reported."""
+"""Minimum share of missing values that is reported."""
 NEARLY_ALL = 0.995
-"""Share of the rows with one value, above which a column is nearly constant."""
+"""Share of the rows with one value above which a column is nearly constant."""
 FEWEST_OTHERS = 10
 """Distinct values that a column must have in addition to an outlier."""
 FEWEST_REPEATS = 5

@@ -1,4 +1,4 @@
-"""Residuals of a quick model of the target, which show what a column explains beyond all others."""
+"""Residuals of a quick model of the target, from which a column's additional effect is measured."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from dlcli.data_checks.sample import Sample
 
 _MOST_COLUMNS = 100
 _MOST_FEATURES = 400
-"""Maximum number of random features. For 20,000 rows of 18 numbers whose products and waves make up
-most of the target, the linear model leaves .87 of the variance, and this one .27 in a second."""
+"""Maximum number of random features. On 20,000 rows of 18 numbers, with a target mostly of products
+and sine waves, the residual variance is 0.87 for the linear part alone and 0.27 with these
+features, after one second."""
 _ROWS_PER_FEATURE = 10
 _COLUMNS_PER_FEATURE = 3
 _PENALTY = 0.1
@@ -21,19 +22,21 @@ _PENALTY = 0.1
 
 
 def residuals_without(sample: Sample) -> Callable[..., Floats]:
-    """Return a function from names of columns to the residuals of a model of all other columns.
+    """Return a function that computes the residuals of a model without given columns.
 
     The model is ridge regression on the scores of columns and on random features: rectified sums of
     one to three columns with random weights (Rahimi and Recht 2008, "Weighted sums of random
-    kitchen sinks"). A residual is that of the model without its row, `e / (1 - h)` with the row's
-    leverage `h` (Allen 1974, the PRESS statistic). The model without a column has neither its
-    scores nor the features that contain it. If there are more than 100 columns, 100 are used.
+    kitchen sinks"). Each residual is from a model fitted to all other rows: `e / (1 - h)` with the
+    row's error `e` and leverage `h` (Allen 1974, the PRESS statistic). Without a column, the model
+    has neither its scores nor the random features that contain it. If there are more than 100
+    columns, 100 are used.
 
     Args:
         sample: rows of a table with a task.
 
     Returns:
-        The function; its result has shape (rows, outputs), in the scale of `target_scores`.
+        The function from names of columns to residuals, (rows, outputs), on the scale of
+        `target_scores`.
     """
     target, scores = sampling.target_scores(sample), sampling.feature_scores(sample)
     used = sampling.spread([*scores], _MOST_COLUMNS)
@@ -50,7 +53,7 @@ def residuals_without(sample: Sample) -> Callable[..., Floats]:
     errors = target - inputs @ weights
 
     def without(*columns: str) -> Floats:
-        # The weights and leverages without some inputs, as if the model had been fitted again.
+        # Updates weights and leverages by block inversion instead of fitting the model again.
         own = contains[[used.index(each) for each in columns if each in used]].any(axis=0)
         removed = projected[:, own]
         block = np.linalg.inv(inverse[np.ix_(own, own)])
@@ -62,7 +65,7 @@ def residuals_without(sample: Sample) -> Callable[..., Floats]:
 
 
 def _random_features(blocks: Sequence[Matrix], rows: int) -> tuple[Matrix, Mask]:
-    """Return random features of columns, and which columns each contains.
+    """Return random features, and the columns that each contains.
 
     Args:
         blocks: the scores of each column, (rows, inputs).

@@ -31,7 +31,7 @@ from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 MANY_DUPLICATES = 0.05
-"""Share of the rows from which duplicates are a warning, because they change the metrics."""
+"""Minimum share of duplicates for a warning, because so many change the metrics."""
 _FEWEST_DUPLICATES = 3
 _MOST_COMPARED = 100_000
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -41,7 +41,7 @@ _MISSING = 1
 Hashes = NDArray[np.uint64]
 
 CLEAR_GROUPS = 20
-"""Number of groups from which a starter config splits by them; 15 % are then at least three."""
+"""Minimum number of groups by which a starter config splits: 15 % of them are at least three."""
 LEAST_REDUCTION = 0.1
 """Minimum share of the squared error that training on rows of the same group must remove."""
 

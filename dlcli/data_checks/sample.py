@@ -242,7 +242,7 @@ def column_finding(
     advice: str,
     rows: int | None = None,
 ) -> DataFinding | None:
-    """Return the finding of several columns; `None` if there are no columns.
+    """Return a finding about columns; `None` without columns.
 
     Args:
         check: the check's name.

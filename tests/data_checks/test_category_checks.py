@@ -350,7 +350,7 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     assert "x: {type: categorical, max_categories: 130}  # codes, not quantities: " in text
     assert "    town: categorical  # codes, not quantities: " in re.sub(" +#", "  #", text)
     assert (
-        "    # equal values explain 48 % of the variance that the other columns leave, "
+        "    # equal values explain 48 % of the variance unexplained by other columns, "
         "neighboring values 0 %\n"
     ) in text
 
@@ -381,7 +381,7 @@ def test_it_keeps_rare_categories_that_matter(tmp_path):
     most = len({*town})
     feature = f"{{type: categorical, max_categories: {most}}}"
     assert f"town: {feature}  # text whose rare values " in text
-    assert re.search("    # rare values explain [0-9]+ % of the variance that the other", text)
+    assert re.search("    # rare values explain [0-9]+ % of the variance unexplained", text)
 
 
 def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):
