@@ -1,9 +1,9 @@
-"""The comparison of an exported model with dlcli, output by output, and the rows for it.
+"""Comparison of an exported model's outputs with dlcli's, and the rows that are compared.
 
-These are held-out rows of the run, and synthetic rows. Synthetic rows combine typical values of
-each column with difficult ones: missing values, unknown categories, unusual texts, invalid dates,
-and extreme numbers. They are generated from the encoding alone, so they can be stored with the
-model.
+The rows are held-out rows of the run and synthetic rows. Synthetic rows combine typical values of
+each column with difficult ones: missing values, unknown categories, unusual texts, invalid dates
+and extreme numbers. They are generated from the encoding, not from the data, so they can be stored
+with the model.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
 
 _FAR = 1e6
-"""Multiple of the typical size above which a prediction counts as extreme."""
+"""Minimum absolute value of an extreme prediction, relative to the 90th percentile."""
 _CANCELED = 1e3
-"""Maximum size of nearly cancelling terms, as a multiple of the largest such prediction."""
+"""Maximum absolute value of terms that nearly cancel, relative to the largest prediction."""
 _LARGE = 1e32
-"""Size above which terms may exceed 32 bits although their sum does not."""
-MADE_UP_ROWS = 64
+"""Absolute value of a sum above which some of its terms may overflow float32."""
+SYNTHETIC_ROWS = 64
 _EXTREME = 1e30
 _EXTREME_ROWS = 6
 """Number of rows with extreme numbers: less than a tenth, so they don't determine the scale."""
@@ -52,8 +52,8 @@ class Agreement(Document):
     absolute_difference: dict[str, float]
     """The largest absolute difference of each numeric output, in its unit."""
     relative_difference: dict[str, float]
-    """The largest difference as a share of the output's scale: the size that a tenth of the rows
-    exceed, or the number's own size if that is larger."""
+    """The largest difference as a share of the output's scale: the 90th percentile of the output's
+    absolute values, or the number's own absolute value if that is larger."""
     equal: dict[str, Count]
     """The number of rows with equal classes, labels or prediction sets, by output."""
     failures: tuple[Annotated[str, Field(min_length=1)], ...]
@@ -132,12 +132,13 @@ def _differences(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return absolute differences and the scale of each number, of the same shape.
 
-    The scale is the size that a tenth of the rows exceed, or the number's size if that is larger:
-    unusual rows may have extreme predictions. For predictions far beyond, the scale is a thousand
-    times the size of the largest, since large terms that cancel leave few digits. If sums in 32
-    bits may overflow, a non-finite number equals any number of that size: the result depends on
-    which sum overflows first. For probabilities, a row's size is its largest probability, and all
-    of them depend on each sum.
+    The scale is the 90th percentile of absolute values, or the number's own absolute value if that
+    is larger, because unusual rows may have extreme predictions. If a prediction exceeds the 90th
+    percentile a million times, the scale is a thousand times the largest prediction: its terms
+    nearly cancel, so few of its digits are correct. If float32 sums may overflow, a non-finite
+    number equals any number as large, because the result depends on which sum overflows first. For
+    probabilities, the largest one of each row replaces the absolute value, and an overflow affects
+    all probabilities of the row.
 
     Args:
         wanted: dlcli's numbers, (rows,) or (rows, columns).
@@ -165,12 +166,12 @@ def _differences(
 
 
 def _may_overflow(values: NDArray[Any]) -> NDArray[np.bool_]:
-    """Return the mask of numbers so large that terms of their sums may be non-finite."""
+    """Return the mask of non-finite numbers and of sums whose terms may overflow float32."""
     return np.asarray(~(np.abs(values) < _LARGE))
 
 
 def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_]:
-    """Return the mask of rows whose class or set depends on less than the tolerance, (rows,)."""
+    """Return the mask of rows whose class or set may change within the tolerance, (rows,)."""
     rows = len(expected[name])
     scores = next((expected[each] for each in _DECIDING if each in expected), None)
     if scores is None:
@@ -178,7 +179,7 @@ def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_
     if scores.ndim == 1:
         return np.asarray(np.abs(scores) <= 2 * tolerance)
     if name == "prediction_set":
-        # Only the score decides whether a class is in the set: other rows' scores show the limit.
+        # All rows have the same threshold, which lies between the scores in and outside the sets.
         members = expected[name]
         low = np.max(np.where(members, -np.inf, scores), initial=-np.inf)
         high = np.min(np.where(members, scores, np.inf), initial=np.inf)
@@ -198,7 +199,7 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
 
     Returns:
         At most `MOST_ROWS` rows, and their kind: `held-out rows`. `None` and the reason if the data
-        can't be read any more.
+        can no longer be read.
     """
     data, file = predictor.config.data, run.config_file
     key = next((key for key in ("test", "validation") if getattr(data, key) is not None), "train")
@@ -225,8 +226,8 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
 def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:
     """Return the mask of a table's rows that are in stored predictions, (rows,).
 
-    If there are several files, the one with the longest common path from its name upward is used,
-    since the run may have been trained from another folder.
+    Stored and current paths of a file may differ, because the run may have been trained from
+    another folder. So the file whose path has the longest end in common with a stored path is used.
     """
     if "file" not in stored.column_names:
         return np.isin(table.row_numbers, stored["row"].to_numpy())
@@ -241,7 +242,7 @@ def _are_stored(table: Table, stored: pa.Table) -> NDArray[np.bool_]:
     return found
 
 
-def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
+def synthetic_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = True) -> Table:
     """Return synthetic rows of typical and unusual values.
 
     Args:
@@ -257,7 +258,7 @@ def made_up_rows(predictor: Predictor, folder: Path, *, has_extremes: bool = Tru
         extreme = [each for each in odd if isinstance(each, float) and abs(each) >= _EXTREME]
         odd = [each for each in odd if each not in extreme]
         values = []
-        for at in range(MADE_UP_ROWS):
+        for at in range(SYNTHETIC_ROWS):
             pool = odd if odd and random.random() < _ODD_SHARE else typical
             if has_extremes and extreme and at < _EXTREME_ROWS and random.random() < 1 / 2:
                 pool = extreme

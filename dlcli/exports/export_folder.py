@@ -59,7 +59,7 @@ def export_run(
     *,
     quantize: bool = False,
 ) -> Export:
-    """Export a run in any format, and check that an exported model predicts the same.
+    """Export a run in any format, and check that an exported model gives the same predictions.
 
     Args:
         run: a training run.
@@ -72,8 +72,8 @@ def export_run(
     Raises:
         UsageError: if the output exists or can't be created, the run has no held-out rows for
             intervals, or an option has no effect.
-        ExportError: for anything that the format can't express, or a model with other predictions.
-        RunError: for a run without a network, or a damaged one.
+        ExportError: if the format can't express the run, or the model's predictions differ.
+        RunError: if the run has no network or is damaged.
     """
     chosen = checked_format(format, level, quantize=quantize)
     if isinstance(chosen, ModelFormat):
@@ -111,10 +111,10 @@ def _export_model(
     """Write a model to a new folder, and return its description."""
     exported = format.describe(run.predictor_with_intervals(level))
     with new_folder(output) as folder:
-        with quiet_tensorflow():  # runtimes print messages
+        with quiet_tensorflow():  # suppresses messages of runtimes
             written = format.write(exported, folder)
             runner = format.load(folder) or written
-            assert runner is not None  # a format that is not loaded
+            assert runner is not None  # `write` returns it if `load` does not
             checked, unchecked = _check(run, exported, format, runner, folder)
         document = ExportDocument(
             format=name,
@@ -139,11 +139,11 @@ def _export_model(
 def validate_export(path: Path) -> Export:
     """Check an export again: its files, and the outputs of its synthetic rows in its runtime.
 
-    Only validate exports from a known origin: a runtime may run code in a model. For a format that
-    is not loaded for this reason, only the files are checked.
+    Only validate exports from a trusted source, because a runtime may run code in a model. Formats
+    whose files may run code when they are loaded are not loaded; only their files are checked.
 
     Raises:
-        ExportError: if a file has changed, or the model gives other predictions than before.
+        ExportError: if a file has changed, or the model's predictions differ from the stored ones.
     """
     document = safe_files.parse_document(
         ExportDocument, _read(path / DOCUMENT), f"{path / DOCUMENT}:", "; export the run again"
@@ -173,8 +173,8 @@ def new_folder(output: Path) -> Iterator[Path]:
     """Create a folder that appears under its name only if the block succeeds.
 
     Raises:
-        UsageError: if it exists or can't be made.
-        OSError: with the folder's name, if it can't be written.
+        UsageError: if the folder exists or can't be created.
+        OSError: with the folder's name, if a file can't be written.
     """
     if os.path.lexists(output):
         raise UsageError(f"{output}: already exists; name another folder, or remove this one first")
@@ -232,7 +232,7 @@ def _check(
         check(table, kind)
     with tempfile.TemporaryDirectory() as images:
         has_extremes = format.has_extremes
-        rows = agreements.made_up_rows(predictor, Path(images), has_extremes=has_extremes)
+        rows = agreements.synthetic_rows(predictor, Path(images), has_extremes=has_extremes)
         inputs, outputs = check(rows, MADE_UP)
     _write_check(folder / CHECK, inputs, outputs)
     return checked, "" if len(checked) > 1 else kind
@@ -245,7 +245,7 @@ def _require(agreement: Agreement, name: str, rows: str, reason: str = "") -> No
 
 
 def _unread_values(exported: Exported, table: Table) -> str:
-    """Return why the model can't read all values of a table, for the first such column."""
+    """Return why the model can't read some values of a table; empty if it can read all."""
     if not any(each.type == "string" for each in exported.inputs):
         return ""  # as in the Keras format, whose only input is encoded rows
     pairs = zip(exported.inputs, exported.predictor.encoding.features, strict=True)

@@ -24,7 +24,7 @@ _INPUT, _OUTPUT = "input", "output"
 class KerasFormat(ModelFormat):
     """A run's trained model for encoded rows, with the encoding.
 
-    The model is not loaded again, since a stranger's file may run code then.
+    `validate_export` does not load the model, because loading an untrusted file may run code.
     """
 
     usage = f"""\

@@ -32,9 +32,10 @@ from dlcli.tables.table import Table
 
 FILE = "model.tflite"
 _TURN = (6.28125, 0.00193500518798828125, 3.0199157663446e-07)
-"""2π as a sum; its first terms have few digits."""
+"""Terms whose sum is 2π. The first ones have few bits, so their products with integers up to some
+thousand are exact (Cody and Waite 1980)."""
 _MOST_EXPONENT = 110.0
-"""From here on, the 32-bit exponential is infinite, and 0 for the negative number."""
+"""A number whose exponential is infinite in float32, and 0 with a negative sign."""
 
 
 class _FloatOperations(saved_model.TensorflowOperations):
@@ -51,19 +52,18 @@ class _FloatOperations(saved_model.TensorflowOperations):
         if function == "isnan":
             return self._tf.not_equal(x, x)
         if function in ("sin", "cos"):
-            # LiteRT's leave [-1, 1] from about 1e8 on. Whole turns are subtracted in three parts,
-            # of which products with up to some thousand are exact (Cody and Waite 1980).
+            # From about 1e8 on, LiteRT's sine and cosine exceed [-1, 1], so subtract whole turns.
             turns = self._tf.floor(x / (2 * math.pi) + 0.5)
             for part in _TURN:
                 x = x - turns * part
             x = self.clip(x, -math.pi, math.pi)
         if function == "exp":
-            # The converter would turn this into LiteRT's sigmoid, which is NaN from about 1e27 on.
+            # Without this, the converter uses LiteRT's sigmoid, which is NaN from about 1e27 on.
             x = self.clip(x, -_MOST_EXPONENT, _MOST_EXPONENT)
         return super().apply(function, x, *others)
 
     def log1p(self, x: Value) -> Value:
-        # In 32 bits 1 + x loses digits of a small x, for which the series x - x²/2 + ... converges.
+        # Rounding 1 + x to float32 loses digits of a small x. There, x - x²/2 + ... converges fast.
         series = x * 0.0
         for power in range(8, 0, -1):
             series = (1 / power if power % 2 else -1 / power) * x + series * x
@@ -162,7 +162,7 @@ outputs = model(
 
 
 def _output(of_model: ModelOutput) -> ModelOutput:
-    """Describe an output of a model without texts and float64."""
+    """Describe an output with the types of LiteRT: int64 for texts, float32 for float64."""
     if of_model.type == "string":
         meaning = f"The index of the predicted class in `classes` of {RECIPE}."
         return replace(of_model, type="int64", meaning=meaning)

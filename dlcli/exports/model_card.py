@@ -39,7 +39,7 @@ def model_card(run: Run) -> str:
         run: the training run.
 
     Raises:
-        RunError: for a run without a network, or a damaged one.
+        RunError: if the run has no network or is damaged.
     """
     subject = ComparedRun.of(run)
     split = next((name for name in SPLITS if name in subject.metrics), None)

@@ -1,8 +1,8 @@
 """The inputs and outputs of an exported model, and the values that clients send.
 
-There is one input for each column that the network reads.
-If a format can't express a step, the export is refused with the column's name, or a sentence in the
-model's documentation tells the client to do it. `ModelFormat.values` follows these sentences.
+There is one input for each column that the network reads. A format that can't express a step either
+refuses the export with the column's name, or describes the step in the model's documentation for
+the client to perform. `ModelFormat.values` performs these steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
 """A loaded model, a function from inputs to outputs."""
 
 TOLERANCE = 1e-5
-"""Largest difference of a number, as a share of the output's scale."""
+"""Maximum accepted difference of a number, as a share of the output's scale."""
 _SHOWN_INPUTS = 12
 """Maximum number of inputs in an example."""
 
@@ -125,8 +125,8 @@ def columns_of(predictor: Predictor) -> Iterator[tuple[FeatureEncoder, Notation]
 def with_signature_names(inputs: Iterable[ModelInput]) -> tuple[ModelInput, ...]:
     """Return inputs with names that TensorFlow can load in a signature.
 
-    TensorFlow converts the names to Python parameters. A name that becomes a keyword, or equal to
-    another name, gets `_` at its end; a digit such as in `km²` becomes `_`.
+    TensorFlow converts the names to names of Python parameters. `_` is appended to a name that
+    becomes a keyword or another input's name, and replaces characters such as `²` in `km²`.
     """
     taken, named = {*keyword.kwlist}, []
     for each in inputs:
@@ -152,7 +152,7 @@ class ModelFormat(ABC):
     """An example in Python, for the documentation, with `{inputs}` and `{outputs}` to fill in, or
     with the number of inputs as `{width}`."""
     tolerance = TOLERANCE
-    """Largest difference of a number, as a share of the output's scale."""
+    """Maximum accepted difference of a number, as a share of the output's scale."""
     has_intervals = True
     """True if models also compute prediction intervals or prediction sets."""
     quantized: ModelFormat | None = None
@@ -162,8 +162,8 @@ class ModelFormat(ABC):
     def has_extremes(self) -> bool:
         """True if the model is checked on numbers far outside the training range.
 
-        With coarser rounding, such numbers have no digits left, or determine the rounding of all
-        other numbers in a row.
+        With coarser rounding, no digit of such numbers is correct, or they determine the rounding
+        of all other numbers in a row.
         """
         return self.tolerance == TOLERANCE
 
@@ -181,8 +181,8 @@ class ModelFormat(ABC):
         """Write the model to a folder, and return the model itself if it can't be loaded.
 
         Raises:
-            UsageError: without the packages that it needs.
-            ExportError: for anything that the format can't express.
+            UsageError: if required packages are not installed.
+            ExportError: if the format can't express the model.
         """
 
     @abstractmethod
@@ -190,12 +190,12 @@ class ModelFormat(ABC):
         """Load the model from a folder; `None` if loading its files may run code.
 
         Raises:
-            UsageError: without the packages that it needs.
-            ExportError: for files that are not such a model.
+            UsageError: if required packages are not installed.
+            ExportError: if the files are not a model of this format.
         """
 
     def values(self, exported: Exported, table: Table) -> dict[str, NDArray[Any]]:
-        """Return what a client sends for the rows of a table, by input.
+        """Return the values that a client sends for the rows of a table, by input.
 
         Args:
             exported: the model, whose inputs are the table's columns.
@@ -212,7 +212,7 @@ class ModelFormat(ABC):
         return outputs_of(predictions)
 
     def example(self, each: ModelInput) -> str:
-        """Return the code of a value of an input."""
+        """Return an example value of an input, as Python code."""
         raise NotImplementedError
 
     def usage_of(self, exported: Exported) -> str:

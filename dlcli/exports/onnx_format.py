@@ -55,8 +55,8 @@ _OPERATORS = {
     np.invert: "Not",
 }
 """ONNX operators, by the NumPy functions of Python operators."""
-_OF_BOOLEANS = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN")
-"""Operators on numbers with a Boolean result."""
+_PREDICATES = ("Less", "LessOrEqual", "Greater", "GreaterOrEqual", "IsNaN")
+"""Operators with a Boolean result."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +105,16 @@ class OnnxOperations(Operations):
         Args:
             kind: the operator.
             inputs: its inputs.
-            dtype: of the output; the type of the first input if omitted.
-            name: of the output.
-            domain: the set of operators.
-            **attributes: of the operator.
+            dtype: type of the output; if omitted, the type of the first input.
+            name: name of the output.
+            domain: the operator's domain; empty for `ai.onnx`.
+            **attributes: attributes of the operator.
         """
         from onnx import helper
 
         output = name or f"{kind}:{len(self.nodes)}"
         names = [each.name for each in inputs]
-        # Fusions of onnxruntime before 1.22 give nodes without names equal names.
+        # Before 1.22, fusions of ONNX Runtime give all nodes without names the same name.
         made = helper.make_node(kind, names, [output], name=output, domain=domain, **attributes)
         self.nodes.append(made)
         return Node(self, output, np.dtype(dtype or inputs[0].dtype))
@@ -123,7 +123,7 @@ class OnnxOperations(Operations):
         """Add a node whose inputs have the same dtype; some may be numbers."""
         dtype = next(each.dtype for each in inputs if isinstance(each, Node))
         nodes = [self._as_node(each, dtype) for each in inputs]
-        return self.node(kind, nodes, np.bool_ if kind in _OF_BOOLEANS else dtype)
+        return self.node(kind, nodes, np.bool_ if kind in _PREDICATES else dtype)
 
     def _as_node(self, x: Node | ArrayLike, dtype: np.dtype[Any]) -> Node:
         return x if isinstance(x, Node) else self.constant(np.array(x, dtype))

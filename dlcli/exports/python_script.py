@@ -60,9 +60,9 @@ def export_script(run: Run, output: Path) -> Path:
         The folder.
 
     Raises:
-        UsageError: if the folder exists or can't be made.
-        ExportError: for a table that a script can't read: in memory, missing, or in several files.
-        RunError: for a run without a network, or a damaged one.
+        UsageError: if the folder exists or can't be created.
+        ExportError: if a script can't read the table: in memory, missing, or in several files.
+        RunError: if the run has no network or is damaged.
     """
     run.require_network()
     facts = _Facts.of(run, output.resolve())
@@ -90,10 +90,10 @@ class _Facts:
     """The format of the files: `reader` and `compression`, and for CSV `delimiter` and `encoding`.
     """
     notations: Mapping[str, Notation]
-    """The common notations of numbers in all files, by column."""
+    """The notation of numbers that all files share, by column."""
     split: pa.Table | None
-    """Row and set of the held-out rows of the training file; for an ensemble with folds also of its
-    training rows, with the fold of each, from 1."""
+    """Row and set of the held-out rows of the training file. For an ensemble with folds, also the
+    training rows with their folds, numbered from 1. `None` if no row is held out."""
 
     @classmethod
     def of(cls, run: Run, output: Path) -> _Facts:
@@ -158,10 +158,10 @@ def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
 
 
 def _common_notations(predictor: Predictor, files: Sequence[Path]) -> dict[str, Notation]:
-    """Return the common notations of numbers in all files, by column.
+    """Return the notation of numbers that all files share, by column.
 
     Raises:
-        ExportError: for a column without a common notation.
+        ExportError: if files use different notations for a column.
     """
     found = dict(predictor.encoding.notations)
     tables = [*map(predictor.read, files)] if len(files) > 1 else []
@@ -345,7 +345,8 @@ def _imports(facts: _Facts, needed: Iterable[str]) -> dict[str, list[str]]:
 def _missing_words(facts: _Facts, column: str) -> list[str]:
     """Return the missing words of a column.
 
-    Usual missing words are omitted for numeric columns: they are not numbers, and thus missing.
+    Default missing words are omitted for numeric columns, where every text that is not a number is
+    missing.
     """
     words = facts.predictor.missing_words(column)
     return [] if words == USUAL_MISSING_WORDS else [*words]

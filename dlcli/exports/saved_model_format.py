@@ -67,7 +67,7 @@ def store_saved_model(
         start: the operation to run when the model is loaded.
 
     Raises:
-        OSError: if it can't be stored.
+        OSError: if the model can't be written.
     """
     import tensorflow as tf
 
@@ -266,7 +266,7 @@ outputs = model.signatures["{SIGNATURE}"](
 
 
 def _example_feature(tf: Any, each: ModelInput) -> Any:  # noqa: ANN401
-    """Return how to read a column from a message, which has 32-bit floats."""
+    """Return the parser of a column in `tf.train.Example` messages, whose floats have 32 bits."""
     if each.type == "string":
         return tf.io.FixedLenFeature([], tf.string, "")
     if each.type == "uint8":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.exports.agreement import compare, made_up_rows
+from dlcli.exports.agreement import compare, synthetic_rows
 from tests.exports.untrained_runs import make_run
 
 
@@ -59,7 +59,7 @@ def test_rows_of_many_columns_have_few_predictions_beyond_the_others(tmp_path: P
     config.write_text("data: {train: wide.csv, target: y}\nhidden: [{units: 4}]\nepochs: 1\n")
     predictor = make_run(config, tmp_path / "run").predictor
 
-    table = made_up_rows(predictor, tmp_path)
+    table = synthetic_rows(predictor, tmp_path)
 
     sizes = np.abs(predictor.predict(table, ValueProblems(lenient=True)).decoded)
     assert np.quantile(sizes, 0.9) < 1e6
