@@ -5,8 +5,8 @@ the same results as Keras on TensorFlow. It requires pre-activations of shape `(
 float32 or float64, does not change them, and returns a matrix of the same shape and dtype, with
 infinities and NaN where Keras has them. `activate` applies a function by name.
 
-As in the config, `glu`, `sparsemax`, `swish` and `hard_swish` are omitted. The softmax family works
-over the last axis, a Dense layer's units.
+`glu`, `sparsemax`, `swish` and `hard_swish` are not implemented, because the config has none of
+them. `softmax` and `log_softmax` normalize over the last axis, the units of a Dense layer.
 
 Exported models use the same functions, applied to values of a graph instead of arrays.
 """
@@ -30,7 +30,7 @@ def activate(name: str, x: Floats, **parameters: float | None) -> Floats:
 
 
 def function_of(name: str) -> Callable[..., Floats]:
-    """Return the function of an activation; it does not silence NumPy's warnings."""
+    """Return the function of an activation; NumPy warns if its values overflow."""
     function: Callable[..., Floats] = globals()[name]
     return function
 
@@ -87,7 +87,7 @@ def selu(x: Floats) -> Floats:
 
 
 def hard_tanh(x: Floats) -> Floats:
-    """`x` held within -1 and 1."""
+    """`min(max(x, -1), 1)`."""
     return np.clip(x, -1, 1)
 
 
@@ -128,8 +128,7 @@ def exponential(x: Floats) -> Floats:
 
 def sigmoid(x: Floats) -> Floats:
     """`1 / (1 + exp(-x))`."""
-    # No branch on the sign: where exp(-x) overflows, the quotient is 0, the correctly rounded
-    # value.
+    # This needs no case for negative x: where exp(-x) overflows, the quotient is correctly 0.
     return 1 / (1 + np.exp(-x))
 
 
@@ -196,14 +195,14 @@ def sparse_sigmoid(x: Floats) -> Floats:
 
 
 def softmax(x: Floats) -> Floats:
-    """`exp(x) / sum(exp(x))` over the units of a row, shifted so that the largest term is 1."""
+    """`exp(x) / sum(exp(x))` over the units of a row, computed from `x - max(x)`."""
     powers: Floats = np.exp(x - x.max(axis=-1, keepdims=True))
     total: Floats = powers.sum(axis=-1, keepdims=True)
     return powers / total
 
 
 def log_softmax(x: Floats) -> Floats:
-    """`log(softmax(x))`, computed in logarithms."""
+    """`log(softmax(x))`, computed without the softmax, which may round to 0."""
     shifted: Floats = x - x.max(axis=-1, keepdims=True)
     total: Floats = np.exp(shifted).sum(axis=-1, keepdims=True)
     return shifted - np.log(total)

@@ -2,10 +2,10 @@
 
 Keras layers train the network; NumPy predicts with it.
 
-Each layer has the names and shapes of its weights, and computes its output for prediction. The
-`Front` precedes the first hidden layer. Most inputs pass it unchanged. Numbers may become waves
-(periodic encodings), and category indices become rows of a trained table (embedding). Pixels are
-augmented, in training only. The order of its output is: unchanged inputs, periodic encodings,
+Each layer defines the names and shapes of its weights, and computes its output for prediction. The
+`Front` precedes the first hidden layer. It does not change most inputs. Periodic encodings turn
+numbers into sine waves, embeddings turn category indices into rows of a trained table, and images
+are augmented, in training only. The order of its output is: unchanged inputs, periodic encodings,
 embeddings.
 """
 
@@ -36,9 +36,9 @@ from dlcli.encoding.encoded_rows import Inputs
 from dlcli.network.activations import Floats, function_of
 
 ROWS_AT_ONCE = 8192
-"""Rows of one forward pass, which limits the memory of activations."""
+"""Maximum number of rows of a forward pass, which limits the memory of activations."""
 NUMBERS_AT_ONCE = 2**26
-"""Maximum number of inputs of these rows, which limits the matrix of wide rows: 256 MiB."""
+"""Maximum number of elements of the input matrix, which limits it to 256 MiB for wide rows."""
 Weights = Mapping[str, Floats]
 """Weights by name: `hidden_1/kernel`."""
 
@@ -51,7 +51,7 @@ class Weight:
     """`<layer>/<role>`: `hidden_1/kernel`."""
     shape: tuple[int, ...]
     trainable: bool = True
-    """True if training steps change it; moving means and variances follow the batches instead."""
+    """True if the optimizer changes it; batch statistics update moving means and variances."""
 
     @property
     def size(self) -> int:
@@ -143,7 +143,7 @@ class ActivationLayer:
 
 @dataclass(frozen=True)
 class DropoutLayer:
-    """Sets a share of the units to 0 at each training step; does nothing in prediction."""
+    """Sets a random share of the units to 0 in each training step; does nothing in prediction."""
 
     kind: ClassVar[str] = "Dropout"
     name: str
@@ -193,7 +193,7 @@ class PeriodicLayer:
 
 @dataclass(frozen=True)
 class PeriodicLinearLayer:
-    """Each input x, and linear maps of cos(2π·(x·c + b)) with its trained c and b."""
+    """Each input x, and linear maps of cos(2π·(x·c + b)) with trained c and b for each input."""
 
     kind: ClassVar[str] = "Periodic"
     name: str
@@ -247,7 +247,8 @@ class EmbeddingLayer:
     column: int
     """The input, as a column of the encoded matrix."""
     rows: int
-    """The number of rows of the table; the last one starts at 0, and no training row selects it."""
+    """The number of rows of the table. The last one is for values that no training row has, and
+    stays 0."""
     units: int
     feature: str
     """The column of the user's table."""
@@ -271,7 +272,7 @@ class EmbeddingLayer:
 
 @dataclass(frozen=True)
 class AugmentLayer:
-    """Augments images differently at each training step; does nothing in prediction."""
+    """Augments images at random in each training step; does nothing in prediction."""
 
     name: str
     start: int
@@ -369,7 +370,7 @@ def activation_of(layer: AnyLayer) -> Activation | None:
 
 
 def _function(activation: Activation) -> Callable[[Floats], Floats]:
-    """Return an activation with its parameters; the network silences NumPy's warnings."""
+    """Return an activation with its parameters; its caller suppresses NumPy's warnings."""
     return partial(function_of(activation.name), **activation.model_dump(exclude={"name"}))
 
 
@@ -410,7 +411,7 @@ class Network:
 
     @property
     def columns_of_inputs(self) -> NDArray[np.int64]:
-        """The table's column of each number that the first Dense layer reads, as an index."""
+        """The index of the table's column for each input of the first Dense layer, (inputs,)."""
         names = [block.column for block in self.layout.blocks for _ in block.inputs]
         indices = {name: at for at, name in enumerate(dict.fromkeys(names))}
         read, front = np.array([indices[name] for name in names], np.int64), self.front
@@ -465,7 +466,7 @@ def forward_each(inputs: Inputs, members: Sequence[tuple[Network, Weights]]) -> 
     """
     own = inputs.own  # each worker of a cluster computes its own rows
     parts: list[list[Floats]] = [[] for _ in members]
-    with np.errstate(all="ignore"):  # an output may leave float32's range
+    with np.errstate(all="ignore"):  # an output may overflow float32
         rows = rows_at_once(own.width)
         for start in range(0, max(len(own), 1), rows):
             matrix = own.part(start, start + rows)
@@ -481,19 +482,20 @@ def forward_each(inputs: Inputs, members: Sequence[tuple[Network, Weights]]) -> 
 
 
 def rows_at_once(width: int, most: int | None = None) -> int:
-    """Return how many rows to take at once, at least one.
+    """Return the number of rows to process at once, at least one.
 
     Args:
-        width: the inputs of a row.
-        most: the maximum number of rows; if omitted, the limit of a forward pass.
+        width: number of inputs of a row.
+        most: the maximum number of rows; if omitted, `ROWS_AT_ONCE`.
     """
     return min(most or ROWS_AT_ONCE, max(1, NUMBERS_AT_ONCE // max(1, width)))
 
 
 def build_network(layout: Layout, hidden: Sequence[Hidden], output: Output) -> Network:
-    """List the layers of a config.
+    """Build the network of a config.
 
-    A hidden layer is Dense, then batch normalization, activation and dropout, if configured.
+    A hidden layer consists of Dense, then batch normalization, activation and dropout, if
+    configured.
 
     Args:
         layout: the inputs.
