@@ -86,6 +86,10 @@ class Layout:
             start = stop
 
 
+_NUMBERS_AT_ONCE = 2**18
+"""Approximate number of inputs that are expanded at once: 1 MiB, which caches hold."""
+
+
 @dataclass(frozen=True)
 class Run:
     """Adjacent blocks with the same compact form and number of inputs, or stored inputs."""
@@ -154,13 +158,16 @@ class Expansion:
         Args:
             compact: the compact rows, (rows, compact_width).
         """
-        if len(self.runs) == 1:
-            return self.runs[0].expand(compact)
-        ends = np.cumsum([run.compact_width for run in self.runs])[:-1]
-        parts = np.split(compact, ends, axis=1)
-        return np.concatenate(
-            [run.expand(part) for run, part in zip(self.runs, parts, strict=True)], axis=1
-        )
+        matrix = np.empty((len(compact), self.width), np.float32)
+        rows = max(1, _NUMBERS_AT_ONCE // self.width)
+        for first in range(0, len(compact), rows):
+            some = slice(first, first + rows)
+            at = start = 0
+            for run in self.runs:
+                end, stop = at + run.compact_width, start + run.width
+                matrix[some, start:stop] = run.expand(compact[some, at:end])
+                at, start = end, stop
+        return matrix
 
 
 def plain_layout(width: int) -> Layout:
