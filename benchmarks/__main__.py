@@ -28,6 +28,7 @@ from benchmarks.whole_processes import (
     report_cases,
     small_table_cases,
     start_up_cases,
+    starter_cases,
     terminal_cases,
     tutorial_cases,
 )
@@ -85,7 +86,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
-    suites = ("start-up", "tutorial", "small-table", "encoding", "memory", "report", "terminal")
+    suites = (
+        *("start-up", "tutorial", "small-table", "encoding", "memory", "starter", "report"),
+        "terminal",
+    )
     selections = (f"{command}-{table}" for command in ("cv", "tune") for table in TABLES)
     names = (*suites, *(workload.name for workload in WORKLOADS), *selections)
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
@@ -133,6 +137,12 @@ def _suites(folder: Path, interpreters: Interpreters) -> list[Suite]:
             "memory",
             f"1.2 and 4.8 GB of float32 from disk, in {LIMIT / 1e9:g} GB of address space",
             lambda: memory_cases(folder),
+            rounds=1,
+        ),
+        Suite(
+            "starter",
+            "whole processes: the configs of `dlcli init` for 1,000 to 100,000 × 20",
+            lambda: starter_cases(folder),
             rounds=1,
         ),
         Suite(

@@ -17,7 +17,15 @@ from benchmarks.model_selection import (
     TUNER,
 )
 from benchmarks.runner import Outcome
-from benchmarks.whole_processes import LIVE, QUIET, REPORT_ROWS, TENSORFLOW, report_case_name
+from benchmarks.whole_processes import (
+    LIVE,
+    QUIET,
+    REPORT_ROWS,
+    STARTER_ROWS,
+    TENSORFLOW,
+    report_case_name,
+    starter_case_name,
+)
 from benchmarks.workloads import WORKLOADS
 
 
@@ -123,6 +131,14 @@ def _report() -> Iterator[Target]:
     yield Target("report", "page of 1,000,000 rows, bytes", "page_bytes", case, None, 3_000_000)
 
 
+def _starter() -> Iterator[Target]:
+    limits = zip(STARTER_ROWS, (30, 120, 300), (0.9e9, 1.0e9, 1.3e9), strict=True)
+    for rows, seconds, size in limits:
+        case = starter_case_name(rows)
+        yield Target("starter", f"{rows:,} rows, seconds", "wall_seconds", case, None, seconds)
+        yield Target("starter", f"{rows:,} rows, peak bytes", "peak_bytes", case, None, size)
+
+
 def _terminal() -> Iterator[Target]:
     text = "live view / --quiet, training"
     yield Target("terminal", text, "training_seconds", LIVE, QUIET, 1.05)  # 1.0, and noise
@@ -155,6 +171,7 @@ TARGETS = (
         1.3,
     ),
     *_larger_than_memory(),
+    *_starter(),
     *_report(),
     *_terminal(),
     *_memory(("small", "digits", "table", "mnist", "large", "wide")),

@@ -1,4 +1,4 @@
-"""Suites of whole processes: start-up, small trainings, the report page, the live view."""
+"""Suites of whole processes: start-up, small and default trainings, the report, the live view."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
@@ -46,6 +46,10 @@ hidden:
 epochs: 2
 batch_size: 4096
 """
+
+STARTER_ROWS = (1_000, 10_000, 100_000)
+"""Sizes of the tables that are trained by the default config."""
+_STARTER_NUMBERS = 18
 
 TERMINAL_EPOCHS = 200_000
 """Number of epochs of four rows: some ten thousand per second, each of which updates the view."""
@@ -126,6 +130,43 @@ def _process(name: str, *command: str | Path, exit_code: int = 0) -> Case:
         return {"wall_seconds": wall_seconds(command, exit_code)}
 
     return Case(name, measure)
+
+
+def starter_cases(folder: Path, sizes: Sequence[int] = STARTER_ROWS) -> Iterator[Case]:
+    """Yield trainings by the configs that `dlcli init` writes for tables of several sizes.
+
+    Args:
+        folder: for the tables, the configs and the runs.
+        sizes: numbers of rows.
+    """
+    runs = (folder / f"starter-{number}" for number in count())
+    for rows in sizes:
+        table, config = folder / f"starter-{rows}.parquet", folder / f"starter-{rows}.yaml"
+        _write_numbers(table, rows)
+        output([*DLCLI, "init", table, "--target", "y", "--output", config])
+        yield Case(starter_case_name(rows), partial(_train_starter, config, runs))
+
+
+def starter_case_name(rows: int) -> str:
+    """Return the name of the case of this number of rows."""
+    return f"dlcli train, {rows:,} rows"
+
+
+def _train_starter(config: Path, runs: Iterator[Path]) -> Figures:
+    return process_figures([*DLCLI, "train", config, "--output", next(runs)])
+
+
+def _write_numbers(path: Path, rows: int) -> None:
+    """Write numbers and two categories, and a number that depends on them, from a fixed seed."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(_STARTER_NUMBERS, rows)).astype(np.float32)
+    eight, four = rng.integers(0, 8, rows), rng.integers(0, 4, rows)
+    effects = np.sin(2 * x[0]) + 0.3 * x[1] + 0.5 * x[2] * x[3] + 0.3 * eight + 0.3 * (four == 2)
+    columns = {f"x{number}": column for number, column in enumerate(x)}
+    names = np.array([*"abcdefgh"])
+    categories = {"letter": names[eight], "other letter": names[four]}
+    y = effects + rng.normal(scale=0.3, size=rows)
+    parquet.write_table(pa.table({**columns, **categories, "y": y}), path)
 
 
 def report_cases(folder: Path) -> Iterator[Case]:

@@ -26,7 +26,7 @@ from benchmarks.results import break_even, outcome_report, significant, target_r
 from benchmarks.runner import Case, Figures, Outcome, run
 from benchmarks.targets import TARGETS, Target
 from benchmarks.timing import EpochEnd, figures, last_of_each_burst
-from benchmarks.whole_processes import LIVE, QUIET, terminal_cases
+from benchmarks.whole_processes import LIVE, QUIET, starter_case_name, starter_cases, terminal_cases
 from benchmarks.workloads import WORKLOADS, Workload
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import new_run
@@ -182,6 +182,7 @@ def test_every_target_is_about_an_existing_workload() -> None:
         "small-table",
         "encoding",
         "memory",
+        "starter",
         "report",
         "terminal",
         *(workload.name for workload in WORKLOADS),
@@ -341,6 +342,17 @@ def test_every_step_of_the_mixed_table_is_measured(
     assert {"pyarrow read", "dlcli encode", "dlcli fit", "dlcli predict"} < set(measured)
     assert all(figures["step_seconds"] > 0 for figures in measured.values())
     assert all(figures["peak_bytes"] > 10e6 for figures in measured.values())
+
+
+@pytest.mark.release
+def test_the_default_training_of_a_table_is_measured(tmp_path: Path) -> None:
+    [case] = starter_cases(tmp_path, sizes=(40,))
+    figures = case.measure()
+
+    assert case.name == starter_case_name(40) == "dlcli train, 40 rows"
+    assert figures["peak_bytes"] > 300e6
+    assert figures["cpu_seconds"] > 1
+    assert (tmp_path / "starter-0" / "metrics.json").exists()
 
 
 def test_a_table_on_disk_is_measured_under_a_limit(
