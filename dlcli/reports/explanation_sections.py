@@ -529,6 +529,8 @@ def _dependence_chart(
     widest = max(lines, key=lambda line: line.range)
     target = _column_named(explanation, widest.output, "target")
     show = fmt.percent if of_classes else format_of(target)
+    if show is fmt.number:
+        show = fmt.to_doubt(widest.range)  # the chart shows no more digits
     low, high = map(show, (min(widest.values), max(widest.values)))
     return views.ChartBlock(
         title=column,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from dlcli.errors import UNDEFINED as UNDEFINED
@@ -48,6 +49,14 @@ _YEAR_1970 = datetime(1970, 1, 1)  # noqa: DTZ001  (all times are in UTC and sho
 def number(value: object) -> str:
     """Format a number to four significant digits for people, with a minus sign: `−0.1235`."""
     return with_minus(plain_number(value))
+
+
+def to_doubt(doubt: float) -> Callable[[float | None], str]:
+    """Return the format of numbers with two digits of their uncertainty, such as half an interval.
+
+    Without uncertainty, they are formatted as by `number`.
+    """
+    return partial(rounded, decimals=decimals_of(doubt))
 
 
 def of_epoch(name: str, value: float, rows: int | None = None) -> str:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
+from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.metrics import definitions
 from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
@@ -147,10 +148,10 @@ def _interval_tables(run: Run) -> Iterator[views.TableBlock]:
         yield views.TableBlock.of(
             ranges,
             {
-                "prediction": partial(_predictions_of, format_of(targets.get(column))),
+                "prediction": partial(_predictions_of, targets.get(column)),
                 "rows": lambda e: f"{e.rows:,}",
                 "coverage": lambda e: fmt.percent(e.coverage),
-                "mean width": lambda e: fmt.number(e.mean_width),
+                "mean width": lambda e: fmt.to_doubt(e.mean_width)(e.mean_width),
             },
             f"Coverage of {level} prediction intervals{name}",
             note=f"These are the intervals of dlcli predict --interval {REPORTED_LEVEL:g}. {share} "
@@ -164,8 +165,11 @@ _COVERAGE = (
 )
 
 
-def _predictions_of(format_value: Callable[[float], str], each: RangeCoverage) -> str:
-    return fmt.span(format_value(each.lowest), format_value(each.highest))
+def _predictions_of(target: ColumnStatistics | None, each: RangeCoverage) -> str:
+    show = format_of(target)
+    if show is fmt.number:
+        show = fmt.to_doubt(each.mean_width / 2)
+    return fmt.span(show(each.lowest), show(each.highest))
 
 
 def _metrics_of_parts(
@@ -460,10 +464,10 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
     both = np.concatenate([target[shown], prediction[shown]])
     bounds = float(target.min()), float(target.max())
     format_value = fmt.format_within(*bounds)
-    true, predicted = (
-        f"{format_value(values.min())} to {format_value(values.max())}"
-        for values in (target, prediction)
-    )
+    doubt = 2 * float((prediction - target).std())  # half of a prediction's 95 % interval
+    show = format_value if fmt.has_years(*bounds) else fmt.to_doubt(doubt)
+    true = fmt.span(format_value(bounds[0]), format_value(bounds[1]))
+    predicted = fmt.span(show(float(prediction.min())), show(float(prediction.max())))
     part = f" The chart shows {len(shown):,} of them." if len(shown) < len(target) else ""
     ends = [{"x": end, "y": end} for end in (float(both.min()), float(both.max()))]
     across, up = (Axis.within(title, *bounds) for title in ("true", "predicted"))
@@ -491,7 +495,7 @@ def _error_histogram(output: PredictedNumbers) -> views.ChartBlock:
     mean = float(np.average(errors, weights=output.weights))
     low, high = _middle(errors, output.weights)
     doubt = 2 * float(errors.std()) / math.sqrt(len(errors))  # half of the mean's 95 % interval
-    show = partial(fmt.rounded, decimals=fmt.decimals_of(doubt))
+    show = fmt.to_doubt(doubt)
     return views.ChartBlock(
         title="Errors",
         spec=charts.histogram(

@@ -264,11 +264,16 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
     part = f" {len(shown):,} of them are shown." if len(shown) < len(trials) else ""
     states = [name for name in _STATES if any(row["s"] == name for row in rows)]
     first, last = candidates.shown(better[0].value), candidates.shown(better[-1].value)
+    best = (
+        f"the best value, {last}, is the first"
+        if len(better) == 1
+        else f"the best value improves from {first} to {last}"
+    )
     return ChartBlock(
         title="Value of each candidate",
         spec=charts.scatter_chart(rows, _STATES, across, up, tips=tips, guides=guides, height=300),
-        description=f"{plural(len(trials), 'candidate')}: the best value improves from {first} to "
-        f"{last} (candidate {better[-1].number or 0:,}).{part}{_far_out(candidates)}",
+        description=f"{plural(len(trials), 'candidate')}: {best} "
+        f"(candidate {better[-1].number or 0:,}).{part}{_far_out(candidates)}",
         reading="Each point is a candidate; the line is the best value so far. If it stays flat "
         "for long, more candidates of this kind would hardly help. The dashed line is the default. "
         "Candidates that were stopped early are drawn at their last value, or at the edge if it is "

@@ -122,6 +122,13 @@ def test_years_have_no_separator_of_thousands():
     assert card.facts == ("mean 1,971, from 1,928 to 2,211",)
 
 
+def test_predictions_have_two_digits_of_their_uncertainty():
+    errors_of_50 = numbers([100.0, 200.0, 300.0, 400.0], [150.26, 149.74, 350.26, 349.74])
+    assert _scatter(errors_of_50, seed=0, most=100).description == (
+        "4 rows: true values from 100 to 400, predictions from 150 to 350."
+    )
+
+
 def test_years_that_are_predicted_have_no_separator_of_thousands():
     years = numbers([1990.0, 2000.0, 2010.0], [1995.5, 2003.0, 2008.5])
     assert _scatter(years, seed=0, most=100).description == (
@@ -408,7 +415,9 @@ def test_of_two_labels_both_are_drawn():
         (1, -1, "v"),
         (2, -2, "v"),
     ]
-    assert chart.description == "If only x changes, the mean prediction of u is between 5 and 10."
+    assert (
+        chart.description == "If only x changes, the mean prediction of u is between 5.0 and 10.0."
+    )
 
 
 def dependences(**values):
@@ -474,7 +483,7 @@ def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
         ("degrees", 2, 24),
     ]
     assert chart.description == (
-        "If only x changes, the mean prediction of degrees is between 21 and 24."
+        "If only x changes, the mean prediction of degrees is between 21.0 and 24.0."
     )
 
 

@@ -15,9 +15,11 @@ function make(parent, name, text, attributes = {}) {
   return parent.appendChild(made);
 }
 
+const withMinus = (text) => text.replace("-", "−");
+
 function shown(number) {
   if (number === null || number === undefined) return "–";
-  return Number(number.toPrecision(4)).toLocaleString("en", {maximumSignificantDigits: 4});
+  return withMinus(Number(number.toPrecision(4)).toLocaleString("en", {maximumSignificantDigits: 4}));
 }
 
 function percent(share) {
@@ -69,12 +71,22 @@ async function ask() {
 
 const level = (content) => `${Number((100 * content.level).toPrecision(6))} %`;
 
+// Two digits of the uncertainty, half the interval.
+function rounder(lower, upper) {
+  const digits = 1 - Math.floor(Math.log10((upper - lower) / 2));
+  if (!Number.isFinite(digits) || Math.abs(digits) > 15) return shown;
+  const step = 10 ** -digits, decimals = Math.max(0, digits);
+  const format = {minimumFractionDigits: decimals, maximumFractionDigits: decimals};
+  return (number) => withMinus((digits < 0 ? Math.round(number / step) * step : number).toLocaleString("en", format));
+}
+
 function showNumbers(answer, content) {
   for (const each of content.numbers) {
-    make(answer, "p", shown(each.value), {class: "value"});
+    const round = rounder(each.lower, each.upper);
+    make(answer, "p", round(each.value), {class: "value"});
     make(answer, "p", each.name, {class: "of"});
     if (typeof each.lower === "number") {
-      const ends = `${shown(each.lower)} to ${shown(each.upper)}`;
+      const ends = `${round(each.lower)} to ${round(each.upper)}`;
       make(answer, "p", `${level(content)} interval: ${ends}`, {class: "interval"});
     }
   }
