@@ -199,12 +199,17 @@ def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
         return file
     default = yaml_document.compose(default_tune(file.config, rows), "the default search space")
     assert isinstance(default, yaml.MappingNode)
-    root = copy(file.document.root)
+    root = _copied(file.document.root)
     for key, node in default.value:
         if tune is None or not tune.differs(key.value):
             put(root, ("tune", key.value), node)
     document = yaml_document.YamlDocument(file.document.name, root)
     return replace(file, config=validated(document), document=document)
+
+
+def _copied(root: yaml.MappingNode) -> yaml.MappingNode:
+    """Return a mapping that `put` can change without a change of the original."""
+    return yaml.MappingNode(root.tag, [*root.value], root.start_mark)
 
 
 # Candidates
@@ -243,7 +248,7 @@ def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
     if unknown := [path for path in values if path not in dimensions]:
         known = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
         raise errors.ConfigError([errors.Problem(unknown[0], f"is not in the search space{known}")])
-    root = copy(file.document.root)
+    root = _copied(file.document.root)
     root.value = [(key, value) for key, value in root.value if key.value != "tune"]
     problems: list[errors.Problem] = []
     # The number of layers is set first; other values are set in each layer.
@@ -344,7 +349,7 @@ def with_settings(config: Config, settings: Mapping[str, Value]) -> Config:
 
 def _with_networks_as_candidates(file: ConfigFile) -> ConfigFile:
     """Return a config whose search space is `ensemble.vary`, at the positions of the file."""
-    config, root, vary = file.config, copy(file.document.root), file.document.node(_VARY)
+    config, root, vary = file.config, _copied(file.document.root), file.document.node(_VARY)
     assert config.ensemble is not None
     alike = copy(file.document.node(_VARY[:1]))
     alike.value = [(key, node) for key, node in alike.value if key.value not in ("vary", "select")]

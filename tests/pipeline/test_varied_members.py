@@ -20,6 +20,7 @@ from dlcli.errors import ConfigError, ExportError, Interrupted, RunError
 from dlcli.exports.python_script import export_script
 from dlcli.pipeline import baselines
 from dlcli.pipeline.fit import FitResult
+from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import train
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import open_run
@@ -136,6 +137,14 @@ def test_a_value_that_no_network_can_have_is_refused_at_its_position_before_trai
     assert str(caught.value) == snapshot(
         "c.yaml:11:32: hidden[0].units: expected a positive integer up to 1000000, got 'many'"
     )
+
+
+def test_a_valid_config_stays_as_it_is_when_it_is_checked(folder):
+    file = config()
+    for _ in range(2):
+        check(file)
+    assert load_config(Path("c.yaml")).config == file.config
+    assert file.document.node(("ensemble", "select")).value == "greedy"
 
 
 @pytest.fixture
