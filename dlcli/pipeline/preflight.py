@@ -22,7 +22,13 @@ from dlcli.columns.layout import plain_layout
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import Linear
-from dlcli.config.search_space import check_tune, check_vary, with_search_space
+from dlcli.config.search_space import (
+    check_tune,
+    check_vary,
+    draw_settings,
+    with_search_space,
+    with_settings,
+)
 from dlcli.config.training_choices import SGD, Optimizer, RMSprop
 from dlcli.config.tune_section import Tune
 from dlcli.encoding.encoded_rows import MOST_FILLED
@@ -278,13 +284,15 @@ def prepare_example(
 def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dict[str, int]:
     """Return the minimum memory of a training in bytes, by part, in addition to TensorFlow.
 
+    If the networks of an ensemble have different settings, that of the largest one.
+
     - weights: trained ones, their best copy if early stopping restores it, and optimizer slots;
       of an ensemble, those of all members;
     - rows: the encoded rows of all sets in compact form, unless they are kept on disk; of sparse
       ones only what is filled with zeros, see `Inputs.is_resident`;
     - batch: input and layer outputs of the rows of one step.
     """
-    config, network, train = plan.config, plan.network, rows.split.train
+    (config, network), train = _largest_network(plan), rows.split.train
     stopping = config.early_stopping
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
@@ -304,6 +312,16 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
         "rows": 0 if rows.storage.folder is not None else _FLOAT * width * count,
         "batch": batch * (_FLOAT * network.front.units + number * outputs),
     }
+
+
+def _largest_network(plan: preparation.FitPlan) -> tuple[Config, Network]:
+    """Return the settings and layers of the largest network of an ensemble, see `vary`."""
+    if plan.config.ensemble is None or plan.config.ensemble.vary is None:
+        return plan.config, plan.network
+    configs = [with_settings(plan.config, each) for each in draw_settings(plan.config)]
+    layout, output = plan.network.layout, plan.head.output
+    pairs = [(each, build_network(layout, each.hidden, output)) for each in configs]
+    return max(pairs, key=lambda pair: pair[1].parameters)
 
 
 def optimizer_slots(optimizer: Optimizer) -> int:

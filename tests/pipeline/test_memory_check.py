@@ -80,6 +80,12 @@ class TestRequiredMemory:
         found = required_memory(*prepared_with(hidden))
         assert found["weights"] == 4 * (3 * (SMALL + 2 * 20) + 2 * 20)
 
+    def test_counts_the_largest_network_of_an_ensemble_with_different_settings(self):
+        varied = "ensemble={members: 4, folds: 2, vary: {hidden_layers: {units: [900, 901]}}}"
+        alike = required_memory(*prepared_with("ensemble={members: 4, folds: 2}"))
+        found = required_memory(*prepared_with(varied))
+        assert found["weights"] > 10 * alike["weights"]
+
     def test_counts_encoded_rows_unless_they_are_on_disk(self):
         prepared = prepared_with()
         assert required_memory(*prepared)["rows"] == 4 * 10 * 100
