@@ -27,6 +27,8 @@ from dlcli.schema.yaml_document import Path as KeyPath
 from dlcli.schema.yaml_document import format_path
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
+from dlcli.tables.table import Table
+from dlcli.tasks.task import DecodedRows, Task
 
 Numbers = dict[str, float | None]
 NumbersBySplit = Mapping[str, Numbers]
@@ -145,12 +147,28 @@ def evaluate_rows(run: Run, data: Source | MemoryTable) -> tuple[HeldOut, str]:
     predictor = run.predictor
     table = predictor.read(data, others=predictor.metric_columns)
     found = predictor.evaluate(table, ValueProblems())
-    decoded, row = found.decoded, found.evaluated.row_numbers
-    if (numbers := found.evaluated.file_numbers) is not None:
-        row = row | numbers.astype(np.int64) << _ROW_BITS
-    rows = HeldOut(decoded.values, decoded.decoded, decoded.weights, task=predictor.task, row=row)
-    weights = decoded.weights
-    return rows if weights is None else rows.take(np.flatnonzero(weights)), table.file
+    return keyed_rows(found.evaluated, found.decoded, predictor.task), table.file
+
+
+def keyed_rows(table: Table, decoded: DecodedRows, task: Task) -> HeldOut:
+    """Return the rows of a table that have a positive weight, with their keys as row numbers.
+
+    Args:
+        table: the rows.
+        decoded: their true values and predictions.
+        task: the task of the predictor.
+    """
+    values, predicted, weights = decoded.values, decoded.decoded, decoded.weights
+    rows = HeldOut(values, predicted, weights, task=task, row=table_keys(table))
+    return rows if weights is None else rows.take(np.flatnonzero(weights))
+
+
+def table_keys(table: Table) -> Indices:
+    """Return a key per row, from file and row number, like `row_keys`."""
+    if table.file_numbers is None:
+        return table.row_numbers
+    keys: Indices = table.row_numbers | table.file_numbers.astype(np.int64) << _ROW_BITS
+    return keys
 
 
 # Shared rows
@@ -178,13 +196,14 @@ def pair_rows(
     one, other = (split in each.run.config.data.sources for each in (first, second))
     if one != other:
         return "the rows are a separate file in only one of the runs"
-    keys, others = _keys(first, rows[0]), _keys(second, rows[1])
+    keys, others = row_keys(first, rows[0]), row_keys(second, rows[1])
     if keys is None or others is None:
         return "rows can't be matched, because their row numbers are not unique"
-    return _pair_by_keys(rows, keys, others)
+    return pair_by_keys(rows, keys, others)
 
 
-def _pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices) -> Pair:
+def pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices) -> Pair:
+    """Find the rows that two runs share, given a key for each row, see `pair_rows`."""
     _, one, other = np.intersect1d(keys, others, assume_unique=True, return_indices=True)
     least = min(rows[0].rows, rows[1].rows)
     if len(one) < _LEAST_SHARED * least:
@@ -234,7 +253,7 @@ def _truth(held: HeldOut) -> NDArray[np.generic]:
     return np.asarray(held.task.classes)[held.values] if is_classes else held.values
 
 
-def _keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
+def row_keys(subject: ComparedRun, held: HeldOut) -> Indices | None:
     """Return a key per row, from file and row number; `None` if keys are not unique."""
     files = _file_indices(subject, held)
     if files is None or (held.row < 0).any() or (held.row >> _ROW_BITS).any():
@@ -367,7 +386,7 @@ def _rows_of_table(
     """Return the name of a table, the rows as predicted by each run, and their pairs."""
     (first, name), *rest = (evaluate_rows(subject.run, data) for subject in runs)
     others = [rows for rows, _ in rest]
-    pairs = [_pair_by_keys((first, rows), first.row, rows.row) for rows in others]
+    pairs = [pair_by_keys((first, rows), first.row, rows.row) for rows in others]
     return name, [first, *others], pairs
 
 
@@ -522,6 +541,9 @@ def _config_keys(file: ConfigFile) -> dict[str, object]:
     found["engine"] = config.engine.name
     if config.initial_weights is not None:
         found["initial_weights"] = file.resolve(config.initial_weights).as_posix()
+    if config.distill is not None:
+        teacher = file.resolve(config.distill.teacher).as_posix()
+        found["distill"] = config.distill.model_copy(update={"teacher": teacher})
     return found
 
 

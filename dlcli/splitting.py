@@ -89,7 +89,7 @@ def assign_rows(
     """
     if isinstance(how, TimeSplit):
         return _split_in_time(table, how.column, shares)
-    rng = _generator_of(seed, "split")
+    rng = generator_of(seed, "split")
     if isinstance(how, GroupSplit):
         return _split_by_group(table, how.column, shares, rng)
     if isinstance(how, StratifiedSplit):
@@ -99,7 +99,7 @@ def assign_rows(
     return _assignment(table, order[test : test + validation], order[:test])
 
 
-def _generator_of(seed: SeedKey, purpose: str) -> Generator:
+def generator_of(seed: SeedKey, purpose: str) -> Generator:
     """Make a generator for one purpose, independent of other purposes with the same seed."""
     return Generator(np.random.Philox(key=_key_of(seed, purpose)))
 
@@ -388,7 +388,7 @@ def make_folds(
         earlier = [np.sort(np.concatenate(windows[:at])) for at in range(1, folds + 1)]
         assigned = [*map(Fold, earlier, windows[1:])]
     else:
-        numbers = _fold_numbers(table, how, classes, folds, _generator_of(seed, "folds"))
+        numbers = _fold_numbers(table, how, classes, folds, generator_of(seed, "folds"))
         are_held_out = (numbers == number for number in range(folds))
         assigned = [Fold(np.flatnonzero(~each), np.flatnonzero(each)) for each in are_held_out]
     return _checked(assigned, table, classes)

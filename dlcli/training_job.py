@@ -95,6 +95,8 @@ class Job:
     """The validation rows, if any."""
     initial_weights: Weights | None = None
     """The initial weights; `None` for the results of the initializers."""
+    soft_labels: NDArray[np.float32] | None = None
+    """The labels that the loss of a distilled network compares with the output, (rows, units)."""
     until: int | None = None
     """The epoch after which to stop; `None` for the last one. Schedules are not affected."""
     rows_of_largest: int = 0
@@ -133,15 +135,22 @@ class Job:
 
     @cached_property
     def labels(self) -> NDArray[Any]:
-        """The training target in the form for the loss, (rows, ...)."""
-        return self.task.loss_labels(self.train.target, self.head.loss, self.network.outputs)
+        """The training target in the form for the loss, (rows, ...).
+
+        For a distilled network, the soft labels precede the true labels, which metrics use,
+        (rows, 2 · units).
+        """
+        labels = self.task.loss_labels(self.train.target, self.head.loss, self.network.outputs)
+        return labels if self.soft_labels is None else np.hstack([self.soft_labels, labels])
 
     @cached_property
     def validation_labels(self) -> NDArray[Any] | None:
-        """The validation target in the form for the loss, (rows, ...)."""
+        """The validation target in the form of `labels`, without predictions of a teacher."""
         if self.validation is None:
             return None
-        return self.task.loss_labels(self.validation.target, self.head.loss, self.network.outputs)
+        target, units = self.validation.target, self.network.outputs
+        labels = self.task.loss_labels(target, self.head.loss, units)
+        return labels if self.soft_labels is None else np.hstack([labels, labels])
 
     @cached_property
     def loss_weights(self) -> NDArray[np.float32] | None:

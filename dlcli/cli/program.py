@@ -22,7 +22,7 @@ from dlcli.cli.config_commands import init, inspect, schema, validate
 from dlcli.cli.console import print_message
 from dlcli.cli.prediction_commands import evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, export, report, serve
-from dlcli.cli.training_commands import ARGUMENTS, cv, reproduce, train, tune
+from dlcli.cli.training_commands import ARGUMENTS, cv, distill, reproduce, train, tune
 
 _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
@@ -360,7 +360,7 @@ main.add_groups(
         "Train and evaluate": (train, predict, evaluate),
         "Understand": (report, compare, diagnose),
         "Choose": (cv, tune),
-        "Deploy": (export, serve, reproduce),
+        "Deploy": (export, serve, distill, reproduce),
         "Prepare": (init, inspect, validate, schema),
     }
 )

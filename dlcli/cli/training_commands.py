@@ -1,4 +1,4 @@
-"""`dlcli train`, `cv`, `tune` and `reproduce`: the commands that train."""
+"""`dlcli train`, `cv`, `tune`, `reproduce` and `distill`: the commands that train."""
 
 from __future__ import annotations
 
@@ -482,3 +482,36 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
     if reproduction.differing:
         differing = ", ".join(reproduction.differing)
         raise RequirementError(f"{run.path}: not reproduced; different: {differing}")
+
+
+@click.command()
+@run_argument()
+@options.settings
+@_new_run_folder("-distilled")
+@_json_lines
+def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: bool) -> None:
+    """Train one small network on the predictions of an ensemble.
+
+    RUN is a run folder of an ensemble with folds; `dlcli init` writes such a config. The network
+    has the layers of one member. It learns the target and, for each training row, the prediction of
+    the members that were not trained on this row. 15 % of the training rows become validation rows.
+
+    The result compares accuracy, size and prediction time of the network with the ensemble. The new
+    run folder supports all commands, such as predict, serve and export.
+
+    \b
+      dlcli distill runs/bikes
+      dlcli distill runs/bikes --set 'hidden[0].units=64'
+      dlcli train --resume runs/bikes-distilled
+    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    from dlcli.cli.event_log import event_listener
+    from dlcli.pipeline.retraining import distill as train_distilled
+    from dlcli.prediction.gates import require_gates
+    from dlcli.reports.report_files import view_of, write_report_if_cheap
+
+    with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
+        trained = train_distilled(run, output, listener, settings)
+        write_report_if_cheap(trained, listener)
+    if not as_json:
+        print_view(view_of(trained))
+    require_gates(trained.gates, str(trained.path))

@@ -343,6 +343,20 @@ class Ensemble(Section):
             yield "select", "greedy requires out-of-fold predictions; set folds to a number"
 
 
+class Distill(Section):
+    """Training on the predictions of an ensemble (Hinton et al. 2015), see `dlcli distill`."""
+
+    teacher: RunFolder
+    """Run folder of an ensemble with folds that was trained on the same data. Each training row has
+    the prediction of the members that were not trained on it."""
+    target_weight: Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")] = 0.5
+    """Weight of the true target, in [0, 1). The teacher's prediction has the remaining weight."""
+    synthetic_rows: NonNegativeInt = 4
+    """Number of synthetic rows for each training row, up to 100,000 in all. Each is a training row
+    in which 30 % of the columns have values of other training rows; its label is the prediction of
+    all members of the teacher."""
+
+
 class Gate(Section):
     """Requirements on a metric; all of them must be met."""
 
@@ -559,6 +573,12 @@ class Config(Section):
 
     Examples: [{members: 8, folds: none}]
     """
+    distill: Distill | None = None
+    """Ensemble whose predictions one network is trained on, in addition to the true target.
+    `dlcli distill` sets this section. Omitted: only the true target.
+
+    Examples: [{teacher: runs/bikes}]
+    """
     initial_weights: RunFolder | None = None
     """Run folder with the initial weights; its network must have the same shape. Omitted: random
     weights.
@@ -691,6 +711,8 @@ class Config(Section):
             )
         if self.initial_weights is not None:
             yield "initial_weights", "can't be combined with ensemble; omit one of them"
+        if self.distill is not None:
+            yield "distill", "trains one network; set ensemble: null"
 
     def _gate_conflicts(self) -> Iterator[Conflict]:
         has_rows = {"validation": self.has_validation, "test": self.data.test is not None}

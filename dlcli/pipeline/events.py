@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlcli.metrics.intervals import Estimate
     from dlcli.metrics.statistic import Metrics, Number
     from dlcli.prediction.baseline_comparison import BaselineComparison
+    from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
     from dlcli.runs import documents
     from dlcli.runs.run_writer import RunWriter
@@ -366,6 +367,11 @@ class TrainingResultEvent(Event, kind=RESULT):
     """The metrics of each baseline on the same sets, as in `baselines.json`."""
     verdicts: BaselineComparison
     """The comparison with the baselines on held-out rows, as in `verdicts.json`."""
+    distillation: Distillation | None = None
+    """Only for a distilled network: the comparison with its teacher, as in `distillation.json`: the
+    `rows` of the `split` that both were evaluated on, in `differences` for each metric the values
+    of `network` and `teacher` and their difference like in `verdicts`, and for both models the
+    number of `weights`, the size of these in `bytes` and the `milliseconds` of a prediction."""
     gates: Sequence[GateResult] | None = None
     """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
     `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are

@@ -442,9 +442,13 @@ def fit(
     """
     start = time.perf_counter()
     train, validation = rows.encoded["train"], rows.encoded.get("validation")
+    soft = None
+    if plan.distilled is not None:
+        train, soft = plan.distilled
     job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, validation)
     start_at, placed = plan.initial_weights, plan.device_inputs
     job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
+    job = replace(job, soft_labels=soft)
     observer = observer or FitObserver()
     trained = tuple(_fit_members(job, rows, plan, checkpointer, observer))
     config = job.config.with_scaling_layer(trained[0].learning_rate_multiplier)

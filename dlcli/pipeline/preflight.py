@@ -36,6 +36,7 @@ from dlcli.errors import ConfigError, Problem, UsageError, override
 from dlcli.network.layers import DenseLayer, LayerSummary, Network, build_network, summarize
 from dlcli.pipeline import events as event_types
 from dlcli.pipeline import preparation
+from dlcli.pipeline.distillation import distill_rows, find_teacher
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.runs.run_folder import cache_folder
 from dlcli.schema.urls import Location
@@ -108,8 +109,10 @@ def check(
         with row_storage(file, None, Events()) as storage:
             rows, plan = preparation.prepare(file, events, storage)
             check_plan(rows, plan, events)
-            preparation.encode_sets(rows, events)
+            rows = preparation.encode_sets(rows, events)
             preparation.initial_weights(file, plan.network)
+            if (teacher := find_teacher(file)) is not None:
+                distill_rows(teacher, rows, plan)
         if file.config.tune is not None:
             data, tables = file.config.data, rows.tables.items()
             sources = {"train": 1.0, "validation": data.validation, "test": data.test}

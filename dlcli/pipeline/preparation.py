@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,8 +149,8 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
 
     Raises:
         UsageError: for a file that does not exist.
-        ConfigError: for initial weights, which may have been trained on any of the rows; or for
-            rows that are to be kept on disk.
+        ConfigError: for initial weights or a teacher, which may have been trained on any of the
+            rows; or for rows that are to be kept on disk.
         ConfigError, DataError: see `read_dataset`.
     """
     if file.config.initial_weights is not None:
@@ -159,6 +159,12 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
             f"optimistic; omit it: {errors.override('initial_weights', None)}"
         )
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
+    if file.config.distill is not None:
+        message = (
+            "the ensemble was trained on rows that are held out here, so metrics would be too "
+            f"optimistic; omit it: {errors.override('distill', None)}"
+        )
+        raise errors.ConfigError([errors.Problem("distill", message)])
     if file.config.data.storage == "disk":
         message = (
             "'disk' works only for a single training run; cross-validation and search keep rows in "
@@ -391,6 +397,14 @@ class FitRows:
         return self.split.tables
 
 
+class DistilledRows(NamedTuple):
+    """The rows that a distilled network is trained on: training rows, then synthetic rows."""
+
+    encoded: EncodedRows
+    labels: NDArray[np.float32]
+    """The labels of the loss, from target and teacher, (rows, units)."""
+
+
 @dataclass(frozen=True)
 class FitPlan:
     """The network that is trained on the rows of a fit, and the way of training it."""
@@ -412,6 +426,8 @@ class FitPlan:
     """Encoded rows that lie on the device already; fits on the same rows share them."""
     initial_weights: Weights | None = None
     """Where to start, instead of the initializers."""
+    distilled: DistilledRows | None = None
+    """The rows to train a distilled network on, instead of the training rows."""
     until: int | None = None
     """The epoch after which to end, if not the last; schedules stay the same."""
     finished: int = 0
@@ -666,7 +682,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     """
     if file.config.initial_weights is None:
         return None
-    run = open_run(initial_weights_run(file, file.config.initial_weights))
+    run = open_run(named_run(file, file.config.initial_weights))
     run.require_training()  # a diverged one will do
     earlier = run.predictor
     if earlier.models:
@@ -685,8 +701,8 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     return earlier.weights
 
 
-def initial_weights_run(file: ConfigFile, folder: str) -> Path:
-    """Return a run folder relative to the config, or else to the current folder."""
+def named_run(file: ConfigFile, folder: str) -> Path:
+    """Return a run folder that a config names: relative to it, or else to the current folder."""
     from_config = file.resolve(folder)
     return from_config if from_config.exists() else Path(folder)
 

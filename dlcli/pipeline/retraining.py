@@ -1,7 +1,8 @@
-"""Retrain runs, to reproduce them or with the patches of their diagnosis."""
+"""Train new runs from a run: to reproduce it, to distill it, or to try patches of its diagnosis."""
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shlex
@@ -13,13 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from dlcli.comparison import ComparedRun, estimate_difference
-from dlcli.config.config_file import Tables, load_config_of_run
+from dlcli.config.config_file import ConfigFile, Overrides, Tables, load_config_of_run
 from dlcli.config.data_section import MEMORY
+from dlcli.config.training_choices import SparseCategoricalCrossentropy
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError, listed, plural
 from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.metrics.statistic import finite
+from dlcli.pipeline.distillation import require_teacher
 from dlcli.pipeline.events import Events, Listener, ReproductionResultEvent, ignore
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import data_fingerprints
@@ -34,6 +37,8 @@ _NO_CAUSE = (
     "no known cause has changed: on a GPU, the order of floating-point additions may vary; on a "
     "CPU this is a bug in dlcli"
 )
+VALIDATION_SHARE = 0.15
+"""Share of the training rows that a distilled network is validated on."""
 MOST_PATCHES = 6
 """Maximum number of patches that are tried."""
 SPLIT = "validation"
@@ -118,12 +123,7 @@ def reproduce(
     run.require_network()
     run.require(RunFile.ENVIRONMENT, RunFile.ENCODING, RunFile.METRICS)
     file = replace(run.config_file, tables=tables or {})
-    for key in ("train", "validation", "test"):
-        if getattr(file.config.data, key) == MEMORY and key not in file.tables:
-            raise UsageError(
-                f"{run.path}: data.{key} was a table in memory; reproduce the run in Python with "
-                "dlcli.reproduce(run, table)"
-            )
+    _require_tables(run, file, "reproduce")
     events, before = Events(listener), run.environment
     data = _compare_data(before, {**before, "data": data_fingerprints(file)})
     if not data.equal:
@@ -148,7 +148,7 @@ def reproduce(
 
 
 def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> ReproducedPart:
-    """Compare the hashes of data files, of tables in memory, and of images."""
+    """Compare the hashes of data files, tables in memory, images, and the teacher."""
     hashes, found = _hashes(before), _hashes(now)
     names = [name for name, _ in found]
     if [name for name, _ in hashes] != names:
@@ -165,11 +165,12 @@ def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> Re
 
 
 def _hashes(environment: Mapping[str, object]) -> list[tuple[str, object]]:
-    """Return name and content of each table and each column of images; `None` for a pipe."""
+    """Return name and content of each table, column of images and teacher; `None` for a pipe."""
     files, images = data_entries(environment), environment.get("images")
     return [
         *((Path(str(each.get("file"))).name, content_id(each)) for each in files),
         *(images.items() if isinstance(images, dict) else ()),
+        *((name, environment[name]) for name in ("teacher",) if name in environment),
     ]
 
 
@@ -253,6 +254,61 @@ def _difference(value: object, other: object) -> float:
 
 def _shown(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else "undefined"
+
+
+# Distillation
+
+
+def distill(
+    teacher: Run,
+    output: Path | None = None,
+    listener: Listener = ignore,
+    overrides: Overrides = (),
+    tables: Tables | None = None,
+) -> Run:
+    """Train one network on the out-of-fold predictions of an ensemble, see `soft_labels`.
+
+    The network has the ensemble's config. A share of the training rows become validation rows.
+
+    Args:
+        teacher: the run of the ensemble.
+        output: the new run folder. [default: `runs/<name>-distilled`, ...]
+        listener: receives events.
+        overrides: settings to change.
+        tables: the training tables, if they were in memory.
+
+    Raises:
+        UsageError: if the run has no predictions that a network can learn, or a table in memory is
+            missing.
+        DlcliError: see `train`.
+    """
+    require_teacher(teacher)
+    path, loss = teacher.resolved_path(), teacher.config.loss
+    settings: dict[str, object] = {
+        "distill.teacher": ".",
+        "ensemble": None,
+        "data.validation": VALIDATION_SHARE,
+        "data.train_on_validation": False,
+    }
+    if isinstance(loss, SparseCategoricalCrossentropy):  # requires classes as labels
+        settings["loss"] = "categorical_crossentropy"
+    if isinstance(overrides, Mapping):
+        changes: Overrides = {**settings, **overrides}
+    else:
+        changes = [*(f"{key}={json.dumps(each)}" for key, each in settings.items()), *overrides]
+    file = load_config_of_run(path, changes, tables)
+    _require_tables(teacher, file, "distill")
+    return train(file, output, listener, suffix="-distilled")
+
+
+def _require_tables(run: Run, file: ConfigFile, function: str) -> None:
+    """Raise `UsageError` if a table in memory is missing."""
+    for key in ("train", "validation", "test"):
+        if getattr(file.config.data, key) == MEMORY and key not in file.tables:
+            raise UsageError(
+                f"{run.path}: data.{key} was a table in memory; call this in Python: "
+                f"dlcli.{function}(run, table)"
+            )
 
 
 # Patches

@@ -30,7 +30,7 @@ from dlcli.pipeline.preparation import (
     FitRows,
     data_files,
     data_fingerprints,
-    initial_weights_run,
+    named_run,
     type_reason,
 )
 from dlcli.pipeline.worker_pool import threads_per_worker
@@ -54,6 +54,8 @@ _SUFFIXES: dict[RunKind, str] = {"train": "", "cv": "-cv", "tune": "-tune"}
 """Suffixes of the default name of a run folder, after the name of the config."""
 Images = Mapping[str, Mapping[str, object]]
 """For each image column, the number of `files` and a `sha256`."""
+OtherInputs = Mapping[str, Mapping[str, object]]
+"""The fingerprints of inputs other than tables that a run has: `images` and `teacher`."""
 Stamps = Mapping[Location, tuple[int | str | None, ...] | None]
 """For each data file, values that change whenever it is written to; `None` if it is not a regular
 file."""
@@ -90,18 +92,20 @@ class Recording:
         return self.writer is None or not self.writer.can_resume
 
     @contextmanager
-    def begin_training(self, rows: FitRows, plan: FitPlan, images: Images) -> Iterator[RunWriter]:
+    def begin_training(
+        self, rows: FitRows, plan: FitPlan, inputs: OtherInputs
+    ) -> Iterator[RunWriter]:
         """Begin a training, see `begin`; report its folder and unfinished runs like it.
 
         Args:
             rows: what was inferred from the data.
             plan: the network, its training and the device.
-            images: the fingerprints of the image files.
+            inputs: the fingerprints of images and teacher.
         """
         assert plan.device is not None
         resolve = partial(resolved_config, self.file, rows, plan, threads=plan.device.threads)
         reasons = TypeReasons.of(rows)
-        with self.begin(resolve, plan.device, images, reasons.store) as writer:
+        with self.begin(resolve, plan.device, inputs, reasons.store) as writer:
             for twin in unfinished_runs_like(writer) if self.writer is None else ():
                 message = f"{twin} is an unfinished run of the same config; resume with: "
                 self.events.warn(message + resume_command(twin))
@@ -113,7 +117,7 @@ class Recording:
         self,
         resolve: Callable[[Path], Config],
         device: Device | None,
-        images: Images = MappingProxyType({}),
+        inputs: OtherInputs = MappingProxyType({}),
         store_inputs: Callable[[RunWriter], None] = lambda _: None,
     ) -> Iterator[RunWriter]:
         """Create the run folder and store the run's inputs, or compare them with the stored ones.
@@ -121,7 +125,7 @@ class Recording:
         Args:
             resolve: returns the resolved config for a file in a folder.
             device: the device; `None` if TensorFlow is not loaded in this process.
-            images: the fingerprints of the image files.
+            inputs: the fingerprints of images and teacher.
             store_inputs: stores other inputs of the run in a new folder.
 
         Yields:
@@ -130,11 +134,12 @@ class Recording:
         Raises:
             UsageError: if the folder can't be created.
             DataError: if a data file was written to while it was read.
-            RunError: if images differ from the images of the resumed run.
+            RunError: if images or the teacher differ from those of the resumed run.
         """
         if self.writer is not None:
             check_unchanged(self.stamps)
-            check_images(self.writer, images)
+            check_images(self.writer, inputs.get("images", {}))
+            check_teacher(self.writer, inputs.get("teacher", {}))
             if device is not None:
                 self._warn_of_changes(self.writer, device)
             self.events.log_to(self.writer)
@@ -149,9 +154,8 @@ class Recording:
             writer.write_resolved(dump_config(self.resolved))
             data = data_fingerprints(self.file) if self.workers.cluster.is_chief else ()
             environment = self._environment(self.resolved, device, data)
-            writer.write_json(
-                RunFile.ENVIRONMENT, environment | ({"images": images} if images else {})
-            )
+            others = {name: each for name, each in inputs.items() if each}
+            writer.write_json(RunFile.ENVIRONMENT, environment | others)
             check_unchanged(self.stamps)
             yield writer
 
@@ -337,7 +341,7 @@ def check_data(writer: RunWriter | Run, file: ConfigFile) -> None:
             )
 
 
-def check_images(writer: RunWriter, images: Images) -> None:
+def check_images(writer: RunWriter, images: Mapping[str, object]) -> None:
     """Refuse image files that have changed since training began.
 
     Raises:
@@ -351,6 +355,19 @@ def check_images(writer: RunWriter, images: Images) -> None:
                 f"{writer.path}: an image of the column '{column}' has changed since the run "
                 "started; restore the file, or train again"
             )
+
+
+def check_teacher(writer: RunWriter, teacher: Mapping[str, object]) -> None:
+    """Refuse a teacher of a distilled network that has changed since training began.
+
+    Raises:
+        RunError: if its predictions have changed.
+    """
+    if teacher and writer.environment.get("teacher") != teacher:
+        raise RunError(
+            f"{writer.path}: the ensemble in distill.teacher has changed since the run started; "
+            "restore it, or train again"
+        )
 
 
 def environment_changes(before: Mapping[str, object], now: Mapping[str, object]) -> dict[str, str]:
@@ -379,11 +396,15 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
         keep_tune: whether to keep the search space, which training does not read.
     """
     config = file.config
-    earlier = config.initial_weights
+    earlier, distill = config.initial_weights, config.distill
+    if distill is not None:
+        teacher = relative_path(named_run(file, distill.teacher), folder)
+        distill = distill.model_copy(update={"teacher": teacher})
     update = {
         "name": file.name,
         "data": file.moved_data(lambda path: relative_path(path, folder)),
-        "initial_weights": earlier and relative_path(initial_weights_run(file, earlier), folder),
+        "initial_weights": earlier and relative_path(named_run(file, earlier), folder),
+        "distill": distill,
     }
     if not keep_tune:
         update["tune"] = None

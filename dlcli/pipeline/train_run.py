@@ -35,6 +35,7 @@ from dlcli.metrics.statistic import Metrics, Number, finite
 from dlcli.pipeline import events as event_types
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
+from dlcli.pipeline.distillation import distill_rows, find_teacher, fingerprint_of, save_comparison
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
 from dlcli.pipeline.members import FactorTrial, FitObserver, FittedMember
@@ -105,11 +106,14 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
         check_plan(rows, plan, events)
         rows = encode_sets(rows, events)
         initial = initial_weights(file, plan.network)
+        teacher = find_teacher(file)
+        distilled = None if teacher is None else distill_rows(teacher, rows, plan)
         device = load_tensorflow(config, events)
         from dlcli.training.compiled_engine import ProgramCache
 
         programs = vars(_OF_THREAD).setdefault("programs", ProgramCache())
-        plan = replace(plan, initial_weights=initial, programs=programs, device=device)
+        plan = replace(plan, initial_weights=initial, distilled=distilled)
+        plan = replace(plan, programs=programs, device=device)
         result = fit(rows, plan)
         resolved = run_recording.resolved_config(file, rows, plan, Path(), device.threads)
         return replace(result, config=resolved)
@@ -128,17 +132,21 @@ def train_recorded(recording: Recording) -> Run:
         check_plan(rows, plan, events)
         images = run_recording.image_fingerprints(rows)
         rows = encode_sets(rows, events)
+        teacher = find_teacher(file)
         # A resumed training does not need initial weights.
         initial = initial_weights(file, plan.network) if recording.starts_over else None
         device = load_tensorflow(config, events, recording.workers.cluster)
-        plan = replace(plan, initial_weights=initial, device=device)
-        with recording.begin_training(rows, plan, images) as writer:
+        distilled = None if teacher is None else distill_rows(teacher, rows, plan)
+        plan = replace(plan, initial_weights=initial, distilled=distilled, device=device)
+        inputs = {"images": images, "teacher": fingerprint_of(teacher)}
+        with recording.begin_training(rows, plan, inputs) as writer:
             rows = TypeReasons.applied(rows, writer)
             # Fit, explain, evaluate; each is saved at once.
             result = fit_with_checkpoints(rows, plan, writer, events)
             save_network(result, writer)
             metrics = save_metrics(result, writer)
             baselines, comparison = save_baselines(result, writer, events)
+            distillation = None if teacher is None else save_comparison(result, teacher, writer)
             gates = save_gates(result, comparison, writer)
             events.emit(
                 event_types.TrainingResultEvent(
@@ -147,6 +155,7 @@ def train_recorded(recording: Recording) -> Run:
                     metrics=metrics,
                     baselines=baselines,
                     verdicts=comparison,
+                    distillation=distillation,
                     gates=gates,
                 )
             )

@@ -83,6 +83,8 @@ class RunFile(StrEnum):
     """The float32 weights of the baselines by name."""
     VERDICTS = "verdicts.json", _DOCUMENT_BYTES
     """The comparison with the baselines, and signs of data leakage."""
+    DISTILLATION = "distillation.json", _DOCUMENT_BYTES
+    """The comparison of a distilled network with its teacher."""
     GATES = "gates.json", _DOCUMENT_BYTES
     """The results of the quality gates."""
     PREDICTIONS = "predictions.parquet", 2**36

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dlcli.network.layers import Network
     from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels, Conclusion
     from dlcli.prediction.conformal import Conformal
+    from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, MemberModel, Predictor
     from dlcli.runs.documents import CrossValidation, Search
@@ -377,6 +378,13 @@ class Run:
     def conclusions(self) -> dict[str, Conclusion]:
         """The conclusion for each baseline, see `Conclusion`."""
         return self.verdicts.conclude(self.config)
+
+    @cached_property
+    def distillation(self) -> Distillation | None:
+        """The comparison of a distilled network with its teacher; `None` for other networks."""
+        from dlcli.prediction.distillation_document import Distillation
+
+        return self._find(RunFile.DISTILLATION, Distillation)
 
     @cached_property
     def gates(self) -> tuple[GateResult, ...]:

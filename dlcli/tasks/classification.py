@@ -213,6 +213,10 @@ class Binary(_Classes):
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
         return definitions.decide(decoded[:, 0], probabilistic=self.has_probabilities)
 
+    def soft_labels(self, decoded: Outputs, units: int) -> NDArray[np.float32]:
+        both = self.probabilities(decoded).astype(np.float32)
+        return both[:, -units:]
+
     def probabilities(self, outputs: Outputs) -> Outputs:
         return np.concatenate([1 - outputs, outputs], axis=1) if outputs.shape[1] == 1 else outputs
 

@@ -189,6 +189,11 @@ class _Numbers(Task):
             names=tuple(scaling.name for scaling in self._scalings),
         )
 
+    def encode_predictions(self, predicted: TargetValues) -> NDArray[np.float32]:
+        columns = zip(self._scalings, predicted.T, strict=True)
+        scaled = [scaling.apply(values) for scaling, values in columns]
+        return np.stack(scaled, axis=1).astype(np.float32)
+
     # Predictions.
 
     def for_loss(self, loss: Loss | None) -> Self:

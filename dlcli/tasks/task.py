@@ -322,6 +322,22 @@ class Task(Fitted):
         """
         return encoded
 
+    def soft_labels(self, decoded: Outputs, units: int) -> NDArray[np.float32]:
+        """Convert decoded predictions of another network to the form that a loss compares.
+
+        Args:
+            decoded: the predictions, see `decode`.
+            units: the number of output units.
+
+        Returns:
+            Scaled numbers, or probabilities, (rows, units).
+        """
+        return self.encode_predictions(decoded).astype(np.float32)
+
+    def encode_predictions(self, predicted: TargetValues) -> TargetValues:
+        """Convert predicted values, see `predict`, to the form of `encode`."""
+        return predicted
+
     def loss_weights(
         self, encoded: TargetValues, weights: Floats | None, class_weight: ClassWeight | None
     ) -> NDArray[np.float32] | None:

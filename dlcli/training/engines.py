@@ -30,7 +30,7 @@ from dlcli.network.layers import Weights
 from dlcli.training import compiled_engine, keras_engine, linear_engine
 from dlcli.training.compiled_engine import ProgramCache
 from dlcli.training.linear_engine import LinearEngine
-from dlcli.training.objectives import keras_loss
+from dlcli.training.objectives import loss_of
 
 _OUT_OF_MEMORY = ("out of memory", "out_of_memory", "resource_exhausted", "bad_alloc")
 """Parts of the messages of errors without a specific type, such as errors of XLA and of the GPU
@@ -244,7 +244,7 @@ def _norms(job: training_job.Job, model: keras.Model, rows: NDArray[np.int64]) -
     with tf.GradientTape() as tape:
         outputs = model(tf.constant(job.train.inputs.take(rows)), training=True)
         weights = None if job.loss_weights is None else tf.constant(job.loss_weights[rows])
-        loss = keras_loss(job.head.loss)(tf.constant(job.labels[rows]), outputs, weights)
+        loss = loss_of(job)(tf.constant(job.labels[rows]), outputs, weights)
     gradients = tape.gradient(loss, [variable.value for variable in variables])
     squares = {}
     for variable, gradient in zip(variables, gradients, strict=True):

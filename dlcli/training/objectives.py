@@ -266,10 +266,11 @@ def build_learner(
     optimizer.build(model.trainable_variables)
     if any_size:
         _forget_shapes(optimizer.variables)
-    outputs, loss = job.network.outputs, job.head.loss
-    metrics = keras_metrics(job.head.metrics, job.task, outputs, loss, runtime)
-    made = keras_loss(loss, is_compact=not is_reference)
-    return Learner(model, optimizer, made, metrics, keys, runtime, any_size, share)
+    outputs, section = job.network.outputs, job.head.loss
+    soft = 0 if job.soft_labels is None else outputs
+    metrics = keras_metrics(job.head.metrics, job.task, outputs, section, runtime, soft)
+    loss = loss_of(job, is_compact=not is_reference)
+    return Learner(model, optimizer, loss, metrics, keys, runtime, any_size, share)
 
 
 def _dense_class(
@@ -294,6 +295,29 @@ def _forget_shapes(variables: Sequence[keras.Variable]) -> None:
     for variable in variables:
         value, shape = variable.value, [None] * variable.shape.rank
         variable._initialize(tf.Variable(value, trainable=variable.trainable, shape=shape))
+
+
+def loss_of(job: Job, *, is_compact: bool = False) -> keras.losses.Loss:
+    """Return the Keras loss of a job's labels and outputs, see `keras_loss`."""
+    loss = keras_loss(job.head.loss, is_compact=is_compact)
+    return loss if job.soft_labels is None else SoftLabelLoss(loss, job.network.outputs)
+
+
+class SoftLabelLoss(keras.losses.Loss):
+    """The loss of soft labels, which are followed by the true labels.
+
+    Args:
+        loss: the loss.
+        units: the number of soft labels of a row.
+    """
+
+    def __init__(self, loss: keras.losses.Loss, units: int) -> None:
+        super().__init__()
+        self._loss, self._units = loss, units
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        """Return the loss of each row, (rows,)."""
+        return self._loss.call(y_true[:, : self._units], y_pred)
 
 
 def keras_loss(section: Loss, *, is_compact: bool = False) -> keras.losses.Loss:
@@ -445,7 +469,12 @@ def schedule_durations(config: Config, steps: int) -> dict[str, float]:
 
 
 def keras_metrics(
-    names: Sequence[str], task: Task, outputs: int, loss: Loss, runtime: RuntimeValues
+    names: Sequence[str],
+    task: Task,
+    outputs: int,
+    loss: Loss,
+    runtime: RuntimeValues,
+    soft: int = 0,
 ) -> list[keras.metrics.Metric]:
     """Return the metrics of an epoch, in the unit of the target.
 
@@ -455,6 +484,7 @@ def keras_metrics(
         outputs: number of outputs of the network.
         loss: the loss, which determines the meaning of the outputs.
         runtime: the values that a shared program reads at runtime.
+        soft: the number of soft labels that precede the true labels, see `Job.labels`.
     """
     trained, unit = task.for_loss(loss), task.output_unit
     decode = None if unit is None else _number_decoder(unit, runtime)
@@ -475,10 +505,10 @@ def keras_metrics(
     for name in names:
         form = known[name].forms[one_row.kind]
         if form.keras is not None:
-            made.append(KerasMetric(form.keras, rows_of, one_row.outputs.shape[1], name))
+            made.append(KerasMetric(form.keras, rows_of, one_row.outputs.shape[1], name, soft))
         else:
             assert isinstance(form, SumForm)
-            made.append(SumMetric(form, rows_of, decode, one_row, name))
+            made.append(SumMetric(form, rows_of, decode, one_row, name, soft))
     return made
 
 
@@ -495,13 +525,20 @@ class SumMetric(keras.metrics.Metric):
         decode: converts labels and outputs to the unit of the target; `None` if not necessary.
         one_row: any row, which determines the number of sums.
         name: the name of the metric.
+        soft: the number of soft labels, which the metric ignores.
     """
 
     def __init__(
-        self, form: SumForm, rows_of: RowsOf, decode: Decode | None, one_row: Rows, name: str
+        self,
+        form: SumForm,
+        rows_of: RowsOf,
+        decode: Decode | None,
+        one_row: Rows,
+        name: str,
+        soft: int = 0,
     ) -> None:
         super().__init__(name=name)
-        self._form, self._rows_of, self._decode = form, rows_of, decode
+        self._form, self._rows_of, self._decode, self._soft = form, rows_of, decode, soft
         with np.errstate(all="ignore"):
             self._sizes = [np.shape(term)[1] for term in form.terms(one_row)]
         self._sums = self.add_variable((sum(self._sizes),), "zeros", name="sums")
@@ -510,7 +547,7 @@ class SumMetric(keras.metrics.Metric):
         self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
     ) -> None:
         """Add a batch, (rows, ...)."""
-        pair = (tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred))
+        pair = (_true_labels(y_true, self._soft), tf.convert_to_tensor(y_pred))
         if self._decode is not None:
             pair = self._decode(*pair)
         terms = self._form.terms(self._rows_of(*(Traced(apply_keras, each) for each in pair)))
@@ -534,10 +571,12 @@ class KerasMetric(keras.metrics.Metric):
         rows_of: returns the rows for labels and outputs.
         parts: the number of labels, over which the metric is averaged; 1 for two classes.
         name: the name of the metric.
+        soft: the number of soft labels, which the metric ignores.
     """
 
-    def __init__(self, metric: str, rows_of: RowsOf, parts: int, name: str) -> None:
+    def __init__(self, metric: str, rows_of: RowsOf, parts: int, name: str, soft: int = 0) -> None:
         super().__init__(name=name)
+        self._soft = soft
         options = {"multi_label": True, "num_labels": parts} if parts > 1 else {}
         self._metric, self._rows_of = getattr(keras.metrics, metric)(**options), rows_of
 
@@ -545,7 +584,7 @@ class KerasMetric(keras.metrics.Metric):
         self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
     ) -> None:
         """Add a batch, (rows, ...)."""
-        rows = self._rows_of(tf.convert_to_tensor(y_true), tf.convert_to_tensor(y_pred))
+        rows = self._rows_of(_true_labels(y_true, self._soft), tf.convert_to_tensor(y_pred))
         # Keras requires values in [0, 1]; a sigmoid preserves the order of margins.
         outputs = rows.outputs if rows.has_probabilities else tf.sigmoid(rows.outputs)
         self._metric.update_state(rows.true, outputs, sample_weight=sample_weight)
@@ -557,6 +596,12 @@ class KerasMetric(keras.metrics.Metric):
     def reset_state(self) -> None:
         """Discard all batches."""
         self._metric.reset_state()
+
+
+def _true_labels(labels: tf.Tensor, soft: int) -> tf.Tensor:
+    """Return labels without the soft labels that precede them, see `Job.labels`."""
+    labels = tf.convert_to_tensor(labels)
+    return labels[:, soft:] if soft else labels
 
 
 def apply_keras(name: str, *operands: Any, **options: Any) -> tf.Tensor:  # noqa: ANN401

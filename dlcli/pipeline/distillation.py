@@ -1,0 +1,295 @@
+"""Train one network on the predictions of an ensemble, and compare it with the ensemble.
+
+A network that learns the probabilities or numbers that an ensemble predicts is more accurate than
+one that learns only the target, because these contain less noise (Hinton, Vinyals & Dean 2015,
+arXiv 1503.02531). Each training row has the out-of-fold prediction: the ensemble's predictions of
+rows that it was trained on would contain the noise of the target again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dlcli.arrays import Floats, Indices, integers
+from dlcli.columns.value_problems import ValueProblems
+from dlcli.comparison import ComparedRun, keyed_rows, pair_by_keys, row_keys, table_keys
+from dlcli.config.config_file import ConfigFile, relative_path
+from dlcli.encoding.table_encoding import Encoding, encode_rows
+from dlcli.errors import ConfigError, Problem, UsageError, plural
+from dlcli.metrics.intervals import estimate_statistic_differences
+from dlcli.pipeline.preparation import DistilledRows, FitPlan, FitRows, named_run
+from dlcli.pipeline.run_recording import check_data
+from dlcli.prediction.baseline_comparison import HeldOutSet
+from dlcli.prediction.distillation_document import Distillation, ModelSize, TeacherDifference
+from dlcli.prediction.predictions import HeldOut
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run import Run
+from dlcli.runs.run_folder import open_run
+from dlcli.runs.run_writer import RunWriter
+from dlcli.safe_files import FileDigest
+from dlcli.splitting import generator_of
+from dlcli.tables.stored_columns import take_rows
+from dlcli.tables.table import Table
+
+if TYPE_CHECKING:
+    from dlcli.pipeline.fit import FitResult
+
+SWAPPED = 0.3
+"""Share of the columns of a synthetic row that have the value of another training row."""
+MOST_SYNTHETIC = 100_000
+"""Maximum number of synthetic rows; a long table has enough rows for a network to learn from."""
+_MOST_TIMED = 201
+"""Number of predictions of which the median duration is taken."""
+_MOST_SECONDS = 2.0
+"""Time for all these predictions; then fewer are made."""
+_WARM_UP = 5
+"""Number of predictions before that, which are not timed."""
+
+
+def find_teacher(file: ConfigFile) -> Run | None:
+    """Return the ensemble that `distill.teacher` names; `None` without the section `distill`.
+
+    Raises:
+        RunError: if the run does not exist, or was trained on other data.
+        UsageError: if it has no out-of-fold predictions that a network can learn.
+    """
+    if file.config.distill is None:
+        return None
+    run = open_run(named_run(file, file.config.distill.teacher))
+    require_teacher(run)
+    check_data(run, file)
+    return run
+
+
+def require_teacher(run: Run) -> None:
+    """Check that a run is an ensemble with out-of-fold predictions.
+
+    Raises:
+        RunError: if it is not the run of a finished training.
+        UsageError: for a single network, an ensemble without folds, or margins.
+    """
+    run.require_network()
+    way_out = "distill an ensemble with folds: ensemble: {members: 8}"
+    if run.config.ensemble is None:
+        raise UsageError(f"{run.location}: is a single network; {way_out}")
+    if run.config.ensemble_folds is None:
+        message = "all its members were trained on the same rows, so it has no predictions of them"
+        raise UsageError(f"{run.location}: {message} for another network to learn; {way_out}")
+    if run.task.outcome != "numbers" and not run.task.has_probabilities:
+        loss = "" if run.config.loss is None else f" its loss '{run.config.loss.name}' gives"
+        message = f"{loss} margins, and distillation requires probabilities"
+        raise UsageError(f"{run.location}:{message}; use binary_crossentropy")
+    run.require(RunFile.PREDICTIONS)
+
+
+def fingerprint_of(teacher: Run | None) -> dict[str, object]:
+    """Return the SHA-256 of a teacher's predictions; empty without a teacher."""
+    if teacher is None:
+        return {}
+    return {"sha256": teacher.manifest.files[RunFile.PREDICTIONS].sha256}
+
+
+def distill_rows(teacher: Run, rows: FitRows, plan: FitPlan) -> DistilledRows:
+    """Return the rows that a distilled network is trained on, with their labels.
+
+    A training row has the label w·y + (1 − w)·p with the true label y, the out-of-fold prediction
+    p and the weight w, `distill.target_weight`. A training row of weight 0 keeps its true label. A
+    synthetic row is a training row in which random columns have the values of other training rows.
+    Its label is the prediction of all members, since no member was trained on it.
+
+    Args:
+        teacher: the ensemble, see `find_teacher`.
+        rows: the encoded rows.
+        plan: the network, and the config with `distill`.
+
+    Raises:
+        ConfigError: for a loss that can't use the predictions, several workers, or synthetic rows
+            that would be stored on disk.
+        UsageError: if the teacher has another target, or was not trained on a training row.
+    """
+    head, units, distill = plan.head, plan.network.outputs, plan.config.distill
+    assert distill is not None
+    train, encoded = rows.split.train, rows.encoded["train"]
+    if rows.storage.workers.size > 1:
+        raise _refused("distill", "can't be combined with several workers; use one process")
+    task, known = rows.encoding.task.for_loss(head.loss), teacher.task
+    if (known.columns, known.names) != (task.columns, task.names):
+        raise UsageError(f"{teacher.location}: has another target; choose a run with {task.name}")
+    labels = task.loss_labels(encoded.target, head.loss, units)
+    if labels.ndim == 1 or known.has_probabilities != task.has_probabilities:
+        way_out = "categorical_crossentropy" if labels.ndim == 1 else "binary_crossentropy"
+        raise _refused("loss", f"'{head.loss.name}' can't use probabilities; use {way_out}")
+    found, predicted = _out_of_fold(teacher, train, encoded.weights)
+    soft, weight = labels.astype(np.float32), np.float32(distill.target_weight)
+    soft[found] = weight * soft[found] + (1 - weight) * task.soft_labels(predicted, units)
+    count = min(distill.synthetic_rows * train.rows, MOST_SYNTHETIC)
+    if not count:
+        return DistilledRows(encoded, soft)
+    if rows.storage.folder is not None:
+        message = "requires data.storage: memory; set distill.synthetic_rows: 0"
+        raise _refused("distill.synthetic_rows", message)
+    table = _with_synthetic(train, rows.encoding, count, plan.config.seed)
+    both = encode_rows(rows.encoding, table, rows.weight, ValueProblems(lenient=True))
+    added = table.take(np.arange(train.rows, table.rows))
+    decoded = teacher.predictor.predict(added, ValueProblems(lenient=True)).decoded
+    target = both.target.copy()
+    target[train.rows :] = task.encode_predictions(task.predict(decoded))
+    soft = np.concatenate([soft, task.soft_labels(decoded, units)])
+    return DistilledRows(replace(both, target=target), soft)
+
+
+def _out_of_fold(
+    teacher: Run, train: Table, weights: Floats | None
+) -> tuple[Indices, NDArray[np.floating[Any]]]:
+    """Return the indices of the training rows that a teacher has predicted, and the predictions.
+
+    Raises:
+        UsageError: if it has not predicted a row whose weight is above 0.
+    """
+    compared = ComparedRun.of(teacher)
+    held = compared.rows_of("validation")
+    keys, known = table_keys(train), row_keys(compared, held)
+    if known is None:
+        raise UsageError(f"{teacher.location}: its row numbers are not unique; train it again")
+    _, here, there = np.intersect1d(keys, known, assume_unique=True, return_indices=True)
+    is_missing = np.ones(len(keys), np.bool_) if weights is None else weights > 0
+    is_missing[here] = False
+    if is_missing.any():
+        file, row = train.where(int(np.flatnonzero(is_missing)[0]))
+        count = plural(int(is_missing.sum()), "training row")
+        raise UsageError(
+            f"{teacher.location}: has no out-of-fold prediction of {count}, such as row {row} of "
+            f"{file}; use the same seed, data.split and data.test as there"
+        )
+    return here, held.decoded[there]
+
+
+def _with_synthetic(train: Table, encoding: Encoding, count: int, seed: int) -> Table:
+    """Return training rows followed by synthetic rows.
+
+    Args:
+        train: the training rows.
+        encoding: names the features.
+        count: the number of synthetic rows.
+        seed: the random seed.
+    """
+    rng = generator_of(seed, "synthetic rows")
+    rows = np.arange(train.rows + count) % train.rows
+    data = take_rows(train.data, rows)
+    for feature in encoding.features:
+        chosen = rows.copy()
+        swapped = train.rows + np.flatnonzero(rng.random(count) < SWAPPED)
+        chosen[swapped] = rng.integers(0, train.rows, len(swapped))
+        values = train.data.column(feature.column).take(integers(chosen))
+        data = data.set_column(data.schema.get_field_index(feature.column), feature.column, values)
+    return replace(train.take(rows), data=data)
+
+
+def _refused(path: str, message: str) -> ConfigError:
+    return ConfigError([Problem(path, message)])
+
+
+# The comparison with the teacher
+
+
+def save_comparison(result: FitResult, teacher: Run, writer: RunWriter) -> Distillation:
+    """Compare a distilled network with its teacher, and store the result.
+
+    Args:
+        result: the network.
+        teacher: the ensemble.
+        writer: the run, in which the network is stored already.
+    """
+    models = result.predictor, teacher.predictor
+    digests = FileDigest.of(writer.path / RunFile.WEIGHTS), teacher.manifest.files[RunFile.WEIGHTS]
+    network, ensemble = (
+        ModelSize(
+            weights=sum(values.size for values in model.weights.values()),
+            bytes=digest.bytes,
+            milliseconds=round(1000 * seconds, 4),
+        )
+        for model, digest, seconds in zip(
+            models, digests, _time_predictions(models, result.tables["train"]), strict=True
+        )
+    )
+    split, pair = _shared_rows(result, teacher)
+    folds = teacher.predictor.members_by_fold
+    document = Distillation(
+        teacher=relative_path(teacher.path, Path()),
+        split=split,
+        rows=0 if pair is None else pair[0].rows,
+        members=min(map(len, folds)) if split == "validation" else teacher.predictor.members,
+        differences={} if pair is None else _differences(result, *pair),
+        network=network,
+        ensemble=ensemble,
+    )
+    writer.write_text(RunFile.DISTILLATION, document.model_dump_json(indent=2))
+    return document
+
+
+def _shared_rows(
+    result: FitResult, teacher: Run
+) -> tuple[HeldOutSet | None, tuple[HeldOut, HeldOut] | None]:
+    """Return test rows or else validation rows of both models, as predicted by each of them."""
+    compared, sets = ComparedRun.of(teacher), get_args(HeldOutSet)
+    for split in sets:
+        if split not in result.tables or split not in compared.metrics:
+            continue
+        table = result.tables[split]
+        rows = keyed_rows(table, result.decoded(split), result.predictor.task)
+        known = compared.rows_of(split)
+        keys = row_keys(compared, known)
+        if keys is not None:
+            pair = pair_by_keys((known, rows), keys, rows.row)
+            if not isinstance(pair, str):
+                return split, pair
+    return None, None
+
+
+def _differences(result: FitResult, known: HeldOut, rows: HeldOut) -> dict[str, TeacherDifference]:
+    """Return the difference of each metric that summarizes a result, by name."""
+    task, statistics = result.predictor.task, rows.statistics()
+    values = {name: each.value for name, each in statistics.items()}
+    names = task.figures(result.config.metrics or (), values)
+    before, after = known.statistics(names), rows.statistics(names)
+    differences = estimate_statistic_differences(before, after, paired=True)
+    return {
+        name: TeacherDifference(
+            **dict(differences[name]), network=after[name].value, teacher=before[name].value
+        )
+        for name in names
+    }
+
+
+def _time_predictions(models: Sequence[Predictor], table: Table) -> list[float]:
+    """Return the median duration in seconds of the prediction of one row by each model.
+
+    The models predict in turn, so the load of the machine affects all of them alike.
+
+    Args:
+        models: the models.
+        table: training rows, the first of which is predicted.
+    """
+    row = next(table.parts(1))
+    record = {name: row.data.column(name)[0].as_py() for name in row.columns}
+    durations: list[list[float]] = [[] for _ in models]
+    begin = time.perf_counter()
+    for number in range(_WARM_UP + _MOST_TIMED):
+        for model, own in zip(models, durations, strict=True):
+            start = time.perf_counter()
+            rows = model.few_rows([record], lambda: row, table.file)
+            model.predict(rows, ValueProblems(lenient=True))
+            if number >= _WARM_UP:
+                own.append(time.perf_counter() - start)
+        if number > _WARM_UP and time.perf_counter() - begin > _MOST_SECONDS:
+            break
+    return [*map(median, durations)]
