@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlcli.api.functions import compare as compare
     from dlcli.api.functions import cross_validate as cross_validate
     from dlcli.api.functions import diagnose as diagnose
+    from dlcli.api.functions import distill as distill
     from dlcli.api.functions import export as export
     from dlcli.api.functions import inspect as inspect
     from dlcli.api.functions import load as load
@@ -67,8 +68,8 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 _MODULES = {
     name: module
     for module, names in (
-        ("api.functions", "compare cross_validate diagnose export inspect load open_run reproduce"),
-        ("api.functions", "resume starter_config train tune"),
+        ("api.functions", "compare cross_validate diagnose distill export inspect load open_run"),
+        ("api.functions", "reproduce resume starter_config train tune"),
         ("api.models", "Model Prediction"),
         ("api.arguments", "events"),
         ("api.results", "ComparisonResult CrossValidationRun DiagnosisResult ExportResult"),

@@ -67,6 +67,7 @@ TITLES = {
     "learning_rate_schedule": "warm-up, decay, warm restarts",
     "early_stopping": "when to stop before the last epoch",
     "ensemble": "several networks, averaged",
+    "distill": "one network that learns from an ensemble",
     "engine": "how the network is trained",
     "gates": "quality gates on metrics",
     "checkpoint": "when to store the state of training",

@@ -334,6 +334,42 @@ def reproduce(
         )
 
 
+def distill(
+    run: str | Path | results.TrainingRun,
+    data: Data = None,
+    *,
+    validation_data: Data = None,
+    test_data: Data = None,
+    overrides: Mapping[str, object] | None = None,
+    output: str | Path | None = None,
+    progress: Progress = None,
+) -> results.TrainingRun:
+    """Train one small network on the predictions of an ensemble.
+
+    Args:
+        run: the run of an ensemble with folds.
+        data: the training table, if it was in memory.
+        validation_data: a table of validation rows instead of 15 % of the training rows.
+        test_data: the test table, if it was in memory.
+        overrides: settings to change: `{"hidden[0].units": 64}`.
+        output: the new run folder. [default: `runs/NAME-distilled`, ...]
+        progress: see `train`.
+
+    Returns:
+        The run of the network; its `distillation` is the comparison with the ensemble.
+
+    Raises:
+        UsageError: if the run is not an ensemble with folds and probabilities or numbers.
+        DlcliError: see `train`.
+    """
+    tables, changes = _tables(data, validation_data, test_data), arguments.overrides_of(overrides)
+    teacher = open_folder(_folder(run))
+    with listening(progress) as listener:
+        return results.TrainingRun(
+            retraining.distill(teacher, _path(output), listener, changes or {}, tables)
+        )
+
+
 def inspect(
     data: Data | str | Path, target: str | Sequence[str] | None = None
 ) -> results.InspectionResult:

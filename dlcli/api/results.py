@@ -94,6 +94,12 @@ class TrainingRun(_FinishedRun):
         return self.folder.baselines
 
     @property
+    def distillation(self) -> dict[str, Any] | None:
+        """The comparison of a distilled network with its ensemble; `None` for other networks."""
+        found = self.folder.distillation
+        return None if found is None else found.model_dump(mode="json")
+
+    @property
     def history(self) -> dict[str, list[float]]:
         """Loss and metrics of each epoch, by name; for an ensemble, means over its members."""
         return self.folder.history

@@ -35,13 +35,14 @@ from dlcli.metrics.statistic import Metrics, Number, finite
 from dlcli.pipeline import events as event_types
 from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
-from dlcli.pipeline.distillation import distill_rows, find_teacher, fingerprint_of, save_comparison
+from dlcli.pipeline.distillation import distill_rows, find_teacher, fingerprint_of
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
 from dlcli.pipeline.members import FactorTrial, FitObserver, FittedMember
 from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons
+from dlcli.pipeline.teacher_comparison import save_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished

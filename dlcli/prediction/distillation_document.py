@@ -45,6 +45,8 @@ class Distillation(Document):
     """The number of these rows."""
     members: Count = 0
     """The number of members whose predictions are averaged for each of these rows."""
+    ensemble_members: Count = 0
+    """The number of members of the teacher."""
     differences: Mapping[KnownMetric, TeacherDifference] = {}
     """The differences of the metrics that summarize a result, by metric."""
     network: ModelSize

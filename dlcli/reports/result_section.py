@@ -21,6 +21,7 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, PointStyle
+from dlcli.reports.distillation_section import distillation_table
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.runs.run import Run
@@ -54,6 +55,8 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
         table = _independent_first(metrics, len(record.splits))
         counted = record.counted_rows(record.splits[0])
         blocks += [table, *_metrics_of_parts("column", by_column, "numbers", counted)]
+    if run.distillation is not None:
+        blocks.append(distillation_table(run.distillation))
     for place, rows in enumerate(record.predicted):
         adjective = run.config.adjective(rows.split)
         found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))

@@ -19,6 +19,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
 from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, spans_decades
 from dlcli.reports.command_views import layer_table, metric_table, positive_class
+from dlcli.reports.distillation_section import distillation_sentences, distillation_table
 from dlcli.reports.explanation_sections import (
     data_section,
     errors_section,
@@ -69,13 +70,14 @@ def training_view(run: Run) -> views.View:
     named = ""
     if target:
         named = report_parts.name_target(target.columns, target.classes, target.labels)
+    compared = distillation_table(run.distillation) if run.distillation else None
     diagnosis = ("diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)]))
     view = views.View(
         kicker="dlcli report",
         lead=f"Predicts {named}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
-        blocks=(metrics,) if record.splits else (),
+        blocks=views.blocks([metrics if record.splits else None, compared]),
         links=(diagnosis,) if _needs_diagnosis(run) else (),
         sections=lambda: list(_sections(record, metrics)),
     )
@@ -211,6 +213,8 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
             "Epoch 1 was the best: further training only made predictions of validation rows worse."
         )
     yield from positive_class(scores, record.log.target.classes if record.log.target else ())
+    if run.distillation is not None:
+        yield from distillation_sentences(run.distillation)
     yield from (each.sentence for each in run.gates)
 
 

@@ -1,0 +1,66 @@
+"""The comparison of a distilled network with its teacher, for pages and the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dlcli.errors import plural
+from dlcli.prediction.distillation_document import Distillation
+from dlcli.reports import formatting as fmt
+from dlcli.reports import views
+
+
+def distillation_table(found: Distillation) -> views.TableBlock:
+    """Compare accuracy, size and prediction time of a network with those of its teacher."""
+    network, teacher = found.network, found.ensemble
+    rows: list[tuple[str, ...]] = [
+        (
+            fmt.metric_title(name),
+            fmt.metric(name, each.network, found.rows),
+            fmt.metric(name, each.teacher, found.rows),
+            fmt.estimate(each, name, is_difference=True),
+        )
+        for name, each in found.differences.items()
+    ]
+    pairs = {
+        "weights": (network.weights, teacher.weights, "fewer", "more"),
+        "size of the weights in kB": (
+            network.bytes / 1000,
+            teacher.bytes / 1000,
+            "smaller",
+            "larger",
+        ),
+        "prediction of a row in ms": (
+            network.milliseconds,
+            teacher.milliseconds,
+            "faster",
+            "slower",
+        ),
+    }
+    for name, (own, other, less, more) in pairs.items():
+        ratio, word = (other / own, less) if own <= other else (own / other, more)
+        times = f"{ratio:.2g} times {word}" if round(ratio, 2) > 1 else "same"
+        shown = (f"{each:,}" if isinstance(each, int) else f"{each:,.2g}" for each in (own, other))
+        rows.append((name, *shown, times))
+    on = f" on {plural(found.rows, f'{found.split} row')}" if found.split else ""
+    caption = f"Comparison with the ensemble {fmt.shorten_middle(found.teacher)}{on}"
+    header = ("", "network", "ensemble", "difference [95 % CI]")
+    return views.TableBlock(header, tuple(rows), caption, (0, 3))
+
+
+def distillation_sentences(found: Distillation) -> Iterator[str]:
+    """Yield a sentence on the rows that a network and its teacher are compared on."""
+    if found.split is None:
+        yield (
+            "No rows were held out for both the network and its ensemble, so their accuracy is not "
+            "compared."
+        )
+    elif found.split == "test":
+        yield "Neither the network nor its ensemble was trained on the test rows."
+    else:
+        yield (
+            "The comparison with the ensemble favors the network: each validation row is predicted "
+            "only by members of the ensemble that were not trained on it "
+            f"({found.members:,} of {found.ensemble_members:,}), and the network learned from all "
+            "members. For an unbiased comparison, train the ensemble with data.test: 0.15."
+        )
