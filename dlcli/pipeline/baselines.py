@@ -1,4 +1,4 @@
-"""The simplest models on the same rows, which the network must beat: constant and linear."""
+"""Baselines of a network: a constant and a linear model, fitted to the same rows."""
 
 from __future__ import annotations
 
@@ -30,47 +30,50 @@ from dlcli.runs.run_writer import RunWriter
 from dlcli.training_job import StopOnSignal, choose_engine
 
 Baselines = dict[str, dict[str, Metrics]]
-"""Model, then set, then metric."""
+"""Metrics by model and set of rows."""
 
 UPDATES = 1_000
-"""About how many steps the linear model takes, for any table."""
+"""Approximate number of steps of the linear model, for any table."""
 RATE = 0.1
-"""Adam's first learning rate, in standard deviations of a number; half a cosine leads to 0."""
+"""Adam's initial learning rate, in standard deviations of a numeric target. It falls to 0 along
+half a cosine."""
 EXPONENTIAL_RATE = 5.0
-"""Its sum over all inputs at most where the output is an exponential: a step that changes a hundred
-weights by 0.1 each would multiply it by e^10."""
+"""Maximum sum of the learning rate over all inputs if the output activation is exponential. A step
+that changes a hundred weights by 0.1 each would multiply the output by e^10."""
 WIDE_RATE = 5.0
-"""Its product with the sum of a row's inputs at most, where there are more inputs than rows: the
-first steps would fit the training rows by all inputs at once, with large errors on other rows."""
+"""Maximum product of the learning rate and the sum of a row's inputs, if there are more inputs than
+rows. With larger steps, the first ones fit the training rows by all inputs at once, with large
+errors on other rows."""
 BATCH_ROWS = 512
-"""Rows a step, or all if there are fewer: without the noise of small batches, the best epoch is not
-one that was lucky on the validation rows."""
+"""Rows per step, or all rows if fewer. Smaller batches have more noise, so the best epoch may be
+best on the validation rows by chance."""
 LEAST_BATCH_ROWS = 32
-"""The same for wide rows."""
+"""Minimum rows per step if rows are wide."""
 VALUES = 2**29
-"""About how many inputs are read in all, if rows are wide; and of validation rows likewise."""
+"""Approximate number of inputs that training reads in total if rows are wide, and that validation
+reads in total."""
 _FEW_VALUES = 2**22
-"""Inputs that are read into memory, on each worker of a cluster: 16 MiB."""
+"""Maximum number of inputs that are copied into memory, on each worker of a cluster: 16 MiB."""
 _NARROW = 32
-"""Width below which a row takes as long as one of this width."""
+"""Width below which the time per row is constant."""
 _FEW_EPOCHS = 32
-"""Epochs up to which all validation rows are read."""
+"""Maximum number of epochs for which all validation rows are read."""
 PARAMETERS = 1_000_000
-"""A linear model of so many parameters is small, whatever the network."""
+"""Number of parameters up to which a linear model is trained, whatever the network's size."""
 
 
 def save_baselines(
     result: FitResult, writer: RunWriter, events: Events
 ) -> tuple[Baselines, BaselineComparison]:
-    """Evaluate the simplest models on each set, compare the network with them, and store them.
+    """Evaluate the baselines on each set, compare the network with them, and store them.
 
-    `constant` knows only the target of the training rows, see `constant_outputs`; `linear` is the
-    network without its hidden layers, see `fit_linear`. It is omitted where it can't be trained.
+    `constant` depends only on the target of the training rows, see `constant_outputs`. `linear` is
+    the network without its hidden layers, see `fit_linear`; it is omitted if it can't be trained.
 
     Args:
         result: the trained network.
         writer: the run.
-        events: receives the names of the models, and why there is no linear one.
+        events: receives the names of the models, and the reason if `linear` is omitted.
 
     Returns:
         The metrics of each model on each set, and the comparison on held-out rows.
@@ -119,11 +122,11 @@ def fit_linear_if_possible(
 
     Args:
         result: the trained network.
-        stop: ends it when a signal arrives.
-        events: receives a warning if its training fails.
+        stop: ends training when a signal arrives.
+        events: receives a warning if training fails.
 
     Returns:
-        The linear model, or `None` and why there is none, to follow on `no linear one`.
+        The linear model, or `None` and the reason why there is none.
 
     Raises:
         Interrupted: if a signal has arrived.
@@ -144,10 +147,10 @@ def fit_linear_if_possible(
 def _signs_of_a_leak(
     result: FitResult, baselines: Baselines
 ) -> tuple[baseline_comparison.NearlyPerfect | None, dict[str, float]]:
-    """Return the simple model that is nearly perfect, if any, and columns that leak the target.
+    """Return a nearly perfect simple model, if any, and the columns that may leak the target.
 
-    The share that each column explains is computed only where it is needed: of the columns that a
-    check of the data has reported, and of the best one where a linear model is nearly perfect.
+    The share of the target that a column explains is computed for the columns that a check of the
+    data has reported, and for the best column if a linear model is nearly perfect.
     """
     rows = result.rows
     perfect = _nearly_perfect(result, baselines)
@@ -170,7 +173,7 @@ def _signs_of_a_leak(
 def _nearly_perfect(
     result: FitResult, baselines: Baselines
 ) -> baseline_comparison.NearlyPerfect | None:
-    """Return the simplest model that is nearly perfect on the most independent rows, if any is."""
+    """Return the simplest model that is nearly perfect on the evaluation set, if any."""
     split = result.evaluation_set
     if split not in result.tables:
         return None
@@ -189,18 +192,18 @@ def _nearly_perfect(
 
 
 def is_linear(network: Network) -> bool:
-    """Return whether no hidden layer has a non-linear activation: a linear model is as good."""
+    """Return whether no hidden layer has a non-linear activation, so the network is linear."""
     activations = map(activation_of, network.layers[:-1])
     return all(activation is None or isinstance(activation, Linear) for activation in activations)
 
 
 def is_affordable(network: Network) -> bool:
-    """Return whether a linear model on the same inputs fits into memory where the network did.
+    """Return whether a linear model on the same inputs needs about as little memory as the network.
 
-    One of 100,000 inputs and 10,000 classes has a thousand times the weights of a network with a
-    narrow layer between. Adam, the best epoch and the gradient take five values for each weight;
-    of a fourth as many weights, that is about what a network takes at least: itself and its
-    gradient.
+    With 100,000 inputs and 10,000 classes, a linear model has a thousand times the weights of a
+    network with a narrow layer between them. It needs up to five values per weight: the weight, its
+    gradient, two of Adam, and the best epoch's. A network needs at least two: weight and gradient.
+    So the linear model may have a fourth of the network's weights.
     """
     front = sum(weight.size for layer in network.front.trained for weight in layer.weights)
     parameters = front + (network.front.units + 1) * network.outputs
@@ -208,19 +211,19 @@ def is_affordable(network: Network) -> bool:
 
 
 def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
-    """Train the network without its hidden layers on the same rows, with its own training settings.
+    """Train the network without its hidden layers on the same rows, with separate settings.
 
-    The encoding with embeddings and waves, the output's units, activation, scaling and
-    `probability_floor`, the loss, the weights of rows and classes, and the seed are the same.
-    Regularizers, initializers and `use_bias` of the output, optimizer, schedule, engine and
-    precision are not: Adam takes about `UPDATES` steps at a rate that falls to 0, starting from a
-    prediction of about the mean, and the best weights by `val_loss` are kept if there are
-    validation rows; of very many, a random sample. Where a network is an ensemble with folds, so is
-    the linear model, with one member for each fold: its predictions of training rows are as honest.
+    Unchanged are the encoding with embeddings and periodic encodings, the output's units,
+    activation, scaling and `probability_floor`, the loss, the weights of rows and classes, and the
+    seed. Regularizers, initializers and `use_bias` of the output, optimizer, schedule, engine and
+    precision are replaced. Adam takes about `UPDATES` steps with a learning rate that falls to 0,
+    and starts from a prediction near the mean. With validation rows, or a random sample if there
+    are very many, the weights with the best `val_loss` are kept. For an ensemble with folds, the
+    linear model has one member per fold, so its predictions of training rows are also out-of-fold.
 
     Args:
         result: the trained network.
-        stop: ends it when a signal arrives.
+        stop: ends training when a signal arrives.
 
     Raises:
         DivergenceError, OutOfMemoryError, Interrupted: see `fit`.
@@ -231,7 +234,7 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     encoded = {name: _in_memory_if_few(each) for name, each in encoded.items()}
     validation = encoded.get("validation")
     if result.config.ensemble_folds is not None:
-        validation = None  # each member has its own fold
+        validation = None  # each member is validated on a fold
     rate, bias = _starting_point(result)
     initializers = {"kernel_initializer": Zeros(), "bias_initializer": Constant(value=bias)}
     output = baseline_comparison.linear_output(head.output).model_copy(update=initializers)
@@ -239,13 +242,13 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
     config = linear_config(result, network.inputs, rate).model_copy(update={"output": output})
     stopping = validation and stopping_rows(validation, config.epochs)
     read = [encoded["train"], *([stopping] if stopping else ())]
-    # Not of many rows: from disk, they would train another engine's weights than in memory.
+    # Not for many rows: the engine, and thus the weights, must not depend on their storage.
     suits = all(map(_are_few, read)) and LinearEngine.suits(config, network, head.loss, *read)
     if suits:
         engine: Engine | LinearEngine = LinearEngine()
     else:
         engine = choose_engine(config, network, len(encoded["train"].inputs), config.networks)
-        gc.collect()  # what the network's training had on the device is garbage, but in cycles
+        gc.collect()  # the network's data on the device are cyclic garbage
     head = Head(output, head.loss, ())
     plan = FitPlan(config, head, network, engine, device_inputs=result.job.placed)
     rows = replace(result.rows, encoded=encoded)
@@ -256,9 +259,9 @@ def fit_linear(result: FitResult, stop: StopOnSignal) -> FitResult:
 
 
 def _in_memory_if_few(rows: EncodedRows) -> EncodedRows:
-    """Return few rows in memory, on each worker of a cluster: their many steps are short.
+    """Copy few rows into memory, on each worker of a cluster, because their many steps are short.
 
-    Rows that are sparse on disk are so in memory, as the same engine is to train both.
+    Sparse rows on disk remain sparse in memory, so the same engine trains them.
     """
     is_elsewhere = not isinstance(rows.inputs.stored, InMemoryInputs)
     if is_elsewhere and _are_few(rows):
@@ -271,12 +274,12 @@ def _are_few(rows: EncodedRows) -> bool:
 
 
 def linear_config(result: FitResult, width: int, rate: float) -> Config:
-    """Return the recipe, which follows from the numbers of rows and inputs.
+    """Return the config of the linear model, which depends on the numbers of rows and inputs.
 
     Args:
         result: the trained network.
         width: the number of inputs.
-        rate: Adam's first learning rate.
+        rate: Adam's initial learning rate.
     """
     rows = len(result.encoded["train"].inputs)
     folds = result.config.ensemble_folds
@@ -293,7 +296,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
             "learning_rate_schedule": CosineDecay(),
             "epochs": epochs,
             "batch_size": batch,
-            "early_stopping": stopping,  # which keeps the best epoch, and never stops
+            "early_stopping": stopping,  # keeps the best epoch, but never stops
             "ensemble": None if folds is None else Ensemble(members=folds),
             "initial_weights": None,
             "engine": AutoEngine(),
@@ -303,24 +306,24 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
 
 
 def batch_size(rows: int, width: int) -> int:
-    """Return the rows a step: large tables are read once, in `UPDATES` steps.
+    """Return the batch size; a large table is read once, in `UPDATES` steps.
 
     Args:
-        rows: how many there are.
-        width: values of each; of wide rows fewer are read at a time.
+        rows: number of training rows.
+        width: number of inputs; the batches of wide rows are smaller.
     """
     usual = max(min(BATCH_ROWS, VALUES // (UPDATES * width)), LEAST_BATCH_ROWS)
     return min(max(usual, -(-rows // UPDATES)), rows)
 
 
 def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
-    """Return the validation rows that choose the best epoch: all, or a fixed random sample.
+    """Return the validation rows that select the best epoch: all, or a fixed random sample.
 
-    A small table takes many epochs, and these rows are read after each of them.
+    They are read after each epoch, and a small table has many epochs.
 
     Args:
-        validation: all of them.
-        epochs: how many epochs there will be.
+        validation: all validation rows.
+        epochs: number of epochs.
     """
     width = max(validation.inputs.width, _NARROW)
     most = max(BATCH_ROWS, VALUES // (epochs * width))
@@ -334,10 +337,10 @@ def stopping_rows(validation: EncodedRows, epochs: int) -> EncodedRows:
 
 
 def _starting_point(result: FitResult) -> tuple[float, float]:
-    """Return Adam's rate and the first bias.
+    """Return Adam's initial learning rate and the initial bias.
 
-    A numeric target that is not scaled may have any size, but the size of Adam's steps is fixed:
-    so it starts at the mean, with steps of the size of the target's standard deviation.
+    Adam's steps do not depend on the scale of the target. For a numeric target that is not scaled,
+    training therefore starts at the mean, and the rate is a multiple of the standard deviation.
     """
     plan, target = result.plan, result.encoded["train"].target
     activation, rate = plan.head.output.activation, _first_rate(result)
@@ -353,7 +356,7 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
 
 
 def _first_rate(result: FitResult) -> float:
-    """Return Adam's first rate for a target of standard deviation 1, see `WIDE_RATE`."""
+    """Return Adam's initial learning rate for a target of standard deviation 1, see `WIDE_RATE`."""
     inputs, front = result.encoded["train"].inputs, result.plan.network.front
     if front.units <= len(inputs):
         return RATE

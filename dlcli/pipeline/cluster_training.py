@@ -1,10 +1,10 @@
 """Train and search on the workers of a cluster: all run the same program, worker 0 stores the run.
 
-Each worker reads and encodes its share of the rows. What the pipeline then asks for, as a column, a
-batch's gradient or predictions, is an exchange in which all workers take part, so that each has the
-same result and comes to the same conclusions. Only worker 0 reports, and writes the run folder; the
-others write theirs to a temporary one, which nobody reads. In a search, worker 0 alone knows the
-study, and announces each candidate to the others.
+Each worker reads and encodes its share of the rows. All workers take part in each exchange of a
+column, of the gradient of a batch or of predictions, so they have the same results and make the
+same decisions. Only worker 0 reports events and writes the run folder; the other workers write to a
+temporary folder, which is discarded. In a search, only worker 0 opens the study, and sends each
+candidate to the other workers.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 _COMPARED = ("tensorflow", "keras", "numpy", "pyarrow")
 """The packages whose versions must be the same for all workers."""
 _COMPARED_BYTES = 2**20
-"""The number of first and last bytes of each data file that are compared: each worker reads a
-share."""
+"""Number of bytes at the beginning and end of each data file that are compared. No worker reads a
+whole file, so its hash is unknown."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ class ClusterRun:
     source: ConfigFile | Path
     """The config, or the unfinished run to resume."""
     output: Path | None
-    """The run folder. If it is an unfinished run of the same config, this is resumed, so that
-    workers that are started again by a scheduler continue."""
+    """The run folder. An unfinished run of the same config is resumed, so workers that a scheduler
+    restarts continue."""
     listener: Listener
     """Receives events, on worker 0."""
     cluster: Cluster
     """The workers."""
     seconds: float
-    """How long to wait for the others at the start."""
+    """Time in seconds to wait for the other workers at the start."""
 
     def train(self) -> Run | None:
         """Train together with the other workers.
@@ -71,8 +71,8 @@ class ClusterRun:
             The finished run on worker 0; `None` on the others.
 
         Raises:
-            WorkerError: if a worker does not come, ends, or can't be reached any more.
-            DlcliError: see `train`; what is found by all workers is raised by each.
+            WorkerError: if a worker does not start in time, ends, or becomes unreachable.
+            DlcliError: see `train`; an error that occurs on all workers is raised by each.
         """
         return self._run("train", train_recorded, join_training)
 
@@ -86,8 +86,8 @@ class ClusterRun:
             The finished run on worker 0, of kind `tune`; `None` on the others.
 
         Raises:
-            WorkerError: if a worker does not come, ends, or can't be reached any more.
-            DlcliError: see `tune`; what is found by all workers is raised by each.
+            WorkerError: if a worker does not start in time, ends, or becomes unreachable.
+            DlcliError: see `tune`; an error that occurs on all workers is raised by each.
         """
         from dlcli.pipeline.search import join_search, tune_recorded
 
@@ -100,12 +100,12 @@ class ClusterRun:
         lead: Callable[[Recording], Run],
         join: Callable[[ConfigFile, Workers, bool], object],
     ) -> Run | None:
-        """Run the part of this worker.
+        """Perform the role of this worker.
 
         Args:
             kind: the kind of the run.
-            lead: the part of worker 0, which stores the run.
-            join: the part of the others; training may start over, or resume.
+            lead: the role of worker 0, which stores the run.
+            join: the role of the other workers; training may start over, or resume.
         """
         if isinstance(self.source, ConfigFile):
             with self.source.located():
@@ -141,8 +141,8 @@ class ClusterRun:
         answer, file = meet(self.cluster, _greeting(self.source), self.seconds), self.source
         if answer["_resumed"]:
             file = make_config(answer["_resumed"])
-        assert isinstance(file, ConfigFile)  # as on worker 0, whose greeting is the same
-        # Worker 0 alone reacts to the signals that end training; it ends the others with itself.
+        assert isinstance(file, ConfigFile)  # like on worker 0, which has sent the same greeting
+        # Only worker 0 handles signals; when it ends, the other workers end.
         with handling_terminating(signal.SIG_IGN):
             with file.located():
                 workers = _connect(file, self.cluster)
@@ -150,15 +150,15 @@ class ClusterRun:
                 join(file, workers, answer["_starts_over"])
                 workers.finish()
             except (errors.UsageError, ConfigError, DataError, errors.DivergenceError) as error:
-                error.is_reported = True  # by worker 0, which finds the same
+                error.is_reported = True  # worker 0 reports the same error
                 raise
 
 
 def _check_engine(config: Config) -> None:
-    """Refuse what does not train in a cluster.
+    """Refuse engines that do not train in a cluster.
 
     Raises:
-        ConfigError: for the engine, or XLA.
+        ConfigError: for the Keras engine, or XLA.
     """
     engine, remedy = config.engine, errors.override("engine", "auto")
     if isinstance(engine, KerasEngine):
@@ -169,7 +169,7 @@ def _check_engine(config: Config) -> None:
 
 
 def _greeting(source: ConfigFile | Path) -> dict[str, object]:
-    """Return what must be the same for all workers, and is known before the data are read."""
+    """Return the values that must be equal on all workers, before the data are read."""
     config = "resumed"
     if isinstance(source, ConfigFile):
         config = sha256(dump_config(source.config).encode()).hexdigest()[:12]
@@ -192,7 +192,7 @@ def _connect(file: ConfigFile, cluster: Cluster) -> Workers:
 
 
 def _compare_data(file: ConfigFile, workers: Workers) -> None:
-    """Refuse data files that are not the same on all workers.
+    """Refuse data files that differ between workers.
 
     Raises:
         DataError: for the first difference.
@@ -207,7 +207,7 @@ def _compare_data(file: ConfigFile, workers: Workers) -> None:
 
 
 def _data_digests(file: ConfigFile) -> dict[str, str]:
-    """Describe each data file by its size and ends; none if one will be reported by its reader."""
+    """Return a digest of size, beginning and end of each file; empty if one can't be read."""
     found = {}
     with suppress(OSError, DlcliError):
         for path in data_files(file):

@@ -47,9 +47,9 @@ from dlcli.tasks.task import StoredPredictions
 from dlcli.training_job import Job, StopOnSignal
 
 MOST_FOLDS = 100_000
-"""Most folds, and most repeats."""
+"""Maximum number of folds, and of repeats."""
 PROGRESS_SECONDS = 0.2
-"""Time from one progress event to the next, at least."""
+"""Minimum time between two progress events."""
 REFIT = "refit"
 """The run folder of the final training, inside the folder of the cross-validation."""
 _SEEDS = 2**32
@@ -61,11 +61,11 @@ class CrossValidationPlan(Document):
     folds: Annotated[int, Field(ge=2, le=MOST_FOLDS)] = 5
     """Number of folds."""
     repeats: Annotated[int, Field(ge=1, le=MOST_FOLDS)] = 1
-    """Number of times that rows are split into folds, at random each time."""
+    """Number of times that the rows are split into folds at random."""
     refit: bool = False
-    """True to train on all rows at the end."""
+    """True to train a final network on all rows."""
     threads: Annotated[int, Field(ge=1)] | None = None
-    """CPU threads of that training, where each fold has a share of them only; set at the start."""
+    """CPU threads of the final training, which parallel folds share; set at the start."""
 
     @property
     def fits(self) -> int:
@@ -94,22 +94,22 @@ def cross_validate(
     """Train a config without each fold in turn, and evaluate it on the rows of that fold.
 
     Args:
-        source: the config; or the run folder of an interrupted cross-validation, which is resumed
-            with the folds that are not finished, to the same result.
-        plan: how many folds and repeats; an interrupted one has its own.
-        output: the folder of a new run, which must not exist; else `runs/<name>-cv`,
-            `runs/<name>-cv-2`, ...
+        source: the config; or the run folder of an interrupted cross-validation, whose unfinished
+            folds are then trained, with the same result as without the interruption.
+        plan: numbers of folds and repeats; ignored if a cross-validation is resumed.
+        output: the folder of a new run, which must not exist. [default: `runs/<name>-cv`,
+            `runs/<name>-cv-2`, ...]
         listener: receives events.
-        jobs: the number of processes that train folds in parallel. Each has a share of the threads,
-            unless the config sets their number. Apart from that, the result is bit-identical.
-        tables: the tables in memory that an interrupted one was begun with.
+        jobs: number of processes that train folds in parallel. They share the threads, unless the
+            config sets a number of threads. With a set number, `jobs` changes no bit of the result.
+        tables: the tables in memory of an interrupted cross-validation.
 
     Returns:
         The run, of kind `cv`.
 
     Raises:
-        DlcliError: nothing is left of a new run then, unless a fold is finished or a signal has
-            arrived; then it can be resumed.
+        DlcliError: the folder of a new run is then removed, unless a fold is finished or a signal
+            has arrived, so the run can be resumed.
     """
     with run_recording.recorded(source, "cv", output, listener, tables) as recording:
         if recording.writer is not None:
@@ -185,7 +185,7 @@ class CVFold:
     """One fold of one repeat."""
 
     number: int
-    """Its position among all fits, from 1."""
+    """The number of the fit, from 1."""
     repeat: int
     """From 1."""
     fold: int
@@ -195,19 +195,19 @@ class CVFold:
 
     @property
     def name(self) -> str:
-        """Its name in messages."""
+        """The name of the fold in messages."""
         return f"fold {self.fold} of repeat {self.repeat}"
 
     def config(self, config: Config) -> Config:
-        """Return the config to train: each repeat has its own seed."""
+        """Return the config to train; each repeat has another seed."""
         seed = (config.seed + self.repeat - 1) % _SEEDS
         return config.model_copy(update={"seed": seed})
 
     def split(self, config: Config, dataset: Dataset) -> Split:
-        """Return the rows of this fold: its own rows are the test rows.
+        """Return the rows of this fold: the fold is the test set, the other rows are for training.
 
-        A share for validation is held out of the training rows, so that the fold's own rows have
-        no influence on when training ends.
+        If the config has a share for validation, these rows are drawn from the training rows, so
+        the fold has no influence on early stopping.
 
         Args:
             config: reads `data.validation`.
@@ -224,7 +224,7 @@ class CVFold:
         return Split(train.take(inner.train), train.take(inner.held_out), held_out)
 
     def hold_out(self, config: Config, dataset: Dataset, train: Table) -> Fold:
-        """Return the indices of the validation rows, and the others, among the training rows.
+        """Split the training rows into training and validation rows, as indices.
 
         Args:
             config: its `data.validation` is their share.
@@ -244,11 +244,11 @@ def assign_folds(dataset: Dataset, plan: CrossValidationPlan, seed: int) -> tupl
 
     Args:
         dataset: all rows.
-        plan: how many folds and repeats.
-        seed: the config's.
+        plan: numbers of folds and repeats.
+        seed: the seed of the config.
 
     Raises:
-        UsageError: if repeats would all be the same.
+        UsageError: if all repeats would have the same folds.
         DataError: if there are too few rows, groups or times.
     """
     choice, classes = dataset.split_choice, dataset.task.class_column
@@ -267,10 +267,10 @@ def assign_folds(dataset: Dataset, plan: CrossValidationPlan, seed: int) -> tupl
 
 
 def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> None:
-    """Refuse folds whose training rows are too few for validation rows, before any is trained.
+    """Refuse folds with too few training rows to hold out validation rows, before any training.
 
     Args:
-        folds: all of them.
+        folds: all folds.
         config: reads `data.validation`.
         dataset: all rows.
 
@@ -296,7 +296,7 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
 
 
 def _holds_out_share(config: Config) -> bool:
-    """Return whether each fold holds validation rows out of its training rows."""
+    """Return whether validation rows are held out from the training rows of each fold."""
     return isinstance(config.data.validation, float) and not config.data.train_on_validation
 
 
@@ -351,8 +351,8 @@ def _fit_folds(
         worker = partial(run_fold_worker, writer.path, tables)
         run_workers(worker, min(jobs, len(missing)), stop, listen)
     else:
-        with stop.handling_signals():  # one between two folds ends the next
-            # The first compiles the program, and shows how many to train at a time.
+        with stop.handling_signals():  # a signal between two folds ends the next fold
+            # The first fold compiles the program and determines how many to train in parallel.
             for some in (missing[:1], missing[1:]):
                 fitted = fit_each(some, train, epochs.add, context.at_once)
                 found |= zip((each.number for each in some), fitted, strict=True)
@@ -364,11 +364,11 @@ def _fit_folds(
 
 
 def run_fold_worker(folder: Path, tables: Tables, listener: events.Listener) -> None:
-    """Train those folds of a cross-validation that no other process has taken.
+    """Train the folds of a cross-validation that no other process trains.
 
     Args:
-        folder: the run folder, which the process that started the cross-validation has locked.
-        tables: the tables in memory that it reads.
+        folder: the run folder, locked by the process that started the cross-validation.
+        tables: the tables in memory of the config.
         listener: receives each fold, and warnings.
 
     Raises:
@@ -391,9 +391,9 @@ def run_fold_worker(folder: Path, tables: Tables, listener: events.Listener) -> 
 
 
 def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFold]:
-    """Yield the folds that no other process has taken.
+    """Yield the folds that no other process trains.
 
-    Each is locked for this process until the next one is asked for, or the process ends.
+    Each fold is locked by this process until the next fold is yielded or the process ends.
 
     Args:
         writer: the run folder, whose plan is stored.
@@ -404,14 +404,14 @@ def unclaimed_folds(writer: RunWriter, folds: Sequence[CVFold]) -> Iterator[CVFo
         with suppress(FileExistsError):
             folder.mkdir()
         check_folder(folder)
-        with suppress(errors.RunError), locked(folder):  # or another process holds it
+        with suppress(errors.RunError), locked(folder):  # unless another process has locked it
             yield fold
 
 
 class _EpochCount:
-    """Reports at the beginning of a fold, and then from time to time, how far it has come.
+    """Reports the progress of a fold, at its beginning and at intervals.
 
-    If several are trained at the same time, the first one is reported.
+    If several folds are trained in parallel, the first one is reported.
     """
 
     def __init__(self, folds: int, epochs: int, log: events.Events) -> None:
@@ -423,13 +423,13 @@ class _EpochCount:
         self._lock = threading.Lock()
 
     def begin(self, fold: int) -> None:
-        """Report a fold, unless one before it is not finished."""
+        """Report a fold, unless an earlier fold is not finished."""
         with self._lock:
             self._trained[fold] = 0
             self._report(fold)
 
     def add(self, fold: int, member: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Count an epoch, and report it if that is due."""
+        """Count an epoch, and report it if the interval has passed."""
         with self._lock:
             self._trained[fold] += 1
             if time.monotonic() >= self._due:
@@ -450,7 +450,7 @@ class _EpochCount:
 
 
 class _FoldObserver(FitObserver):
-    """Keeps the network that has diverged."""
+    """Keeps the network that diverged."""
 
     network: Network | None = None
 
@@ -464,7 +464,7 @@ class _FoldTraining:
     """Trains folds in one process, and stores their results."""
 
     folds: Sequence[CVFold]
-    """All of them."""
+    """All folds."""
     config: Config
     context: FitContext
     writer: RunWriter
@@ -472,7 +472,7 @@ class _FoldTraining:
     _storing: threading.Lock = field(default_factory=threading.Lock)
 
     def fit(self, fold: CVFold, progress: MemberProgress) -> cv_summary.FinishedFold:
-        """Train one fold and evaluate it; a failure is a result, so that others are kept."""
+        """Train one fold and evaluate it; a failed fold also has a result, so others continue."""
         start, config, context = time.perf_counter(), self.config, self.context
         split, observer = fold.split(config, context.dataset), _FoldObserver(progress)
         notes: defaultdict[str, tuple[ValueNote, ...]] = defaultdict(tuple)
@@ -481,7 +481,7 @@ class _FoldTraining:
             notes[rows] += tuple(found)
 
         def outcome(network: Network | None, **fields: Any) -> FoldResult:  # noqa: ANN401
-            """Return a result with what is known of any fold."""
+            """Return a result with the fields that all folds have."""
             return FoldResult(
                 repeat=fold.repeat,
                 fold=fold.fold,
@@ -540,7 +540,7 @@ class _FoldTraining:
 
 
 def _predictions(fold: CVFold, result: FitResult, linear: FitResult | None) -> pa.Table:
-    """Return the predictions of a fold's rows, and a linear model's if there is one."""
+    """Return the predictions for a fold's rows, also of the linear model if there is one."""
     columns = {
         name: integers(np.full(len(fold.rows.held_out), number, np.int64))
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
@@ -555,7 +555,7 @@ def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.F
     """Read the stored result of a fold; `None` if it is not finished.
 
     Raises:
-        RunError: if it is damaged, or of other rows.
+        RunError: if it is damaged, or has other rows.
     """
     stored = writer.read_partial_result(fold.number, cv_summary.StoredFold, fold.name)
     if stored is None:
@@ -577,8 +577,8 @@ def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWr
     """Refuse a cross-validation in which every fold failed.
 
     Raises:
-        ConfigError, DataError: the first, if there is one.
-        DivergenceError: saying how the first fold ended.
+        ConfigError, DataError: the first such error, if any.
+        DivergenceError: with the failure of the first fold.
     """
     if any(each.result.problem is None for each in results):
         return
@@ -592,17 +592,17 @@ def _check_any_trained(results: Sequence[cv_summary.FinishedFold], writer: RunWr
 
 
 def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
-    """Return the config that trains on all rows but test rows, for a fixed number of epochs.
+    """Return the config that trains on all rows except test rows, for a fixed number of epochs.
 
-    Without validation rows there is nothing to stop training by: it ends after as many epochs as
-    were best in the folds.
+    Early stopping is impossible without validation rows, so training ends after the median of the
+    folds' best epochs.
 
     Args:
         config: the config of the folds.
-        epochs: the median over folds of the best one.
+        epochs: the median of the best epochs over the folds.
         log: receives a warning if the schedule or a gate can't be kept.
     """
-    if config.ensemble_folds is not None:  # each member still stops by its own fold
+    if config.ensemble_folds is not None:  # early stopping of each member still uses its fold
         return config
     data = config.data
     if isinstance(data.validation, float):
@@ -636,7 +636,7 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
 def _refit_schedule(
     config: Config, epochs: int, *, has_validation: bool
 ) -> training_choices.Schedule | None:
-    """Return the schedule that does in the first epochs what it did in the folds, if possible."""
+    """Return a schedule that has the same rates in its epochs as the folds had, if possible."""
     schedule = config.learning_rate_schedule
     if isinstance(schedule, training_choices.ReduceOnPlateau):
         watches_validation = schedule.monitor.startswith("val_")
@@ -648,7 +648,7 @@ def _refit_schedule(
         boundaries, values = schedule.boundaries[:count], schedule.values[:count]
         return training_choices.PiecewiseConstant(boundaries=boundaries, values=values)
     if isinstance(schedule, training_choices.CosineDecay):
-        # An end that was left to the last epoch would come earlier; a rise may take them all.
+        # The default decay ends with the last epoch, which is now earlier. Shorten the warmup.
         decay = schedule.decay_epochs or config.epochs - schedule.warmup_epochs
         warmup = min(schedule.warmup_epochs, epochs - 1)
         return schedule.model_copy(update={"decay_epochs": decay, "warmup_epochs": warmup})
@@ -662,7 +662,7 @@ def _refit(writer: RunWriter, log: events.Events, tables: Tables) -> Run | str:
     """Train `refit.yaml` as the run `refit/`, or resume it.
 
     Returns:
-        The run; if it can't be trained, the reason, which a warning reports.
+        The run; if it can't be trained, the reason for a warning.
 
     Raises:
         Interrupted: if a signal has arrived; the message contains the command to resume the

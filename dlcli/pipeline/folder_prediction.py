@@ -1,6 +1,6 @@
-"""Predict the files of a folder: a part for each, by several processes, resumed where it ended.
+"""Predict the files of a folder in parallel processes, resumable, with one part for each file.
 
-A file of any length is read and written some rows at a time.
+Files of any length are read and written in blocks of rows.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from dlcli.tables.table_formats import file_format
 from dlcli.training_job import SignalStop
 
 PLAN = "_predictions.json"
-"""The file that lists what is predicted. Other programs that read the folder skip such names."""
+"""The file that describes the predictions. Other programs skip names that begin with `_`."""
 _LOCK = "_lock"
-"""The file that is locked while a command predicts."""
+"""The file that is locked during prediction."""
 _MOST_PLAN_BYTES = 2**28
 _COMPRESSED = (".gz", ".zst")
 _FORMS: dict[str, prediction_tables.Format] = {"csv": "csv", "jsonl": "jsonl"}
-"""The format of a part by that of its file; of others it is Parquet."""
+"""The format of a part by the format of its file; Parquet for other formats."""
 _OPTIONS = {
     "form": "--format",
     "keep": "--keep",
@@ -49,7 +49,7 @@ _OPTIONS = {
     "interval": "--interval",
     "on_bad_row": "--on-bad-row",
 }
-"""The options that the fields of a plan are of."""
+"""The option of each field of a plan."""
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 """Environment variables that set the threads of libraries for linear algebra."""
 
@@ -62,20 +62,20 @@ class PartEvent(Event, kind="part"):
     """The part's path in the folder."""
     differences: RowDifferences
     unread: Sequence[str]
-    """The columns that training did not have and that nothing reads."""
+    """The columns that training did not have, which are ignored."""
     file_notes: Sequence[FileNote]
     """Notes on what was detected about the file."""
     state: str = ""
-    """The number of files that are predicted so far, and of all: `3 of 7 files`."""
+    """The number of predicted files and the total: `3 of 7 files`."""
 
 
 class FolderOutcome(SignalStop):
-    """The result of one prediction of a folder, which a signal ends.
+    """The result of the prediction of a folder, which a signal may interrupt.
 
     Args:
         predictor: the model.
-        files: the number of files in all.
-        skipped: the number of those that were predicted before.
+        files: the total number of files.
+        skipped: the number of files that an earlier call has predicted.
     """
 
     def __init__(self, predictor: Predictor, files: int, skipped: int) -> None:
@@ -84,16 +84,15 @@ class FolderOutcome(SignalStop):
         self.finished = skipped
         """Number of files whose parts are complete."""
         self.differences = RowDifferences()
-        """The differences of the rows that were predicted now from the training rows."""
+        """The differences between the newly predicted rows and the training rows."""
         self.unread: dict[str, str] = {}
-        """The columns that training did not have and that nothing reads, each with the first
-        file."""
+        """The columns that training did not have, which are ignored, each with its first file."""
         self.file_notes: dict[FileNote, None] = {}
         """Notes on what was detected in files."""
 
     @property
     def state(self) -> str:
-        """How many files are predicted."""
+        """The number of predicted files and the total: `3 of 7 files`."""
         return f"{self.finished} of {errors.plural(self.files, 'file')}"
 
     def check(self) -> None:
@@ -103,7 +102,7 @@ class FolderOutcome(SignalStop):
             raise errors.Interrupted(message, self.signal)
 
     def add(self, event: PartEvent) -> PartEvent:
-        """Add the outcome of a file, and return its event with the number of files so far."""
+        """Add the result of a file, and return its event with the number of predicted files."""
         self.finished += 1
         self.differences.add(event.differences)
         for column in event.unread:
@@ -113,17 +112,17 @@ class FolderOutcome(SignalStop):
 
 
 class _Version(safe_files.Document):
-    """The version of a file that a part is of."""
+    """The version of a file: a part contains the predictions of one version."""
 
     bytes: safe_files.Count
     modified_ns: int
 
     @classmethod
     def of(cls, source: Path) -> _Version:
-        """Return the version of a file that is there.
+        """Return the current version of a file.
 
         Raises:
-            UsageError: if it isn't.
+            UsageError: if the file does not exist.
         """
         try:
             status = source.stat()
@@ -133,31 +132,31 @@ class _Version(safe_files.Document):
 
 
 class _PredictionPlan(safe_files.Document):
-    """The content of a folder of predictions."""
+    """The run, options and files of a folder of predictions."""
 
     format: Literal[1] = 1
     dlcli: str
-    """Version of dlcli that began it."""
+    """Version of dlcli that created the folder."""
     run: str
-    """SHA-256 of the run's manifest, which has the digests of all its files."""
+    """SHA-256 of the run's manifest, which contains the digests of all files of the run."""
     form: str | None
     keep: list[str]
     spreadsheet_safe: bool
     interval: float | None
     on_bad_row: str
     inputs: dict[str, _Version]
-    """The version of each part's file, by the name of the part."""
+    """The version of the input file of each part, by the name of the part."""
 
 
 @dataclass(frozen=True)
 class _FilePart:
-    """A file and where its predictions go."""
+    """A file to predict, and the part for its predictions."""
 
     source: Path
     name: str
     """The part's path in the folder."""
     partition: Partition = ()
-    """The columns that the names of the file's folders give."""
+    """The columns in the names of the file's folders, such as `year=2024`."""
 
 
 def predict_folder(
@@ -168,32 +167,32 @@ def predict_folder(
     jobs: int,
     listener: Listener,
 ) -> FolderOutcome:
-    """Predict the rows of each file of a folder or glob, and write a part for each.
+    """Predict the rows of each file of a folder or glob, and write a part for each file.
 
-    A part appears under its name when it is complete. Those that an earlier call has written are
-    kept, if the run, the options and their files are the same.
+    A part gets its final name when it is complete. Parts of an earlier call are kept if the run,
+    the options and the files are the same.
 
     Args:
         run: the run.
-        data: a folder of tables, in which further folders may be, or a glob.
-        folder: the folder for the predictions, which is made if it isn't there.
-        options: what is written.
-        jobs: the number of processes. Each uses one thread for linear algebra, so that predictions
-            don't depend on their number.
-        listener: receives an event `part` for each, and warnings.
+        data: a folder of tables, which may contain folders of tables, or a glob.
+        folder: the folder for the predictions, which is created if it does not exist.
+        options: the columns and format of the parts.
+        jobs: number of processes. Each uses one thread for linear algebra, so predictions do not
+            depend on their number.
+        listener: receives an event `part` for each file, and warnings.
 
     Raises:
-        UsageError: for no files, two files with a part of the same name, or a folder with anything
-            else.
-        DataError: for a file that is not a table, lacks a column, or has changed since its part was
-            written; for a value that can't be encoded.
+        UsageError: if there are no files, two files have the same part, or the folder contains
+            other files.
+        DataError: if a file is not a table, lacks a column or has changed since its part was
+            written, or a value can't be encoded.
         Interrupted: if a signal has arrived.
         TrainingError: if the processes were killed.
-        OSError: naming the part, if it can't be written.
+        OSError: with the name of the part, if it can't be written.
     """
     predictor = run.predictor_at(options.level)
     parts = _find_parts(data, folder, options)
-    _refuse_other_files(folder)  # before anything is made in it
+    _refuse_other_files(folder)  # before any file is created in it
     for base in filter(None, (folder, options.bad_rows.rejected)):
         for parent in {(base / part.name).parent for part in parts}:
             try:
@@ -234,7 +233,7 @@ def _predict_parts(
     threads: int,
     listener: Listener,
 ) -> None:
-    """Predict all files that no other process predicts."""
+    """Predict the files that no other process predicts."""
     pa.set_cpu_count(threads)
     for part in parts:
         if (event := _predict_part(predictor, part, folder, options)) is not None:
@@ -243,9 +242,9 @@ def _predict_parts(
 
 @contextmanager
 def _single_threaded_algebra() -> Iterator[None]:
-    """Let processes that are started use one thread for linear algebra, unless their number is set.
+    """Limit linear algebra in child processes to one thread, unless the user has set the number.
 
-    With several processes, sums are rounded differently.
+    The number of threads affects the rounding of sums.
     """
     added = {name: "1" for name in _THREADS if name not in os.environ}
     os.environ.update(added)
@@ -264,16 +263,16 @@ def _predict_part(
 ) -> PartEvent | None:
     """Predict each row of a file, in order, and write its part.
 
-    Several processes may be given the same file, of which one predicts it.
+    If several processes start with the same file, only one of them predicts it.
 
     Returns:
-        The outcome; None if the part exists, or another process writes it.
+        The event; `None` if the part exists, or another process writes it.
 
     Raises:
-        DataError: for a file that is not a table, lacks a column, or changes while it is read; or
-            for a value that can't be encoded, if the options refuse it.
+        DataError: if the file is not a table, lacks a column, or changes while it is read; or if a
+            value can't be encoded and the options refuse it.
         UsageError: if the part can't be created.
-        OSError: naming the part, if it can't be written.
+        OSError: with the name of the part, if it can't be written.
     """
     target, rejected = folder / part.name, options.bad_rows.rejected
     with ExitStack() as stack:
@@ -319,12 +318,12 @@ def _lock_of(part: Path) -> Path:
 
 
 def _rows_folder(part: Path) -> Path:
-    """Return where the rows of a file are stored if all of them must be read first."""
+    """Return the folder for the rows of a file if all of them must be read first."""
     return part.with_name(f".{part.name}.rows")
 
 
 def _remove_traces(part: Path) -> None:
-    """Remove what a killed process may have left, and the lock of a part."""
+    """Remove the lock of a part, and files that a killed process may not have removed."""
     for path in (_lock_of(part), safe_files.partial_path(part)):
         path.unlink(missing_ok=True)
     shutil.rmtree(_rows_folder(part), ignore_errors=True)
@@ -332,7 +331,7 @@ def _remove_traces(part: Path) -> None:
 
 @contextmanager
 def _new_file(path: Path, spreadsheet_safe: bool = False) -> Iterator[prediction_tables.RowWriter]:
-    """Write a file that appears under its name when the block succeeds, see `open_new_file`."""
+    """Write a file that gets its final name when the block succeeds, see `open_new_file`."""
     form = prediction_tables.format_of(path)
     with (
         safe_files.open_new_file(path, is_locked=True) as stream,
@@ -349,12 +348,12 @@ def _read(
     Args:
         predictor: the model.
         part: the file.
-        folder: where to store the rows if all of them must be read first, as the notation of
-            numbers in text is decided by all values of a column.
-        keep: the columns that are needed in addition to the network's columns; all if None.
+        folder: the folder for the rows if all of them must be read first, because all values of a
+            column determine the notation of its numbers.
+        keep: the columns to read in addition to the network's columns; `None` for all.
 
     Returns:
-        The columns that nothing reads, and the rows in tables, at least one.
+        The ignored columns, and the rows as one or more tables.
     """
     [stored] = find(part.source)
     stored = replace(stored, partition=part.partition)
@@ -379,9 +378,10 @@ def _read(
 
 
 def _tables(predictor: Predictor, stored: SourceFile, opened: Batches) -> Iterator[Table]:
-    """Yield the rows of a file in tables of as many as are encoded at once; the last has the rest.
+    """Yield the rows of a file in tables of a fixed number of rows; the last one has the rest.
 
-    It is the only one that may be empty. So predictions don't depend on how a file is divided.
+    Only the last table may be empty. So predictions do not depend on the parts in which the file is
+    read.
     """
     count, before, held = predictor.rows_at_once, 0, opened.schema.empty_table()
     with stored.reading():
@@ -411,8 +411,8 @@ def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_F
     """List the files to predict, in order, and their parts.
 
     Raises:
-        UsageError: if there are none, or two have a part of the same name.
-        DataError: for a file that is partitioned by other columns than the first one.
+        UsageError: if there are no files, or two files have the same part.
+        DataError: if a file is partitioned by other columns than the first file.
     """
     columns: dict[str, Partition] = {}
     if data.is_dir():
@@ -442,7 +442,7 @@ def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_F
 
 
 def _matches(data: Path, base: Path, *outputs: Path | None) -> Iterator[Path]:
-    """Yield the files of a glob, without those that were written to folders within its own one."""
+    """Yield the files of a glob, without files that were written to output folders inside it."""
     top = base.resolve()
     written = {folder for each in outputs if each and top in (folder := each.resolve()).parents}
     for path in expand(data):
@@ -451,12 +451,12 @@ def _matches(data: Path, base: Path, *outputs: Path | None) -> Iterator[Path]:
 
 
 def _tables_of(folder: Path) -> list[Path]:
-    """Return the tables in a folder and in those in it, in order.
+    """Return the tables in a folder and its subfolders, in order.
 
-    Names that begin with `_` or `.` are skipped, as by other programs.
+    Names that begin with `_` or `.` are skipped, like in other programs.
 
     Raises:
-        UsageError: if there are none, or another file is there.
+        UsageError: if there are no tables, or a file is not a table.
     """
     files = [
         path
@@ -491,12 +491,12 @@ def _plan(run: Run, options: PredictionOptions, parts: Sequence[_FilePart]) -> _
 
 
 def _refuse_other_files(folder: Path) -> None:
-    """Raise `UsageError` for a folder with files that no earlier call has written."""
+    """Raise `UsageError` if a folder has files that are not from an earlier call."""
     found = sorted(os.listdir(folder)) if folder.is_dir() else []
     own = (
         _LOCK,
         safe_files.partial_path(folder / PLAN).name,
-    )  # which a killed process may have left
+    )  # a killed process may not have removed it
     others = [name for name in found if name not in own and (folder / name).is_file()]
     if others and PLAN not in found:
         way_out = f"choose a new folder with {errors.option('output')}"
@@ -506,11 +506,11 @@ def _refuse_other_files(folder: Path) -> None:
 
 
 def _agree_on_plan(plan: _PredictionPlan, parts: Sequence[_FilePart], folder: Path) -> None:
-    """Store a plan, unless the parts that are there are of another one.
+    """Store a plan, or compare it with the plan of the existing parts.
 
     Raises:
-        UsageError: if they are of another run or other options.
-        DataError: if the file of a part has changed since.
+        UsageError: if the existing parts are from another run or other options.
+        DataError: if the file of a part has changed.
         RunError: if the stored plan is damaged.
     """
     new = f"choose a new folder with {errors.option('output')}"

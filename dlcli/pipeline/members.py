@@ -2,10 +2,10 @@
 
 Each member of an ensemble has its own seed. With folds, each is validated on the rows of one
 fold and trained on the others; with fewer folds than members, several have the same fold. The first
-may be trained twice, to choose whether all have a scaling layer.
+may be trained twice, with and without a scaling layer, to choose one form for all members.
 
-Small networks leave processors idle: two at a time train 1.5 times as fast on two processors as one
-after the other. No result depends on how many are trained at a time.
+A small network does not use all processors: on two of them, two networks train 1.5 times as fast in
+parallel as one after the other. The number of parallel networks does not change any result.
 """
 
 from __future__ import annotations
@@ -38,15 +38,15 @@ from dlcli.prediction.predictor import MemberModel
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
-"""Time that a further set of variables for the compiled program takes."""
+"""Time to create another set of variables for the compiled program."""
 MEMORY_SHARE = 8
-"""Networks that are trained at a time take at most one part in so many of the free memory."""
+"""Networks that are trained in parallel use at most 1 / `MEMORY_SHARE` of the free memory."""
 POLL_SECONDS = 0.1
-"""Time from one look for signals to the next: a lock can't be interrupted on all systems."""
+"""Time between checks for signals, because signals do not interrupt a lock on all systems."""
 MemberProgress = Callable[[int, int, Mapping[str, float]], None]
-"""Called after each epoch of a network, with the network's number in its ensemble and the epoch's,
-both from 1, and the epoch's values by column of history.csv. It is called from several threads, but
-never at the same time, and may raise to end training."""
+"""Called after each epoch with the network's number in its ensemble and the epoch, both from 1, and
+the epoch's values by column of history.csv. Calls come from several threads, but one at a time. An
+exception ends training."""
 
 
 class Member(NamedTuple):
@@ -55,7 +55,7 @@ class Member(NamedTuple):
     number: int
     """From 1."""
     job: Job
-    """Its job, with its own settings, seed, rows and scaling of the target."""
+    """Its job, with the member's settings, seed, rows and scaling of the target."""
     held_out: Indices | None = None
     """With folds, the indices of the rows that it is validated on, among all training rows."""
     settings: Mapping[str, Value] = {}
@@ -74,7 +74,7 @@ class FittedMember:
     held_out: Indices | None
     """In an ensemble with folds, the indices of the training rows that it was validated on."""
     learning_rate_multiplier: float | None
-    """That of its scaling layer; `None`: it was trained without one."""
+    """The learning rate multiplier of its scaling layer; `None` if it has no scaling layer."""
     training: TrainingResult
     """Weights, history and best epoch."""
     model: MemberModel
@@ -91,24 +91,25 @@ class FactorTrial(NamedTuple):
     rows: int
     """The number of validation rows."""
     with_factors: float
-    """The validation loss of the epoch that is kept."""
+    """The validation loss of the kept epoch with the layer."""
     without: float
     unit: float = 1.0
-    """The mean weight of these rows, which their losses are multiplied with."""
+    """The mean weight of these rows, by which their losses are multiplied."""
 
     @property
     def leaves_out(self) -> bool:
-        """True if the loss is clearly lower without: by more than one part in √rows.
+        """True if the loss without the layer is clearly lower: by more than the share 1 / √rows.
 
-        One row with a loss of 1 (about the loss of a constant prediction) is added to both: where
-        all rows of a small fold are predicted well, ratios of losses mean nothing.
+        One row with a loss of 1, about the loss of a constant prediction, is added to the loss with
+        the layer, because ratios of losses are meaningless if all rows of a small fold are
+        predicted well.
         """
         loss = abs(self.with_factors) + self.unit / self.rows
         return self.with_factors - self.without > loss / math.sqrt(self.rows)
 
 
 class FitObserver:
-    """Receives the progress of a fit, which subclasses report.
+    """Receives the progress of a fit; subclasses report it.
 
     Args:
         progress: receives each epoch.
@@ -118,23 +119,23 @@ class FitObserver:
         self._progress = progress
 
     def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
-        """Receive each epoch of each network, see `MemberProgress`."""
+        """Receive an epoch of a network, see `MemberProgress`."""
         self._progress(member, epoch, values)
 
     def member(self, number: int, trained: TrainingResult) -> None:
-        """Receive each network once it is trained, in order, numbered from 1."""
+        """Receive a trained network; networks are numbered from 1 and arrive in order."""
 
     def factor_trial(self, trial: FactorTrial) -> None:
-        """Receive the comparison that shows whether an ensemble has a scaling layer."""
+        """Receive the comparison that decides whether an ensemble has a scaling layer."""
 
     def selected(self, trained: Sequence[FittedMember], kept: Sequence[FittedMember]) -> None:
         """Receive the members of an ensemble and those that are kept, see `ensemble.select`."""
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
-        """Receive a divergence before it is raised, and add notes on the likely causes to it.
+        """Receive a divergence before it is raised, and add its likely causes as notes.
 
         Returns:
-            The magnitudes that they are based on.
+            The magnitudes that the causes are derived from.
         """
         magnitudes = training_job.measure_magnitudes(job, error.epoch)
         for finding in advise_on_divergence(job.config, job.network.layout.blocks, magnitudes):
@@ -143,7 +144,7 @@ class FitObserver:
 
 
 class Numbered(Protocol):
-    """A fit next to others: of a member of an ensemble, or a fold."""
+    """One of several fits: a member of an ensemble, or a fold."""
 
     @property
     def number(self) -> int:
@@ -153,7 +154,7 @@ class Numbered(Protocol):
 Item = TypeVar("Item", bound=Numbered)
 FitOutcome = TypeVar("FitOutcome")
 Epoch = ParamSpec("Epoch")
-"""The arguments of a report of an epoch."""
+"""The arguments with which an epoch is reported."""
 
 
 class MemberDivergence(Exception):
@@ -166,14 +167,14 @@ class MemberDivergence(Exception):
 
 
 def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
-    """Yield the networks of an ensemble; the rows of one are selected at a time.
+    """Yield the networks of an ensemble; the rows of each are selected when it is yielded.
 
     Args:
-        job: one network on all training rows; its config's `ensemble` is read.
-        rows: the rows, and how they were split.
+        job: the job of one network on all training rows, whose config has an `ensemble`.
+        rows: the rows and their split.
 
     Raises:
-        DataError: for too few rows, groups or times for the folds.
+        DataError: if there are too few rows, groups or times for the folds.
     """
     config, ensemble = job.config, job.config.ensemble
     if ensemble is None:
@@ -195,7 +196,7 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
     largest = max(len(fold.train) for fold in folds)
     for member in members:
         fold = folds[(member.number - 1) % len(folds)]
-        # What is fitted on the target must not know the rows that the member is validated on.
+        # Statistics of the target must not include the member's validation rows.
         task = job.task.fit(job.head.output.scaling, target.take(fold.train))
         encoded = replace(job.train, target=task.encode(target, ValueProblems()))
         train, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
@@ -214,14 +215,15 @@ def _with_settings(job: Job, settings: Mapping[str, Value]) -> Job:
 
 
 def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:
-    """Return how many networks to train at a time, each in a thread.
+    """Return the number of networks to train in parallel, each in a thread.
 
-    One more is worthwhile if it saves more time than its variables take, and if there is memory.
+    Another one is worthwhile if it saves more time than the creation of its variables takes, and if
+    it fits into memory.
 
     Args:
-        networks: how many there are in all: members of an ensemble, or folds.
+        networks: the total number of networks: members of an ensemble, or folds.
         rows: the encoded rows.
-        plan: the network, its engine and device; without a device they are trained one by one.
+        plan: the network, its engine and device; without a device, the number is 1.
     """
     config, device, inputs = plan.config, plan.device, rows.encoded["train"].inputs
     is_compiled = isinstance(plan.engine, CompiledEngine)
@@ -251,15 +253,15 @@ def fit_each(
 
     Args:
         items: the members or folds.
-        fit: fits one, and passes its epochs on.
-        progress: receives the number of an item, and what `fit` passes on; never called from
-            several threads at the same time.
-        at_once: how many to fit at a time, each in a thread.
+        fit: fits an item, and reports its epochs to the given function.
+        progress: receives the number of an item with each of its epochs; called from several
+            threads, but one at a time.
+        at_once: number of items to fit in parallel, each in a thread.
 
     Raises:
-        MemberDivergence: for the first network, in order, that diverges. Those before it are
+        MemberDivergence: for the first network, in order, that diverges. All networks before it are
             trained to their end.
-        DlcliError: if another error has ended one of them.
+        DlcliError: if a network ends with another error.
     """
     if at_once > 1:
         yield from _FitThreads(fit, progress, at_once).run(items)
@@ -269,12 +271,12 @@ def fit_each(
 
 
 class _Ended(Exception):
-    """A network is no longer needed, as another one has failed."""
+    """A network is no longer needed, because another one has failed."""
 
 
 @dataclass
 class _FitThreads(Generic[Item, Epoch, FitOutcome]):
-    """Fits several networks at a time."""
+    """Fits several networks in parallel."""
 
     fit: Callable[[Item, Callable[Epoch, None]], FitOutcome]
     progress: Callable[Concatenate[int, Epoch], None]
@@ -310,7 +312,7 @@ class _FitThreads(Generic[Item, Epoch, FitOutcome]):
     def _finished(
         self, begun: deque[tuple[int, Future[FitOutcome]]], most: int
     ) -> Iterator[FitOutcome]:
-        """Wait until at most so many are running; yield the finished ones that no other precedes.
+        """Wait until at most `most` networks are running, and yield finished ones in order.
 
         Raises the error of the first network, in order, that has failed.
         """
@@ -331,7 +333,7 @@ class _FitThreads(Generic[Item, Epoch, FitOutcome]):
             yield begun.popleft()[1].result()
 
     def _end_others(self, number: int, error: BaseException) -> None:
-        """End networks that are no longer needed, as one has failed."""
+        """End networks that are no longer needed, because one has failed."""
         if isinstance(error, MemberDivergence):
             self.end_from = min(self.end_from, number + 1)
         elif not isinstance(error, Interrupted | _Ended):  # interrupted ones store a checkpoint
@@ -346,19 +348,20 @@ def fit_with_and_without_factors(
 ) -> FittedMember:
     """Train the first member of an ensemble with and without a scaling layer.
 
-    With few validation rows it is trained with them only.
+    With few validation rows, it is trained with the layer only.
 
     Args:
         member: the member.
-        fit_one: trains it.
-        observer: receives its epochs with the layer, and the losses.
-        at_once: how many networks to train at a time.
+        fit_one: trains a network.
+        observer: receives the epochs of the network with the layer, and both losses.
+        at_once: number of networks to train in parallel.
 
     Returns:
-        The network with the layer, unless `FactorTrial.leaves_out`, or only that one diverges.
+        The network with the layer; or the other one, if `FactorTrial.leaves_out` is true or only
+        the network with the layer diverges.
 
     Raises:
-        MemberDivergence: of the network with the layer, if both diverge.
+        MemberDivergence: if both diverge, for the network with the layer.
     """
 
     def fit_either(each: Member, report_epoch: EpochProgress) -> FittedMember | MemberDivergence:
@@ -374,7 +377,7 @@ def fit_with_and_without_factors(
     job = member.job
     assert job.config.ensemble is not None
     plain = replace(job, config=job.config.with_scaling_layer(None))
-    # It is stored behind the last member, of which it is none.
+    # It is not a member, so its number follows the last member's.
     other = member._replace(number=job.config.ensemble.members + 1, job=plain)
     rows = 0 if job.validation is None else len(job.validation.inputs)
     pair = (member, other) if rows >= FEWEST_TRIAL_ROWS else (member,)
@@ -400,7 +403,7 @@ def _kept_loss(fitted: FittedMember) -> float:
 
 
 def mean_history(trainings: Sequence[TrainingResult]) -> dict[str, list[float]]:
-    """Return the mean of each epoch's values over the members that were trained so long."""
+    """Return the mean of each epoch's values over the members that were trained in this epoch."""
     longest = max(each.epochs for each in trainings)
     return {
         name: [

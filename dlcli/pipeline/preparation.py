@@ -1,6 +1,6 @@
 """Read and split the rows that a config names, fit the encoding, and build the network.
 
-Nothing here loads TensorFlow.
+This module does not load TensorFlow.
 """
 
 from __future__ import annotations
@@ -53,63 +53,63 @@ if TYPE_CHECKING:
     from dlcli.training.linear_engine import LinearEngine
 
 ReportNotes = Callable[[str, Sequence[ValueNote]], None]
-"""Receives what rows notes are about, and the notes."""
+"""Receives the name of rows, such as `test rows of houses.csv`, and notes on them."""
 Header = tuple[str, tuple[str, ...]]
-"""A table's file, as messages name it, and its columns."""
+"""A table's file, as named in messages, and its columns."""
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """All rows that a config names, read and split."""
+    """All rows of a config, read and split."""
 
     tables: tuple[Table, ...]
-    """Training file first, then the validation and test files that there are; without the rows
-    that have no target, unless these are refused."""
+    """The training file, then the validation and test files, if any; without rows that have no
+    target, unless the config refuses such rows."""
     whole: Table
-    """All rows of the training file, in its order, with and without a target."""
+    """All rows of the training file in their order, with and without a target."""
     task: Task
-    """The target, inferred from all labelled rows: every fold has the same classes."""
+    """The task, inferred from all rows with a target, so all folds have the same classes."""
     split: Split
-    """The rows of each set, as `train` uses them."""
+    """The rows of each set for `train`."""
     split_choice: data_section.SplitChoice
     """The split of the rows of the training file."""
     candidate_indices: NDArray[np.int64]
-    """The rows of the training file that may be used to choose a model: all but test rows.
+    """The rows of the training file that may be used to select a model: all except test rows.
     Ascending indices from 0, (rows,)."""
     storage: Storage = IN_MEMORY
-    """Where the rows are kept."""
+    """The storage of the rows: memory or a folder."""
 
     @cached_property
     def candidates(self) -> Table:
-        """The rows that may be used to choose a model, in the order of their file."""
+        """The rows that may be used to select a model, in the order of their file."""
         train = self.tables[0]
         is_all = len(self.candidate_indices) == train.rows
         return train if is_all else train.take(self.candidate_indices)
 
     @property
     def test_rows(self) -> int:
-        """The number of test rows, which are never used to choose a model."""
+        """The number of test rows, which are never used to select a model."""
         return 0 if self.split.test is None else self.split.test.rows
 
     @property
     def notes(self) -> list[str]:
-        """Notes on the files, made while they were read."""
+        """Notes on the files that were read."""
         return [*dict.fromkeys(note for table in self.tables for note in table.notes)]
 
 
 def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY) -> Dataset:
-    """Read the tables that a config names, and split their rows.
+    """Read the tables of a config, and split their rows.
 
     Args:
         file: the config.
         events: receives warnings about the files, and about rows without a target.
-        storage: where to keep the rows.
+        storage: the storage for the rows.
 
     Raises:
-        UsageError: for a file that does not exist.
-        ConfigError: for a column of `data` that a table does not have, or a value of
-            `ensemble.vary` that is invalid.
-        DataError: for a file that is not a table, or too few rows with a target.
+        UsageError: if a file does not exist.
+        ConfigError: if a table lacks a column that `data` names, or a value of `ensemble.vary` is
+            invalid.
+        DataError: if a file is not a table, or too few rows have a target.
     """
     check_vary(file)
     data = file.config.data
@@ -140,17 +140,17 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
 
 
 def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY) -> Dataset:
-    """Read the rows for choosing a model, by cross-validation or a search.
+    """Read the rows for the selection of a model, by cross-validation or a search.
 
     Args:
         file: the config.
-        events: receives what was found.
-        storage: where to keep the rows.
+        events: receives warnings, see `read_dataset`.
+        storage: the storage for the rows.
 
     Raises:
-        UsageError: for a file that does not exist.
-        ConfigError: for initial weights or a teacher, which may have been trained on any of the
-            rows; or for rows that are to be kept on disk.
+        UsageError: if a file does not exist.
+        ConfigError: for initial weights or a teacher, which may have been trained on held-out rows;
+            or for rows that are to be stored on disk.
         ConfigError, DataError: see `read_dataset`.
     """
     if file.config.initial_weights is not None:
@@ -186,14 +186,14 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
 
 
 def check_headers(config: Config, headers: Sequence[Header]) -> None:
-    """Compare the columns that a config names with those that its tables have.
+    """Check that the tables have the columns that the config names.
 
     Args:
-        config: reads `data` and `input`.
-        headers: one for each table, the training table first.
+        config: the config, for `data` and `input`.
+        headers: the header of each table, the training table first.
 
     Raises:
-        ConfigError: with every column that is missing.
+        ConfigError: with all missing columns.
     """
     data, (train, *others) = config.data, headers
     problems: list[errors.Problem] = []
@@ -231,8 +231,8 @@ def read_headers(file: ConfigFile) -> list[Header]:
     """Read the headers of a config's tables, the training table first.
 
     Raises:
-        UsageError: for a file that does not exist.
-        DataError: for a file that is not a table, or files of one table that differ in columns.
+        UsageError: if a file does not exist.
+        DataError: if a file is not a table, or files of one table have different columns.
     """
     data = file.config.data
     sources = [_source(file, key) for key in data.sources]
@@ -246,19 +246,19 @@ def read_headers(file: ConfigFile) -> list[Header]:
 
 
 def data_files(file: ConfigFile) -> list[Location]:
-    """Return all files that a config names, paths relative to the current folder or URLs.
+    """Return all data files of a config, as paths relative to the current folder, or as URLs.
 
     Raises:
-        UsageError: for a glob that matches nothing.
+        UsageError: if a glob does not match any file.
     """
     return [path for files in file.config.data.files for path in expand(file.locate_files(files))]
 
 
 def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTable:
-    """Return the files that a key of `data` names, or the table in memory that it stands for.
+    """Return the files of a key of `data`, or its table in memory.
 
     Raises:
-        UsageError: if it stands for a table in memory and there is none.
+        UsageError: if the key requires a table in memory and the table is missing.
     """
     files = getattr(file.config.data, key)
     if files != data_section.MEMORY:
@@ -276,10 +276,10 @@ def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTab
 def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
     """Return key, SHA-256 and size of each file and table in memory of a config, in order.
 
-    A file at a URL has its `version` in place of the SHA-256.
+    A file at a URL has a `version` instead of the SHA-256.
 
     Raises:
-        UsageError: for a glob that matches nothing, or a table in memory that is not given.
+        UsageError: if a glob does not match any file, or a table in memory is missing.
     """
     found = []
     for key in file.config.data.sources:
@@ -295,20 +295,20 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
 def split_rows(
     config: Config, given: Split, target: Task
 ) -> tuple[Split, data_section.SplitChoice, NDArray[np.int64]]:
-    """Split the rows of the training file as far as shares of it validate or test.
+    """Split the rows of the training file if validation or test rows are a share of them.
 
     Args:
-        config: reads `data` and `seed`.
+        config: the config, for `data` and `seed`.
         given: the table of each file.
-        target: what is predicted.
+        target: the task.
 
     Returns:
-        The rows of each set, how they were split, and the indices of the rows of the training file
-        that are not test rows.
+        The rows of each set, the kind of split, and the indices of the rows of the training file
+        that are not test rows, (rows,).
 
     Raises:
-        ConfigError: for a stratified split of a target without classes.
-        DataError: for too few rows.
+        ConfigError: for a stratified split if the target has no classes.
+        DataError: if there are too few rows.
     """
     data, train = config.data, given.train
     classes = target.class_column
@@ -336,10 +336,10 @@ def split_rows(
 
 
 def _check_training_rows(train: Table, target: Task) -> None:
-    """Refuse a single training row, class or number, and classes of one row each.
+    """Refuse a single training row, a target with a single class or number, and one-row classes.
 
     Raises:
-        DataError: saying which of them it is.
+        DataError: with the problem.
     """
     if train.rows < 2:
         raise errors.DataError("training requires at least two training rows", file=train.file)
@@ -358,7 +358,7 @@ def _check_training_rows(train: Table, target: Task) -> None:
 
 
 def _single_row_classes(table: Table, target: Task, classes: int) -> errors.DataError:
-    """Return the error for classes of one row each, with the values that hide a number, if any."""
+    """Return the error for classes of one row each, with the texts in a numeric target, if any."""
     column = target.columns[0]
     decision = column_types.infer_type(column, table)
     decision = decision.otherwise or decision
@@ -370,35 +370,35 @@ def _single_row_classes(table: Table, target: Task, classes: int) -> errors.Data
 
 @dataclass(frozen=True)
 class FitRows:
-    """The rows of a fit, with all that is inferred from them and fitted on them."""
+    """The rows of a fit, with the inferred types and the fitted encoding."""
 
     split: Split
     """The rows of each set."""
     split_choice: data_section.SplitChoice
-    """The way in which they were split."""
+    """The kind of split."""
     task: Task
-    """The target."""
+    """The task."""
     decisions: Mapping[str, Decision]
-    """The type of each column, and why."""
+    """The type of each column, with the reason."""
     encoding: Encoding
-    """Fitted on the training rows."""
+    """The encoding, fitted on the training rows."""
     weight: str | None
     """The column of row weights, if there is one."""
     findings: Sequence[DataFinding] = ()
-    """Problems that are likely to spoil training or its metrics."""
+    """Problems that are likely to affect training or its metrics."""
     storage: Storage = IN_MEMORY
-    """Where rows are stored, raw and encoded."""
+    """The storage of raw and encoded rows."""
     encoded: Mapping[str, EncodedRows] = field(default_factory=dict)
-    """The encoded rows by set, `train`, `validation`, `test`; none before `encode_sets`."""
+    """The encoded rows by set, `train`, `validation`, `test`; empty before `encode_sets`."""
 
     @property
     def tables(self) -> dict[str, Table]:
-        """The rows of each set that is not empty, by name."""
+        """The rows of each nonempty set, by name."""
         return self.split.tables
 
 
 class DistilledRows(NamedTuple):
-    """The rows that a distilled network is trained on: training rows, then synthetic rows."""
+    """The rows for the training of a distilled network: training rows, then synthetic rows."""
 
     encoded: EncodedRows
     labels: NDArray[np.float32]
@@ -407,11 +407,11 @@ class DistilledRows(NamedTuple):
 
 @dataclass(frozen=True)
 class FitPlan:
-    """The network that is trained on the rows of a fit, and the way of training it."""
+    """The network of a fit, and its training."""
 
     config: Config
-    """Seed, optimizer, schedule, epochs, batch size, early stopping, precision; it names all that
-    the head completes."""
+    """The config, for seed, optimizer, schedule, epochs, batch size, early stopping and precision;
+    with the output, loss and metrics of the head."""
     head: Head
     """Output, loss and metrics."""
     network: Network
@@ -419,33 +419,33 @@ class FitPlan:
     engine: Engine | LinearEngine
     """The engine that trains it."""
     programs: ProgramCache | None = None
-    """Compiled programs of earlier fits, to use again."""
+    """Compiled programs of earlier fits, which are reused."""
     device: Device | None = None
-    """The device, to train members of an ensemble at the same time; without it, one by one."""
+    """The device, to train members of an ensemble in parallel; without it, one after the other."""
     device_inputs: dict[Any, Any] = field(default_factory=dict, repr=False, compare=False)
-    """Encoded rows that lie on the device already; fits on the same rows share them."""
+    """Encoded rows that are on the device; fits on the same rows share them."""
     initial_weights: Weights | None = None
-    """Where to start, instead of the initializers."""
+    """The initial weights; if omitted, the initializers are used."""
     distilled: DistilledRows | None = None
-    """The rows to train a distilled network on, instead of the training rows."""
+    """The rows on which a distilled network is trained, instead of the training rows."""
     until: int | None = None
-    """The epoch after which to end, if not the last; schedules stay the same."""
+    """The epoch after which to end, from 1, if it is not the last; schedules do not change."""
     finished: int = 0
-    """With `until`, how many members have been trained to their last epoch and are not again."""
+    """With `until`, the number of members that are fully trained and are not trained again."""
 
 
 def prepare(
     file: ConfigFile, events: Events, storage: Storage = IN_MEMORY
 ) -> tuple[FitRows, FitPlan]:
-    """Read the rows that a config names, and plan the fit of a network on them.
+    """Read the rows of a config, and plan the fit of a network on them.
 
     Args:
         file: the config.
-        events: receives what was found and inferred.
-        storage: where to keep the rows.
+        events: receives inferred settings and warnings.
+        storage: the storage for the rows.
 
     Raises:
-        UsageError: for a file that does not exist.
+        UsageError: if a file does not exist.
         ConfigError, DataError: see `read_dataset` and `prepare_rows`.
     """
     dataset, config = read_dataset(file, events, storage), file.config
@@ -476,7 +476,7 @@ def prepare_fit(
         config: the config.
         dataset: see `prepare_rows`.
         split: the rows of each set.
-        events: receives what was inferred, and the plan.
+        events: receives the inferred settings and the network.
 
     Raises:
         ConfigError, DataError: see `prepare_rows`.
@@ -503,13 +503,13 @@ def prepare_fit(
 def plan_fit(config: Config, rows: FitRows, fits: int) -> FitPlan:
     """Build the network of a config for encoded rows, and choose the engine that trains it.
 
-    In a cluster that is a graph: XLA would compile each number of rows that a worker has of a
-    batch.
+    In a cluster, it is a graph without XLA, which would compile a program for each number of rows
+    that a worker has in a batch.
 
     Args:
         config: the config.
         rows: the rows and their encoding.
-        fits: about how many fits will share the compiled program.
+        fits: approximate number of fits that share the compiled program.
     """
     train = rows.split.train
     head = resolve_head(config, rows.task).for_rows(train.rows)
@@ -521,11 +521,11 @@ def plan_fit(config: Config, rows: FitRows, fits: int) -> FitPlan:
 
 
 def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
-    """Assign training rows to the folds that members of an ensemble are validated on.
+    """Assign training rows to the folds on which members of an ensemble are validated.
 
     Raises:
-        DataError: for too few rows, groups or times, or a fold where all weights are 0; its note
-            says what to set instead.
+        DataError: if there are too few rows, groups or times, or all weights of a fold are 0; its
+            note suggests a setting.
     """
     assert config.ensemble_folds is not None
     classes, seed = rows.task.class_column, config.seed
@@ -547,10 +547,10 @@ def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
 def _check_weights(
     weights: NDArray[np.float64], folds: Sequence[Fold], file: str, column: str | None
 ) -> None:
-    """Check that each fold has rows that count, to train on and to validate on.
+    """Check that each fold has training and validation rows with positive weights.
 
     Raises:
-        DataError: for the first fold that lacks them.
+        DataError: for the first fold without such rows.
     """
     for number, fold in enumerate(folds, start=1):
         for rows, purpose in ((fold.train, "to train on"), (fold.held_out, "held out")):
@@ -563,7 +563,7 @@ def _check_weights(
 def warn_of_random_split(
     dataset: Dataset, decisions: Mapping[str, Decision], events: Events
 ) -> None:
-    """Warn if rows that resemble each other are split at random, in sets or in folds.
+    """Warn if similar rows are split at random, into sets or folds.
 
     Args:
         dataset: all rows; the rows of the training file are split.
@@ -582,13 +582,13 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
 
     Args:
         config: the config.
-        dataset: gives the target, and all labelled rows, whose values must suit the loss.
+        dataset: the task, and all rows with a target, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are computed on the training rows.
-        events: receives what was inferred.
+        events: receives the inferred settings.
 
     Raises:
-        ConfigError: for a config that contradicts the data.
-        DataError: for values that can't be encoded or don't suit the loss.
+        ConfigError: if the config contradicts the data.
+        DataError: if values can't be encoded or do not suit the loss.
     """
     train, task, whole = split.train, dataset.task, dataset.whole
     labelled, reserved = dataset.tables[0], config.reserved
@@ -630,14 +630,14 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
 
     Args:
         rows: the rows, and the encoding fitted to the training rows.
-        events: receives warnings about values that training rows do not have.
-        report: receives notes on such values instead, with what rows they are about.
+        events: receives warnings about values that the training rows do not have.
+        report: receives notes on such values instead, with the name of the rows.
 
     Returns:
-        The same with the encoded rows.
+        `rows` with the encoded rows.
 
     Raises:
-        ConfigError, DataError: for columns and values that can't be encoded.
+        ConfigError, DataError: if columns or values can't be encoded.
     """
     encoded, weight, folder = {}, rows.weight, rows.storage.folder
     for name, table in rows.tables.items():
@@ -661,11 +661,11 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
 
 
 def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None:
-    """Report notes on values that training rows do not have, in a few lines.
+    """Report notes on values that the training rows do not have, in a few lines.
 
     Args:
-        rows: what rows they are about.
-        notes: all of them.
+        rows: the name of the rows, such as `test rows of houses.csv`.
+        notes: all notes on these rows.
         events: receives the warnings.
     """
     for line in summarize_notes(notes):
@@ -674,7 +674,7 @@ def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None
 
 
 def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
-    """Return the weights of the run that `initial_weights` names; `None` if it names none.
+    """Return the weights of the run in `initial_weights`; `None` if it is not set.
 
     Raises:
         ConfigError: if names or shapes differ from the network's.
@@ -683,7 +683,7 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     if file.config.initial_weights is None:
         return None
     run = open_run(named_run(file, file.config.initial_weights))
-    run.require_training()  # a diverged one will do
+    run.require_training()  # it may have diverged
     earlier = run.predictor
     if earlier.models:
         count = plural(len(earlier.models), "network")
@@ -702,18 +702,18 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
 
 
 def named_run(file: ConfigFile, folder: str) -> Path:
-    """Return a run folder that a config names: relative to it, or else to the current folder."""
+    """Return a run folder relative to the config or, if it does not exist, the current folder."""
     from_config = file.resolve(folder)
     return from_config if from_config.exists() else Path(folder)
 
 
 def finding_warning(file: str, finding: DataFinding) -> WarningEvent:
-    """Return the warning of what a check of a file has found."""
+    """Return the warning for the finding of a data check."""
     return WarningEvent(message=f"{file}: {finding}", check=finding.check, columns=finding.columns)
 
 
 def type_reason(decision: Decision) -> str:
-    """Return why a column has its type; one ignored because it is not named was not declared so."""
+    """Return the reason for a column's type, also for columns that `input.features` omits."""
     return (
         column_types.UNMATCHED_REASON
         if decision.feature is column_types.UNMATCHED

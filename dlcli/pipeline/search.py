@@ -47,16 +47,17 @@ from dlcli.tables.stored_columns import Storage
 _TOKEN_BYTES = 8
 _WITHOUT_EFFECT: dict[str, object]
 _WITHOUT_EFFECT = {"name": None, "device": "auto", "threads": "auto", "checkpoint": {}}
-"""Settings that may differ between searches of one study: they have no effect on candidates."""
+"""Settings that may differ between searches of one study, because candidates do not depend on
+them."""
 _PATHS = ("train", "validation", "test")
 _EDGE = 0.02
-"""The share of a range, at either end, that counts as its edge."""
+"""The share of a range, at each end, that counts as its edge."""
 _TOP_SHARE = 0.2
-"""The share of the trials that count as good. Of 100 random trials in five dimensions of which one
-explains most of the metric, it is found in 93 to 100 of 100 simulations, and with Optuna's default
-of a tenth in 37 to 93."""
+"""The share of the trials that count as good. In simulations with five dimensions, of which one
+explains most of the metric, and 100 random trials, this dimension was found in 93 to 100 % of the
+simulations; with Optuna's default of a tenth, in 37 to 93 %."""
 _FEWEST_TOP = 8
-"""Fewest trials that count as good; Optuna's documentation asks for 5."""
+"""Minimum number of trials that count as good; Optuna's documentation requires 5."""
 Name = Literal["default", "best", "smallest"]
 _NO_ROWS = (
     "there are no held-out rows to compare the best config with the default; set data.test: 0.15"
@@ -73,19 +74,19 @@ def tune(
     """Search for a better config, and compare it with the original one; or resume a search.
 
     Args:
-        source: the config with its search space, or the run folder of an interrupted search, of
-            which finished trials are kept.
-        settings: how the search is run; to resume one, a shared storage has to be named again.
-        output: the folder of a new run, which must not exist; else `runs/<name>-tune`, and so on.
+        source: the config with its search space, or the run folder of an interrupted search, whose
+            finished trials are kept.
+        settings: jobs, storage and nesting; a resumed search requires the URL of its database.
+        output: the folder of a new run, which must not exist. [default: `runs/<name>-tune`, ...]
         listener: receives events.
-        tables: the tables in memory that an interrupted search was begun with.
+        tables: the tables in memory of an interrupted search.
 
     Returns:
         The run, of kind `tune`.
 
     Raises:
-        DlcliError: nothing is left of a new run then, unless a trial is finished or a signal has
-            arrived; then it can be resumed.
+        DlcliError: the folder of a new run is then removed, unless a trial is finished or a signal
+            has arrived, so the search can be resumed.
     """
     with run_recording.recorded(source, "tune", output, listener, tables) as recording:
         return tune_recorded(recording, settings)
@@ -96,8 +97,8 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
 
     Args:
         recording: the run. If several workers train each candidate together, this is worker 0,
-            which announces to the others what is trained, see `join_search`.
-        settings: how the search is run.
+            which sends each config to the other workers, see `join_search`.
+        settings: jobs, storage and nesting.
     """
     log, workers = recording.events, recording.workers
     if recording.writer is None:
@@ -124,7 +125,7 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
             search = train_finalists(writer.path, configs, search, log, workers)
-            workers.gather(None)  # there is nothing more to train
+            workers.gather(None)  # ends the other workers
             if record.nested:
                 stop = search_trials.stop_of_search(writer, study)
                 outer = search_trials.evaluate_search(access, context, writer, stop, log)
@@ -153,7 +154,7 @@ def _search_context(
     own = file.config.tune
     search_space.check_tune(file)
     if own is not None and own.space is not None:
-        SearchPlan.of(file)  # what is missing there is reported before the rows are read
+        SearchPlan.of(file)  # reports missing settings before the rows are read
     dataset = read_candidates(file, log, Storage(workers=workers))
     file = search_space.with_search_space(file, dataset.tables[0].rows)
     context = SearchContext.of(file, dataset, log)
@@ -179,14 +180,14 @@ def _search_context(
 
 
 def join_search(file: ConfigFile, workers: Workers) -> None:
-    """Train what worker 0 announces until its search is finished, on another worker of its cluster.
+    """Train the configs that worker 0 sends until the search is finished, on another worker.
 
     Args:
         file: the config with its search space.
         workers: the workers.
 
     Raises:
-        DlcliError: see `tune`; what all workers find is raised by each of them.
+        DlcliError: see `tune`; an error that occurs on all workers is raised by each.
     """
     with file.located():
         context = _search_context(file, events.Events(), workers)
@@ -208,7 +209,7 @@ def _open_study(
     settings: SearchSettings,
     log: events.Events,
 ) -> Iterator[tuple[SearchAccess, Study]]:
-    """Open the study and close it, and have trials of this folder's dead processes retried."""
+    """Open the study, retry trials of this folder's dead processes, and close it at the end."""
     if record.storage is None:
         search_study.repair_journal(writer.path)
     access = SearchAccess(
@@ -233,7 +234,7 @@ def _evaluate_candidates(
     access: SearchAccess,
     log: events.Events,
 ) -> None:
-    """Evaluate candidates in this process, or in several others."""
+    """Evaluate candidates in this process, or in several worker processes."""
 
     def listener(event: events.Event) -> None:
         is_result = isinstance(event, events.DefaultEvent | events.TrialEvent)
@@ -241,7 +242,7 @@ def _evaluate_candidates(
         log.emit(event)
 
     def retry(process: int) -> None:
-        # Other machines may have a process of that number, too.
+        # The number alone is not unique: other machines may have a process with this number.
         lost = {"run": access.run, "name": worker_name(process)}
         study.retry_lost(lambda worker: worker == lost)
 
@@ -252,8 +253,8 @@ def _evaluate_candidates(
         return
     task = partial(search_trials.run_search_worker, access)
     run_workers(task, access.jobs, stop, listener, retry)
-    # A process may be killed before it has stored its name with its trial. Once all processes of
-    # this folder have ended, such a trial is known to be lost.
+    # A process may be killed before it has stored its name with its trial. Such a trial is lost for
+    # certain when all processes of this folder have ended.
     while access.storage is None and study.retry_lost(lambda _: True):
         run_workers(task, access.jobs, stop, listener, retry)
 
@@ -262,14 +263,14 @@ def _evaluate_candidates(
 
 
 class StudyRecord(safe_files.Document):
-    """The study of a run folder, and where it is stored."""
+    """The study of a run folder, and its storage."""
 
     study: str
-    """Its name."""
+    """The name of the study."""
     run: str
     """The token that identifies the trials of this folder in a shared storage."""
     storage: str | None
-    """The URL of the storage without a password; `None`: it is in the folder."""
+    """The URL of the database without a password; `None` for a file in the run folder."""
     nested: bool
 
     @classmethod
@@ -293,8 +294,8 @@ class StudyRecord(safe_files.Document):
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
         """Refuse to resume in another storage.
 
-        The URL of a shared storage has to be given again: its password is not stored, and a folder
-        that comes from a stranger could name any server.
+        The user must give the URL of a database again: its password is not stored, and an untrusted
+        folder could name any server.
 
         Raises:
             UsageError: with the command to type.
@@ -309,7 +310,7 @@ class StudyRecord(safe_files.Document):
             raise errors.UsageError(f"{writer.path}: {problem}")
 
     def lost_study(self, writer: RunWriter) -> str:
-        """Return the warning of a storage without the trials of an interrupted search."""
+        """Return the warning that a storage has no trials of the interrupted search."""
         message = (
             f"the study '{self.study}' has no trials in this storage, so the search starts over"
         )
@@ -322,15 +323,15 @@ class StudyRecord(safe_files.Document):
         return f"{message}. {way_out}"
 
     def store(self, writer: RunWriter) -> None:
-        """Store it in the run folder."""
+        """Store the record in the run folder."""
         writer.write_json(RunFile.STUDY, self.model_dump())
 
 
 def search_fingerprint(file: ConfigFile) -> dict[str, object]:
-    """Return a fingerprint that all trials of a study have in common, for JSON.
+    """Return a fingerprint that all trials of a study must share, for JSON.
 
-    It is the same on every machine: a hash of the config without the paths of its files, and one of
-    the content of each file.
+    It does not depend on the machine: it has a hash of the config without the paths of its files,
+    and a hash of the content of each file.
     """
 
     def without_path(source: object) -> object:
@@ -350,7 +351,7 @@ def search_fingerprint(file: ConfigFile) -> dict[str, object]:
 
 
 def _check_any_trained(writer: RunWriter, search: documents.Search) -> None:
-    """Refuse a search without any complete trial, which can't be resumed either.
+    """Refuse a search without a complete trial, and mark it as not resumable.
 
     Raises:
         TrainingError: with the first problem.
@@ -392,11 +393,11 @@ def summarize_trials(
     trials: tuple[documents.TrialResult, ...],
     default: documents.TrialResult | None,
 ) -> documents.Search:
-    """Return the document of a search, without what follows after its trials.
+    """Return the document of a search, without its finalists and outer folds.
 
     Args:
-        context: what the trials shared.
-        trials: their results.
+        context: the state that all trials share.
+        trials: the results of the trials.
         default: the result of the original config.
     """
     dataset, plan = context.fits.dataset, context.plan
@@ -463,7 +464,7 @@ def _notes(
 
 
 def _edge_notes(dimensions: Sequence[Dimension], best: documents.TrialResult) -> Iterator[str]:
-    """Yield each range with the best value at its edge."""
+    """Yield a note for each range whose best value is at its edge."""
     for dimension in dimensions:
         position = _position(dimension, best.values.get(dimension.path))
         if position is not None and not _EDGE <= position <= 1 - _EDGE:
@@ -492,19 +493,19 @@ def importances(
     """Return the importance of each dimension for a trial being good, by Optuna's PED-ANOVA.
 
     Watanabe, Bansal and Hutter, PED-ANOVA: Efficiently Quantifying Hyperparameter Importance in
-    Arbitrary Subspaces, IJCAI 2023. It compares the values of the best fifth of the trials with
-    those of all, one dimension at a time. Reliability: a few good trials differ from all by chance,
-    too, so that no dimension has an importance of 0; with 20 to 50 trials only one that clearly
-    stands out is worth acting on.
+    Arbitrary Subspaces, IJCAI 2023. It compares the values in the best fifth of the trials with the
+    values in all trials, separately for each dimension. A few good trials also differ from all
+    trials by chance, so no importance is 0. With 20 to 50 trials, only an importance that is much
+    larger than all others is reliable.
 
     Args:
-        dimensions: what is varied.
-        trials: complete ones count.
-        direction: whether the metric is minimized.
+        dimensions: the dimensions of the search space.
+        trials: the trials; only complete ones are used.
+        direction: the direction in which the metric is optimized.
 
     Returns:
-        Shares of 1 by path, the greatest first; empty for fewer than `FEWEST_TRIALS` complete
-        trials.
+        Importances with sum 1 by path, the largest first; empty for fewer than `FEWEST_TRIALS`
+        complete trials.
     """
     distributions = {
         each.path: search_plan.distribution_of(each, range(len(each.choices)))
@@ -518,7 +519,7 @@ def importances(
                 study.add_trial(
                     create_trial(value=trial.value, params=params, distributions=distributions)
                 )
-            except (KeyError, ValueError):  # of a study that was started with other dimensions
+            except (KeyError, ValueError):  # the study was started with other dimensions
                 continue
         complete = len(study.trials)
         if complete < documents.FEWEST_TRIALS or not dimensions:
@@ -530,7 +531,7 @@ def importances(
 
 
 def _value(dimension: documents.StoredDimension, value: Value) -> Value:
-    """Return a value for Optuna; a choice by its index, as `True` and `1` would be the same."""
+    """Return a value for Optuna; choices as indices, because `True` and `1` are equal."""
     if dimension.kind != "choice":
         return value
     known = [(type(choice), choice) for choice in dimension.choices]
@@ -544,21 +545,21 @@ def train_finalists(
     log: events.Events,
     workers: Workers = NO_OTHERS,
 ) -> documents.Search:
-    """Train each config as an ordinary run `folder/NAME`, and compare it with the original one.
+    """Train each config as the run `folder/NAME`, and compare it with the original config.
 
-    Finished runs are kept, and interrupted ones resumed, see `train_child_run`. Without held-out
-    rows, the original config is not trained.
+    Finished runs are kept, and interrupted ones are resumed, see `train_child_run`. Without
+    held-out rows, the original config is not trained.
 
     Args:
         folder: the run folder of the search, which is locked.
         configs: the configs to train; `smallest` only if it is not the best.
         search: the document of the search.
         log: receives `progress`, each finalist, and each warning once.
-        workers: those that train each config together; this is worker 0.
+        workers: the workers that train each config together; this is worker 0.
 
     Returns:
         The document with the finalists that have held-out rows, the original config first, and with
-        notes: caveats, and configs that could not be trained.
+        notes on caveats and on configs that could not be trained.
 
     Raises:
         Interrupted: if a signal has arrived; the message contains the command to resume the search.
@@ -572,11 +573,11 @@ def train_finalists(
             continue
         log.emit(events.FinalistProgressEvent(finalist=name))
         try:
-            # It reads the same rows as the search.
+            # Warnings about the rows, which are the same as in the search, are not repeated.
             runs[name] = train_child_run(folder, name, configs[name], log.warn_once, workers)
         except (errors.ConfigError, errors.DivergenceError, errors.OutOfMemoryError) as error:
             if isinstance(error, errors.OutOfMemoryError) and workers.size > 1:
-                raise  # the others wait for this worker
+                raise  # the other workers would wait forever
             reason = release_memory(error)
             notes.append(f"the {name} config could not be trained in full: {reason}")
     compared = {name: ComparedRun.of(run) for name, run in runs.items()}
@@ -637,7 +638,7 @@ def finalist_metric(
 def _difference(
     default: ComparedRun | None, run: ComparedRun, split: str, metric: str | None
 ) -> DifferenceEstimate:
-    """Return the difference of the metric from the original config's, on the same rows."""
+    """Return the difference of a run's metric from the original config's, on the same rows."""
     if default is None or default.run.predictions is None:
         return DifferenceEstimate(reason="the default config could not be trained")
     if metric is None:
@@ -646,7 +647,7 @@ def _difference(
 
 
 def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[str]:
-    """Yield a note if the best network is not better than simpler models."""
+    """Yield a note if the best network is not better than a baseline."""
     if finalist.name != "best":
         return
     for name, found in run.run.verdicts.on(finalist.split).items():

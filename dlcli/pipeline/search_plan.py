@@ -1,4 +1,4 @@
-"""The plan of a search: what varies, how candidates are drawn and pruned; its rows and its time."""
+"""The plan of a search: dimensions, sampling and pruning of candidates, rows, and time limit."""
 
 from __future__ import annotations
 
@@ -33,13 +33,15 @@ LOSS = "loss"
 DEFAULT_FOLDS = 5
 """Number of outer folds if the search itself has no folds."""
 ORIGINAL = "failed_trial"
-"""The system attribute of a retried trial that Optuna's callback sets: the number of the first."""
+"""The system attribute that Optuna's callback sets in a retried trial: the number of the first
+attempt."""
 _KEPT_AFTER_FOLD = 75.0
-"""Percentage of the candidates that are trained on after a fold."""
+"""Percentage of the candidates that continue after a fold."""
 _MAX_DRAWS = 20
-"""Draws of a combination that was not tried yet; then the first one of the grid is taken."""
+"""Maximum number of draws to find an untried combination; then the first one of the grid is used.
+"""
 _MAX_REPORTS = 10
-"""Epochs at which a candidate is compared with others, at most; each value is stored."""
+"""Maximum number of epochs at which candidates are compared; each value is stored."""
 _RUNTIME_VALUES = (
     *("learning_rate", "weight_decay", "dropout", "l1", "l2", "factor", "seed", "epochs"),
 )
@@ -47,7 +49,7 @@ _RUNTIME_VALUES = (
 _TRIALS_BY_TIME = 1_000
 """Assumed number of trials if only time limits them."""
 _MANY_COMBINATIONS = 10_000
-"""Combinations above which a grid without limits is probably a mistake."""
+"""Number of combinations above which a grid without limits is probably a mistake."""
 _GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
 
 
@@ -56,9 +58,9 @@ class SearchPlan:
     """Everything that candidates depend on, except the rows and the results of earlier trials."""
 
     name: str
-    """The name of the study, by which processes find it in a storage."""
+    """The name of the study in its storage."""
     tune: Tune
-    """The search space, and how candidates are chosen and compared."""
+    """The section `tune`: search space, sampler, pruning and limits."""
     seed: int
     epochs: int
     """Epochs of the original config."""
@@ -68,7 +70,7 @@ class SearchPlan:
         """Return the plan of a config.
 
         Raises:
-            ConfigError: if it has no rows to evaluate candidates on.
+            ConfigError: if there are no rows on which to evaluate candidates.
         """
         config = file.config
         assert config.tune is not None  # see `with_search_space`
@@ -92,7 +94,7 @@ class SearchPlan:
 
     @property
     def trials(self) -> int | None:
-        """Maximum number of candidates, none of them twice; `None`: as many as time allows."""
+        """Maximum number of different candidates; `None` if only time limits them."""
         limits = [each for each in (self.tune.most_trials, self.combinations) if each is not None]
         return min(limits, default=None)
 
@@ -103,7 +105,7 @@ class SearchPlan:
 
     @property
     def direction(self) -> Direction:
-        """The direction in which it is optimized."""
+        """The direction in which the metric is optimized."""
         return "maximize" if is_higher_better(self.objective) else "minimize"
 
     @property
@@ -119,25 +121,25 @@ class SearchPlan:
 
     @property
     def report_interval(self) -> int:
-        """Epochs of the first fold from one comparison of candidates to the next."""
+        """Number of epochs between two comparisons of candidates in the first fold."""
         return max(1, math.ceil(self.epochs / _MAX_REPORTS))
 
     @property
     def max_epochs(self) -> int:
-        """Most epochs of any candidate: the last step of a comparison that is an epoch."""
+        """Maximum epochs of a candidate. Larger steps of a study are folds."""
         varied = [each for each in self.dimensions if each.path == "epochs"]
         ends = [end for each in varied for end in (each.high, *each.labels)]
         return max([self.epochs, *(int(end) for end in ends if isinstance(end, int | float))])
 
     def step_after_fold(self, number: int) -> int:
-        """Return the step at which candidates are compared after a fold, from 1."""
+        """Return the step of the comparison after a fold; folds are numbered from 1."""
         return self.max_epochs + number
 
     def fits_per_program(self, folds: int) -> int:
         """Estimate how many fits will share a compiled program, see `RuntimeValues`.
 
         Args:
-            folds: fits of a candidate.
+            folds: number of fits of a candidate.
         """
         shapes = [
             each for each in self.dimensions if parse_path(each.path)[-1] not in _RUNTIME_VALUES
@@ -164,11 +166,11 @@ def warn_of_large_grid(plan: SearchPlan, log: Events) -> None:
 class CandidateSampler(samplers.RandomSampler):
     """Draws each candidate with a new Optuna sampler, seeded by the candidate's number.
 
-    The samplers of Optuna keep their random state in the process, so a resumed search would draw
-    other values than an uninterrupted one, and processes of the same seed would draw the same ones.
-    Here the values follow from seed, number of the candidate and results of earlier trials alone.
-    The grid is not Optuna's either: its samplers assign combinations by the number of the trial,
-    which retried trials shift, and two processes may draw the same one.
+    Optuna's samplers keep their random state in the process, so a resumed search would draw other
+    values than an uninterrupted one, and processes with equal seeds would draw the same values.
+    Here, values depend only on the seed, the candidate's number and the results of earlier trials.
+    Optuna's grid sampler is not used: it assigns combinations by the number of the trial, which
+    retried trials shift, and two processes may draw the same combination.
 
     `tpe` is the tree-structured Parzen estimator over all dimensions jointly (Bergstra et al. 2011,
     Falkner et al. 2018). It treats running trials as bad ones, so that processes try different
@@ -367,14 +369,14 @@ class SearchContext:
 
     @property
     def outer_folds(self) -> int:
-        """The number of outer folds of a nested search."""
+        """The number of outer folds of a nested cross-validation."""
         return self.plan.tune.folds or DEFAULT_FOLDS
 
     def rows_of(self, config: Config, split: Split) -> Split:
         """Return the rows of a split as a candidate uses them.
 
-        The members of an ensemble with folds are validated on its training rows, so that the rows
-        of a fold of the search only evaluate it, as test rows do.
+        Members of an ensemble with folds are validated on training rows. The held-out rows of the
+        search then become test rows, which only evaluate the ensemble.
         """
         if self.plan.tune.folds is None or config.ensemble_folds is None:
             return split
@@ -382,15 +384,15 @@ class SearchContext:
 
 
 def make_splits(dataset: Dataset, plan: SearchPlan) -> tuple[Split, ...]:
-    """Split the rows to train and evaluate on, the same way for all candidates.
+    """Return the split of each fold, the same for all candidates.
 
-    The rows of a fold are also used for early stopping, as validation rows are when the config is
-    trained by itself, unless it is an ensemble with its own folds. Their metrics are therefore
-    too optimistic; test rows or outer folds, which are not used at all, show by how much.
+    The held-out rows of a fold are also used for early stopping, unless the config is an ensemble
+    with folds. Their metrics are therefore too optimistic; metrics of test rows or outer folds,
+    which the search does not use, are not.
 
     Raises:
-        ConfigError: for more folds than rows.
-        DataError: for too few groups or times.
+        ConfigError: if there are more folds than rows.
+        DataError: if there are too few groups or times.
     """
     if plan.tune.folds is None:
         return (Split(dataset.split.train, dataset.split.validation, None),)
@@ -404,7 +406,7 @@ def make_splits(dataset: Dataset, plan: SearchPlan) -> tuple[Split, ...]:
 
 
 def _is_size(path: tuple[str | int, ...]) -> bool:
-    """Return whether a setting may change sizes alone, for which candidates share a graph."""
+    """Return whether a setting only changes sizes, so candidates can share a graph."""
     if path[0] in ("hidden", HIDDEN_LAYERS):  # all of it, layers by number, or their units
         return path[-1] in ("hidden", "units") or isinstance(path[-1], int)
     return path == ("batch_size",)
@@ -412,16 +414,16 @@ def _is_size(path: tuple[str | int, ...]) -> bool:
 
 @dataclass(frozen=True)
 class TimeBudget:
-    """The time in which trials may start."""
+    """The time limit of a search, after which no trial starts."""
 
     seconds: float | None = None
-    """How long; `None`: no limit."""
+    """The limit in seconds; `None` for no limit."""
     start: float = field(default_factory=lambda: time.time())
-    """When the search began, by the system's clock, which is the same for all processes."""
+    """The start of the search in seconds since 1970, by the clock that all processes share."""
 
     @property
     def spent(self) -> float:
-        """Seconds so far, including those of earlier processes."""
+        """Seconds since the start of the search, including the time before an interruption."""
         return time.time() - self.start
 
     @property

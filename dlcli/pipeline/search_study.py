@@ -1,4 +1,4 @@
-"""The Optuna study of a search: where it is stored, in the run folder or a database; its trials."""
+"""The Optuna study of a search: its trials, and their storage in the run folder or a database."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from dlcli.pipeline.worker_pool import worker_name
 from dlcli.runs.documents import TrialResult
 
 JOURNAL = "study.journal"
-"""The file in the run folder."""
+"""The file of the study in the run folder."""
 LOCK = f"{JOURNAL}.lock"
 """The file that is locked while a process writes to the journal."""
 GRACE_SECONDS = 90
@@ -64,20 +64,20 @@ IsDead = Callable[[Mapping[str, Any]], bool]
 """Returns whether the process of a trial is dead, by the token of its `run` and the `name` of the
 process; both are missing if it was killed before it could store them."""
 MAX_DEATHS = 3
-"""Processes that a candidate may kill before it is abandoned."""
+"""Number of processes that die with a candidate before it is abandoned."""
 # User attributes of a study:
 FINGERPRINT = "fingerprint"
-"""The config and data that it was started with."""
+"""The fingerprint of the config and data with which the study was started."""
 DEFAULT = "default"
 """The result of the original config."""
 # User attributes of a trial:
 RESULT = "result"
 WORKER = "worker"
-"""The process that runs it: see `IsDead`."""
+"""The process that runs the trial, see `IsDead`."""
 INTERRUPTED = "interrupted"
 """Set if a trial was ended by a signal or an error, not by the death of its process."""
 _SPENT = "spent"
-"""The key of a stored result for the seconds that its search had taken by then."""
+"""The key of a stored result for the duration of the search until then, in seconds."""
 
 
 # Where trials are stored
@@ -85,13 +85,13 @@ _SPENT = "spent"
 
 @contextmanager
 def quiet_optuna() -> Iterator[None]:
-    """Suppress Optuna's log and warnings; errors are exceptions and pass."""
+    """Suppress Optuna's log and warnings; its errors are exceptions and are not suppressed."""
     logger = logging.getLogger("optuna")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            # Features that it calls experimental, such as heartbeats, are meant.
+            # Optuna warns about features that it calls experimental, such as heartbeats.
             warnings.filterwarnings("ignore", module=r"optuna|dlcli\.pipeline")
             warnings.filterwarnings("ignore", message=".*[Hh]eartbeat.*")
             yield
@@ -103,7 +103,7 @@ def open_journal(folder: Path) -> storages.BaseStorage:
     """Open the journal of a run folder, or create it.
 
     Args:
-        folder: the run folder, which may come from a stranger.
+        folder: the run folder, which may be untrusted.
 
     Raises:
         RunError: if the file is not a journal.
@@ -119,12 +119,12 @@ def open_journal(folder: Path) -> storages.BaseStorage:
         except OSError as error:
             reason = safe_files.os_error_text(error)
             raise errors.TrainingError(f"{path}: could not be stored: {reason}") from error
-        except Exception as error:  # a stranger's lines may raise anything
+        except Exception as error:  # untrusted lines may raise any exception
             raise safe_files.damaged(path, f"is not an Optuna journal: {error!r}") from None
 
 
 def repair_journal(folder: Path) -> None:
-    """Remove an incomplete last line, which a killed process or a full disk may have left.
+    """Remove an incomplete last line, caused by a killed process or a full disk.
 
     Args:
         folder: the run folder, which this process has locked.
@@ -134,7 +134,7 @@ def repair_journal(folder: Path) -> None:
     """
     path = folder / JOURNAL
     _check_regular(folder / LOCK)
-    if os.name == "nt":  # there the file's existence is the lock
+    if os.name == "nt":  # on Windows, the lock is the existence of the file
         remove_lock(folder)
     _check_regular(path)
     if path.exists():
@@ -142,16 +142,16 @@ def repair_journal(folder: Path) -> None:
 
 
 def remove_lock(folder: Path) -> None:
-    """Remove the lock file once no process writes any more."""
+    """Remove the lock file when no process writes to the journal any more."""
     (folder / LOCK).unlink(missing_ok=True)
 
 
 class JournalLock(BaseJournalFileLock):
-    """A lock of the operating system for a journal; acquiring it repairs the journal's end.
+    """A lock of the operating system for a journal; acquiring it repairs the end of the journal.
 
-    The system releases its locks when a process ends for whatever reason. Optuna's locks are files,
-    which a killed process leaves; others wait half a minute for each of them. Nor does Optuna
-    repair an incomplete last line, to which the next process would append.
+    The system releases a lock when its process ends for any reason. Optuna's lock is a file, which
+    remains when a process is killed, and then delays other processes by half a minute. Optuna also
+    does not repair an incomplete last line, so the next process would append to it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -174,10 +174,10 @@ class JournalLock(BaseJournalFileLock):
 
 
 def _check_regular(path: Path) -> None:
-    """Refuse a link that could lead out of the folder, a device, and a huge file.
+    """Refuse a link, which could lead out of the folder, a device, and a huge file.
 
     Raises:
-        RunError: saying which of them it is.
+        RunError: with the problem.
     """
     if not os.path.lexists(path):
         return
@@ -191,9 +191,9 @@ def _check_regular(path: Path) -> None:
 
 
 def _truncate_to_lines(path: Path) -> None:
-    """Remove what follows the last line break of a file."""
+    """Remove the text after the last line break of a file."""
     size = path.stat().st_size
-    if not size:  # which can't be mapped
+    if not size:  # an empty file can't be mapped
         return
     with path.open("rb") as stream, mmap(stream.fileno(), 0, access=ACCESS_READ) as content:
         length = content.rfind(b"\n") + 1
@@ -203,10 +203,11 @@ def _truncate_to_lines(path: Path) -> None:
 
 
 class _Database(storages.RDBStorage):
-    """A database that may be unreachable for a while between two results.
+    """A database that may be unreachable for some time between two results.
 
-    Optuna's thread would end with the first heartbeat that is not stored, and others would take its
-    trial for lost. If the database stays away, the next result can't be stored, which is reported.
+    Without this class, Optuna's thread ends at the first heartbeat that can't be stored, and other
+    processes regard its trial as lost. If the database stays unreachable, an error is reported when
+    the next result can't be stored.
     """
 
     def record_heartbeat(self, trial_id: int) -> None:
@@ -215,10 +216,10 @@ class _Database(storages.RDBStorage):
 
 
 def open_database(url: str) -> storages.BaseStorage:
-    """Open a database that many processes share; its tables are created if they are missing.
+    """Open a database that many processes share, and create missing tables.
 
     Args:
-        url: as for SQLAlchemy and Optuna: `postgresql+psycopg://user@host/name`.
+        url: the URL in the form of SQLAlchemy and Optuna: `postgresql+psycopg://user@host/name`.
 
     Raises:
         UsageError: if it can't be opened: a missing driver, an invalid URL, an unknown server.
@@ -251,10 +252,10 @@ def open_database(url: str) -> storages.BaseStorage:
 
 @contextmanager
 def explaining_unusable_database(url: str) -> Iterator[None]:
-    """Explain what is wrong with a database, without its password.
+    """Explain errors of a database, without its password.
 
     Raises:
-        UsageError: for whatever Optuna, SQLAlchemy and its drivers raise.
+        UsageError: for any error of Optuna, SQLAlchemy and the drivers.
     """
     try:
         yield
@@ -275,13 +276,13 @@ def _unusable(url: str, problem: str) -> errors.UsageError:
 
 @contextmanager
 def explaining_lost_database(url: str | None) -> Iterator[None]:
-    """Explain why trials can't be read or stored any more.
+    """Explain why trials can no longer be read or stored.
 
     Args:
-        url: the URL of the database, if they are stored in one.
+        url: the URL of the database, if there is one.
 
     Raises:
-        TrainingError: if it is lost, or has become full or read-only.
+        TrainingError: if the database is unreachable, full or read-only.
     """
     try:
         yield
@@ -292,21 +293,21 @@ def explaining_lost_database(url: str | None) -> Iterator[None]:
 
 @contextmanager
 def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
-    """Explain why trials can't be stored any more, in a database or in the run folder.
+    """Explain why trials can no longer be stored in a database or in the run folder.
 
     Args:
         folder: the run folder.
-        url: the URL of the database, if they are stored in one.
+        url: the URL of the database, if there is one.
 
     Raises:
-        TrainingError: for a full disk, or a lost database.
+        TrainingError: if the disk is full or the database is unreachable.
     """
     path = folder / JOURNAL
     try:
         with explaining_lost_database(url):
             yield
     except OSError as error:
-        is_of_reader = isinstance(error, BrokenPipeError)  # of the events
+        is_of_reader = isinstance(error, BrokenPipeError)  # the reader of the events has ended
         if is_of_reader or url is not None or error.filename not in (None, str(path)):
             raise
         message = f"{path}: could not be stored: {safe_files.os_error_text(error)}"
@@ -314,7 +315,7 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
 
 
 def mask_password(url: str) -> str:
-    """Return a URL without its password, to be shown and stored."""
+    """Return a URL without its password, for messages and files."""
     parsed = _parse(url)
     if parsed is None or _is_cut_at_password(parsed):
         return "URL"  # any part of it may be a password
@@ -331,7 +332,7 @@ def _parse(url: str) -> URL | None:
 
 
 def _is_cut_at_password(url: URL) -> bool:
-    """Return whether an unescaped @ in a password makes its rest a part of the host or database."""
+    """Return whether an unescaped @ in a password makes the rest of it part of host or database."""
     is_cut = any("@" in part for part in (url.host or "", url.database or ""))
     return url.password is not None and is_cut
 
@@ -343,7 +344,7 @@ def _missing_module(error: BaseException | None) -> str | None:
 
 
 def _without_secrets(error: BaseException, url: str) -> str:
-    """Return the first line of an error, or of the driver's that it is about, without passwords."""
+    """Return the first line of an error, or of the driver's error in it, without passwords."""
     cause = error.__cause__ if error.__cause__ is not None else error
     text = str(getattr(cause, "orig", None) or cause).strip()
     text = re.sub(r"\s+", " ", text.partition("\n")[0]) or type(error).__name__
@@ -365,7 +366,7 @@ class RunningTrial:
     number: int
     """The number of the candidate, from 0."""
     values: Mapping[str, Value]
-    """By path of the dimension."""
+    """The values by path of the dimension."""
     trial: optuna.Trial
 
 
@@ -377,12 +378,12 @@ class Study:
     values, and has one number and one result.
 
     Args:
-        plan: what candidates depend on.
-        storage: where trials are stored.
+        plan: the plan of the search.
+        storage: the storage of the trials.
         run: the token of the search's run folder.
 
     Raises:
-        UsageError: if the storage has a study of that name with another direction.
+        UsageError: if the storage has a study of this name with another direction.
     """
 
     def __init__(self, plan: SearchPlan, storage: storages.BaseStorage, run: str = "") -> None:
@@ -411,13 +412,13 @@ class Study:
             self._storage.engine.dispose()
 
     def join(self, fingerprint: Mapping[str, object]) -> None:
-        """Store what the study is started with, or compare it with what is stored.
+        """Store the fingerprint of a new study, or compare it with the stored one.
 
         Args:
-            fingerprint: what all trials must have in common: `config` and `data`, for JSON.
+            fingerprint: the hashes that all trials must share, `config` and `data`, for JSON.
 
         Raises:
-            UsageError: if a study of that name was started with something else.
+            UsageError: if a study of this name was started with another config or other data.
         """
         stored = self._study.user_attrs.get(FINGERPRINT)
         if stored is None and not self.has_trials:
@@ -434,8 +435,8 @@ class Study:
             while self._has_more():
                 trial = self._study.ask(self._distributions)
                 if isinstance(self._storage, storages.RDBStorage):
-                    # Optuna takes no trial without a heartbeat for dead. It comes first, so that
-                    # every trial with a worker has one.
+                    # Optuna never regards a trial without a heartbeat as dead. The heartbeat is
+                    # stored first, so every trial with a worker has one.
                     self._storage.record_heartbeat(trial._trial_id)
                 trial.set_user_attr(WORKER, {"run": self.run, "name": worker_name()})
                 numbers = candidate_numbers(trials := self._trials())
@@ -460,17 +461,17 @@ class Study:
 
     @contextmanager
     def keep_alive(self, running: RunningTrial) -> Iterator[None]:
-        """Send heartbeats of a trial to a database, and have it retried unless it gets a result.
+        """Send heartbeats of a trial to a database, and retry it later if it gets no result.
 
-        A trial that others have ended and retry is left to them: if a machine sleeps, its processes
-        seem dead.
+        While a machine sleeps, its processes seem dead, so other processes may have ended its trial
+        and retry it. Such a trial is not changed.
         """
         heartbeats = get_heartbeat_thread(running.trial._trial_id, self._storage)
         with suppress(UpdateFinishedTrialError), heartbeats:
             try:
                 yield
             except (errors.OutOfMemoryError, errors.WorkerError):
-                raise  # of a cluster, as if this process were killed: see `MAX_DEATHS`
+                raise  # a worker was lost, which counts as a death, see `MAX_DEATHS`
             except BaseException:
                 self.interrupt(running)
                 raise
@@ -484,13 +485,13 @@ class Study:
     def tell(self, running: RunningTrial, result: TrialResult, spent: float = 0.0) -> None:
         """Store the result of a trial.
 
-        For Optuna, one that has failed is pruned and has no value, so that it counts and `tpe`
-        avoids its values.
+        In Optuna, a failed trial is stored as pruned and without a value, so `tpe` avoids its
+        values.
 
         Args:
             running: the trial.
             result: its result.
-            spent: the seconds that the search has taken.
+            spent: the duration of the search in seconds.
         """
         with quiet_optuna():
             steps = self._storage.get_trial(running.trial._trial_id).intermediate_values
@@ -500,21 +501,21 @@ class Study:
             self._end(running.trial, result)
 
     def interrupt(self, running: RunningTrial) -> None:
-        """End a trial without a result, so that it is retried; nothing if it is finished."""
+        """End a trial without a result, so it is retried; has no effect on a finished trial."""
         with quiet_optuna(), suppress(UpdateFinishedTrialError):
             self._end_evaluated()
             running.trial.set_user_attr(INTERRUPTED, True)
             self._end(running.trial)
 
     def retry_lost(self, is_dead: IsDead = lambda _: False) -> int:
-        """Retry trials whose processes are dead, or were interrupted.
+        """Retry trials whose processes are dead or were interrupted.
 
-        Optuna's callback alone would not do: it counts interruptions as deaths, is called for
-        databases only, and retries what two processes find at once twice.
+        Optuna's callback alone is not enough. It counts interruptions as deaths and is called only
+        for databases. If two processes find a dead trial at the same time, it retries it twice.
 
         Args:
-            is_dead: whether the process of a trial is dead. In a database, so are those without a
-                heartbeat for long.
+            is_dead: whether the process of a trial is dead. In a database, a process without a
+                heartbeat for `GRACE_SECONDS` is also dead.
 
         Returns:
             The number of candidates that are retried or abandoned.
@@ -533,7 +534,7 @@ class Study:
                     if attempts[0].number > 0 or self.default is not None:
                         self._abandon(attempts)
                         continue
-                    # The original config, which is evaluated first, has killed them.
+                    # The processes died in the original config, which is evaluated first.
                     self.default = _killed({})
                 last = copy.deepcopy(attempts[-1])  # the callback changes it
                 last.user_attrs = {}
@@ -543,9 +544,9 @@ class Study:
             return len(lost)
 
     def _end_evaluated(self) -> None:
-        """End the trials with a result whose processes were ended before they could.
+        """End trials whose processes were killed between storing the result and ending the trial.
 
-        If they were retried as lost ones, `tpe` would not learn from their results.
+        Otherwise they would be retried, and `tpe` would not use their results.
         """
         for trial in self._trials():
             if not trial.state.is_finished() and RESULT in trial.user_attrs:
@@ -553,10 +554,11 @@ class Study:
                 self._end(trial.number, self._parse(trial.user_attrs[RESULT], None, label))
 
     def _is_anonymous(self, trial: FrozenTrial) -> bool:
-        """Return whether a trial has not had a worker for long.
+        """Return whether a trial has had no worker for `GRACE_SECONDS`.
 
-        Its process was killed before it stored the worker's name; it may have no heartbeat, either.
-        The time is measured by this process's clock, because those of other machines may differ.
+        Its process was killed before it stored the worker's name, and maybe before its first
+        heartbeat. The time is measured by the clock of this process, because clocks of other
+        machines may differ.
         """
         if worker_of(trial):
             self._anonymous_since.pop(trial.number, None)
@@ -565,7 +567,7 @@ class Study:
         return now - self._anonymous_since.setdefault(trial.number, now) > GRACE_SECONDS
 
     def _lost(self) -> Iterator[list[FrozenTrial]]:
-        """Yield the trials of each candidate that neither has a result nor waits or runs."""
+        """Yield the trials of each candidate that has no result, and none that waits or runs."""
         attempts: dict[int, list[FrozenTrial]] = defaultdict(list)
         numbers = candidate_numbers(trials := self._trials())
         for trial in trials:
@@ -575,7 +577,7 @@ class Study:
                 yield of_candidate
 
     def _abandon(self, attempts: list[FrozenTrial]) -> None:
-        """Store the failure of a candidate that has killed each of its processes."""
+        """Store the failure of a candidate whose processes have all died."""
         result = _killed(attempts[-1].params)
         self._study.add_trial(
             create_trial(
@@ -617,17 +619,17 @@ class Study:
 
     @property
     def has_trials(self) -> bool:
-        """True if a trial was started, here or elsewhere."""
+        """True if this or another process has started a trial."""
         return bool(self._trials())
 
     @property
     def unfinished(self) -> int:
-        """The number of trials that wait or run, here or elsewhere."""
+        """The number of trials that wait or run, in all processes."""
         return sum(not trial.state.is_finished() for trial in self._trials())
 
     @property
     def spent(self) -> float:
-        """The seconds that the search of this folder had taken when its last trial ended."""
+        """The duration of this folder's search until its last trial ended, in seconds."""
         known = [
             finite_number(_mapping(trial.user_attrs.get(RESULT)).get(_SPENT))
             for trial in self._trials()
@@ -637,14 +639,14 @@ class Study:
 
     @property
     def is_shared(self) -> bool:
-        """True if processes may work on it that this one does not know of."""
+        """True if processes that were not started from this folder may take part."""
         return isinstance(self._storage, storages.RDBStorage)
 
     def _is_planned(self, candidate: int) -> bool:
         return self.plan.trials is None or candidate < self.plan.trials
 
     def _parse(self, stored: object, number: int | None, label: str) -> TrialResult:
-        """Read a stored result, which may come from a stranger."""
+        """Read a stored result, which may be untrusted."""
         fields = {**_mapping(stored), "number": number}
         fields.pop(_SPENT, None)
         name = f"the study '{self.plan.name}': {label}"
@@ -655,7 +657,7 @@ class Study:
             return sorted(self._study.get_trials(deepcopy=False), key=lambda each: each.number)
 
     def _end(self, trial: optuna.Trial | int, result: TrialResult | None = None) -> None:
-        """End a trial for Optuna: it failed without a result, and is pruned without a value."""
+        """End a trial in Optuna: as failed without a result, or as pruned without a value."""
         value, state = None, TrialState.FAIL if result is None else TrialState.PRUNED
         if result is not None and result.state == "complete":
             value, state = result.value, TrialState.COMPLETE
@@ -678,7 +680,7 @@ def _was_killed(trial: FrozenTrial) -> bool:
 
 
 def _killed(values: Mapping[str, Value]) -> TrialResult:
-    """Return the result of a config that has killed each of its processes."""
+    """Return the result of a config whose processes have all died."""
     return TrialResult(
         number=None,
         state="failed",
@@ -690,7 +692,7 @@ def _killed(values: Mapping[str, Value]) -> TrialResult:
 
 
 def _to_json(result: TrialResult, spent: float = 0.0) -> dict[str, object]:
-    """Return a result for JSON, without the fields that the study itself knows."""
+    """Return a result for JSON, without the fields that the study stores."""
     return {**result.model_dump(mode="json", exclude={"number", "intermediate"}), _SPENT: spent}
 
 

@@ -340,11 +340,11 @@ class SearchAccess:
     run: str
     """The token of the run folder."""
     storage: str | None
-    """The URL of the storage with its password; `None`: it is in the folder."""
+    """The URL of the database with its password; `None` for a file in the run folder."""
     jobs: int = 1
     """The number of processes on this machine."""
     budget: TimeBudget = field(default_factory=TimeBudget)
-    """The time in which trials may start."""
+    """The time limit, after which no trial starts."""
     tables: Tables = field(default_factory=dict)
 
     @property
@@ -359,7 +359,7 @@ class SearchAccess:
 
     @contextmanager
     def context(self) -> Iterator[SearchContext]:
-        """Prepare the context of a worker process; the parent has reported what concerns the rows.
+        """Prepare the context of a worker process, without repeating the parent's warnings.
 
         Raises:
             DlcliError: see `SearchContext.of`.
@@ -371,7 +371,7 @@ class SearchAccess:
             yield SearchContext.of(file, read_candidates(file, log), log)
 
     def open_study(self, plan: SearchPlan) -> Study:
-        """Open the study, which is to be closed.
+        """Open the study; the caller must close it.
 
         Raises:
             UsageError, RunError, TrainingError: if its storage can't be used.
@@ -382,7 +382,7 @@ class SearchAccess:
             return Study(plan, search_study.open_database(self.storage), self.run)
 
     def explaining_lost_storage(self) -> AbstractContextManager[None]:
-        """Explain why trials can't be stored any more, see `search_study`."""
+        """Explain why trials can no longer be stored, see `search_study`."""
         return search_study.explaining_lost_storage(self.folder, self.storage)
 
 
@@ -406,8 +406,8 @@ def run_search_worker(access: SearchAccess, listener: events.Listener) -> None:
 def standard_error_of_folds(values: Sequence[Number]) -> Number:
     """Return the standard error `S / √k` of the values of `k` folds; `None` for fewer than two.
 
-    As the rule of one standard error does (Breiman, Friedman, Olshen and Stone, Classification and
-    Regression Trees, 1984, 3.4.3), it takes folds for independent.
+    Like the one-standard-error rule (Breiman, Friedman, Olshen and Stone, Classification and
+    Regression Trees, 1984, 3.4.3), it assumes that folds are independent.
 
     Args:
         values: the metric of each fold; undefined ones are ignored.
@@ -435,14 +435,14 @@ def evaluate_search(
 
     Args:
         access: the search, for its other processes.
-        context: what all trials of the search share.
+        context: the state that all trials share.
         writer: the run folder.
-        stop: ends it when a signal arrives.
-        log: receives each outer fold, and a warning for each process that was lost.
+        stop: ends the evaluation when a signal arrives.
+        log: receives each outer fold, and a warning for each lost process.
 
     Raises:
         Interrupted: if a signal has arrived.
-        DataError: if there are too few rows for such folds.
+        DataError: if there are too few rows for the outer folds.
         RunError: if a stored result is damaged.
         DlcliError: see `run_trials`.
     """
@@ -458,7 +458,7 @@ def evaluate_search(
 
 
 def run_nested_worker(access: SearchAccess, listener: events.Listener) -> None:
-    """Search without those outer folds that no other process has taken.
+    """Repeat the search for each outer fold that no other process evaluates.
 
     Args:
         access: the search.
@@ -484,7 +484,7 @@ def check_outer_folds(context: SearchContext) -> None:
     """Refuse outer folds that leave too few rows, before anything is trained.
 
     Raises:
-        DataError: for too few rows, groups or times.
+        DataError: if there are too few rows, groups or times.
     """
     for outer in outer_folds(context):
         dataset, _ = exclude_fold(context.fits.dataset, outer, context.file.config)
@@ -578,13 +578,14 @@ def combine(
 ) -> Estimate:
     """Return the metric of a whole search, estimated on the rows of its outer folds.
 
-    The mean over outer folds, weighted by their rows, with the interval of `corrected_interval`.
-    As each value is of rows that were not used to choose, the mean is free of the optimistic bias
-    of the choice: Cawley and Talbot, JMLR 11 (2010); Varma and Simon, BMC Bioinformatics 7 (2006).
+    It is the mean over outer folds, weighted by their rows, with the interval of
+    `corrected_interval`. The rows of an outer fold have no influence on its search, so the
+    selection does not make the mean too optimistic: Cawley and Talbot, JMLR 11 (2010); Varma and
+    Simon, BMC Bioinformatics 7 (2006).
 
     Args:
-        nested: the outer folds, which together are all rows once.
-        metric: its name, which bounds the interval.
+        nested: the outer folds, which together contain each row once.
+        metric: the name of the metric, whose range limits the interval.
         loss: the loss, if the metric is the loss.
     """
     known = [(each, each.value) for each in nested if each.value is not None]

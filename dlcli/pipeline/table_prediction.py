@@ -30,7 +30,7 @@ Report = Callable[[Literal["warning", "note"], str], None]
 """Receives a message for the user."""
 Treatment = Literal["error", "warn", "reject"]
 _SHOWN_BAD_VALUES = 3
-"""Values that can't be used that are named one by one."""
+"""Maximum number of values that can't be used that are listed."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class BadRows:
 
         Args:
             count: the number of rows.
-            skipped: of these, the rows that are omitted, as their target can't be used.
+            skipped: the number of these rows that are omitted because of an unusable target.
         """
         if self.rejected is not None:
             return f"rejected to {self.rejected}"
@@ -66,18 +66,18 @@ class BadRows:
 
 @dataclass(frozen=True)
 class PredictionOptions:
-    """The options of a prediction of one table or of a folder, in Python as on the command line."""
+    """The options for the prediction of a table or a folder, in Python and on the command line."""
 
     keep: tuple[str, ...] = ()
     """Columns to pass through, before the predictions."""
     spreadsheet_safe: bool = False
     bad_rows: BadRows = BadRows()
     form: Format | None = None
-    """The format of all parts; that of each file if omitted, for Arrow Parquet."""
+    """The format of all parts; if omitted, the format of each file, or Parquet for Arrow files."""
     level: float | None = None
 
     def rows(self, predictions: Predictions, table: Table, problems: ValueProblems) -> pa.Table:
-        """Return the rows to write: columns to keep, and predictions except of rejected rows."""
+        """Return the rows to write: columns to keep and predictions, without rejected rows."""
         rejected = problems.bad_indices if self.bad_rows.rejected else None
         return assemble(predictions, table, self.keep, rejected)
 
@@ -115,7 +115,7 @@ class RowDifferences:
         return cls(rows.rows, len(problems.bad_indices), examples, problems.columns)
 
     def add(self, other: RowDifferences) -> None:
-        """Add those of further rows."""
+        """Add the differences of other rows."""
         self.rows += other.rows
         self.bad_rows += other.bad_rows
         self.examples = [*self.examples, *other.examples][: _SHOWN_BAD_VALUES + 1]
@@ -218,8 +218,8 @@ class TablePrediction:
             keep: columns to read in addition to the network's columns.
 
         Raises:
-            DataError: for something that is not a table, columns that it doesn't have, or values
-                that can't be encoded.
+            DataError: if the source is not a table, lacks columns, or has values that can't be
+                encoded.
         """
         problems = self.bad_rows.new_record()
         table = self._read(source, keep)
@@ -229,11 +229,11 @@ class TablePrediction:
     def predict_records(
         self, records: Sequence[object], as_source: Callable[[object], Source | MemoryTable]
     ) -> tuple[Predictions, RowDifferences]:
-        """Predict rows given as mappings: what `predict` does, many times as fast for few of them.
+        """Predict rows that are mappings, like `predict`, but many times as fast for few rows.
 
         Args:
             records: a mapping of columns to values for each row.
-            as_source: takes them as a table.
+            as_source: converts the rows to a table.
 
         Raises:
             DataError: see `predict`.

@@ -1,4 +1,4 @@
-"""Train what a config describes: read, split, encode, build, fit, evaluate, explain, save."""
+"""Train the network of a config: read, split, encode, build, fit, evaluate, explain, save."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ from dlcli.safe_files import has_content
 from dlcli.training_job import Job, RunCheckpointer, TrainingResult
 
 SAMPLE_ROWS = 2_000
-"""Training rows whose predictions are stored, at most."""
+"""Maximum number of training rows whose predictions are stored."""
 _OF_THREAD = threading.local()
-"""The compiled programs of a thread, which no other may use at the same time."""
+"""The compiled programs of a thread; threads must not use the same program at the same time."""
 
 
 def train(
@@ -66,23 +66,23 @@ def train(
     tables: Tables | None = None,
     suffix: str | None = None,
 ) -> Run:
-    """Train what a config describes, or resume an interrupted training.
+    """Train the network of a config, or resume interrupted training.
 
-    A resumed training ends with the same bits as an uninterrupted one.
+    Resumed and uninterrupted training have the same weights to the bit.
 
     Args:
         source: the config, or the run folder.
-        output: the folder of a new run, which must not exist; else `runs/<name>`, `runs/<name>-2`,
-            ...
+        output: the folder of a new run, which must not exist. [default: `runs/<name>`,
+            `runs/<name>-2`, ...]
         listener: receives events.
-        tables: the tables in memory that an interrupted training was begun with.
+        tables: the tables in memory of interrupted training.
         suffix: appended to the name in the default name of the run folder.
 
     Returns:
         The finished run.
 
     Raises:
-        DlcliError: nothing is left of a new run then, unless it can be resumed.
+        DlcliError: the folder of a new run is then removed, unless the run can be resumed.
     """
     recorded = run_recording.recorded(source, "train", output, listener, tables, suffix)
     with recorded as recording:
@@ -90,9 +90,9 @@ def train(
 
 
 def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
-    """Fit what a config describes, without baselines and without a run folder.
+    """Fit the network of a config, without baselines and without a run folder.
 
-    Later fits in the same thread share the compiled program where only runtime values differ.
+    Later fits in the same thread share the compiled program if only runtime values differ.
 
     Args:
         file: the config.
@@ -121,10 +121,10 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
 
 
 def train_recorded(recording: Recording) -> Run:
-    """Train what a config describes, and store it.
+    """Train the network of a config, and store the run.
 
     Args:
-        recording: the run; the other workers of a cluster call this at the same time.
+        recording: the run; the other workers of a cluster call this function at the same time.
     """
     file, config, events = recording.file, recording.file.config, recording.events
     with row_storage(file, recording.output, events, recording.workers) as storage:
@@ -164,15 +164,15 @@ def train_recorded(recording: Recording) -> Run:
 
 
 def join_training(file: ConfigFile, workers: Workers, starts_over: bool) -> None:
-    """Train together with worker 0, which stores the run, on another worker of its cluster.
+    """Train on another worker of a cluster, together with worker 0, which stores the run.
 
     Args:
         file: the config.
         workers: the workers.
-        starts_over: whether training starts from its beginning, see `Recording`.
+        starts_over: whether training starts from the beginning, see `Recording`.
 
     Raises:
-        DlcliError: see `train`; what all workers find is raised by each of them.
+        DlcliError: see `train`; an error that occurs on all workers is raised by each.
     """
     with TemporaryDirectory(prefix="dlcli-worker-") as folder:
         output = Path(folder) / "run"
@@ -190,18 +190,18 @@ def train_child_run(
 ) -> Run:
     """Train a config as the run `folder/name` within another run, or resume it.
 
-    A finished run of the same config is returned as it is; one of another config is replaced.
+    A finished run of the same config is returned; a run of another config is replaced.
 
     Args:
         folder: the folder of the other run, which is locked.
         name: the name of the run to train.
-        file: its config.
+        file: the config of the run to train.
         listener: receives events.
-        workers: those that train together. Worker 0, which is this one, announces config and start
-            to the others, see `join_training`.
+        workers: the workers that train together. This is worker 0, which sends the config and
+            whether to start over to the other workers, see `join_training`.
 
     Raises:
-        DivergenceError: also if it has diverged in an earlier process.
+        DivergenceError: if training diverges, now or in an earlier process.
         Interrupted: if a signal has arrived; the message contains the command to resume the other
             run.
         DlcliError: see `train`.
@@ -210,7 +210,7 @@ def train_child_run(
     source: ConfigFile | Path = child
     if not is_run_of(child, file):
         if os.path.isdir(child) and not child.is_symlink():
-            shutil.rmtree(child)  # of another config, or interrupted before it began
+            shutil.rmtree(child)  # it has another config, or was interrupted before training
         source = file
     elif not is_unfinished(child):
         run = open_run(child)
@@ -221,7 +221,7 @@ def train_child_run(
     with recorded as recording:
         recording.workers = workers
         if workers.size > 1:
-            # Each has its own threads, with which TensorFlow already runs.
+            # TensorFlow already runs with this worker's number of threads.
             config = recording.file.config.model_copy(update={"threads": "auto"})
             recording.file = replace(recording.file, config=config)
             text = dump_config(run_recording.moved_config(recording.file, Path()))
@@ -238,11 +238,11 @@ def is_run_of(folder: Path, file: ConfigFile) -> bool:
 def fit_with_checkpoints(
     rows: FitRows, plan: FitPlan, writer: RunWriter, events: Events
 ) -> FitResult:
-    """Fit, or resume it; after a divergence, finish the run with the last finite weights.
+    """Fit or resume a fit; after a divergence, finish the run with the last finite weights.
 
     Args:
         rows: the encoded rows.
-        plan: the network, and how it is trained; its config has the time between checkpoints.
+        plan: the network and its training; its config has the time between checkpoints.
         writer: the run, which stores checkpoints.
         events: receives each epoch.
 
@@ -274,12 +274,12 @@ class _FitReporter(FitObserver):
         self.config = config
         self.events = events
         self.epochs = 0
-        """The number of epochs so far, of all networks."""
+        """The number of finished epochs of all networks."""
 
     def epoch(self, member: int, epoch: int, values: Mapping[str, float]) -> None:
         """Report an epoch of a network."""
         self.epochs += 1
-        # JSON has no NaN, which a metric may well be: r2 of a constant target.
+        # JSON has no NaN, but a metric may be NaN, such as r2 of a constant target.
         known = {name: finite(value) for name, value in values.items()}
         which, of = self._which(member), self.config.epochs
         self.events.emit(event_types.EpochEvent(**which, epoch=epoch, of=of, values=known))
@@ -316,13 +316,13 @@ class _FitReporter(FitObserver):
         )
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
-        """Add notes on the likely causes, and report the magnitudes that they are based on."""
+        """Add the likely causes as notes, and report the magnitudes that they are derived from."""
         magnitudes = super().diverged(error, job)
         self.events.emit(event_types.DivergedEvent(magnitudes=magnitudes))
         return magnitudes
 
     def resumed(self, epochs: int, member: int | None) -> None:
-        """Report that the training of a network is resumed, unless it is on trial."""
+        """Report resumed training of a network, unless it only tests the scaling layer."""
         if member is None or member <= self.config.networks:
             self.events.emit(event_types.ResumedEvent(**self._which(member), epochs=epochs))
 
@@ -349,10 +349,10 @@ class _FitReporter(FitObserver):
 def cluster_figures(
     workers: Workers, result: FitResult, epochs: int, seconds: float
 ) -> event_types.ClusterFigures:
-    """Return the rows that all workers trained on a second, and the share of communication.
+    """Return the rows per second of all workers together, and the share of communication.
 
-    The share follows from the time of a sum of the gradient that is measured on its own, after
-    training; waiting for a slower worker is not part of it.
+    The share is computed from the time to sum a gradient over workers, which is measured after
+    training. It excludes waiting for slower workers.
     """
     each = workers.seconds_per_sum(result.job.network.trainable_parameters)
     rows = fmean(member.rows for member in result.members)  # with folds, fewer than all
@@ -367,23 +367,23 @@ def cluster_figures(
 def _save_last_finite(
     rows: FitRows, plan: FitPlan, writer: RunWriter, error: DivergenceError
 ) -> None:
-    """Finish a diverged run with the last finite weights, if an epoch was finished by then.
+    """Finish a diverged run with the last finite weights, if it has finished an epoch.
 
-    It is trained once more, to the end of the last finite epoch, from the newest checkpoint before
-    it. The result is the same to the bit, and this costs nothing as long as nothing diverges. An
-    epoch whose loss was finite may have ended with weights that are not; then it is the one before.
-    Without a checkpoint, training starts over.
+    Training is repeated, from the newest earlier checkpoint or from the beginning, to the end of
+    the last epoch whose loss is finite; if its weights are not finite, to the end of the epoch
+    before. The repetition has the same weights to the bit. So training that does not diverge has no
+    cost for copies of weights.
     """
     checkpointer = RunCheckpointer(writer, math.inf, workers=rows.storage.workers)
     result = None
-    with checkpointer.handling_signals(), suppress(RunError):  # there is no checkpoint to start at
+    with checkpointer.handling_signals(), suppress(RunError):  # no checkpoint can be resumed
         for until in range(error.epoch - 1, 0, -1):
             with suppress(DivergenceError):
                 shorter = replace(plan, until=until, finished=error.member - 1)
                 result = fit(rows, shorter, checkpointer)
                 break
     if result is None:
-        writer.not_resumable = True  # it would start over and diverge again
+        writer.not_resumable = True  # a resumed run would diverge again
         return
     save_network(result, writer)
     writer.finish(DIVERGED)
@@ -412,9 +412,9 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
 
 
 def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
-    """Store the metrics of each set, predictions, and the errors that intervals follow from.
+    """Store the metrics of each set, predictions, and the errors from which intervals are computed.
 
-    Stored are the predictions of all held-out rows, and of a sample of the training rows.
+    The predictions of all held-out rows and of a sample of the training rows are stored.
     """
 
     def with_set(name: str, some: NDArray[np.int64] | None = None) -> pa.Table:
@@ -455,11 +455,11 @@ def save_gates(
 
 
 def explain_result(result: FitResult) -> Explanation:
-    """Explain a trained network, at a cost that does not grow with the table."""
+    """Explain a trained network; the time does not grow with the number of rows."""
     from dlcli.training.engines import gradient_norms
 
     job, member = result.job, result.members[0]
-    if result.ensemble is not None:  # that of a member has its seed, and its scaling of the target
+    if result.ensemble is not None:  # a member's job has another seed and scaling of the target
         model = member.model
         target = model.task.encode(result.tables["train"], ValueProblems())
         train = replace(job.train, target=target)
@@ -471,7 +471,7 @@ def explain_result(result: FitResult) -> Explanation:
     folds: list[Indices] = []
     if result.config.ensemble_folds is not None:
         if "test" in tables:
-            del tables["validation"]  # training rows, which show less than test rows
+            del tables["validation"]  # these are training rows; test rows are more informative
         else:
             folds = result.held_out
     predictor, predictions = result.predictor, result.predictions

@@ -24,13 +24,13 @@ from dlcli.pipeline.events import Listener, WarningEvent
 from dlcli.training_job import SignalStop
 
 WorkerTask = Callable[[Listener], None]
-"""The work of each process. It can be pickled, ends when SIGTERM arrives, and returns when there
-is nothing left to do."""
+"""The work of each process. It can be pickled, ends on SIGTERM, and returns when no work remains.
+"""
 _TERMINATED = 128 + signal.SIGTERM
 _POLL_SECONDS = 0.1
-"""Time between two looks at arrived signals."""
+"""Time between two checks for signals."""
 GRACE_SECONDS = 30.0
-"""Time that a worker has to end by itself."""
+"""Time in which a worker must end after SIGTERM."""
 
 
 def run_workers(
@@ -40,20 +40,20 @@ def run_workers(
     listener: Listener,
     on_lost: Callable[[int], None] = lambda _: None,
 ) -> None:
-    """Run a task in worker processes until there is nothing left to do.
+    """Run a task in worker processes until no work remains.
 
     Args:
-        task: what each of them does.
+        task: the task of each process.
         jobs: the number of processes.
-        stop: ends all of them when a signal arrives.
-        listener: receives the events of all, and a warning for each that was lost.
-        on_lost: is called with the number of a process that was killed or has crashed, so that its
-            work can be given to another; the others continue.
+        stop: ends all processes when a signal arrives.
+        listener: receives the events of all processes, and a warning for each lost process.
+        on_lost: called with the number of a process that was killed or has crashed, so its work can
+            be assigned to another process; the other processes continue.
 
     Raises:
-        Interrupted: if a signal has arrived; all workers have ended then.
-        TrainingError: if all were killed.
-        DlcliError: the error of one of them; the others have been ended.
+        Interrupted: if a signal has arrived; all workers have then ended.
+        TrainingError: if all processes were killed.
+        DlcliError: the error of a process; the other processes have then ended.
     """
     pool = _Pool(task, jobs, stop, listener, on_lost)
     with stop.handling_signals():
@@ -61,7 +61,7 @@ def run_workers(
 
 
 def threads_per_worker(threads: int | Literal["auto"], jobs: int = 1) -> int:
-    """Return the CPU threads of each of several processes: its share if the config has `auto`."""
+    """Return the number of CPU threads of each process; with `auto`, processes share them."""
     return max(1, available_processors() // jobs) if threads == "auto" else threads
 
 
@@ -74,16 +74,16 @@ def worker_name(process: int | None = None) -> str:
 class _Worker:
     process: SpawnProcess
     inbox: Connection
-    """Receives each event, and at the end the exception that ended it or `None`."""
+    """Receives each event, and at the end `None` or the exception that ended the worker."""
     is_done: bool = False
-    """True if it has found nothing left to do."""
+    """True if no work remained for the worker."""
 
 
 @dataclass
 class _Pool:
-    """The worker processes, as seen by their parent.
+    """The worker processes, controlled by their parent.
 
-    `concurrent.futures` would end all of them when one is killed, and passes on no events.
+    `concurrent.futures` ends all processes when one is killed, and does not transfer events.
     """
 
     task: WorkerTask
@@ -93,7 +93,7 @@ class _Pool:
     on_lost: Callable[[int], None]
     workers: list[_Worker] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
-    """The end of each lost worker, in words."""
+    """A description of the end of each lost worker."""
 
     def run(self) -> None:
         patience, count = GRACE_SECONDS, self.jobs
@@ -105,7 +105,7 @@ class _Pool:
                 if len(self.lost) == known or self.stop.is_ending:
                     break
                 self._check_losses()
-                count = 1  # the others may have found nothing to do before that one was lost
+                count = 1  # other workers may have ended before the lost worker's job was free
         except KeyboardInterrupt:  # the second Ctrl-C
             patience = 0.0
             raise
@@ -113,17 +113,17 @@ class _Pool:
             self._end(patience)
 
     def _start(self, count: int) -> None:
-        context = get_context("spawn")  # a fork would have locks of threads that it does not have
+        context = get_context("spawn")  # a fork copies locks that are held by other threads
         with _blocking_signals():
             for _ in range(count):
                 inbox, outbox = context.Pipe(duplex=False)
                 process = context.Process(target=_work, args=(self.task, outbox), daemon=True)
                 process.start()
-                outbox.close()  # so that the pipe is closed when the worker ends
+                outbox.close()  # so the pipe is closed when the worker ends
                 self.workers.append(_Worker(process, inbox))
 
     def _listen(self) -> None:
-        """Pass on what workers report until all have ended."""
+        """Emit the events of workers until all have ended."""
         is_passed_on = False
         while working := [worker for worker in self.workers if not worker.inbox.closed]:
             if self.stop.is_ending and not is_passed_on:
@@ -160,10 +160,10 @@ class _Pool:
         self.listener(WarningEvent(message=message))
 
     def _check_losses(self) -> None:
-        """Refuse to start another worker if all were lost, or too many.
+        """Refuse to start another worker if all or too many workers were lost.
 
         Raises:
-            TrainingError: saying how the last of them ended.
+            TrainingError: with the end of the last lost worker.
         """
         is_any_done = any(worker.is_done for worker in self.workers)
         if len(self.lost) <= 2 * self.jobs and is_any_done:
@@ -174,7 +174,7 @@ class _Pool:
         )
 
     def _end(self, patience: float) -> None:
-        """End the workers that are left: by SIGTERM, and those that ignore it by SIGKILL."""
+        """End the remaining workers by SIGTERM, and by SIGKILL if they ignore it."""
         alive = [worker.process for worker in self.workers if worker.process.is_alive()]
         for process in alive:
             process.terminate()
@@ -200,11 +200,11 @@ def _describe_end(code: int | None) -> str:
 
 @contextmanager
 def _blocking_signals() -> Iterator[None]:
-    """Hold signals back, also from processes that are started, until they can handle them."""
+    """Block signals, also in new child processes, which unblock them when they can handle them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    resource_tracker.ensure_running()  # it would let them through
+    resource_tracker.ensure_running()  # its start would unblock the signals
     before = signal.pthread_sigmask(signal.SIG_BLOCK, TERMINATING)
     try:
         yield
@@ -216,7 +216,7 @@ def _work(task: WorkerTask, outbox: Connection) -> None:
     """Run a task in a worker process."""
     after_parent(partial(os._exit, _TERMINATED))
     is_command_line.set(True)
-    # A terminal sends signals to all processes; the parent passes them on as SIGTERM.
+    # A terminal sends its signals to all processes; the parent sends SIGTERM instead.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     for number in TERMINATING:
         if number != signal.SIGTERM:
@@ -230,7 +230,7 @@ def _work(task: WorkerTask, outbox: Connection) -> None:
     except Exception as error:
         try:
             outbox.send(ExceptionWithTraceback(error, error.__traceback__))
-        except Exception:  # pickling may raise anything
+        except Exception:  # pickling may raise any exception
             plain = RuntimeError(f"{type(error).__name__}: {error}")
             outbox.send(ExceptionWithTraceback(plain, error.__traceback__))
     else:
