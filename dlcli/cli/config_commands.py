@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
 
 EXPORT_DOCUMENT = "export.json"
-"""The file that marks the folder of an export; its package is not loaded to find out."""
+"""The file that identifies the folder of an export, without loading `dlcli.exports`."""
 EXPORT_SCRIPT = "train.py"
 """The file of an exported script."""
 
@@ -85,7 +85,7 @@ def init(
       dlcli init data/digits.csv --target digit --type categorical
       dlcli init data/steering.csv --target steering_angle --target speed
       dlcli init --example iris
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import add_schema, write_example
 
@@ -129,7 +129,7 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     \b
       dlcli inspect data/bikes.csv --target rentals
       dlcli inspect data/bikes.csv --json
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dataclasses import asdict
 
     from dlcli.cli.event_log import print_file_notes
@@ -167,7 +167,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
       dlcli validate bikes.yaml --set epochs=50 --json
       dlcli validate runs/bikes
       dlcli validate bikes-onnx
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     if config.is_dir() and (settings or data):
         raise click.UsageError(f"{config} is a folder; --set and --data apply to configs only")
     if (config / EXPORT_DOCUMENT).is_file():
@@ -307,7 +307,7 @@ def schema(output: Path | None) -> None:
 
     \b
       # yaml-language-server: $schema=dlcli.schema.json
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.config.config_schema import json_schema
 
     with console.open_output(output) as stream:

@@ -571,7 +571,7 @@ class LiveView:
         if self._live is not None:
             self._live.stop()
             self._live = None
-        self._recent.clear()  # a pause does not count for the speed
+        self._recent.clear()  # a pause must not affect the speed
 
     def frame(self) -> RenderableType:
         """Compose the current frame, within the size of the terminal."""

@@ -123,7 +123,7 @@ def _check_level(ctx: click.Context, parameter: click.Parameter, level: str | No
     is_percentage = text.endswith("%") or number > 1
     if not is_percentage and 0 < number < 1:
         return number
-    share = number if number < 1 else number / 100  # who writes 0.9% means 90 %
+    share = number if number < 1 else number / 100  # 0.9% means 90 %
     is_meant = is_percentage and 0 < share < 1
     way_out = f"; for {100 * share:g} % write {share:g}" if is_meant else ""
     raise click.BadParameter(f"expected a share between 0 and 1, got {text}{way_out}")

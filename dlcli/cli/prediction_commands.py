@@ -127,7 +127,7 @@ def predict(
 
     If DATA is a folder or a glob and --output is a folder, each table is predicted separately, in
     constant memory. After an interruption, run the same command again: it skips finished tables.
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
     wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
@@ -267,7 +267,7 @@ def evaluate(
     \b
       dlcli evaluate runs/bikes data/bikes.csv
       dlcli evaluate runs/bikes data/bikes.csv --interval 0.9 --json
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.reports.command_views import evaluation_view

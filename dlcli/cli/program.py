@@ -28,7 +28,7 @@ _UNEXPECTED = 1
 _INTERRUPTED = 128 + signal.SIGINT
 _TERMINATED = 128 + signal.SIGTERM
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_BROKEN_PIPE = 128 + 13  # what a shell reports of a program that was ended by SIGPIPE
+_BROKEN_PIPE = 128 + 13  # the exit code of a shell after SIGPIPE
 
 
 class _Terminated(SystemExit):
@@ -316,7 +316,7 @@ def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
       dlcli help train
       dlcli help learning rate
       dlcli help exit-codes
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     program = ctx.parent
     assert program is not None
     if not words:

@@ -42,7 +42,7 @@ def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) ->
       dlcli report runs/bikes
       dlcli report runs/bikes --output bikes.html
       dlcli report runs/bikes --curves curves.png
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.reports.report_files import write_report
 
     picture = _curves_of(run) if curves is not None else b""
@@ -99,7 +99,7 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
       dlcli compare runs/bikes runs/bikes-2
       dlcli compare runs/bikes runs/bikes-2 runs/bikes-3 --output compared.html
       dlcli compare runs/bikes runs/bikes-2 --data data/bikes.csv
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
     from dlcli.reports.comparison_report import comparison_view
@@ -139,7 +139,7 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     \b
       dlcli diagnose runs/bikes
       dlcli diagnose runs/bikes --try
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.diagnosis.findings import diagnose as find_problems
     from dlcli.reports.command_views import diagnosis_document, diagnosis_view
 
@@ -226,7 +226,7 @@ def export(
       dlcli export runs/bikes --format saved_model --output bikes-saved-model
       dlcli export runs/bikes --format python --output bikes-script
       dlcli export runs/bikes --format card --output bikes.md
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.exports.export_folder import checked_format, export_run
 
     is_quantized = quantize is not None
@@ -351,19 +351,19 @@ def serve(
 
     SIGTERM or Ctrl-C ends the server after it has finished the running requests. SIGHUP reloads the
     runs without interrupting requests.
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.serving.served_model import Limits, model_names
     from dlcli.serving.server import Settings, run_server
 
     if run is None and not named:
         raise missing_run(click.get_current_context())
     key = os.environ.get(KEY_VARIABLE)
-    key = None if key is None else key.strip()  # as from a file that ends with a newline
+    key = None if key is None else key.strip()  # a key from a file may end with a newline
     if key == "":
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or set it to a key")
     limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
     settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
-    gc.freeze()  # imports stay for good
+    gc.freeze()  # imported objects are permanent
     gc.enable()  # a server runs for long, unlike other commands
     run_server(settings, console.print_message)

@@ -269,7 +269,7 @@ def train(
 
     To train one network on several machines, start this command on each of them with TF_CONFIG or
     with srun.
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.train_run import train
     from dlcli.reports.report_files import write_report_if_cheap
@@ -355,7 +355,7 @@ def cv(
       dlcli cv bikes.yaml --folds 10 --jobs 4
       dlcli cv bikes.yaml --repeats 3 --set 'hidden[0].units=64'
       dlcli cv --resume runs/bikes-cv
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline import cross_validation
 
     plan = cross_validation.CrossValidationPlan.model_validate(
@@ -432,7 +432,7 @@ def tune(
       dlcli tune bikes.yaml --folds 5 --set tune.trials=200 --jobs 4
       dlcli tune --resume runs/bikes-tune
       dlcli train runs/bikes-tune/best.yaml
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.search import tune
     from dlcli.pipeline.search_trials import SearchSettings
@@ -470,7 +470,7 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
     \b
       dlcli reproduce runs/bikes
       dlcli reproduce runs/bikes --tolerance 1e-3
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import reproduce as train_again
     from dlcli.reports.command_views import reproduction_view
@@ -503,7 +503,7 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
       dlcli distill runs/bikes
       dlcli distill runs/bikes --set 'hidden[0].units=64'
       dlcli train --resume runs/bikes-distilled
-    """  # noqa: D301  (Click's mark for lines to leave as they are)
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import distill as train_distilled
     from dlcli.prediction.gates import require_gates

@@ -352,7 +352,7 @@ def _override_value(document: YamlDocument, name: str, value: object) -> None:
         raise ConfigError([Problem("", f"overrides: {error}")]) from None
     text = dump_yaml(to_plain(value, path), flow=True)
     node = compose(text, "")
-    assert node is not None  # null is a node, too
+    assert node is not None  # null is also a node
     put(document.root, path, node)
 
 
@@ -386,7 +386,7 @@ def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) ->
         parent: the node above.
         path: the path of the node.
         step: the step that follows, a key or the index of an item.
-        mark: the position of what is created.
+        mark: the position of created nodes.
     """
     below, node = child(parent, path[-1]), empty_mapping(mark)
     if isinstance(below, yaml.SequenceNode) and isinstance(step, str) and path in _SHORT_LISTS:
@@ -396,7 +396,7 @@ def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) ->
             else [(column, scalar("str", "auto", mark)) for column in below.value]
         )
     elif isinstance(below, yaml.CollectionNode):
-        own = copy(below)  # aliases share a node, and only this one is to change
+        own = copy(below)  # aliases share a node, but only this one changes
         own.value = list(below.value)
         _put(parent, path, own, mark)
         return own
@@ -418,7 +418,7 @@ def _descend(parent: yaml.Node, path: Path, step: str | int, mark: yaml.Mark) ->
 
 
 def _default_name(path: Path, mark: yaml.Mark) -> yaml.Node | None:
-    """Return the name of the default of a choice, as adam, so that its parameters can be set."""
+    """Return the name of the default of a choice, such as adam, so its parameters can be set."""
     section = _WITH_DEFAULT_CHOICES.get(path[:-1])
     field = section.model_fields.get(str(path[-1])) if section else None
     default = getattr(field and field.default, "name", None)
@@ -475,7 +475,7 @@ _VALUES: tuple[tuple[tuple[str, ...], str, str, str], ...] = (
 
 
 def has_earlier_names(path: FilePath) -> bool:
-    """Return whether a config has names of an earlier version, as one that a run has written."""
+    """Return whether a config, for example of an old run, has names of an earlier version."""
     root = parse(read_text(path), str(path)).root
     return next(_earlier_names(root), None) is not None
 
@@ -507,7 +507,7 @@ def _earlier_names(root: yaml.MappingNode) -> Iterator[tuple[yaml.Node, str]]:
 
 
 def _sections(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.MappingNode]:
-    """Yield the mappings at a path that there are."""
+    """Yield the existing mappings at a path, in which `*` matches any key."""
     if not isinstance(node, yaml.MappingNode):
         return
     if not path:
@@ -520,7 +520,7 @@ def _sections(node: yaml.Node | None, path: tuple[str, ...]) -> Iterator[yaml.Ma
 
 
 def _as_section(key: yaml.Node, value: yaml.Node) -> yaml.Node:
-    """Return the learning-rate multiplier that `feature_scale` was as a scaling layer."""
+    """Return the scaling layer of an earlier `feature_scale`, its learning rate multiplier."""
     is_number = value.tag.endswith((":int", ":float"))
     if key.value != "scaling_layer" or not is_number or value.start_mark is None:
         return value
@@ -531,7 +531,7 @@ def _as_section(key: yaml.Node, value: yaml.Node) -> yaml.Node:
 
 
 def _has_new_name(present: str, section: yaml.MappingNode, value: yaml.Node) -> bool:
-    """Return whether a key has a new name: that of other types and of whole stacks has not."""
+    """Return whether a key was renamed; keys of other types and of whole stacks were not."""
     if present == "one_hot_values":
         kind = child(section, "type")
         return kind is not None and kind.value == "numeric"

@@ -307,7 +307,7 @@ class Ensemble(Section):
         return 1 if self.vary is None else self.members // (self.fold_count or 1)
 
     def fits(self, members: int) -> bool:
-        """Return whether a trained ensemble can have so many members; `select` may remove some."""
+        """Return whether a trained ensemble can have this size; `select` may remove members."""
         if self.select == "all":
             return members == self.members
         return 0 < members <= self.members and members % (self.fold_count or 1) == 0

@@ -14,7 +14,7 @@ from dlcli.schema.urls import locate
 from dlcli.tables.table_formats import AutoFormat, FormatChoice
 
 MEMORY = ":memory:"
-"""Stands for a table in memory in place of a file, as in SQLite; only Python can pass one."""
+"""Stands for a table in memory instead of a file, like in SQLite; only Python can pass one."""
 
 
 def _check_urls(value: object) -> object:

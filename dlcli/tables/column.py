@@ -113,7 +113,7 @@ class Column:
         return column_kind(self.values.type)
 
     def missing(self) -> NDArray[np.bool_]:
-        """Return where the value is null, NaN, blank or one of the missing words, (rows,)."""
+        """Return the mask of values that are null, NaN, blank or a missing word, (rows,)."""
         return ~self._is_present
 
     def numbers(self) -> Parsed:
@@ -270,7 +270,7 @@ class Column:
             lower = pc.utf8_lower(words)
             is_boolean = pc.is_in(lower, value_set=_word_set(("true", "false"), storage))
             words = pc.if_else(is_boolean, lower, words)
-            is_integer = pc.match_substring_regex(words, ZERO_DECIMALS)  # in a third of the time
+            is_integer = pc.match_substring_regex(words, ZERO_DECIMALS)  # matching takes a third of the time
             if not pc.any(is_integer).as_py():
                 return words
             return pc.replace_substring_regex(words, ZERO_DECIMALS, r"\1\2")
@@ -402,7 +402,7 @@ class Column:
             recoded = canonical.dictionary_encode()
             canonical = recoded.dictionary
             canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
-        for group in (are_numbers, ~are_numbers):  # about which different questions are asked
+        for group in (are_numbers, ~are_numbers):  # checks of one group do not need the texts of the other
             chosen = are_present & group[:, np.newaxis]
             held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
             codes = np.full(shape, -1)
@@ -462,7 +462,7 @@ def _word_set(words: tuple[str, ...], storage: pa.DataType) -> pa.Array:
 
 
 def column_kind(storage: pa.DataType) -> Kind:
-    """Return how values of an Arrow type are read."""
+    """Return the kind of column for an Arrow type."""
     types = pa.types
     if types.is_dictionary(storage):
         return column_kind(storage.value_type)
@@ -490,7 +490,7 @@ class DistinctTexts:
     part: slice
     """The slice of this column's texts."""
     counts: NDArray[np.int64]
-    """Number of rows that have each, (distinct texts,)."""
+    """Number of rows with each text, (distinct texts,)."""
     computed: dict[tuple[Function, str], Results] = field(default_factory=dict)
     """Earlier results of `compute`, shared by all columns."""
 
@@ -518,7 +518,7 @@ class DistinctTexts:
         return tuple(results[self.part] for results in self.computed[key])
 
     def matches(self, pattern: str) -> NDArray[np.bool_]:
-        """Return which texts match a pattern of RE2, (distinct texts,)."""
+        """Return the mask of texts that match a pattern of RE2, (distinct texts,)."""
         return self.compute(_matches, pattern)[0]
 
     def count_matches(self, pattern: str) -> NDArray[np.int32]:
@@ -552,11 +552,11 @@ def count_together(
         texts: the distinct texts of all columns, (texts,).
         indices: the index of each value's text, one column after the other, (values,).
         owners: the number of each value's column, from 0, (values,).
-        columns: how many columns there are.
+        columns: the number of columns.
 
     Returns:
         codes: the index of each value among the distinct texts of its column, (values,).
-        distinct: these, (columns,).
+        distinct: the distinct texts of each column, (columns,).
     """
     size = max(len(texts), 1)
     pairs = integers(owners * size + indices).dictionary_encode()

@@ -189,7 +189,7 @@ German, Italian, Norwegian, Polish, Portuguese, Russian, Spanish, Swedish and Tu
 _WEEKDAY = "[A-Za-zÀ-ÿĀ-žА-я]+"
 """The pattern of a weekday's name, which is ignored."""
 _ORDINAL = "(?:st|nd|rd|th|er)?"
-"""The pattern of what may follow the day before or after a month's name, as in `1er mai`."""
+"""The pattern of an ordinal suffix of a day, such as in `1er mai`."""
 CENTURY_TURN = 69
 """Two-digit years from here on belong to the last century, as in POSIX."""
 _OFFSET = (
@@ -431,7 +431,7 @@ def first_day(months: Any) -> Any:  # noqa: ANN401
 
 def weekday(days: Any) -> Any:  # noqa: ANN401
     """Return the days since the last Monday, given days since 1970-01-01."""
-    return (days + 719_470) % 7  # positive, where graphs agree on remainders
+    return (days + 719_470) % 7  # for positive numbers, all graphs have the same remainder
 
 
 def _first_monday(years: Any) -> Any:  # noqa: ANN401
@@ -507,7 +507,7 @@ def guess_times(column: Column) -> TimeGuess | None:
     """Guess the formats of a column's dates.
 
     Args:
-        column: any column; numbers are never taken for dates.
+        column: any column; numbers are never read as dates.
 
     Returns:
         None if the column is empty, or not all values can be read as dates.
@@ -552,7 +552,7 @@ def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
         match all texts.
     """
     if not len(distinct.texts) or not distinct.matches(_ALL_COMPACT).all():
-        return ()  # the quick answer for most
+        return ()  # fast path for most columns
     readable = {}
     for format, digits in _COMPACT.items():
         readable[format] = distinct.matches(digits) & _readable(distinct, format)
@@ -563,7 +563,7 @@ def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
 
 
 def _readable(distinct: DistinctTexts, format: str) -> Mask:
-    """Return which texts have a format, (distinct texts,)."""
+    """Return the mask of texts that have a format, (distinct texts,)."""
     return _Read._make(distinct.compute(_read_distinct, format)).readable
 
 

@@ -324,7 +324,7 @@ def _text(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, np.timedelta64):  # which counts as an integer
+    if isinstance(value, np.timedelta64):  # NumPy regards it as an integer
         return None
     is_plain = isinstance(value, str | Real | Decimal | date | time)
     if is_plain or type(value).__name__ in _TYPES_WITH_TEXT:

@@ -69,18 +69,18 @@ class RemoteFile:
 
     url: Url
     size: int
-    """Its bytes."""
+    """Size in bytes."""
     version: str | None
     """Its ETag, or its size and time of modification; None if the server sends neither."""
     beginning: bytes
     """Its first bytes, which readers request several times."""
 
     def open(self) -> BinaryIO:
-        """Open it for reading from the beginning."""
+        """Open the file for reading from the beginning."""
         return cast(BinaryIO, _Stream(self))
 
     def random_access(self) -> pa.NativeFile:
-        """Open it for random access.
+        """Open the file for random access.
 
         Raises:
             UsageError: if it can't be read.
@@ -92,7 +92,7 @@ class RemoteFile:
 
         Raises:
             DataError: if it has changed.
-            UsageError: if it is not there any more.
+            UsageError: if it no longer exists.
         """
         if file_version(self.url) != (self.size, self.version):
             raise _changed(self.url)
@@ -102,7 +102,7 @@ def open_url(url: Url) -> BinaryIO:
     """Open a file for reading from the beginning.
 
     Raises:
-        UsageError: if it is not there or can't be read.
+        UsageError: if it does not exist or can't be read.
     """
     found = open_remote(url)
     return found.open() if isinstance(found, RemoteFile) else found
@@ -166,7 +166,7 @@ def open_remote(url: Url) -> RemoteFile | BinaryIO:
         The file; or its content as a stream if it is small, or can only be read from its beginning.
 
     Raises:
-        UsageError: if it is not there or can't be read.
+        UsageError: if it does not exist or can't be read.
     """
     size, version = file_version(url)
     system, path = file_system(url)
@@ -246,8 +246,8 @@ def file_size(location: Location) -> int:
     """Return the size of a file in bytes; 0 if the server of a URL does not send it.
 
     Raises:
-        OSError: if it is a local one that can't be read.
-        UsageError: if it can't be read from a URL.
+        OSError: if a local file can't be read.
+        UsageError: if a file at a URL can't be read.
     """
     if isinstance(location, Url):
         return file_version(location)[0] or 0
@@ -258,7 +258,7 @@ def file_version(url: Url) -> tuple[int | None, str | None]:
     """Return size and version of a file, see `RemoteFile`; None if the server omits the size.
 
     Raises:
-        UsageError: if it is not there or can't be read.
+        UsageError: if it does not exist or can't be read.
     """
     system, path = file_system(url)
     if (files := _fsspec_files(system)) is not None:
@@ -358,7 +358,7 @@ def upload(file: Path, url: Url) -> None:
                 system.move(written, path)
         except BaseException:
             if written != path:
-                with suppress(Exception):  # the first error is the one to show
+                with suppress(Exception):  # only the first error is shown
                     system.delete_file(written)
             raise
 
@@ -387,10 +387,10 @@ def open_file(url: Url) -> pa.NativeFile:
     """Open a file for random access.
 
     Raises:
-        UsageError: if it is not there or can't be read.
+        UsageError: if it does not exist or can't be read.
     """
     system, path = file_system(url)
-    if (files := _fsspec_files(system)) is None:  # whose files retry by themselves
+    if (files := _fsspec_files(system)) is None:  # files of Arrow's systems retry by themselves
         return attempt(url, partial(system.open_input_file, path))
     return pa.PythonFile(_Retried(url, attempt(url, partial(files.open, path, "rb"))), mode="r")
 
@@ -492,7 +492,7 @@ def explained(url: Url) -> Iterator[None]:
     """Convert the errors of a file system to errors that contain the URL.
 
     Raises:
-        UsageError: in place of them.
+        UsageError: instead of an error of the file system.
     """
     try:
         yield

@@ -59,7 +59,7 @@ class SourceFile:
     """Its bytes if they are in memory, possibly compressed."""
     compression: str | None = None
     remote: remote_files.RemoteFile | None = None
-    """The file at a URL that it is read from."""
+    """The remote file, if the content is read from a URL."""
     partition: Partition = ()
     """The columns that the names of its folders contain."""
 
@@ -83,7 +83,7 @@ class SourceFile:
 
     @property
     def size(self) -> int:
-        """Its bytes, possibly compressed."""
+        """Size in bytes, possibly compressed."""
         if self.remote is not None:
             return self.remote.size
         return len(self.content) if self.path is None else self.path.stat().st_size
@@ -280,7 +280,7 @@ def _remote_matches(url: Url) -> Iterator[tuple[Url, Partition]]:
     """Yield the files of a URL or a glob, each with its partition.
 
     Raises:
-        UsageError: if there is none, or the request fails.
+        UsageError: if no file matches, or the request fails.
         DataError: for a folder that is partitioned in two ways.
     """
     from pyarrow.fs import FileType

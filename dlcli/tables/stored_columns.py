@@ -28,9 +28,9 @@ from dlcli.errors import TrainingError, option
 
 ROWS_PER_BATCH = 65_536
 _VALUES_PER_BATCH = 2**24
-"""64 MiB of float32."""
+"""Maximum number of values in a batch: 64 MiB of float32."""
 BYTES_PER_BATCH = 2**28
-"""Only a single row may exceed this, so long texts do not fill the memory."""
+"""Maximum size of a batch with several rows, so long texts do not fill the memory."""
 
 
 def batch_rows(columns: int) -> int:

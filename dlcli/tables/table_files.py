@@ -49,8 +49,7 @@ def read_table(
             input; or a table in memory.
         missing: returns a column's spellings of a missing value other than empty fields.
         form: the declared text format; `auto` settings are detected.
-        storage: where to keep the
-            rows.
+        storage: the storage for the rows.
         columns: the columns to read from Parquet files that have all of them; all if omitted.
 
     Raises:

@@ -251,7 +251,7 @@ def _is_time_alone(format: str) -> bool:
 
 
 def format_error(format: str) -> str | None:
-    """Return what is wrong with a format of times, or `None`."""
+    """Return the problem of a format of times, or `None`."""
     if is_named_format(format):
         return None
     directives = [token for token in format_tokens(format) if token.startswith("%")]
@@ -283,7 +283,7 @@ def _combination_error(parts: Sequence[str], format: str) -> str | None:
 
 
 def time_zone_error(zone: str) -> str | None:
-    """Return what is wrong with the name of a time zone, or `None`."""
+    """Return the problem of the name of a time zone, or `None`."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
     if zone == "UTC":
