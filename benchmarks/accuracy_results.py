@@ -26,18 +26,18 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Score:
-    """The errors of a model on the test rows of a split, and the seconds that it took."""
+    """The errors of a model on the test rows of a split, and its times."""
 
     error: float
     """RMSE of numbers, 1 − AUC of two classes, log loss of several classes."""
     log_loss: float | None = None
-    """Of classes."""
+    """Log loss of classes; `None` for numbers."""
     accuracy: float | None = None
-    """Of classes: share of correctly classified rows."""
+    """Share of correctly classified rows; `None` for numbers."""
     fit_seconds: float | None = None
     """Wall time, without loading libraries."""
     cpu_seconds: float | None = None
-    """Of fitting, of all cores."""
+    """CPU time of fitting, over all cores."""
     predict_seconds: float | None = None
     """Wall time for the test rows; None if it is part of fitting."""
     version: str = ""
@@ -53,12 +53,12 @@ class Fit:
     kind: str
     """A key of `KINDS`."""
     seed: int
-    """Of the split."""
+    """The seed of the split."""
     rows: int
     """Number of training rows."""
     model: str
     date: str
-    """When it was measured: YYYY-MM-DD."""
+    """The date of the measurement: YYYY-MM-DD."""
     score: Score
 
     def line(self) -> str:
@@ -79,7 +79,7 @@ class Results:
         self.fits: list[Fit] = read_fits(path) if path and path.exists() else []
 
     def has(self, table: str, seed: int, model: str) -> bool:
-        """Whether the model was fitted to the split."""
+        """Return whether the model was fitted to the split."""
         return any((fit.table, fit.seed, fit.model) == (table, seed, model) for fit in self.fits)
 
     def add(self, fit: Fit) -> None:
@@ -142,7 +142,7 @@ def mean_interval(ratios: Sequence[float]) -> tuple[float, float] | None:
 
 
 def count_wins(fits: Sequence[Fit], one: str, other: str) -> tuple[int, int]:
-    """Return on how many tables the mean error of the first model is smaller, and is larger."""
+    """Return the numbers of tables on which the first model has a smaller and a larger error."""
     means = mean_errors(fits, one, other).values()
     return sum(a < b for a, b in means), sum(a > b for a, b in means)
 
@@ -153,7 +153,7 @@ def short_name(table: str) -> str:
 
 
 def is_kept_back(table: str) -> bool:
-    """Return whether no default was chosen with a table."""
+    """Return whether a table was not used to choose defaults."""
     chosen_with = (*DEVELOPMENT, *(source.name for source in SOURCES))
     return not {table, short_name(table)} & {*chosen_with}
 
@@ -216,7 +216,7 @@ def _summary(
 
 
 def _win_table(kind: str, fits: Sequence[Fit]) -> Table:
-    """Return on how many tables the model of a row wins and loses against that of a column."""
+    """Return wins and losses of each row's model against each column's model, in tables."""
     models = list(dict.fromkeys(fit.model for fit in fits))
     table = Table(title=f"{kind}: wins–losses over tables", box=SIMPLE, padding=(0, 1, 0, 0))
     for name in ("", *models):

@@ -1,9 +1,9 @@
 """Measure which columns of integers `dlcli init` encodes by value.
 
-`python -m benchmarks.codes` plants a code with random effects among 18 numbers, whose products and
-waves make up most of the target, and prints whether it is found, and in how many seconds. Then it
-lists the columns of public tables that are found, with the share of the residuals' variance that
-equal and neighboring values explain.
+`python -m benchmarks.codes` adds a code with random effects to 18 numbers, on whose products and
+sine waves most of the target depends. It prints whether the code is found, and the time in seconds.
+Then it lists the columns that are found in public tables, with the shares of the residual variance
+that equal and neighboring values explain.
 """
 
 from __future__ import annotations

@@ -109,7 +109,7 @@ def cover(
         rows: rows of a sample.
         samples: number of samples.
         seed: random seed.
-        resamples: of each sample. [default: depends on the number of rows]
+        resamples: bootstrap resamples of each sample. [default: depends on the number of rows]
     """
     rng = np.random.default_rng([seed, rows])
     estimates = [_estimate(case, case.draw(rng, rows), resamples) for _ in range(samples)]
@@ -201,7 +201,7 @@ def _rivals() -> Rows:
 
 def _equals(positive: float) -> Rows:
     """Two equally good models: the same logits with independent noise; a share is positive."""
-    middle = math.log(positive / (1 - positive)) - 0.8  # as the mean of a sigmoid is closer to 0.5
+    middle = math.log(positive / (1 - positive)) - 0.8  # the mean of a sigmoid is closer to 0.5
 
     def draw(rng: np.random.Generator, rows: int) -> tuple[HeldOut, ...]:
         logits = middle + 1.5 * rng.standard_normal(rows)

@@ -124,8 +124,8 @@ def _skewed(rng: np.random.Generator, count: int, rows: int) -> NDArray[np.int64
 def measure(step: Callable[[], object]) -> dict[str, float]:
     """Run a step twice and time the second run.
 
-    The operating system clears memory that a process uses for the first time, and on a virtual
-    machine the host does, too. This may take longer than everything else, and varies.
+    When a process uses memory for the first time, the operating system clears it, and so does the
+    host of a virtual machine. This time varies, and may exceed the time of the step.
 
     Returns:
         The seconds, and the peak memory of the process in bytes.

@@ -109,7 +109,7 @@ def start_command(arguments: Sequence[str | Path], folder: Path, log: Path) -> P
     """Start a command of dlcli.
 
     Args:
-        arguments: after the name of the program.
+        arguments: the arguments of the command, without the name of the program.
         folder: the current folder of the command.
         log: an existing folder for the files that receive standard output and error.
     """

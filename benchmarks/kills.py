@@ -3,7 +3,7 @@
 `python -m benchmarks.kills` trains with dropout, batch normalization, early stopping, a plateau
 schedule and shuffled rows. Each training is killed with SIGKILL at a uniformly random time between
 its start, with TensorFlow loaded, and its usual end. `dlcli train --resume` resumes it, and is
-sometimes killed, too. The final run folder must be bit-identical to that of an uninterrupted
+sometimes also killed. The final run folder must be bit-identical to that of an uninterrupted
 training. If there is no checkpoint yet, `--resume` must report that, and the training is restarted.
 """
 
@@ -55,7 +55,7 @@ REPRODUCIBLE_FILES = (
 )
 """Files of a run folder that depend neither on the time nor on the path of the run."""
 REPEAT_PROBABILITY = 1 / 3
-"""Probability that a resumed training is killed, too."""
+"""Probability that a resumed training is also killed."""
 NOTHING_TO_RESUME = ("no such run folder", "was ended before training began")
 """Messages of `--resume` if there is no checkpoint yet."""
 
@@ -81,7 +81,7 @@ SERIES = {
     ),
     "disk": Series("disk", ("data.storage=disk",)),
 }
-"""By the option with the number of kills."""
+"""The series, by the option with the number of kills."""
 
 
 @dataclass

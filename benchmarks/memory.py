@@ -46,10 +46,10 @@ batch_size: 4096
 def memory_cases(
     folder: Path, sizes: Sequence[int] = ROWS, columns: int = COLUMNS
 ) -> Iterator[Case]:
-    """Yield trainings on tables of several sizes, each in a process of its own.
+    """Yield trainings on tables of several sizes, each in a separate process.
 
     Args:
-        folder: for the tables and the runs: four times the bytes of the tables.
+        folder: the folder for tables and runs, which need four times the size of the tables.
         sizes: numbers of rows.
         columns: number of features.
     """

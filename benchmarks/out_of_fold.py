@@ -6,9 +6,9 @@ without changes. The out-of-fold error of the training rows is compared with the
 rows, of the ensemble and of its single networks (the mean of their errors): RMSE for numbers, log
 loss for classes.
 
-Early stopping chooses the epoch of a network on its own fold, so its error on this fold is too low.
-The average of all networks is more accurate than one of them, so this error is too high for the
-ensemble. The ratios show both effects; docs/metrics.md has the result.
+Early stopping chooses the epoch of a network by its held-out fold, so its error on this fold is too
+low. The mean of all networks is more accurate than a single network, so the out-of-fold error is
+too high for the ensemble. The ratios show both effects; docs/metrics.md has the result.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ class Measured:
     rows: int
     """Number of training rows."""
     out_of_fold: float
-    """Of the training rows."""
+    """Out-of-fold error of the training rows."""
     ensemble: float
-    """Of the test rows."""
+    """Error of the ensemble on the test rows."""
     single: float
     """Mean error of its single networks on the test rows."""
 

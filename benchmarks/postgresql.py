@@ -111,7 +111,7 @@ class Bench:
 
     Args:
         folder: contains the rows, and receives the runs.
-        url: of the database, with its password.
+        url: the URL of the database, with its password.
         trials: number of trials of each study.
     """
 
@@ -177,7 +177,7 @@ class Process:
     Args:
         config: the config of the search.
         folder: its run folder.
-        url: of the database.
+        url: the URL of the database.
     """
 
     def __init__(self, config: Path, folder: Path, url: str) -> None:

@@ -10,7 +10,7 @@ prediction set.
 At level 0.9, with one split of each table into 80 % of the rows for training and 20 % for tests
 (`good`: at most 800 training rows; 500 and four members for classes):
 
-                           coverage: mean, least, most   width / sd, classes
+                           coverage: mean, min, max      width / sd, classes
     simple, 16 regressions        .908   .773     .975                  1.61
     good, 16 regressions          .916   .868     .951                  1.41
     simple, 14 of classes         .935   .882    1.000                  1.41
@@ -85,7 +85,7 @@ def measure_split(
 def _evaluate(
     folder: Path, target: str, preset: str, options: argparse.Namespace
 ) -> dict[str, float]:
-    """Return what `dlcli evaluate --json` reports of the intervals of the test rows."""
+    """Return the fields of `dlcli evaluate --json` on the intervals of the test rows."""
     level = str(options.level)
     settings = [word for text in options.set for word in ("--set", text)]
     commands: tuple[list[str], ...] = (

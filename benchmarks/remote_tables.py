@@ -97,7 +97,7 @@ def _equal(first: Table, second: Table) -> bool:
 
 @contextmanager
 def s3_server() -> Iterator[None]:
-    """Run moto's server, to which the environment then leads."""
+    """Run moto's server, and set the environment variables with its address."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port]

@@ -40,7 +40,7 @@ COLUMNS: Mapping[str, Column] = {
     "training_seconds": Column("training, s", significant),
     "peak_bytes": Column("peak, MB", lambda value: f"{value / 1e6:.0f}"),
 }
-"""The figures in tables, in order; `ratio` is that of the first one that a suite has."""
+"""The figures in tables, in order; `ratio` is computed from the first one of a suite."""
 
 
 def outcome_report(outcome: Outcome) -> Group:

@@ -223,7 +223,7 @@ def _train_on_terminal(run: Path, epochs: int, *options: str) -> Figures:
 
 
 def _run_on_terminal(command: list[str | Path]) -> bytes:
-    """Run a process whose standard error is a terminal of 80 columns; return what it writes there.
+    """Run a process with a terminal of 80 columns as standard error, and return this output.
 
     Raises:
         subprocess.CalledProcessError: if it fails.
@@ -251,7 +251,7 @@ def _run_on_terminal(command: list[str | Path]) -> bytes:
 
 
 def _read(terminal: int) -> Iterator[bytes]:
-    """Yield what is written to a terminal until it is closed."""
+    """Yield the output to a terminal until it is closed."""
     with suppress(OSError):  # Linux reports the end of a closed terminal as an error
         while part := os.read(terminal, 2**16):
             yield part
