@@ -270,7 +270,8 @@ class Column:
             lower = pc.utf8_lower(words)
             is_boolean = pc.is_in(lower, value_set=_word_set(("true", "false"), storage))
             words = pc.if_else(is_boolean, lower, words)
-            is_integer = pc.match_substring_regex(words, ZERO_DECIMALS)  # matching takes a third of the time
+            # Matching takes a third of the time of replacing.
+            is_integer = pc.match_substring_regex(words, ZERO_DECIMALS)
             if not pc.any(is_integer).as_py():
                 return words
             return pc.replace_substring_regex(words, ZERO_DECIMALS, r"\1\2")
@@ -402,7 +403,7 @@ class Column:
             recoded = canonical.dictionary_encode()
             canonical = recoded.dictionary
             canonical_indices = to_numpy(recoded.indices, np.int32)[indices]
-        for group in (are_numbers, ~are_numbers):  # checks of one group do not need the texts of the other
+        for group in (are_numbers, ~are_numbers):  # each group shares a cache
             chosen = are_present & group[:, np.newaxis]
             held, owners = canonical_indices[chosen], np.nonzero(chosen)[0]
             codes = np.full(shape, -1)
