@@ -11,7 +11,7 @@ from typing import Any
 
 import altair
 import numpy as np
-from picture_theme import ACCENT, BLUE, GRAY, GREEN, ORANGE, PICTURES, TEXT, chart, save
+from picture_theme import ACCENT, BELOW, BLUE, GRAY, GREEN, ORANGE, PICTURES, TEXT, chart, save
 
 from dlcli.config.config_file import load_config
 from dlcli.network.layers import LayerSummary
@@ -167,11 +167,13 @@ def draw_learning_rates() -> None:
                 b2 - rate * float(signal.sum()),
             )
     lines = chart(points).mark_line(strokeWidth=2.5)
-    color = altair.Color("learning rate:N", sort=[*rates]).scale(range=[BLUE, GREEN, ACCENT])
+    color = altair.Color("learning rate:N", title=None, sort=[*rates], legend=BELOW).scale(
+        range=[BLUE, GREEN, ACCENT]
+    )
     picture = lines.encode(
         x="step:Q", y=altair.Y("loss:Q").scale(type="log", domain=[0.001, 100]), color=color
     )
-    save(picture.properties(width=480, height=220), "learning-rates")
+    save(picture.properties(width=400, height=220), "learning-rates")
 
 
 def draw_folds() -> None:
@@ -227,14 +229,16 @@ def _draw_rows(
     values = [{"row": a, "from": b, "to": c, "rows": d} for a, b, c, d in bars]
     picture = chart(values).mark_bar(size=size, stroke=GRAY, strokeWidth=0.5)
     picture = picture.encode(
-        x=altair.X("from:Q", title="rows of the table").axis(format="%").scale(domain=[0, 1]),
+        x=altair.X("from:Q", title="rows of the table")
+        .axis(format="%", tickCount=5)
+        .scale(domain=[0, 1]),
         x2="to:Q",
         y=altair.Y("row:N", title=None, sort=None),
-        color=altair.Color("rows:N", title=None, sort=sort).scale(
+        color=altair.Color("rows:N", title=None, sort=sort, legend=BELOW).scale(
             domain=[*colors], range=[*colors.values()]
         ),
     )
-    save(picture.properties(width=480, height=height), name)
+    save(picture.properties(width=360, height=height), name)
 
 
 def draw_dropout() -> None:
