@@ -476,6 +476,12 @@ def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
             f"the {kind or 'validation'} rows of {named} are training rows, each predicted by the "
             "members of the ensemble that were not trained on it"
         )
+    learned = [str(each.run.path) for each in runs if each.run.config.distill is not None]
+    if learned and split == "validation":
+        yield (
+            f"the validation metrics of {listed(learned)} are much too optimistic, because the "
+            "ensemble in distill.teacher was trained on these rows; set data.test: 0.15"
+        )
     if split is None:
         yield _without_rows(runs)
         return

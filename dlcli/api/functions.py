@@ -338,7 +338,6 @@ def distill(
     run: str | Path | results.TrainingRun,
     data: Data = None,
     *,
-    validation_data: Data = None,
     test_data: Data = None,
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
@@ -349,7 +348,6 @@ def distill(
     Args:
         run: the run of an ensemble with folds.
         data: the training table, if it was in memory.
-        validation_data: a table of validation rows instead of 15 % of the training rows.
         test_data: the test table, if it was in memory.
         overrides: settings to change: `{"hidden[0].units": 64}`.
         output: the new run folder. [default: `runs/NAME-distilled`, ...]
@@ -362,7 +360,7 @@ def distill(
         UsageError: if the run is not an ensemble with folds and probabilities or numbers.
         DlcliError: see `train`.
     """
-    tables, changes = _tables(data, validation_data, test_data), arguments.overrides_of(overrides)
+    tables, changes = _tables(data, None, test_data), arguments.overrides_of(overrides)
     teacher = open_folder(_folder(run))
     with listening(progress) as listener:
         return results.TrainingRun(

@@ -496,8 +496,8 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
     has the layers of one member. It learns the target and, for each training row, the prediction of
     the members that were not trained on this row. 15 % of the training rows become validation rows.
 
-    The result compares accuracy, size and prediction time of the network with the ensemble. The new
-    run folder supports all commands, such as predict, serve and export.
+    The result compares size and prediction time of the network with the ensemble, and the accuracy
+    if the ensemble has test rows. The new run is used like any other, except for intervals.
 
     \b
       dlcli distill runs/bikes

@@ -733,6 +733,9 @@ class Config(Section):
                 if split == "test" and self.ensemble_folds is not None:
                     way_out += f", or use validation{name.removeprefix(split)} (out-of-fold rows)"
                 yield path, f"requires {split} rows; set data.{way_out}"
+            if split == "validation" and self.distill is not None:
+                reason = "distill.teacher was trained on the validation rows; use test rows"
+                yield path, reason
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "can't be used with training rows; use test rows"
             if gate.better_than == "linear" and is_linear:

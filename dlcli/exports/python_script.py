@@ -105,6 +105,9 @@ class _Facts:
         if predictor.config.ensemble is not None and predictor.config.ensemble.vary is not None:
             message = "its networks have different settings, see ensemble.vary"
             raise ExportError(f"{run.path}: {message}; a script has one definition of its network")
+        if predictor.config.distill is not None:
+            message = "it learned from an ensemble, which a script can't read"
+            raise ExportError(f"{run.path}: {message}; choose another format")
         try:
             paths: dict[str, Path] = {
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources

@@ -368,10 +368,10 @@ class TrainingResultEvent(Event, kind=RESULT):
     verdicts: BaselineComparison
     """The comparison with the baselines on held-out rows, as in `verdicts.json`."""
     distillation: Distillation | None = None
-    """Only for a distilled network: the comparison with its teacher, as in `distillation.json`: the
-    `rows` of the `split` that both were evaluated on, in `differences` for each metric the values
-    of `network` and `teacher` and their difference like in `verdicts`, and for both models the
-    number of `weights`, the size of these in `bytes` and the `milliseconds` of a prediction."""
+    """The comparison of a distilled network with its teacher, as in `distillation.json`: the number
+    of test `rows`, in `differences` for each metric the values of `network` and `teacher` and their
+    difference as in `verdicts`, and for `network` and `ensemble` the number of `weights`, their
+    size in `bytes` and the `milliseconds` of a prediction. Absent for other networks."""
     gates: Sequence[GateResult] | None = None
     """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
     `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are

@@ -289,9 +289,14 @@ class FitResult:
 
     @cached_property
     def conformal(self) -> Conformal | None:
-        """The errors of held-out rows, for intervals; `None` without such rows and for labels."""
+        """The errors of held-out rows, for intervals; `None` without such rows and for labels.
+
+        A distilled network has none: its teacher was trained on the validation rows.
+        """
         task = self.predictor.task
         if "validation" not in self.tables or task.outcome == "labels":
+            return None
+        if self.config.distill is not None:
             return None
         predictions, rows = self.predictions("validation"), self.encoded["validation"]
         chosen = self.held_out

@@ -290,6 +290,10 @@ def distill(
         "data.validation": VALIDATION_SHARE,
         "data.train_on_validation": False,
     }
+    if teacher.config.input.scaling_layer == "auto":  # as the ensemble has chosen it
+        multiplier = teacher.predictor.config.input.scaling_multiplier
+        layer = None if multiplier is None else {"learning_rate_multiplier": multiplier}
+        settings["input.scaling_layer"] = layer
     if isinstance(loss, SparseCategoricalCrossentropy):  # requires classes as labels
         settings["loss"] = "categorical_crossentropy"
     if isinstance(overrides, Mapping):

@@ -6,14 +6,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import get_args
 
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison import ComparedRun, keyed_rows, pair_by_keys, row_keys
 from dlcli.config.config_file import relative_path
 from dlcli.metrics.intervals import estimate_statistic_differences
 from dlcli.pipeline.fit import FitResult
-from dlcli.prediction.baseline_comparison import HeldOutSet
 from dlcli.prediction.distillation_document import Distillation, ModelSize, TeacherDifference
 from dlcli.prediction.predictions import HeldOut
 from dlcli.prediction.predictor import Predictor
@@ -51,14 +49,10 @@ def save_comparison(result: FitResult, teacher: Run, writer: RunWriter) -> Disti
             models, digests, _time_predictions(models, result.tables["train"]), strict=True
         )
     )
-    split, pair = _shared_rows(result, teacher)
-    folds, members = teacher.predictor.members_by_fold, teacher.predictor.members
+    pair = _test_rows(result, teacher)
     document = Distillation(
         teacher=relative_path(teacher.path, Path()),
-        split=split,
         rows=0 if pair is None else pair[0].rows,
-        members=min(map(len, folds)) if split == "validation" else members,
-        ensemble_members=members,
         differences={} if pair is None else _differences(result, *pair),
         network=network,
         ensemble=ensemble,
@@ -67,23 +61,16 @@ def save_comparison(result: FitResult, teacher: Run, writer: RunWriter) -> Disti
     return document
 
 
-def _shared_rows(
-    result: FitResult, teacher: Run
-) -> tuple[HeldOutSet | None, tuple[HeldOut, HeldOut] | None]:
-    """Return test rows or else validation rows of both models, as predicted by each of them."""
-    compared, sets = ComparedRun.of(teacher), get_args(HeldOutSet)
-    for split in sets:
-        if split not in result.tables or split not in compared.metrics:
-            continue
-        table = result.tables[split]
-        rows = keyed_rows(table, result.decoded(split), result.predictor.task)
-        known = compared.rows_of(split)
-        keys = row_keys(compared, known)
-        if keys is not None:
-            pair = pair_by_keys((known, rows), keys, rows.row)
-            if not isinstance(pair, str):
-                return split, pair
-    return None, None
+def _test_rows(result: FitResult, teacher: Run) -> tuple[HeldOut, HeldOut] | None:
+    """Return the test rows as predicted by teacher and network; `None` if there are none."""
+    compared = ComparedRun.of(teacher)
+    if "test" not in result.tables or "test" not in compared.metrics:
+        return None
+    decoded, task = result.decoded("test"), result.predictor.task
+    rows, known = keyed_rows(result.tables["test"], decoded, task), compared.rows_of("test")
+    keys = row_keys(compared, known)
+    pair = "" if keys is None else pair_by_keys((known, rows), keys, rows.row)
+    return None if isinstance(pair, str) else pair
 
 
 def _differences(result: FitResult, known: HeldOut, rows: HeldOut) -> dict[str, TeacherDifference]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.metrics.statistic import Number
-from dlcli.prediction.baseline_comparison import HeldOutSet, KnownMetric
+from dlcli.prediction.baseline_comparison import KnownMetric
 from dlcli.safe_files import Count, Document
 
 
@@ -38,15 +40,8 @@ class Distillation(Document):
     format: Literal[1] = 1
     teacher: str
     """The run folder of the teacher."""
-    split: HeldOutSet | None = None
-    """The rows that both models are evaluated on. With `validation`, the teacher's predictions are
-    out-of-fold predictions. `None` if there are no rows that neither was trained on."""
-    rows: Count = 0
-    """The number of these rows."""
-    members: Count = 0
-    """The number of members whose predictions are averaged for each of these rows."""
-    ensemble_members: Count = 0
-    """The number of members of the teacher."""
+    rows: Annotated[int, Field(ge=0)] = 0
+    """The number of test rows that both models are evaluated on; 0 if there are none."""
     differences: Mapping[KnownMetric, TeacherDifference] = {}
     """The differences of the metrics that summarize a result, by metric."""
     network: ModelSize

@@ -42,25 +42,20 @@ def distillation_table(found: Distillation) -> views.TableBlock:
         times = f"{ratio:.2g} times {word}" if round(ratio, 2) > 1 else "same"
         shown = (f"{each:,}" if isinstance(each, int) else f"{each:,.2g}" for each in (own, other))
         rows.append((name, *shown, times))
-    on = f" on {plural(found.rows, f'{found.split} row')}" if found.split else ""
+    on = f" on {plural(found.rows, 'test row')}" if found.rows else ""
     caption = f"Comparison with the ensemble {fmt.shorten_middle(found.teacher)}{on}"
     header = ("", "network", "ensemble", "difference [95 % CI]")
     return views.TableBlock(header, tuple(rows), caption, (0, 3))
 
 
 def distillation_sentences(found: Distillation) -> Iterator[str]:
-    """Yield a sentence on the rows that a network and its teacher are compared on."""
-    if found.split is None:
+    """Yield what the held-out rows of a distilled network show."""
+    yield (
+        "Metrics of validation rows are much too optimistic, because the ensemble that the network "
+        "learned from was trained on these rows."
+    )
+    if not found.rows:
         yield (
-            "No rows were held out for both the network and its ensemble, so their accuracy is not "
-            "compared."
-        )
-    elif found.split == "test":
-        yield "Neither the network nor its ensemble was trained on the test rows."
-    else:
-        yield (
-            "The comparison with the ensemble favors the network: each validation row is predicted "
-            "only by members of the ensemble that were not trained on it "
-            f"({found.members:,} of {found.ensemble_members:,}), and the network learned from all "
-            "members. For an unbiased comparison, train the ensemble with data.test: 0.15."
+            "So the accuracy is not compared with that of the ensemble. Train the ensemble with "
+            "data.test: 0.15, or compare both runs on new rows with dlcli compare --data."
         )

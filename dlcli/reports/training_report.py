@@ -150,6 +150,8 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
 
 def _use_of_validation(record: TrainingRecord) -> str:
     chose_epoch = record.run.config.early_stopping is not None
+    if record.run.config.distill is not None:
+        return "The ensemble that the network learned from was trained on validation rows."
     if record.is_out_of_fold:
         used = (
             "; these networks used it to choose their best epoch, so the metrics may be slightly "

@@ -318,6 +318,12 @@ class Run:
             raise UsageError(
                 f"{needing} requires a numeric target or classes, but the target is labels"
             )
+        if conformal is None and config.distill is not None:
+            raise UsageError(
+                f"{self.location}: {needing} requires rows that were not used for training, but "
+                "the ensemble in distill.teacher was trained on all of them; choose the run of the "
+                f"ensemble: {self.config_file.resolve(config.distill.teacher)}"
+            )
         if conformal is None:
             message = f"has no {RunFile.CONFORMAL}, which {needing} requires"
             if not config.has_validation:

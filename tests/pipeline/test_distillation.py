@@ -17,11 +17,11 @@ from inline_snapshot import snapshot
 
 import dlcli
 from dlcli.cli.program import main
-from dlcli.comparison import ComparedRun, estimate_difference
+from dlcli.comparison import ComparedRun, compare, estimate_difference
 from dlcli.config.config_file import load_config, load_config_of_run
 from dlcli.config.training_choices import BinaryCrossentropy
 from dlcli.encoding.encoded_rows import InMemoryInputs
-from dlcli.errors import ConfigError, Interrupted, RunError, UsageError
+from dlcli.errors import ConfigError, ExportError, Interrupted, RunError, UsageError
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import cross_validate
 from dlcli.pipeline.distillation import distill_rows, find_teacher
@@ -203,7 +203,7 @@ def test_both_engines_train_the_same_network(teachers, kind):
     for name, values in runs[0].history.items():
         assert values == pytest.approx(runs[1].history[name], rel=1e-4, abs=1e-5), name
     found = runs[0].distillation
-    assert (found.split, found.rows, found.members) == ("test", 16, 3)
+    assert found.rows == 16
     assert found.network.weights * 3 == found.ensemble.weights
     assert found.network.bytes < found.ensemble.bytes
     metric = next(iter(found.differences))
@@ -240,7 +240,7 @@ def test_a_distilled_run_is_resumed_and_reproduced_to_the_bit(teachers, monkeypa
     with pytest.raises(Interrupted, match="SIGTERM after 2 epochs"):
         distill(teacher, Path("run"), interrupt, settings)
     run = train(Path("run"))
-    for name in ("weights.npz", "history.csv", "metrics.json", "conformal.json"):
+    for name in ("weights.npz", "history.csv", "metrics.json"):
         assert (run.path / name).read_bytes() == (whole.path / name).read_bytes(), name
     assert not reproduce(run).differing
 
@@ -294,6 +294,8 @@ def test_a_config_that_can_not_learn_from_the_run_is_refused(teachers):
     assert str(caught.value.problems[0]) == snapshot(
         "--set 'distill.teacher=.': distill: trains one network; set ensemble: null"
     )
+    with pytest.raises(ConfigError, match="trained on the validation rows; use test rows"):
+        student(numbers, "gates={validation.mae: {at_most: 1}}")
     with pytest.raises(ConfigError, match="was trained on rows that are held out here"):
         cross_validate(student(numbers))
 
@@ -328,7 +330,7 @@ def test_the_command_distills_a_run(teachers):
     *_, last = map(json.loads, answer.stdout.splitlines())
     assert last["run"] == "runs/t-distilled"
     found = last["distillation"]
-    assert (found["split"], found["rows"], found["ensemble_members"]) == ("test", 16, 3)
+    assert found["rows"] == 16
     run = open_run(Path("runs/t-distilled"))
     assert run.config.hidden[0].units == 2
     assert run.config.data.validation == 0.15
@@ -349,12 +351,15 @@ def test_an_ensemble_of_a_table_in_memory_is_distilled_in_python():
         ensemble, table(), overrides={"distill.synthetic_rows": 0}, progress=events.append
     )
     found = run.distillation
-    assert (found["split"], found["rows"], found["members"]) == ("validation", 12, 1)
+    assert (found["rows"], found["differences"]) == (0, {})
     assert ensemble.distillation is None
-    [sentence] = distillation_sentences(run.folder.distillation)
-    assert sentence == snapshot(
-        "The comparison with the ensemble favors the network: each validation row is predicted only by members of the ensemble that were not trained on it (1 of 3), and the network learned from all members. For an unbiased comparison, train the ensemble with data.test: 0.15."
-    )
+    assert "on new rows with dlcli compare --data" in str(run)
+    with pytest.raises(UsageError, match=r"the ensemble in distill\.teacher was trained on all of"):
+        run.model.predict(table(), interval=0.9)
+    with pytest.raises(ExportError, match="it learned from an ensemble, which a script can't read"):
+        run.export("python", "script")
+    [note] = [each for each in compare([ensemble.folder, run.folder]).notes if "much too" in each]
+    assert note.startswith("the validation metrics of 'runs/run-distilled' are much too optimistic")
 
 
 def test_a_table_compares_accuracy_size_and_time():
@@ -365,8 +370,7 @@ def test_a_table_compares_accuracy_size_and_time():
     accuracy = TeacherDifference(
         value=-0.02, lower=-0.05, upper=0.01, verdict="not_significant", network=0.9, teacher=0.92
     )
-    rows = {"split": "test", "rows": 100, "members": 3, "ensemble_members": 3}
-    found = Distillation(teacher="runs/t", **rows, differences={"accuracy": accuracy}, **models)
+    found = Distillation(teacher="runs/t", rows=100, differences={"accuracy": accuracy}, **models)
     assert render_text(View(blocks=(distillation_table(found),))) == snapshot("""\
 Comparison with the ensemble runs/t on 100 test rows
                            network  ensemble  difference [95 % CI]
@@ -376,10 +380,13 @@ size of the weights in kB        2         5  2.5 times smaller
 prediction of a row in ms     0.25      0.25  same\
 """)
     assert [*distillation_sentences(found)] == snapshot(
-        ["Neither the network nor its ensemble was trained on the test rows."]
+        [
+            "Metrics of validation rows are much too optimistic, because the ensemble that the network learned from was trained on these rows."
+        ]
     )
     assert [*distillation_sentences(Distillation(teacher="runs/t", **models))] == snapshot(
         [
-            "No rows were held out for both the network and its ensemble, so their accuracy is not compared."
+            "Metrics of validation rows are much too optimistic, because the ensemble that the network learned from was trained on these rows.",
+            "So the accuracy is not compared with that of the ensemble. Train the ensemble with data.test: 0.15, or compare both runs on new rows with dlcli compare --data.",
         ]
     )
