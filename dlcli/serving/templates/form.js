@@ -136,7 +136,7 @@ function draw(figure, curve, low, high, now) {
   const y = (height) => bottom - (bottom - top) * (height - low) / (high - low);
   for (const end of [low, high]) {
     make(svg, "line", undefined, {class: "axis", x1: left, x2: right, y1: y(end), y2: y(end)});
-    make(svg, "text", shown(end), {x: left - 3, y: y(end) + 3, "text-anchor": "end"});
+    make(svg, "text", shown(Number(end.toPrecision(3))), {x: left - 3, y: y(end) + 3, "text-anchor": "end"});
   }
   const isBars = curve.axis === "choices";
   const count = curve.points.length;
