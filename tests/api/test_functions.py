@@ -67,7 +67,7 @@ def run(runs):
 
 
 @pytest.mark.slow
-def test_a_table_in_memory_trains_what_a_file_does(run, runs):
+def test_a_table_in_memory_trains_the_same_network_as_its_file(run, runs):
     pq.write_table(TABLE, runs / "rows.parquet")
     (runs / "rows.yaml").write_text(json.dumps(CONFIG))
     CliRunner().invoke(
@@ -114,7 +114,7 @@ def test_the_run_says_that_its_table_was_in_memory(run):
     assert "command" not in environment
 
 
-def test_a_command_asks_for_a_file_in_its_place(run):
+def test_a_command_requires_a_file_instead_of_a_table_in_memory(run):
     config = str(run.path / "resolved.yaml")
     result = CliRunner().invoke(main, ["train", config])
     assert result.exit_code == 2
@@ -160,7 +160,7 @@ def test_a_wrong_config_is_explained_without_positions(config, message):
     assert "yaml" not in str(caught.value)
 
 
-def test_what_to_do_next_is_a_call_of_python(run, folder):
+def test_the_suggested_next_step_is_a_python_call(run, folder):
     unfinished = folder / "unfinished"
     unfinished.mkdir()
     for name in ("config.yaml", "resolved.yaml", "environment.json"):
@@ -208,7 +208,7 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
         (CONFIG, "iris.csv", "data: expected a table, got a path; set data.train in the config to"),
     ],
 )
-def test_something_else_than_a_config_is_refused(run, folder, config, data, message):
+def test_anything_other_than_a_config_is_refused(run, folder, config, data, message):
     (folder / "iris.csv").write_text("x,y\n1,2\n")
     (folder / "iris.csv.gz").touch()
     (folder / "flower.yaml").touch()
@@ -289,7 +289,7 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         ),
     ],
 )
-def test_wrong_arguments_are_explained_before_anything_is_done(run, call, message):
+def test_wrong_arguments_are_explained_before_any_work(run, call, message):
     with pytest.raises(dlcli.UsageError, match=f"^{message}$"):
         call(run)
 
@@ -559,7 +559,7 @@ def test_a_table_in_memory_is_inspected_and_gets_a_starter_config(folder):
 
 
 @pytest.mark.slow
-def test_a_report_is_written_where_it_is_wanted(run, folder):
+def test_a_report_is_written_to_the_given_path(run, folder):
     page = run.report(folder / "page.html")
     assert "<html" in page.read_text()
     assert run.report() == run.path / "report.html"

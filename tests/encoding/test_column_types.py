@@ -1,4 +1,4 @@
-"""Types of columns: by name, by pattern, and as the rows show them."""
+"""Types of columns: declared by name or pattern, and inferred from the rows."""
 
 from __future__ import annotations
 
@@ -117,27 +117,27 @@ def test_many_numbers_are_counted_without_their_texts(monkeypatch):
     assert not found.whole
 
 
-def test_without_features_every_column_that_is_not_reserved_is_looked_at():
+def test_without_features_every_unreserved_column_is_read():
     assert chosen(None, ["b", "y", "a"], ["y"]) == {"b": "auto", "a": "auto"}
 
 
-def test_a_column_that_nothing_reaches_is_ignored():
+def test_a_column_that_no_name_or_pattern_matches_is_ignored():
     features = {"a": Numeric(), "b_*": Numeric()}
     assert chosen(features, ["a", "b_1", "c"]) == {"a": "numeric", "b_1": "numeric", "c": "ignored"}
 
 
-def test_an_exact_name_wins_over_a_pattern_wherever_it_stands():
+def test_an_exact_name_has_priority_over_a_pattern_in_any_order():
     features = {"*": Numeric(), "a": Boolean()}
     assert chosen(features, ["a", "b"]) == {"a": "boolean", "b": "numeric"}
 
 
-def test_no_pattern_is_tried_on_a_column_with_a_name_of_its_own(monkeypatch):
+def test_no_pattern_is_applied_to_a_column_that_is_named_exactly(monkeypatch):
     monkeypatch.setattr(column_types, "_regex", pytest.fail)
     names = {f"x{at}": "numeric" for at in range(9)}
     assert matching_name("x3", names) == "x3"
 
 
-def test_a_longer_pattern_wins_over_a_shorter():
+def test_a_longer_pattern_has_priority_over_a_shorter_one():
     features = {"*": Auto(), "p*": Numeric(), "pix*": Boolean(), "pixel_?": Categorical()}
     assert chosen(features, ["pixel_1", "pixel_10", "pit", "a"]) == {
         "pixel_1": "categorical",
@@ -156,24 +156,24 @@ def test_a_pattern_fits_the_whole_name_and_no_sign_but_its_own_is_special():
     }
 
 
-def test_a_column_with_a_question_mark_in_its_name_is_no_pattern():
+def test_a_column_with_a_question_mark_in_its_name_is_not_a_pattern():
     features = {"smoker?": Boolean()}
     assert chosen(features, ["smoker?", "smokers"]) == {"smoker?": "boolean", "smokers": "ignored"}
 
 
-def test_a_pattern_that_fits_nothing_is_an_error():
+def test_a_pattern_that_matches_no_column_is_an_error():
     assert problems({"a": Auto(), "pixel_*": Numeric()}, ["a"]) == [
         "input.features.pixel_*: matches no column of the table"
     ]
 
 
-def test_a_pattern_that_fits_reserved_columns_only_fits_nothing():
+def test_a_pattern_that_matches_only_reserved_columns_is_an_error():
     assert problems({"a": Auto(), "y*": Numeric()}, ["a", "y"], ["y"]) == [
         "input.features.y*: matches no column of the table"
     ]
 
 
-def test_a_star_may_fit_nothing():
+def test_a_star_may_match_no_column():
     assert chosen({"a": Numeric(), "*": Auto()}, ["a", "y"], ["y"]) == {"a": "numeric"}
 
 
@@ -188,14 +188,14 @@ def test_a_reserved_column_cant_be_a_feature():
     ]
 
 
-def test_absent_columns_are_errors_all_at_once_with_the_nearest_name():
+def test_all_missing_columns_are_reported_at_once_with_the_most_similar_name():
     assert problems({"agee": Numeric(), "b.c": Numeric()}, ["age", "y"], ["y"]) == [
         "input.features.agee: no such column in the table; did you mean 'age'?",
         "input.features['b.c']: no such column in the table",
     ]
 
 
-def test_a_choice_that_leaves_no_column_is_an_error():
+def test_a_selection_without_a_column_is_an_error():
     assert problems({"a": Ignored()}, ["a", "y"], ["y"]) == [
         "input.features: ignores all columns; at least one feature is required"
     ]
@@ -245,7 +245,7 @@ def test_codes_with_leading_zeros_are_categories():
     )
 
 
-def test_decimals_below_one_are_no_codes():
+def test_decimals_below_one_are_not_codes():
     assert decided(["0.5", "0", "00.25"]) == ("numeric", "all numbers")
 
 
@@ -264,7 +264,7 @@ def test_whole_numbers_with_few_values_are_amounts_and_may_be_declared_codes(val
 @pytest.mark.parametrize(
     "values", [[0, 1, 1, 0], [1.5, 2.5] * 4, list(range(11)) * 2, [1, 2, 3, 4]]
 )
-def test_flags_broken_numbers_many_and_those_that_never_repeat_are_no_codes(values):
+def test_booleans_fractions_many_distinct_and_unrepeated_numbers_are_not_codes(values):
     assert decided(values) == ("numeric", "all numbers")
 
 
@@ -360,7 +360,7 @@ def test_a_name_in_nearly_each_row_is_an_identifier():
         ("label", [f"n{at % 19}" for at in range(21)]),
     ],
 )
-def test_few_rows_measurements_and_repeated_values_are_no_identifiers(name, values):
+def test_few_rows_measurements_and_repeated_values_are_not_identifiers(name, values):
     assert decided(values, name)[0] != "ignored"
 
 
@@ -371,46 +371,46 @@ HOLES = np.delete(np.arange(100, 140), [3, 8, 9, 20, 30])
 @pytest.mark.parametrize(
     ("values", "verb"), [(np.arange(20), "increases"), (HOLES, "increases"), (-HOLES, "decreases")]
 )
-def test_a_whole_number_that_runs_along_the_file_is_a_row_index(values, verb):
+def test_integers_that_increase_along_the_file_are_a_row_index(values, verb):
     reason = f"an integer that {verb} from row to row: a row index"
     assert decided(values.tolist(), "count") == ("ignored", reason)
 
 
 @pytest.mark.parametrize("name", ["Year", "birth_year", "Time", "day.1", "startDate", "age"])
-def test_a_time_that_runs_along_the_file_is_no_row_index(name):
+def test_times_that_increase_along_the_file_are_not_a_row_index(name):
     assert decided(list(range(1950, 1990)), name)[0] == "numeric"
 
 
 @pytest.mark.parametrize("name", ["Jahr", "SeasonStart", "年"])
-def test_years_of_any_name_are_no_row_index(name):
+def test_years_in_a_column_of_any_name_are_not_a_row_index(name):
     assert decided(list(range(1893, 2012)), name)[0] == "numeric"
     assert decided(list(range(2012, 1893, -1)), name)[0] == "numeric"
     assert decided(list(range(1893, 2112)), name)[0] == "ignored"
 
 
 @pytest.mark.parametrize("name", ["page", "daytime_id", "weekly"])
-def test_a_name_that_only_contains_a_time_is_none(name):
+def test_a_name_that_only_contains_the_word_time_is_not_a_time(name):
     assert decided(list(range(40)), name)[0] == "ignored"
 
 
-def test_sorted_amounts_are_no_row_index():
+def test_sorted_amounts_are_not_a_row_index():
     prices = np.cumsum(np.random.default_rng(0).integers(1, 40, 200))
     assert decided(prices.tolist(), "price")[0] == "numeric"
 
 
 @pytest.mark.parametrize("name", ["Unnamed: 0", "Unnamed: 0.1", "__index_level_0__"])
-def test_a_column_with_pandas_name_for_an_index_is_no_feature(name):
+def test_a_column_with_the_index_name_of_pandas_is_not_a_feature(name):
     assert decided([0.5, 1, 1], name)[0] == "ignored"
 
 
-def test_a_column_without_a_name_is_no_feature():
+def test_a_column_without_a_name_is_not_a_feature():
     table = replace(make({"column_1": [3, 1, 1], "other": [1.5] * 3}), nameless=("column_1",))
     decision = decide_types({"column_1": Auto(), "other": Numeric()}, table)["column_1"]
     reason = "no name in the header: row names or a row index"
     assert (decision.feature, decision.reason) == (Ignored(), reason)
 
 
-def test_a_column_without_a_name_is_not_read_for_want_of_anything_else():
+def test_a_column_without_a_name_is_not_read_even_if_there_is_no_other_column():
     table = replace(make({"column_1": [3, 1, 2]}), nameless=("column_1",))
     with pytest.raises(ConfigError, match="no column can be used: 'column_1' \\(no name in the"):
         decide_types({"column_1": Auto()}, table)
@@ -439,7 +439,7 @@ def test_amounts_that_differ_in_the_training_rows_alone_are_read():
     assert decide_types({"id": Auto()}, train, whole)["id"].feature == Numeric()
 
 
-def test_of_many_rows_all_are_looked_at_for_a_row_index():
+def test_all_rows_of_a_long_table_are_checked_for_a_row_index():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT), "z": np.arange(2 * ROWS_LOOKED_AT) / 7})
     train = rows.take(np.arange(0, rows.rows, 2))
     decisions = decide_types({"x": Auto(), "z": Auto()}, train, rows)
@@ -448,7 +448,7 @@ def test_of_many_rows_all_are_looked_at_for_a_row_index():
     )
 
 
-def test_an_identifier_is_read_for_want_of_anything_else():
+def test_an_identifier_is_read_if_there_is_no_other_column():
     rows = make({"x": list(range(20)), "empty": [None] * 20})
     decisions = decide_types({"x": Auto(), "empty": Auto()}, rows)
     assert (decisions["x"].feature, decisions["x"].reason) == (Numeric(), "all numbers")
@@ -498,7 +498,7 @@ def test_lists_of_few_names_are_texts_with_an_input_for_each_word(sign):
     ],
     ids=["few", "without a sign", "addresses", "names of people", "with digits"],
 )
-def test_other_values_with_signs_are_no_lists(values):
+def test_other_values_with_separators_are_not_lists(values):
     assert not decision_of(values).reason.startswith("lists")
 
 
@@ -506,11 +506,11 @@ def test_two_words_are_categories():
     assert decided(["dark red", "light blue", "dark green"]) == ("categorical", "text, 3 values")
 
 
-def test_scripts_without_spaces_are_text_too():
+def test_sentences_of_scripts_without_spaces_are_text():
     assert decided(["今天天气很好", "我不知道"])[0] == "text"
 
 
-def test_groups_of_digits_are_no_words():
+def test_groups_of_digits_are_not_words():
     assert decided(["555 12 34", "555 98 76", "555 11 00"])[0] == "categorical"
 
 
@@ -529,13 +529,13 @@ def test_yes_and_no_are_two_categories(values):
         (["31/12/2024 23:59", "01/02/2024 00:00"], "%d/%m/%Y %H:%M"),
     ],
 )
-def test_dates_are_read_in_the_only_way_that_fits_all(values, format):
+def test_dates_are_read_in_the_only_format_that_fits_all_values(values, format):
     decision = decision_of(values)
     assert decision.feature == Datetime(format=format)
     assert decision.reason == f"dates such as {values[0]}"
 
 
-def test_times_without_a_date_are_no_identifier():
+def test_times_without_a_date_are_not_an_identifier():
     decision = decision_of([f"{hour:02}:{minute}" for hour in range(24) for minute in (10, 45)])
     assert decision.feature == Datetime(format="%H:%M")
     assert decision.reason == "times such as 00:10"
@@ -581,7 +581,7 @@ def test_numbers_with_a_word_are_ignored_with_a_warning():
     ]
 
 
-def test_numbers_with_a_word_are_read_for_want_of_anything_else():
+def test_numbers_with_a_word_are_read_if_there_is_no_other_column():
     rows = make({"x": [*NUMBERS, "many", "many"], "id": list(range(40))})
     decisions = decide_types({"x": Auto(), "id": Auto()}, rows)
     assert [each.feature for each in decisions.values()] == [Numeric(), Ignored()]
@@ -730,7 +730,7 @@ def test_dates_in_several_formats_are_left_out_with_a_warning(days, others):
 
 
 @pytest.mark.parametrize("write", ["{}.2.2024", "2024.{}.1", "{}-1-86"])
-def test_numbers_with_points_in_one_way_are_no_dates_in_several_formats(write):
+def test_numbers_with_points_in_one_notation_are_not_dates_in_several_formats(write):
     values = [write.format(number) for number in range(30, 45)]
     assert decided(values)[0] == "categorical"
 
@@ -887,7 +887,7 @@ UNREAD = {
 
 
 @pytest.mark.parametrize("write", UNREAD.values(), ids=UNREAD)
-@pytest.mark.parametrize("different", [60, 12])  # so many are identifiers or categories otherwise
+@pytest.mark.parametrize("different", [60, 12])  # the texts would be IDs or categories
 def test_amounts_in_a_notation_that_is_not_read_are_ignored_with_a_warning(write, different):
     values = [write((-1) ** at * (1234.5 + 7.25 * (at % different))) for at in range(60)]
     decision = decision_of(values)
@@ -899,5 +899,5 @@ def test_amounts_in_a_notation_that_is_not_read_are_ignored_with_a_warning(write
 @pytest.mark.parametrize(
     "write", [lambda at: f"192.168.{at}.7", lambda at: f"0{at} 123 456", lambda at: f"ABC {at}"]
 )
-def test_addresses_telephone_numbers_and_codes_are_no_amounts(write):
+def test_addresses_telephone_numbers_and_codes_are_not_amounts(write):
     assert decision_of([write(at % 20) for at in range(60)]).feature.type == "categorical"

@@ -256,7 +256,7 @@ def test_an_interruption_counts_the_members_that_were_trained_since_the_last_one
 
 
 @pytest.mark.slow
-def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at_once):
+def test_members_that_are_trained_in_parallel_have_the_same_bits(trained, folder, several_at_once):
     events = []
     several_at_once(2)  # of three, so that one follows
     run = train(config(), Path("run"), recorded_in(events))
@@ -271,7 +271,7 @@ def test_members_at_the_same_time_give_the_same_bits(trained, folder, several_at
         assert of_member == [1, 2, 3, 4]
 
 
-def test_members_at_the_same_time_resume_to_the_bit(trained, folder, several_at_once):
+def test_members_that_are_trained_in_parallel_resume_to_the_bit(trained, folder, several_at_once):
     def interrupt(event):
         if event.kind == "epoch" and (event.member, event.epoch) == (2, 2):
             signal.raise_signal(signal.SIGTERM)
@@ -318,8 +318,8 @@ def test_a_member_of_another_training_is_refused(folder):
 
 
 @pytest.mark.slow
-def test_a_changed_target_is_not_known_to_its_own_prediction(folder):
-    settings = ("early_stopping=null",)  # which chooses a member's best epoch by its own fold
+def test_the_prediction_of_a_row_does_not_depend_on_its_target(folder):
+    settings = ("early_stopping=null",)  # it would use the target of the row
     before = stored(train(config(*settings), Path("before")))[1]["validation"]
     row = next(iter(before))
     changed = table().to_pydict()
@@ -328,7 +328,7 @@ def test_a_changed_target_is_not_known_to_its_own_prediction(folder):
     after = stored(train(config(*settings), Path("after")))[1]["validation"]
     same = {each for each in before if after[each] == pytest.approx(before[each], rel=1e-9)}
     assert row in same
-    assert len(same) == 16  # its fold: the members of the others have learned from the row
+    assert len(same) == 16  # its fold; members of other folds were trained on the row
 
 
 @pytest.mark.slow
@@ -438,12 +438,12 @@ def test_each_fold_of_a_cross_validation_trains_an_ensemble(folder):
         (("ensemble.folds=none",), "'val_loss' requires validation rows"),
     ],
 )
-def test_what_contradicts_an_ensemble_is_refused(folder, settings, message):
+def test_settings_that_contradict_an_ensemble_are_refused(folder, settings, message):
     with pytest.raises(ConfigError, match=message):
         config(*settings)
 
 
-def test_too_few_rows_for_the_folds_are_refused_before_anything_is_trained(folder):
+def test_too_few_rows_for_the_folds_are_refused_before_training(folder):
     (folder / "rows.csv").write_text(
         "a,b,y\n" + "".join(f"{7 * x % 5},{x},{x}\n" for x in range(5))
     )
@@ -455,7 +455,7 @@ def test_too_few_rows_for_the_folds_are_refused_before_anything_is_trained(folde
 
 
 @pytest.mark.parametrize(("counting", "purpose"), [("g0", "held out"), ("g1", "to train on")])
-def test_a_fold_whose_rows_do_not_count_is_refused(folder, counting, purpose):
+def test_a_fold_whose_rows_all_have_weight_zero_is_refused(folder, counting, purpose):
     rows = [f"{x % 7},{x % 5},{x},g{x % 2}" for x in range(40)]
     lines = [f"{row},{int(row.endswith(counting))}" for row in rows]
     (folder / "rows.csv").write_text("a,b,y,g,w\n" + "\n".join(lines) + "\n")
@@ -477,7 +477,7 @@ def test_no_number_of_folds_is_advised_for_a_class_of_one_row(folder):
     assert caught.value.__notes__ == ["  set ensemble.folds: none with data.validation"]
 
 
-def test_an_ensemble_is_no_start_for_one_network(trained, folder):
+def test_an_ensemble_is_refused_as_initial_weights_of_a_network(trained, folder):
     settings = ("ensemble=null", "early_stopping=null", f"initial_weights={trained[0].path}")
     with pytest.raises(ConfigError, match="is an ensemble of 3 networks; choose a single one"):
         train(config(*settings))
@@ -492,7 +492,7 @@ def test_the_other_network_of_a_factor_trial_is_not_trained_again_after_a_later_
     assert fit.fit_member(other, plan, print, stored) == "stored 4"
 
 
-def test_importances_without_test_rows_are_of_out_of_fold_predictions(folder, monkeypatch):
+def test_importances_without_test_rows_use_out_of_fold_predictions(folder, monkeypatch):
     errors = []
 
     class Recording(prediction_analysis.TrueValues):

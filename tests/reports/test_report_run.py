@@ -1,4 +1,4 @@
-"""The view of a run: its text, and the sections of its page, also of a run that lacks something."""
+"""The view of a run: its text and the sections of its page, also for incomplete runs."""
 
 from __future__ import annotations
 
@@ -245,7 +245,7 @@ def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
 
 
 @pytest.mark.parametrize("verdict", ["better", "not_significant", "worse", "same"])
-def test_a_network_that_is_no_better_than_a_baseline_asks_for_a_diagnosis(tmp_path, verdict):
+def test_a_diagnosis_is_suggested_if_a_network_is_not_better_than_a_baseline(tmp_path, verdict):
     differences = {"linear": {"test": difference(verdict)}}
     comparison = BaselineComparison(differences=differences)
     lines = text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)
@@ -261,7 +261,7 @@ def test_an_unknown_difference_has_its_reason():
     ]
 
 
-def test_what_is_too_good_to_be_true_is_the_first_line_after_the_result(tmp_path):
+def test_a_result_that_is_too_good_to_be_true_is_the_first_line_after_the_result(tmp_path):
     leak = BaselineComparison(leaks={"copy": 0.9997})
     result, doubt, *_ = text_of(tmp_path, METRICS, named=["accuracy"], comparison=leak)[4:]
     assert result == "On the test rows, accuracy is 75.0 %."
@@ -271,7 +271,7 @@ def test_what_is_too_good_to_be_true_is_the_first_line_after_the_result(tmp_path
     )
 
 
-def test_a_line_without_noise_is_no_alarm(tmp_path):
+def test_a_nearly_perfect_linear_model_is_called_normal_for_a_formula(tmp_path):
     line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
     comparison = BaselineComparison(nearly_perfect=line)
     assert text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)[5] == (
@@ -331,7 +331,7 @@ def test_the_accuracy_of_unequal_classes_is_next_to_that_of_the_largest(tmp_path
     assert view.figures[1].note == always
 
 
-def test_few_rows_are_called_uncertain(tmp_path):
+def test_metrics_of_few_rows_are_called_uncertain(tmp_path):
     config = {"data": {"train": "table.csv", "target": "y", "test": 0.34}}
     metrics = {"test": {"accuracy": 0.5}}
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, config=config)
@@ -341,7 +341,7 @@ def test_few_rows_are_called_uncertain(tmp_path):
     )
 
 
-def test_a_single_row_is_one_in_every_sentence(tmp_path):
+def test_a_single_row_is_singular_in_every_sentence(tmp_path):
     metrics = {"test": {"accuracy": 0.0}}
     logged = [data_event({"train": 5, "test": 1})]
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, logged=logged)
@@ -390,7 +390,7 @@ def test_test_rows_alone_are_not_named_again(tmp_path):
     )
 
 
-def test_out_of_fold_rows_tell_nothing_of_later_test_rows(tmp_path):
+def test_out_of_fold_rows_do_not_decide_if_test_rows_are_later(tmp_path):
     better = difference("better", ends=(-0.5, -0.125))
     split = {"name": "time", "column": "x"}
     data = {"train": "table.csv", "target": "y", "test": 0.1, "split": split}
@@ -479,7 +479,7 @@ def test_the_parts_of_the_rows_are_counted_as_they_are_drawn(tmp_path):
     assert chart.reading.startswith("Rows are divided into 2 parts, from the lowest true values")
 
 
-def test_few_rows_may_not_show_what_was_learned():
+def test_few_rows_may_not_show_a_learned_relation():
     *_, conclusion = baseline_sentences(
         {"constant": concluded(test=difference("not_significant"))}, are_few=True
     )
@@ -604,7 +604,7 @@ def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
 
 
-def test_it_is_said_which_of_two_classes_a_metric_is_of():
+def test_the_page_states_to_which_of_two_classes_a_metric_refers():
     assert [*positive_class(["accuracy", "recall", "precision", "f1"], ["no", "<b>"])] == [
         "Precision, recall and F1 are for the class <b>."
     ]
@@ -613,7 +613,7 @@ def test_it_is_said_which_of_two_classes_a_metric_is_of():
     assert [*positive_class(["f1"], ["a", "b", "c"])] == []
 
 
-def test_the_summary_says_which_of_two_classes_its_metrics_are_of(tmp_path):
+def test_the_summary_states_to_which_of_two_classes_its_metrics_refer(tmp_path):
     target = TargetEvent(
         columns=["kind"], type="categorical", classes=["cat", HOSTILE], labels=(), reason="text"
     )
@@ -681,9 +681,7 @@ def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monke
         (None, (), "because the network was fitted to them."),
     ],
 )
-def test_a_page_says_what_the_sets_that_there_are_were_used_for(
-    tmp_path, early_stopping, splits, words
-):
+def test_a_page_states_the_use_of_each_existing_set(tmp_path, early_stopping, splits, words):
     metrics = {name: {"rmse": 1.0} for name in ("train", *splits)}
     data = {"train": "table.csv", "target": "y", "validation": 0.5}
     run = number_run(

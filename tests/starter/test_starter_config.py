@@ -83,7 +83,7 @@ def prepared(text: str, folder: Path) -> tuple[Config, FitRows]:
 
 
 def line(text: str, key: str) -> str:
-    """The config's line of a key, with its spaces made single."""
+    """The config's line of a key, with single spaces."""
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return next(line for line in lines if line.startswith(f"{key}: "))
 
@@ -152,7 +152,7 @@ def test_the_search_in_comments_is_that_of_a_config_without_one(
     assert checked.tune == default.model_copy(update={"trials": 50})
 
 
-def test_from_twenty_rows_on_some_are_held_out(tmp_path: Path) -> None:
+def test_rows_are_held_out_from_tables_of_twenty_rows_or_more(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=[i / 3 for i in range(20)]))
     config, ready = prepared(text, tmp_path)
     assert config.early_stopping is not None
@@ -164,15 +164,17 @@ def test_from_twenty_rows_on_some_are_held_out(tmp_path: Path) -> None:
     )
 
 
-def test_below_twenty_rows_all_are_training_rows(tmp_path: Path) -> None:
+def test_all_rows_of_a_table_of_fewer_than_twenty_are_training_rows(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[i / 7 for i in range(19)], y=[i / 3 for i in range(19)]))
     config, ready = prepared(text, tmp_path)
     assert config.early_stopping is None
     assert ready.split.train.rows == 19
 
 
-def test_classes_too_small_to_be_held_out_stay_in_training(tmp_path: Path) -> None:
-    names = [f"c{i % 15}" for i in range(20)]  # 5 rows can leave training, 6 are wanted
+def test_classes_that_are_too_small_to_be_held_out_are_only_in_training_rows(
+    tmp_path: Path,
+) -> None:
+    names = [f"c{i % 15}" for i in range(20)]  # 5 rows may be held out, 6 are required
     text = starter(table(tmp_path, x=[i / 7 for i in range(20)], y=names))
     assert "# no validation and test rows: too few rows of some classes" in text
     assert prepared(text, tmp_path)[1].split.train.rows == 20
@@ -191,7 +193,7 @@ def test_codes_with_leading_zeros_are_categories(tmp_path: Path) -> None:
     assert prepared(text, tmp_path)[1].decisions["zip"].feature.type == "categorical"
 
 
-def test_decimals_below_one_are_no_codes(tmp_path: Path) -> None:
+def test_decimals_below_one_are_not_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["0.5", "0", "0.25"], y=[1, 2, 3.5]))
     assert line(text, "x") == "x: numeric # all numbers, 0 to 0.5"
 
@@ -252,7 +254,7 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
     assert prepared(text, tmp_path)[1].split.train.rows == 3
 
 
-def test_words_for_missing_numbers_are_remarked(tmp_path: Path) -> None:
+def test_words_for_missing_numbers_are_noted_in_a_comment(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
     remark = "'?', 'NA' are read as missing: 2 values in 'x'; data.missing: [] turns this off"
     assert f"table.csv: {remark}" in text
@@ -290,7 +292,7 @@ def test_dates_with_two_readings_are_ignored_with_both(tmp_path: Path) -> None:
     assert '    # set format: "%d/%m/%Y" or format: "%m/%d/%Y"\n' in text
 
 
-def test_texts_are_read_as_such(tmp_path: Path) -> None:
+def test_sentences_are_read_as_text(tmp_path: Path) -> None:
     texts = ["a very good place", "not good at all", "nobody came again"]
     text = starter(table(tmp_path, said=texts, y=["p", "n", "n"]))
     assert line(text, "said") == "said: text # text of 4 words on average, 3 values"
@@ -322,7 +324,7 @@ def panel(subjects: int, **columns: list[object]) -> dict[str, list[object]]:
     return {"patient": subject, "x": [i * 13 % 17 for i in rows], **columns, "y": y}
 
 
-def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
+def test_rows_of_many_subjects_are_split_by_subject(tmp_path: Path) -> None:
     text = starter(table(tmp_path, **panel(25)))
     why = "rows with the same value are similar, so they stay in one set"
     assert line(text, "split") == f"split: {{name: group, column: patient}} # {why}"
@@ -338,7 +340,7 @@ def test_rows_of_many_subjects_are_split_by_them(tmp_path: Path) -> None:
     assert not {*held_out.texts("patient")} & {*found.split.train.texts("patient")}
 
 
-def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
+def test_splitting_rows_of_few_subjects_by_subject_is_suggested(tmp_path: Path) -> None:
     text = starter(table(tmp_path, **panel(15)))
     assert "split" not in yaml.safe_load(text)["data"]
     assert "patient" in yaml.safe_load(text)["input"]["features"]
@@ -354,7 +356,7 @@ def test_rows_of_few_subjects_may_be_split_by_them(tmp_path: Path) -> None:
     assert split.test is not None
 
 
-def test_rows_that_follow_a_date_may_be_split_by_it(tmp_path: Path) -> None:
+def test_splitting_rows_in_the_order_of_a_date_by_time_is_suggested(tmp_path: Path) -> None:
     days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(280)]
     level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
     text = starter(table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level))
@@ -364,14 +366,14 @@ def test_rows_that_follow_a_date_may_be_split_by_it(tmp_path: Path) -> None:
     ) in text
 
 
-def test_subjects_are_not_split_by_where_training_would_lack_a_class(tmp_path: Path) -> None:
+def test_rows_are_not_split_by_subject_if_training_would_lack_a_class(tmp_path: Path) -> None:
     columns = panel(25)
     columns["y"] = [f"c{i // 4}" for i in range(100)]
     assert "split" not in yaml.safe_load(starter(table(tmp_path, **columns)))["data"]
 
 
 @pytest.mark.parametrize("others", [2, 50])
-def test_a_column_that_gives_the_target_away_is_remarked(tmp_path: Path, others: int) -> None:
+def test_a_leaking_column_is_noted_in_a_comment(tmp_path: Path, others: int) -> None:
     noise = np.random.default_rng(0).normal(size=(others, 60)).tolist()
     columns = {f"x{i}": each for i, each in enumerate(noise)}
     labels = ["ab"[i % 2] for i in range(60)]
@@ -386,7 +388,7 @@ def test_a_column_that_gives_the_target_away_is_remarked(tmp_path: Path, others:
     assert yaml.safe_load(text)["input"]["features"]["refund"] == "categorical"
 
 
-def test_for_very_many_categories_an_embedding_is_named(tmp_path: Path) -> None:
+def test_an_embedding_is_suggested_for_very_many_categories(tmp_path: Path) -> None:
     towns = [f"t{i % 51}" for i in range(102)]
     text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
     assert "# with this many values, {type: categorical, encoding: embedding} needs fewer" in text
@@ -416,7 +418,7 @@ def test_whole_numbers_from_zero_on_may_be_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("values", [[0.5, 2, 3], [-1, 2, 3], [1500, 3000, 4000]])
-def test_broken_negative_and_large_numbers_are_hardly_counts(
+def test_fractions_negative_and_large_numbers_are_not_counts(
     tmp_path: Path, values: list[float]
 ) -> None:
     assert "counts" not in starter(table(tmp_path, x=[1.5, 2, 3], y=values))
@@ -452,12 +454,14 @@ def test_numbers_called_identifiers_may_be_categories(
     prepared(declared, tmp_path)
 
 
-def test_large_broken_numbers_have_no_exponent(tmp_path: Path) -> None:
+def test_large_fractions_have_no_exponent(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[3139834.26, 11213596.5, 0.5], y=[1.5, 2, 3]))
     assert line(text, "x") == "x: numeric # all numbers, 0.5 to 11213596"
 
 
-def test_a_number_with_a_few_words_says_how_it_becomes_one(tmp_path: Path) -> None:
+def test_a_column_of_numbers_with_a_few_words_gets_the_setting_that_makes_it_numeric(
+    tmp_path: Path,
+) -> None:
     prices = [*(f"{at},000.5" for at in range(1, 21)), *(f"{at},000.5" for at in range(1, 19))]
     data = table(tmp_path, x=[1.5 * at for at in range(40)], y=["ask", "ask", *prices])
     text = starter(data)
@@ -475,7 +479,7 @@ def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
     assert "3 units with softmax,\n# sparse_categorical_crossentropy" in text
 
 
-def test_many_columns_become_a_pattern_and_its_exceptions(tmp_path: Path) -> None:
+def test_many_columns_are_written_as_a_pattern_with_exceptions(tmp_path: Path) -> None:
     pixels = {f"pixel_{i}": [i, 100 + i] for i in range(1, 51)}
     text = starter(table(tmp_path, pixel_0=[0, 0], **pixels, hue=["r", "g"], y=[1, 2]))
     features = yaml.safe_load(text)["input"]["features"]
@@ -485,14 +489,14 @@ def test_many_columns_become_a_pattern_and_its_exceptions(tmp_path: Path) -> Non
     assert len(prepared(text, tmp_path)[1].encoding.features) == 51
 
 
-def test_many_columns_without_a_pattern_become_the_rest(tmp_path: Path) -> None:
+def test_many_columns_without_a_common_pattern_are_matched_by_a_star(tmp_path: Path) -> None:
     names = [f"{a}{b}" for a in "abcdef" for b in "ghijklm"]
     columns = {name: [1.5, 2] for name in names}
     text = starter(table(tmp_path, hue=["r", "g"], **columns, y=[1, 2]))
     assert yaml.safe_load(text)["input"]["features"] == {"hue": "categorical", "*": "numeric"}
 
 
-def test_many_columns_of_many_types_are_left_to_training(tmp_path: Path) -> None:
+def test_the_types_of_very_many_columns_are_inferred_in_training(tmp_path: Path) -> None:
     names = [f"{a}{b}" for a in "abcdefghij" for b in "klmnopqrs"]
     columns = {name: [1.5, 2] if at % 2 else ["r", "g"] for at, name in enumerate(names)}
     data = table(tmp_path, wild=["inf", 1], secret=[3, 1], **columns, y=[1, 2])
@@ -535,7 +539,7 @@ def test_odd_names_are_read_back_by_yaml_1_1_and_1_2(tmp_path: Path, name: str) 
     assert config.data.target.columns == ("target, or not",)
 
 
-def test_quotes_are_used_only_where_needed() -> None:
+def test_values_are_quoted_only_if_necessary() -> None:
     assert [scalar(text) for text in ("../data/iris.csv", "sepal length", "no", "🏠 m²")] == [
         "../data/iris.csv",
         "sepal length",
@@ -549,7 +553,7 @@ def test_comments_are_aligned_behind_wide_characters() -> None:
     assert aligned(lines) == "日期: datetime  # a\nsize: numeric   # b\n"
 
 
-def test_names_longer_than_a_plain_key_may_be_are_read_back(tmp_path: Path) -> None:
+def test_names_that_are_too_long_for_a_plain_key_are_read_back(tmp_path: Path) -> None:
     text = starter(table(tmp_path, **{"long" * 300: [1.5, 2]}, y=[1, 2]))
     assert list(prepared(text, tmp_path)[0].input.features or {}) == ["long" * 300]
 
@@ -573,7 +577,7 @@ def test_dates_of_a_parquet_file_are_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_several_columns_are_a_target_of_numbers_or_labels(
+def test_several_target_columns_are_numbers_or_labels(
     tmp_path: Path, targets: dict[str, list[object]], written: str
 ) -> None:
     data = table(tmp_path, x=[1.5, 2], **targets)
@@ -584,19 +588,19 @@ def test_several_columns_are_a_target_of_numbers_or_labels(
     assert [*(config.input.features or {})] == ["x"]
 
 
-def test_classes_are_no_part_of_a_target_of_several_columns(tmp_path: Path) -> None:
+def test_several_target_columns_must_not_be_classes(tmp_path: Path) -> None:
     data = table(tmp_path, x=[1.5, 2], y=[1, 2], color=["red", "blue"])
     with pytest.raises(DataError, match="column 'color': is not numeric; a target of several"):
         starter_config(data, ["y", "color"], config_folder=tmp_path)
 
 
-def test_an_unknown_target_is_answered_with_the_nearest_column(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_target_suggests_the_most_similar_column(tmp_path: Path) -> None:
     data = table(tmp_path, x=[1, 2], species=["a", "b"])
     with pytest.raises(UsageError, match="no column 'speces' in the table; did you mean 'species'"):
         starter(data, "speces")
 
 
-def test_standard_input_can_not_be_named() -> None:
+def test_standard_input_is_refused_as_the_table_of_a_config() -> None:
     with pytest.raises(UsageError, match="not standard input"):
         starter_config(Path("-"), "y", config_folder=Path("."))
 
@@ -681,7 +685,7 @@ def test_all_shipped_examples_are_listed() -> None:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_an_example_is_written_side_by_side_and_fits(tmp_path: Path, name: str) -> None:
+def test_an_example_is_written_with_its_table_and_is_valid(tmp_path: Path, name: str) -> None:
     written = write_example(name, tmp_path / "new")
     table = SHARED.get(name, name)
     names = [path.name for path in written]
@@ -722,19 +726,19 @@ def test_an_example_overwrites_nothing(tmp_path: Path) -> None:
     assert (tmp_path / "line.md").read_text() == "mine"
 
 
-def test_an_example_that_fails_halfway_leaves_nothing(tmp_path: Path) -> None:
-    os.symlink(tmp_path / "nowhere", tmp_path / "line.md")  # a name taken, though nothing is there
+def test_an_example_that_fails_halfway_writes_no_file(tmp_path: Path) -> None:
+    os.symlink(tmp_path / "nowhere", tmp_path / "line.md")  # a link to a missing file
     with pytest.raises(UsageError, match="can't be written to"):
         write_example("line", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["line.md"]
 
 
-def test_an_unknown_example_is_answered_with_the_nearest() -> None:
+def test_the_error_for_an_unknown_example_suggests_the_most_similar_one() -> None:
     with pytest.raises(UsageError, match="no example 'irs'; there are .*did you mean 'iris'"):
         write_example("irs", Path("."))
 
 
-def test_no_example_is_found_outside_the_shelf() -> None:
+def test_no_path_outside_the_folder_of_examples_is_an_example() -> None:
     with pytest.raises(UsageError, match="no example"):
         write_example("../configs/iris", Path("."))
 
@@ -756,7 +760,7 @@ def good(data: Path) -> str:
 
 
 @pytest.mark.parametrize(("rows", "scale"), [(999, ScalingLayer()), (1_000, "auto")])
-def test_the_good_preset_tries_to_leave_factors_out_if_folds_have_rows_to_tell(
+def test_the_good_preset_tests_the_scaling_layer_if_folds_have_enough_rows(
     tmp_path: Path, rows: int, scale: object
 ) -> None:
     y = [row * row % 97 + 0.5 for row in range(rows)]
@@ -827,7 +831,7 @@ def test_the_good_preset_keeps_a_group_in_one_fold(tmp_path: Path) -> None:
     assert sum(map(len, patients)) == 25
 
 
-def test_the_good_preset_holds_out_nothing_of_few_rows(tmp_path: Path) -> None:
+def test_the_good_preset_holds_out_no_rows_of_small_tables(tmp_path: Path) -> None:
     data = table(tmp_path, a=["u", "v"] * 6, y=[row + 0.5 for row in range(12)])
     config, made = prepared(good(data), tmp_path)
     assert config.ensemble is not None
@@ -849,7 +853,7 @@ def test_epochs_and_batches_of_the_good_preset_follow_the_rows(
 
 
 @pytest.mark.parametrize("others", [["b"], ["b", "c", "d"]])
-def test_the_good_preset_has_no_folds_where_one_may_have_all_other_classes(
+def test_the_good_preset_has_no_folds_if_one_may_lack_a_class_of_the_others(
     tmp_path: Path, others: list[str]
 ) -> None:
     names = ["a"] * 40 + others
@@ -909,7 +913,7 @@ def test_the_good_preset_has_no_bins_where_they_would_fill_the_memory(
     assert "encoding:" not in text
 
 
-def test_the_good_preset_asks_each_column_for_its_type_a_few_times(
+def test_the_good_preset_infers_the_type_of_each_column_only_a_few_times(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -929,7 +933,7 @@ def test_a_duration_is_rounded_to_a_digit(seconds: float, words: str) -> None:
     assert seconds_in_words(seconds) == words
 
 
-def test_the_good_preset_says_about_how_long_it_takes(tmp_path: Path) -> None:
+def test_the_good_preset_states_its_approximate_duration(tmp_path: Path) -> None:
     small, large = (
         good(
             table(
@@ -960,7 +964,7 @@ def test_categories_that_are_not_kept_take_no_time(tmp_path: Path) -> None:
     assert says.findall(few) == says.findall(many) != []
 
 
-def test_a_common_positive_class_is_remarked(tmp_path: Path) -> None:
+def test_a_common_positive_class_is_noted_in_a_comment(tmp_path: Path) -> None:
     rows = {"x": [*range(40)], "y": ["low"] * 10 + ["not low"] * 30}
     text = starter(table(tmp_path, **rows))
     assert (

@@ -40,13 +40,13 @@ def write(content: str | bytes, name: str = "data.csv") -> str:
 
 
 def column(*values, storage=None, missing=()) -> Table:
-    """A table with one column `x`, as Parquet would give it."""
+    """A table with one column `x`, as read from Parquet."""
     data = pa.table({"x": pa.array(values, storage)})
     return Table(IN_MEMORY, data, np.arange(1, len(values) + 1), {"x": tuple(missing)})
 
 
 def csv_column(*values: str, missing=()) -> Table:
-    """A table with one column `x`, as CSV gives it."""
+    """A table with one column `x`, as read from CSV."""
     return column(*values, storage=pa.string(), missing=missing)
 
 
@@ -81,11 +81,11 @@ class TestReadingCsv:
         content = newline.join(["a,b", "1,2", "3,4"]) + (newline if last else "")
         assert read_table(write(content)).texts("b").tolist() == ["2", "4"]
 
-    def test_blank_lines_are_no_rows(self):
+    def test_blank_lines_are_not_rows(self):
         table = read_table(write("\na,b\n\n1,2\n\n3,4\n\n"))
         assert table.texts("a").tolist() == ["1", "3"]
 
-    def test_a_byte_order_mark_is_no_part_of_the_first_name(self):
+    def test_a_byte_order_mark_is_not_part_of_the_first_name(self):
         assert read_table(write(b"\xef\xbb\xbfa,b\n1,2\n")).columns == ("a", "b")
 
     def test_a_name_may_hold_a_newline_and_a_comma(self):
@@ -100,16 +100,16 @@ class TestReadingCsv:
     def test_a_table_of_the_index_column_alone_names_it_likewise(self):
         assert read_table(write('""\n5\n')).columns == ("column_1",)
 
-    def test_empty_columns_without_names_behind_the_others_get_names(self):
+    def test_empty_columns_without_names_after_the_others_get_names(self):
         table = read_table(write("a,b,,\n1,x,,\n2,y, ,\n"))
         assert table.columns == ("a", "b", "column_3", "column_4")
         assert table.nameless == ()
 
-    def test_a_quote_that_a_sample_ends_within_is_no_error_of_the_header(self):
+    def test_a_quote_that_is_open_at_the_end_of_the_sample_is_not_an_error_of_the_header(self):
         rows = "".join(f"{row},\n" for row in range(5))
         assert read_table(write(f'a,\n{rows}"6\n7",\n')).columns == ("a", "column_2")
 
-    def test_a_column_that_is_called_as_one_without_a_name_has_a_name(self):
+    def test_a_column_that_is_named_column_1_is_not_nameless(self):
         assert read_table(write("column_1,a\n0,5\n")).nameless == ()
 
     def test_a_tab_separates_the_fields_of_tsv(self):
@@ -129,7 +129,7 @@ class TestReadingCsv:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"a\tb\n1\t2\n")))
         assert read_table("-").columns == ("a", "b")
 
-    def test_a_tab_in_a_name_next_to_commas_is_no_delimiter(self):
+    def test_a_tab_in_a_name_between_commas_is_not_a_delimiter(self):
         assert read_table(write("a\tb,c\n1,2\n")).columns == ("a\tb", "c")
 
     @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ class TestRefusingCsv:
             ),
         ],
     )
-    def test_a_bad_file_is_refused_with_its_place(self, content, expected):
+    def test_a_bad_file_is_refused_with_its_position(self, content, expected):
         assert message(DataError, read_table, write(content)) == f"data.csv: {expected}"
 
     def test_a_byte_far_down_is_found(self):
@@ -282,10 +282,10 @@ class TestOpening:
         expected = snapshot("sub/irs.csv: no such file; did you mean 'iris.csv'?")
         assert message(UsageError, read_table, "sub/irs.csv") == expected
 
-    def test_a_missing_folder_gets_no_guess(self):
+    def test_no_similar_name_is_suggested_for_a_missing_folder(self):
         assert message(UsageError, read_table, "no/irs.csv") == "no/irs.csv: no such file"
 
-    def test_a_folder_is_no_file(self):
+    def test_a_folder_is_refused_as_a_file(self):
         Path("sub").mkdir()
         assert message(UsageError, read_header, "sub") == (
             snapshot(
@@ -313,7 +313,7 @@ class TestOpening:
         write("a\n1\n", "Ab.csv")
         assert message(UsageError, read_table, "ab.csv").endswith("did you mean 'Ab.csv'?")
 
-    def test_a_name_that_no_file_can_have_is_explained(self):
+    def test_an_impossible_file_name_is_explained(self):
         found = message(UsageError, read_table, "a\0b")
         assert found == r"'a\x00b': a file name can't contain a NUL character"
 
@@ -330,7 +330,7 @@ class TestOpening:
 
 
 class TestReadingHeaders:
-    def test_only_the_head_of_a_csv_is_looked_at(self):
+    def test_only_the_beginning_of_a_csv_is_read_for_its_header(self):
         content = " a ,b\n" + "1,2\n" * 100_000 + "a ragged row\n"
         assert read_header(write(content)) == ("a", "b")
 
@@ -388,7 +388,7 @@ class TestReadingJsonLines:
         assert table.keep("b").to_pylist() == ["x", None]
         assert table.keep("c").to_pylist() == [None, True]
 
-    def test_dates_stay_text_in_their_place(self):
+    def test_dates_in_json_are_text_and_keep_the_order_of_columns(self):
         table = read_table(write('{"a": 1, "day": "2024-03-31"}\n', "data.jsonl"))
         assert table.columns == ("a", "day")
         assert table.texts("day").tolist() == ["2024-03-31"]
@@ -443,11 +443,11 @@ class TestReadingJsonLines:
             ),
         ],
     )
-    def test_a_bad_file_is_refused_with_its_place(self, content, expected):
+    def test_a_bad_file_is_refused_with_its_position(self, content, expected):
         found = message(DataError, read_table, write(content, "data.jsonl"))
         assert found == f"data.jsonl: {expected}"
 
-    def test_a_null_within_a_text_or_an_object_is_none_in_its_place(self):
+    def test_a_null_within_a_text_or_an_object_is_not_a_null_line(self):
         table = read_table(write('{"a": "} null"}\n{"a":\tnull}\n', "data.jsonl"))
         assert table.texts("a").tolist() == ["} null", None]
 
@@ -455,13 +455,13 @@ class TestReadingJsonLines:
         found = message(DataError, read_table, write(b'{"a": 1}\n{"b": "\xe9"}\n', "data.jsonl"))
         assert found == "data.jsonl: row 2: byte 0xe9 is not UTF-8; save the file as UTF-8"
 
-    def test_json_that_breaks_off_is_reported_with_its_place(self):
+    def test_truncated_json_is_reported_with_its_position(self):
         found = message(DataError, read_table, write('{"a": 1}\n{"a": \n', "data.jsonl"))
         assert found == (
             "data.jsonl: row 2: expected one JSON object per line: Expecting value at character 7"
         )
 
-    def test_objects_without_a_value_are_no_table(self):
+    def test_empty_objects_are_not_a_table(self):
         found = message(DataError, read_table, write("{}\n{}\n", "data.jsonl"))
         assert found == "data.jsonl: has no columns"
 
@@ -549,7 +549,7 @@ class TestNumbers:
         np.testing.assert_array_equal(table.numbers("x"), expected)
 
     @pytest.mark.parametrize("text", ["abc", "0x1A", "1_000", "1,5", "1 2", "nan", "nan(1)", "1e"])
-    def test_text_that_is_no_number_is_refused_with_its_row(self, text):
+    def test_text_that_is_not_a_number_is_refused_with_its_row(self, text):
         found = message(DataError, csv_column("1", "", text, "zzz").numbers, "x")
         expected = f"row 3, column 'x': expected a finite number, got '{text}'"
         assert found.startswith(f"{IN_MEMORY}: {expected}")
@@ -585,7 +585,7 @@ class TestNumbers:
             (["1", None], pa.large_string()),
         ],
     )
-    def test_every_storage_of_numbers_is_taken(self, values, storage):
+    def test_numbers_of_every_storage_type_are_read(self, values, storage):
         numbers = column(*values, storage=storage).numbers("x")
         np.testing.assert_array_equal(numbers, [1.0, np.nan])
         assert numbers.dtype == np.float64
@@ -619,7 +619,7 @@ class TestNumbers:
             ([date(2024, 3, 31)], False),
         ],
     )
-    def test_a_column_of_numbers_is_known_by_its_looks(self, values, looks):
+    def test_a_column_looks_numeric_if_all_its_values_are_numbers(self, values, looks):
         assert column(*values).column("x").looks_numeric() is looks
 
 
@@ -636,7 +636,7 @@ class TestBooleans:
             [True, False, None],
         ],
     )
-    def test_words_and_digits_are_taken(self, values):
+    def test_words_and_digits_are_read_as_booleans(self, values):
         np.testing.assert_array_equal(column(*values).booleans("x"), [1.0, 0.0, np.nan])
 
     @pytest.mark.parametrize(("value", "shown"), [("yes", "yes"), (2, "2"), (0.5, "0.5")])
@@ -660,7 +660,7 @@ class TestBooleans:
             ([1, 0], False),
         ],
     )
-    def test_a_column_of_booleans_is_known_by_its_looks(self, values, looks):
+    def test_a_column_looks_boolean_if_all_its_values_are_booleans(self, values, looks):
         assert column(*values).column("x").looks_boolean() is looks
 
 
@@ -711,7 +711,7 @@ class TestCategories:
         codes, categories = table.codes("x")
         assert (codes.tolist(), categories) == ([0, 1, -1, 1, 2], ["a", "b", "c"])
 
-    def test_bytes_that_are_no_text_are_refused(self):
+    def test_bytes_that_are_not_text_are_refused(self):
         found = message(DataError, column(b"\xff").texts, "x")
         assert found.endswith(
             "'x': expected values that can be written as text, but the column holds binary"
@@ -757,13 +757,13 @@ class TestFormats:
 
 
 class TestTake:
-    def test_rows_come_in_the_order_given_and_keep_their_numbers(self):
+    def test_selected_rows_are_in_the_given_order_and_keep_their_numbers(self):
         table = csv_column("a", "b", "c", "zz").take(np.array([3, 1, 0]))
         assert table.texts("x").tolist() == ["zz", "b", "a"]
         assert table.row_numbers.tolist() == [4, 2, 1]
         assert "row 4, column 'x'" in message(DataError, table.numbers, "x")
 
-    def test_no_rows_are_a_table_too(self):
+    def test_a_table_may_have_no_rows(self):
         table = csv_column("a").take(np.array([], dtype=np.int64))
         assert table.rows == 0
         assert table.numbers("x").tolist() == []
@@ -807,7 +807,7 @@ def test_pandas_is_not_imported_even_where_it_is_installed(tmp_path):
 
 
 def readings(table: Table, name: str) -> list[object]:
-    """All that is read from a column of text."""
+    """All values that are read from a column of text."""
     column = table.column(name)
     parsed = column.numbers()
     codes, categories = column.codes()
