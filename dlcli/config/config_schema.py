@@ -247,6 +247,10 @@ class EarlyStopping(Section):
     """Number of epochs without improvement before training ends."""
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
+    tolerance: NonNegative = 0.0
+    """Epochs whose value is worse than the best one by less than this difference do not count as
+    epochs without improvement, so training ends only after `patience` epochs that are clearly
+    worse. The unit is that of the monitored value."""
     restore_best_weights: Flag = True
     """Keep the weights of the best epoch instead of the last one."""
     start_from_epoch: NonNegativeInt = 0

@@ -270,6 +270,7 @@ def _render(facts: _Facts) -> str:
         **_feature_values(facts),
         predicted=_predicted(facts),
         is_weighted=_is_weighted(facts.config),
+        stopping=facts.config.early_stopping,
         network=_network_code(facts),
         training=_training_code(facts),
         weighting=_weighting_code(facts),
@@ -612,6 +613,8 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
         if section is None:
             continue
         options = section.model_dump(exclude={"name"})
+        tolerates = bool(options.pop("tolerance", 0.0))
+        made = "ToleratingEarlyStopping" if tolerates else f"keras.callbacks.{kind}"
         name = str(options["monitor"]).removeprefix("val_")
         if name not in known:
             options["monitor"] = str(options["monitor"]).replace(name, "loss")
@@ -620,7 +623,7 @@ def _callbacks(config: Config, known: Set[str]) -> Iterator[list[str]]:
         kept = ("min_delta", "patience", "restore_best_weights")
         shown = {k: v for k, v in options.items() if v or k in kept}
         arguments = [f"{name}={_plain(value)}" for name, value in shown.items()]
-        lines = [*call_lines(f"keras.callbacks.{kind}", arguments)]
+        lines = [*call_lines(made, arguments)]
         yield [*lines[:-1], f"{lines[-1]},"]
 
 

@@ -130,7 +130,10 @@ class EpochMonitor:
         better = counts & (is_first | (value + section.min_delta < state.stopping_value))
         for best, weight in zip(self.best_weights, self._weights, strict=True):
             best.assign(tf.where(better, weight.value, best))
-        wait = tf.where(better, 0, state.stopping_wait + tf.cast(counts, tf.int32))
+        is_near = better
+        if section.tolerance:
+            is_near |= value < state.stopping_value + section.tolerance
+        wait = tf.where(is_near, 0, state.stopping_wait + tf.cast(counts, tf.int32))
         ended = counts & ~better & (wait >= section.patience) & (epoch > 0)
         return state._replace(
             stopping_value=tf.where(better, value, state.stopping_value),

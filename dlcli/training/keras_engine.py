@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -93,11 +93,33 @@ def _monitors(config: Config, model: keras.Model) -> list[keras.callbacks.Callba
         monitors.append(keras.callbacks.ReduceLROnPlateau(mode=mode, **options))
     if stopping is not None:
         mode = direction(stopping.monitor)
-        monitors.append(EarlyStopping(mode=mode, **stopping.model_dump()))
+        monitors.append(ToleratingEarlyStopping(mode=mode, **stopping.model_dump()))
     for monitor in monitors:
         monitor.set_model(model)
         monitor.on_train_begin()  # creates its state
     return monitors
+
+
+class ToleratingEarlyStopping(EarlyStopping):
+    """Early stopping that does not count epochs with almost the best value.
+
+    Args:
+        tolerance: see `early_stopping.tolerance`.
+        options: those of Keras's callback, with its `mode`.
+    """
+
+    def __init__(self, *, tolerance: float, **options: Any) -> None:  # noqa: ANN401
+        super().__init__(**options)
+        self._tolerance = tolerance
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        """Count the epoch, or restart the count if its value is almost the best."""
+        value = (logs or {}).get(self.monitor)
+        if self._tolerance and value is not None and self.best is not None:
+            worse = value - self.best if self.mode == "min" else self.best - value
+            if worse < self._tolerance:
+                self.wait = -1  # Keras adds 1
+        super().on_epoch_end(epoch, logs)
 
 
 class _Recorder(keras.callbacks.Callback):

@@ -150,10 +150,12 @@ def test_a_layer_has_the_parameters_and_defaults_of_dense() -> None:
 
 
 def test_early_stopping_differs_from_keras_in_patience_and_best_weights() -> None:
-    assert differing(EarlyStopping, keras.callbacks.EarlyStopping) == {
-        "patience": 10,
-        "restore_best_weights": True,
-    }
+    theirs = inspect.signature(keras.callbacks.EarlyStopping).parameters
+    ours = schema_parameters(EarlyStopping)
+    changed = {"patience": 10, "restore_best_weights": True, "tolerance": 0.0}
+    assert {key for key in ours if key not in theirs} == {"tolerance"}
+    for key, value in ours.items():
+        assert value == changed.get(key, theirs[key].default if key in theirs else None)
 
 
 def test_reduce_on_plateau_has_the_defaults_of_keras() -> None:

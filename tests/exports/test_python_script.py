@@ -82,7 +82,7 @@ learning_rate_schedule: {name: cosine_decay, warmup_epochs: 1}
 ensemble: {members: 2}
 metrics: [accuracy, auc]
 epochs: 2
-early_stopping: {patience: 2}
+early_stopping: {patience: 2, tolerance: 0.05}
 """
 
 

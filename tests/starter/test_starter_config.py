@@ -789,7 +789,8 @@ def test_the_good_preset_is_an_ensemble_on_folds_of_all_rows(tmp_path: Path) -> 
     assert held_out.split.test and held_out.split.test.rows == 9
     assert [layer.units for layer in config.hidden] == [128, 128, 128]
     assert config.early_stopping is not None
-    assert (config.epochs, config.early_stopping.patience) == (200, 100)
+    stopping = config.early_stopping
+    assert (config.epochs, stopping.patience, stopping.tolerance) == (200, 30, 0.1)
     assert config.learning_rate_schedule.name == "cosine_decay_restarts"
     assert config.input.scaling_layer == ScalingLayer()
     assert made.encoding.layout.width == 16

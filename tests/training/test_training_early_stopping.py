@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 
 from dlcli.training.compiled_program import EpochMonitor, State
+from dlcli.training.keras_engine import ToleratingEarlyStopping
 from dlcli.training.objectives import build_learner
 
 pytestmark = [
@@ -35,6 +36,10 @@ STOPPING = {
     "larger is better": {"monitor": "val_r2", "patience": 3},
     "larger is better by far": {"monitor": "val_r2", "patience": 3, "min_delta": 0.05},
     "a metric of training": {"monitor": "mae", "patience": 2},
+    "tolerance": {"patience": 3, "tolerance": 0.2},
+    "tolerance without patience": {"patience": 0, "tolerance": 0.3},
+    "tolerance where larger is better": {"monitor": "val_r2", "patience": 2, "tolerance": 0.06},
+    "tolerance and a late start": {"patience": 2, "tolerance": 0.2, "start_from_epoch": 6},
 }
 PLATEAU = {
     "patience 0": {"patience": 0, "factor": 0.9},
@@ -125,10 +130,30 @@ def with_monitor(job):
 def test_early_stopping_equals_keras(case, follow):
     options = {"monitor": "val_loss", "restore_best_weights": True, **STOPPING[case]}
     mode = "max" if "r2" in options["monitor"] else "min"
-    callback = keras.callbacks.EarlyStopping(mode=mode, **options)
+    made = ToleratingEarlyStopping if "tolerance" in options else keras.callbacks.EarlyStopping
+    callback = made(mode=mode, **options)
     expected, found = follow({"early_stopping": STOPPING[case]}, callback)
     assert found == expected
     assert (len(found[0]) == 40) == (case in ENDLESS)
+
+
+@pytest.mark.slow
+def test_epochs_within_the_tolerance_are_not_counted(follow):
+    plain = {"patience": 3, "min_delta": 0.0}
+    ends = []
+    for tolerance in (0.0, 0.5):
+        callback = ToleratingEarlyStopping(
+            mode="min", monitor="val_loss", restore_best_weights=True, tolerance=tolerance, **plain
+        )
+        _, (rates, best, _) = follow(
+            {"early_stopping": {**plain, "tolerance": tolerance}}, callback
+        )
+        worse = [
+            each["val_loss"] - EPOCHS[best]["val_loss"] for each in EPOCHS[best + 1 : len(rates)]
+        ]
+        assert all(value >= tolerance for value in worse[-3:])
+        ends.append(len(rates))
+    assert ends[0] < ends[1] < len(EPOCHS)
 
 
 @pytest.mark.slow
