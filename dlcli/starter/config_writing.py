@@ -459,6 +459,8 @@ _PATIENCE = 0.15
 training ended after .66 of the epochs, of classes .59, and kept the same weights as without this
 limit (benchmarks/accuracy.md)."""
 
+_SHARE_FOR_CLASSES = 0.6
+"""Epochs before early stopping ends training, as a share of all, if the target is a class."""
 
 _ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
 """Number of rows from which a network's validation rows, about a tenth, suffice for a trial."""
@@ -493,7 +495,8 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
     has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
     networks = members + has_trial  # the first one is trained twice
-    steps = networks * epochs * facts.rows / batch_size
+    share = _SHARE_FOR_CLASSES if facts.task.outcome == "classes" else 1.0
+    steps = share * networks * epochs * facts.rows / batch_size
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
     training.append(_comment(f"trains in up to about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"

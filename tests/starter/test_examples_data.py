@@ -65,7 +65,7 @@ def test_a_table_has_the_number_of_rows_of_its_description(name):
     description = (DATA / f"{name}.md").read_text(encoding="utf-8")
 
     assert len(read_table(name)) == ROWS[name]
-    assert f"\n{ROWS[name]} rows" in description
+    assert f"\n{ROWS[name]:,} rows" in description
 
 
 @each_example
