@@ -106,7 +106,9 @@ def test_training_rows_that_are_hardly_learned_are_underfitting(named, train, sp
 @pytest.mark.parametrize(
     ("train", "words", "value"), [(0.05, "hardly better", "0.050"), (-2.0, "no better", "−2.00")]
 )
-def test_what_is_worse_than_a_constant_is_not_called_hardly_better(case, train, words, value):
+def test_a_network_that_is_worse_than_a_constant_is_not_called_hardly_better(
+    case, train, words, value
+):
     (finding,) = examine(case(metrics=r2(train, train)))
     assert finding.observation == (
         f"even on training rows, the network is {words} than a constant prediction: R² {value}"
@@ -179,9 +181,7 @@ def test_a_network_that_fits_training_rows_worse_than_a_line_is_underfitted(name
 
 
 @pytest.mark.parametrize(("train", "line", "is_possible"), [(0.5, 0.8, False), (0.05, 0.1, True)])
-def test_columns_from_which_a_line_has_learned_are_not_said_to_hold_nothing(
-    case, train, line, is_possible
-):
+def test_columns_that_help_a_linear_model_are_not_called_useless(case, train, line, is_possible):
     found, *_ = examine(case(metrics=r2(train, train), baselines={"linear": r2(line, line)}))
     assert found.rule == "underfitting"
     assert ("the columns hold no information" in found.meaning) == is_possible
@@ -299,7 +299,7 @@ def test_networks_whose_first_epoch_was_the_best_overfit(named, best, speaks):
     assert ("overfitting" in rules) is speaks
 
 
-def test_a_column_that_gives_the_target_away_is_first_and_can_be_ignored(case):
+def test_a_leaking_column_is_reported_first_with_a_patch_that_ignores_it(case):
     comparison = BaselineComparison(leaks={"a.b": 0.999})
     features = 'input.features={"a.b": numeric, x: numeric}'
     found = list(examine(case(features, metrics=r2(0.05, 0.05), comparison=comparison)))
@@ -389,7 +389,7 @@ def test_inputs_far_from_1_are_found_with_a_better_scaling(case, scaling, size, 
     assert overrides == ([(setting,)] if setting else [])
 
 
-def test_columns_with_a_scaling_of_their_own_get_another_there(case):
+def test_columns_with_individual_scalings_get_individual_suggestions(case):
     features = (
         'input.features={a: {type: numeric, scaling: none}, "b.c": {type: numeric, scaling: none}}'
     )
@@ -496,7 +496,7 @@ def test_causes_are_reported_without_their_consequences(named):
     assert rules == ["dead_units"]
 
 
-def test_a_network_of_no_use_is_named_beside_any_cause(case):
+def test_a_useless_network_is_reported_in_addition_to_any_cause(case):
     explanation = layers(dense("hidden_1", dead=1.0))
     comparison = compared("constant", "worse", network=-0.1, baseline=0.0, value=-0.1)
     ensemble = CONFIG.replace(", validation: 0.2", "") + "ensemble: {members: 8}\n"

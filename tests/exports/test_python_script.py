@@ -119,7 +119,7 @@ def run_script(forks: Forks, script: Path) -> str:
 
 
 @pytest.mark.slow
-def test_scripts_encode_as_dlcli_does_train_and_save(folder: Path, forks: Forks) -> None:
+def test_scripts_encode_like_dlcli_then_train_and_save(folder: Path, forks: Forks) -> None:
     run, special = run_of(folder, "mixed", CONFIG), run_of(folder, "special", SPECIAL)
     script, other = folder / "mixed-script/train.py", folder / "special-script/train.py"
     export_script(run, script.parent)
@@ -282,7 +282,9 @@ LINES = "x,y\n" + "".join(f"{at},{at}\n" for at in range(9))
         ("index.csv", "pd.read_csv("),
     ],
 )
-def test_a_script_reads_its_table_by_its_content(name: str, expected: str, tmp_path: Path) -> None:
+def test_a_script_reads_its_table_in_the_format_of_its_content(
+    name: str, expected: str, tmp_path: Path
+) -> None:
     pq.write_table(TABLE, tmp_path / "t.PARQUET")
     pq.write_table(TABLE, tmp_path / "parquet.csv")
     (tmp_path / "gzip.csv").write_bytes(gzip.compress(LINES.encode()))
@@ -319,7 +321,9 @@ def test_a_table_that_a_script_can_not_read_is_refused(
         export_script(run, tmp_path / "script")
 
 
-def test_a_script_knows_words_for_missing_values_that_only_other_rows_have(tmp_path: Path) -> None:
+def test_a_script_has_the_words_for_missing_values_that_only_held_out_rows_have(
+    tmp_path: Path,
+) -> None:
     rows = "".join(f"{at},{'ab'[at % 2]},{at}\n" for at in range(40))
     (tmp_path / "t.csv").write_text(f"x,town,y\n?,a,1\n{rows}")
     (tmp_path / "test.csv").write_text(f"x,town,y\n1,?,1\n{rows}")
@@ -330,7 +334,7 @@ def test_a_script_knows_words_for_missing_values_that_only_other_rows_have(tmp_p
     assert 'MISSING = {"town": ["?"]}\n' in script
 
 
-def test_a_script_knows_separators_that_only_other_rows_have(tmp_path: Path) -> None:
+def test_a_script_has_the_separators_that_only_held_out_rows_have(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(LINES)
     (tmp_path / "test.csv").write_text(LINES + '"1,234,567","9,876,543"\n')
     config = "data: {train: t.csv, test: test.csv, target: y}\nhidden: []\nepochs: 1\n"
@@ -388,7 +392,7 @@ def test_a_script_monitors_what_it_measures(
     assert f'mode="{"min" if "loss" in expected else "max"}"' in script
 
 
-def test_a_script_of_a_file_for_each_set_has_all_settings(tmp_path: Path) -> None:
+def test_a_script_for_separate_files_of_the_sets_has_all_settings(tmp_path: Path) -> None:
     for name in ("t.csv", "v.csv"):
         (tmp_path / name).write_text("x,a,b\n" + "".join(f"{at},{at},{-at}\n" for at in range(40)))
     config = (
@@ -431,7 +435,7 @@ def test_the_name_of_a_run_is_within_the_docstring(tmp_path: Path) -> None:
     )
 
 
-def test_inputs_of_columns_with_layers_of_their_own_have_names_that_differ(tmp_path: Path) -> None:
+def test_inputs_of_columns_with_separate_layers_have_different_names(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text(
         "城市,街道,Output,y\na,b,c,1\nb,a,d,2\na,a,d,4\n", encoding="utf-8"
     )

@@ -88,7 +88,7 @@ def test_a_default_that_is_smaller_and_as_good_is_named(tmp_path):
     assert view.blocks[0].header == ("", "default", "best")  # which is the smallest candidate, too
 
 
-def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
+def test_a_best_network_that_is_worse_is_not_suggested_for_predictions(tmp_path):
     view = view_of(tmp_path, finalists=finalists(verdict="worse"))
     assert view.links[-1] == ("predict", f"dlcli predict {tmp_path}/search/default DATA")
 
@@ -125,7 +125,9 @@ def test_a_best_that_is_worse_is_not_offered_to_predict_with(tmp_path):
         ),
     ],
 )
-def test_the_best_is_not_praised_beyond_what_test_rows_say(tmp_path, changes, expected):
+def test_the_best_network_is_not_called_better_unless_test_rows_show_it(
+    tmp_path, changes, expected
+):
     assert sentence_of(tmp_path, **changes).endswith(expected)
 
 
@@ -177,7 +179,7 @@ def test_a_search_without_a_value_states_it(tmp_path):
     assert anchors(view) == [*("result", "next", "candidates", "config", "reproduce")]
 
 
-def test_the_figures_are_those_that_matter(tmp_path):
+def test_the_page_shows_the_most_important_figures(tmp_path):
     assert figures(view_of(tmp_path)) == [
         ("Validation loss of the best", "0.25", "± 0.06 (standard error)"),
         ("Validation loss of the default", "0.44", ""),
@@ -215,7 +217,7 @@ def test_settings_beyond_eight_share_a_column(tmp_path):
     assert table.rows[0][-2:] == ("7", "a.setting_8 8, a.setting_9 9")
 
 
-def test_failed_candidates_say_why(tmp_path):
+def test_failed_candidates_have_their_reason(tmp_path):
     [table] = [each for each in parts(view_of(tmp_path), "candidates") if each.kind == "table"][1:]
     [(number, problem, settings)] = table.rows
     assert number == "1"
@@ -225,7 +227,7 @@ def test_failed_candidates_say_why(tmp_path):
     )
 
 
-def test_finalists_are_evaluated_on_rows_that_took_no_part(tmp_path):
+def test_finalists_are_evaluated_on_rows_that_the_search_did_not_use(tmp_path):
     table = tables(view_of(tmp_path), "result")["Trained in full, evaluated on test rows"]
     assert table.header[1:3] == ("verdict", "accuracy − default’s [95 %]")
     assert table.rows == (

@@ -108,7 +108,7 @@ def test_zip_codes_next_to_decimal_commas_stay_as_they_are():
     assert table.notations.keys() == {"price"}
 
 
-def test_spaces_around_numbers_are_no_sign_between_thousands():
+def test_spaces_around_numbers_are_not_thousands_separators():
     table = read({"x": [" 1.234", "5.678 "], "ip": [" 192.168.100.101 ", ""]}, ",")
     assert table.notations == {}
     table = read({"x": [" 1.234", "5.678 "], "other": ["1,5", "2,5"]})
@@ -152,7 +152,7 @@ def test_the_suggested_setting_for_an_ambiguous_comma_changes_its_reading(delimi
     ("other", "number"), [("1,5", 1.234), ("1.5", 1234.0), ("1,060.5", 1234.0), ("1.060,5", 1.234)]
 )
 @pytest.mark.parametrize("delimiter", [",", ";"])
-def test_the_other_columns_decide_what_a_comma_is(delimiter, other, number):
+def test_the_other_columns_decide_the_meaning_of_an_ambiguous_comma(delimiter, other, number):
     table = read({"x": ["1,234"], "other": [other]}, delimiter)
     assert table.numbers("x").tolist() == [number]
     assert table.warnings == ()
@@ -224,7 +224,7 @@ def test_the_row_that_is_no_number_is_named_in_a_column_with_decimal_commas():
     assert str(caught.value) == expected
 
 
-def test_a_number_written_otherwise_is_refused_among_decimal_commas():
+def test_a_number_in_another_notation_is_refused_among_decimal_commas():
     table = read({"x": ["1,5", "2,5", "3.5"]})
     found = table.column("x").numbers()
     assert found.unreadable.tolist() == [False, False, True]
@@ -347,7 +347,7 @@ class TestUnits:
         table = with_unit("${}.99", more=["0"] * 100)
         assert table.numbers("x")[[0, -1]].tolist() == [10.99, 0]
 
-    def test_one_year_and_two_years_are_of_one_unit(self):
+    def test_one_year_and_two_years_have_the_same_unit(self):
         table = with_unit("{} years", more=["1 year", "N/A"], missing=["N/A"])
         assert table.numbers("x")[-2] == 1
 
@@ -483,7 +483,7 @@ class TestNegativeNumbers:
         ],
         ids=["all", "few", "words", "telephone", "ranges", "two signs", "two numbers"],
     )
-    def test_others_are_no_negative_numbers(self, values):
+    def test_other_texts_are_not_negative_numbers(self, values):
         assert read({"x": values}, "\t").notations == {}
 
     @pytest.mark.parametrize("write", ["({})", "{}-", "\u2212{}"])
@@ -492,7 +492,7 @@ class TestNegativeNumbers:
         assert may_have_notation(texts)
         assert not may_have_notation(texts[:10])
 
-    def test_two_signs_are_no_number(self):
+    def test_a_text_with_two_signs_is_not_a_number(self):
         table = read({"x": [*map(in_parentheses("{}"), LOSSES), "(-5)", "((5))"]}, "\t")
         assert table.column("x").numbers().unreadable.tolist() == [False] * 12 + [True] * 2
 

@@ -54,7 +54,7 @@ def kind_of(values, target="auto"):
         ([7], (), "all numbers"),
     ],
 )
-def test_text_booleans_and_two_integers_are_classes_and_all_else_is_numbers(
+def test_text_booleans_and_two_integers_are_classes_and_all_other_targets_are_numbers(
     values, classes, reason
 ):
     kind = kind_of(values)
@@ -111,7 +111,7 @@ def test_a_2_in_the_test_rows_makes_0_and_1_numbers():
         ([0.5, 1.5], "categorical", "text"),
     ],
 )
-def test_it_is_remembered_how_the_table_stores_classes(values, target, stored):
+def test_the_storage_type_of_classes_in_the_table_is_kept(values, target, stored):
     assert kind_of(values, target).stored == stored
 
 
@@ -160,7 +160,7 @@ def test_a_positive_class_must_be_one_of_two(values, positive, message):
 
 
 @pytest.mark.parametrize("type_name", ["numeric", "count", "multi_label"])
-def test_only_classes_have_a_positive_one(type_name):
+def test_a_positive_class_requires_classes(type_name):
     delimiter = "|" if type_name == "multi_label" else None
     with pytest.raises(ValueError, match="has no effect without classes"):
         Target(column="y", type=type_name, delimiter=delimiter, positive_class="a")
@@ -261,7 +261,7 @@ def test_a_table_without_any_target_is_refused():
 
 
 @pytest.mark.parametrize("values", [["1.5", "NA", "3"], ["7", "7", "N/A", "8", "-"]])
-def test_numbers_with_a_word_for_a_missing_value_are_no_classes(values):
+def test_numbers_with_a_word_for_a_missing_value_are_not_classes(values):
     word = next(value for value in values if value.startswith("N"))
     with pytest.raises(DataError) as caught:
         kind_of(values)
@@ -286,7 +286,7 @@ def test_classes_are_encoded_by_their_index():
     ("classes", "shown"),
     [(["a", "{b}"], "a, {b}"), ([*"abcdefghijk"], "a, b, c, d, e, f, g, h, i, j, ...")],
 )
-def test_a_class_that_training_never_saw_is_refused_with_its_row(classes, shown):
+def test_a_class_without_a_training_row_is_refused_with_its_row(classes, shown):
     target = kind_of(classes).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueProblems())
@@ -355,7 +355,7 @@ def test_columns_of_0_and_1_declared_numeric_are_numbers():
     assert infer_task(target, [rows(u=[0, 1], v=[1, 0])]).type == "numeric"
 
 
-def test_labels_that_no_row_differs_in_are_refused():
+def test_labels_that_are_equal_in_all_rows_are_refused():
     with pytest.raises(DataError, match="column 'u, v': all rows have the same labels"):
         labels_of(u=[0, 0], v=[1, 1])
 
@@ -375,7 +375,7 @@ def test_columns_of_labels_are_encoded_as_0_and_1():
         (["0", "2"], "row 2, column 'v': expected true, false, 1 or 0, got '2'"),
     ],
 )
-def test_a_value_that_is_no_label_is_refused_with_its_row(values, message):
+def test_a_value_that_is_not_a_label_is_refused_with_its_row(values, message):
     target = Target(column=("u", "v"), type="multi_label")
     with pytest.raises(DataError) as caught:
         infer_task(target, [rows(u=[0, 1], v=values)])
@@ -416,7 +416,7 @@ def test_labels_are_written_with_the_delimiter_between_them():
     assert columns["target"].to_pylist() == ["a|c", "", "a|c"]
 
 
-def test_text_is_never_inferred_as_labels_but_mentioned_where_it_looks_like_some():
+def test_text_is_never_inferred_as_labels_but_a_note_mentions_possible_labels():
     kind = kind_of(["rain|snow", "snow|fog", "fog|rain", "rain", "rain|snow|fog"])
     assert kind.type == "categorical"
     assert kind.reason == snapshot(
@@ -449,7 +449,7 @@ def test_a_declared_count_is_a_number_and_stays_as_it_is():
 
 
 @pytest.mark.parametrize(("value", "shown"), [(-1.0, "-1"), (2.5, "2.5")])
-def test_a_value_that_is_no_count_is_refused_with_its_row_in_any_table(value, shown):
+def test_a_value_that_is_not_a_count_is_refused_with_its_row_in_any_table(value, shown):
     target = Target(column="n", type="count")
     with pytest.raises(DataError) as caught:
         infer_task(target, [rows(n=[1, 2]), rows(first_row=5, n=[0.0, value])])
@@ -470,7 +470,7 @@ def test_a_value_that_is_no_count_is_refused_with_its_row_in_any_table(value, sh
     ],
     ids=["delimited labels", "columns of labels", "count"],
 )
-def test_a_fitted_task_goes_to_json_and_back(target, table):
+def test_a_fitted_task_is_equal_after_a_round_trip_through_json(target, table):
     fitted = infer_task(target, [table]).fit(None, table)
     encoding = Encoding(features=(), task=fitted)
     assert Encoding.model_validate_json(encoding.model_dump_json()).task == fitted

@@ -143,7 +143,7 @@ SHARED = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second", "rows"), SHARED.values(), ids=SHARED)
-def test_jobs_that_differ_in_a_value_share_a_program_and_no_result(
+def test_jobs_that_differ_in_a_value_share_a_program_but_not_results(
     first, second, rows, make_job, float64
 ):
     jobs = [make_job(first, **rows), make_job(second, **rows)]
@@ -260,7 +260,7 @@ def test_jobs_that_differ_in_structure_have_different_programs(first, second, ro
     assert program_key(one, False) != program_key(other, False)
 
 
-def test_factors_of_other_columns_have_a_program_of_their_own(make_job):
+def test_scaling_layers_of_different_columns_have_different_programs(make_job):
     config = {"input": {"scaling_layer": {"learning_rate_multiplier": 2.0}}}
     one, other = make_job(config), make_job(config)
     ends = (("a", "b"), ("c",)), (("a",), ("b", "c"))
@@ -284,9 +284,7 @@ def test_a_program_of_another_kind_in_between_changes_nothing(make_job, float64)
 
 @pytest.mark.slow
 @each_compiler
-def test_padding_is_no_part_of_what_batch_normalization_normalizes_by(
-    make_job, float64, jit_compile
-):
+def test_padding_does_not_affect_batch_normalization(make_job, float64, jit_compile):
     jobs = [make_job(NORMALIZED, rows=rows, validation=9) for rows in (16, 13)]
     result, made = train_in_turn(jobs, jit_compile)
     assert made == 1
@@ -478,9 +476,7 @@ def test_a_graph_keeps_its_loops_as_functions_in_float32_on_one_device(
 
 @pytest.mark.slow
 @each_compiler
-def test_jobs_at_the_same_time_share_a_program_and_have_variables_of_their_own(
-    make_job, jit_compile
-):
+def test_parallel_jobs_share_a_program_and_have_separate_variables(make_job, jit_compile):
     jobs = [make_job({**momentum(), "seed": seed}) for seed in (1, 2, 3)]
     apart = [
         compiled_engine.run(job, jit_compile, programs=ProgramCache(), **QUIET) for job in jobs
