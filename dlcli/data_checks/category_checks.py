@@ -297,7 +297,7 @@ def _is_better(errors: Floats, others: Floats, rows: _Rows, least: float) -> boo
 def _own_errors(rows: _Rows, groups: Indices | None = None) -> Floats:
     """Return the squared errors of predicting each row from the others of its group, (values,).
 
-    Of several penalties, the one with the smallest error is used.
+    It tries several penalties and uses the one with the smallest error.
 
     Args:
         rows: the rows of each value.

@@ -16,7 +16,7 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 KEYS = (
     "name, seed, data, input, hidden, output, loss, metrics, class_weight, optimizer, "
     "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, "
-    "batch_size, early_stopping, ensemble, initial_weights, "
+    "batch_size, early_stopping, ensemble, distill, initial_weights, "
     "engine, device, threads, precision, gates, checkpoint, tune"
 )
 POSITIVE = "expected a positive integer"
