@@ -53,7 +53,7 @@ def event_parts(kind: type[events.Event]) -> Iterator[str]:
         rows += inner.items() or [(field.name, docs[field.name])]
         if inner:
             names = ", ".join(f"`{name}`" for name in inner)
-            nested.append(f"In Python, {names} are attributes of `{field.name}`.\n")
+            nested.append(f"In Python, these are attributes of `event.{field.name}`: {names}.\n")
         if table := TABLES.get(str(field.type)):
             nested += [
                 f"`{field.name}` has these fields:\n",

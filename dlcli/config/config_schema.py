@@ -289,21 +289,22 @@ class Ensemble(Section):
     """Number of networks, from 2 to 64."""
     folds: EnsembleFolds = "auto"
     """Number of folds of the training rows. Each network is validated on one fold and trained on
-    the other folds, so all rows are used for training. The out-of-fold predictions replace
-    predictions for validation rows. `auto`: the number of members; `none`: all networks share the
-    rows of data.validation."""
+    the other folds, so all rows are used for training. Metrics for validation rows are then
+    computed from out-of-fold predictions. `auto`: the number of members; `none`: all networks share
+    the rows of data.validation."""
     vary: Space | None = None
-    """Settings that differ between the networks, by their paths, each with a list of choices or a
-    range, as in `tune.space`. The networks of all folds form a group with the same settings. The
-    first group has the settings of the config, the others draw theirs. Omitted: all networks have
-    the same settings.
+    """Settings that differ between networks. Each key is the path of a setting, each value a list
+    of choices or a range, as in `tune.space`. One network for each fold forms a group, and all
+    networks of a group have the same settings. The first group has the settings of the config; the
+    settings of each other group are drawn at random. Omitted: all networks have the same settings.
 
     Examples: [{optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}]
     """
     select: Literal["all", "greedy"] = "all"
-    """Groups of `vary` that predict. `all`: each group, with the same weight; `greedy`: groups are
-    added one by one, repeatedly, as long as the loss of the out-of-fold predictions falls; groups
-    that are never added are removed."""
+    """Selection among the groups of `vary`. `all`: the prediction is the mean of all groups.
+    `greedy`: the prediction is a weighted mean. In each of 50 rounds, the group that lowers the
+    loss of the out-of-fold predictions the most is added again; a group's weight is the number of
+    times it was added until the loss was lowest. Groups with a weight of 0 are removed."""
 
     @property
     def groups(self) -> int:

@@ -85,7 +85,7 @@ class Range(section.Section):
     """Draw values uniformly on a logarithmic scale, for ranges over several powers of ten, such as
     learning rates."""
     step: Step | None = None
-    """Distance between values. Omitted: 1 for integers, else all numbers of the range."""
+    """Distance between values. Omitted: 1 for integers; other ranges are continuous."""
 
     @property
     def is_integer(self) -> bool:
@@ -199,7 +199,7 @@ class MedianPruning(section.Choice, name="median"):
     startup_trials: section.NonNegativeInt = 5
     """Number of candidates that are trained completely before the first one may be stopped."""
     warmup: section.Fraction = 0.2
-    """Fraction of the epochs before a candidate may be stopped, in [0, 1)."""
+    """Fraction of all epochs during which no candidate is stopped, in [0, 1)."""
 
 
 class NoPruner(section.Choice, name="none"):
@@ -225,34 +225,34 @@ class Tune(section.Section):
     metric: Annotated[
         TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})
     ] = "val_loss"
-    """Loss or metric on held-out rows that candidates are compared by; the prefix `val_` may be
+    """Loss or metric by which candidates are compared on held-out rows. The prefix `val_` may be
     omitted.
 
     Examples: [val_loss, r2]
     """
     trials: section.PositiveInt | None = None
-    """Maximum number of candidates. Omitted: 50, all candidates of a grid, or as many as `time`
-    allows.
+    """Maximum number of candidates. Omitted: with `time`, no maximum; with the sampler `grid`, all
+    candidates; in other searches, 50.
 
     Examples: [50]
     """
     time: Seconds | None = None
-    """Time after which no new candidate is started, in seconds or in a form such as 10m. The search
-    ends at the first limit that is reached. Omitted: no limit.
+    """Time after which no new candidate is started, in seconds or with units, such as 90s, 10m or
+    1h30m. The search ends when the first of `trials` and `time` is reached. Omitted: no limit.
 
     Examples: [10m]
     """
     space: Space | None = None
-    """Settings to vary, by their paths, each with a list of choices or a range. Settings below
-    `hidden_layers` apply to all hidden layers; `number` is the number of layers. Omitted: layers,
-    units, dropout and learning rate in ranges that suit the number of rows.
+    """Settings to vary. Each key is the path of a setting, each value a list of choices or a range.
+    Settings below `hidden_layers` apply to all hidden layers; `number` is the number of layers.
+    Omitted: layers, units, dropout and learning rate in ranges that suit the number of rows.
 
     Examples: [{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}]
     """
     folds: Folds | None = None
-    """Number of folds to compare candidates by cross-validation. Omitted: candidates are compared
-    on the validation rows, ensembles with folds on all training rows; without `space`, single
-    networks are compared by 5 folds if there are fewer than 1,000 rows.
+    """Number of folds for cross-validation of the candidates. Omitted: single networks are compared
+    on the validation rows, and ensembles with folds on the out-of-fold rows. If `space` is also
+    omitted and there are fewer than 1,000 rows, single networks are compared by 5 folds.
 
     Examples: [5]
     """

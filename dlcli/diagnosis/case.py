@@ -65,8 +65,8 @@ class Magnitudes(BaseModel):
     """The largest absolute value of each target column, scaled as in the loss; empty for classes
     and labels."""
     target_range: tuple[Size, Size] | None = None
-    """The smallest and the mean absolute value of the target, scaled as in the loss; `None` for
-    classes and labels."""
+    """The smallest value of the target and its mean absolute value, both scaled as in the loss;
+    `None` for classes and labels."""
     row_weight: Size = 1.0
     """The mean weight of a training row in the loss."""
 

@@ -90,7 +90,7 @@ class DataEvent(Event, kind="data"):
     rows: Mapping[str, Count]
     """The number of rows in `train` and, if they exist, in `validation` and `test`."""
     split: str | None
-    """The kind of split, such as `random`; `null` if no set is a share of the training table."""
+    """The kind of split, such as `random`; `null` if no set was split off the training table."""
     seed: int
     """The seed of the config."""
     notes: Sequence[str]
@@ -148,7 +148,8 @@ class NetworkEvent(Event, kind="network"):
     members: Count | None
     """The number of ensemble members; `null` for a single network."""
     folds: Count | None
-    """The number of folds that validate the ensemble members; `null` without folds."""
+    """The number of folds of the training rows, each of which validates some of the ensemble
+    members; `null` without folds."""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as in JSON, without values that do not apply to a layer."""
@@ -205,7 +206,7 @@ class WarningEvent(Event, kind="warning"):
     message: str
     """The problem, where it is and how to solve it."""
     rest: Sequence[str] = ()
-    """The items that a message about many of them omits; absent if the message is complete."""
+    """The items that are too many for `message`; absent if `message` is complete."""
     check: str | None = None
     """The name of the data check that found the problem, as in `inspect --json`; absent for other
     warnings."""
@@ -224,7 +225,7 @@ class ResumedEvent(Event, kind="resumed"):
     members: int | None = None
     """The number of ensemble members; absent for a single network."""
     epochs: int
-    """The number of epochs that were trained before."""
+    """The number of epochs that were trained before the interruption."""
 
 
 class EpochEvent(Event, kind="epoch"):
@@ -240,7 +241,7 @@ class EpochEvent(Event, kind="epoch"):
     epoch: int
     """The number of the epoch, from 1."""
     of: int
-    """The maximum number of epochs; early stopping may end training before."""
+    """The maximum number of epochs; early stopping may end training earlier."""
     values: Mapping[str, Number] = inline()
     """The following values, each of which is a field of the event in JSON: `loss` and each metric
     of the config on the training rows; `val_loss` and `val_<metric>` on the validation rows, if
@@ -291,7 +292,7 @@ class SelectedEvent(Event, kind="selected"):
     """The groups of networks of an ensemble were selected, see `ensemble.select`."""
 
     groups: tuple[MemberGroup, ...]
-    """The groups, in the order of their training."""
+    """All groups in the order of their training, including removed ones."""
 
 
 @dataclass(frozen=True)
@@ -311,14 +312,14 @@ class TrainedEvent(Event, kind="trained"):
     members: Count | None = None
     """The number of ensemble members; absent for a single network."""
     cluster: ClusterFigures | None = None
-    """The number of `workers` of the cluster, the `rows_per_second` that all of them together
-    trained on, and the `communication_share`, an estimate of the share of the time spent on
-    communication; absent without a cluster."""
+    """The cluster: the number of `workers`, their total speed in `rows_per_second`, and the
+    estimated share of the time that they spent on communication, `communication_share`. Absent
+    without a cluster."""
     epochs: Count
     """The number of epochs trained; for an ensemble, the maximum of its members."""
     best_epoch: Count | None
-    """The epoch whose weights are kept, from 1; `null` if these are the final weights, and for an
-    ensemble, because its members have different best epochs."""
+    """The epoch whose weights are kept, from 1; `null` if these are the final weights. Always
+    `null` for an ensemble, whose members have different best epochs."""
     seconds: float
     """The duration in seconds."""
 
@@ -335,8 +336,8 @@ class BaselinesEvent(Event, kind="baselines"):
 
     models: Sequence[str]
     """The names of the baselines. `constant` predicts the class frequencies or the mean of the
-    target, or its median if absolute errors are compared. `linear` is the network without hidden
-    layers."""
+    target, or its median if the compared metric is an absolute error. `linear` is the network
+    without hidden layers."""
     no_linear: str | None
     """The reason why there is no linear baseline; `null` if there is one."""
     seconds: float
@@ -362,20 +363,20 @@ class TrainingResultEvent(Event, kind=RESULT):
     """The number of epochs trained; for an ensemble, the maximum of its members."""
     metrics: Mapping[str, Metrics]
     """The metrics of `train` and, if they exist, of `validation` and `test`, as in `metrics.json`.
-    If an ensemble has folds, those of `validation` are out-of-fold."""
+    If an ensemble has folds, the metrics of `validation` are computed on out-of-fold rows."""
     baselines: Mapping[str, Mapping[str, Metrics]]
     """The metrics of each baseline on the same sets, as in `baselines.json`."""
     verdicts: BaselineComparison
     """The comparison with the baselines on held-out rows, as in `verdicts.json`."""
     distillation: Distillation | None = None
     """The comparison of a distilled network with its teacher, as in `distillation.json`: the number
-    of test `rows`, in `differences` for each metric the values of `network` and `teacher` and their
-    difference as in `verdicts`, and for `network` and `ensemble` the number of `weights`, their
-    size in `bytes` and the `milliseconds` of a prediction. Absent for other networks."""
+    of test `rows`, the `differences` of their metrics on these rows, and for `network` and
+    `ensemble` the number of `weights`, their size in `bytes` and the `milliseconds` of a
+    prediction. Absent for other networks."""
     gates: Sequence[GateResult] | None = None
     """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are
-    empty if the gate passes. Absent if the config has no gates."""
+    `lower` and `upper` of its 95 % confidence interval, and the `failures` as sentences; empty if
+    the gate passes. Absent if the config has no gates."""
 
 
 class ReproductionResultEvent(Event, kind=RESULT):
@@ -408,7 +409,7 @@ class RowsEvent(Event, kind="rows"):
     file: str
     """The training table."""
     rows: int
-    """The number of rows without the test rows."""
+    """The number of rows, not including the test rows."""
     set_aside: int
     """The number of test rows, which are not used."""
     split: str
@@ -474,8 +475,8 @@ class CrossValidationResultEvent(Event, kind=RESULT):
     """The result of the cross-validation."""
     gates: Sequence[GateResult] | None = None
     """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its 95 % confidence interval, and the `failures` in words, which are
-    empty if the gate passes. Absent if the config has no gates."""
+    `lower` and `upper` of its 95 % confidence interval, and the `failures` as sentences; empty if
+    the gate passes. Absent if the config has no gates."""
     refit: str | None
     """The folder of the run that was trained on all rows; `null` without `--refit`, or if that
     training failed."""
@@ -497,7 +498,8 @@ class SpaceEvent(Event, kind="space"):
     trials: int | None
     """The maximum number of trials; `null` if the search has only a time limit."""
     folds: int | None
-    """The number of folds that evaluate each candidate; `null` if the `held_out` rows do."""
+    """The number of folds for the evaluation of each candidate; `null` if candidates are evaluated
+    on the rows `held_out`."""
     held_out: str
     """The rows that evaluate candidates if there are no folds: `validation`, or `out-of-fold` for
     an ensemble with folds. Out-of-fold rows are training rows, each predicted by the members that
@@ -570,7 +572,7 @@ class TrialEvent(Event, kind="trial"):
     metric: str
     """The metric that the search optimizes."""
     of_folds: int | None
-    """The number of folds that evaluate each candidate; `null` without folds."""
+    """The number of folds for the evaluation of each candidate; `null` without folds."""
     result: documents.TrialResult = inline(*_OF_CANDIDATE)
     """The result of the trial."""
     best: int | None
@@ -583,13 +585,13 @@ class FinalistEvent(Event, kind="finalist"):
     """The full training of a selected config has ended."""
 
     held_out: str
-    """The rows of the metrics: `test`, `validation` or `out-of-fold`."""
+    """The kind of rows in `split`: `test`, `validation` or `out-of-fold`."""
     result: documents.Finalist = inline()
     """The result of the config."""
 
 
 class NestedEvent(Event, kind="nested"):
-    """With `--nested`, the search was repeated without an outer fold and evaluated on this fold."""
+    """With `--nested`, a search without the rows of an outer fold was evaluated on this fold."""
 
     of: int
     """The number of outer folds."""

@@ -157,14 +157,14 @@ class BaselineComparison(Document):
     ends `lower` and `upper` of its 95 % confidence interval, or the `reason` if the interval is
     undefined, and the `verdict`: `better`, `worse`, `not_significant`, `same` or `unknown`."""
     conclusions: Mapping[str, intervals.Verdict] = {}
-    """The verdict for each baseline from all rows that count, which the report and `dlcli diagnose`
-    use."""
+    """The verdict for each baseline over all sets of rows, see [metrics](metrics.md). The report
+    and `dlcli diagnose` use it."""
     nearly_perfect: NearlyPerfect | None = None
     """The simplest model with hardly any error on held-out rows. Its `model` is `constant`,
     `linear`, or `network` if the network itself is linear. `None` if there is no such model."""
     leaks: Mapping[str, float] = {}
-    """The columns that predict the target alone, with the share of the error on training rows that
-    each of them removes."""
+    """The columns that predict the target alone. For each column, the value is the share by which
+    it reduces the error of the constant baseline on training rows."""
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

@@ -61,7 +61,7 @@ class FoldResult(Document):
     history: Mapping[str, tuple[Number, ...]] = {}
     """The values of each column of history.csv and of `epoch`; a long history is thinned."""
     problem: str | None = None
-    """The error that ended encoding or training; `None` if neither failed."""
+    """The error that ended encoding or training; `None` if the fold was trained."""
 
 
 class CrossValidation(Document):
@@ -256,12 +256,12 @@ class Finalist(Document):
     epochs: Count
     """The number of epochs trained."""
     metric: str | None = None
-    """The metric for comparing the finalists: the optimized one, or the main metric if a search
-    optimizes `val_loss`. `None` if it is undefined."""
+    """The metric that the finalists are compared by: the optimized metric, or the main metric if
+    the search optimizes `val_loss`. `None` if it is undefined."""
     gain: Estimate | None = None
-    """The difference of the metric from the default config on the same rows: its `value` with the
-    ends `lower` and `upper` of its 95 % confidence interval, or the `reason` if the interval is
-    undefined. `None` for the default config."""
+    """The difference between the metrics of this config and the default config on the same rows:
+    its `value` with the ends `lower` and `upper` of its 95 % confidence interval, or the `reason`
+    if the interval is undefined. `None` for the default config."""
     verdict: Verdict | None = None
     """The verdict on the difference: `better`, `worse`, `not_significant`, `same` or `unknown`;
     `None` for the default config."""
@@ -281,7 +281,8 @@ class NestedFold(Document):
     values: Mapping[str, Value]
     """The values of the best candidate, by path of the setting; empty if no trial is complete."""
     inner: Number
-    """The value of the optimized metric in the search; `None` if no trial is complete."""
+    """The value of the optimized metric of the best candidate in this search; `None` if no trial is
+    complete."""
     value: Number
     """The value of the optimized metric on the outer fold; `None` if it is undefined."""
     metrics: Mapping[str, Number]
