@@ -86,7 +86,7 @@ def test_every_event_and_field_is_documented(events):
     found = {(event, field_of(event, name)) for event, fields in events for name in fields}
 
     assert found - {(event, name) for event, names in known.items() for name in names} == set()
-    others = {"diverged", "scaling_layer", "member", "report", "tracking"}
+    others = {"diverged", "scaling_layer", "member", "selected", "report", "tracking"}
     assert {event for event, _ in events} == known.keys() - others
     assert events[-1][0] == "result"
 
