@@ -459,17 +459,16 @@ def lines_chart(
     is_log, offers_log = _logarithmic(
         [value for values in lines.values() for value in values], name
     )
+    # Vega rounds the only label of a constant to an integer: 0.01 would become 0.
+    is_constant = len({row["y"] for row in rows}) == 1
+    axis = Axis(
+        fmt.metric_title(fmt.shorten(name)), format=".5~g" if is_constant else "", log=is_log
+    )
     guides = Guides(x=best_epoch if best_epoch and best_epoch <= longest else None)
     drawn = {name: colors[name] for name in lines}
     return views.ChartBlock(
         title=title,
-        spec=line_chart(
-            rows,
-            drawn,
-            _EPOCHS,
-            Axis(fmt.metric_title(fmt.shorten(name)), log=is_log),
-            guides=guides,
-        ),
+        spec=line_chart(rows, drawn, _EPOCHS, axis, guides=guides),
         description=description,
         reading=reading,
         numbers=_listed_epochs(lines, longest),

@@ -249,6 +249,13 @@ def test_the_scale_of_a_loss_that_falls_tenfold_is_logarithmic(name, values, is_
     assert (chart.spec["layer"][-1]["encoding"]["y"]["scale"].get("type") == "log") == is_log
 
 
+@pytest.mark.parametrize(("values", "form"), [([0.95, 0.95], ".5~g"), ([0.9, 0.95], None)])
+def test_the_label_of_a_constant_curve_is_not_rounded_to_an_integer(values, form):
+    [chart] = curve_charts({"accuracy": values}, None)
+    y = chart.spec["layer"][-1]["encoding"]["y"]
+    assert y.get("axis", {}).get("format") == form
+
+
 def test_a_constant_learning_rate_has_no_chart():
     assert learning_rate_chart(HISTORY) is None
     assert learning_rate_chart({"learning_rate": [0.1, 0.01]}) is not None
