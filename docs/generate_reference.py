@@ -293,7 +293,8 @@ def in_words(annotation: Any, metadata: Iterable[object] = ()) -> str:  # noqa: 
         inner, *marks = get_args(annotation)
         return in_words(inner, marks)
     if get_origin(annotation) is Literal:
-        return " | ".join(f"`{word}`" for word in get_args(annotation))
+        words = (f"`{word}`" if word.strip() else "a space" for word in get_args(annotation))
+        return " | ".join(words)
     if get_origin(annotation) in UNIONS:
         parts = [in_words(part) for part in get_args(annotation) if part is not NoneType]
         return ", or ".join(parts)
