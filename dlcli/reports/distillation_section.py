@@ -40,7 +40,7 @@ def distillation_table(found: Distillation) -> views.TableBlock:
     for name, (own, other, less, more) in pairs.items():
         ratio, word = (other / own, less) if own <= other else (own / other, more)
         times = f"{ratio:.2g} times {word}" if round(ratio, 2) > 1 else "same"
-        shown = (f"{each:,}" if isinstance(each, int) else f"{each:,.2g}" for each in (own, other))
+        shown = (f"{each:,.0f}" if each >= 10 else f"{each:.2g}" for each in (own, other))
         rows.append((name, *shown, times))
     on = f" on {plural(found.rows, 'test row')}" if found.rows else ""
     caption = f"Comparison with the ensemble {fmt.shorten_middle(found.teacher)}{on}"
