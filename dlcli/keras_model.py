@@ -144,12 +144,13 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
             model.name = f"member_{number}"
             outputs.append(model(inputs))
         weights = [each.weight for each in predictor.models]
-        if len({*weights}) > 1:
+        if len({*weights}) == 1:
+            mean = keras.layers.Average(name="mean")(outputs)
+        else:
             shares = np.array(weights) / sum(weights)
             pairs = zip(outputs, shares.tolist(), strict=True)
-            outputs = [keras.layers.Rescaling(share)(each) for each, share in pairs]
-        layer = keras.layers.Add if len({*weights}) > 1 else keras.layers.Average
-        mean = layer(name="mean")(outputs)
+            scaled = [keras.layers.Rescaling(share)(each) for each, share in pairs]
+            mean = keras.layers.Add(name="mean")(scaled)
     return keras.Model(inputs, predictor.with_floor(mean), name="network")
 
 

@@ -19,7 +19,6 @@ from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.reports.views import TableBlock, render_table
-from dlcli.schema.section import shown
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -288,8 +287,7 @@ def _selected(event: events.SelectedEvent) -> list[str]:
     kept = [each for each in event.groups if each.share]
     lines = [f"{len(kept)} of {len(event.groups)} groups of networks"]
     for each in sorted(kept, key=lambda group: -group.share):
-        pairs = (f"{path}: {shown(value)}" for path, value in each.settings.items())
-        lines.append(f"{100 * each.share:.0f} %: {', '.join(pairs) or 'settings of the config'}")
+        lines.append(f"{100 * each.share:.0f} %: {fmt.settings(each.settings)}")
     return lines
 
 

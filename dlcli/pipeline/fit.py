@@ -319,7 +319,7 @@ class FitResult:
 
         Args:
             name: the set.
-            outputs: outputs before decoding, (rows, units); those of the network if omitted.
+            outputs: outputs before decoding, (rows, units). [default: the network's]
 
         Returns:
             (rows,).

@@ -134,7 +134,7 @@ class Recording:
         Raises:
             UsageError: if the folder can't be created.
             DataError: if a data file was written to while it was read.
-            RunError: if images or the teacher differ from those of the resumed run.
+            RunError: if images or the teacher have changed since the run began.
         """
         if self.writer is not None:
             check_unchanged(self.stamps)

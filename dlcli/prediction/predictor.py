@@ -138,7 +138,7 @@ class Predictor:
     encoding: Encoding
     """The encoding of tables as matrices."""
     network: Network
-    """The layers; for an ensemble, those of the first member."""
+    """The layers; for an ensemble, the layers of the first member."""
     weights: Weights
     """The trained weights by name; for an ensemble, see `member_weight`."""
     models: tuple[MemberModel, ...] = ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from dlcli.metrics.wording import metric_title as metric_title
 from dlcli.metrics.wording import percent as percent
 from dlcli.metrics.wording import rounded as rounded
 from dlcli.metrics.wording import versus as versus
+from dlcli.schema.section import shown
 
 if TYPE_CHECKING:
     from dlcli.pipeline import events
@@ -87,6 +88,12 @@ def has_years(low: float | None, high: float | None) -> bool:
 
 def _year(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.0f}"
+
+
+def settings(values: Mapping[str, object]) -> str:
+    """Format the settings that differ from a config, by path: `batch_size: 64, epochs: 5`."""
+    pairs = (f"{path}: {shown(value)}" for path, value in values.items())
+    return ", ".join(pairs) or "settings of the config"
 
 
 def count(value: int | None, unknown: str = UNDEFINED) -> str:

@@ -32,7 +32,6 @@ from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
-from dlcli.schema.section import shown
 
 Lines = Mapping[str, Sequence[float]]
 """The values per epoch, by line."""
@@ -273,11 +272,7 @@ def _group_blocks(run: Run) -> Iterator[views.ViewBlock | str]:
     total, size = sum(each.weight for each in ensemble.members), config.fold_count or 1
     groups = sorted(ensemble.members[::size], key=lambda member: -member.weight)
     rows = tuple(
-        (
-            f"{100 * size * each.weight / total:.0f} %",
-            ", ".join(f"{path}: {shown(value)}" for path, value in each.settings.items())
-            or "those of the config",
-        )
+        (f"{100 * size * each.weight / total:.0f} %", fmt.settings(each.settings))
         for each in groups
     )
     yield (
