@@ -53,10 +53,11 @@ def event_parts(kind: type[events.Event]) -> Iterator[str]:
         rows += inner.items() or [(field.name, docs[field.name])]
         if inner:
             names = ", ".join(f"`{name}`" for name in inner)
-            nested.append(f"In Python, these are attributes of `event.{field.name}`: {names}.\n")
+            attributes = f"attributes of `event.{field.name}`"
+            nested.append(f"In Python, these fields are {attributes}: {names}.\n")
         if table := TABLES.get(str(field.type)):
             nested += [
-                f"`{field.name}` has these fields:\n",
+                f"The object `{field.name}` has these fields:\n",
                 field_table(attribute_docs(table).items()),
             ]
     yield field_table(rows)

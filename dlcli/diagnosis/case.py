@@ -57,16 +57,16 @@ class Magnitudes(BaseModel):
     epoch: int
     """The epoch in which training diverged, from 1."""
     inputs: dict[str, Size] = {}
-    """The largest absolute encoded value of each column in the training rows."""
+    """For each column, the largest absolute value of its inputs to the network in the training
+    rows."""
     validation_inputs: dict[str, Size] = {}
-    """The largest absolute encoded value of each column in the validation rows; empty if there are
-    none."""
+    """The same for the validation rows; empty if there are none."""
     target: dict[str, Size] = {}
-    """The largest absolute value of each target column, scaled as in the loss; empty for classes
-    and labels."""
+    """For each target column, its largest absolute value in the training rows, after
+    `target_scaling`; empty for classes and labels."""
     target_range: tuple[Size, Size] | None = None
-    """The smallest value of the target and its mean absolute value, both scaled as in the loss;
-    `None` for classes and labels."""
+    """A list of two numbers: the smallest and the mean absolute value of the target in the training
+    rows, after `target_scaling`; `None` for classes and labels."""
     row_weight: Size = 1.0
     """The mean weight of a training row in the loss."""
 

@@ -76,40 +76,43 @@ def inline(*names: str) -> Any:  # noqa: ANN401  (as `dataclasses.field`)
 
 
 class StorageEvent(Event, kind="storage"):
-    """The rows are stored on disk during training."""
+    """The rows are stored on disk during training, see `data.storage`."""
 
     folder: str
-    """The path of the folder, which is deleted after training."""
+    """The path of the folder with the rows. It is deleted after training."""
 
 
 class DataEvent(Event, kind="data"):
-    """The rows were read and split."""
+    """The rows were read and split into training, validation and test rows."""
 
     file: str
-    """The training table."""
+    """The training file or files."""
     rows: Mapping[str, Count]
-    """The number of rows in `train` and, if they exist, in `validation` and `test`."""
+    """The number of rows of each set: `train` and, if they exist, `validation` and `test`."""
     split: str | None
-    """The kind of split, such as `random`; `null` if no set was split off the training table."""
+    """The kind of split: `random`, `stratified`, `group` or `time`. `null` if neither validation
+    nor test rows are a share of the training table."""
     seed: int
-    """The seed of the config."""
+    """The `seed` of the config."""
     notes: Sequence[str]
-    """Notes on what dlcli detected in the files, such as the delimiter `;`."""
+    """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
 
 
 class TargetEvent(Event, kind="target"):
-    """The type of the target."""
+    """The type of the target was determined."""
 
     columns: Sequence[str]
     """The target columns."""
     type: str
     """`numeric`, `count`, `categorical` or `multi_label`."""
     classes: Sequence[str]
-    """The classes, in the order of their indices; empty unless `type` is `categorical`."""
+    """The names of the classes, in the order of the class indices 0, 1, …; empty unless `type` is
+    `categorical`."""
     labels: Sequence[str]
-    """The labels, in the order of the outputs; empty unless `type` is `multi_label`."""
+    """The names of the labels, in the order of the network's outputs; empty unless `type` is
+    `multi_label`."""
     reason: str
-    """The reason for the type."""
+    """The reason for the type, such as `text`, or `declared` if the config sets the type."""
 
 
 @dataclass(frozen=True)
@@ -122,34 +125,38 @@ class TypedColumn:
 
 
 class FeaturesEvent(Event, kind="features"):
-    """The type of each column."""
+    """The types of the feature columns were determined."""
 
     columns: Mapping[str, TypedColumn]
-    """The `type` of each column, and the `reason` for it."""
+    """For each column, an object with its `type`, such as `numeric` or `ignored`, and the `reason`
+    for the type."""
 
 
 class NetworkEvent(Event, kind="network"):
-    """The layers, the loss and the metrics of the network."""
+    """The network was built; its training has not begun."""
 
     inputs: Count
-    """The number of inputs, which is the width of the encoded rows."""
+    """The number of inputs of the network. It can differ from the number of columns; for example,
+    one-hot encoding creates an input for each category."""
     layers: Sequence[LayerSummary]
-    """For each layer its `name` and `kind` and, where they apply, `inputs`, `units`, `parameters`,
-    `activation`, `column` and `rate`."""
+    """The layers in order, a list of objects with the `name` of the layer, such as `hidden_1`, and
+    its `kind`, such as `Dense`. The other fields depend on the kind: `inputs`, `units`,
+    `parameters` (their number), `activation`, `rate` (of dropout) and `column` (of an
+    embedding)."""
     parameters: Count
-    """The number of parameters of a single network, including non-trainable ones."""
+    """The number of parameters of one network, trainable or not."""
     loss: str
     """The name of the loss."""
     target_scaling: str | None
-    """The scaling of a numeric target in the loss, such as `standard`; `null` for classes and
-    labels."""
+    """The scaling of a numeric target before the loss is computed, such as `standard`; `null` for
+    classes and labels."""
     metrics: Sequence[str]
-    """The metrics that are computed in each epoch."""
+    """The metrics that are computed in each epoch, in addition to the loss."""
     members: Count | None
     """The number of ensemble members; `null` for a single network."""
     folds: Count | None
-    """The number of folds of the training rows, each of which validates some of the ensemble
-    members; `null` without folds."""
+    """The number of folds into which the training rows of an ensemble are split; each member is
+    validated on one of them. `null` if there are no folds."""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as in JSON, without values that do not apply to a layer."""
@@ -161,27 +168,28 @@ class NetworkEvent(Event, kind="network"):
 
 
 class EngineEvent(Event, kind="engine"):
-    """The engine that trains the network."""
+    """The engine that trains the network was chosen."""
 
     name: str
     """`compiled` or `keras`."""
     jit_compile: bool | None = None
-    """Whether XLA compiles the program; absent for `keras`."""
+    """`true` if XLA compiles the training program, `false` if it runs as a TensorFlow graph; absent
+    for `keras`."""
 
 
 class DeviceEvent(Event, kind="device"):
-    """The device that trains the network."""
+    """The device that trains the network was chosen."""
 
     device: str
     """`cpu` or `gpu`."""
     threads: Count
     """The number of CPU threads."""
     gpus: Count
-    """The number of available GPUs, of which one is used; 0 if `device` is `cpu`."""
+    """The number of available GPUs; training uses one of them. 0 if `device` is `cpu`."""
 
 
 class RunEvent(Event, kind="run"):
-    """The run folder was created, or an interrupted run is resumed."""
+    """The run folder was created or, if an interrupted run is resumed, opened."""
 
     folder: str
     """The path of the run folder."""
@@ -191,47 +199,48 @@ class TrackingEvent(Event, kind="tracking"):
     """Logging to TensorBoard or MLflow begins (`--tensorboard`, `--mlflow`)."""
 
     tracker: str
-    """The name of the tracker."""
+    """`TensorBoard` or `MLflow`."""
     run_id: str | None = None
     """The ID of the run in MLflow; absent for TensorBoard."""
     place: str
-    """The folder or the address of the tracked run."""
+    """The folder or the web address of the logged run."""
     look: str | None = None
-    """The command that shows the tracked run; absent if `place` is a web address."""
+    """The command that shows the logged run; absent if `place` is a web address."""
 
 
 class WarningEvent(Event, kind="warning"):
     """A possible problem. Warnings can occur at any time."""
 
     message: str
-    """The problem, where it is and how to solve it."""
+    """A sentence that states the problem, where it is and how to solve it."""
     rest: Sequence[str] = ()
-    """The items that are too many for `message`; absent if `message` is complete."""
+    """If the problem affects many columns, `message` describes only the first ones, and `rest` the
+    others, each in a sentence. Absent otherwise."""
     check: str | None = None
-    """The name of the data check that found the problem, as in `inspect --json`; absent for other
+    """The name of the data check that found the problem, such as `target_leakage`; absent for other
     warnings."""
     columns: Sequence[str] | None = None
-    """The columns with the problem; absent unless a data check found it."""
+    """The columns in which a data check found the problem; absent for other warnings."""
 
 
 # Training
 
 
 class ResumedEvent(Event, kind="resumed"):
-    """The training of a network is resumed after an interruption."""
+    """The training of an interrupted network continues from a checkpoint."""
 
     member: int | None = None
     """The number of the ensemble member, from 1; absent for a single network."""
     members: int | None = None
     """The number of ensemble members; absent for a single network."""
     epochs: int
-    """The number of epochs that were trained before the interruption."""
+    """The number of epochs that the network was trained before the checkpoint."""
 
 
 class EpochEvent(Event, kind="epoch"):
     """An epoch has ended.
 
-    Epochs of ensemble members that are trained at the same time are in no particular order.
+    Several ensemble members can train at the same time, so their events are mixed.
     """
 
     member: int | None = None
@@ -243,23 +252,24 @@ class EpochEvent(Event, kind="epoch"):
     of: int
     """The maximum number of epochs; early stopping may end training earlier."""
     values: Mapping[str, Number] = inline()
-    """The following values, each of which is a field of the event in JSON: `loss` and each metric
-    of the config on the training rows; `val_loss` and `val_<metric>` on the validation rows, if
-    there are any; and `learning_rate` in the last step of the epoch."""
+    """In Python, a mapping from name to value. In JSON, each value is a field of the event: `loss`
+    and the config's metrics, such as `accuracy`, on the training rows; with the prefix `val_`, such
+    as `val_loss`, on the validation rows; and `learning_rate`, the rate of the last step."""
 
 
 class ScalingLayerEvent(Event, kind="scaling_layer"):
-    """With `scaling_layer: auto`, a network was trained with and without a scaling layer.
+    """With `scaling_layer: auto`, the first network was trained with and without a scaling layer.
 
-    This network is the first member of the ensemble.
+    The ensemble keeps the layer unless the validation loss is clearly lower without it.
     """
 
     kept: bool
-    """Whether the ensemble has a scaling layer."""
+    """`true` if all members of the ensemble have a scaling layer, `false` if none has."""
     val_loss: Mapping[Literal["with", "without"], Number]
-    """The validation loss `with` and `without` the layer, in the epoch whose weights are kept."""
+    """The validation loss of both trainings, as an object with the fields `with` and `without`.
+    Each is the loss in the epoch whose weights are kept."""
     rows: int
-    """The number of validation rows."""
+    """The number of validation rows of this network."""
 
 
 class MemberEvent(Event, kind="member"):
@@ -273,9 +283,9 @@ class MemberEvent(Event, kind="member"):
     members: int
     """The number of ensemble members."""
     epochs: int
-    """The number of epochs trained."""
+    """The number of epochs that this member was trained."""
     best_epoch: int | None
-    """The epoch whose weights are kept, from 1; `null` if these are the final weights."""
+    """The epoch whose weights the member keeps, from 1; `null` if it keeps the final weights."""
 
 
 @dataclass(frozen=True)
@@ -289,10 +299,12 @@ class MemberGroup:
 
 
 class SelectedEvent(Event, kind="selected"):
-    """The groups of networks of an ensemble were selected, see `ensemble.select`."""
+    """The networks of an ensemble were selected, see `ensemble.select`."""
 
     groups: tuple[MemberGroup, ...]
-    """All groups in the order of their training, including removed ones."""
+    """The groups of networks with the same settings, in the order of their training. Each is an
+    object with its `settings` (path and value) and its `share` of the mean prediction, from 0 to 1;
+    the networks of a group with share 0 are removed."""
 
 
 @dataclass(frozen=True)
@@ -312,36 +324,39 @@ class TrainedEvent(Event, kind="trained"):
     members: Count | None = None
     """The number of ensemble members; absent for a single network."""
     cluster: ClusterFigures | None = None
-    """The cluster: the number of `workers`, their total speed in `rows_per_second`, and the
-    estimated share of the time that they spent on communication, `communication_share`. Absent
-    without a cluster."""
+    """Only for distributed training, an object: the number of `workers`; `rows_per_second`, the
+    number of rows on which all workers together trained per second; and `communication_share`, the
+    estimated share of the training time in which workers exchanged gradients."""
     epochs: Count
-    """The number of epochs trained; for an ensemble, the maximum of its members."""
+    """The number of epochs trained; for an ensemble, the maximum over its members."""
     best_epoch: Count | None
-    """The epoch whose weights are kept, from 1; `null` if these are the final weights. Always
-    `null` for an ensemble, whose members have different best epochs."""
+    """The epoch whose weights the network keeps, from 1. `null` if it keeps the final weights, and
+    for an ensemble, whose members have different best epochs."""
     seconds: float
-    """The duration in seconds."""
+    """The duration of training in seconds."""
 
 
 class DivergedEvent(Event, kind="diverged"):
-    """The loss or the weights became NaN or infinite, so training ends with an error."""
+    """The loss or the weights became NaN or infinite.
+
+    The run ends with an error. The fields show which values are unusually large.
+    """
 
     magnitudes: Magnitudes = inline()
     """The magnitudes of inputs, target and row weights."""
 
 
 class BaselinesEvent(Event, kind="baselines"):
-    """The baselines were evaluated on the same rows as the network."""
+    """The baselines were trained, and evaluated on the same rows as the network."""
 
     models: Sequence[str]
-    """The names of the baselines. `constant` predicts the class frequencies or the mean of the
-    target, or its median if the compared metric is an absolute error. `linear` is the network
-    without hidden layers."""
+    """The names of the baselines. `constant` predicts the same for every row: the class frequencies
+    or the mean of the target, or its median if the network is compared with it by the MAE. `linear`
+    is the network without hidden layers: linear or logistic regression."""
     no_linear: str | None
     """The reason why there is no linear baseline; `null` if there is one."""
     seconds: float
-    """The duration in seconds."""
+    """The duration of the training of the baselines in seconds."""
 
 
 # The end
@@ -358,46 +373,51 @@ class TrainingResultEvent(Event, kind=RESULT):
     """The run is complete."""
 
     run: str
-    """The run folder."""
+    """The path of the run folder."""
     epochs: int
-    """The number of epochs trained; for an ensemble, the maximum of its members."""
+    """The number of epochs trained; for an ensemble, the maximum over its members."""
     metrics: Mapping[str, Metrics]
-    """The metrics of `train` and, if they exist, of `validation` and `test`, as in `metrics.json`.
-    If an ensemble has folds, the metrics of `validation` are computed on out-of-fold rows."""
+    """For each set (`train` and, if they exist, `validation` and `test`), an object with all
+    metrics, as in `metrics.json`. For an ensemble with folds, `validation` means the out-of-fold
+    rows."""
     baselines: Mapping[str, Mapping[str, Metrics]]
-    """The metrics of each baseline on the same sets, as in `baselines.json`."""
+    """For each baseline, its metrics on the same sets, as in `baselines.json`."""
     verdicts: BaselineComparison
-    """The comparison with the baselines on held-out rows, as in `verdicts.json`."""
+    """The comparison of the network with the baselines, as in `verdicts.json`. Its fields are in
+    the next table."""
     distillation: Distillation | None = None
-    """The comparison of a distilled network with its teacher, as in `distillation.json`: the number
-    of test `rows`, the `differences` of their metrics on these rows, and for `network` and
-    `ensemble` the number of `weights`, their size in `bytes` and the `milliseconds` of a
-    prediction. Absent for other networks."""
+    """Only after `dlcli distill`, the comparison of the network with its teacher, an ensemble, as
+    in `distillation.json`: the number of test `rows`; the `differences` of their metrics on these
+    rows; and, for `network` and `ensemble`, the number of `weights`, their size in `bytes` and the
+    `milliseconds` that the prediction of one row takes."""
     gates: Sequence[GateResult] | None = None
-    """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its 95 % confidence interval, and the `failures` as sentences; empty if
-    the gate passes. Absent if the config has no gates."""
+    """The result of each quality gate, a list of objects: the name `gate`, such as `test.accuracy`;
+    the `value` of the metric; `lower` and `upper`, the ends of its 95 % confidence interval; and
+    `failures`, the unmet requirements as sentences, empty if the gate passes. Absent if the config
+    has no gates."""
 
 
 class ReproductionResultEvent(Event, kind=RESULT):
     """The new run was compared with the original run."""
 
     original: str
-    """The folder of the original run."""
+    """The path of the original run folder."""
     reproduced: bool
-    """Whether the run was reproduced: all parts are equal or, with a tolerance, the data are equal
-    and the metrics are within the tolerance."""
+    """`true` if the data, versions, encoding, weights and metrics of both runs are equal. With
+    `--tolerance`, `true` if the data are equal and `metric_difference` is at most the tolerance."""
     parts: Mapping[str, bool]
-    """For each of `data`, `versions`, `encoding`, `weights` and `metrics`, whether it is equal."""
+    """For each of `data`, `versions`, `encoding`, `weights` and `metrics`, `true` if it is equal in
+    both runs."""
     findings: Mapping[str, str]
-    """For each of these parts, a description of what is equal or differs."""
+    """For each of these parts, a sentence on what is equal or differs."""
     causes: Sequence[str]
-    """The probable causes of different weights; empty if weights and metrics are equal."""
+    """The probable causes if weights or metrics differ; empty if they are equal."""
     metric_difference: Number
-    """The largest relative difference of a metric; for a confusion matrix, the largest difference
-    as a share of the rows. `null` if a metric is undefined in only one of the runs."""
+    """The largest relative difference of a metric between the runs; for the confusion matrix, the
+    largest difference of a cell, as a share of the rows. `null` if a metric is undefined or absent
+    in only one of the runs."""
     tolerance: float | None
-    """The maximum accepted `metric_difference`; `null` if all parts must be equal."""
+    """The value of `--tolerance`; `null` if it was not given, so all parts must be equal."""
 
 
 # Cross-validation
@@ -407,46 +427,47 @@ class RowsEvent(Event, kind="rows"):
     """The rows were read, and the test rows were set aside."""
 
     file: str
-    """The training table."""
+    """The training file or files."""
     rows: int
-    """The number of rows, not including the test rows."""
+    """The number of rows without the test rows."""
     set_aside: int
-    """The number of test rows, which are not used."""
+    """The number of test rows. The folds do not contain them."""
     split: str
     """The kind of split: `random`, `stratified`, `group` or `time`."""
     seed: int
-    """The seed of the config."""
+    """The `seed` of the config."""
     notes: Sequence[str]
-    """Notes on what dlcli detected in the files, such as the delimiter `;`."""
+    """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
 
 
 class KeptEvent(Event, kind="kept"):
-    """A cross-validation is resumed."""
+    """An interrupted cross-validation is resumed; finished folds are kept."""
 
     folds: int
-    """The number of finished folds over all repeats."""
+    """The number of finished folds in all repeats."""
     of: int
-    """The number of folds over all repeats."""
+    """The number of folds in all repeats."""
 
 
 class FoldProgressEvent(Event, kind="progress", is_logged=False):
-    """The progress of a fold.
+    """The training of a fold begins or has advanced.
 
-    This event occurs only in Python, at the start of the fold and then at most five times a second.
+    This event occurs only in Python, at most five times a second. If several folds train at the
+    same time, it refers to the first of them.
     """
 
     done: int
-    """The number of folds before this one, over all repeats."""
+    """The number of folds before this one, in all repeats."""
     epoch: int
     """The number of epochs trained so far; for an ensemble, the sum over its members."""
     folds: int
-    """The number of folds over all repeats."""
+    """The number of folds in all repeats."""
     of: int
     """The maximum number of epochs; for an ensemble, the sum over its members."""
 
 
 class FoldEvent(Event, kind="fold"):
-    """The training and evaluation of a fold have ended."""
+    """A network was trained on the other folds and evaluated on this fold."""
 
     result: documents.FoldResult = inline(
         *("repeat", "fold", "epochs", "best_epoch", "seconds", "metrics", "problem")
@@ -457,31 +478,31 @@ class FoldEvent(Event, kind="fold"):
     repeats: int
     """The number of repeats."""
     metric: str | None
-    """The name of the main metric; `null` if no metric is defined."""
+    """The name of the main metric, such as `accuracy`; `null` if all metrics are undefined."""
 
 
 class CrossValidationResultEvent(Event, kind=RESULT):
     """The cross-validation is complete."""
 
     run: str
-    """The run folder."""
+    """The path of the run folder."""
     metrics: Mapping[str, Estimate]
-    """The `value` of each metric on all rows, averaged over the repeats, with the ends `lower` and
-    `upper` of its 95 % confidence interval, or the `reason` if the interval is undefined."""
+    """An estimate of each metric on the rows of all folds together, averaged over the repeats."""
     result: documents.CrossValidation = inline(
         *("split", "folds", "repeats", "set_aside", "main_metric", "by_fold", "deviations"),
         *("constant", "best_epochs", "notes"),
     )
     """The result of the cross-validation."""
     gates: Sequence[GateResult] | None = None
-    """The result of each quality gate: its name `gate`, the `value` of the metric with the ends
-    `lower` and `upper` of its 95 % confidence interval, and the `failures` as sentences; empty if
-    the gate passes. Absent if the config has no gates."""
+    """The result of each quality gate, a list of objects: the name `gate`, such as `test.accuracy`;
+    the `value` of the metric; `lower` and `upper`, the ends of its 95 % confidence interval; and
+    `failures`, the unmet requirements as sentences, empty if the gate passes. Absent if the config
+    has no gates."""
     refit: str | None
-    """The folder of the run that was trained on all rows; `null` without `--refit`, or if that
-    training failed."""
+    """With `--refit`, the path of the run that was trained on all rows; `null` without it, or if
+    this training failed."""
     refit_problem: str | None = None
-    """The error that ended the training on all rows; absent if it did not fail."""
+    """The error that ended the training on all rows; absent if there was no error."""
 
 
 # Search
@@ -494,27 +515,29 @@ class SpaceEvent(Event, kind="space"):
     """
 
     rows: int
-    """The number of rows in the training table, which determines the default."""
+    """The number of rows in the training table. The default search space depends on it."""
     trials: int | None
-    """The maximum number of trials; `null` if the search has only a time limit."""
+    """The maximum number of trials; `null` if only a time limit ends the search."""
     folds: int | None
     """The number of folds for the evaluation of each candidate; `null` if candidates are evaluated
-    on the rows `held_out`."""
+    without folds, on the rows that `held_out` names."""
     held_out: str
-    """The rows that evaluate candidates if there are no folds: `validation`, or `out-of-fold` for
-    an ensemble with folds. Out-of-fold rows are training rows, each predicted by the members that
-    were not trained on it."""
+    """The rows that evaluate candidates if `folds` is `null`: `validation`, or `out-of-fold` for an
+    ensemble with folds."""
     space: Mapping[str, object]
-    """The search space, as in `tune.space` of `resolved.yaml`."""
+    """The default search space, in the notation of `tune.space`."""
 
 
 class EarlierEvent(Event, kind="earlier"):
-    """A search is resumed, or joins a study that another process has started."""
+    """The study contains finished trials.
+
+    The search is resumed, or another process has begun it.
+    """
 
     trials: int
     """The number of finished trials."""
     of: int | None
-    """The maximum number of trials; `null` if the search has only a time limit."""
+    """The maximum number of trials; `null` if only a time limit ends the search."""
 
 
 class TrialProgressEvent(Event, kind="progress", is_logged=False):
@@ -526,23 +549,23 @@ class TrialProgressEvent(Event, kind="progress", is_logged=False):
     trial: int
     """The number of finished trials plus 1."""
     of: int | None
-    """The maximum number of trials; `null` if the search has only a time limit."""
+    """The maximum number of trials; `null` if only a time limit ends the search."""
     metric: str
-    """The metric that the search optimizes."""
+    """The metric that the search optimizes, such as `val_loss`."""
     best: int | None
-    """The number of the best trial so far, from 0; `null` if no trial is complete."""
+    """The number of the best trial so far, from 0; `null` before the first complete trial."""
     best_value: Number
-    """The value of the best trial so far; `null` if no trial is complete."""
+    """The value of the best trial so far; `null` before the first complete trial."""
 
 
 class FinalistProgressEvent(Event, kind="progress", is_logged=False):
-    """The full training of a selected config begins.
+    """The full training of a finalist begins.
 
     This event occurs only in Python.
     """
 
     finalist: str
-    """The name of the config: `default`, `best` or `smallest`."""
+    """The name of the finalist: `default`, `best` or `smallest`."""
 
 
 _OF_CANDIDATE = (
@@ -552,46 +575,49 @@ _OF_CANDIDATE = (
 
 
 class DefaultEvent(Event, kind="default"):
-    """The original config was evaluated in the same way as the candidates."""
+    """The original config was evaluated like a candidate, for comparison."""
 
     metric: str
-    """The metric that the search optimizes."""
+    """The metric that the search optimizes, such as `val_loss`."""
     result: documents.TrialResult = inline(*_OF_CANDIDATE)
     """The result of the original config; its `values` are empty."""
 
 
 class TrialEvent(Event, kind="trial"):
-    """A candidate was evaluated."""
+    """A trial has ended."""
 
     number: int
     """The number of the trial, from 0."""
     of: int | None
-    """The maximum number of trials; `null` if the search has only a time limit."""
+    """The maximum number of trials; `null` if only a time limit ends the search."""
     ended: int
-    """The number of finished trials."""
+    """The number of finished trials, including this one."""
     metric: str
-    """The metric that the search optimizes."""
+    """The metric that the search optimizes, such as `val_loss`."""
     of_folds: int | None
     """The number of folds for the evaluation of each candidate; `null` without folds."""
     result: documents.TrialResult = inline(*_OF_CANDIDATE)
     """The result of the trial."""
     best: int | None
-    """The number of the best trial so far, from 0; `null` if no trial is complete."""
+    """The number of the best trial so far, from 0; `null` before the first complete trial."""
     best_value: Number
-    """The value of the best trial so far; `null` if no trial is complete."""
+    """The value of the best trial so far; `null` before the first complete trial."""
 
 
 class FinalistEvent(Event, kind="finalist"):
-    """The full training of a selected config has ended."""
+    """A finalist was trained in full and evaluated."""
 
     held_out: str
-    """The kind of rows in `split`: `test`, `validation` or `out-of-fold`."""
+    """The kind of the evaluation rows: `test`, `validation` or `out-of-fold`."""
     result: documents.Finalist = inline()
     """The result of the config."""
 
 
 class NestedEvent(Event, kind="nested"):
-    """With `--nested`, a search without the rows of an outer fold was evaluated on this fold."""
+    """With `--nested`, the search was repeated without the rows of an outer fold.
+
+    Its best candidate was trained on the other rows and evaluated on this fold.
+    """
 
     of: int
     """The number of outer folds."""
@@ -603,18 +629,19 @@ class SearchResultEvent(Event, kind=RESULT):
     """The search is complete."""
 
     run: str
-    """The run folder."""
+    """The path of the folder of the search."""
     result: documents.Search = inline(
         *("study", "metric", "direction", "default", "importances", "finalists", "nested_value"),
         "notes",
     )
     """The result of the search."""
     best: documents.TrialResult | None
-    """The best trial, as in `tune.json`."""
+    """The best trial, an object with the fields of `default`; `null` if no trial is complete."""
     smallest: documents.TrialResult | None
-    """The trial with the fewest parameters among those within one standard error of the best."""
+    """The trial whose network has the fewest parameters, among the trials that are at most one
+    standard error worse than the best; an object like `best`."""
     trials: int
-    """The number of trials."""
+    """The number of trials, including pruned and failed ones."""
 
 
 # Listeners

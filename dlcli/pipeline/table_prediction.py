@@ -151,7 +151,7 @@ class RowDifferences:
             `bad_rows`, with a value that can't be used; and `differences`, an object for each
             column that has any of: `unreadable`; `unseen`, with the rows of the most frequent
             `unseen_values`; `outside` the `training_range`, of two numbers or ISO 8601 dates;
-            `wordless`; `missing`, with `missing_share` and `training_missing_share`.
+            `without_tokens`; `missing`, with `missing_share` and `training_missing_share`.
         """
         found = find_differences(encoding, self.rows, self.columns)
         return {

@@ -152,19 +152,21 @@ class BaselineComparison(Document):
     """The comparison of a run's network with its baselines, and signs of data leakage."""
 
     differences: Mapping[str, Mapping[str, BaselineDifference]] = {}
-    """The differences from the baselines, by baseline and set (`test`, `validation`). Each has the
-    `metric`, its values for the `network` and the `baseline`, their difference `value` with the
-    ends `lower` and `upper` of its 95 % confidence interval, or the `reason` if the interval is
-    undefined, and the `verdict`: `better`, `worse`, `not_significant`, `same` or `unknown`."""
+    """For each baseline and set (`test`, `validation`), the difference between the metrics of the
+    network and of the baseline: an estimate with the additional fields `metric` (its name),
+    `network` and `baseline` (the two values), and `verdict`."""
     conclusions: Mapping[str, intervals.Verdict] = {}
-    """The verdict for each baseline over all sets of rows, see [metrics](metrics.md). The report
-    and `dlcli diagnose` use it."""
+    """For each baseline, the verdict over all sets of rows. [Better than the
+    baselines?](metrics.md#better-than-the-baselines) explains how it follows from the verdicts on
+    single sets."""
     nearly_perfect: NearlyPerfect | None = None
-    """The simplest model with hardly any error on held-out rows. Its `model` is `constant`,
-    `linear`, or `network` if the network itself is linear. `None` if there is no such model."""
+    """The simplest model whose predictions of held-out rows are nearly perfect, which may be a sign
+    of data leakage. An object with the name of the `model` (`constant`, `linear`, or `network` if
+    the network itself is linear), the `split`, and the `value` of a `metric` on its rows. `None` if
+    there is no such model."""
     leaks: Mapping[str, float] = {}
-    """The columns that predict the target alone. For each column, the value is the share by which
-    it reduces the error of the constant baseline on training rows."""
+    """The columns that alone predict nearly all of the target, which may be a sign of data leakage.
+    For each column, the share of the constant baseline's error that it removes, from 0 to 1."""
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

@@ -48,11 +48,11 @@ class FoldResult(Document):
     epochs: Count
     """The number of epochs trained; 0 if training failed in the first epoch."""
     best_epoch: Count | None = None
-    """The epoch whose weights are kept, from 1; for an ensemble, the median of its members. `None`
-    if these are the final weights."""
+    """The epoch whose weights the network keeps, from 1; for an ensemble, the median over its
+    members. `None` if the final weights are kept."""
     seconds: float
-    """The duration of encoding, training and evaluation in seconds. It includes a linear baseline
-    if a gate requires one."""
+    """The duration of encoding, training and evaluation in seconds. If a gate compares with the
+    linear baseline, it includes the training of this baseline."""
     metrics: Mapping[str, Number] = {}
     """The metrics on the rows of the fold, in the original unit of the target; empty if training
     failed."""
@@ -61,7 +61,7 @@ class FoldResult(Document):
     history: Mapping[str, tuple[Number, ...]] = {}
     """The values of each column of history.csv and of `epoch`; a long history is thinned."""
     problem: str | None = None
-    """The error that ended encoding or training; `None` if the fold was trained."""
+    """The error that ended encoding or training; `None` if there was no error."""
 
 
 class CrossValidation(Document):
@@ -88,28 +88,28 @@ class CrossValidation(Document):
     rows: Count
     """The number of rows that were split into folds."""
     set_aside: Count
-    """The number of test rows, which were not used."""
+    """The number of test rows. The folds do not contain them."""
     main_metric: str | None
-    """The name of the main metric; `None` if no metric is defined."""
+    """The name of the main metric, such as `accuracy`; `None` if all metrics are undefined."""
     results: tuple[FoldResult, ...]
     """The results of the folds, sorted by repeat and fold."""
     pooled: Mapping[str, Estimate]
     """The metrics on all rows, averaged over the repeats, with the 95 % confidence interval of one
     repeat. Each row is predicted by the network that was not trained on it."""
     by_fold: Mapping[str, Estimate]
-    """The mean of each metric over all folds, with the corrected 95 % confidence interval of Nadeau
-    and Bengio (2003)."""
+    """An estimate of each metric: its mean over all folds, with the confidence interval of Nadeau
+    and Bengio (2003), which takes into account that folds share training rows."""
     deviations: Mapping[str, Number]
     """The standard deviation of each metric over all folds."""
     constant: Mapping[str, Number]
-    """The pooled metrics of the constant baseline."""
+    """The metrics of the constant baseline on the rows of all folds together."""
     against_constant: BaselineDifference | None = None
     """The pooled difference from the constant baseline."""
     against_linear: BaselineDifference | None = None
     """The pooled difference from the linear baseline, which is trained if a gate has
     `better_than: linear`."""
     best_epochs: Count | None
-    """The median best epoch of the folds, which is the number of epochs to train on all rows;
+    """The number of epochs for a training on all rows: the median of the best epochs of the folds.
     `None` if training failed in every fold."""
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
@@ -211,13 +211,13 @@ class TrialResult(Document):
     state: TrialEnd
     """`complete`, `pruned` if the trial was stopped early, or `failed`."""
     values: Mapping[str, Value]
-    """The values of the candidate, by path of the setting; empty for the original config."""
+    """The settings of the candidate (path and value); empty for the original config."""
     value: Number
-    """The value of the optimized metric, averaged over the folds; for a pruned trial, the last
-    value. `None` if the trial failed."""
+    """The value of the optimized metric, averaged over the folds. For a pruned trial, the value
+    when it was stopped; `None` if the trial failed."""
     standard_error: Number = None
-    """The standard error of `value` over the folds, or over the rows if there are no folds; `None`
-    if it is unknown."""
+    """The standard error of `value`, from the differences between folds or, without folds, between
+    rows; `None` if it is unknown."""
     folds: tuple[Number, ...] = ()
     """The value of the optimized metric in each finished fold; empty without folds."""
     metrics: Mapping[str, Number] = {}
@@ -234,37 +234,35 @@ class TrialResult(Document):
     seconds: float
     """The duration in seconds."""
     worker: str = ""
-    """The process that evaluated the candidate, as `host-pid`."""
+    """The process that evaluated the candidate: host name and process ID, such as `node1-4711`."""
     problem: str | None = None
-    """The error that ended the trial, in one line; `None` if it did not fail."""
+    """The error that ended the trial, in one line; `None` if there was no error."""
 
 
 class Finalist(Document):
     """A config that was trained in full after the search and evaluated on held-out rows."""
 
     name: Literal["default", "best", "smallest"]
-    """The name of the config: `default`, `best` or `smallest`."""
+    """The name of the finalist: `default`, `best` or `smallest`."""
     run: str
-    """The path of the run inside the folder of the search."""
+    """The path of its run folder, relative to the folder of the search."""
     split: Literal["test", "validation"]
-    """The evaluation set. The search used the validation rows to select the config, so metrics on
-    them are too optimistic."""
+    """The set that evaluates the finalist: `test` or, without test rows, `validation`. Metrics on
+    `validation` are too optimistic, because the search used the same rows to select the config."""
     metrics: Mapping[str, Number]
-    """The metrics on the evaluation set."""
+    """The metrics on this set."""
     parameters: Count
     """The number of trainable parameters; for an ensemble, the sum over its members."""
     epochs: Count
     """The number of epochs trained."""
     metric: str | None = None
-    """The metric that the finalists are compared by: the optimized metric, or the main metric if
-    the search optimizes `val_loss`. `None` if it is undefined."""
+    """The metric by which finalists are compared: the optimized metric or, if it is `val_loss`, the
+    main metric. `None` if it is undefined."""
     gain: Estimate | None = None
-    """The difference between the metrics of this config and the default config on the same rows:
-    its `value` with the ends `lower` and `upper` of its 95 % confidence interval, or the `reason`
-    if the interval is undefined. `None` for the default config."""
+    """An estimate of the difference in `metric`: the value of this finalist minus the value of
+    `default`, on the same rows. `None` for `default` itself."""
     verdict: Verdict | None = None
-    """The verdict on the difference: `better`, `worse`, `not_significant`, `same` or `unknown`;
-    `None` for the default config."""
+    """The verdict on this difference; `None` for `default` itself."""
 
 
 class NestedFold(Document):
@@ -273,18 +271,19 @@ class NestedFold(Document):
     fold: Count
     """The number of the outer fold, from 1."""
     train: Count
-    """The number of rows on which the best config was trained."""
+    """The number of rows outside the fold, on which the best candidate was trained."""
     held_out: Count
     """The number of rows in the outer fold."""
     trials: Count
-    """The number of trials in the search."""
+    """The number of trials in the repeated search."""
     values: Mapping[str, Value]
-    """The values of the best candidate, by path of the setting; empty if no trial is complete."""
+    """The settings of the best candidate (path and value); empty if no trial is complete."""
     inner: Number
-    """The value of the optimized metric of the best candidate in this search; `None` if no trial is
-    complete."""
+    """The value of the optimized metric that the repeated search found for its best candidate. It
+    is too optimistic. `None` if no trial is complete."""
     value: Number
-    """The value of the optimized metric on the outer fold; `None` if it is undefined."""
+    """The value of the optimized metric on the outer fold, which the repeated search did not use;
+    `None` if it is undefined."""
     metrics: Mapping[str, Number]
     """All metrics on the outer fold."""
 
@@ -296,7 +295,7 @@ class Search(Document):
     name: str
     """The name of the config."""
     study: str
-    """The name of the study in its storage."""
+    """The name of the Optuna study."""
     metric: str
     """The optimized metric, such as `val_loss` or `val_accuracy`."""
     direction: Direction
@@ -314,22 +313,22 @@ class Search(Document):
     trials: tuple[TrialResult, ...]
     """The trials, sorted by number."""
     default: TrialResult | None
-    """The result of the original config, which is evaluated in the same way as the candidates."""
+    """The result of the original config, an object with the fields of a `trial` event."""
     best: Count | None
     """The number of the best trial."""
     smallest: Count | None
     """The number of the trial with the fewest parameters among those within one standard error of
     the best."""
     importances: Mapping[str, Number] = {}
-    """The importance of each setting, by path; the sum is 1. Empty if too few trials are
-    complete."""
+    """For each varied setting (by path), its importance for good trials, by Optuna's PED-ANOVA; the
+    sum is 1. Empty with fewer than 20 complete trials, which would yield mostly noise."""
     finalists: tuple[Finalist, ...] = ()
-    """The configs that were trained in full, each with the fields of a `finalist` event."""
+    """The finalists, each an object with the fields of a `finalist` event."""
     nested: tuple[NestedFold, ...] = ()
     """The results of the outer folds; empty without `--nested`."""
     nested_value: Estimate | None = None
-    """The unbiased estimate of the optimized metric: its mean over the outer folds with its 95 %
-    confidence interval; `None` without `--nested`."""
+    """With `--nested`, an estimate of the optimized metric: its mean over the outer folds, which is
+    unbiased. `None` without `--nested`."""
     workers: Count = 1
     """The number of processes that evaluated candidates."""
     seconds: float
