@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from dlcli.columns.scaling import OutputScaling
 from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
-from dlcli.config.tune_section import FIXED, Space, Tune, space_conflicts
+from dlcli.config.tune_section import FIXED, Tune, Variants, settings_conflicts, space_conflicts
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS
 from dlcli.schema.section import (
@@ -259,7 +259,7 @@ class EarlyStopping(Section):
 
 _DATA = "all networks read the same rows and inputs"
 _MEAN = "the predictions of all networks are averaged"
-_FIXED_FOR_MEMBERS: Mapping[Path, str] = {
+FIXED_FOR_MEMBERS: Mapping[Path, str] = {
     **FIXED,
     ("data",): _DATA,
     ("metrics",): "they have no effect on the networks",
@@ -292,13 +292,17 @@ class Ensemble(Section):
     the other folds, so all rows are used for training. Metrics for validation rows are then
     computed from out-of-fold predictions. `auto`: the number of members; `none`: all networks share
     the rows of data.validation."""
-    vary: Space | None = None
-    """Settings that differ between networks. Each key is the path of a setting, each value a list
-    of choices or a range, as in `tune.space`. One network for each fold forms a group, and all
-    networks of a group have the same settings. The first group has the settings of the config; the
-    settings of each other group are drawn at random. Omitted: all networks have the same settings.
+    vary: Variants | None = None
+    """Settings that differ between networks. One network for each fold forms a group, and all
+    networks of a group have the same settings. The first group has the settings of the config. In a
+    mapping, each key is the path of a setting, each value a list of choices or a range, as in
+    `tune.space`; the settings of each other group are drawn at random. In a list, each item has the
+    settings of one further group, by path. Omitted: all networks have the same settings.
 
-    Examples: [{optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}]
+    Examples:
+      - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
+      - - {optimizer.learning_rate: 0.003}
+        - {optimizer.learning_rate: 0.001, hidden_layers: {number: 2, units: 256}}
     """
     select: Literal["all", "greedy"] = "all"
     """Selection among the groups of `vary`. `all`: the prediction is the mean of all groups.
@@ -309,6 +313,8 @@ class Ensemble(Section):
     @property
     def groups(self) -> int:
         """The number of groups of networks with the same settings."""
+        if isinstance(self.vary, tuple):
+            return 1 + len(self.vary)
         return 1 if self.vary is None else self.members // (self.fold_count or 1)
 
     def fits(self, members: int) -> bool:
@@ -336,14 +342,29 @@ class Ensemble(Section):
             if self.select != "all":
                 yield "select", "has no effect without vary, because all networks are alike"
             return
-        yield from space_conflicts("vary", self.vary, _FIXED_FOR_MEMBERS)
         folds = self.fold_count
-        if self.members % (folds or 1) or self.groups < 2:
-            yield (
-                "members",
-                f"expected a multiple of the {folds} folds, at least {2 * (folds or 1)}, because "
-                f"the networks of all folds share the settings of vary; got {self.members}",
-            )
+        if isinstance(self.vary, tuple):
+            for at, settings in enumerate(self.vary):
+                yield from settings_conflicts(("vary", at), settings, FIXED_FOR_MEMBERS)
+            if self.members != self.groups * (folds or 1):
+                number: object = self.groups * (folds or 1)
+                if self.folds == "auto":
+                    number = f"{self.groups} times folds, and folds set to a number"
+                yield (
+                    "members",
+                    f"expected {number}, because each of the {self.groups} groups (the settings of "
+                    "the config, and each item of vary) has one network for each fold; got "
+                    f"{self.members}",
+                )
+        else:
+            yield from space_conflicts("vary", self.vary, FIXED_FOR_MEMBERS)
+            if self.members % (folds or 1) or self.groups < 2:
+                yield (
+                    "members",
+                    f"expected a multiple of the {folds} folds, at least {2 * (folds or 1)}, "
+                    "because the networks of all folds share the settings of vary; got "
+                    f"{self.members}",
+                )
         if self.select == "greedy" and folds is None:
             yield "select", "greedy requires out-of-fold predictions; set folds to a number"
 

@@ -27,7 +27,7 @@ from dlcli.config.config_file import (
     validated,
 )
 from dlcli.config.config_schema import Config, Hidden
-from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Space, Tune, varied
+from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Settings, Space, Tune, assigned, varied
 from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
 
@@ -63,6 +63,8 @@ class Dimension:
     """The choices as in the config."""
     declaration: yaml_document.Path = ()
     """Path of the dimension in the config."""
+    is_list: bool = True
+    """False if the declaration of a choice is its only value, see `_dimensions_of_groups`."""
 
     @cached_property
     def labels(self) -> tuple[Value, ...]:
@@ -77,7 +79,7 @@ class Dimension:
     @property
     def of_layers(self) -> yaml_document.Path | None:
         """Path within each hidden layer, if the dimension varies all of them."""
-        is_nested = len(self.declaration) == 4 and self.path != LAYERS  # as hidden_layers.KEY
+        is_nested = self.declaration[-2:-1] == (HIDDEN_LAYERS,) and self.path != LAYERS
         return yaml_document.parse_path(str(self.declaration[-1])) if is_nested else None
 
     @property
@@ -126,9 +128,7 @@ def count_combinations(dimensions: Sequence[Dimension]) -> int | None:
 
 
 def _dimension(keys: tuple[str, ...], values: Range | tuple[object, ...]) -> Dimension:
-    path = yaml_document.format_path(
-        tuple(step for key in keys for step in yaml_document.parse_path(key))
-    )
+    path = _path(keys)
     declaration = (*_TUNE, *keys)
     if isinstance(values, tuple):
         return Dimension(path, "choice", choices=values, declaration=declaration)
@@ -142,6 +142,30 @@ def _dimension(keys: tuple[str, ...], values: Range | tuple[object, ...]) -> Dim
     if values.count is None:
         return found
     return replace(found, high=float(str(found.value(values.count - 1))))
+
+
+def _path(keys: tuple[str, ...]) -> str:
+    """Return the path of a setting with these keys, which are paths themselves."""
+    return yaml_document.format_path(
+        tuple(step for key in keys for step in yaml_document.parse_path(key))
+    )
+
+
+def _dimensions_of_groups(vary: Sequence[Settings]) -> list[tuple[Dimension, ...]]:
+    """Return the settings of each group of a list, as choices with one value."""
+    return [
+        tuple(
+            Dimension(
+                _path(keys),
+                "choice",
+                choices=(value,),
+                declaration=(*_TUNE, at, *keys),
+                is_list=False,
+            )
+            for keys, value in assigned(settings)
+        )
+        for at, settings in enumerate(vary)
+    ]
 
 
 # The default space
@@ -227,9 +251,14 @@ def candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
             invalid.
     """
     try:
-        return _candidate(file, values)
+        return _candidate(file, _dimensions(file), values)
     except errors.ConfigError as error:
         raise errors.ConfigError([_with_values(each, values) for each in error.problems]) from None
+
+
+def _dimensions(file: ConfigFile) -> tuple[Dimension, ...]:
+    tune = file.config.tune
+    return dimensions_of(tune.space if tune else None)
 
 
 def _with_values(problem: errors.Problem, values: Mapping[str, Value]) -> errors.Problem:
@@ -241,10 +270,11 @@ def _with_values(problem: errors.Problem, values: Mapping[str, Value]) -> errors
     return replace(problem, path=errors.printable(problem.path), message=message)
 
 
-def _candidate(file: ConfigFile, values: Mapping[str, Value]) -> ConfigFile:
+def _candidate(
+    file: ConfigFile, of_space: Sequence[Dimension], values: Mapping[str, Value]
+) -> ConfigFile:
     """Return a candidate; its errors don't list the values."""
-    tune = file.config.tune
-    dimensions = {each.path: each for each in dimensions_of(tune.space if tune else None)}
+    dimensions = {each.path: each for each in of_space}
     if unknown := [path for path in values if path not in dimensions]:
         known = f"; tune.space has {errors.listed(dimensions)}" if dimensions else ""
         raise errors.ConfigError([errors.Problem(unknown[0], f"is not in the search space{known}")])
@@ -294,7 +324,8 @@ def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Val
             labels = errors.listed(list(map(str, dimension.labels)))
             message = f"expected one of {labels}, got {shown(value)}"
             raise errors.ConfigError([errors.Problem(dimension.path, message)])
-        return document.node((*dimension.declaration, dimension.labels.index(value)))
+        index = (dimension.labels.index(value),) if dimension.is_list else ()
+        return document.node((*dimension.declaration, *index))
     if not is_number(value) or (dimension.kind == "integer" and not isinstance(value, int)):
         expected = "an integer" if dimension.kind == "integer" else "a number"
         raise errors.ConfigError(
@@ -309,25 +340,32 @@ def _node(document: yaml_document.YamlDocument, dimension: Dimension, value: Val
 
 
 def draw_settings(config: Config) -> list[dict[str, Value]]:
-    """Draw the settings of each group of an ensemble's networks, see `ensemble.vary`.
+    """Return the settings of each group of an ensemble's networks, see `ensemble.vary`.
 
-    The first group has the settings of the config. The values of the others are a Latin hypercube
-    sample (McKay, Beckman and Conover, 1979): each setting takes values from all parts of its
-    range, as far as there are groups.
+    The first group has the settings of the config. The values of the others are listed in `vary`,
+    or are a Latin hypercube sample of its ranges (McKay, Beckman and Conover, 1979): each setting
+    takes values from all parts of its range, as far as there are groups.
 
     Returns:
         For each group, values by the paths of their dimensions; the same for equal configs.
     """
     ensemble = config.ensemble
-    dimensions = dimensions_of(ensemble.vary if ensemble else None)
-    if ensemble is None or not dimensions:
+    if ensemble is None or ensemble.vary is None:
         return [{}]
+    if isinstance(ensemble.vary, tuple):
+        return [{}, *map(_only_values, _dimensions_of_groups(ensemble.vary))]
+    dimensions = dimensions_of(ensemble.vary)
     from scipy.stats import qmc
 
     sampler = qmc.LatinHypercube(len(dimensions), rng=np.random.default_rng(config.seed))
     sample = sampler.random(ensemble.groups - 1).tolist()
     pairs = (zip(dimensions, quantiles, strict=True) for quantiles in sample)
     return [{}, *({each.path: each.at(quantile) for each, quantile in row} for row in pairs)]
+
+
+def _only_values(dimensions: Sequence[Dimension]) -> dict[str, Value]:
+    """Return the value of each choice with one value, by its path."""
+    return {each.path: each.labels[0] for each in dimensions}
 
 
 def with_settings(config: Config, settings: Mapping[str, Value]) -> Config:
@@ -343,20 +381,36 @@ def with_settings(config: Config, settings: Mapping[str, Value]) -> Config:
     """
     if not settings:
         return config
-    found = candidate(_with_networks_as_candidates(make_config(config)), settings).config
+    assert config.ensemble is not None
+    file, vary = _with_networks_as_candidates(make_config(config)), config.ensemble.vary
+    if isinstance(vary, tuple):
+        groups = _dimensions_of_groups(vary)
+        group = next((each for each in groups if _only_values(each) == settings), None)
+        if group is None:
+            message = "has a value that no item of ensemble.vary has with these settings"
+            raise errors.ConfigError([errors.Problem(next(iter(settings)), message)])
+        found = _candidate(file, group, settings).config
+    else:
+        found = candidate(file, settings).config
     return found.model_copy(update={"ensemble": config.ensemble, "tune": config.tune})
 
 
 def _with_networks_as_candidates(file: ConfigFile) -> ConfigFile:
-    """Return a config whose search space is `ensemble.vary`, at the positions of the file."""
+    """Return a config whose search space is `ensemble.vary`, at the positions of the file.
+
+    If `vary` is a list, only the document has it as search space, see `_dimensions_of_groups`.
+    """
     config, root, vary = file.config, _copied(file.document.root), file.document.node(_VARY)
     assert config.ensemble is not None
     alike = copy(file.document.node(_VARY[:1]))
     alike.value = [(key, node) for key, node in alike.value if key.value not in ("vary", "select")]
     put(root, _VARY[:1], alike)
+    root.value = [(key, node) for key, node in root.value if key.value != "tune"]
     put(root, _TUNE, vary)
     ensemble = config.ensemble.model_copy(update={"vary": None, "select": "all"})
-    tune = Tune(space=config.ensemble.vary)
+    tune = None
+    if not isinstance(config.ensemble.vary, tuple):
+        tune = Tune(space=config.ensemble.vary)
     config = config.model_copy(update={"tune": tune, "ensemble": ensemble})
     document = yaml_document.YamlDocument(file.document.name, root)
     return replace(file, config=config, document=document)
@@ -374,8 +428,12 @@ def check_vary(file: ConfigFile) -> None:
     if file.config.ensemble is None or file.config.ensemble.vary is None:
         return
     above, own = yaml_document.format_path(_TUNE), yaml_document.format_path(_VARY)
+    candidates = _with_networks_as_candidates(file)
     try:
-        check_tune(_with_networks_as_candidates(file))
+        if isinstance(file.config.ensemble.vary, tuple):
+            _check_groups(candidates, _dimensions_of_groups(file.config.ensemble.vary))
+        else:
+            check_tune(candidates)
     except errors.ConfigError as error:
         found = error.problems
         problems = [
@@ -389,6 +447,28 @@ def check_vary(file: ConfigFile) -> None:
         raise errors.ConfigError(problems) from None
 
 
+def _check_groups(file: ConfigFile, groups: Sequence[Sequence[Dimension]]) -> None:
+    """Check the config of each group of a list.
+
+    Raises:
+        errors.ConfigError: with all problems, in the order of the text.
+    """
+    found: list[errors.Problem] = []
+    for at, dimensions in enumerate(groups):
+        for dimension in dimensions:
+            if message := _layer_error(file, dimension, dimensions):
+                found.append(file.document.problem(dimension.declaration, message, of_key=True))
+        if found:
+            continue
+        values = _only_values(dimensions)
+        own = {*_positions(file.document.node((*_TUNE, at)))}
+        for problem in _faults(file, dimensions, values).values():
+            is_located = problem.position.line and problem.position in own
+            found.append(problem if is_located else _with_values(problem, values))
+    if found:
+        raise errors.ConfigError(first_problems(found, file.document))
+
+
 def check_tune(file: ConfigFile) -> None:
     """Check each choice and both ends of each range, with the first values of other dimensions.
 
@@ -399,19 +479,22 @@ def check_tune(file: ConfigFile) -> None:
     """
     if file.config.tune is None:
         return
+    of_space = dimensions_of(file.config.tune.space)
     dimensions: list[Dimension] = []
     found: list[errors.Problem] = []
-    for dimension in dimensions_of(file.config.tune.space):
-        if message := _layer_error(file, dimension):
+    for dimension in of_space:
+        if message := _layer_error(file, dimension, of_space):
             found.append(file.document.problem(dimension.declaration, message, of_key=True))
         else:
             dimensions.append(dimension)
     values = {each.path: _values_to_check(each) for each in dimensions}
     first = {path: of_dimension[0] for path, of_dimension in values.items()}
-    first_faults = _faults(file, first)
+    first_faults = _faults(file, dimensions, first)
     causes: dict[_Fault, dict[str, Value]] = {fault: {} for fault in first_faults}
     for path in first:
-        trials = [(value, _faults(file, {**first, path: value})) for value in values[path][1:]]
+        trials = [
+            (value, _faults(file, dimensions, {**first, path: value})) for value in values[path][1:]
+        ]
         for value, faults in trials:
             new = [problem for fault, problem in faults.items() if fault not in first_faults]
             found += [_located(file, dimensions, problem, {path: value}) for problem in new]
@@ -426,7 +509,9 @@ def check_tune(file: ConfigFile) -> None:
         raise errors.ConfigError(first_problems(unique.values(), file.document))
 
 
-def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
+def _layer_error(
+    file: ConfigFile, dimension: Dimension, dimensions: Sequence[Dimension]
+) -> str | None:
     """Return why a setting can't vary in all hidden layers, or None."""
     if dimension.of_layers is None:
         return None
@@ -434,8 +519,6 @@ def _layer_error(file: ConfigFile, dimension: Dimension) -> str | None:
     key = str(dimension.of_layers[0])
     if key not in known:
         return f"unknown key{errors.did_you_mean_or_all(key, known)}"
-    assert file.config.tune is not None
-    dimensions = dimensions_of(file.config.tune.space)
     if file.config.hidden or any(each.path == LAYERS for each in dimensions):
         return None
     return "varies the hidden layers, but the config has none; also vary 'number'"
@@ -450,10 +533,12 @@ def _values_to_check(dimension: Dimension) -> list[Value]:
     return values
 
 
-def _faults(file: ConfigFile, values: Mapping[str, Value]) -> dict[_Fault, errors.Problem]:
+def _faults(
+    file: ConfigFile, dimensions: Sequence[Dimension], values: Mapping[str, Value]
+) -> dict[_Fault, errors.Problem]:
     """Return the problems of a candidate; for equal layers, only problems of the first layer."""
     try:
-        _candidate(file, values)
+        _candidate(file, dimensions, values)
     except errors.ConfigError as error:
         return {
             (each.path, each.message): each

@@ -171,6 +171,49 @@ def varied(space: Space) -> Iterator[tuple[tuple[str, ...], Range | tuple[object
             yield (key,), value
 
 
+Settings = Annotated[Mapping[str, object], Field(json_schema_extra={"minProperties": 1})]
+"""Settings by their paths, each with its value; those of all hidden layers are below
+`hidden_layers`."""
+
+
+def assigned(settings: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], object]]:
+    """Yield each value of settings, with its keys."""
+    for key, value in settings.items():
+        if key == HIDDEN_LAYERS and isinstance(value, Mapping):
+            for inner, below in value.items():
+                yield (key, inner), below
+        else:
+            yield (key,), value
+
+
+_SPACE: TypeAdapter[Space] = TypeAdapter(Space, config=ConfigDict(defer_build=True))
+
+
+def _parse_variants(value: object) -> object:
+    """Return a search space, or a list of settings."""
+    if not isinstance(value, tuple):
+        return _SPACE.validate_python(value)
+    if not value:
+        raise section.value_error("is empty; list the settings of each further group, or omit it")
+    for at, settings in enumerate(value):
+        if not isinstance(settings, Mapping):
+            example = "{optimizer.learning_rate: 0.003}"
+            forms = f"the settings of each group, such as {example}, in item {at + 1}"
+            raise section.not_as_expected(forms, settings)
+    return value
+
+
+Groups = Annotated[tuple[Settings, ...], Field(min_length=1)]
+Variants = Annotated[
+    Space | tuple[Settings, ...],
+    PlainValidator(_parse_variants, json_schema_input_type=Space | Groups),
+    section.Described(
+        "settings by their paths, each with a list of choices or a range; or a list of settings "
+        "by their paths"
+    ),
+]
+
+
 class Tpe(section.Choice, name="tpe"):
     """Tree-structured Parzen estimator: first random candidates, then variants of the best ones.
 
@@ -327,27 +370,57 @@ def space_conflicts(
             "expected a list of layer lists to choose from; to vary the units of all layers, "
             "write hidden_layers: {units: [16, 32]}",
         )
-    layers = space.get(HIDDEN_LAYERS, {})
+    yield from _layer_conflicts((name,), space)
+
+
+def settings_conflicts(
+    above: Path, settings: Mapping[str, object], fixed: Mapping[Path, str]
+) -> Iterator[section.Conflict]:
+    """Yield settings that a group of networks can't have, alone or together.
+
+    Args:
+        above: the path of the settings.
+        settings: values by the paths of settings.
+        fixed: settings that must be those of the config, and why.
+    """
+    if not settings:
+        yield above, "is empty; the first group already has the settings of the config"
+    yield from _path_conflicts(above, settings, fixed, are_values=True)
+    yield from _layer_conflicts(above, settings, are_values=True)
+
+
+def _layer_conflicts(
+    above: Path, settings: Mapping[str, object], *, are_values: bool = False
+) -> Iterator[section.Conflict]:
+    """Yield problems of the settings of all hidden layers, and of their number."""
+    layers = settings.get(HIDDEN_LAYERS, {})
     if not isinstance(layers, Mapping):
         forms = "{number: ..., units: ...}"
-        yield (name, HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
+        yield (*above, HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
         return
-    if layers and "hidden" in space:
-        yield (name, HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
-    yield from _path_conflicts((name, HIDDEN_LAYERS), layers, fixed={})
+    if layers and "hidden" in settings:
+        yield (*above, HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
+    yield from _path_conflicts((*above, HIDDEN_LAYERS), layers, fixed={}, are_values=True)
     counts = layers.get("number", ())
-    if isinstance(counts, Range):
+    expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
+    if are_values:
+        counts = (counts,) if "number" in layers else ()
+        expected = f"expected an integer from 0 to {MAX_LAYERS}"
+    elif isinstance(counts, Range):
         step = () if counts.step is None else (counts.step,)
         counts = (counts.low, counts.high, *step)
     for count in counts:
         if not (section.is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
-            expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
-            yield (name, HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
+            yield (*above, HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
             break
 
 
 def _path_conflicts(
-    above: tuple[str, ...], settings: Mapping[str, object], fixed: Mapping[Path, str]
+    above: Path,
+    settings: Mapping[str, object],
+    fixed: Mapping[Path, str],
+    *,
+    are_values: bool = False,
 ) -> Iterator[section.Conflict]:
     """Yield settings that can't be varied, alone or together with an earlier setting.
 
@@ -355,6 +428,7 @@ def _path_conflicts(
         above: keys above the settings.
         settings: what to vary, by path.
         fixed: settings that can't be varied, and why.
+        are_values: whether `settings` has a value for each setting, which may be a mapping.
     """
     paths: dict[str, Path] = {}
     for key, value in settings.items():
@@ -363,12 +437,12 @@ def _path_conflicts(
         except ValueError as error:
             yield (*above, key), str(error)
             continue
-        if message := _error(path, value, fixed) or _overlap(path, paths):
+        if message := _error(path, value, fixed, are_values) or _overlap(path, paths):
             yield (*above, key), message
         paths[key] = path
 
 
-def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
+def _error(path: Path, value: object, fixed: Mapping[Path, str], are_values: bool) -> str | None:
     """Return why a path can't be varied, or None."""
     if isinstance(value, Mapping) and path != (HIDDEN_LAYERS,):
         if path == ("hidden",):
@@ -376,8 +450,9 @@ def _error(path: Path, value: object, fixed: Mapping[Path, str]) -> str | None:
             return f"write {HIDDEN_LAYERS}: {{{', '.join(f'{key}: ...' for key in below)}}}"
         if len(path) == 1 and (near := did_you_mean(str(path[0]), [HIDDEN_LAYERS])):
             return f"unknown key{near}"
-        whole = format_path((*path, next(iter(value))))
-        return f"expected full paths of settings, such as {whole}: {{low: ..., high: ...}}"
+        if not are_values:
+            whole = format_path((*path, next(iter(value))))
+            return f"expected full paths of settings, such as {whole}: {{low: ..., high: ...}}"
     if path[0] in ("hidden", HIDDEN_LAYERS) and len(path) > 1 and isinstance(path[1], str):
         rest = format_path(path[1:])
         all_layers = f"{HIDDEN_LAYERS}: {{{rest}: ...}} for all layers"

@@ -24,9 +24,9 @@ from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, c
 from dlcli.errors import did_you_mean, did_you_mean_or_all, listed, most_similar, truncate
 from dlcli.metrics.definitions import METRICS
 
-Conflict = tuple[str | tuple[str, ...], str]
+Conflict = tuple[str | tuple[str | int, ...], str]
 """The path of a key in its section, and why its value conflicts with others. The path is a tuple if
-a key may contain a dot."""
+a key may contain a dot, or for an item of a list."""
 
 MAX_PROBLEMS = 100
 """Maximum number of problems of a config that are reported individually."""

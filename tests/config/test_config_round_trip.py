@@ -19,7 +19,7 @@ from pydantic import TypeAdapter, ValidationError
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import PiecewiseConstant
-from dlcli.config.tune_section import Range, Space
+from dlcli.config.tune_section import Range, Space, Variants
 from dlcli.schema.section import OneOf, Section
 from dlcli.schema.yaml_document import Values, parse
 from dlcli.tables.table_formats import _known_encoding
@@ -55,6 +55,15 @@ SPACES = st.dictionaries(
     lambda layers: {"hidden": layers}
 )
 """Search spaces; a random text is hardly ever the path of a setting."""
+GROUPS = st.lists(
+    st.dictionaries(st.sampled_from(["epochs", "hidden[0].units"]), CHOICES, min_size=1)
+    | st.dictionaries(st.sampled_from(["units", "activation"]), CHOICES, min_size=1).map(
+        lambda layers: {"hidden_layers": layers}
+    ),
+    min_size=1,
+    max_size=3,
+).map(tuple)
+"""The settings of groups of networks."""
 
 
 STEPS = st.lists(st.integers(1, 99), min_size=1, max_size=3, unique=True).flatmap(
@@ -72,6 +81,8 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     origin, arguments = get_origin(hint), get_args(hint)
     if hint is Space:
         return SPACES.filter(taken_by(TypeAdapter(hint)))
+    if hint is Variants:
+        return (SPACES | GROUPS).filter(taken_by(TypeAdapter(hint)))
     if origin is Annotated and isinstance(mark := arguments[1], OneOf):
         return st.one_of(*map(sections, mark.members_in(hint).values()))
     if origin is Annotated:

@@ -14,8 +14,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.config_file import load_config
-from dlcli.config.search_space import draw_settings, with_settings
+from dlcli.config.config_file import dump_config, load_config
+from dlcli.config.search_space import check_vary, draw_settings, with_settings
 from dlcli.errors import ConfigError, ExportError, Interrupted, RunError
 from dlcli.exports.python_script import export_script
 from dlcli.pipeline import baselines
@@ -145,6 +145,170 @@ def test_a_valid_config_stays_as_it_is_when_it_is_checked(folder):
         check(file)
     assert load_config(Path("c.yaml")).config == file.config
     assert file.document.node(("ensemble", "select")).value == "greedy"
+
+
+LISTED = (
+    CONFIG.partition("  vary:")[0]
+    + """\
+  vary:
+    - {optimizer.learning_rate: 0.01}
+    - {hidden_layers: {number: 2, units: 8}, optimizer: {name: sgd, momentum: 0.9}}
+  select: greedy
+"""
+)
+
+
+def listed(text=LISTED, *settings):
+    Path("c.yaml").write_text(text)
+    return load_config(Path("c.yaml"), settings)
+
+
+def test_a_list_has_the_settings_of_each_further_group(folder):
+    found = listed().config
+    settings = draw_settings(found)
+    assert settings == [
+        {},
+        {"optimizer.learning_rate": 0.01},
+        {
+            "hidden_layers.number": 2,
+            "hidden_layers.units": 8,
+            "optimizer": "{name: sgd, momentum: 0.9}",
+        },
+    ]
+    first, second, third = (with_settings(found, each) for each in settings)
+    assert first == found
+    assert second.optimizer == found.optimizer.model_copy(update={"learning_rate": 0.01})
+    assert second.hidden == found.hidden
+    assert [(layer.units, layer.activation.name) for layer in third.hidden] == [(8, "tanh")] * 2
+    assert (third.optimizer.name, third.optimizer.momentum) == ("sgd", 0.9)
+    assert third.ensemble == found.ensemble
+
+
+def test_a_dumped_list_has_the_same_groups(folder):
+    found = listed().config
+    Path("again.yaml").write_text(dump_config(found))
+    again = load_config(Path("again.yaml")).config
+    assert again == found
+    assert draw_settings(again) == draw_settings(found)
+
+
+def test_settings_that_no_group_of_a_list_has_are_refused(folder):
+    with pytest.raises(ConfigError) as caught:
+        with_settings(listed().config, {"optimizer.learning_rate": 0.02})
+    assert str(caught.value) == snapshot(
+        "optimizer.learning_rate: has a value that no item of ensemble.vary has with these settings"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "{optimizer.learning_rate: 0.01}",
+            "0.01",
+            snapshot(
+                "c.yaml:10:5: ensemble.vary: expected the settings of each group, such as {optimizer.learning_rate: 0.003}, in item 1, got 0.01"
+            ),
+        ),
+        (
+            "{optimizer.learning_rate: 0.01}",
+            "{}",
+            snapshot(
+                "c.yaml:10:7: ensemble.vary[0]: is empty; the first group already has the settings of the config"
+            ),
+        ),
+        (
+            "optimizer.learning_rate: 0.01",
+            "data.test: 0.1",
+            snapshot(
+                "c.yaml:10:19: ensemble.vary[0]['data.test']: can't be varied: all networks read the same rows and inputs"
+            ),
+        ),
+        (
+            "number: 2",
+            "number: [1, 2]",
+            snapshot(
+                "c.yaml:11:32: ensemble.vary[1].hidden_layers.number: expected an integer from 0 to 100, got [1, 2]"
+            ),
+        ),
+        (
+            "units: 8}",
+            "units: 8}, hidden: []",
+            snapshot(
+                "c.yaml:11:23: ensemble.vary[1].hidden_layers: can't be combined with 'hidden'; choose one of them"
+            ),
+        ),
+        (
+            "{number: 2, units: 8}",
+            "2",
+            snapshot(
+                "c.yaml:11:23: ensemble.vary[1].hidden_layers: expected keys, as in hidden_layers: {number: ..., units: ...}"
+            ),
+        ),
+        (
+            "members: 6",
+            "members: 4",
+            snapshot(
+                "c.yaml:7:12: ensemble.members: expected 6, because each of the 3 groups (the settings of the config, and each item of vary) has one network for each fold; got 4"
+            ),
+        ),
+        (
+            "folds: 2",
+            "folds: auto",
+            snapshot(
+                "c.yaml:7:12: ensemble.members: expected 3 times folds, and folds set to a number, because each of the 3 groups (the settings of the config, and each item of vary) has one network for each fold; got 6"
+            ),
+        ),
+        # These are found when the settings of each group are checked.
+        (
+            "0.01}",
+            "{low: 0.1, high: 1}}",
+            snapshot(
+                'c.yaml:10:33: optimizer.learning_rate: expected a number above 0, got {"low": 0.1, "high": 1}'
+            ),
+        ),
+        (
+            "units: 8",
+            "unit: 8",
+            snapshot(
+                "c.yaml:11:35: ensemble.vary[1].hidden_layers.unit: unknown key; did you mean 'units'?"
+            ),
+        ),
+        (
+            "units: 8",
+            "units: many",
+            snapshot(
+                "c.yaml:11:42: hidden[0].units: expected a positive integer up to 1000000, got 'many'"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_in_a_list_is_reported_at_its_position(folder, old, new, message):
+    assert LISTED.count(old) == 1
+    with pytest.raises(ConfigError) as caught:
+        check_vary(listed(LISTED.replace(old, new)))
+    assert str(caught.value) == message
+
+
+def test_a_conflict_of_a_group_with_the_config_names_the_settings_of_the_group(folder):
+    text = LISTED.replace("{name: adam,", "{name: adamw, weight_decay: 0.01,")
+    text += "exclude_from_weight_decay: [biases]\n"
+    with pytest.raises(ConfigError) as caught:
+        check_vary(listed(text))
+    assert str(caught.value) == snapshot(
+        "c.yaml:13:28: exclude_from_weight_decay: has no effect without optimizer.weight_decay (with hidden_layers.number: 2, hidden_layers.units: 8, optimizer: '{name: sgd, momentum: 0.9}')"
+    )
+
+
+@pytest.mark.slow
+def test_the_groups_of_a_list_are_trained_with_their_settings(folder):
+    events = []
+    trained = train(listed(), Path("listed"), recorded_in(events))
+    (groups,) = [fields["groups"] for kind, fields in events if kind == "selected"]
+    found = open_run(trained.path)
+    assert [group["settings"] for group in groups] == draw_settings(found.config)
+    rows = read_table(found.path.parent / "rows.csv", lambda _: ())
+    assert found.predictor.predict(rows, ValueProblems()).decoded.shape == (ROWS, 1)
 
 
 @pytest.fixture
