@@ -30,18 +30,22 @@ OVERVIEW = "reference.md"
 BEGINNING = """\
 # Every key of the config
 
-All keys, their values and their defaults, with one page for each section. [The config by
-example](config.md) shows a config with most of them, the [tutorial](tutorial/1-line.md) explains
-what they do, and `dlcli schema` prints a JSON Schema for editors.
+All keys of the config, their values and their defaults. A key with many values or with keys below
+it has a separate page. [The config by example](config.md) shows most of the keys in use, the
+[tutorial](tutorial/1-line.md) explains what they do, and `dlcli schema` prints a JSON Schema for
+editors.
 
-- **Required** keys are first on each page. You may omit an *optional* key; its description says
-  what happens then.
-- If a choice has parameters, write `name` or `{name: ..., parameter: ...}`. The parameters are
-  listed below each name. Spellings of Keras and scikit-learn with the same meaning, such as
-  `Adam`, `swish`, `mse` or `MeanSquaredError`, are accepted; the resolved config has the names
-  listed here. An integer may have an exponent, such as `1e3`.
-- `--set` takes the path of a key: `--set optimizer.learning_rate=0.01`, or
-  `--set 'hidden[0].units=64'`. List items are counted from 0.
+- Each entry has the path of the key, its allowed values and its default. **Required** keys are
+  first on each page. If you omit an *optional* key, the text after "Omitted:" applies.
+- In a path, `[i]` stands for an item of a list, counted from 0, and `*` for a name that you choose,
+  such as the name of a column. `--set` takes the same paths: `--set optimizer.learning_rate=0.01`,
+  or `--set 'hidden[0].units=64'`.
+- If a value has parameters, write `name` or `{name: ..., parameter: ...}`, such as
+  `optimizer: {name: sgd, momentum: 0.9}`. The parameters are listed below each name.
+- Spellings of Keras and scikit-learn with the same meaning, such as `Adam`, `swish`, `mse` or
+  `MeanSquaredError`, are accepted. The resolved config in the run folder has the names listed here.
+- An integer may have an exponent, such as `1e3`.
+- `[0, 1)` means from 0 to 1 without 1.
 
 The examples are parts of a config such as this one:
 
@@ -119,7 +123,9 @@ def reference() -> dict[str, str]:
         if body:
             page = f"reference/{name}.md"
             homes |= {choice.anchor: page for choice in here}
-            about = "Part of the [reference of all keys](../reference.md).\n"
+            about = (
+                "The [reference of all keys](../reference.md) explains the notation of this page.\n"
+            )
             beginning = [f"# `{name}`: {TITLES[name]}\n", about, example(name)]
             pages[page] = "\n".join([*beginning, *body])
     pages[OVERVIEW] = BEGINNING + linked_keys(key_list(Config, ""), pages)
@@ -218,7 +224,7 @@ def choice_parts(choice: Choice) -> Iterator[str]:
     shared = shared_parameters(choice)
     yield "".join(chain.from_iterable(member_lines(choice, m, shared) for m in choice.members))
     if shared:
-        yield "Each of them also has these parameters, unless listed differently above:\n"
+        yield "All of them also have these parameters, unless an entry above differs:\n"
         yield "".join(shared)
     for member in choice.members:
         for name, field in member.model_fields.items():
@@ -233,13 +239,15 @@ def places(choice: Choice) -> str:
     lines = []
     for members in dict.fromkeys(members for _, members in choice.places):
         at = [place for place, here in choice.places if here == members]
+        if choice.key == "type":
+            at = [f"{place[:-1]}.*`" for place in at]
         names = ", ".join(f"`{chosen(choice, member)}`" for member in members)
-        lines.append(", ".join(at) + ("" if members == every else f": {names}"))
+        lines.append(", ".join(at) + ("" if members == every else f": only {names}"))
     # A comment separates the list from the list of the choices.
     return (
-        f"Chosen at {lines[0]}."
+        f"Values of {lines[0]}:"
         if len(lines) == 1
-        else "\n- ".join(["Chosen at\n", *lines]) + "\n\n<!-- -->"
+        else "\n- ".join(["Values of these keys:\n", *lines]) + "\n\n<!-- -->"
     )
 
 

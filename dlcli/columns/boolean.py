@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 
 class MostFrequent(column_type.Imputation, name="most_frequent"):
-    """The most frequent value of the training rows."""
+    """Missing values become the more frequent of the two values in the training rows."""
 
 
 BooleanMissing = Annotated[MostFrequent | column_type.ErrorIfMissing, OneOf("policy")]
 
 
 class Boolean(column_type.ColumnType):
-    """True or false, encoded as 1 or 0."""
+    """A column of true and false, encoded as 1 and 0."""
 
     has_usual_missing_words = True
     has_listed_values = True
 
     type: Literal["boolean"] = "boolean"
     missing: BooleanMissing = MostFrequent()
-    """Replacement of missing values."""
+    """Treatment of missing values."""
 
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of mostly this type has a value of another type."""

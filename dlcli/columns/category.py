@@ -41,11 +41,11 @@ MOST_EMBEDDED = 10_000
 
 
 class OneHot(Choice, name="one_hot"):
-    """An input of 0 or 1 for each category."""
+    """One input for each category: 1 in rows of the category, else 0."""
 
 
 class Embedding(Choice, name="embedding"):
-    """A trained vector for each category."""
+    """A trained vector for each category; its components are the inputs."""
 
     units: PositiveInt = 8
     """Length of the vector."""
@@ -55,11 +55,14 @@ CategoricalEncoding = Annotated[OneHot | Embedding, OneOf("encoding")]
 
 
 class MostFrequentCategory(Choice, name="most_frequent"):
-    """The most frequent value of the training rows."""
+    """Missing values become the most frequent category of the training rows."""
 
 
 class MissingCategory(Choice, name="category"):
-    """A separate category; it counts as unseen if no training row has missing values."""
+    """Missing values are a separate category.
+
+    If the training rows have no missing values, a missing value is treated like an unseen category.
+    """
 
 
 CategoricalMissing = Annotated[
@@ -74,7 +77,7 @@ _MANY_CATEGORIES = 50
 
 
 class Categorical(column_type.ColumnType):
-    """One of several values."""
+    """A column of categories, such as cities."""
 
     identifier_share = 0.95
     has_listed_values = True
@@ -83,14 +86,16 @@ class Categorical(column_type.ColumnType):
     encoding: CategoricalEncoding = OneHot()
     """Encoding of a category as inputs."""
     min_count: PositiveInt = 1
-    """Minimum number of training rows of a category; rarer values share one category."""
+    """Minimum number of training rows of a category. All rarer categories are combined into one
+    shared category."""
     max_categories: PositiveInt = MOST_CATEGORIES
-    """Maximum number of categories; the most frequent are kept, other values share one category."""
+    """Maximum number of categories. The most frequent ones are kept; all others are combined into
+    the shared category."""
     missing: CategoricalMissing = MissingCategory()
-    """Replacement of missing values."""
+    """Treatment of missing values."""
     unseen: Literal["other", "error"] = "other"
-    """Handling of values that do not occur in the training rows: as the shared category (all inputs
-    0 if there is none), or as an error."""
+    """Treatment of categories that do not occur in the training rows. `other`: they are encoded as
+    the shared category or, if there is none, as 0 in all inputs. `error`: they are refused."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield `unseen: error` if rare training values would also be errors."""

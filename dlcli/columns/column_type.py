@@ -238,11 +238,11 @@ class Decision:
 
 
 class Auto(ColumnType):
-    """One of the types below, inferred from all rows of the training file with a target.
+    """One of the types below, inferred from all rows of the training file that have a target.
 
-    Ignores identifiers, row indices, constants, and columns on which training might fail: numbers
-    or dates mixed with a few other values, and, in files with 20 or more rows, columns with fewer
-    than 8 values that are not missing.
+    `auto` ignores identifiers, row numbers and constants. It also ignores columns on which training
+    might fail: numbers or dates mixed with a few other values and, in files with 20 or more rows,
+    columns with fewer than 8 values.
     """
 
     type: Literal["auto"] = "auto"
@@ -253,7 +253,7 @@ class Auto(ColumnType):
 
 
 class Ignored(ColumnType):
-    """Not used."""
+    """The column is not used."""
 
     type: Literal["ignored"] = "ignored"
     is_read = False
@@ -275,15 +275,16 @@ class Imputation(Choice):
     """A value that replaces missing ones."""
 
     indicator: Indicator = "auto"
-    """Add an input of 0 or 1 that marks missing values; `auto`: if training rows have any."""
+    """Add an input that is 1 if the value is missing, else 0. `auto`: only if there are missing
+    values in the training rows."""
 
 
 class MedianImputation(Imputation, name="median"):
-    """The median of the training rows."""
+    """Missing values become the median of the training rows."""
 
 
 class ErrorIfMissing(Choice, name="error"):
-    """Missing values are errors."""
+    """A missing value is an error."""
 
 
 # Encoding.

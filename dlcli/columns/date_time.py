@@ -59,24 +59,27 @@ days determine the year, and month and day determine the day of the year."""
 
 
 class Datetime(column_type.ColumnType):
-    """A date, a date with a time, or a time without a date."""
+    """A column of dates, of dates with a time, or of times of day."""
 
     plural = "dates"
     has_usual_missing_words = True
 
     type: Literal["datetime"] = "datetime"
     parts: Parts = "auto"
-    """Parts of the time that become inputs. Year and elapsed (time since the earliest training row)
-    have standard scaling; all other parts are cyclic, with a sine and a cosine each. `auto` is
-    elapsed, and each of month, day, weekday and hour that varies in the training rows."""
+    """Parts of the time that become inputs. `elapsed`, the time since the earliest training row,
+    and `year` are one input each, with standard scaling. Each other part is cyclic and becomes two
+    inputs, a sine and a cosine. `auto`: `elapsed`, and those of month, day, weekday and hour that
+    vary in the training rows."""
     format: Formats | None = None
-    """Format of the values: directives such as `%d.%m.%Y %H:%M` or `%H:%M`, iso, or unix or unix_ms
-    for seconds or milliseconds since 1970. If there are several formats, the first that fits a
-    value is used. Omitted: the format that fits all training rows, if there is only one."""
+    """Format of the values: directives such as `%d.%m.%Y %H:%M` or `%H:%M`; `iso`; or `unix` or
+    `unix_ms`, the number of seconds or milliseconds since 1970. In a list of formats, the first one
+    that fits a value is used. Omitted: the format is detected from all training rows; if several
+    formats fit, dates are ambiguous and refused."""
     timezone: TimeZone = "UTC"
-    """Time zone of the parts, and of values without an offset."""
+    """Time zone for the parts, such as the hour. Values without a UTC offset are also in this time
+    zone."""
     missing: DatetimeMissing = column_type.MedianImputation()
-    """Replacement of missing values."""
+    """Treatment of missing values."""
 
     @property
     def formats(self) -> tuple[str, ...]:

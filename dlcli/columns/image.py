@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 
 
 class Augmentation(Section):
-    """Random changes of images at each training step."""
+    """Random changes of images in each training step; predictions use unchanged images."""
 
     shift: NonNegativeInt = 0
-    """Maximum shift in pixels, horizontally and vertically; new pixels are 0."""
+    """Maximum shift in pixels, horizontally and vertically. Pixels that are shifted into the image
+    are 0."""
     flip: Flag = False
-    """Mirror half of the images horizontally, at random."""
+    """Mirror half of the images horizontally, chosen at random."""
     noise: NonNegative = 0.0
-    """Standard deviation of the noise added to each pixel; pixels are from 0 to 1."""
+    """Standard deviation of the normal noise that is added to each pixel. The unit is that of
+    pixels, which are between 0 and 1."""
 
 
 _Side = Annotated[int, Field(gt=0, le=1024)]
@@ -56,14 +58,18 @@ Shape = Annotated[
 
 
 class Image(column_type.ColumnType):
-    """The path of a PNG or JPEG file, relative to the table; transparency becomes white."""
+    """A column with the paths of PNG or JPEG files, relative to the table.
+
+    Transparent pixels become white.
+    """
 
     type: Literal["image"] = "image"
     shape: Shape
-    """[height, width, channels] to which images are resized, regardless of their aspect ratio; 1
-    channel for grayscale, 3 for color."""
+    """Height, width and channels, such as `[28, 28, 1]`. Images are resized to this height and
+    width, even if this changes their aspect ratio. The number of channels is 1 for grayscale, or 3
+    for color."""
     augmentation: Augmentation | None = None
-    """Random changes in training. Omitted: none."""
+    """Random changes of the images in each training step. Omitted: none."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a shift by the whole image or more."""

@@ -29,48 +29,50 @@ if TYPE_CHECKING:
 
 
 class Direct(section.Choice, name="none"):
-    """The scaled number itself."""
+    """One input: the scaled number."""
 
 
 class Periodic(section.Choice, name="periodic"):
-    """Periodic encoding: sin(2π·c·x) and cos(2π·c·x) of scaled x, for several trained c.
+    """The inputs sin(2π·c·x) and cos(2π·c·x) of the scaled number x, for several frequencies c.
 
-    The initial frequencies are drawn from a normal distribution around 0 (Gorishniy et al. 2022,
-    https://arxiv.org/abs/2203.05556, section 3.3).
+    The frequencies are trained; their initial values are drawn from a normal distribution with mean
+    0 (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.3).
     """
 
     frequencies: section.PositiveInt = 8
-    """Number of frequencies; each gives two inputs."""
+    """Number of frequencies of each column. Each frequency yields two inputs."""
     deviation: section.Positive = 0.1
     """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
 
 
 class PeriodicLinear(section.Choice, name="periodic_linear"):
-    """Scaled x, and trained linear maps of several waves cos(2π·(c·x + b)) with trained c and b.
+    """The scaled number x, and linear combinations of waves cos(2π·(c·x + b)).
 
-    The PBLD encoding of RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491, section
-    3). Each number has its own waves and maps.
+    The frequencies c, the phases b and the coefficients are trained, separately for each column.
+    This is the encoding PBLD of RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491,
+    section 3).
     """
 
     aliases = ("pbld",)
     frequencies: section.PositiveInt = 16
-    """Number of waves of each number."""
+    """Number of waves of each column."""
     deviation: section.Positive = 0.1
     """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
     units: Annotated[int, Field(ge=2, le=1024), section.Expected("an integer from 2 to 1024")] = 4
-    """Number of inputs of the first layer for each number: the scaled number, and units − 1 maps of
+    """Number of inputs from each column: the scaled number, and `units` − 1 linear combinations of
     its waves."""
 
 
 class PiecewiseLinear(section.Choice, name="piecewise_linear"):
-    """Piecewise-linear encoding: one input per bin, 0 below it, 1 above it, linear inside.
+    """One input for each bin of the values: 0 below the bin, 1 above it, and linear inside it.
 
-    The edges are quantiles of the training rows; the first and last bin continue linearly
-    (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.2).
+    The edges of the bins are quantiles of the training rows. Below the first bin and above the last
+    one, their inputs continue linearly (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556,
+    section 3.2).
     """
 
     bins: section.PositiveInt = 16
-    """Maximum number of bins, each an input; fewer if quantiles coincide."""
+    """Maximum number of bins. There are fewer bins if quantiles are equal."""
 
 
 NumericEncoding = Annotated[
@@ -79,14 +81,14 @@ NumericEncoding = Annotated[
 
 
 class MeanImputation(column_type.Imputation, name="mean"):
-    """The mean of the training rows."""
+    """Missing values become the mean of the training rows."""
 
 
 class ConstantValue(column_type.Imputation, name="constant"):
-    """A given value."""
+    """Missing values become a number that you choose."""
 
     value: section.Number
-    """The value in the column's unit, before scaling."""
+    """This number, in the column's unit, before scaling."""
 
 
 NumericMissing = Annotated[
@@ -104,7 +106,7 @@ number, its ID explains 0.05."""
 
 
 class Numeric(column_type.ColumnType):
-    """A number."""
+    """A column of numbers."""
 
     plural = "numbers"
     has_usual_missing_words = True
@@ -112,14 +114,14 @@ class Numeric(column_type.ColumnType):
 
     type: Literal["numeric"] = "numeric"
     scaling: scalings.Scaling | None = None
-    """Scaling of values. Omitted: input.scaling."""
+    """Scaling of the numbers. Omitted: `input.scaling`."""
     encoding: NumericEncoding | None = None
-    """Encoding of scaled values as several inputs. Omitted: input.encoding."""
+    """Encoding of the scaled number as one or several inputs. Omitted: `input.encoding`."""
     one_hot_values: section.NonNegativeInt = 0
-    """Maximum number of values that also have a one-hot input: the most frequent values, with at
-    least two training rows each. For ID-like numeric columns."""
+    """Maximum number of values that also get a one-hot input: the most frequent ones, if they occur
+    in at least two training rows. For ID-like numeric columns, such as store numbers."""
     missing: NumericMissing = column_type.MedianImputation()
-    """Replacement of missing values."""
+    """Treatment of missing values."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield a scaling that the piecewise-linear encoding does not use."""

@@ -43,18 +43,18 @@ class _OfMoments(Choice):
 
 
 class Standard(_OfMoments, name="standard"):
-    """(x − mean)/standard deviation, both of the training rows."""
+    """(x − mean)/(standard deviation), computed on the training rows."""
 
 
 class Robust(Choice, name="robust"):
-    """z = (x − median)/interquartile range of the training rows, then z/√(1 + (z/limit)²).
+    """z/√(1 + (z/limit)²), with z = (x − median)/(interquartile range of the training rows).
 
-    The second step hardly changes typical values and limits outliers to ±limit (RealMLP, Holzmüller
-    et al. 2024, https://arxiv.org/abs/2407.04491).
+    The square root hardly changes typical values, and limits outliers to ±limit. From RealMLP
+    (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491).
     """
 
     limit: Positive = 3.0
-    """Limit of the absolute value of inputs."""
+    """Maximum absolute value of a scaled number."""
 
     def fit(self, values: Floats) -> "RobustScaling":
         """Fit the scaling with median and interquartile range on training rows.
@@ -72,7 +72,10 @@ class Robust(Choice, name="robust"):
 
 
 class MinMax(Choice, name="minmax"):
-    """(x − minimum)/(maximum − minimum): 0 to 1 in training rows; may be outside in others."""
+    """(x − minimum)/(maximum − minimum), from 0 to 1 in the training rows.
+
+    Other rows can have values below 0 or above 1.
+    """
 
     def fit(self, values: Floats) -> "LinearScaling":
         """Fit the scaling on training rows; a constant column is only shifted to 0."""
@@ -82,10 +85,14 @@ class MinMax(Choice, name="minmax"):
 
 
 class Quantile(Choice, name="quantile"):
-    """The normal quantile of the rank of x among the training rows, from −5.2 to 5.2."""
+    """Maps the distribution of the training rows to a normal distribution.
+
+    Like scikit-learn's `QuantileTransformer` with `output_distribution="normal"`: the result is the
+    normal quantile of the rank of x, from −5.2 to 5.2.
+    """
 
     quantiles: Quantiles = 1000
-    """Maximum number of quantiles that are stored; values between them are interpolated."""
+    """Maximum number of quantiles that are stored. Between them, the result is interpolated."""
 
     def fit(self, values: Floats) -> "QuantileScaling":
         """Fit a scaling to the normal distribution on training rows.
@@ -114,11 +121,11 @@ class Quantile(Choice, name="quantile"):
 
 
 class Log1p(_OfMoments, name="log1p"):
-    """Standard scaling of log(1 + x); negative values are errors."""
+    """Standard scaling of log(1 + x). A value below 0 is an error."""
 
 
 class Divide(Choice, name="divide"):
-    """x/by, for columns with a known range such as pixels."""
+    """x/by, for columns with a known range, such as `by: 255` for pixels."""
 
     by: Positive
     """Divisor, in the column's unit."""
@@ -129,7 +136,7 @@ class Divide(Choice, name="divide"):
 
 
 class Unscaled(Choice, name="none"):
-    """x itself."""
+    """x, unchanged."""
 
     def fit(self, values: Floats) -> "LinearScaling":
         """Return the scaling, which does not depend on training rows."""

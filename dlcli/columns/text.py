@@ -42,26 +42,28 @@ class Vocabulary(Choice):
     """
 
     max_tokens: PositiveInt = 5000
-    """Maximum number of tokens; the most frequent in training rows are kept."""
+    """Maximum number of tokens. Tokens that occur in the most training rows are kept."""
     min_count: PositiveInt = 1
-    """Minimum number of training rows with a token."""
+    """Minimum number of training rows in which a token occurs."""
     ngrams: Ngrams = 1
-    """Maximum number of adjacent words in a token, up to 5: 2 adds all pairs of neighbors."""
+    """Maximum number of adjacent words in a token, up to 5. With 2, the tokens are single words and
+    pairs of adjacent words."""
 
 
 class MultiHot(Vocabulary, name="multi_hot"):
-    """1 for each token in the text, else 0."""
+    """For each token, 1 if it occurs in the text, else 0."""
 
 
 class Count(Vocabulary, name="count"):
-    """Number of occurrences of each token in the text."""
+    """For each token, the number of its occurrences in the text."""
 
 
 class TfIdf(Vocabulary, name="tf_idf"):
-    """Counts times inverse document frequency, divided by their Euclidean norm over the text.
+    """For each token, its count times its inverse document frequency, as in scikit-learn.
 
-    The inverse document frequency is ln((1 + training rows) / (1 + training rows with the token))
-    + 1.
+    The inverse document frequency is ln((1 + n)/(1 + d)) + 1, where n is the number of training
+    rows and d the number of training rows with the token. The values of a text are divided by their
+    Euclidean norm.
     """
 
 
@@ -69,20 +71,23 @@ TextEncoding = Annotated[MultiHot | Count | TfIdf, OneOf("encoding")]
 
 
 class EmptyText(Choice, name="no_words"):
-    """A text without words."""
+    """A missing value becomes a text without words."""
 
 
 TextMissing = Annotated[EmptyText | column_type.ErrorIfMissing, OneOf("policy")]
 
 
 class Text(column_type.ColumnType):
-    """Text, encoded as a bag of words."""
+    """A column of texts, encoded as bags of words with one input for each token.
+
+    A token is a word in lower case or, with `ngrams`, a sequence of adjacent words.
+    """
 
     type: Literal["text"] = "text"
     encoding: TextEncoding = TfIdf()
-    """Encoding of words as inputs."""
+    """Value of the input of each token."""
     missing: TextMissing = EmptyText()
-    """Replacement of missing values."""
+    """Treatment of missing values."""
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "TextEncoder":
         """Fit the encoder of a column on training rows.

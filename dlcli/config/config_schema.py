@@ -89,9 +89,9 @@ class BatchNormalization(Section):
     """Normalization of each unit to mean 0 and variance 1 per batch (Ioffe & Szegedy 2015)."""
 
     momentum: Fraction = 0.99
-    """Decay of the running mean and variance per step, in [0, 1)."""
+    """Decay of the running mean and variance in each step, in [0, 1)."""
     epsilon: Positive = 0.001
-    """Small number that keeps the divisor above 0."""
+    """Small number that is added to the variance, to avoid a division by 0."""
     center: Flag = True
     """Learn an offset for each unit."""
     scale: Flag = True
@@ -176,12 +176,13 @@ class Hidden(_Dense):
         return f"{{units: {units}, activation: {activation}}}"
 
     units: Units
-    """Number of units, up to 1,000,000.
+    """Number of units (neurons), up to 1,000,000.
 
     Examples: [64]
     """
     activation: layer_choices.Activation = layer_choices.Linear()
-    """Activation of the units. With `linear`, hidden layers add nothing to a linear model.
+    """Activation of the units. If all hidden layers are `linear`, the network computes no more than
+    a linear model.
 
     Examples: [relu, {name: leaky_relu, negative_slope: 0.1}]
     """
@@ -191,7 +192,7 @@ class Hidden(_Dense):
     Examples: [true]
     """
     dropout: Fraction = 0.0
-    """Fraction of the units that are set to 0 in each training step, in [0, 1).
+    """Fraction of the units whose outputs are set to 0 in each training step, in [0, 1).
 
     Examples: [0.2]
     """
@@ -204,23 +205,24 @@ class Hidden(_Dense):
 
 
 class Output(_Dense):
-    """The output layer; by default, it follows from the target."""
+    """The output layer. By default, it follows from the target."""
 
     units: Units | None = None
-    """Number of units. Omitted: 1 for a number or two classes, else 1 per class, label or target
-    column."""
+    """Number of units. Omitted: 1 for a single number or for two classes, else one for each class,
+    label or target column."""
     activation: layer_choices.Activation | None = None
-    """Activation. Omitted: it follows from the loss: sigmoid for two classes or labels, softmax for
-    more classes and for `kl_divergence`, exponential for `poisson` and
-    `mean_squared_logarithmic_error`, linear for `hinge`, `squared_hinge` and other losses of
-    numbers."""
+    """Activation. Omitted: it follows from the loss. It is sigmoid for two classes or labels;
+    softmax for more classes and for `kl_divergence`; exponential for `poisson` and
+    `mean_squared_logarithmic_error`; and linear for `hinge`, `squared_hinge` and all other losses
+    of numbers."""
     scaling: OutputScaling | None = None
-    """Scaling of numeric targets. Omitted: standard, if the loss and the activation allow it."""
+    """Scaling of numeric targets before training; predictions are scaled back. Omitted: `standard`,
+    or `none` if the loss or the activation does not allow scaling."""
     probability_floor: ProbabilityFloor | None = None
-    """Keeps predicted probabilities away from 0 and 1: each p becomes (1 − e)·p + e/k, where e is
-    this number and k the number of classes (2 for a label). `auto`: 5 divided by the number of
-    training rows, at most 0.1. It is applied to the predictions, in an ensemble to their average,
-    and so to all results; losses and metrics per epoch are without it. Omitted: none.
+    """Keeps predicted probabilities away from 0 and 1. Each probability p becomes (1 − e)·p + e/k,
+    where e is this number, and k is the number of classes, or 2 for a label. `auto`: 5 divided by
+    the number of training rows, at most 0.1. In an ensemble, the floor is applied to the mean
+    probability. All results contain it; losses and metrics of single epochs do not. Omitted: none.
 
     Examples: [auto, 0.001]
     """
@@ -242,15 +244,15 @@ class EarlyStopping(Section):
         return f"write {{patience: {patience}}}"
 
     monitor: Monitor = "val_loss"
-    """Monitored value: a column of history.csv."""
+    """Loss or metric to monitor: a column of history.csv, such as `val_loss`."""
     patience: NonNegativeInt = 10
-    """Number of epochs without improvement before training ends."""
+    """Number of epochs without improvement after which training ends."""
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
     tolerance: NonNegative = 0.0
-    """Epochs whose value is worse than the best one by less than this difference do not count as
-    epochs without improvement, so training ends only after `patience` epochs that are clearly
-    worse. The unit is that of the monitored value."""
+    """Difference from the best value, in the unit of the monitored value. Epochs that are worse by
+    less than this do not count toward `patience`, so training ends only after `patience` epochs
+    that are clearly worse."""
     restore_best_weights: Flag = True
     """Keep the weights of the best epoch instead of the last one."""
     start_from_epoch: NonNegativeInt = 0
@@ -277,7 +279,7 @@ FIXED_FOR_MEMBERS: Mapping[Path, str] = {
 
 
 class Ensemble(Section):
-    """Several networks with different random seeds; their predictions are averaged."""
+    """Several networks with different random seeds, whose predictions are averaged."""
 
     @classmethod
     def instead_of(cls, value: object) -> str:
@@ -288,16 +290,17 @@ class Ensemble(Section):
     members: Members
     """Number of networks, from 2 to 64."""
     folds: EnsembleFolds = "auto"
-    """Number of folds of the training rows. Each network is validated on one fold and trained on
-    the other folds, so all rows are used for training. Metrics for validation rows are then
-    computed from out-of-fold predictions. `auto`: the number of members; `none`: all networks share
-    the rows of data.validation."""
+    """Number of folds into which the training rows are split. Each network is validated on one fold
+    and trained on all others, so the ensemble uses all rows for training. The validation metrics
+    are then computed from out-of-fold predictions: each row is predicted only by the networks that
+    were not trained on it. `auto`: one fold for each network. `none`: no folds; all networks have
+    the validation rows of `data.validation`."""
     vary: Variants | None = None
-    """Settings that differ between networks. One network for each fold forms a group, and all
-    networks of a group have the same settings. The first group has the settings of the config. In a
-    mapping, each key is the path of a setting, each value a list of choices or a range, as in
-    `tune.space`; the settings of each other group are drawn at random. In a list, each item has the
-    settings of one further group, by path. Omitted: all networks have the same settings.
+    """Settings that differ between groups of networks. A group has one network for each fold, all
+    with the same settings; with 32 members and 8 folds, there are four groups. The first group has
+    the settings of the config. A list has the settings of each further group, by path. A mapping
+    has a list of choices or a range for each path, as in `tune.space`, from which the settings of
+    each further group are drawn at random. Omitted: all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
@@ -305,10 +308,11 @@ class Ensemble(Section):
         - {optimizer.learning_rate: 0.001, hidden_layers: {number: 2, units: 256}}
     """
     select: Literal["all", "greedy"] = "all"
-    """Selection among the groups of `vary`. `all`: the prediction is the mean of all groups.
-    `greedy`: the prediction is a weighted mean. In each of 50 rounds, the group that lowers the
-    loss of the out-of-fold predictions the most is added again; a group's weight is the number of
-    times it was added until the loss was lowest. Groups with a weight of 0 are removed."""
+    """How the groups of `vary` are combined. `all`: all networks have the same weight in the mean
+    prediction. `greedy`: groups have weights that are chosen in 50 rounds. Each round adds one
+    group, possibly again: the group with which the loss of the out-of-fold predictions is lowest. A
+    group's weight is the number of times that it was added, up to the round with the lowest loss;
+    groups that were not added are removed."""
 
     @property
     def groups(self) -> int:
@@ -373,18 +377,20 @@ class Distill(Section):
     """Training on the predictions of an ensemble (Hinton et al. 2015), see `dlcli distill`."""
 
     teacher: RunFolder
-    """Run folder of an ensemble with folds that was trained on the same data. Each training row has
-    the prediction of the members that were not trained on it."""
+    """Run folder of the ensemble. It must have folds and must have been trained on the same data.
+    For each training row, the network learns the prediction of the members that were not trained on
+    this row."""
     target_weight: Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")] = 0.5
-    """Weight of the true target, in [0, 1). The teacher's prediction has the remaining weight."""
+    """The network learns a mix of the true target and the ensemble's prediction. This number is the
+    weight of the true target, in [0, 1)."""
     synthetic_rows: NonNegativeInt = 4
-    """Number of synthetic rows for each training row, up to 100,000 in all. Each is a training row
-    in which 30 % of the columns have values of other training rows; its label is the prediction of
-    all members of the teacher."""
+    """Number of synthetic rows for each training row, up to 100,000 rows in all. A synthetic row is
+    a copy of a training row in which 30 % of the columns have values from other training rows. Its
+    target is the prediction of the whole ensemble."""
 
 
 class Gate(Section):
-    """Requirements on a metric; all of them must be met."""
+    """Requirements on a metric. The gate passes if all of them are met."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("min", "minimum", "lower_bound", "greater_than"), "at_least"),
@@ -398,18 +404,19 @@ class Gate(Section):
         return f"write {{at_least: {value}}} or {{at_most: {value}}}" if is_number(value) else ""
 
     at_least: Number | None = None
-    """Smallest value that is accepted."""
+    """Smallest accepted value of the metric."""
     at_most: Number | None = None
-    """Largest value that is accepted."""
+    """Largest accepted value of the metric."""
     better_than: Literal["constant", "linear"] | None = None
-    """Require the network to be significantly better than this baseline."""
+    """Require that the network is significantly better than this baseline: the 95 % confidence
+    interval of the difference must exclude 0."""
     compare: Literal["value", "confidence_bound"] = "value"
-    """What is compared with `at_least` and `at_most`: the value of the metric, or the worse end of
-    its 95 % confidence interval."""
+    """Number to compare with `at_least` and `at_most`: the `value` of the metric, or the worse end
+    of its 95 % confidence interval (`confidence_bound`)."""
 
 
 class Checkpointing(Section):
-    """How often checkpoints are stored; interrupted training resumes from them."""
+    """How often the state of training is stored, so interrupted training can be resumed."""
 
     @classmethod
     def instead_of(cls, value: object) -> str:
@@ -417,24 +424,26 @@ class Checkpointing(Section):
         return f"write {{seconds: {value if is_number(value) else 30}}}"
 
     seconds: Positive = 30.0
-    """Seconds between checkpoints, but at least ten times the duration of storing one. Checkpoints
-    are also stored at the beginning, at the end and on interruption."""
+    """Time between two checkpoints in seconds. If storing a checkpoint takes long, dlcli waits at
+    least ten times as long. Checkpoints are also stored at the beginning, at the end and on
+    interruption."""
 
 
 class AutoEngine(Choice, name="auto"):
-    """`compiled`, which supports every config."""
+    """The engine `compiled`."""
 
 
 class CompiledEngine(Choice, name="compiled"):
-    """Training as one TensorFlow program: the results of Keras `fit`, many times faster."""
+    """Training as one TensorFlow program; the same results as `keras`, many times faster."""
 
     jit_compile: JitCompile = "auto"
-    """Compile with XLA instead of running a TensorFlow graph. `auto` depends only on the config and
-    the shape of the table, and includes the compile time."""
+    """Compile the program with XLA. `false`: run it as a TensorFlow graph. `auto`: use XLA if the
+    program is then expected to be faster, including the time to compile. This choice depends only
+    on the config and the shape of the table."""
 
 
 class KerasEngine(Choice, name="keras"):
-    """Keras `fit` with Keras callbacks: the reference."""
+    """Training with Keras `fit` and Keras callbacks."""
 
 
 Engine = Annotated[AutoEngine | CompiledEngine | KerasEngine, OneOf("engine")]
@@ -525,7 +534,7 @@ class Config(Section):
           "*": auto
     """
     hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers)]
-    """Hidden layers; `[]` is a linear model.
+    """Hidden layers, in order. `[]` is a linear model.
 
     Examples:
       - - {units: 64, activation: relu, batch_normalization: true}
@@ -538,43 +547,45 @@ class Config(Section):
     Examples: [{scaling: log1p}, {activation: softmax}]
     """
     loss: training_choices.Loss | None = None
-    """Loss that training minimizes. Omitted: it follows from the target.
+    """Loss that training minimizes. Omitted: the default for the type of the target.
 
     Examples: [huber, {name: categorical_crossentropy, label_smoothing: 0.1}]
     """
     metrics: tuple[Metric, ...] | None = None
-    """Metrics that history.csv contains for each epoch, in addition to the loss. Omitted: they
-    follow from the target.
+    """Metrics that are computed in each epoch and stored in history.csv, in addition to the loss.
+    Omitted: the default for the type of the target.
 
     Examples: [[mae, r2], [accuracy, auc]]
     """
     class_weight: ClassWeight | None = None
-    """Weight of each class in training: a mapping, or `balanced` for the same total weight of all
-    classes. With a weight column, training metrics in history.csv are weighted by the product of
-    both, and final metrics only by the weight column. Omitted: 1 for each class.
+    """Weight of each class in the loss: a mapping from class to weight, or `balanced`, which gives
+    all classes the same total weight. Metrics of epochs on training rows are weighted in the same
+    way; final metrics are not. If there is also a `data.sample_weight`, both weights are multiplied
+    for training, and final metrics are weighted only by the column. Omitted: 1 for each class.
 
     Examples: [balanced, {fraud: 50, honest: 1}]
     """
     optimizer: training_choices.Optimizer = training_choices.Adam()
-    """Optimizer of the weights.
+    """Optimizer that updates the weights.
 
     Examples: [{name: adamw, learning_rate: 0.001, weight_decay: 0.01}, sgd]
     """
     learning_rate_schedule: training_choices.Schedule = training_choices.ConstantLearningRate()
-    """Schedule of the learning rate, in epochs.
+    """How the learning rate changes during training.
 
     Examples: [{name: cosine_decay, warmup_epochs: 2}, reduce_on_plateau]
     """
     learning_rate_multipliers: training_choices.LearningRateMultipliers = (
         training_choices.LearningRateMultipliers()
     )
-    """Learning rates of kinds of weights, relative to `optimizer.learning_rate`. Weight decay uses
-    the rate before these factors. The scaling layer has its own factor in `input.scaling_layer`.
+    """Separate learning rates for some kinds of weights, as multiples of `optimizer.learning_rate`.
+    Weight decay uses the learning rate without these multipliers. The scaling layer has a separate
+    multiplier in `input.scaling_layer`.
 
     Examples: [{kernels: inverse_sqrt_fan_in, biases: 0.1, encodings: 0.1}]
     """
     exclude_from_weight_decay: tuple[training_choices.WeightKind, ...] = ()
-    """Kinds of weights without weight decay: `kernels`, `biases`, `encodings`, `scaling_layer`.
+    """Kinds of weights to which no weight decay is applied.
 
     Examples: [[biases, encodings, scaling_layer]]
     """
@@ -584,68 +595,68 @@ class Config(Section):
     Examples: [100]
     """
     batch_size: PositiveInt = 32
-    """Number of rows per step.
+    """Number of rows in each training step.
 
     Examples: [128]
     """
     early_stopping: EarlyStopping | None = None
-    """When to stop before the last epoch. Omitted: train all epochs.
+    """Rule that ends training before the last epoch. Omitted: all epochs are trained.
 
     Examples: [{monitor: val_loss, patience: 10}]
     """
     ensemble: Ensemble | None = None
-    """Several networks with different random seeds; their predictions (numbers or probabilities)
+    """Several networks with different random seeds, whose predictions (numbers or probabilities)
     are averaged. Omitted: one network.
 
     Examples: [{members: 8, folds: none}]
     """
     distill: Distill | None = None
-    """Ensemble whose predictions one network is trained on, in addition to the true target.
-    `dlcli distill` sets this section. Omitted: only the true target.
+    """An ensemble whose predictions the network learns, in addition to the true target. `dlcli
+    distill` sets this section. Omitted: the network learns only the true target.
 
     Examples: [{teacher: runs/bikes}]
     """
     initial_weights: RunFolder | None = None
-    """Run folder with the initial weights; its network must have the same shape. Omitted: random
-    weights.
+    """Run folder of a trained network with the same layers and inputs; training begins with its
+    weights. Omitted: random weights.
 
     Examples: [runs/bikes]
     """
     engine: Engine = AutoEngine()
-    """Implementation of training; all engines yield the same weights up to rounding.
+    """Implementation of training. All engines yield the same weights, up to rounding.
 
     Examples: [keras, {name: compiled, jit_compile: true}]
     """
     device: Literal["auto", "cpu", "gpu"] = "auto"
-    """Device to train on; `auto`: a GPU if there is one.
+    """Device on which the network is trained. `auto`: a GPU if there is one, else the CPU.
 
     Examples: [cpu]
     """
     threads: Threads = "auto"
-    """Number of CPU threads, up to 1,024. Results are only bit-identical with the same number.
-    `auto`: all threads.
+    """Number of CPU threads, up to 1,024. Two runs are bit-identical only if they use the same
+    number. `auto`: all available ones.
 
     Examples: [4]
     """
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
-    """Number format of computations in layers; weights are always float32.
+    """Number format of the computations in the layers. Weights are always float32.
 
     Examples: [mixed_bfloat16]
     """
     gates: Annotated[Mapping[str, Gate], Field(min_length=1)] | None = None
-    """Quality gates: requirements by set of rows and metric, such as `test.accuracy`. If one fails,
-    the run is kept and the exit code is 6. `dlcli cv` checks them on the rows of all folds, and
-    `dlcli evaluate` on its table. Omitted: none.
+    """Quality gates: requirements on a metric of a set of rows, such as `test.accuracy`. If one is
+    not met, the run is kept, but the exit code is 6. `dlcli cv` checks the gates on the rows of all
+    folds, and `dlcli evaluate` on its table. Omitted: none.
 
     Examples: [{test.accuracy: {at_least: 0.9, better_than: linear}}]
     """
     checkpoint: Checkpointing = Checkpointing()
-    """How often checkpoints are stored; interrupted training resumes from them.
+    """How often the state of training is stored, so interrupted training can be resumed.
 
     Examples: [{seconds: 60}]
     """
     tune: Tune | None = None
-    """Search space and settings of `dlcli tune`; `dlcli train` ignores them.
+    """Search space and settings of `dlcli tune`; other commands ignore them.
 
     Examples:
       - trials: 50

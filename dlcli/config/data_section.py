@@ -99,26 +99,26 @@ MEMORY_ARGUMENTS: dict[SourceKey, str] = {
 
 
 class RandomSplit(section.Choice, name="random"):
-    """Each row is assigned at random."""
+    """Each row is assigned to a set at random."""
 
 
 class StratifiedSplit(section.Choice, name="stratified"):
-    """Rows are assigned at random within each class, so that all sets have equal class shares."""
+    """Rows are assigned at random, with the same share of each class in every set."""
 
 
 class GroupSplit(section.Choice, name="group"):
-    """Rows with the same value of a column stay in one set, for example all rows of a patient."""
+    """Rows with the same value in `column`, such as all rows of a patient, stay in one set."""
 
     column: section.ColumnName
-    """Column with the group. It is not used as a feature."""
+    """Column of the groups. It is not a feature."""
 
 
 class TimeSplit(section.Choice, name="time"):
-    """The latest rows are test rows, earlier ones validation rows, the earliest training rows."""
+    """The latest rows are test rows, the earliest training rows; validation rows are in between."""
 
     column: section.ColumnName
-    """Column that orders the rows: numbers, or dates in an unambiguous format such as 2024-12-31 or
-    31.12.2024. It is a feature only if `input.features` lists it."""
+    """Column by which rows are ordered: numbers, or dates in an unambiguous format such as
+    2024-12-31 or 31.12.2024. It is a feature only if `input.features` lists it."""
 
 
 SplitChoice = Annotated[
@@ -127,7 +127,7 @@ SplitChoice = Annotated[
 
 
 class Target(section.Section):
-    """The target that the network predicts."""
+    """The target column and its type."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("positive", "pos_label"), "positive_class"),
@@ -137,23 +137,25 @@ class Target(section.Section):
         section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
         section.Expected("a column name, or a list of column names", section.with_quotes),
     ]
-    """Column to predict, or several numeric or yes/no columns.
+    """Column to predict, or a list of several numeric or yes/no columns.
 
     Examples: [rentals, [rain, snow, fog]]
     """
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
-    """Type of the target: number, integer of 0 or more, one of several classes, or any number of
-    labels. With `auto`, text, booleans and columns with exactly two integers (0/1) are classes, and
-    several columns of booleans or of 0 and 1 are labels."""
+    """Type of the target: `numeric`, a number; `count`, an integer of 0 or more; `categorical`, one
+    of several classes; or `multi_label`, any number of labels. With `auto`, text, booleans and
+    columns with exactly two integers, such as 0 and 1, are classes; several columns of booleans or
+    of 0 and 1 are labels; all others are numbers."""
     delimiter: LabelDelimiter | None = None
-    """Text between the labels of one column, such as `|` in `a|b`; an empty field has no labels.
+    """Text between labels if one column contains all labels of a row: `|` for values such as `a|b`.
+    An empty field means that the row has no labels.
 
     Examples: ["|"]
     """
     positive_class: ClassName | None = None
-    """Positive class of a binary target, for precision and recall. Numeric values are then read as
-    classes. Omitted: the second class in sort order, such as `yes` after `no`, or `ja` instead of
-    `nein`.
+    """The class of a binary target that precision and recall refer to. A target of numbers then
+    also has classes. Omitted: the second class in sort order; for a pair of words such as yes and
+    no, or ja and nein, the one that means yes.
 
     Examples: [malignant]
     """
@@ -222,39 +224,41 @@ class Data(section.Section):
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also
-    compressed (.gz, .zst); or a URL such as `s3://bucket/bikes.parquet`. Several files form one
-    table: a glob such as `part-*.csv`, a list, or a folder of partitioned Parquet files
-    (`year=2024/...`).
+    compressed (.gz, .zst). It can also be a URL such as `s3://bucket/bikes.parquet`. Several files
+    with the same columns form one table: a list, a glob such as `part-*.csv`, or a folder of
+    partitioned Parquet files (`year=2024/...`).
 
     Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
     """
     validation: ShareOrFiles | None = None
-    """Validation rows, for early stopping and learning rate schedules: a share of the rows between
-    0 and 1, or a file, glob or list.
+    """Validation rows, which early stopping and learning rate schedules use. Either a share of the
+    rows between 0 and 1, or separate files (a file, a glob or a list).
 
     Examples: [0.15, later.csv]
     """
     test: ShareOrFiles | None = None
-    """Test rows, only for the final metrics: a share of the rows between 0 and 1, or a file, glob
-    or list.
+    """Test rows, which are used only for the final metrics. Either a share of the rows between 0
+    and 1, or separate files (a file, a glob or a list).
 
     Examples: [0.15, latest.csv]
     """
     train_on_validation: section.Flag = False
-    """Also train on the validation rows, for a final training with fixed settings. The test rows
-    stay the same."""
+    """Also train on the rows that `validation` sets aside, for a final training with settings that
+    were chosen before. The test rows stay the same."""
     format: FormatChoice = AutoFormat()
-    """File format, for files that are not detected correctly.
+    """File format. Set it if dlcli does not detect the format of a file correctly.
 
     Examples: [{name: csv, delimiter: ";", decimal: ",", encoding: latin-1}]
     """
     split: SplitChoice | None = None
-    """How rows are assigned to sets and folds. Omitted: stratified for classes, else random.
+    """How rows are assigned to the training, validation and test sets, and to folds. Omitted:
+    `stratified` for classes, else `random`.
 
     Examples: [stratified, {name: group, column: patient}, {name: time, column: day}]
     """
     target: TargetChoice
-    """Column to predict; short for {column: ..., type: auto}.
+    """Column to predict: its name, or a section with its name and type. A list of columns is
+    predicted by one network.
 
     Examples: [rentals, {column: visits, type: count}, [rain, snow, fog]]
     """
@@ -264,19 +268,21 @@ class Data(section.Section):
     Examples: [weight]
     """
     missing: Missing = "auto"
-    """Values that count as missing, in addition to empty fields: a list for all columns, or a
-    mapping from columns to lists. With `auto`, and in columns without a list, the usual words (NA,
-    N/A, NaN, null, None, ?, - and similar ones) count as missing in columns of numbers, dates and
-    booleans. A word that is missing in one of these columns is missing in all other columns.
+    """Words that mean a missing value, in addition to empty fields: a list for all columns, or a
+    mapping from columns to lists. `auto`: the usual words, such as NA, N/A, NaN, null, None, ? and
+    -, are missing in columns of numbers, dates and booleans. In other columns, such a word is
+    missing only if it also occurs in one of these columns. `auto` also applies to columns that a
+    mapping does not contain.
 
     Examples: [["-999"], {rooms: ["-1", "NA"]}]
     """
     on_missing_target: Literal["drop", "error"] = "drop"
-    """Treatment of rows in which a target is missing. `drop`: omit them with a warning; `error`:
-    refuse the table."""
+    """What happens to rows without a target. `drop`: they are omitted with a warning. `error`: the
+    table is refused."""
     storage: Literal["auto", "memory", "disk"] = "auto"
-    """Where encoded rows are stored during training. `auto`: in memory, or on disk next to the run
-    if they are too large for this machine. The weights are bit-identical."""
+    """Where the encoded rows are stored during training. `auto`: in memory, or on disk next to the
+    run folder if they would take more than half of the available memory. The trained weights are
+    the same in both cases."""
 
     @property
     def files(self) -> tuple[str | tuple[str, ...], ...]:
@@ -374,16 +380,17 @@ FEWEST_TRIAL_ROWS = 100
 
 
 class ScalingLayer(section.Section):
-    """A learned weight for each column, initially 1, that multiplies all inputs of the column.
+    """A layer that multiplies all inputs of a column by a learned weight, initially 1.
 
-    Training can thus suppress a column that does not help, as in RealMLP (Holzmüller et al. 2024,
-    https://arxiv.org/abs/2407.04491). After training, the weights are part of the kernel of the
-    first layer.
+    Training can thus suppress columns that do not help, as in RealMLP (Holzmüller et al. 2024,
+    https://arxiv.org/abs/2407.04491). After training, the weights are multiplied into the kernel of
+    the first layer, so the trained network has no additional layer.
     """
 
     learning_rate_multiplier: section.Positive = 40.0
-    """Learning rate of these weights, relative to the learning rate of the optimizer. For
-    optimizers without adaptive steps, such as sgd: relative to its square."""
+    """Learning rate of these weights, divided by the learning rate of the optimizer. For optimizers
+    without adaptive steps, such as sgd, the learning rate of these weights is the optimizer's times
+    the square of this number."""
 
 
 def _parse_scaling_layer(value: object) -> object:
@@ -410,7 +417,7 @@ ScalingLayerChoice = Annotated[
 
 
 class Input(section.Section):
-    """The features and their types."""
+    """The features, their types, and how they become inputs of the network."""
 
     elsewhere: ClassVar[Mapping[str, str]] = {
         "feature_scale": "write scaling_layer: VALUE, its new name",
@@ -424,24 +431,26 @@ class Input(section.Section):
         return super().moved(key, value)
 
     scaling: Scaling = Standard()
-    """Default scaling of numeric features.
+    """Scaling of all numeric features that do not set their own.
 
     Examples: [robust, {name: divide, by: 255}]
     """
     encoding: NumericEncoding = Direct()
-    """Default encoding of numeric features.
+    """Encoding of all numeric features that do not set their own.
 
     Examples: [{name: piecewise_linear, bins: 16}]
     """
     scaling_layer: ScalingLayerChoice | None = None
-    """A learned weight for each column. With `auto`, an ensemble whose networks have at least 100
-    validation rows first trains one network with and one without the layer. It drops the layer if
-    the validation loss without the layer is lower by a relative difference of more than 1/√rows.
-    All other networks have the layer. Omitted: none."""
+    """Layer with a learned weight for each column. With `auto`, an ensemble first trains one of its
+    networks with and without the layer. No network of the ensemble has the layer if the validation
+    loss is clearly lower without it: by a relative difference of more than 1/√n, where n is the
+    number of validation rows. Without an ensemble, or with fewer than 100 validation rows, `auto`
+    is the layer with its default parameters. Omitted: no such layer."""
     features: Features | None = None
-    """Columns with their types, or a list of columns. In patterns, `*` matches any text and `?` any
-    character. A name has priority over a pattern, and a longer pattern over a shorter one. Omitted:
-    all columns without another role in the config.
+    """Columns with their types, or a list of columns whose types are inferred. A name can be a
+    pattern: `*` matches any text, and `?` any character. If a column matches several entries, its
+    exact name has priority, then the longest pattern. Omitted: all columns without another role,
+    such as target or sample weight.
 
     Examples: [[area, rooms, city], {zip: categorical, "sensor_*": numeric, id: ignored, "*": auto}]
     """

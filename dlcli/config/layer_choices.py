@@ -37,35 +37,35 @@ class Celu(_Activation, name="celu"):
     """x above 0, alpha·(exp(x/alpha) − 1) below: an ELU with a continuous slope."""
 
     alpha: Positive = 1.0
-    """Negative limit: outputs approach −alpha."""
+    """For x far below 0, the output approaches −alpha."""
 
 
 class Elu(_Activation, name="elu"):
     """x above 0, alpha·(exp(x) − 1) below."""
 
     alpha: Positive = 1.0
-    """Negative limit: outputs approach −alpha."""
+    """For x far below 0, the output approaches −alpha."""
 
 
 class Exponential(_Activation, name="exponential"):
-    """exp(x): for outputs that are positive."""
+    """exp(x), for positive outputs."""
 
     gives = ("number", "positive")
     reach = (0.0, math.inf)
 
 
 class Gelu(_Activation, name="gelu"):
-    """x·Φ(x), with the normal distribution's Φ: a smooth ReLU."""
+    """x·Φ(x), where Φ is the normal distribution function: a smooth ReLU."""
 
     approximate: Flag = False
     """Approximate Φ by a hyperbolic tangent."""
 
 
 class HardShrink(_Activation, name="hard_shrink"):
-    """x outside ±threshold, 0 inside."""
+    """0 if |x| is at most the threshold, else x."""
 
     threshold: NonNegative = 0.5
-    """Half the width of the interval around 0 that is set to 0."""
+    """Largest absolute value that becomes 0."""
 
 
 class HardSigmoid(_Activation, name="hard_sigmoid"):
@@ -92,11 +92,11 @@ class LeakyRelu(_Activation, name="leaky_relu"):
     """x above 0, negative_slope·x below."""
 
     negative_slope: NonNegative = 0.2
-    """Slope for x below 0."""
+    """Slope below 0."""
 
 
 class Linear(_Activation, name="linear"):
-    """x itself: for outputs that are numbers."""
+    """x, unchanged: for outputs that are numbers."""
 
     aliases = ("identity",)
     gives = ("number", "margin")
@@ -107,7 +107,7 @@ class LogSigmoid(_Activation, name="log_sigmoid"):
 
 
 class LogSoftmax(_Activation, name="log_softmax"):
-    """log(softmax(x)) over the units."""
+    """log(softmax(x)), where softmax is computed over the units."""
 
     across_units = True
 
@@ -124,9 +124,9 @@ class Relu(_Activation, name="relu"):
     negative_slope: NonNegative = 0.0
     """Slope below the threshold."""
     max_value: NonNegative | None = None
-    """Upper limit. Omitted: none."""
+    """Maximum output. Omitted: none."""
     threshold: Number = 0.0
-    """Input above which x is returned."""
+    """Value above which the output is x."""
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -143,7 +143,7 @@ class Relu6(_Activation, name="relu6"):
 
 
 class Selu(_Activation, name="selu"):
-    """A scaled ELU that preserves mean 0 and variance 1; use it with `lecun_normal` kernels."""
+    """A scaled ELU that keeps mean 0 and variance 1; use it with `lecun_normal` kernels."""
 
 
 class Sigmoid(_Activation, name="sigmoid"):
@@ -161,10 +161,10 @@ class Silu(_Activation, name="silu"):
 
 
 class SoftShrink(_Activation, name="soft_shrink"):
-    """x moved toward 0 by threshold, 0 within ±threshold."""
+    """0 if |x| is at most the threshold; other x move toward 0 by the threshold."""
 
     threshold: NonNegative = 0.5
-    """Distance by which x is moved toward 0."""
+    """Distance by which x moves toward 0."""
 
 
 class Softmax(_Activation, name="softmax"):
@@ -176,7 +176,7 @@ class Softmax(_Activation, name="softmax"):
 
 
 class Softplus(_Activation, name="softplus"):
-    """log(1 + exp(x)): a smooth ReLU, and for outputs that are positive."""
+    """log(1 + exp(x)): a smooth ReLU, also for positive outputs."""
 
     gives = ("number", "positive")
     reach = (0.0, math.inf)
@@ -190,14 +190,14 @@ class Softsign(_Activation, name="softsign"):
 
 
 class SparsePlus(_Activation, name="sparse_plus"):
-    """0 up to −1, (x + 1)²/4 up to 1, x beyond."""
+    """0 for x up to −1, (x + 1)²/4 for x up to 1, and x above."""
 
     gives = ("number", "positive")
     reach = (0.0, math.inf)
 
 
 class SparseSigmoid(_Activation, name="sparse_sigmoid"):
-    """(x + 1)/2, cut to [0, 1]."""
+    """(x + 1)/2, clipped to [0, 1]."""
 
     gives = ("number", "positive", "probability")
     reach = (0.0, 1.0)
@@ -209,7 +209,7 @@ class Squareplus(_Activation, name="squareplus"):
     gives = ("number", "positive")
     reach = (0.0, math.inf)
     b: NonNegative = 4.0
-    """Smoothness at 0; 0 gives a ReLU."""
+    """Smoothness at 0. With 0, the function is ReLU."""
 
 
 class Tanh(_Activation, name="tanh"):
@@ -224,12 +224,12 @@ class TanhShrink(_Activation, name="tanh_shrink"):
 
 
 class Threshold(_Activation, name="threshold"):
-    """x above threshold, default_value elsewhere."""
+    """x if it is above `threshold`, else `default_value`."""
 
     threshold: Number
-    """Input above which x is returned."""
+    """Value above which the output is x."""
     default_value: Number
-    """Output at and below the threshold."""
+    """Output for all other x."""
 
 
 Activation = Annotated[_Activation, OneOf("activation")]
@@ -240,10 +240,10 @@ class _Initializer(Choice):
 
 
 class Constant(_Initializer, name="constant"):
-    """The same value for all weights."""
+    """The same number for all weights."""
 
     value: Number = 0.0
-    """Value of the weights."""
+    """This number."""
 
 
 class GlorotNormal(_Initializer, name="glorot_normal"):
@@ -263,7 +263,7 @@ class HeUniform(_Initializer, name="he_uniform"):
 
 
 class Identity(_Initializer, name="identity"):
-    """The identity matrix times gain."""
+    """The identity matrix, multiplied by `gain`."""
 
     gain: Number = 1.0
     """Factor."""
@@ -282,7 +282,7 @@ class Ones(_Initializer, name="ones"):
 
 
 class Orthogonal(_Initializer, name="orthogonal"):
-    """A random matrix with orthogonal columns or rows times gain."""
+    """A random matrix with orthogonal columns or rows, multiplied by `gain`."""
 
     gain: Number = 1.0
     """Factor."""
@@ -298,7 +298,7 @@ class RandomNormal(_Initializer, name="random_normal"):
 
 
 class RandomUniform(_Initializer, name="random_uniform"):
-    """Uniform distribution."""
+    """Uniform distribution from `minval` to `maxval`."""
 
     minval: Number = -0.05
     """Smallest weight."""
@@ -312,7 +312,7 @@ class RandomUniform(_Initializer, name="random_uniform"):
 
 
 class TruncatedNormal(_Initializer, name="truncated_normal"):
-    """Normal distribution, truncated at two standard deviations."""
+    """Normal distribution, truncated at two standard deviations from the mean."""
 
     mean: Number = 0.0
     """Mean."""
@@ -321,18 +321,19 @@ class TruncatedNormal(_Initializer, name="truncated_normal"):
 
 
 class VarianceScaling(_Initializer, name="variance_scaling"):
-    """A distribution of variance scale/fan, where fan is the size of the layer."""
+    """A distribution with variance `scale`/fan, where `mode` defines fan."""
 
     scale: Positive = 1.0
     """Numerator of the variance."""
     mode: Literal["fan_in", "fan_out", "fan_avg"] = "fan_in"
-    """Fan: the inputs, the units, or their mean."""
+    """Fan is the number of inputs (`fan_in`), the number of units (`fan_out`), or the mean of both
+    (`fan_avg`)."""
     distribution: Literal["truncated_normal", "untruncated_normal", "uniform"] = "truncated_normal"
     """Type of distribution."""
 
 
 class Zeros(_Initializer, name="zeros"):
-    """0 for all weights: for biases. Units of a zero kernel stay identical."""
+    """0 for all weights. Use it for biases: with a kernel of zeros, all units stay identical."""
 
 
 Initializer = Annotated[_Initializer, OneOf("initializer")]
@@ -342,32 +343,32 @@ class L1(Choice, name="l1"):
     """l1 · Σ|w|: drives small weights to 0."""
 
     l1: NonNegative = 0.01
-    """Factor of the penalty, added to the loss."""
+    """Factor of the sum of absolute weights, which is added to the loss."""
 
 
 class L2(Choice, name="l2"):
     """l2 · Σw²: keeps weights small."""
 
     l2: NonNegative = 0.01
-    """Factor of the penalty, added to the loss."""
+    """Factor of the sum of squared weights, which is added to the loss."""
 
 
 class L1L2(Choice, name="l1_l2"):
     """l1 · Σ|w| + l2 · Σw²."""
 
     l1: NonNegative = 0.0
-    """Factor of the absolute values."""
+    """Factor of the sum of absolute weights."""
     l2: NonNegative = 0.0
-    """Factor of the squares."""
+    """Factor of the sum of squared weights."""
 
 
 class OrthogonalRegularizer(Choice, name="orthogonal_regularizer"):
-    """A penalty on rows or columns of a kernel that are not orthogonal to each other."""
+    """A penalty if the rows or columns of a kernel are not orthogonal to each other."""
 
     factor: NonNegative = 0.01
     """Factor of the penalty."""
     mode: Literal["rows", "columns"] = "rows"
-    """The vectors that become orthogonal."""
+    """Whether rows or columns become orthogonal."""
 
 
 KernelRegularizer = Annotated[L1 | L2 | L1L2 | OrthogonalRegularizer, OneOf("regularizer")]

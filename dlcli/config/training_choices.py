@@ -87,20 +87,20 @@ class _SharesLoss(_Loss):
 
 
 class MeanSquaredError(_Loss, name="mean_squared_error"):
-    """mean((y − ŷ)²)."""
+    """mean((y − ŷ)²), where y is the target and ŷ the prediction."""
 
     aliases = ("mse",)
     metric = RMSE
 
 
 class MeanAbsoluteError(_Loss, name="mean_absolute_error"):
-    """mean(|y − ŷ|): less sensitive to outliers."""
+    """mean(|y − ŷ|), which is less sensitive to outliers."""
 
     aliases = ("mae",)
 
 
 class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
-    """100 · mean(|y − ŷ|/|y|): for targets without zeros."""
+    """100 · mean(|y − ŷ|/|y|), for targets that are never 0."""
 
     aliases = ("mape",)
     needs_original_scale = True
@@ -108,7 +108,7 @@ class MeanAbsolutePercentageError(_Loss, name="mean_absolute_percentage_error"):
 
 
 class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
-    """mean((log(1 + y) − log(1 + ŷ))²), with a positive output."""
+    """mean((log(1 + y) − log(1 + ŷ))²), for targets of 0 or more; the output is positive."""
 
     aliases = ("msle",)
     needs_original_scale = True
@@ -117,18 +117,19 @@ class MeanSquaredLogarithmicError(_Loss, name="mean_squared_logarithmic_error"):
 
 
 class Huber(_Loss, name="huber"):
-    """Quadratic up to an error of delta, linear beyond."""
+    """Quadratic for errors up to `delta`, and linear for larger ones."""
 
     delta: section.Positive = 1.0
-    """Error above which the loss is linear, in units of the scaled target (see output.scaling)."""
+    """Error above which the loss is linear, in the unit of the scaled target (see
+    `output.scaling`)."""
 
 
 class LogCosh(_Loss, name="log_cosh"):
-    """mean(log(cosh(ŷ − y))): a smooth mean absolute error."""
+    """mean(log(cosh(ŷ − y))), a smooth variant of the mean absolute error."""
 
 
 class Poisson(_Loss, name="poisson"):
-    """mean(ŷ − y·log ŷ): for counts, with a positive output."""
+    """mean(ŷ − y·log ŷ), for counts; the output is positive."""
 
     metric = POISSON_DEVIANCE
     is_signed = True
@@ -139,7 +140,7 @@ class Poisson(_Loss, name="poisson"):
 
 
 class CosineSimilarity(_Loss, name="cosine_similarity"):
-    """−cos of the angle between y and ŷ: for several numbers whose direction matters."""
+    """−cos of the angle between y and ŷ, for several target columns whose direction matters."""
 
     fits = ("numbers",)
     is_signed = True
@@ -147,7 +148,7 @@ class CosineSimilarity(_Loss, name="cosine_similarity"):
 
 
 class KLDivergence(_Loss, name="kl_divergence"):
-    """Σ y·log(y/ŷ): for several numbers that are shares of a whole."""
+    """Σ y·log(y/ŷ), for several target columns that are shares of a whole."""
 
     aliases = ("kld",)
     fits = ("numbers",)
@@ -159,25 +160,26 @@ class KLDivergence(_Loss, name="kl_divergence"):
 
 
 class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
-    """−mean(y·log p + (1 − y)·log(1 − p)): for two classes, or for each of several labels."""
+    """−mean(y·log p + (1 − y)·log(1 − p)), for two classes or for labels."""
 
     aliases = ("bce",)
     metric = LOG_LOSS
     label_smoothing: section.Share = 0.0
-    """Amount by which labels move toward 1/2, from 0 to 1: 0.2 yields 0.1 and 0.9."""
+    """How far targets move from 0 and 1 toward 1/2, from 0 to 1. With 0.2, they are 0.1 and 0.9."""
 
 
 class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"):
     """Binary cross-entropy with less weight on well-predicted rows (Lin et al. 2017)."""
 
     apply_class_balancing: section.Flag = False
-    """Weight labels 1 and 0 by alpha and 1 − alpha."""
+    """Multiply the loss by `alpha` for targets of 1, and by 1 − `alpha` for targets of 0."""
     alpha: section.Share = 0.25
-    """Weight of the second class, or of the labels of a row, from 0 to 1."""
+    """Factor for targets of 1 (the second class, or a label that a row has), from 0 to 1."""
     gamma: section.NonNegative = 2.0
-    """Exponent that reduces the weight of well-predicted rows; 0 is cross-entropy."""
+    """Exponent that reduces the weight of well-predicted rows. With 0, the loss is
+    cross-entropy."""
     label_smoothing: section.Share = 0.0
-    """Amount by which labels move toward 1/2, from 0 to 1."""
+    """How far targets move from 0 and 1 toward 1/2, from 0 to 1."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield `alpha` without class balancing."""
@@ -186,26 +188,26 @@ class BinaryFocalCrossentropy(_ProbabilityLoss, name="binary_focal_crossentropy"
 
 
 class Hinge(_MarginLoss, name="hinge"):
-    """mean(max(1 − y·ŷ, 0)) with y of −1 and 1: two classes, separated by a margin."""
+    """mean(max(1 − y·ŷ, 0)), where y is −1 or 1: separates two classes by a margin."""
 
 
 class SquaredHinge(_MarginLoss, name="squared_hinge"):
-    """mean(max(1 − y·ŷ, 0)²) with y of −1 and 1."""
+    """mean(max(1 − y·ŷ, 0)²), where y is −1 or 1: separates two classes by a margin."""
 
 
 class SparseCategoricalCrossentropy(_SharesLoss, name="sparse_categorical_crossentropy"):
-    """−log of the true class's probability: for several classes."""
+    """−log p, where p is the probability of the true class."""
 
     metric = LOG_LOSS
 
 
 class CategoricalCrossentropy(_SharesLoss, name="categorical_crossentropy"):
-    """Cross-entropy on one-hot targets, which can be smoothed."""
+    """Cross-entropy on one-hot targets, which allows label smoothing."""
 
     metric = LOG_LOSS
     one_hot = True
     label_smoothing: section.Share = 0.0
-    """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
+    """How far one-hot targets move toward equal probabilities of all classes, from 0 to 1."""
 
 
 class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossentropy"):
@@ -215,16 +217,21 @@ class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossent
     alpha: section.Share = 0.25
     """Factor of the loss, from 0 to 1."""
     gamma: section.NonNegative = 2.0
-    """Exponent that reduces the weight of well-predicted rows; 0 is cross-entropy."""
+    """Exponent that reduces the weight of well-predicted rows. With 0, the loss is
+    cross-entropy."""
     label_smoothing: section.Share = 0.0
-    """Amount by which targets move toward equal probabilities of all classes, from 0 to 1."""
+    """How far one-hot targets move toward equal probabilities of all classes, from 0 to 1."""
 
 
 class CategoricalGeneralizedCrossEntropy(_SharesLoss, name="categorical_generalized_cross_entropy"):
-    """(1 − p^q)/q: between cross-entropy and absolute error, for classes that are partly wrong."""
+    """(1 − p^q)/q, where p is the probability of the true class (Zhang & Sabuncu 2018).
+
+    For training rows of which some have a wrong class.
+    """
 
     q: section.OpenFraction = 0.5
-    """Near 0: cross-entropy; near 1: mean absolute error (Zhang & Sabuncu 2018)."""
+    """Number between 0 and 1. Near 0, the loss is close to cross-entropy; near 1, to the mean
+    absolute error, which depends less on wrong classes."""
 
 
 class CategoricalHinge(_SharesLoss, name="categorical_hinge"):
@@ -258,43 +265,45 @@ the weights of periodic encodings; the weights of the scaling layer."""
 
 
 class LearningRateMultipliers(section.Section):
-    """Learning rates of some weights, relative to the learning rate of the optimizer."""
+    """Learning rates of some kinds of weights, relative to the learning rate of the optimizer."""
 
     kernels: Annotated[
         section.Positive | Literal["inverse_sqrt_fan_in"],
         section.Expected("a positive number or inverse_sqrt_fan_in"),
     ] = 1.0
-    """Kernels of Dense layers. `inverse_sqrt_fan_in`: 1/√inputs of each layer, which keeps the
-    change of its outputs in a step independent of its width, as in the neural tangent
-    parametrization (Jacot et al. 2018, https://arxiv.org/abs/1806.07572)."""
+    """Multiplier for the kernels of Dense layers. `inverse_sqrt_fan_in`: 1/√n for a layer with n
+    inputs. Then the change of a layer's outputs in a step does not depend on n, as in the neural
+    tangent parametrization (Jacot et al. 2018, https://arxiv.org/abs/1806.07572)."""
     biases: section.Positive = 1.0
-    """Biases of Dense layers, and the weights of batch normalization."""
+    """Multiplier for the biases of Dense layers and the weights of batch normalization."""
     encodings: section.Positive = 1.0
-    """Embeddings, and the weights of periodic encodings."""
+    """Multiplier for embeddings and the weights of periodic encodings."""
 
 
 class _CommonParameters(section.Choice):
     """The parameters that all optimizers share, without the learning rate."""
 
     weight_decay: section.NonNegative | None = None
-    """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
-    step. Omitted: none."""
+    """In each step, this fraction of each weight, times the learning rate, is subtracted from the
+    weight. Omitted: no weight decay."""
     clipnorm: section.Positive | None = None
-    """Maximum norm of the gradient of each weight array. Omitted: not clipped."""
+    """Maximum norm of the gradient of each array of weights. Omitted: no clipping."""
     clipvalue: section.Positive | None = None
-    """Maximum absolute value of a gradient entry. Omitted: not clipped."""
+    """Maximum absolute value of each element of a gradient. Omitted: no clipping."""
     global_clipnorm: section.Positive | None = None
-    """Maximum norm of all gradients combined. Omitted: not clipped."""
+    """Maximum norm of the gradients of all weights together. Omitted: no clipping."""
     use_ema: section.Flag = False
-    """Replace the final weights by their exponential moving average."""
+    """Replace the final weights by the exponential moving average of the weights."""
     ema_momentum: section.Share = 0.99
-    """Decay of the average per step, from 0 to 1."""
+    """Decay of the moving average in each step, from 0 to 1."""
     ema_overwrite_frequency: section.PositiveInt | None = None
-    """Steps after which the average replaces the weights. Omitted: only at the end."""
+    """Number of steps after which the weights are replaced by their moving average. Omitted: only
+    at the end."""
     loss_scale_factor: section.Positive | None = None
-    """Factor that scales the loss up and the gradients down, to avoid underflow. Omitted: none."""
+    """Factor by which the loss is multiplied before gradients are computed, and the gradients are
+    divided afterwards. It avoids underflow. Omitted: none."""
     gradient_accumulation_steps: StepCount | None = None
-    """Number of batches whose mean gradient is used for one step. Omitted: 1."""
+    """Number of batches whose gradients are averaged for one step. Omitted: 1."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield a second kind of clipping, and parameters of a moving average that isn't used."""
@@ -320,43 +329,46 @@ class _AdamLike(_Optimizer):
     """An optimizer with running means of gradients and of their squares or largest values."""
 
     beta_1: section.Fraction = 0.9
-    """Decay of the running mean of the gradients per step, in [0, 1)."""
+    """Decay of the running mean of the gradients in each step, in [0, 1)."""
     beta_2: section.Fraction = 0.999
-    """Decay of the running mean of the squared gradients per step, in [0, 1)."""
+    """Decay of the running mean of the squared gradients in each step, in [0, 1)."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
 
 class Adadelta(_Optimizer, name="adadelta"):
-    """Gradients scaled by the ratio of the running means of steps and gradients (Zeiler 2012)."""
+    """Step sizes from running means of squared gradients and squared steps (Zeiler 2012)."""
 
     learning_rate: section.Positive = 0.001
-    """Learning rate; 1 in the paper."""
+    """Learning rate. The paper uses 1."""
     rho: section.Share = 0.95
-    """Decay of the running means per step, from 0 to 1."""
+    """Decay of the running means in each step, from 0 to 1."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
 
 
 class Adafactor(_Optimizer, name="adafactor"):
-    """Adam with running means by row and column, to save memory (Shazeer & Stern 2018)."""
+    """Adam with less memory (Shazeer & Stern 2018).
+
+    It stores the running means of squared gradients only by row and by column of each kernel.
+    """
 
     learning_rate: section.Positive = 0.001
-    """Learning rate, relative to the size of the weights."""
+    """Learning rate, relative to the root mean square of the weights."""
     beta_2_decay: section.Number = -0.8
     """Exponent of the step number in the decay of the running mean."""
     epsilon_1: section.Positive = 1e-30
     """Small number that is added to squared gradients."""
     epsilon_2: section.Positive = 0.001
-    """Smallest size of the weights that steps are relative to."""
+    """Minimum root mean square of the weights to which the learning rate is relative."""
     clip_threshold: section.Positive = 1.0
-    """Largest root mean square of a step."""
+    """Maximum root mean square of a step, before it is multiplied by the learning rate."""
     relative_step: section.Flag = True
-    """Limit the learning rate to 1/√step."""
+    """Limit the learning rate to 1/√t in step t."""
 
 
 class Adagrad(_Optimizer, name="adagrad"):
-    """Gradients divided by the root of the sum of all their squares so far (Duchi et al. 2011)."""
+    """Gradients, divided by the root of the sum of all squared gradients (Duchi et al. 2011)."""
 
     initial_accumulator_value: section.NonNegative = 0.1
     """Initial value of the sum."""
@@ -365,36 +377,43 @@ class Adagrad(_Optimizer, name="adagrad"):
 
 
 class Adam(_AdamLike, name="adam"):
-    """Running mean of gradients, divided by the root of the mean of squares (Kingma & Ba 2014)."""
+    """The running mean of the gradients, divided by the root of that of their squares.
+
+    Kingma & Ba 2014.
+    """
 
     amsgrad: section.Flag = False
-    """Divide by the largest mean of squares so far (Reddi et al. 2018)."""
+    """Divide by the root of the largest running mean of the squares so far (Reddi et al. 2018)."""
 
 
 class Adamax(_AdamLike, name="adamax"):
-    """Adam with the largest gradient instead of the mean of squares (Kingma & Ba 2014)."""
+    """Adam with the largest absolute gradient instead of the mean square (Kingma & Ba 2014)."""
 
     beta_2: section.Fraction = 0.999
-    """Decay of the largest gradient per step, in [0, 1)."""
+    """Decay of the largest absolute gradient in each step, in [0, 1)."""
 
 
 class AdamW(_AdamLike, name="adamw"):
-    """Adam with weight decay separate from the gradients (Loshchilov & Hutter 2019)."""
+    """Adam, with weight decay that does not affect the gradients (Loshchilov & Hutter 2019)."""
 
     weight_decay: section.NonNegative = 0.004
-    """Weight decay: this fraction of each weight, times the learning rate, is subtracted in each
-    step."""
+    """In each step, this fraction of each weight, times the learning rate, is subtracted from the
+    weight."""
     amsgrad: section.Flag = False
-    """Divide by the largest mean of squares so far."""
+    """Divide by the root of the largest running mean of the squares so far (Reddi et al. 2018)."""
 
 
 class Ftrl(_Optimizer, name="ftrl"):
-    """Follow the regularized leader: for wide, sparse, linear models (McMahan et al. 2013)."""
+    """Follow the regularized leader (McMahan et al. 2013).
+
+    For linear models with many inputs that are mostly 0.
+    """
 
     learning_rate_power: Annotated[
         float, Field(le=0, allow_inf_nan=False), section.Expected("a number of 0 or less")
     ] = -0.5
-    """Exponent of the sum of squared gradients that divides the rate, 0 or less; 0: constant."""
+    """Exponent p of 0 or less: the learning rate is multiplied by the p-th power of the sum of
+    squared gradients. With 0, it is constant."""
     initial_accumulator_value: section.NonNegative = 0.1
     """Initial value of the sum of squared gradients."""
     l1_regularization_strength: section.NonNegative = 0.0
@@ -402,57 +421,69 @@ class Ftrl(_Optimizer, name="ftrl"):
     l2_regularization_strength: section.NonNegative = 0.0
     """Factor of the penalty on squared weights."""
     l2_shrinkage_regularization_strength: section.NonNegative = 0.0
-    """Factor of a penalty on squared weights with nonzero gradients."""
+    """Factor of a penalty on the squares of weights whose gradient is not 0."""
     beta: section.NonNegative = 0.0
-    """Beta of the paper."""
+    """The parameter β of the paper."""
 
 
 class Lamb(_AdamLike, name="lamb"):
-    """Adam with steps relative to the norm of each array: for large batches (You et al. 2019)."""
+    """Adam, with steps relative to the norm of each array of weights (You et al. 2019).
+
+    For large batches.
+    """
 
 
 class Lion(_Optimizer, name="lion"):
-    """The sign of the momentum (Chen et al. 2023); needs a smaller learning rate than Adam."""
+    """Steps of equal size in the direction of the sign of the momentum (Chen et al. 2023).
+
+    It requires a smaller learning rate than Adam.
+    """
 
     beta_1: Annotated[float, Field(gt=0, le=1), section.Expected("a number above 0, up to 1")] = 0.9
-    """Weight of the momentum in a step, above 0, up to 1."""
+    """The direction of a step is the sign of β·momentum + (1 − β)·gradient, where β is this number;
+    above 0, up to 1."""
     beta_2: section.Fraction = 0.99
-    """Decay of the momentum per step, in [0, 1)."""
+    """Decay of the momentum in each step, in [0, 1)."""
 
 
 class Muon(_Optimizer, name="muon"):
-    """Momentum, orthogonalized for each kernel; AdamW for other weights (Jordan 2024)."""
+    """Momentum that is orthogonalized for each kernel (Jordan 2024).
+
+    All other weights are trained by AdamW.
+    """
 
     weight_decay: section.NonNegative | None = 0.004
-    """Fraction of each weight, times the learning rate, subtracted in each step."""
+    """In each step, this fraction of each weight, times the learning rate, is subtracted from the
+    weight."""
     adam_beta_1: section.Fraction = 0.9
-    """Decay of AdamW's running mean of the gradients per step, in [0, 1)."""
+    """For AdamW: decay of the running mean of the gradients in each step, in [0, 1)."""
     adam_beta_2: section.Fraction = 0.999
-    """Decay of AdamW's running mean of the squared gradients per step, in [0, 1)."""
+    """For AdamW: decay of the running mean of the squared gradients in each step, in [0, 1)."""
     adam_weight_decay: section.NonNegative = 0.004
-    """Weight decay of AdamW."""
+    """For AdamW: weight decay."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     exclude_layers: LayerNames | None = None
-    """Layers to train with AdamW, as parts of their names; often `[output]`. Omitted: none."""
+    """Layers that AdamW trains, by a part of their names, such as `[output]`. Omitted: none."""
     exclude_embeddings: section.Flag = True
     """Train embeddings with AdamW."""
     muon_a: section.Number = 3.4445
-    """First coefficient of the Newton–Schulz iteration."""
+    """First coefficient of the Newton–Schulz iteration, which orthogonalizes the momentum."""
     muon_b: section.Number = -4.775
-    """Second coefficient."""
+    """Second coefficient of this iteration."""
     muon_c: section.Number = 2.0315
-    """Third coefficient."""
+    """Third coefficient of this iteration."""
     adam_lr_ratio: section.Positive = 1.0
-    """Learning rate of AdamW as a multiple of Muon's."""
+    """Learning rate of AdamW, divided by the learning rate of Muon."""
     momentum: section.Share = 0.95
-    """Decay of the momentum per step, from 0 to 1."""
+    """Decay of the momentum in each step, from 0 to 1."""
     ns_steps: section.PositiveInt = 5
-    """Newton–Schulz iterations per step."""
+    """Number of Newton–Schulz iterations in each step."""
     nesterov: section.Flag = True
     """Use Nesterov's momentum."""
     rms_rate: section.NonNegative | None = 0.2
-    """Root mean square of a step; the default suits Adam's rate and decay; null for none."""
+    """Root mean square of a step before it is multiplied by the learning rate. With the default,
+    learning rates and weight decays that suit Adam also suit Muon. `null`: steps are not scaled."""
 
 
 class Nadam(_AdamLike, name="nadam"):
@@ -460,16 +491,16 @@ class Nadam(_AdamLike, name="nadam"):
 
 
 class RMSprop(_Optimizer, name="rmsprop"):
-    """Gradients divided by the root of a running mean of their squares."""
+    """Gradients, divided by the root of the running mean of their squares."""
 
     rho: section.Share = 0.9
-    """Decay of the running mean per step, from 0 to 1."""
+    """Decay of the running mean in each step, from 0 to 1."""
     momentum: section.Share = 0.0
-    """Fraction of the last step that is added to the next, from 0 to 1."""
+    """Fraction of the last step that is added to the next step, from 0 to 1."""
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     centered: section.Flag = False
-    """Divide by the standard deviation of the gradients instead."""
+    """Divide by the running standard deviation of the gradients instead."""
 
 
 class SGD(_Optimizer, name="sgd"):
@@ -478,9 +509,9 @@ class SGD(_Optimizer, name="sgd"):
     learning_rate: section.Positive = 0.01
     """Learning rate."""
     momentum: section.Share = 0.0
-    """Fraction of the last step that is added to the next, from 0 to 1."""
+    """Fraction of the last step that is added to the next step, from 0 to 1."""
     nesterov: section.Flag = False
-    """Take the gradient after the step of the momentum (Nesterov)."""
+    """Use Nesterov's momentum: the gradient is computed after the step of the momentum."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield `nesterov` without momentum."""
@@ -490,46 +521,54 @@ class SGD(_Optimizer, name="sgd"):
 
 
 class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
-    """AdamW with averaged weights, which needs no schedule (Defazio et al. 2024)."""
+    """AdamW with averaged weights (Defazio et al. 2024).
+
+    It needs no learning rate schedule.
+    """
 
     learning_rate: section.Positive = 0.0025
     """Learning rate."""
     beta_1: Annotated[float, Field(gt=0, lt=1), section.Expected("a number between 0 and 1")] = 0.9
-    """Weight of the average in the weights at which gradients are taken, between 0 and 1."""
+    """Gradients are computed at a mix of the averaged and the current weights. This number is the
+    share of the averaged weights, between 0 and 1."""
     beta_2: section.Fraction = 0.999
-    """Decay of the running mean of the squared gradients per step, in [0, 1)."""
+    """Decay of the running mean of the squared gradients in each step, in [0, 1)."""
     epsilon: section.Positive = 1e-8
     """Small number that keeps the divisor above 0."""
     warmup_steps: section.NonNegativeInt = 0
-    """Number of steps in which the learning rate rises from 0."""
+    """Number of steps in which the learning rate rises from 0 to its value."""
 
 
 Optimizer = Annotated[_Optimizer, section.OneOf("optimizer")]
 
 
 class ConstantLearningRate(section.Choice, name="constant"):
-    """A constant learning rate."""
+    """The learning rate of the optimizer in all steps."""
 
 
 class ExponentialDecay(section.Choice, name="exponential_decay"):
-    """Exponential decay: rate · decay_rate^(epoch/decay_epochs), updated in each step."""
+    """The learning rate is the optimizer's, times decay_rate^(epoch/decay_epochs).
+
+    It changes in each step.
+    """
 
     decay_epochs: section.Positive
-    """Number of epochs after which the rate is multiplied by decay_rate."""
+    """Number of epochs after which the learning rate has been multiplied by `decay_rate`."""
     decay_rate: section.Positive
     """Factor, usually below 1."""
     staircase: section.Flag = False
-    """Change the rate only after each decay_epochs instead of in each step."""
+    """Change the learning rate only once every `decay_epochs`, instead of in each step."""
 
 
 class PiecewiseConstant(section.Choice, name="piecewise_constant"):
-    """The optimizer's rate up to the first boundary, then the next value after each boundary."""
+    """A constant learning rate between two boundaries."""
 
     aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
     boundaries: Annotated[tuple[section.PositiveInt, ...], section.Expected("a list of epochs")]
-    """Epochs after which the rate changes, in increasing order."""
+    """Epochs after which the learning rate changes, in increasing order. Before the first one, it
+    is the learning rate of the optimizer."""
     values: Annotated[tuple[section.Positive, ...], section.Expected("a list of rates above 0")]
-    """Rate after each boundary."""
+    """Learning rate after each boundary."""
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield boundaries that don't increase, and lists of different lengths."""
@@ -541,36 +580,38 @@ class PiecewiseConstant(section.Choice, name="piecewise_constant"):
 
 
 class CosineDecay(section.Choice, name="cosine_decay"):
-    """Half a cosine from the optimizer's rate to alpha times this rate.
+    """The learning rate falls along half a cosine (Loshchilov & Hutter 2017).
 
-    Loshchilov & Hutter 2017.
+    It begins at the learning rate of the optimizer and ends at `alpha` times this rate.
     """
 
     warmup_epochs: section.NonNegative = 0.0
-    """Number of epochs in which the rate first rises from 0."""
+    """Number of epochs at the beginning in which the learning rate rises from 0 to the
+    optimizer's."""
     decay_epochs: section.Positive | None = None
-    """Number of epochs of the decay, after the warmup. Omitted: all remaining epochs."""
+    """Number of epochs in which it falls, after the warmup. Omitted: all remaining epochs."""
     alpha: section.Share = 0.0
-    """Final rate as a fraction of the optimizer's rate, from 0 to 1."""
+    """Final learning rate, as a fraction of the optimizer's, from 0 to 1."""
 
 
 class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
-    """Cosine decay with warm restarts: the rate falls and jumps back several times (SGDR).
+    """Cosine decay with warm restarts, also called SGDR (Loshchilov & Hutter 2017).
 
-    Loshchilov & Hutter 2017.
+    The learning rate falls along half a cosine in each cycle and jumps back at the beginning of the
+    next one.
     """
 
     first_decay_epochs: section.Positive | None = None
-    """Number of epochs of the first cycle. Omitted: chosen so the last cycle ends with training."""
+    """Number of epochs of the first cycle. Omitted: the last cycle ends with training."""
     cycles: Annotated[int, Field(ge=1, le=20), section.Expected("an integer from 1 to 20")] = 4
-    """Number of cycles in all epochs, if first_decay_epochs is omitted."""
+    """Number of cycles, if `first_decay_epochs` is omitted."""
     t_mul: Annotated[float, Field(ge=1, le=10), section.Expected("a number from 1 to 10")] = 2.0
-    """Length of each cycle relative to the previous one. With 4 cycles and 2.0, they take 1/15,
-    2/15, 4/15 and 8/15 of the epochs."""
+    """Length of each cycle, divided by the length of the previous one. With 2.0, four cycles take
+    1/15, 2/15, 4/15 and 8/15 of the epochs."""
     m_mul: section.Positive = 1.0
-    """Initial rate of each cycle relative to the previous one."""
+    """Initial learning rate of each cycle, divided by that of the previous one."""
     alpha: section.Share = 0.0
-    """Final rate of each cycle as a fraction of the optimizer's rate, from 0 to 1."""
+    """Final learning rate of each cycle, as a fraction of the optimizer's, from 0 to 1."""
 
     def first_decay(self, epochs: int) -> float:
         """Return the number of epochs of the first cycle, given the number of all epochs."""
@@ -579,21 +620,21 @@ class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
 
 
 class ReduceOnPlateau(section.Choice, name="reduce_on_plateau"):
-    """Multiply the rate by a factor whenever the monitored value stops improving."""
+    """The learning rate is multiplied by a factor when the monitored value stops improving."""
 
     aliases = ("reduce_lr_on_plateau", "reducelronplateau")
     monitor: section.Monitor = "val_loss"
-    """Monitored value: a column of history.csv."""
+    """Loss or metric to monitor: a column of history.csv, such as `val_loss`."""
     factor: section.OpenFraction = 0.1
     """Factor, between 0 and 1."""
     patience: section.NonNegativeInt = 10
-    """Number of epochs without improvement before the rate is reduced."""
+    """Number of epochs without improvement after which the learning rate is reduced."""
     min_delta: section.NonNegative = 1e-4
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
     cooldown: section.NonNegativeInt = 0
-    """Number of epochs to wait after a reduction."""
+    """Number of epochs after a reduction in which the monitored value is ignored."""
     min_lr: section.NonNegative = 0.0
-    """Minimum rate."""
+    """Minimum learning rate."""
 
 
 Schedule = Annotated[

@@ -70,7 +70,7 @@ Step = Annotated[
 
 
 class Range(section.Section):
-    """Numbers from low to high, both included; integers if low, high and step are integers."""
+    """A range of numbers; integers if low, high and step are integers."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("min", "lower", "from", "start"), "low"),
@@ -78,14 +78,14 @@ class Range(section.Section):
     }
 
     low: End
-    """Smallest value, in the unit of the setting."""
+    """Smallest number, in the unit of the setting."""
     high: End
-    """Largest value."""
+    """Largest number, which is included."""
     log: section.Flag = False
-    """Draw values uniformly on a logarithmic scale, for ranges over several powers of ten, such as
-    learning rates."""
+    """Draw numbers uniformly on a logarithmic scale. Use it for ranges over several powers of ten,
+    such as those for learning rates."""
     step: Step | None = None
-    """Distance between values. Omitted: 1 for integers; other ranges are continuous."""
+    """Distance between two numbers. Omitted: 1 for integers; other ranges are continuous."""
 
     @property
     def is_integer(self) -> bool:
@@ -215,9 +215,10 @@ Variants = Annotated[
 
 
 class Tpe(section.Choice, name="tpe"):
-    """Tree-structured Parzen estimator: first random candidates, then variants of the best ones.
+    """Tree-structured Parzen estimator.
 
-    Bergstra et al., Algorithms for Hyper-Parameter Optimization (2011).
+    The first candidates are random; later ones resemble the best candidates so far. Bergstra et
+    al., Algorithms for Hyper-Parameter Optimization (2011).
     """
 
     startup_trials: section.NonNegativeInt = 10
@@ -225,28 +226,30 @@ class Tpe(section.Choice, name="tpe"):
 
 
 class RandomSampler(section.Choice, name="random"):
-    """Random candidates."""
+    """Each candidate is drawn at random."""
 
 
 class Grid(section.Choice, name="grid"):
-    """Each combination once; ranges must be integers or have a step."""
+    """Each combination of values is evaluated once. Ranges must be integers or have a step."""
 
 
 class MedianPruning(section.Choice, name="median"):
     """Stop a candidate that is worse than the median of earlier candidates at the same epoch.
 
-    Only the first fold is compared by epoch: Golovin et al., Google Vizier (2017). After each fold,
-    only candidates in the worst quarter are stopped, because means over folds differ little.
+    This rule (Golovin et al., Google Vizier, 2017) applies during the first fold, or without folds.
+    After each fold, the means over the folds so far are compared. Because these means differ
+    little, only a candidate in the worst quarter is then stopped.
     """
 
     startup_trials: section.NonNegativeInt = 5
     """Number of candidates that are trained completely before the first one may be stopped."""
     warmup: section.Fraction = 0.2
-    """Fraction of all epochs during which no candidate is stopped, in [0, 1)."""
+    """Fraction of the maximum number of epochs, in [0, 1). No candidate is stopped before it has
+    been trained for this many epochs."""
 
 
 class NoPruner(section.Choice, name="none"):
-    """Train all candidates completely."""
+    """No candidate is stopped early."""
 
 
 Sampler = Annotated[Tpe | RandomSampler | Grid, section.OneOf("sampler")]
@@ -268,44 +271,46 @@ class Tune(section.Section):
     metric: Annotated[
         TuneMetric, BeforeValidator(_add_prefix), WithJsonSchema({"enum": _METRIC_NAMES})
     ] = "val_loss"
-    """Loss or metric by which candidates are compared on held-out rows. The prefix `val_` may be
-    omitted.
+    """Loss or metric that the search optimizes, on held-out rows. You may omit the prefix `val_`.
 
     Examples: [val_loss, r2]
     """
     trials: section.PositiveInt | None = None
-    """Maximum number of candidates. Omitted: with `time`, no maximum; with the sampler `grid`, all
-    candidates; in other searches, 50.
+    """Maximum number of candidates, that is, of configs that the search evaluates. Omitted: no
+    maximum if `time` is set; all combinations with the sampler `grid`; else 50.
 
     Examples: [50]
     """
     time: Seconds | None = None
-    """Time after which no new candidate is started, in seconds or with units, such as 90s, 10m or
-    1h30m. The search ends when the first of `trials` and `time` is reached. Omitted: no limit.
+    """Time limit, in seconds or with units such as 90s, 10m or 1h30m. After this time, no new
+    candidate is started. If `trials` is also set, the search ends when the first of both limits is
+    reached. Omitted: no limit.
 
     Examples: [10m]
     """
     space: Space | None = None
-    """Settings to vary. Each key is the path of a setting, each value a list of choices or a range.
-    Settings below `hidden_layers` apply to all hidden layers; `number` is the number of layers.
-    Omitted: layers, units, dropout and learning rate in ranges that suit the number of rows.
+    """Settings to vary: each key is the path of a setting, and each value is a list of choices or a
+    range. Settings below `hidden_layers` apply to all hidden layers; `hidden_layers.number` is the
+    number of layers. Omitted: the number of layers, units, dropout and learning rate are varied, in
+    ranges that depend on the number of rows.
 
     Examples: [{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}]
     """
     folds: Folds | None = None
-    """Number of folds for cross-validation of the candidates. Omitted: single networks are compared
-    on the validation rows, and ensembles with folds on the out-of-fold rows. If `space` is also
-    omitted and there are fewer than 1,000 rows, single networks are compared by 5 folds.
+    """Number of folds, if candidates are evaluated by cross-validation. Omitted: an ensemble with
+    folds is evaluated on its out-of-fold rows, and a single network on the validation rows. If
+    `space` is also omitted and there are fewer than 1,000 rows, a single network is evaluated by
+    cross-validation with 5 folds.
 
     Examples: [5]
     """
     sampler: Sampler = Tpe()
-    """How the next candidate is chosen.
+    """Method that chooses the next candidate.
 
     Examples: [random]
     """
     pruner: Pruner = MedianPruning()
-    """When to stop a candidate early."""
+    """Rule that stops an unpromising candidate early."""
 
     @property
     def most_trials(self) -> int | None:

@@ -43,20 +43,21 @@ Encoding = Annotated[
 
 
 class AutoFormat(Choice, name="auto"):
-    """Detected for each file."""
+    """The format of each file is detected."""
 
 
 class CsvFormat(Choice, name="csv"):
-    """Text with a header. `auto` settings are detected for each file and reported."""
+    """Text with a header line. Settings of `auto` are detected for each file, and printed."""
 
     delimiter: Delimiter = "auto"
-    """Character between fields; commas, tabs, semicolons, bars and spaces are detected."""
+    """Character between fields. `auto` detects commas, tabs, semicolons, bars and spaces."""
     encoding: Encoding = "auto"
-    """Character encoding; Unicode encodings are detected, others such as Latin-1 are guessed."""
+    """Character encoding. `auto` detects Unicode encodings, and guesses other encodings such as
+    Latin-1."""
     decimal: Literal["auto", ".", ","] = "auto"
     """Decimal separator of numbers."""
     thousands: Literal["auto", "none", ",", ".", " ", "'"] = "auto"
-    """Thousands separator of numbers, if any."""
+    """Thousands separator of numbers. `none`: there is none."""
 
     def conflicts(self) -> Iterator[Conflict]:
         """Yield a character with two meanings."""
@@ -65,15 +66,15 @@ class CsvFormat(Choice, name="csv"):
 
 
 class ParquetFormat(Choice, name="parquet"):
-    """Parquet."""
+    """A Parquet file."""
 
 
 class ArrowFormat(Choice, name="arrow"):
-    """Arrow IPC, as a file (Feather) or a stream."""
+    """An Arrow IPC file (Feather) or stream."""
 
 
 class JsonLinesFormat(Choice, name="jsonl"):
-    """One JSON object per line."""
+    """JSON lines: one JSON object in each line."""
 
 
 FormatChoice = Annotated[
@@ -193,23 +194,23 @@ PARTS: tuple[Part, ...] = get_args(Part)
 
 
 DIRECTIVES = {
-    "%Y": "year of four digits",
-    "%y": "year of two digits, from 1969 to 2068",
+    "%Y": "year with four digits",
+    "%y": "year with two digits: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068",
     "%m": "month",
-    "%b": "name of the month, full or short, in one of 13 European languages",
-    "%q": "quarter, after a Q",
-    "%G": "year of an ISO week, of four digits, with %V",
-    "%V": "ISO week; the date is its Monday",
+    "%b": "name of the month, in full or abbreviated, in one of 13 European languages",
+    "%q": "quarter from 1 to 4, after the letter Q: `Q%q`",
+    "%G": "year of an ISO week, with four digits; requires `%V`",
+    "%V": "ISO week; the date is the Monday of the week",
     "%d": "day",
-    "%a": "name of the weekday, which is ignored",
+    "%a": "name of the weekday; it is ignored",
     "%H": "hour from 0 to 23",
-    "%I": "hour from 1 to 12, with %p",
+    "%I": "hour from 1 to 12; requires `%p`",
     "%p": "AM or PM",
     "%M": "minute",
     "%S": "second",
     "%f": "fraction of a second",
     "%z": "UTC offset such as +0130, +01:30, Z, UTC or GMT",
-    "%%": "the sign %",
+    "%%": "a percent sign",
 }
 """Directives of a format, as in C and Python, with their meanings for the reference."""
 
