@@ -263,7 +263,7 @@ def _apply_front(
     if factories.augment is not None:
         for images in front.augments:
             x = factories.augment(images)(x)
-    if not front.trained:
+    if front.is_identity:
         return x
     parts = [_columns(x, front.unchanged)] if front.unchanged else []
     for layer in front.trained:

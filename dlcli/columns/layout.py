@@ -40,6 +40,8 @@ class Block:
     """The processing of the inputs before the first layer, if any."""
     compact: CompactForm | None = None
     """The compact form; `None` if all inputs are stored."""
+    encoding: object = None
+    """The section `input.encoding` of the networks that read the block; `None` if all read it."""
 
     @property
     def compact_width(self) -> int:
@@ -52,6 +54,12 @@ class Layout:
     """All inputs of a network, block by block; sparse blocks are last."""
 
     blocks: tuple[Block, ...]
+    encoding: object = None
+    """The section `input.encoding` of the network, which does not read blocks of other ones."""
+
+    def read_with(self, encoding: object) -> Layout:
+        """Return the layout of a network with this section `input.encoding`."""
+        return Layout(self.blocks, encoding)
 
     @property
     def width(self) -> int:

@@ -80,6 +80,16 @@ NumericEncoding = Annotated[
 ]
 
 
+class Varied(section.Choice, name="varied"):
+    """Several encodings; each network of an ensemble reads one of them, see `ensemble.vary`.
+
+    It is not part of the config language.
+    """
+
+    encodings: tuple[NumericEncoding, ...]
+    """The different sections `input.encoding` of the networks."""
+
+
 class MeanImputation(column_type.Imputation, name="mean"):
     """Missing values become the mean of the training rows."""
 
@@ -161,7 +171,10 @@ class Numeric(column_type.ColumnType):
 
         encoding = self.encoding or defaults.encoding
         scaling = self.scaling or defaults.scaling
-        if isinstance(encoding, PiecewiseLinear):
+        sections: tuple[section.Choice, ...] = (encoding,)
+        if isinstance(encoding, Varied):
+            sections = encoding.encodings
+        if all(isinstance(each, PiecewiseLinear) for each in sections):
             scaling = scalings.Unscaled()
         policy = self.missing
         fill = policy.value if isinstance(policy, ConstantValue) else None
@@ -186,16 +199,19 @@ class Numeric(column_type.ColumnType):
             "indicator": column_type.needs_indicator(policy, len(present) < len(values)),
             "categories": number_encoders.frequent_values(self.one_hot_values, present),
         }
+        edges = tuple(
+            number_encoders.fit_edges(each.bins, present)
+            for each in sections
+            if isinstance(each, PiecewiseLinear)
+        )
         if isinstance(encoding, PiecewiseLinear):
-            edges = number_encoders.fit_edges(encoding.bins, present)
-            return number_encoders.PiecewiseLinearEncoder(**common, edges=edges)
+            return number_encoders.PiecewiseLinearEncoder(**common, edges=edges[0])
         fitted = scaling.fit(present)
-        periodic: number_encoders.PeriodicForm | number_encoders.PeriodicLinearForm | None = None
-        if isinstance(encoding, Periodic):
-            periodic = number_encoders.PeriodicForm(encoding.frequencies, encoding.deviation)
-        elif isinstance(encoding, PeriodicLinear):
-            settings = encoding.frequencies, encoding.deviation, encoding.units
-            periodic = number_encoders.PeriodicLinearForm(*settings)
+        if isinstance(encoding, Varied):
+            return number_encoders.VariedEncoder(
+                **common, scaling=fitted, sections=encoding.encodings, edges=edges
+            )
+        periodic = number_encoders.periodic_form(encoding)
         return number_encoders.NumericEncoder(**common, scaling=fitted, periodic=periodic)
 
     # Checks, advice and starter configs.

@@ -18,6 +18,7 @@ from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
 from dlcli.columns.column_type import Defaults
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
+from dlcli.columns.number import NumericEncoding, Periodic, PeriodicLinear, PiecewiseLinear
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.schema.section import Section
 from dlcli.tables.column import missing_numbers
@@ -84,6 +85,53 @@ class PeriodicLinearForm(InputForm):
     """Standard deviation of the initial frequencies, in periods per unit of the input."""
     units: int
     """Number of outputs, including the input."""
+
+
+def periodic_form(encoding: object) -> PeriodicForm | PeriodicLinearForm | None:
+    """Return the processing of a scaled number by the network, for a section `encoding`."""
+    if isinstance(encoding, Periodic):
+        return PeriodicForm(encoding.frequencies, encoding.deviation)
+    if isinstance(encoding, PeriodicLinear):
+        return PeriodicLinearForm(encoding.frequencies, encoding.deviation, encoding.units)
+    return None
+
+
+@dataclass(frozen=True)
+class Bins:
+    """The bins of a piecewise-linear encoding: one input for each, 0 below the bin and 1 above it.
+
+    Within its bin from a to b the input is (x − a)/(b − a). This formula also applies below the
+    first bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
+    """
+
+    edges: tuple[float, ...]
+    """The edges of the bins, at least two."""
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """Return the names of the inputs, with the fewest digits that distinguish all edges."""
+        written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
+        names = next(names for names in written if len(set(names)) == len(names))
+        return tuple(f"{column} {a}..{b}" for a, b in pairwise(names))
+
+    def find(self, values: Floats) -> Indices:
+        """Return the bin of each number, (rows,)."""
+        # Only inner edges are searched, so the outer bins are unbounded.
+        return np.searchsorted(np.array(self.edges[1:-1]), values, side="right")
+
+    def scale(self, values: Floats) -> Floats:
+        """Return each number's relative position in its bin, (rows,)."""
+        bins, edges = self.find(values), np.array(self.edges)
+        parts: Floats = (values - edges[bins]) / np.diff(edges)[bins]
+        return parts
+
+    def graph(self, ops: Operations, x: Value) -> Value:
+        """Return the inputs of all bins in a graph, (rows, bins)."""
+        edges = np.array(self.edges)
+        low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
+        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins are unbounded
+        shares = ops.as_column(x) - ops.constant(edges[None, :-1])
+        shares = shares / ops.constant(np.diff(edges)[None])
+        return ops.clip(shares, ops.constant(low), ops.constant(high))
 
 
 class NumberEncoder(column_type.FilledEncoder):
@@ -284,11 +332,38 @@ def _within_float32(ops: Operations, scaled: Value) -> Value:
     return ops.cast(ops.where(is_within, scaled, 0.0), "float32")
 
 
-class NumericEncoder(NumberEncoder):
+class ScaledEncoder(NumberEncoder):
+    """Encoder that scales numbers."""
+
+    scaling: scalings.FeatureScaling
+
+    @property
+    def fitted_moments(self) -> dict[str, float]:
+        """Mean, standard deviation, minimum and maximum of training rows; see `ColumnEncoder`."""
+        if self.scaling.name != "standard":
+            return {}
+        return {
+            "mean": self.scaling.offset,
+            "deviation": 0.0 if self.low == self.high else self.scaling.scale,
+            "minimum": self.low,
+            "maximum": self.high,
+        }
+
+    @property
+    def largest_input(self) -> float | None:
+        """The largest absolute input of the training rows.
+
+        Scalings are monotonic, so it is the input of the minimum or of the maximum.
+        """
+        with np.errstate(all="ignore"):
+            size = float(np.abs(self.scale(self._ends)).max())
+        return size if math.isfinite(size) else None
+
+
+class NumericEncoder(ScaledEncoder):
     """A number as one input; missing values are filled, then numbers are scaled."""
 
     encoding: Literal["number"] = "number"
-    scaling: scalings.FeatureScaling
     periodic: Annotated[
         PeriodicLinearForm | PeriodicForm | None, Field(union_mode="left_to_right")
     ] = None
@@ -374,30 +449,6 @@ class NumericEncoder(NumberEncoder):
             yield from column_exports.call_lines("x = keras.layers.Dense", arguments, "(x)")
             yield "parts += [keras.ops.sin(2 * np.pi * x), keras.ops.cos(2 * np.pi * x)]"
 
-    # Statistics.
-
-    @property
-    def fitted_moments(self) -> dict[str, float]:
-        """Mean, standard deviation, minimum and maximum of training rows; see `ColumnEncoder`."""
-        if self.scaling.name != "standard":
-            return {}
-        return {
-            "mean": self.scaling.offset,
-            "deviation": 0.0 if self.low == self.high else self.scaling.scale,
-            "minimum": self.low,
-            "maximum": self.high,
-        }
-
-    @property
-    def largest_input(self) -> float | None:
-        """The largest absolute input of the training rows.
-
-        Scalings are monotonic, so it is the input of the minimum or of the maximum.
-        """
-        with np.errstate(all="ignore"):
-            size = float(np.abs(self.scale(self._ends)).max())
-        return size if math.isfinite(size) else None
-
 
 def _uniform(limit: float) -> str:
     """Return the code of a Keras initializer that is uniform in ±limit."""
@@ -463,11 +514,7 @@ def _as_slice(indices: Sequence[int]) -> slice | Indices:
 
 
 class PiecewiseLinearEncoder(NumberEncoder):
-    """Piecewise-linear encoding: one input for each bin, 0 below the bin and 1 above it.
-
-    Within its bin from a to b the input is (x − a)/(b − a). This formula also applies below the
-    first bin and above the last (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556).
-    """
+    """Piecewise-linear encoding, see `Bins`."""
 
     encoding: Literal["piecewise_linear"] = "piecewise_linear"
     scaling: ClassVar = scalings.LinearScaling.model_construct(name="none")
@@ -477,37 +524,83 @@ class PiecewiseLinearEncoder(NumberEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        # The fewest digits that distinguish all edges, but at least three.
-        written = ([f"{edge:.{digits}g}" for edge in self.edges] for digits in range(3, 18))
-        names = next(names for names in written if len(set(names)) == len(names))
-        bins = tuple(f"{self.column} {a}..{b}" for a, b in pairwise(names))
-        return (Block(self.column, "numeric", bins, compact="bins"), *self.further_blocks)
+        names = self._bins.names(self.column)
+        return (Block(self.column, "numeric", names, compact="bins"), *self.further_blocks)
+
+    @property
+    def _bins(self) -> Bins:
+        return Bins(self.edges)
 
     def scale(self, values: Floats) -> Floats:
         """Return each number's relative position in its bin, (rows,)."""
-        bins = self._bins(values)
-        edges = np.array(self.edges)
-        parts: Floats = (values - edges[bins]) / np.diff(edges)[bins]
-        return parts
+        return self._bins.scale(values)
 
     def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
         """Write bins and scaled numbers, (rows,), within the range of float32."""
-        out[:, 0], out[:, 1] = self._bins(values), scaled
-
-    def _bins(self, values: Floats) -> Indices:
-        # Only inner edges are searched, so the outer bins are unbounded.
-        return np.searchsorted(np.array(self.edges[1:-1]), values, side="right")
+        out[:, 0], out[:, 1] = self._bins.find(values), scaled
 
     def scaled_graph(self, ops: Operations, x: Value) -> Value:
         """Return the inputs of all bins in a graph, (rows, bins)."""
-        edges = np.array(self.edges)
-        low, high = np.zeros((1, len(edges) - 1)), np.ones((1, len(edges) - 1))
-        low[0, 0], high[0, -1] = -np.inf, np.inf  # the outer bins are unbounded
-        shares = ops.as_column(x) - ops.constant(edges[None, :-1])
-        shares = shares / ops.constant(np.diff(edges)[None])
-        return ops.clip(shares, ops.constant(low), ops.constant(high))
+        return self._bins.graph(ops, x)
 
     def scaling_settings(self, given: dict[str, Any], defaults: Defaults) -> dict[str, Any]:
         """Return the settings of a script for scaling and encoding."""
         encoding = given["encoding"] or defaults.encoding.model_dump()
         return {"bins": encoding.get("bins", len(self.edges) - 1)}
+
+
+class VariedEncoder(ScaledEncoder):
+    """A number in several encodings; each network of an ensemble reads one of them."""
+
+    encoding: Literal["varied"] = "varied"
+    sections: tuple[NumericEncoding, ...]
+    """The sections `input.encoding` of the networks."""
+    edges: tuple[Annotated[scalings.Increasing, Field(min_length=2)], ...]
+    """The edges of the bins of each piecewise-linear encoding."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if sum(isinstance(each, PiecewiseLinear) for each in self.sections) != len(self.edges):
+            raise ValueError("expected edges for each piecewise-linear encoding")
+        return self
+
+    @cached_property
+    def _variants(self) -> list[tuple[NumericEncoding, Bins | None]]:
+        """Each section, with its bins if it is piecewise linear."""
+        edges = iter(self.edges)
+        return [
+            (each, Bins(next(edges)) if isinstance(each, PiecewiseLinear) else None)
+            for each in self.sections
+        ]
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        column = self.column
+        varied = (
+            Block(column, "numeric", (column,), periodic_form(each), encoding=each)
+            if bins is None
+            else Block(column, "numeric", bins.names(column), compact="bins", encoding=each)
+            for each, bins in self._variants
+        )
+        return (*varied, *self.further_blocks)
+
+    def write(self, values: Floats, scaled: Floats, out: Matrix) -> None:
+        """Write the inputs of each encoding."""
+        at = 0
+        for _, bins in self._variants:
+            if bins is None:
+                out[:, at] = scaled
+                at += 1
+                continue
+            with np.errstate(all="ignore"):
+                shares = bins.scale(values)
+            is_within = np.abs(shares) <= scalings.LARGEST
+            out[:, at], out[:, at + 1] = bins.find(values), np.where(is_within, shares, 0.0)
+            at += 2
+
+    def scaled_graph(self, ops: Operations, x: Value) -> Value:
+        """Return the inputs of all encodings in a graph."""
+        scaled = ops.as_column(self.scaling.graph(ops, x))
+        parts = (scaled if bins is None else bins.graph(ops, x) for _, bins in self._variants)
+        return ops.concat([*parts])

@@ -18,6 +18,7 @@ _TYPES: dict[str, tuple[str, ...]] = {
         "number.Numeric",
         "number_encoders.NumericEncoder",
         "number_encoders.PiecewiseLinearEncoder",
+        "number_encoders.VariedEncoder",
     ),
     "boolean": ("boolean.Boolean", "boolean.BooleanEncoder"),
     "categorical": ("category.Categorical", "category.OneHotEncoder", "category.EmbeddingEncoder"),

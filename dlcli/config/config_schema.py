@@ -266,7 +266,7 @@ FIXED_FOR_MEMBERS: Mapping[Path, str] = {
     ("data",): _DATA,
     ("metrics",): "they have no effect on the networks",
     ("tune",): "other commands than tune ignore it",
-    ("input",): _DATA,
+    **{("input", key): _DATA for key in Input.model_fields if key != "encoding"},
     ("class_weight",): _MEAN,
     ("loss",): _MEAN,
     ("output",): _MEAN,
@@ -300,7 +300,8 @@ class Ensemble(Section):
     with the same settings; with 32 members and 8 folds, there are four groups. The first group has
     the settings of the config. A list has the settings of each further group, by path. A mapping
     has a list of choices or a range for each path, as in `tune.space`, from which the settings of
-    each further group are drawn at random. Omitted: all networks have the settings of the config.
+    each further group are drawn at random. Settings of `input` can't differ, except `encoding`.
+    Omitted: all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}

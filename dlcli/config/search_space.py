@@ -18,6 +18,7 @@ import numpy as np
 import yaml
 
 from dlcli import errors
+from dlcli.columns.number import NumericEncoding, Varied
 from dlcli.config.config_file import (
     ConfigFile,
     first_problems,
@@ -27,6 +28,7 @@ from dlcli.config.config_file import (
     validated,
 )
 from dlcli.config.config_schema import Config, Hidden
+from dlcli.config.data_section import Input
 from dlcli.config.tune_section import HIDDEN_LAYERS, Range, Settings, Space, Tune, assigned, varied
 from dlcli.schema import yaml_document
 from dlcli.schema.section import is_number, shown
@@ -393,6 +395,18 @@ def with_settings(config: Config, settings: Mapping[str, Value]) -> Config:
     else:
         found = candidate(file, settings).config
     return found.model_copy(update={"ensemble": config.ensemble, "tune": config.tune})
+
+
+def varied_input(config: Config) -> Input:
+    """Return the section `input` with the encodings of all networks of an ensemble."""
+    encodings: list[NumericEncoding] = []
+    for settings in draw_settings(config):
+        encoding = with_settings(config, settings).input.encoding
+        if encoding not in encodings:
+            encodings.append(encoding)
+    if len(encodings) < 2:
+        return config.input
+    return config.input.model_copy(update={"encoding": Varied(encodings=tuple(encodings))})
 
 
 def _with_networks_as_candidates(file: ConfigFile) -> ConfigFile:

@@ -82,7 +82,7 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
 
 
 def _front(ops: Operations, front: layers.Front, x: Value, weights: Mapping[str, Floats]) -> Value:
-    if not front.trained:
+    if front.is_identity:
         return x
     parts = [ops.columns(x, front.unchanged)] if front.unchanged else []
     for layer in front.periodic:

@@ -316,9 +316,14 @@ class Front:
         """The layers with weights, in the order of the output."""
         return (*self.periodic, *self.embeddings)
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether the output is the encoded matrix, except for augmentation."""
+        return len(self.unchanged) == self.inputs
+
     def forward(self, matrix: Floats, arrays: Weights) -> Floats:
         """Map (rows, inputs) to (rows, units)."""
-        if not self.trained:
+        if self.is_identity:
             return matrix
         outputs = [layer.forward(matrix, arrays) for layer in self.trained]
         unchanged = np.take(matrix, self.unchanged, axis=1)  # several times faster than an index
@@ -334,6 +339,8 @@ def build_front(layout: Layout) -> Front:
     augments: list[AugmentLayer] = []
     for block, start in zip(layout.blocks, starts, strict=False):
         form = block.form
+        if block.encoding not in (None, layout.encoding):
+            continue
         if isinstance(form, EmbeddingTable):
             name = f"embedding_{len(embeddings) + 1}"
             embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.column))

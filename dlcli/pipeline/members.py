@@ -210,7 +210,8 @@ def _with_settings(job: Job, settings: Mapping[str, Value]) -> Job:
     if not settings:
         return job
     config = with_settings(job.config, settings)
-    network = build_network(job.network.layout, config.hidden, job.head.output)
+    layout = job.network.layout.read_with(config.input.encoding)
+    network = build_network(layout, config.hidden, job.head.output)
     return replace(job, config=config, network=network)
 
 

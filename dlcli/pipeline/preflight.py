@@ -323,7 +323,10 @@ def _largest_network(plan: preparation.FitPlan) -> tuple[Config, Network]:
         return plan.config, plan.network
     configs = [with_settings(plan.config, each) for each in draw_settings(plan.config)]
     layout, output = plan.network.layout, plan.head.output
-    pairs = [(each, build_network(layout, each.hidden, output)) for each in configs]
+    pairs = [
+        (each, build_network(layout.read_with(each.input.encoding), each.hidden, output))
+        for each in configs
+    ]
     return max(pairs, key=lambda pair: pair[1].parameters)
 
 

@@ -21,7 +21,7 @@ from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import GroupSplit, StratifiedSplit, TimeSplit
-from dlcli.config.search_space import check_vary
+from dlcli.config.search_space import check_vary, varied_input
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
@@ -513,7 +513,8 @@ def plan_fit(config: Config, rows: FitRows, fits: int) -> FitPlan:
     """
     train = rows.split.train
     head = resolve_head(config, rows.task).for_rows(train.rows)
-    network = build_network(rows.encoding.layout, config.hidden, head.output)
+    layout = rows.encoding.layout.read_with(config.input.encoding)
+    network = build_network(layout, config.hidden, head.output)
     engine: Engine = CompiledEngine(jit_compile=False)
     if train.shares is None:
         engine = choose_engine(config, network, train.rows, fits)
@@ -614,7 +615,7 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     for warning in task.training_warnings(head.output, train):
         events.warn(f"{train.file}: {warning}")
     fitted = task.fit(head.output.scaling, train)
-    encoding = fit_encoding(decisions, config.input, train, fitted)
+    encoding = fit_encoding(decisions, varied_input(config), train, fitted)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, GroupSplit)
     has_folds = config.ensemble_folds is not None

@@ -395,7 +395,8 @@ def _without_hidden_layers(predictor: Predictor) -> Predictor:
     member with the same number. In other runs it is a single network.
     """
     config, folds = predictor.config, predictor.config.ensemble_folds
-    network = build_network(predictor.encoding.layout, (), linear_output(config.output))
+    layout = predictor.encoding.layout.read_with(config.input.encoding)
+    network = build_network(layout, (), linear_output(config.output))
     return replace(
         predictor,
         config=config.model_copy(

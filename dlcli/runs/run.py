@@ -207,7 +207,8 @@ class Run:
         is_open = None in (output.units, output.activation, config.loss)
         if is_open or output.probability_floor == "auto":
             raise self._error(f"its {RunFile.RESOLVED} is not complete")
-        network = build_network(self.encoding.layout, config.hidden, config.output)
+        layout = self.encoding.layout.read_with(config.input.encoding)
+        network = build_network(layout, config.hidden, config.output)
         if not task.accepts_units(network.outputs):
             has = f"the target of {RunFile.ENCODING} is {task.words}"
             message = f"output.units is {network.outputs}, but {has}"
@@ -265,7 +266,8 @@ class Run:
                 except errors.ConfigError as error:
                     message = f"its {RunFile.ENSEMBLE} has other settings: {error}"
                     raise self._error(message) from None
-                networks[key] = build_network(self.encoding.layout, own.hidden, own.output)
+                layout = self.encoding.layout.read_with(own.input.encoding)
+                networks[key] = build_network(layout, own.hidden, own.output)
             yield MemberModel(networks[key], member.task, member.weight)
 
     def predictor_at(self, level: float | None) -> Predictor:

@@ -63,7 +63,7 @@ class LinearEngine:
             loss: the loss.
             sets: the training rows and, if there are any, the validation rows.
         """
-        has_front = network.front.trained or network.front.augments
+        has_front = network.front.augments or not network.front.is_identity
         are_in_memory = (isinstance(rows.inputs.stored, InMemoryInputs) for rows in sets)
         if has_front or len(network.layers) > 1 or not all(are_in_memory):
             return False
