@@ -15,11 +15,13 @@ from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
 from dlcli.columns.number import (
     ConstantValue,
+    Direct,
     MeanImputation,
     Numeric,
     Periodic,
     PeriodicLinear,
     PiecewiseLinear,
+    Varied,
 )
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf
@@ -46,6 +48,9 @@ WRITTEN = MOMENTS.map(lambda at: at.strftime("%d.%m.%Y %H:%M")) | ISO.map(lambda
 SECONDS = st.integers(-(2**31), 2**31)
 FILES = st.sampled_from(["gray.png", "color.png", "damaged.png", "absent.png"])
 
+VARIED = Varied(
+    encodings=(Direct(), PiecewiseLinear(bins=3), PeriodicLinear(units=3), PiecewiseLinear(bins=1))
+)
 FEATURES = {
     "standard": (Numeric(scaling=Standard()), NUMBERS),
     "robust": (Numeric(scaling=Robust(limit=2.0), missing=MeanImputation()), NUMBERS),
@@ -57,6 +62,7 @@ FEATURES = {
     "bins": (Numeric(encoding=PiecewiseLinear(bins=3)), NUMBERS),
     "waves": (Numeric(encoding=Periodic(frequencies=2)), NUMBERS),
     "maps of waves": (Numeric(encoding=PeriodicLinear(frequencies=2, units=3)), NUMBERS),
+    "varied": (Numeric().model_copy(update={"encoding": VARIED}), NUMBERS),
     "amount": (Numeric(scaling=Standard(), one_hot_values=2), FEW_NUMBERS | st.just(-0.0)),
     "binned": (Numeric(encoding=PiecewiseLinear(bins=2), one_hot_values=9), FEW_NUMBERS),
     "größe=漢": (Categorical(), WORDS | TEXTS),

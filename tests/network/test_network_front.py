@@ -57,6 +57,19 @@ def test_waves_of_several_inputs_take_their_own_frequencies():
     np.testing.assert_allclose(waves, [[0.5, 1, 3**0.5 / 2, 0]], atol=1e-6)
 
 
+def test_a_network_reads_only_the_blocks_of_its_encoding():
+    varied = (
+        Block("a", "numeric", ("a",), PeriodicForm(2, 0.1), encoding="waves"),
+        Block("a", "numeric", ("low", "high"), encoding="bins"),
+        Block("b", "numeric", ("b",)),
+    )
+    bins = build_front(Layout(varied).read_with("bins"))
+    assert bins == Front(4, (1, 2, 3))
+    assert bins.forward(floats([1, 2, 3, 4]), {}).tolist() == [[2, 3, 4]]
+    waves = build_front(Layout(varied).read_with("waves"))
+    assert waves == Front(4, (3,), (PeriodicLayer("periodic_1", (0,), 2, 0.1),))
+
+
 def test_a_number_precedes_linear_maps_of_its_own_cosines():
     layer = PeriodicLinearLayer("waves", (2, 0), PeriodicLinearForm(2, 0.1, 3))
     arrays = {

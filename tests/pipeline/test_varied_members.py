@@ -345,6 +345,29 @@ def test_the_selection_has_the_lowest_loss_and_predicts_as_the_weighted_mean(run
 
 
 @pytest.mark.slow
+def test_networks_with_their_own_encoding_are_trained_as_if_all_had_it(folder):
+    """Members of the same number have the same seed and rows, so only the encoding matters."""
+    encodings = "[{name: periodic_linear, frequencies: 2, units: 3}, periodic]"
+    own = "input.encoding={name: piecewise_linear, bins: 3}", "ensemble.members=4"
+    varied = config(f"ensemble.vary={{input.encoding: {encodings}}}", *own, "ensemble.select=all")
+    drawn = draw_settings(varied.config)[1]["input.encoding"]
+    alike = f"input.encoding={drawn}", "ensemble={members: 4, folds: 2}"
+    runs = [train(file).path for file in (varied, config(*alike))]
+    predictors = [open_run(path).predictor for path in runs]
+    for name, weights in predictors[0].weights_of(3).items():
+        np.testing.assert_array_equal(weights, predictors[1].weights_of(3)[name], name)
+    rows = read_table(folder / "rows.csv", lambda _: ())
+    for number in (1, 3):
+        own_outputs, alike_outputs = (
+            each.models[number - 1].network.forward(
+                each.encoding.transform(rows, ValueProblems()), each.weights_of(number)
+            )
+            for each in predictors
+        )
+        assert np.array_equal(own_outputs, alike_outputs) == (number == 3)
+
+
+@pytest.mark.slow
 def test_the_loss_of_the_selection_is_at_most_that_of_each_group_and_of_their_mean(
     folder, monkeypatch
 ):
