@@ -421,11 +421,11 @@ def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
     largest = np.zeros(inputs.width, np.float32)
     for start in range(0, stop, size):
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))
-    sizes = iter(largest)
-    return {
-        block.column: _size(max(next(sizes) for _ in block.inputs))
-        for block in job.network.layout.blocks
-    }
+    found: dict[str, float] = {}
+    for block, columns in job.network.layout.slices():
+        size = _size(largest[columns].max())
+        found[block.column] = max(size, found.get(block.column, 0.0))
+    return found
 
 
 def _size(value: float | np.floating) -> float:

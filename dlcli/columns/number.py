@@ -10,13 +10,12 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
-
 from dlcli.arrays import Floats, np, pc
 from dlcli.columns import column_type
 from dlcli.columns import scaling as scalings
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block
+from dlcli.columns.numeric_encodings import NumericEncoding, PiecewiseLinear, Varied
 from dlcli.errors import ConfigError, Problem, listed
 from dlcli.schema import section
 from dlcli.schema.yaml_document import format_path
@@ -26,68 +25,6 @@ if TYPE_CHECKING:
     from dlcli.columns.type_inference import ColumnSummary, ColumnView
     from dlcli.tables.column import Column
     from dlcli.tables.table import Table
-
-
-class Direct(section.Choice, name="none"):
-    """One input: the scaled number."""
-
-
-class Periodic(section.Choice, name="periodic"):
-    """The inputs sin(2π·c·x) and cos(2π·c·x) of the scaled number x, for several frequencies c.
-
-    The frequencies are trained; their initial values are drawn from a normal distribution with mean
-    0 (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556, section 3.3).
-    """
-
-    frequencies: section.PositiveInt = 8
-    """Number of frequencies of each column. Each frequency yields two inputs."""
-    deviation: section.Positive = 0.1
-    """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
-
-
-class PeriodicLinear(section.Choice, name="periodic_linear"):
-    """The scaled number x, and linear combinations of waves cos(2π·(c·x + b)).
-
-    The frequencies c, the phases b and the coefficients are trained, separately for each column.
-    This is the encoding PBLD of RealMLP (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491,
-    section 3).
-    """
-
-    aliases = ("pbld",)
-    frequencies: section.PositiveInt = 16
-    """Number of waves of each column."""
-    deviation: section.Positive = 0.1
-    """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
-    units: Annotated[int, Field(ge=2, le=1024), section.Expected("an integer from 2 to 1024")] = 4
-    """Number of inputs from each column: the scaled number, and `units` − 1 linear combinations of
-    its waves."""
-
-
-class PiecewiseLinear(section.Choice, name="piecewise_linear"):
-    """One input for each bin of the values: 0 below the bin, 1 above it, and linear inside it.
-
-    The edges of the bins are quantiles of the training rows. Below the first bin and above the last
-    one, their inputs continue linearly (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556,
-    section 3.2).
-    """
-
-    bins: section.PositiveInt = 16
-    """Maximum number of bins. There are fewer bins if quantiles are equal."""
-
-
-NumericEncoding = Annotated[
-    Direct | Periodic | PeriodicLinear | PiecewiseLinear, section.OneOf("encoding")
-]
-
-
-class Varied(section.Choice, name="varied"):
-    """Several encodings; each network of an ensemble reads one of them, see `ensemble.vary`.
-
-    It is not part of the config language.
-    """
-
-    encodings: tuple[NumericEncoding, ...]
-    """The different sections `input.encoding` of the networks."""
 
 
 class MeanImputation(column_type.Imputation, name="mean"):

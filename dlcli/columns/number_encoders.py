@@ -18,7 +18,12 @@ from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
 from dlcli.columns.column_type import Defaults
 from dlcli.columns.graph_operations import Operations, Value
 from dlcli.columns.layout import Block, InputForm
-from dlcli.columns.number import NumericEncoding, Periodic, PeriodicLinear, PiecewiseLinear
+from dlcli.columns.numeric_encodings import (
+    NumericEncoding,
+    Periodic,
+    PeriodicLinear,
+    PiecewiseLinear,
+)
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.schema.section import Section
 from dlcli.tables.column import missing_numbers

@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from dlcli.columns.number import Direct, NumericEncoding, unused_scalings
+from dlcli.columns.number import unused_scalings
+from dlcli.columns.numeric_encodings import Direct, NumericEncoding
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Scaling, Standard
 from dlcli.schema import section

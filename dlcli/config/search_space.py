@@ -18,7 +18,7 @@ import numpy as np
 import yaml
 
 from dlcli import errors
-from dlcli.columns.number import NumericEncoding, Varied
+from dlcli.columns.numeric_encodings import NumericEncoding, Varied
 from dlcli.config.config_file import (
     ConfigFile,
     first_problems,

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.layout import Block
-from dlcli.columns.number import MeanImputation, Numeric, Periodic
+from dlcli.columns.number import MeanImputation, Numeric
 from dlcli.columns.number_encoders import NumericEncoder, PeriodicForm
+from dlcli.columns.numeric_encodings import Periodic
 from dlcli.columns.scaling import MinMax, Quantile, Robust, Standard
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Input

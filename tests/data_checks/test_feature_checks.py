@@ -9,7 +9,8 @@ import pytest
 from inline_snapshot import snapshot
 
 from dlcli.columns.column_type import Decision
-from dlcli.columns.number import Numeric, PiecewiseLinear
+from dlcli.columns.number import Numeric
+from dlcli.columns.numeric_encodings import PiecewiseLinear
 from dlcli.columns.scaling import Log1p
 from dlcli.config.data_section import Input
 from dlcli.data_checks.feature_checks import (

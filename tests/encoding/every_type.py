@@ -13,11 +13,9 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
-from dlcli.columns.number import (
-    ConstantValue,
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric
+from dlcli.columns.numeric_encodings import (
     Direct,
-    MeanImputation,
-    Numeric,
     Periodic,
     PeriodicLinear,
     PiecewiseLinear,

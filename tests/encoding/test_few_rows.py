@@ -17,7 +17,8 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.date_time import Datetime
-from dlcli.columns.number import ConstantValue, Numeric, PiecewiseLinear
+from dlcli.columns.number import ConstantValue, Numeric
+from dlcli.columns.numeric_encodings import PiecewiseLinear
 from dlcli.columns.scaling import Log1p, MinMax, Unscaled
 from dlcli.columns.text import MultiHot, Text
 from dlcli.columns.value_problems import ValueProblems

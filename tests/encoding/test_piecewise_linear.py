@@ -14,8 +14,9 @@ from one_column import encode
 from pydantic import ValidationError
 
 from dlcli.columns.column_type import ErrorIfMissing, MedianImputation
-from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, PiecewiseLinear
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric
 from dlcli.columns.number_encoders import PiecewiseLinearEncoder
+from dlcli.columns.numeric_encodings import PiecewiseLinear
 from dlcli.columns.scaling import Log1p
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.data_section import Input

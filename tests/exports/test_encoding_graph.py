@@ -14,7 +14,8 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
 from dlcli.columns.date_time import Datetime
-from dlcli.columns.number import ConstantValue, MeanImputation, Numeric, PiecewiseLinear
+from dlcli.columns.number import ConstantValue, MeanImputation, Numeric
+from dlcli.columns.numeric_encodings import PiecewiseLinear
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import Divide, Log1p, MinMax, Quantile, Robust, Standard, Unscaled
 from dlcli.columns.text import Count, MultiHot, Text, TfIdf

@@ -18,7 +18,8 @@ from dlcli.columns.boolean import Boolean
 from dlcli.columns.category import Categorical, Embedding
 from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
-from dlcli.columns.number import Numeric, Periodic, PiecewiseLinear
+from dlcli.columns.number import Numeric
+from dlcli.columns.numeric_encodings import Periodic, PiecewiseLinear
 from dlcli.columns.scaling import Quantile, Robust, Standard
 from dlcli.columns.text import Text
 from dlcli.columns.value_problems import ValueProblems

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
+from dlcli.columns.layout import Block, Layout
 from dlcli.config.config_schema import CompiledEngine, KerasEngine
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import DivergenceError
+from dlcli.network.layers import build_network
 from dlcli.training.engines import train_job
-from dlcli.training_job import Job
+from dlcli.training_job import Job, measure_magnitudes
 
 WILD = {"optimizer": {"name": "sgd", "learning_rate": 1e6}, "hidden": ()}
 
@@ -67,3 +73,15 @@ def test_non_finite_weights_after_the_last_step_are_a_divergence(make_job, engin
         DivergenceError, match="'output/.*' is no longer finite after the last step"
     ):
         train_job(job, choice, lambda *_: None)
+
+
+def test_the_size_of_a_diverged_column_is_that_of_its_largest_input(make_job):
+    job = make_job()
+    size = [10.0, 0.5, 2.0]
+    inputs = InMemoryInputs(np.array([size, [-3.0, 0, 0]], np.float32))
+    layout = Layout((Block("a", "numeric", ("a", "a is 5")), Block("b", "numeric", ("b",))))
+    halves = Layout((layout.blocks[0], Block("a", "numeric", ("a is missing",))))
+    for each, expected in ((layout, {"a": 10.0, "b": 2.0}), (halves, {"a": 10.0})):
+        network = build_network(each, job.config.hidden, job.head.output)
+        diverged = replace(job, network=network, train=replace(job.train, inputs=inputs))
+        assert measure_magnitudes(diverged, 1).inputs == expected
