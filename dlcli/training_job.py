@@ -423,8 +423,8 @@ def _input_sizes(job: Job, inputs: Inputs) -> dict[str, float]:
         largest = np.maximum(largest, np.abs(inputs.part(start, start + size)).max(axis=0))
     found: dict[str, float] = {}
     for block, columns in job.network.layout.slices():
-        size = _size(largest[columns].max())
-        found[block.column] = max(size, found.get(block.column, 0.0))
+        magnitude = _size(largest[columns].max())
+        found[block.column] = max(magnitude, found.get(block.column, 0.0))
     return found
 
 
