@@ -45,9 +45,9 @@ def execute(path: Path) -> nbformat.NotebookNode:
 def small(picture: re.Match[str]) -> str:
     """Return a PNG with fewer colors and half the width, encoded as in a notebook."""
     with Image.open(io.BytesIO(base64.b64decode(picture[0]))) as image:
-        half = image.convert("RGB").resize((image.width // 2, image.height // 2))
+        half = image.convert("RGBA").resize((image.width // 2, image.height // 2))
     file = io.BytesIO()
-    half.quantize(COLORS, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+    half.quantize(COLORS, Image.Quantize.FASTOCTREE).save(file, "PNG", optimize=True)
     return base64.b64encode(file.getvalue()).decode()
 
 

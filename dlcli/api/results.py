@@ -132,7 +132,7 @@ class TrainingRun(_FinishedRun):
         return ExportResult(folder, exported.document.model_dump(mode="json"))
 
     def _repr_html_(self) -> str:
-        return to_card(view_of(self.folder), training_curves(self.folder))
+        return to_card(view_of(self.folder), training_curves(self.folder, is_transparent=True))
 
 
 class CrossValidationRun(_FinishedRun):

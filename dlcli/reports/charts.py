@@ -5,7 +5,7 @@ interprets dots and brackets in field names. Rows have the fields `x`, `y` and, 
 several series, `s`. Numbers of rows have six significant digits.
 
 A chart on a page names its colors as CSS variables, so the style sheet alone makes it light or
-dark, on screen and in print. A picture has the colors of the light page.
+dark, on screen and in print. A picture has the colors of the light page, or colors for both.
 
 https://vega.github.io/vega-lite/docs/
 """
@@ -54,6 +54,8 @@ MOST_SERIES = len(_SERIES)
 _ALL = _COLORS | {f"series-{at}": pair for at, pair in enumerate(_SERIES)}
 LIGHT = {name: light for name, (light, _) in _ALL.items()}
 DARK = {name: dark for name, (_, dark) in _ALL.items()}
+ON_BOTH = LIGHT | {"ink": "#7a7a7a", "muted": "#7a7a7a", "line": "rgba(128, 128, 128, 0.4)"}
+"""Colors that are readable on a light and on a dark page."""
 Row = Mapping[str, object]
 Rows = Sequence[Row]
 Colors = Mapping[str, str]
@@ -67,6 +69,14 @@ DECADES = 100
 TENFOLD = 10
 """The same ratio for a loss, from which its scale is initially logarithmic: on a linear scale, its
 later part would look flat."""
+_PLAIN_LABELS = "datum.label"
+"""Vega's expression of the labels of an axis as it writes them by default."""
+_POWER_LABELS = "replace(format(datum.value, '~e'), 'e+', 'e')"
+"""The expression of labels such as `1e-8`."""
+_PLAIN_FROM, _PLAIN_TO = 1e-4, 1e6
+"""The range of numbers that are labeled without an exponent."""
+_PHONE_CHARACTERS = 36
+"""Number of characters that fit below a chart on a phone."""
 MOST_LABELED = 12
 """Maximum range of integers whose axis labels are chosen here."""
 _STEPS = 4
@@ -83,6 +93,8 @@ class Axis:
     title: str = ""
     format: str = ""
     """D3 format of its labels: `%`, `,d`."""
+    labels: str = ""
+    """Vega expression of its labels, such as `log_labels(values)`."""
     zero: bool = False
     """True if it includes 0."""
     log: bool = False
@@ -228,11 +240,12 @@ def bar_chart(
         height: in pixels. [default: proportional to the number of bars]
     """
     x, y = _channel("x", value), _names_channel("y", names)
+    x["scale"]["nice"] = False  # a bar slightly below 0 would add a whole step to the axis
     bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
     mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
     spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
     pointed = {"x": x, "y": y, "tooltip": _tooltip(tips)}
-    ends = {"x": _channel("l", value), "x2": {"field": "u"}, "y": y}
+    ends = {"x": {**x, "field": "l"}, "x2": {"field": "u"}, "y": y}
     layers = [
         _layer(bar, pointed, rows),
         _layer(spread, ends, [row for row in rows if row.get("l") is not None], "spread"),
@@ -402,6 +415,16 @@ def spans_decades(values: Sequence[float], ratio: float = DECADES) -> bool:
     return bool(finite) and min(finite) > 0 and max(finite) / min(finite) >= ratio
 
 
+def log_labels(values: Sequence[float]) -> str:
+    """Return the Vega expression of the labels of a logarithmic axis, all in one notation.
+
+    Vega would mix `0.000001` and `1e-8`.
+    """
+    finite = [value for value in values if math.isfinite(value)]
+    is_plain = all(_PLAIN_FROM <= value < _PLAIN_TO for value in finite)
+    return _PLAIN_LABELS if is_plain else _POWER_LABELS
+
+
 _OF_EVERY_OBJECT = (
     *("constructor", "__proto__", "hasOwnProperty", "isPrototypeOf", "propertyIsEnumerable"),
     *("__defineGetter__", "__defineSetter__", "__lookupGetter__", "__lookupSetter__"),
@@ -486,7 +509,8 @@ def _with_whole_ticks(axis: Axis, rows: Rows) -> Axis:
 def _channel(field: str, axis: Axis) -> dict[str, Any]:
     """Return the channel of a field along an axis."""
     if axis.names is not None:
-        slanted = -40 if max(map(len, axis.names), default=0) > 6 else 0
+        longest = max(map(len, axis.names), default=0)
+        slanted = -40 if longest * len(axis.names) > _PHONE_CHARACTERS else 0
         return _names_channel(field, axis.names, axis.title, labelAngle=slanted, labelLimit=110)
     scale: dict[str, object] = {"zero": axis.zero}
     if axis.log:
@@ -499,6 +523,12 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
     channel = {"field": field, "type": kind, "title": axis.title or None, "scale": scale}
     if axis.hidden:
         return {**channel, "axis": None}
+    look = _labels(axis)
+    return {**channel, "axis": look} if look else channel
+
+
+def _labels(axis: Axis) -> dict[str, object]:
+    """Return the properties of the labels of an axis of numbers or times."""
     look: dict[str, object] = {"format": axis.format} if axis.format else {}
     if axis.whole:
         look["format"] = ",d"
@@ -506,7 +536,11 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
         look["tickCount"] = axis.ticks
     elif axis.ticks:
         look["values"] = list(axis.ticks)
-    return {**channel, "axis": look} if look else channel
+    elif axis.is_time:
+        look["tickCount"] = 4  # more would be read together: `October 2009`
+    if axis.labels:
+        look["labelExpr"] = axis.labels
+    return look
 
 
 def _names_channel(
@@ -626,5 +660,7 @@ def settings() -> dict[str, Any]:
         "axisY": {"domain": False, "ticks": False, "tickCount": 5},
         "line": {"strokeWidth": 2},
         "text": {"color": ink, "fontSize": 12},
+        "title": {"color": ink},
+        "legend": {"labelColor": ink},
         "rule": {"color": muted},
     }

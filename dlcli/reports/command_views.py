@@ -212,7 +212,7 @@ def positive_class(metrics: Collection[str], classes: Sequence[str]) -> Iterator
     ]
     if len(classes) == 2 and names:
         subject, verb = fmt.capitalize(joined(names)), "is" if len(names) == 1 else "are"
-        yield f"{subject} {verb} for the class {fmt.shorten(classes[1], 40)}."
+        yield f"{subject} {verb} for the class {fmt.shorten(classes[1])}."
 
 
 def metric_cell(name: str, result: FoldResult | Finalist) -> str:

@@ -235,15 +235,16 @@ def _distribution(
         }
         for at, count in enumerate(histogram.train)
     ]
-    is_large = max(abs(edges[0]), abs(edges[-1])) >= _LARGE_NUMBER
-    labels = "" if is_time else "~s" if is_large else ".4~g"
+    is_large = not is_time and max(abs(edges[0]), abs(edges[-1])) >= _LARGE_NUMBER
+    form = "" if is_time else ".4~g" if fmt.has_years(column.minimum, column.maximum) else ",.4~g"
+    labels = "format(datum.value, '~s')" if is_large else ""  # as a format, 0 would be `0k`
     name, mean = fmt.shorten(column.name), f", mean {format_value(column.mean)}"
     shares = {"y": "of training rows|.1%", "h": "of held-out rows|.1%"}
     return views.ChartBlock(
         title=name,
         spec=charts.histogram(
             rows,
-            Axis(format=labels, ticks=3, is_time=is_time),
+            Axis(format=form, labels=labels, ticks=3, is_time=is_time),
             Axis(zero=True, hidden=True),
             tips={"f": "from", "t": "to", **shares},
             height=_HEIGHT,
@@ -363,7 +364,7 @@ def importance_chart(
         features: the number of columns that the network reads, if known.
     """
     shown = importances[:MOST_IMPORTANCES]
-    names = fmt.shorten_names((each.column for each in shown), 40)
+    names = fmt.shorten_names(each.column for each in shown)
     rows = [
         {
             "y": name,
@@ -375,15 +376,17 @@ def importance_chart(
         for name, each in zip(names, shown, strict=True)
     ]
     title = fmt.shorten(metric)
+    spread = ""
+    if any(each.deviation for each in importances):
+        spread = ", the thin line the standard deviation over several shuffles"
     tips = {"y": "column", "x": f"increase in {title}|.3~g", "d": "standard deviation|.2~g"}
     return views.ChartBlock(
         title="Permutation importance",
         spec=charts.bar_chart(rows, names, Axis(f"increase in {title}", zero=True), tips=tips),
         description=" ".join(_most_important(names, importances, features)),
         reading=f"The values of one column at a time were shuffled among the held-out rows. The "
-        f"bar shows by how much this increases the {title}, the thin line the standard deviation "
-        "over several shuffles. If two columns hold the same information, both may look "
-        "unimportant, because the network still has the other one.",
+        f"bar shows by how much this increases the {title}{spread}. If two columns hold the same "
+        "information, both may look unimportant, because the network still has the other one.",
         numbers=charts.numbers_table(rows, tips),
     )
 
@@ -445,7 +448,7 @@ def dependence_charts(
     places = range(min(len(outputs), charts.MOST_SERIES))
     if of_classes and len(outputs) == 2:
         places = range(1, 2)  # only the second class, because it determines the first
-    names = fmt.shorten_names((outputs[at] for at in places), 40)
+    names = fmt.shorten_names(outputs[at] for at in places)
     lines = {}
     for each in explanation.partial_dependences[:MOST_DEPENDENCES_DRAWN]:
         points = [point for point in each.points if len(point.predictions) == len(outputs)]
@@ -507,7 +510,8 @@ def _dependence_chart(
         for line in lines
         for x, y, label, value in zip(across, line.drawn, labels, line.values, strict=True)
     ]
-    column, colors = fmt.shorten(name, 40), charts.series_colors([line.name for line in lines])
+    column, title = fmt.shorten(name), fmt.shorten(name, 40)
+    colors = charts.series_colors([line.name for line in lines])
     what = "mean probability" if of_classes else "mean prediction"
     tips = {"t": "value", "s": "of", "v": f"{what}|{'.1%' if of_classes else '.4~g'}"}
     y = Axis("mean prediction (standardized)")
@@ -517,12 +521,12 @@ def _dependence_chart(
         y = _axis_of("mean prediction", _column_named(explanation, lines[0].output, "target"))
     y = replace(y, domain=domain)
     if is_number:
-        x = Axis(column, is_time=True) if is_time else _axis_of(column, read)
+        x = Axis(title, is_time=True) if is_time else _axis_of(title, read)
         if read is not None and not is_time and not x.format:
             x = replace(x, whole=all(number.is_integer() for number in numbers))
         spec = charts.line_chart(rows, colors, x, y, tips=tips, kind="points")
     else:
-        x = Axis(column, names=labels)
+        x = Axis(title, names=labels)
         look = partial(charts.PointStyle, size=70, opacity=1)
         styles = {series: look(color) for series, color in colors.items()}
         spec = charts.scatter_chart(rows, styles, x, y, tips=tips)

@@ -15,8 +15,8 @@ from dlcli.reports.charts import variable
 
 MOST_UNITS = 10
 """Maximum number of drawn units of a layer; a wider layer has a gap in the middle."""
-MOST_ARROWS = 24
-"""Maximum number of connections between two layers that have arrowheads."""
+MOST_ARROWHEADS = 3
+"""Maximum number of connections to a unit that have arrowheads; more would overlap."""
 MOST_COLUMNS = 40
 _STEP = 26
 """Distance between units of a layer, in pixels."""
@@ -90,7 +90,9 @@ def _few(details: Sequence[str], most: int = 5) -> tuple[str, ...]:
 
 
 def network_svg(layers: Sequence[DrawnLayer], colors: Mapping[str, str] = COLORS) -> str:
-    """Draw a network: a column of circles for each layer, and an arrow for each connection.
+    """Draw a network: a column of circles for each layer, and a line for each connection.
+
+    The lines have arrowheads if all layers are small.
 
     Args:
         layers: at least one layer, the inputs first; if there are too many, the last ones are
@@ -107,8 +109,9 @@ def network_svg(layers: Sequence[DrawnLayer], colors: Mapping[str, str] = COLORS
         for at, layer in enumerate(shown)
     ]
     parts: list[str] = []
+    has_heads = all(len(column) <= MOST_ARROWHEADS for column in centers[:-1])
     for left, right in zip(centers, centers[1:], strict=False):
-        parts += _connections(left, right, colors["line"])
+        parts += _connections(left, right, colors["line"], has_heads=has_heads)
     for at, (layer, column) in enumerate(zip(shown, centers, strict=True)):
         kind = "input" if at == 0 else "output" if layer is layers[-1] else "hidden"
         parts += [
@@ -145,9 +148,10 @@ def _heights(units: int | None) -> list[float]:
 Point = tuple[float, float]
 
 
-def _connections(left: Sequence[Point], right: Sequence[Point], color: str) -> Iterator[str]:
-    """Yield a line from each unit to each of the next layer, and arrowheads if they are few."""
-    has_heads = len(left) * len(right) <= MOST_ARROWS
+def _connections(
+    left: Sequence[Point], right: Sequence[Point], color: str, *, has_heads: bool
+) -> Iterator[str]:
+    """Yield a line from each unit to each of the next layer, and their arrowheads."""
     lines, heads = [], []
     for x, y in left:
         for x2, y2 in right:

@@ -20,7 +20,7 @@ from dlcli.errors import by_caller
 from dlcli.glossary import explanation_of
 from dlcli.pipeline.events import Listener, ReportEvent, WarningEvent
 from dlcli.reports import formatting as fmt
-from dlcli.reports.charts import LIGHT, settings, style_variables
+from dlcli.reports.charts import LIGHT, ON_BOTH, settings, style_variables
 from dlcli.reports.report_parts import RunLog
 from dlcli.reports.training_report import curve_charts, training_view
 from dlcli.reports.views import ChartBlock, View
@@ -37,6 +37,7 @@ LONG_SECONDS = 60.0
 _PICTURE_WIDTH = 420
 """Width of a chart in a picture, in pixels."""
 _VARIABLE = re.compile(r"var\(--([\w-]+)\)")
+_DATE = re.compile(r"\b\d{4}-\d\d-\d\d\b")
 _EVERYDAY_WORDS = ("row", "rows", "class", "label", "missing", "train", "value")
 """Words in tables that need no explanation."""
 _REQUEST = "window.vegaEmbed = vegaEmbed;"
@@ -111,8 +112,12 @@ def write_report_if_cheap(run: Run, listener: Listener) -> None:
         listener(WarningEvent(message=message))
 
 
-def training_curves(run: Run) -> tuple[bytes, str] | None:
+def training_curves(run: Run, *, is_transparent: bool = False) -> tuple[bytes, str] | None:
     """Draw the loss and the first metric of a training.
+
+    Args:
+        run: the run.
+        is_transparent: whether the picture is for light and dark pages.
 
     Returns:
         A PNG and its description; `None` without a finished epoch.
@@ -125,7 +130,8 @@ def training_curves(run: Run) -> tuple[bytes, str] | None:
     if not charts:
         return None
     title = fmt.shorten(run.path.resolve().name)
-    return to_png(charts, title), " ".join(chart.description for chart in charts)
+    picture = to_png(charts, title, is_transparent=is_transparent)
+    return picture, " ".join(chart.description for chart in charts)
 
 
 def to_card(view: View, picture: tuple[bytes, str] | None = None) -> str:
@@ -199,9 +205,12 @@ def _templates(package: str) -> Environment:
     return environment
 
 
-def unbroken(text: str) -> str:
-    """Prevent line breaks between a number and its percent sign."""
-    return re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)
+def unbroken(text: str) -> Markup:
+    """Prevent line breaks in dates, and between a number and its percent sign."""
+    from markupsafe import Markup, escape
+
+    escaped = str(escape(re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text)))
+    return Markup(_DATE.sub(r'<span class="whole">\g<0></span>', escaped))  # noqa: S704
 
 
 def _tooltip(text: str) -> str:
@@ -225,30 +234,32 @@ def template_text(name: str, package: str = "dlcli.reports") -> str:
     return files(package).joinpath("templates", name).read_text("utf-8")
 
 
-def to_png(charts: Sequence[ChartBlock], title: str) -> bytes:
-    """Draw charts side by side on white.
+def to_png(charts: Sequence[ChartBlock], title: str, *, is_transparent: bool = False) -> bytes:
+    """Draw charts side by side on white, or without a background for light and dark pages.
 
     Args:
         charts: at least one.
         title: the title above the charts.
+        is_transparent: whether to omit the background.
     """
     import vl_convert
 
-    look = {**settings(), "font": "sans-serif", "background": "white", "autosize": "pad"}
+    colors, background = (ON_BOTH, "transparent") if is_transparent else (LIGHT, "white")
+    look = {**settings(), "font": "sans-serif", "background": background, "autosize": "pad"}
     whole = {
         "title": {"text": title, "anchor": "start", "offset": 16},
-        "hconcat": [_standing_alone(chart) for chart in charts],
+        "hconcat": [_standing_alone(chart, colors) for chart in charts],
         "resolve": {"legend": {"color": "independent"}},
-        "config": _in_light(look),
+        "config": _colored(look, colors),
         "padding": 12,
     }
     picture: bytes = vl_convert.vegalite_to_png(whole, scale=2)
     return picture
 
 
-def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
+def _standing_alone(chart: ChartBlock, colors: Mapping[str, str]) -> dict[str, Any]:
     """Return a chart of fixed width that contains its rows and a legend."""
-    spec = _in_light(chart.spec)
+    spec = _colored(chart.spec, colors)
     datasets = spec.pop("datasets")
     for layer in spec["layer"]:
         layer["data"] = {"values": datasets[layer["data"]["name"]]}
@@ -258,9 +269,9 @@ def _standing_alone(chart: ChartBlock) -> dict[str, Any]:
     return {**spec, "title": chart.title, "width": _PICTURE_WIDTH}
 
 
-def _in_light(part: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of a specification with the colors of a light page instead of variables."""
-    text = _VARIABLE.sub(lambda found: LIGHT[found[1]], json.dumps(part))
+def _colored(part: Mapping[str, Any], colors: Mapping[str, str]) -> dict[str, Any]:
+    """Return a copy of a specification with colors instead of variables."""
+    text = _VARIABLE.sub(lambda found: colors[found[1]], json.dumps(part))
     copy: dict[str, Any] = json.loads(text)
     return copy
 

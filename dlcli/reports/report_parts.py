@@ -343,7 +343,7 @@ def always(classes: Sequence[str], metrics: Mapping[str, object], rows: int | No
     if largest is None or largest[1] < UNEQUAL_CLASSES:
         return ""
     share = fmt.metric(ACCURACY.name, largest[1], rows)
-    return f"always “{fmt.shorten(classes[largest[0]], 30)}”: {share}"
+    return f"always “{fmt.shorten(classes[largest[0]])}”: {share}"
 
 
 def set_aside(rows: int) -> str:

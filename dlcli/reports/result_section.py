@@ -220,7 +220,7 @@ def confusion_block(matrix: Floats, names: Sequence[str]) -> views.ChartBlock | 
         matrix: weights of rows by true and predicted class, shape `(classes, classes)`.
         names: the class names.
     """
-    shown = fmt.shorten_names(names, 40)
+    shown = fmt.shorten_names(names)
     sums = matrix.sum(axis=1)
     wrong = matrix - np.diag(matrix.diagonal())
     cells = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
@@ -333,7 +333,7 @@ def _curves_chart(
     areas: tuple[str, Sequence[float]],
     reading: str,
 ) -> views.ChartBlock:
-    names, (title, part), (measure, values) = fmt.shorten_names(counted, 40), headings, areas
+    names, (title, part), (measure, values) = fmt.shorten_names(counted), headings, areas
     colors, is_single = charts.series_colors(names), len(names) == 1
     most = MOST_CURVE_POINTS if is_single else 3 * MOST_CURVE_POINTS // len(names)
     rows = [
@@ -353,7 +353,7 @@ def _curves_chart(
     across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
     tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}
     guides = Guides(reference=reference)
-    listed = zip(fmt.shorten_names(counted), counted.values(), values, strict=True)
+    listed = zip(names, counted.values(), values, strict=True)
     numbers = tuple(
         (name, fmt.number(float(each.positives)), fmt.rounded(value, 3))
         for name, each, value in listed
@@ -389,7 +389,7 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
     if rows.task.labels:
         scores, what = list(rows.scores.values()), "of each label"
     elif len(rows.task.classes) == 2:
-        scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1], 40)}"
+        scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1])}"
     else:
         is_right = rows.values == rows.predicted_values
         scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of their predicted class"
@@ -423,7 +423,7 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
 def _threshold_table(rows: PredictedRows) -> views.TableBlock:
     """List the metrics at other thresholds for the second of two classes."""
     [(positive, (is_positive, scores))] = rows.scores.items()
-    name = fmt.shorten(positive, 40)
+    name = fmt.shorten(positive)
     rows_of_table = []
     for at in _THRESHOLDS:
         found = definitions.decision_metrics(is_positive, scores > at, rows.weights)
@@ -475,7 +475,7 @@ def _scatter(output: PredictedNumbers, seed: int, most: int) -> views.ChartBlock
     ends = [{"x": end, "y": end} for end in (float(both.min()), float(both.max()))]
     across, up = (Axis.within(title, *bounds) for title in ("true", "predicted"))
     return views.ChartBlock(
-        title=f"Predicted and true {fmt.shorten(output.column, 40)}",
+        title=f"Predicted and true {fmt.shorten(output.column)}",
         spec=charts.scatter_chart(
             rows,
             {"rows": PointStyle("train", size=28, opacity=0.55)},

@@ -269,6 +269,7 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
         if len(better) == 1
         else f"the best value improves from {first} to {last}"
     )
+    values = [value_of(each) for each in candidates.complete]
     return ChartBlock(
         title="Value of each candidate",
         spec=charts.scatter_chart(rows, _STATES, across, up, tips=tips, guides=guides, height=300),
@@ -279,7 +280,7 @@ def history_chart(candidates: Candidates) -> ChartBlock | None:
         "Candidates that were stopped early are drawn at their last value, or at the edge if it is "
         "far worse; they are not compared, as they had fewer epochs or folds.",
         legend=tuple((name, _STATES[name].color) for name in states),
-        offers_log=charts.spans_decades([value_of(each) for each in candidates.complete]),
+        log_labels=charts.log_labels(values) if charts.spans_decades(values) else "",
     )
 
 
@@ -401,7 +402,9 @@ def _setting_chart(
         is_log = dimension.log and (dimension.low or 0) > 0
         is_wide = is_log and max(numbers) > _NARROW_RATIO * min(numbers)
         is_whole = dimension.kind == "integer" and not is_wide
-        axis = Axis(fmt.shorten(path, 40), format="~g", log=is_log, whole=is_whole, ticks=4)
+        labels = charts.log_labels(numbers) if is_log else ""
+        title = fmt.shorten(path, 40)
+        axis = Axis(title, "~g", labels, log=is_log, whole=is_whole, ticks=4)
         x = f"{axis.title}|.5~g"
         description = (
             f"The best value, {candidates.shown(best.value)}, is at "

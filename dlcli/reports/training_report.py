@@ -17,7 +17,7 @@ from dlcli.metrics.definitions import ACCURACY, METRICS, is_higher_better
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
-from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, spans_decades
+from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, log_labels, spans_decades
 from dlcli.reports.command_views import layer_table, metric_table, positive_class
 from dlcli.reports.distillation_section import distillation_sentences, distillation_table
 from dlcli.reports.explanation_sections import (
@@ -451,13 +451,15 @@ def lines_chart(
         for at in thinned(np.asarray(values, dtype=np.float64), MOST_LINE_POINTS).tolist()
     ]
     longest = max(len(values) for values in lines.values())
-    is_log, offers_log = _logarithmic(
-        [value for values in lines.values() for value in values], name
-    )
+    drawn_values = [value for values in lines.values() for value in values]
+    is_log, labels = _logarithmic(drawn_values, name)
     # Vega rounds the only label of a constant to an integer: 0.01 would become 0.
     is_constant = len({row["y"] for row in rows}) == 1
     axis = Axis(
-        fmt.metric_title(fmt.shorten(name)), format=".5~g" if is_constant else "", log=is_log
+        fmt.metric_title(fmt.shorten(name)),
+        format=".5~g" if is_constant else "",
+        labels=labels if is_log else "",
+        log=is_log,
     )
     guides = Guides(x=best_epoch if best_epoch and best_epoch <= longest else None)
     drawn = {name: colors[name] for name in lines}
@@ -468,13 +470,13 @@ def lines_chart(
         reading=reading,
         numbers=_listed_epochs(lines, longest),
         legend=tuple(drawn.items()) if len(colors) > 1 else (),
-        offers_log=offers_log,
+        log_labels=labels,
         is_log=is_log,
     )
 
 
-def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, bool]:
-    """Return whether the scale is initially logarithmic, and whether readers may change it.
+def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, str]:
+    """Return whether the scale is initially logarithmic, and its labels if readers may change it.
 
     Args:
         values: the values of all lines of a chart.
@@ -482,7 +484,7 @@ def _logarithmic(values: Sequence[float], name: str) -> tuple[bool, bool]:
     """
     is_error = bool(name) and not is_higher_better(name)
     is_log = is_error and spans_decades(values, TENFOLD)
-    return is_log, is_log or spans_decades(values)
+    return is_log, log_labels(values) if is_log or spans_decades(values) else ""
 
 
 def _listed_epochs(lines: Lines, epochs: int) -> views.TableBlock:
@@ -564,16 +566,15 @@ def _bundle_chart(
     colors = {split: SET_COLORS[split] for split, ends in last.items() if ends}
     title, tips = fmt.metric_title(fmt.shorten(name)), {"d": each, "s": "rows"}
     values = [value for _, _, points in lines for _, value in points]
-    is_log, offers_log = _logarithmic(values, name)
+    is_log, labels = _logarithmic(values, name)
+    axis = Axis(title, labels=labels if is_log else "", log=is_log)
     return views.ChartBlock(
         title=fmt.capitalize(title),
-        spec=line_chart(
-            points_drawn, colors, _EPOCHS, Axis(title, log=is_log), tips=tips, kind="bundle"
-        ),
+        spec=line_chart(points_drawn, colors, _EPOCHS, axis, tips=tips, kind="bundle"),
         description=f"{fmt.capitalize(title)} in the last epoch, all {each}s: {'; '.join(parts)}.",
         reading=reading if name == "loss" and len(colors) > 1 else "",
         legend=tuple(colors.items()),
-        offers_log=offers_log,
+        log_labels=labels,
         is_log=is_log,
     )
 

@@ -143,8 +143,8 @@ class ChartBlock(ViewBlock):
     """The numbers of the chart, in a folded table."""
     legend: tuple[tuple[str, str], ...] = ()
     """Names, each with the name of its color (`train`)."""
-    offers_log: bool = False
-    """True if readers can switch between a linear and a logarithmic scale for y."""
+    log_labels: str = ""
+    """Vega expression of the labels of a logarithmic scale for y, if readers can switch to it."""
     is_log: bool = False
     """True if the scale for y is initially logarithmic."""
 

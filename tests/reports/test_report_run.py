@@ -724,6 +724,10 @@ def test_no_line_of_a_page_ends_between_a_number_and_its_percent_sign(tmp_path):
     assert unbroken("94 % of 5 %, %d") == "94\xa0% of 5\xa0%, %d"
 
 
+def test_a_date_on_a_page_is_not_broken_and_other_text_is_escaped() -> None:
+    assert unbroken("to 2009-12-01, <b>") == 'to <span class="whole">2009-12-01</span>, &lt;b&gt;'
+
+
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
     assert drawn["ROC curve"].description == (

@@ -15,7 +15,10 @@ async function draw(figure) {
   const spec = JSON.parse(figure.querySelector("script").textContent);
   const choice = figure.querySelector("[data-log]");
   for (const part of choice ? spec.layer : []) {
-    if (part.encoding.y?.scale) part.encoding.y.scale.type = choice.checked ? "log" : "linear";
+    const y = part.encoding.y;
+    if (!y?.scale) continue;
+    y.scale.type = choice.checked ? "log" : "linear";
+    y.axis = { ...y.axis, labelExpr: choice.checked ? choice.dataset.log : "datum.label" };
   }
   figure.drawing?.finalize();
   figure.drawing = await vegaEmbed(figure.querySelector(".canvas"), spec, options);
