@@ -62,14 +62,15 @@ def draw_xor(folder: Path) -> None:
     ]
     plane = altair.Chart(altair.Data(values=squares)).mark_rect(strokeWidth=0)
     plane = plane.encode(
-        x=altair.X("a:Q", title="a").scale(domain=[-0.5, 1.5], nice=False),
+        x=altair.X("a:Q", title="a").scale(domain=[-0.5, 1.5], nice=False).axis(tickCount=5),
         x2="a2:Q",
-        y=altair.Y("b:Q", title="b").scale(domain=[-0.5, 1.5], nice=False),
+        y=altair.Y("b:Q", title="b").scale(domain=[-0.5, 1.5], nice=False).axis(tickCount=5),
         y2="b2:Q",
         color=altair.Color("p:Q", title="probability").scale(scheme="blueorange", domain=[0, 1]),
     )
     cases = [{"a": x, "b": y, "case": str(x ^ y)} for x in (0, 1) for y in (0, 1)]
-    text = altair.Chart(altair.Data(values=cases)).mark_text(fontSize=22, fontWeight="bold")
+    text = altair.Chart(altair.Data(values=cases))
+    text = text.mark_text(fontSize=22, fontWeight="bold", color="white")
     picture = plane + text.encode(x="a:Q", y="b:Q", text="case:N")
     save(picture.properties(width=300, height=300), "xor")
 

@@ -48,6 +48,10 @@ LONG_NAME = re.compile(r"[\w.,/:@\[\]()-]{22,}")
 OPTION = re.compile(r"(?<![\w-])--[a-z][\w-]*(?![^<]*>)")
 """An option of a command, which browsers break after its hyphens."""
 PERCENT = re.compile(r"<pre.*?</pre>|(?<=\d) %", re.DOTALL)
+COLUMNS = re.compile(r'<span (?=id="__line-[^>]*>(?:[^\n]*?[^\s>] {6,}\S){2})')
+"""The beginning of a line of a table in a code block: columns with much space between them."""
+LIKE_PROMPT = 'class="gp gp-VirtualEnv"'
+"""What Pygments takes for the prompt of an environment: output in parentheses."""
 SVG = re.compile(r'<img (?=[^>]*src="([^"]*pictures/[^"]*\.svg)")')
 
 
@@ -118,6 +122,7 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
     content = CODE.sub(lambda code: breakable(code[0]), content)
     content = OPTION.sub(r'<span class="option">\g<0></span>', content)
     content = PERCENT.sub(lambda part: "\u00a0%" if part[0] == " %" else part[0], content)
+    content = COLUMNS.sub('<span class="columns" ', content).replace(LIKE_PROMPT, 'class="go"')
     content = SVG.sub(with_width, content)
     return FORMULA.sub(as_mathml, content)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from inline_snapshot import snapshot
+from PIL import Image
 
 import dlcli
 from dlcli.cli.program import main
@@ -569,7 +573,9 @@ def test_a_report_is_written_to_the_given_path(run, folder):
 def test_in_a_notebook_results_are_cards(run):
     card = run._repr_html_()
     assert "RMSE" in card
-    assert 'src="data:image/png;base64,' in card
+    [picture] = re.findall(r'src="data:image/png;base64,([^"]+)', card)
+    corner = Image.open(io.BytesIO(base64.b64decode(picture))).convert("RGBA").getpixel((0, 0))
+    assert corner == (0, 0, 0, 0)  # readable on a light and on a dark page
     assert "<script" not in card
     for shown in (run.model.predict(TABLE), dlcli.inspect(TABLE), dlcli.diagnose(run)):
         assert shown._repr_html_().strip().startswith('<div class="dlcli-card">')

@@ -99,6 +99,27 @@ def test_its_lines_break_between_words_and_never_within_an_option(site: Path) ->
     assert "95\u00a0% confidence" in lesson
 
 
+def test_a_bare_address_is_a_link(site: Path) -> None:
+    page = (site / "reference/input/index.html").read_text("utf-8")
+
+    address = "https://arxiv.org/abs/2203.05556"
+    assert f'<a href="{address}">{address}</a>, section 3.3' in page
+
+
+def test_a_wide_table_in_a_code_block_scrolls_and_a_sentence_wraps(site: Path) -> None:
+    page = (site / "start/result/index.html").read_text("utf-8")
+
+    for beginning, look in (("weekday ", 'class="columns" '), ("Better than the linear", "")):
+        line = rf'<span {look}id="__line-[\d-]+"><span class="go">{beginning}'
+        assert re.search(line, page)
+
+
+def test_output_in_parentheses_is_no_prompt(site: Path) -> None:
+    page = (site / "tutorial/mathematics/index.html").read_text("utf-8")
+
+    assert "<span class=\"go\">('hidden_1/kernel'" in page
+
+
 def test_a_wrong_address_leads_to_the_home_page_in_english(site: Path) -> None:
     page = (site / "404.html").read_text("utf-8")
 

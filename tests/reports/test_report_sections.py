@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import vl_convert
 
 from dlcli.explanation.explanation_document import (
     ColumnStatistics,
@@ -247,6 +249,17 @@ def test_the_scale_of_a_loss_that_falls_tenfold_is_logarithmic(name, values, is_
     [chart] = curve_charts({name: values}, None)
     assert (chart.is_log, bool(chart.log_labels)) == (is_log, offers_log)
     assert (chart.spec["layer"][-1]["encoding"]["y"]["scale"].get("type") == "log") == is_log
+
+
+@pytest.mark.parametrize(
+    ("lowest", "shown", "other"), [(1e-8, {"1e-2", "1e-8"}, "0."), (1e-4, {"0.01", "0.0001"}, "1e")]
+)
+def test_the_labels_of_a_logarithmic_scale_have_one_notation(lowest, shown, other):
+    [chart] = curve_charts({"loss": [1.0, lowest]}, None)
+    picture = vl_convert.vegalite_to_svg({**chart.spec, "width": 300})
+    labels = set(re.findall(r">([\d.e-]+)</text>", picture))
+    assert shown <= labels
+    assert not any(label.startswith(other) for label in labels)
 
 
 @pytest.mark.parametrize(("values", "form"), [([0.95, 0.95], ".5~g"), ([0.9, 0.95], None)])
