@@ -2,7 +2,7 @@
 
 ::
 
-    DlcliError                1   an unexpected failure; subclasses differ
+    DlcliError                1   the base class of all expected failures
     ├── UsageError            2   a command that is not possible
     ├── ConfigError           2   an invalid config, with all its problems
     ├── DataError             3   invalid data
@@ -12,7 +12,7 @@
     │   └── WorkerError       4   a training that lost a worker
     ├── RunError              5   a run folder that is missing, unfinished or damaged
     ├── RequirementError      6   a result that misses a requirement
-    ├── ExportError           7   a model that can't be exported, or whose export predicts otherwise
+    ├── ExportError           7   a model that can't be exported with the same predictions
     └── Interrupted         130   a signal (128 + its number); training can be resumed
 
 A message says where the problem is, what was found, what was expected and the way out. The command

@@ -184,8 +184,8 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
 class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
     """Predicts one or more numbers with a neural network or an ensemble.
 
-    The preset writes a config for the table, like `dlcli init`. The other parameters replace its
-    sections, in the form of the YAML.
+    The preset creates a config for the table, like `dlcli init`. Each other parameter replaces the
+    section of the same name in this config; write it as in YAML.
 
     Args:
         preset: `good`: an ensemble of eight networks; `simple`: one small network.

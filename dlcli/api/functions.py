@@ -51,9 +51,8 @@ def train(
         overrides: settings to change: `{"hidden[0].units": 64}`.
         output: the run folder, which must not exist. [default: `runs/NAME`, `runs/NAME-2`, ...]
         progress: `True` or `False` to show or hide progress in a notebook (default: show), or a
-            function that receives each event, an object of `dlcli.events`. Members of an ensemble
-            and folds of a cross-validation may train in other threads, which then call the function
-            one at a time.
+            function that is called with each event, an object of a type in `dlcli.events`. Several
+            networks may train at the same time, in other threads, but the calls do not overlap.
 
     Returns:
         The run.
@@ -89,7 +88,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
         repeats: the number of repetitions, each with new folds.
         refit: also train a final network on the rows of all folds.
         jobs: the number of processes; see `tune`.
-        test_data: a table of test rows, which are not used, instead of `data.test`.
+        test_data: a table of test rows instead of `data.test`; cross-validation does not use them.
         overrides: settings to change.
         output: the run folder, which must not exist. [default: `runs/NAME-cv`, ...]
         progress: see `train`.
@@ -123,14 +122,14 @@ def tune(  # noqa: PLR0913  (named by their callers)
     output: str | Path | None = None,
     progress: Progress = None,
 ) -> results.SearchRun:
-    """Search for a better config in the search space of its section `tune`.
+    """Search for a better config, in the search space that its section `tune` defines.
 
     Args:
         config: see `train`.
         data: a table to use instead of the file `data.train`.
         jobs: the number of processes. With more than one, a script requires
             `if __name__ == "__main__":` around the call.
-        storage: the URL of a database for the trials; by default a file in the run folder.
+        storage: the URL of a database that stores the trials. [default: a file in the run folder]
         nested: also evaluate the search by nested cross-validation.
         validation_data: a table of validation rows instead of `data.validation`.
         test_data: a table of test rows instead of `data.test`.
@@ -167,11 +166,11 @@ def resume(
     """Resume an interrupted training, cross-validation or search.
 
     Args:
-        run: the run folder, or a run.
-        data: the training table, if it was in memory.
-        validation_data: the validation table, if it was in memory.
-        test_data: the test table, if it was in memory.
-        storage: the URL of a search's database, if it has one.
+        run: the run folder, or the run.
+        data: the same training table, if you passed it as an object.
+        validation_data: the same validation table, if you passed it as an object.
+        test_data: the same test table, if you passed it as an object.
+        storage: the URL of the database of a search, if you passed one.
         jobs: the number of processes of a cross-validation or a search; see `tune`.
         progress: see `train`.
 
@@ -235,8 +234,8 @@ def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonRes
 
     Args:
         *runs: two or more runs.
-        data: a table with the target or the path of a file, to compare all runs on; by default each
-            run is evaluated on its held-out rows.
+        data: a table with the target, or the path of a file, on which all runs are evaluated. By
+            default, each run is evaluated on its held-out rows.
 
     Raises:
         UsageError: for fewer than two runs, or runs with different targets.
@@ -282,8 +281,8 @@ def export(
             model of encoded rows; `python` for a script that trains the same network with pandas
             and Keras; `card` for a model card in Markdown.
         output: the folder to create, or the file for a model card.
-        interval: the coverage of the prediction intervals or sets that the model also returns; by
-            default 0.9, if the run has held-out rows for calibration.
+        interval: the model also returns prediction intervals or prediction sets with this coverage.
+            [default: 0.9, if the run has held-out rows for calibration]
         quantize: `dynamic` to store weights in 8 bits, with the format `litert`.
 
     Raises:
@@ -310,11 +309,11 @@ def reproduce(
 
     Args:
         run: a run of a training.
-        data: the training table, if it was in memory.
-        validation_data: the validation table, if it was in memory.
-        test_data: the test table, if it was in memory.
-        tolerance: the largest relative difference of a metric that is accepted; weights and
-            versions may then differ. By default, everything must be equal.
+        data: the same training table, if you passed it as an object.
+        validation_data: the same validation table, if you passed it as an object.
+        test_data: the same test table, if you passed it as an object.
+        tolerance: the largest accepted relative difference of a metric. Weights and versions may
+            then differ. By default, everything must be equal.
         output: the new run folder. [default: `runs/NAME-reproduced`, ...]
         progress: see `train`.
 
@@ -347,8 +346,8 @@ def distill(
 
     Args:
         run: the run of an ensemble with folds.
-        data: the training table, if it was in memory.
-        test_data: the test table, if it was in memory.
+        data: the same training table, if you passed it as an object.
+        test_data: the same test table, if you passed it as an object.
         overrides: settings to change: `{"hidden[0].units": 64}`.
         output: the new run folder. [default: `runs/NAME-distilled`, ...]
         progress: see `train`.
@@ -375,7 +374,7 @@ def inspect(
 
     Args:
         data: a table, or the path of a file.
-        target: the column or columns to predict; without it, data leakage is not checked.
+        target: the column or columns to predict. Without a target, data leakage is not checked.
 
     Raises:
         UsageError: for a missing file or target.
@@ -411,7 +410,7 @@ def starter_config(
         type: the type of the target, for example `categorical` if its integers are classes.
 
     Returns:
-        Commented YAML; a path in it is relative to the current folder.
+        YAML with comments. File paths in it are relative to the current folder.
 
     Raises:
         UsageError: for a missing file or column.

@@ -84,8 +84,8 @@ class Model:
         Args:
             data: a table with the training columns, see `dlcli.train`, or the path of a file; the
                 target is not required.
-            interval: add prediction intervals, or for classes prediction sets, with this coverage:
-                0.9.
+            interval: add prediction intervals with this coverage, such as 0.9; for classes,
+                prediction sets.
             on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
 
         Raises:
@@ -136,15 +136,16 @@ class Model:
     ) -> Batch:
         """Predict some rows of a longer table, such as the batches of Ray Data and Spark.
 
-        Unlike `predict`, it does not warn, and it reads numbers in texts in the notation of the
-        training rows, so predictions don't depend on the other rows. The batch may be empty.
+        Unlike `predict`, it does not warn. It reads numbers in texts in the notation of the
+        training rows, such as a decimal comma, so the prediction of a row does not depend on other
+        rows. The batch may be empty.
 
         Args:
             batch: an Arrow table or record batch, a pandas or polars data frame, or a mapping from
                 columns to arrays.
             keep: one or more columns to copy, before the predictions.
-            interval: see `predict`. A model in another process has the levels that were requested
-                before it was pickled; for other levels, it needs the run folder.
+            interval: see `predict`. A pickled model contains the intervals of the levels that were
+                requested before. For other levels, the process needs the run folder.
             on_bad_row: see `predict`.
 
         Returns:
@@ -176,13 +177,13 @@ class Model:
 
         Args:
             data: a table that contains the target, see `dlcli.train`, or the path of a file.
-            interval: also compute the coverage and mean width of prediction intervals at this
-                level.
+            interval: also compute prediction intervals of this level, and return the share of the
+                rows that they cover and their mean width.
             on_bad_row: see `predict`; `warn` omits rows whose target can't be read.
 
         Returns:
-            The metrics by name, `None` if undefined. If requested, `interval` is a mapping with
-            `level`, `coverage` and `mean_width` (or `mean_size`).
+            The metrics by name, `None` if undefined. With an interval, `interval` is a mapping with
+            `level`, `coverage` and `mean_width` (for prediction sets, `mean_size`).
 
         Raises:
             DataError, UsageError: see `predict`.
@@ -252,9 +253,9 @@ class Prediction:
     def values(self) -> NDArray[Any]:
         """The predicted values.
 
-        Numbers, (rows,), or for several columns (rows, columns); classes, (rows,), as integers or
-        booleans if the target has that type, else as texts; or 1 for each label of a row and 0 for
-        other labels, (rows, labels).
+        - Numbers: shape (rows,), or (rows, columns) for several target columns.
+        - Classes: shape (rows,). Integers or booleans if the target has this type, else texts.
+        - Labels: shape (rows, labels). 1 if the row has the label, else 0.
         """
         task, values = self.rows.task, self.rows.values
         if task.outcome == "classes":

@@ -145,12 +145,12 @@ class CrossValidationRun(_FinishedRun):
 
     @property
     def metrics(self) -> dict[str, float | None]:
-        """The metrics of all rows, each predicted by networks that were not trained on it."""
+        """The metrics on the rows of all folds; no network was trained on a row it predicts."""
         return {name: interval.value for name, interval in self.result.pooled.items()}
 
     @property
     def predictions(self) -> pa.Table:
-        """Row, fold, target and prediction of each row."""
+        """A table with a line for each row: its number, fold, target and prediction."""
         return self.folder.required_predictions.table
 
 

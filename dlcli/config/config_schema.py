@@ -561,8 +561,8 @@ class Config(Section):
     class_weight: ClassWeight | None = None
     """Weight of each class in the loss: a mapping from class to weight, or `balanced`, which gives
     all classes the same total weight. Metrics of epochs on training rows are weighted in the same
-    way; final metrics are not. If there is also a `data.sample_weight`, both weights are multiplied
-    for training, and final metrics are weighted only by the column. Omitted: 1 for each class.
+    way; final metrics are not. `data.sample_weight` can also be set: training then multiplies both
+    weights, and final metrics use only the sample weights. Omitted: 1 for each class.
 
     Examples: [balanced, {fraud: 50, honest: 1}]
     """

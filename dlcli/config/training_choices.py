@@ -440,8 +440,8 @@ class Lion(_Optimizer, name="lion"):
     """
 
     beta_1: Annotated[float, Field(gt=0, le=1), section.Expected("a number above 0, up to 1")] = 0.9
-    """The direction of a step is the sign of β·momentum + (1 − β)·gradient, where β is this number;
-    above 0, up to 1."""
+    """Weight β of the momentum, above 0, up to 1: the direction of a step is the sign of β·momentum
+    + (1 − β)·gradient."""
     beta_2: section.Fraction = 0.99
     """Decay of the momentum in each step, in [0, 1)."""
 
@@ -609,7 +609,7 @@ class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
     """Length of each cycle, divided by the length of the previous one. With 2.0, four cycles take
     1/15, 2/15, 4/15 and 8/15 of the epochs."""
     m_mul: section.Positive = 1.0
-    """Initial learning rate of each cycle, divided by that of the previous one."""
+    """Factor by which the initial learning rate of each cycle differs from the previous cycle."""
     alpha: section.Share = 0.0
     """Final learning rate of each cycle, as a fraction of the optimizer's, from 0 to 1."""
 

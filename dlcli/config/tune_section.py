@@ -386,7 +386,7 @@ def settings_conflicts(
     Args:
         above: the path of the settings.
         settings: values by the paths of settings.
-        fixed: settings that must be those of the config, and why.
+        fixed: the settings that always have the config's value, each with the reason.
     """
     if not settings:
         yield above, "is empty; the first group already has the settings of the config"

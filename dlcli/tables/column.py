@@ -1,4 +1,4 @@
-"""A column of a table: which values are missing, and the others as numbers, booleans or texts."""
+"""A column of a table: its missing values, and all others as numbers, booleans or texts."""
 
 from __future__ import annotations
 
