@@ -1,4 +1,4 @@
-"""What `dlcli help` explains apart from commands and terms: exit codes and shell completion."""
+"""Topics of `dlcli help`: exit codes and shell completion."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def train(
     """Train the network of a config.
 
     CONFIG is a YAML file; `dlcli init` creates one for your table. Inferred settings and progress
-    go to standard error, the result goes to standard output.
+    are printed on standard error, and the result on standard output.
 
     \b
       dlcli train bikes.yaml
@@ -347,8 +347,8 @@ def cv(
     """Evaluate a config by cross-validation.
 
     The rows are divided into folds according to data.split. Each fold is predicted by a network
-    that was trained on the other folds, including its encodings, so all rows are used for
-    evaluation. Rows of data.test are not used; they are for the final evaluation.
+    that was trained on the other folds, with encodings that were fitted on them. So all rows are
+    used for evaluation, except the rows of data.test, which are for the final evaluation.
 
     \b
       dlcli cv bikes.yaml
@@ -424,8 +424,9 @@ def tune(
     learning rate are varied in ranges that suit the number of rows. Optuna chooses each candidate,
     which is trained and evaluated on the validation rows or on folds.
 
-    RUN/best.yaml is the best candidate, and RUN/smallest.yaml is the smallest network within one
-    standard error of it. Both are trained in full and compared with CONFIG on the test rows.
+    RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml has the fewest parameters
+    of all candidates that are at most one standard error worse than the best. Both are trained in
+    full and compared with CONFIG on the test rows.
 
     \b
       dlcli tune bikes.yaml
@@ -497,7 +498,8 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
     the members that were not trained on this row. 15 % of the training rows become validation rows.
 
     The result compares size and prediction time of the network with the ensemble, and the accuracy
-    if the ensemble has test rows. The new run is used like any other, except for intervals.
+    if the ensemble has test rows. Other commands accept the new run; only prediction intervals are
+    not available.
 
     \b
       dlcli distill runs/bikes

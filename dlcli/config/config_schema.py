@@ -86,7 +86,7 @@ Metric = Annotated[MetricName, BeforeValidator(_to_epoch_metric)]
 
 
 class BatchNormalization(Section):
-    """Normalization of each unit to mean 0 and variance 1 per batch (Ioffe & Szegedy 2015)."""
+    """Scaling of each unit to mean 0 and variance 1 in each batch (Ioffe & Szegedy 2015)."""
 
     momentum: Fraction = 0.99
     """Decay of the running mean and variance in each step, in [0, 1)."""

@@ -34,14 +34,14 @@ class _Activation(Choice):
 
 
 class Celu(_Activation, name="celu"):
-    """x above 0, alpha·(exp(x/alpha) − 1) below: an ELU with a continuous slope."""
+    """x if x > 0, else alpha·(exp(x/alpha) − 1): an ELU with a continuous slope."""
 
     alpha: Positive = 1.0
     """For x far below 0, the output approaches −alpha."""
 
 
 class Elu(_Activation, name="elu"):
-    """x above 0, alpha·(exp(x) − 1) below."""
+    """x if x > 0, else alpha·(exp(x) − 1)."""
 
     alpha: Positive = 1.0
     """For x far below 0, the output approaches −alpha."""
@@ -62,7 +62,7 @@ class Gelu(_Activation, name="gelu"):
 
 
 class HardShrink(_Activation, name="hard_shrink"):
-    """0 if |x| is at most the threshold, else x."""
+    """0 if |x| ≤ threshold, else x."""
 
     threshold: NonNegative = 0.5
     """Largest absolute value that becomes 0."""
@@ -89,7 +89,7 @@ class HardTanh(_Activation, name="hard_tanh"):
 
 
 class LeakyRelu(_Activation, name="leaky_relu"):
-    """x above 0, negative_slope·x below."""
+    """x if x > 0, else negative_slope·x."""
 
     negative_slope: NonNegative = 0.2
     """Slope below 0."""
@@ -161,7 +161,7 @@ class Silu(_Activation, name="silu"):
 
 
 class SoftShrink(_Activation, name="soft_shrink"):
-    """0 if |x| is at most the threshold; other x move toward 0 by the threshold."""
+    """0 if |x| ≤ threshold; other x move toward 0 by the threshold."""
 
     threshold: NonNegative = 0.5
     """Distance by which x moves toward 0."""
@@ -190,7 +190,7 @@ class Softsign(_Activation, name="softsign"):
 
 
 class SparsePlus(_Activation, name="sparse_plus"):
-    """0 for x up to −1, (x + 1)²/4 for x up to 1, and x above."""
+    """0 if x ≤ −1, (x + 1)²/4 if −1 < x < 1, else x."""
 
     gives = ("number", "positive")
     reach = (0.0, math.inf)
@@ -224,7 +224,7 @@ class TanhShrink(_Activation, name="tanh_shrink"):
 
 
 class Threshold(_Activation, name="threshold"):
-    """x if it is above `threshold`, else `default_value`."""
+    """x if x > threshold, else default_value."""
 
     threshold: Number
     """Value above which the output is x."""

@@ -160,7 +160,10 @@ class KLDivergence(_Loss, name="kl_divergence"):
 
 
 class BinaryCrossentropy(_ProbabilityLoss, name="binary_crossentropy"):
-    """−mean(y·log p + (1 − y)·log(1 − p)), for two classes or for labels."""
+    """−mean(y·log p + (1 − y)·log(1 − p)), for two classes or for labels.
+
+    The target y is 0 or 1, and p is the predicted probability of 1.
+    """
 
     aliases = ("bce",)
     metric = LOG_LOSS
@@ -337,7 +340,11 @@ class _AdamLike(_Optimizer):
 
 
 class Adadelta(_Optimizer, name="adadelta"):
-    """Step sizes from running means of squared gradients and squared steps (Zeiler 2012)."""
+    """Gradient descent with step sizes that follow from earlier steps (Zeiler 2012).
+
+    Gradients are multiplied by the root of the running mean of squared steps, and divided by the
+    root of the running mean of squared gradients.
+    """
 
     learning_rate: section.Positive = 0.001
     """Learning rate. The paper uses 1."""
@@ -356,7 +363,7 @@ class Adafactor(_Optimizer, name="adafactor"):
     learning_rate: section.Positive = 0.001
     """Learning rate, relative to the root mean square of the weights."""
     beta_2_decay: section.Number = -0.8
-    """Exponent of the step number in the decay of the running mean."""
+    """Exponent c in the decay of the running mean, which is 1 − t^c in step t."""
     epsilon_1: section.Positive = 1e-30
     """Small number that is added to squared gradients."""
     epsilon_2: section.Positive = 0.001
@@ -377,9 +384,10 @@ class Adagrad(_Optimizer, name="adagrad"):
 
 
 class Adam(_AdamLike, name="adam"):
-    """The running mean of the gradients, divided by the root of that of their squares.
+    """Gradient descent with a separate step size for each weight (Kingma & Ba 2014).
 
-    Kingma & Ba 2014.
+    A step is the running mean of the gradients, divided by the root of the running mean of their
+    squares.
     """
 
     amsgrad: section.Flag = False

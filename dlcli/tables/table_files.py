@@ -104,7 +104,7 @@ def open_batches(
     Args:
         stored: the file.
         form: the declared format of text; the rest of it is detected.
-        columns: of a Parquet file that has all of them, the columns to read; all if omitted.
+        columns: the columns to read from a Parquet file that has all of them; all if omitted.
         groups: the row groups of a Parquet file to read; all if omitted.
 
     Raises:
@@ -163,7 +163,7 @@ def _read_part(
         source: the file.
         form: the declared format of text.
         folder: where to store the rows.
-        columns: of a Parquet file that has all of them, the columns to read.
+        columns: the columns to read from a Parquet file that has all of them.
         groups: the row groups of a Parquet file to read.
         choose: selects rows.
     """
