@@ -235,7 +235,7 @@ def first_problems(
     Args:
         problems: the problems.
         document: the config.
-        more: number of others that are not among them.
+        more: the number of further problems, which are not listed.
     """
     ordered = sorted(problems, key=line_and_column)
     yield from ordered[:MAX_PROBLEMS]
@@ -360,7 +360,7 @@ def put(root: yaml.MappingNode, path: Path, value: yaml.Node) -> None:
     """Set the node at a path, and create the mappings on the way that are missing.
 
     Args:
-        root: the top of a document. It is modified itself, all nodes below it are copied.
+        root: the top of a document. It is modified; all nodes below it are copied first.
         path: where to set the node.
         value: the node; created mappings get its position.
 

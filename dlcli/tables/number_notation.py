@@ -28,7 +28,7 @@ NEGATIVES = {
     "\u2212n": ("\u2212", "-", "\u2212 as the minus sign"),
     "n-": (r"^(.+)-$", r"-\1", "the minus sign at the end"),
 }
-"""Other ways to write negative numbers than -n: in parentheses, with the typographic minus sign, or
+"""Ways to write negative numbers, except -n: in parentheses, with the typographic minus sign, or
 with a minus sign at the end. Each has a regular expression, a replacement that puts a - in front,
 and a name for messages."""
 

@@ -44,7 +44,7 @@ Partition = tuple[tuple[str, str | None], ...]
 _MISSING_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = (".parquet", ".pq")
 ONLY_PARQUET = "in folders such as 'year=2024', only Parquet files are supported"
-"""Advice for such folders that contain other files."""
+"""Advice for partitioned folders with files of another format than Parquet."""
 
 
 @dataclass(frozen=True)
