@@ -87,7 +87,9 @@ class Problem:
     position: Position = Position()
 
     def __str__(self) -> str:
-        return ": ".join(filter(None, (str(self.position), self.path, self.message)))
+        where = str(self.position)
+        path = "" if where.startswith(f"--set '{self.path}=") else self.path
+        return ": ".join(filter(None, (where, path, self.message)))
 
 
 class ConfigError(DlcliError):

@@ -14,7 +14,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from dlcli.cli import console
-from dlcli.errors import plural, printable
+from dlcli.errors import joined, plural, printable
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     from dlcli.runs.documents import TrialResult
     from dlcli.tables.table import FileNote
 
-_LABEL_WIDTH = 9  # of the longest, `features`
+_LABEL_WIDTH = 9  # of the longest, `baselines`
+_LABELS = {events.ScalingLayerEvent.kind: "scaling"}
+"""Labels of lines that differ from the kind of the event."""
 _DEFAULT_WIDTH = 80
 """Width in columns if the terminal does not report it."""
 _EPOCH_LINES = 10
 _MOST_NAMES = 8
-_OBVIOUS = ("all numbers", "several columns")
+_OBVIOUS = ("all values are numbers", "several columns")
 """Reasons for numeric columns that are not worth printing."""
 
 
@@ -71,7 +73,7 @@ def print_event(event: events.Event) -> None:
     """Print an event to standard error, wrapped to the width of a terminal."""
     print_warning(event)
     for index, line in enumerate(event_lines(event)):
-        label = "" if index else event.kind
+        label = "" if index else _LABELS.get(event.kind, event.kind)
         console.print_line(_wrap(f"{label:<{_LABEL_WIDTH}} {printable(line)}"))
 
 
@@ -188,7 +190,9 @@ def _target(event: events.TargetEvent) -> list[str]:
     if names:
         noun = "classes" if event.classes else "labels"
         listed = f": {fmt.join_names(names, _MOST_NAMES)}" if names != columns else ""
-        return [f"{fmt.join_names(columns, _MOST_NAMES)}: {len(names)} {noun}, {reason}{listed}"]
+        return [
+            f"{fmt.join_names(columns, _MOST_NAMES)}: {len(names)} {noun}{_because(reason)}{listed}"
+        ]
     kind = "count" if event.type == "count" else "numeric"
     count = kind if len(columns) == 1 else f"{len(columns)} {kind} columns"
     return [f"{fmt.join_names(columns, _MOST_NAMES)}: {count}{_because(reason)}"]
@@ -215,15 +219,15 @@ def _features(event: events.FeaturesEvent) -> list[str]:
 
 
 def _because(reason: str) -> str:
-    """Return the reason for a type, unless it is obvious."""
-    return "" if reason in _OBVIOUS else f", {reason}"
+    """Return the reason for a type in parentheses, unless it is obvious."""
+    return "" if reason in _OBVIOUS else f" ({fmt.type_reason(reason)})"
 
 
 def _column_line(kind: str, reasons: Mapping[str, str]) -> str:
     first, *others = dict.fromkeys(reasons.values())
     if not others:
         return f"{len(reasons)} {kind}{_because(first)}: {fmt.join_names([*reasons], _MOST_NAMES)}"
-    named = [f"{column} ({reason})" for column, reason in reasons.items()]
+    named = [f"{column} ({fmt.type_reason(reason)})" for column, reason in reasons.items()]
     return f"{len(reasons)} {kind}: {fmt.join_names(named, _MOST_NAMES)}"
 
 
@@ -251,7 +255,9 @@ def _network(event: events.NetworkEvent) -> list[str]:
         "none": " (on the unscaled target)",
         None: "",  # classes and labels
     }[event.target_scaling]
-    metrics = f", metrics {', '.join(event.metrics)}" if event.metrics else ""
+    noun = "metric" if len(event.metrics) == 1 else "metrics"
+    titles = ", ".join(map(fmt.metric_title, event.metrics))
+    metrics = f", {noun} {titles}" if titles else ""
     parameters = plural(event.parameters, "parameter")
     lines = [f"{' → '.join(chain)}, {parameters}", f"loss {event.loss}{target}{metrics}"]
     if members := event.members:
@@ -277,8 +283,9 @@ def _resumed(event: events.ResumedEvent) -> list[str]:
 @event_lines.register
 def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
-    chosen = "kept" if event.kept else "dropped"
-    return [f"{chosen}: validation loss {scaled} with it, {plain} without"]
+    chosen = "kept" if event.kept else "removed"
+    losses = f"validation loss {scaled} with it, {plain} without it"
+    return [f"the scaling layer is {chosen}: {losses}"]
 
 
 @event_lines.register
@@ -308,7 +315,7 @@ def _trained(event: events.TrainedEvent) -> list[str]:
 @event_lines.register
 def _baselines(event: events.BaselinesEvent) -> list[str]:
     absence = f"; no linear model: {event.no_linear}" if event.no_linear else ""
-    return [f"{', '.join(event.models)} in {fmt.duration(event.seconds)}{absence}"]
+    return [f"{joined(event.models)}, computed in {fmt.duration(event.seconds)}{absence}"]
 
 
 @event_lines.register
@@ -349,8 +356,7 @@ def _fold(event: events.FoldEvent) -> list[str]:
     if metric:
         shown = fmt.metric(metric, fold.metrics[metric], fold.held_out)
         value = f"{fmt.metric_title(metric)} {shown}"
-    kept = f", best {fold.best_epoch}" if fold.best_epoch not in (None, fold.epochs) else ""
-    cost = f"{plural(fold.epochs, 'epoch')}{kept}, {fmt.duration(fold.seconds)}"
+    cost = f"{fmt.trained_epochs(fold.epochs, fold.best_epoch)}, {fmt.duration(fold.seconds)}"
     return [f"{place}  {value}  ({cost})"]
 
 

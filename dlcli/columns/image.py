@@ -51,7 +51,7 @@ ImageShape = tuple[_Side, _Side, Literal[1, 3]]
 Shape = Annotated[
     ImageShape,
     Expected(
-        "[height, width, channels], with at most 1024 pixels a side, "
+        "[height, width, channels], with at most 1,024 pixels a side, "
         "and 1 channel for grayscale or 3 for color"
     ),
 ]

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from dlcli.tables.column import Column
     from dlcli.tables.table import Table
 
+_ALL_NUMBERS = "all values are numbers"
+"""The reason for the type of a column without any other values."""
+
 
 class MeanImputation(column_type.Imputation, name="mean"):
     """Missing values become the mean of the training rows."""
@@ -248,12 +251,12 @@ def decide_numbers(view: "ColumnView") -> Decision | None:
         if view.has_leading_zeros:
             return as_categories(view, _CODES)
         if view.summary.bounds is None:
-            reason = f"all numbers, but one is infinite or beyond {scalings.LARGEST:.1e}"
+            reason = f"{_ALL_NUMBERS}, but one is infinite or beyond {scalings.LARGEST:.1e}"
         elif view.summary.may_be_codes:
             reason = f"only {view.summary.distinct} different integers; treated as numeric"
         else:
             words = view.column.notation.words
-            reason = f"all numbers, with {' and '.join(words)}" if words else "all numbers"
+            reason = f"{_ALL_NUMBERS}, with {' and '.join(words)}" if words else _ALL_NUMBERS
         return Decision(_shared(), reason)
     if view.column.kind != "text":
         return None

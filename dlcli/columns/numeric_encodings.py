@@ -37,7 +37,7 @@ class PeriodicLinear(section.Choice, name="periodic_linear"):
     """Number of waves of each column."""
     deviation: section.Positive = 0.1
     """Standard deviation of the initial frequencies, in periods per unit of the scaled number."""
-    units: Annotated[int, Field(ge=2, le=1024), section.Expected("an integer from 2 to 1024")] = 4
+    units: Annotated[int, Field(ge=2, le=1024), section.Expected("an integer from 2 to 1,024")] = 4
     """Number of inputs from each column: the scaled number, and `units` − 1 linear combinations of
     its waves."""
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlcli.columns.value_problems import ValueProblems
     from dlcli.tables.table import Rows, Table
 
-Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100000")]
+Quantiles = Annotated[int, Field(ge=2, le=100_000), Expected("an integer from 2 to 100,000")]
 
 
 class _OfMoments(Choice):

@@ -35,7 +35,7 @@ from dlcli.schema.section import (
 )
 from dlcli.schema.yaml_document import Path
 
-Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1000000")]
+Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1,000,000")]
 JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
 ClassWeight = Annotated[
     Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],
@@ -46,10 +46,10 @@ RunName = Annotated[
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
     Expected("up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"),
 ]
-Seed = Annotated[int, Field(ge=0, lt=2**32), Expected("an integer from 0 to 4294967295")]
+Seed = Annotated[int, Field(ge=0, lt=2**32), Expected("an integer from 0 to 4,294,967,295")]
 Threads = Annotated[
     Literal["auto"] | Annotated[int, Field(gt=0, le=1024)],
-    Expected("auto, or a positive integer up to 1024"),
+    Expected("auto, or a positive integer up to 1,024"),
 ]
 Epochs = Annotated[int, Field(gt=0, le=100_000_000), Expected("a positive integer")]
 Members = Annotated[int, Field(ge=2, le=64), Expected("an integer from 2 to 64")]

@@ -58,7 +58,7 @@ Seconds = Annotated[
     ),
     section.Expected("seconds, or a time such as 90s, 10m or 1h30m"),
 ]
-Folds = Annotated[int, Field(ge=2, le=1000), section.Expected("an integer from 2 to 1000")]
+Folds = Annotated[int, Field(ge=2, le=1000), section.Expected("an integer from 2 to 1,000")]
 End = Annotated[
     Annotated[int, Field(ge=-_EXACT, le=_EXACT)] | Annotated[float, Field(allow_inf_nan=False)],
     section.Expected("a number"),

@@ -249,5 +249,5 @@ def _overview(
     if decision is not None:
         assert decision.values is not None  # set by count_all_rows
         return ColumnOverview(name, decision.feature.type, decision.reason, decision.values)
-    reason = task.reason if task is not None else ""
+    reason = f"{task.type}: {task.reason}" if task is not None else ""
     return ColumnOverview(name, "target", reason, summarize_column(table, name))

@@ -36,7 +36,7 @@ def inspection_view(inspection: Inspection) -> views.View:
     """Show the columns of a table, and the findings of checks."""
     columns = inspection.columns
     size = f"{plural(inspection.rows, 'row')}, {plural(len(columns), 'column')}"
-    header = ("column", "type", "missing", "distinct", "values", "why")
+    header = ("column", "type", "missing", "distinct", "values", "why this type")
     rows = tuple(_overview_rows(columns))
     table = views.TableBlock(header, rows, text_columns=(0, 1, 4, 5))
     found = (

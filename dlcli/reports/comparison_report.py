@@ -10,13 +10,14 @@ from itertools import islice
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison import ComparedRun, Comparison, DataFile, RunDifference
-from dlcli.errors import first_names, plural, printable
+from dlcli.comparison import SPLITS, ComparedRun, Comparison, DataFile, RunDifference
+from dlcli.errors import first_names, joined, plural, printable
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.charts import MOST_SERIES, interval_chart, series_colors
 from dlcli.reports.command_views import direction_mark, metric_table
+from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.training_report import MOST_CURVES, lines_chart
 from dlcli.schema.yaml_document import dump_yaml
 
@@ -95,9 +96,9 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
             changes = difference.metrics.items()
             metrics = [fmt.metric_title(name) for name, each in changes if each.verdict == verdict]
             if metrics:
-                parts.append(f"significantly {verdict} in {fmt.join_names(metrics)}")
-        result = " and ".join(parts) or "neither significantly better nor worse"
-        yield f"{run} is {result} than {names[0]} (at 95 %)."
+                parts.append(f"significantly {verdict} in {joined(metrics)}")
+        result = ", and ".join(parts) or "neither significantly better nor significantly worse"
+        yield f"Compared with {names[0]}, {run} is {result} (at the 95 % level)."
 
 
 def _what_differs(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
@@ -196,7 +197,8 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
     yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks))
     yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
-        yield _difference_table(f"{rows_name}: {name} − {names[0]}", difference, sides[0].rows)
+        caption = f"Change from {names[0]} to {name}, {_compared_rows(comparison, difference)}"
+        yield _difference_table(caption, difference)
 
 
 def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.TableBlock]:
@@ -220,23 +222,26 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
     yield metric_table(heads, columns, counts, caption=caption)
 
 
-def _difference_table(
-    compared: str, difference: RunDifference, rows_of_first: int | None
-) -> views.TableBlock:
-    """List the differences in each metric between a run and the first."""
+def _compared_rows(comparison: Comparison, difference: RunDifference) -> str:
+    """Describe the rows of a difference: `on the same 150 test rows`."""
     if difference.rows is None:
-        rows = f"not on the same rows, as {difference.reason}"
-    else:
-        which = "same" if difference.rows == rows_of_first else "shared"
-        rows = f"on the {which} {plural(difference.rows, 'row')}"
+        return f"not on the same rows, because {difference.reason}"
+    which = "same" if difference.rows == comparison.sides[0].rows else "shared"
+    if comparison.split in SPLITS:
+        return f"on the {which} {plural(difference.rows, f'{comparison.rows_name} row')}"
+    return f"on the {which} {plural(difference.rows, 'row')} of {comparison.split}"
+
+
+def _difference_table(caption: str, difference: RunDifference) -> views.TableBlock:
+    """List the differences in each metric between a run and the first."""
     table = views.TableBlock.of(
         list(difference.metrics.items()),
         {
             "": lambda pair: fmt.metric_title(pair[0]),
-            "difference [95 %]": lambda pair: fmt.estimate(pair[1], pair[0], is_difference=True),
+            "change [95 % CI]": lambda pair: fmt.estimate(pair[1], pair[0], is_difference=True),
             "verdict": lambda pair: _verdict(pair[1]),
         },
-        f"{compared}, {rows}",
+        caption,
         text_columns=(0, 2),
     )
     return replace(table, marks=tuple(map(direction_mark, difference.metrics)))
@@ -253,7 +258,8 @@ def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlo
     for split in dict.fromkeys(split for side in sides.values() for split in side.metrics):
         columns = [side.metrics.get(split, {}) for side in sides.values()]
         if split != comparison.split and any(columns):
-            yield metric_table([*sides], columns, caption=fmt.shorten(split))
+            rows = [TrainingRecord(side.run).counted_rows(split) for side in sides.values()]
+            yield metric_table([*sides], columns, rows, caption=fmt.shorten(split))
 
 
 def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:

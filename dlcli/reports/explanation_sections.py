@@ -108,7 +108,7 @@ def _types(event: FeaturesEvent) -> views.TableBlock:
         {
             "column": lambda pair: fmt.shorten(pair[0]),
             "type": lambda pair: fmt.shorten(pair[1].type),
-            "reason": lambda pair: fmt.shorten(pair[1].reason),
+            "why this type": lambda pair: fmt.shorten(fmt.type_reason(pair[1].reason)),
         },
         "Columns",
         text_columns=range(3),
@@ -143,7 +143,7 @@ def column_table(columns: Sequence[document.ColumnStatistics]) -> views.TableBlo
         (
             name,
             _type(column),
-            fmt.shorten(column.reason),
+            fmt.shorten(fmt.type_reason(column.reason)),
             f"{column.missing:,}",
             fmt.count(column.distinct),
             format_of(column)(column.mean),
@@ -152,7 +152,7 @@ def column_table(columns: Sequence[document.ColumnStatistics]) -> views.TableBlo
         )
         for name, column in zip(fmt.shorten_names(each.name for each in shown), shown, strict=True)
     )
-    header = ("column", "type", "reason", "missing", "distinct", "mean", "range", "inputs")
+    header = ("column", "type", "why this type", "missing", "distinct", "mean", "range", "inputs")
     return views.TableBlock(header, rows, "All columns", range(3))
 
 
@@ -163,7 +163,7 @@ def _type(column: document.ColumnStatistics) -> str:
 
 def _facts(column: document.ColumnStatistics, rows: int) -> Iterator[str]:
     if column.reason:
-        yield fmt.shorten(column.reason)
+        yield fmt.shorten(fmt.type_reason(column.reason))
     if _is_time(column):
         yield _range(column, "from")
     elif column.mean is not None:
@@ -557,10 +557,10 @@ def _standardized(values: list[float], target: document.ColumnStatistics | None)
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
 
 
-def _prediction(text: str) -> str:
-    """Format a prediction with a readable number of digits."""
+def _prediction(text: str, decimals: int | None) -> str:
+    """Format a predicted number with its decimals, and shorten any other prediction."""
     try:
-        return fmt.number(float(text))
+        return fmt.rounded(float(text), decimals)
     except ValueError:
         return fmt.shorten(text) or "(none)"
 
@@ -575,14 +575,16 @@ def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBl
     columns = list(dict.fromkeys(name for row in worst for name in row.values))[:MOST_WORST_COLUMNS]
     has_file = any(row.file is not None for row in worst)
     [kind, *others] = dict.fromkeys(row.split for row in worst)
+    smallest = min((abs(row.error) for row in worst if row.error), default=None)
+    decimals = fmt.decimals_of(smallest)  # the errors are the uncertainty of the predictions
     rows = tuple(
         (
             f"{row.row:,}",
             *((fmt.shorten(row.file or "", 40),) if has_file else ()),
             *((fmt.shorten(row.split),) if others else ()),
             fmt.shorten(row.target) or "(none)",
-            _prediction(row.prediction),
-            fmt.number(row.error),
+            _prediction(row.prediction, decimals),
+            fmt.rounded(row.error, decimals),
             *(
                 "(missing)" if (value := row.values.get(name)) is None else fmt.shorten(value)
                 for name in columns

@@ -185,6 +185,11 @@ def omitted(count: int, noun: str = "") -> str:
     return f"{things} {'is' if count == 1 else 'are'} not listed."
 
 
+def type_reason(reason: str) -> str:
+    """Return the reason for the type of a column, as people read it."""
+    return "set in the config" if reason == "declared" else reason
+
+
 def span(low: str, high: str, *, first: str = "") -> str:
     """Return a range of formatted values: `3 to 7`, or one value if both are the same.
 
@@ -260,10 +265,19 @@ def epoch_line(event: events.EpochEvent) -> str:
 
 
 def member_line(event: events.MemberEvent) -> str:
-    """Describe a member of an ensemble: `member 2/8  40 epochs, best 31`."""
-    of, best = event.members, event.best_epoch
-    kept = f", best {best}" if best not in (None, event.epochs) else ""
-    return f"member {event.member:>{len(str(of))}}/{of}  {plural(event.epochs, 'epoch')}{kept}"
+    """Describe a member of an ensemble: `member 2/8  best epoch 31 of 40`."""
+    of, epochs = event.members, trained_epochs(event.epochs, event.best_epoch)
+    return f"member {event.member:>{len(str(of))}}/{of}  {epochs}"
+
+
+def trained_epochs(epochs: int, best: int | None) -> str:
+    """Describe the epochs of a training: `best epoch 31 of 40`, or `40 epochs` without a best one.
+
+    Args:
+        epochs: the number of epochs.
+        best: the epoch whose weights were kept, if training looks for the best one.
+    """
+    return plural(epochs, "epoch") if best is None else f"best epoch {best:,} of {epochs:,}"
 
 
 def progress_line(event: events.Event) -> str | None:

@@ -325,7 +325,7 @@ def _summary(columns: Sequence[ColumnFacts], usual: ColumnType) -> str:
         types = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"{named}: types are inferred from the rows ({types})"
     reasons = {column.reason for column in columns}
-    several = f"all {usual.plural}" if usual.is_amount else "for various reasons"
+    several = f"all values are {usual.plural}" if usual.is_amount else "for various reasons"
     parts = [reasons.pop() if len(reasons) == 1 else several]
     if usual.is_amount:
         bounds = [bound for column in columns for bound in column.values.bounds or ()]

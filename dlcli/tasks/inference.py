@@ -151,7 +151,7 @@ def _infer_from_column(target: Target, tables: Sequence[Table]) -> AnyTask:
         return _classification(target, tables, "all {} or {}".format(*pair))
     if target.positive_class is not None:
         return _classification(target, tables, "declared")
-    return Regression(columns=(column,), reason="all numbers")
+    return Regression(columns=(column,), reason="all values are numbers")
 
 
 def _infer_from_columns(target: Target, tables: Sequence[Table]) -> AnyTask:

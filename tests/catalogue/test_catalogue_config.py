@@ -14,7 +14,7 @@ ROWS = {
     "two_classes.csv": ["ab"[at % 2] for at in range(30)],
     "three_classes.csv": ["abc"[at % 3] for at in range(30)],
 }
-UNITS = "2:18: hidden[0].units: expected a positive integer up to 1000000, got"
+UNITS = "2:18: hidden[0].units: expected a positive integer up to 1,000,000, got"
 RATE = "4:39: optimizer.learning_rate: expected a number above 0, got"
 NAME = "4:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit, got"
 FOR_NUMBERS = (

@@ -303,7 +303,7 @@ TRAINED = {
     "leading zeros": (
         csv([f"{at % 5:05},{at}" for at in range(20)]),
         CONFIG,
-        ["features  1 categorical, codes with leading zeros, 5 values: x"],
+        ["features  1 categorical (codes with leading zeros, 5 values): x"],
     ),
     "gz": (gzip.compress(GOOD.encode()), CONFIG, ["data      t.csv: 20 training rows"]),
     "Parquet": (
@@ -315,14 +315,14 @@ TRAINED = {
     "a constant column": (
         csv([f"{line},7" for line in LINES], "x,y,z"),
         CONFIG,
-        ["          1 ignored, the same value in all rows: 7: z"],
+        ["          1 ignored (the same value in all rows: 7): z"],
     ),
     "a class that is seen once": (
         csv([f"{at / 2},{'c' if at == 0 else 'ab'[at % 2]}" for at in range(40)]),
         SPLIT,
         [
             "data      t.csv: 24 training, 8 validation, 8 test rows (stratified, seed 0)",
-            "target    y: 3 classes, text: a, b, c",
+            "target    y: 3 classes (text): a, b, c",
             "warning: t.csv: classes with few rows: 'c' (1 row); too few to learn from or to "
             "evaluate: collect more such rows, or combine classes",
         ],
@@ -347,7 +347,7 @@ TRAINED = {
     "the labels 1 and 2": (
         targets(1, 2),
         CONFIG,
-        ["target    y: 2 classes, all 1 or 2: 1, 2"],
+        ["target    y: 2 classes (all 1 or 2): 1, 2"],
     ),
     "the labels 1 to 3": (
         targets(1, 2, 3),
@@ -362,12 +362,12 @@ TRAINED = {
     "the declared labels 1 and 2": (
         targets(1, 2),
         CONFIG.replace("target: y", "target: {column: y, type: categorical}"),
-        ["target    y: 2 classes, declared: 1, 2"],
+        ["target    y: 2 classes (set in the config): 1, 2"],
     ),
     "the labels yes and no": (
         targets("yes", "no"),
         CONFIG,
-        ["target    y: 2 classes, text: no, yes"],
+        ["target    y: 2 classes (text): no, yes"],
     ),
 }
 

@@ -94,7 +94,7 @@ def test_what_is_told_of_a_config_is_inert(config, dlcli):
     result = dlcli("validate", "c.yaml")
     assert result.exit_code == 0
     assert_inert(result.output)
-    assert "target    is it \\x1b[31mred\\x1b[0m?: 10 classes, text: " in result.stderr
+    assert "target    is it \\x1b[31mred\\x1b[0m?: 10 classes (text): " in result.stderr
 
 
 @pytest.mark.parametrize("text", NAMES, ids=HOSTILE)

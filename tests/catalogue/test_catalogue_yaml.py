@@ -115,7 +115,7 @@ REFUSED = {
     ),
     "an exponent of 5,000 digits": (
         f"seed: 1e{'9' * 5000}\n",
-        "4:7: seed: expected an integer from 0 to 4294967295, got inf",
+        "4:7: seed: expected an integer from 0 to 4,294,967,295, got inf",
     ),
     "mappings 3,000 deep": (
         f"name: {'{a: ' * 3000}{'}' * 3000}\n",

@@ -59,7 +59,7 @@ def test_the_text_has_each_metric_with_its_interval_and_the_baseline(dlcli):
 @pytest.mark.usefixtures("runs")
 def test_the_text_states_whether_a_difference_is_significant(dlcli):
     lines = lines_of(dlcli("compare", "far", "near"))
-    start = lines.index("test: near − far, on the same 40 rows")
+    start = lines.index("Change from far to near, on the same 40 test rows")
     words = re.compile(r"MAE +−1\.50 \[−1\.\d+, −1\.\d+\]  significantly better")
     assert any(words.fullmatch(line) for line in lines[start:])
     backwards = lines_of(dlcli("compare", "near", "far"))
@@ -153,7 +153,7 @@ def test_runs_are_compared_on_the_rows_of_a_table(dlcli, folder):
     (folder / "new.csv").write_text(f"x,y\n{rows}7,\n", encoding="utf-8")
     lines = lines_of(dlcli("compare", "near", "far", "--data", "new.csv"))
     # near is wrong by 0.5 in each row, far by 0.5 or 1.5
-    start = lines.index("new.csv: far − near, on the same 40 rows")
+    start = lines.index("Change from near to far, on the same 40 rows of new.csv")
     assert re.fullmatch(r"MAE +\+0\.50 \[.*\]  significantly worse", lines[start + 4])
     assert not any("trained on" in line for line in lines)
     known = lines_of(dlcli("compare", "near", "far", "--data", "table.csv"))

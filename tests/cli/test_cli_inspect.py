@@ -25,10 +25,10 @@ def test_columns_and_findings_are_printed_and_the_exit_code_is_zero(dlcli):
         [
             "staff.csv: 106 rows, 3 columns",
             "",
-            "column  type         missing  distinct  values            why",
-            "age     numeric                     41  −999 to 59        all numbers",
+            "column  type         missing  distinct  values            why this type",
+            "age     numeric                     41  −999 to 59        all values are numbers",
             "site    categorical                  2  HQ (72), hq (34)  text, 2 values",
-            "left    target                       2  0 (56), 1 (50)    all 0 or 1",
+            "left    target                       2  0 (56), 1 (50)    categorical: all 0 or 1",
         ]
     )
     assert "warning: a repeated value far from all others: 'age' (-999 in 6 rows)" in lines
@@ -60,10 +60,10 @@ def test_of_many_columns_numbered_ones_of_the_same_type_are_listed_together(dlcl
     shown = dlcli("inspect", "many.csv").stdout.splitlines()
     assert [" ".join(line.split()) for line in shown[2:8]] == snapshot(
         [
-            "column type missing distinct values why",
+            "column type missing distinct values why this type",
             "pixel_0 ignored 96.7 % 1 0 (1) 1 value in 30 rows is too few",
-            "pixel_1 to pixel_37 (37) numeric 30 1 to 39.9 all numbers",
-            "label numeric 2 0 (15), 1 (15) all numbers",
+            "pixel_1 to pixel_37 (37) numeric 30 1 to 39.9 all values are numbers",
+            "label numeric 2 0 (15), 1 (15) all values are numbers",
             "note1 categorical 2 a (15), b (15) text, 2 values",
             "note2 ignored 1 - (30) the same value in all rows: -",
         ]
@@ -79,7 +79,7 @@ def test_numbered_columns_of_years_are_listed_without_a_separator_of_thousands(d
     lines += [",".join(f"{1950 + row + at}" for at in range(41)) for row in range(30)]
     Path("years.csv").write_text("\n".join(lines) + "\n")
     shown = dlcli("inspect", "years.csv").stdout.splitlines()
-    assert " ".join(shown[3].split()).endswith("numeric 30 1950 to 2019 all numbers")
+    assert " ".join(shown[3].split()).endswith("numeric 30 1950 to 2019 all values are numbers")
 
 
 @pytest.mark.usefixtures("staff")

@@ -46,10 +46,10 @@ def test_inferred_settings_are_printed(dlcli):
         [
             "data      points.csv: 3 training rows",
             "target    y: numeric",
-            "features  1 numeric, declared: x",
-            "          1 categorical, declared: w",
+            "features  1 numeric (set in the config): x",
+            "          1 categorical (set in the config): w",
             "network   4 → 3 relu, dropout 0.5 → 1 linear, 19 parameters",
-            "          loss mean_squared_error (on the standardized target), metrics mae",
+            "          loss mean_squared_error (on the standardized target), metric MAE",
             "engine    compiled, as a TensorFlow graph",
         ]
     )
@@ -60,7 +60,7 @@ def test_inferred_settings_are_printed(dlcli):
 def test_a_column_that_is_not_named_is_not_called_declared(dlcli, features):
     lines = dlcli("validate", "config.yaml", "--set", f"input.features={features}").stderr
     assert lines.splitlines()[3:5] == [
-        "          1 ignored, not in input.features: w",
+        "          1 ignored (not in input.features): w",
         '          to include them, add "*": auto to input.features, or "*" to a list of names',
     ]
 

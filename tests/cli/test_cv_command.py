@@ -127,7 +127,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
             "rows      rows.csv: 16 rows, 4 test rows set aside (random, seed 7)",
             "          the delimiter is ;",
             "kept      1 of 2 folds finished before",
-            "fold      1/2  MAE 0.50  (3 epochs, best 2, 1.25 s)",
+            "fold      1/2  MAE 0.50  (best epoch 2 of 3, 1.25 s)",
             "fold      2/2  failed: training diverged",
         ]
     )

@@ -35,16 +35,16 @@ def test_control_characters_in_file_names_are_escaped(capsys):
 
 def test_columns_of_one_type_and_reason_share_a_line():
     columns = {
-        "a": TypedColumn("numeric", "all numbers"),
+        "a": TypedColumn("numeric", "all values are numbers"),
         "b": TypedColumn("categorical", "text, 3 values"),
-        "c": TypedColumn("numeric", "all numbers"),
+        "c": TypedColumn("numeric", "all values are numbers"),
         "d": TypedColumn("categorical", "text, 5 values"),
         "e": TypedColumn("ignored", "has no value in the training rows"),
     }
     assert event_lines(FeaturesEvent(columns=columns)) == [
         "2 numeric: a, c",
         "2 categorical: b (text, 3 values), d (text, 5 values)",
-        "1 ignored, has no value in the training rows: e",
+        "1 ignored (has no value in the training rows): e",
     ]
 
 
@@ -56,9 +56,9 @@ def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
         "d": TypedColumn("ignored", "not in input.features"),
     }
     assert event_lines(FeaturesEvent(columns=columns)) == [
-        "1 numeric, declared: b",
-        "1 ignored, declared: c",
-        "2 ignored, not in input.features: a, d",
+        "1 numeric (set in the config): b",
+        "1 ignored (set in the config): c",
+        "2 ignored (not in input.features): a, d",
         'to include them, add "*": auto to input.features, or "*" to a list of names',
     ]
 
@@ -83,16 +83,16 @@ def test_a_target_has_its_type_and_the_reason():
         return event_lines(TargetEvent(columns=columns, type=kind, reason=reason, **names))
 
     assert lines(["pet"], "text", "categorical", classes=["cat", "dog"]) == [
-        "pet: 2 classes, text: cat, dog"
+        "pet: 2 classes (text): cat, dog"
     ]
-    assert lines(["y"], "all numbers") == ["y: numeric"]
+    assert lines(["y"], "all values are numbers") == ["y: numeric"]
     assert lines(["y", "z"], "several columns") == ["y, z: 2 numeric columns"]
-    assert lines(["n"], "declared", "count") == ["n: count, declared"]
+    assert lines(["n"], "declared", "count") == ["n: count (set in the config)"]
     assert lines(["tags"], "declared", "multi_label", labels=["a", "b"]) == [
-        "tags: 2 labels, declared: a, b"
+        "tags: 2 labels (set in the config): a, b"
     ]
     assert lines(["a", "b"], "all 0 or 1", "multi_label", labels=["a", "b"]) == [
-        "a, b: 2 labels, all 0 or 1"
+        "a, b: 2 labels (all 0 or 1)"
     ]
 
 
@@ -124,7 +124,7 @@ def test_a_network_is_a_chain_of_widths():
     fields["target_scaling"] = "standard"
     lines = [
         "4 → 16, batch normalization, relu, dropout 0.2 → 3 softmax, 195 parameters",
-        "loss mean_squared_error (on the standardized target), metrics mae, r2",
+        "loss mean_squared_error (on the standardized target), metrics MAE, R²",
     ]
     assert network_lines(layers, **fields) == lines
     ensemble = "ensemble of 8 such networks"
@@ -155,9 +155,9 @@ def test_the_epoch_of_the_kept_weights_is_shown_unless_it_is_the_last():
 
 def test_baselines_are_listed_and_why_there_is_no_linear_model():
     event = BaselinesEvent(models=["constant", "linear"], no_linear=None, seconds=0.5123)
-    assert event_lines(event) == ["constant, linear in 512 ms"]
+    assert event_lines(event) == ["constant and linear, computed in 512 ms"]
     event = BaselinesEvent(models=["constant"], no_linear="it diverged", seconds=1.0)
-    assert event_lines(event) == ["constant in 1 s; no linear model: it diverged"]
+    assert event_lines(event) == ["constant, computed in 1 s; no linear model: it diverged"]
 
 
 def epochs(count, of):
@@ -193,8 +193,8 @@ def test_without_a_terminal_each_member_of_an_ensemble_is_a_line(capsys):
     lines.add(MemberEvent(member=12, members=12, epochs=100, best_epoch=100))
     lines.close()
     assert capsys.readouterr().err.splitlines() == [
-        "member  1/12  2 epochs, best 1",
-        "member 12/12  100 epochs",
+        "member  1/12  best epoch 1 of 2",
+        "member 12/12  best epoch 100 of 100",
     ]
 
 

@@ -48,10 +48,10 @@ def test_a_choice_is_a_name_or_a_mapping(
     assert short == load_with("", *FEATURES, f"{path}={{{key}: {name}}}")
     assert short != load_with("", *FEATURES) or name == "one_hot"  # which is the default
     (unknown,) = problems_with("", *FEATURES, f"{path}=zzz")
-    assert unknown.startswith(f"--set '{path}=zzz': {path}: unknown {noun} 'zzz'; allowed: ")
+    assert unknown.startswith(f"--set '{path}=zzz': unknown {noun} 'zzz'; allowed: ")
     article = "an" if noun[0] in "aeio" else "a"
     assert problems_with("", *FEATURES, f"{path}=5") == [
-        f"--set '{path}=5': {path}: expected the name of {article} {noun}, got 5"
+        f"--set '{path}=5': expected the name of {article} {noun}, got 5"
     ]
 
 
@@ -136,12 +136,12 @@ def test_an_invalid_choice_is_explained(problems_with: Problems, lines: str, pro
         ),
         (
             "threads: atuo\n",
-            "c.yaml:4:10: threads: expected auto, or a positive integer up to 1024, got 'atuo';"
+            "c.yaml:4:10: threads: expected auto, or a positive integer up to 1,024, got 'atuo';"
             " did you mean 'auto'?",
         ),
         (
             "seed: integer\n",
-            "c.yaml:4:7: seed: expected an integer from 0 to 4294967295, got 'integer'",
+            "c.yaml:4:7: seed: expected an integer from 0 to 4,294,967,295, got 'integer'",
         ),
     ],
 )

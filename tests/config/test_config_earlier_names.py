@@ -114,7 +114,9 @@ def test_an_ensemble_of_an_earlier_version_is_read() -> None:
 def test_an_earlier_name_in_a_config_is_answered_with_the_present_one(
     problems_with: Callable[..., list[str]], setting: str, message: str
 ) -> None:
-    assert problems_with("", setting) == [f"--set '{setting}': {message}"]
+    path = setting.partition("=")[0]
+    shown = message.removeprefix(f"{path}: ")
+    assert problems_with("", setting) == [f"--set '{setting}': {shown}"]
 
 
 def test_a_scaling_layer_is_auto_or_has_parameters(
@@ -125,7 +127,7 @@ def test_a_scaling_layer_is_auto_or_has_parameters(
     assert load_with("", "input.scaling_layer=null").input.scaling_multiplier is None
     assert problems_with("", "input.scaling_layer=6") == snapshot(
         [
-            "--set 'input.scaling_layer=6': input.scaling_layer: expected auto, or keys and values, got 6; write {learning_rate_multiplier: 6}, or omit the scaling layer"
+            "--set 'input.scaling_layer=6': expected auto, or keys and values, got 6; write {learning_rate_multiplier: 6}, or omit the scaling layer"
         ]
     )
     assert problems_with("", "input.scaling_layer={learning_rate_multiplier: 0}") == [

@@ -87,9 +87,9 @@ def test_a_dumped_format_is_loaded_as_equal(load: Callable[..., Config], form: s
             "data.format={name: parquet, delimiter: ','}",
             "data.format.delimiter: unknown key; allowed: name",
         ),
-        ("data.format=tsv", "data.format: unknown format 'tsv'; did you mean 'csv'?"),
-        ("data.train=[]", "data.train: expected a file, got []"),
-        ("data.train=[a.csv, '']", 'data.train: expected a file, got ["a.csv", ""]'),
+        ("data.format=tsv", "unknown format 'tsv'; did you mean 'csv'?"),
+        ("data.train=[]", "expected a file, got []"),
+        ("data.train=[a.csv, '']", 'expected a file, got ["a.csv", ""]'),
     ],
 )
 def test_invalid_formats_are_rejected(

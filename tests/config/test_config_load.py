@@ -44,7 +44,7 @@ loss: !!binary aGk=
             "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
             "c.yaml:4:15: data.validation: expected a share of the rows between 0 and 1, or a file,"
             " got 2; for 2 % write 0.02",
-            "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1000000, got 'ten'",
+            "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1,000,000, got 'ten'",
             "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",
             "c.yaml:7:44: hidden[1].dropout: expected a number in [0, 1), got 1.0",
             "c.yaml:8:5: hidden[2].units: is required",
@@ -114,7 +114,7 @@ def test_a_column_is_counted_in_characters(problems_with: Problems) -> None:
 
 def test_a_problem_in_an_alias_is_located_at_its_anchor(problems_of: Problems) -> None:
     text = "data: {train: a.csv, target: y}\nepochs: 1\nhidden: [&l {units: 0}, *l]\n"
-    wanted = "expected a positive integer up to 1000000, got 0"
+    wanted = "expected a positive integer up to 1,000,000, got 0"
     assert problems_of(text) == [
         f"c.yaml:3:21: hidden[0].units: {wanted}",
         f"c.yaml:3:21: hidden[1].units: {wanted}",
@@ -124,7 +124,7 @@ def test_a_problem_in_an_alias_is_located_at_its_anchor(problems_of: Problems) -
 def test_the_last_of_repeated_keys_is_checked(problems_with: Problems) -> None:
     assert problems_with("output: {units: 3}\noutput: {units: 0}\n") == [
         "c.yaml:5:1: output: is given twice",
-        "c.yaml:5:17: output.units: expected a positive integer up to 1000000, got 0",
+        "c.yaml:5:17: output.units: expected a positive integer up to 1,000,000, got 0",
     ]
 
 
@@ -205,7 +205,7 @@ def test_later_problems_are_located_and_sorted(
         )
     assert str(caught.value).splitlines() == snapshot(
         [
-            "--set 'data.sample_weight=w': data.sample_weight: no such column",
+            "--set 'data.sample_weight=w': no such column",
             "c.yaml:1:1: loss: doesn't fit",
             "c.yaml:1:1: is odd",
             "elsewhere:1:1: seed: is odd",

@@ -206,17 +206,17 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
         ("seed=\x01", "has the character U+0001, which YAML forbids; remove it"),
         ("seed=" + "[" * 50, "is nested more than 40 deep"),
         ("seed=\udcff", "is not UTF-8"),
-        ("seed=ten", "seed: expected an integer from 0 to 4294967295, got 'ten'"),
-        ("seed=", "seed: expected an integer from 0 to 4294967295, got nothing; fill it in,"
+        ("seed=ten", "expected an integer from 0 to 4,294,967,295, got 'ten'"),
+        ("seed=", "expected an integer from 0 to 4,294,967,295, got nothing; fill it in,"
                   " or omit the key for its default"),
-        ("sed=5", "sed: unknown key; did you mean 'seed'?"),
-        ("seed.low=5", 'seed: expected an integer from 0 to 4294967295, got {"low": 5}'),
+        ("sed=5", "unknown key; did you mean 'seed'?"),
+        ("seed.low=5", 'seed: expected an integer from 0 to 4,294,967,295, got {"low": 5}'),
         ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),
         ("hidden.units=5", "hidden: is a list; write hidden[0].units for its first item"),
-        ("hidden[0].unit=5", "hidden[0].unit: unknown key; did you mean 'units'?"),
+        ("hidden[0].unit=5", "unknown key; did you mean 'units'?"),
         ("data[0]=5", "data: expected a list, because the path has an index"),
-        ("seed=1:30", "seed: expected an integer from 0 to 4294967295, got '1:30'"),
-        ("data.target.type=x", "data.target.type: expected 'auto', 'numeric', 'count',"
+        ("seed=1:30", "expected an integer from 0 to 4,294,967,295, got '1:30'"),
+        ("data.target.type=x", "expected 'auto', 'numeric', 'count',"
                                " 'categorical' or 'multi_label', got 'x'"),
     ],
 )  # fmt: skip
@@ -232,15 +232,15 @@ def test_a_path_with_a_control_character_is_quoted_on_one_line(problems_with: Pr
 
 def test_a_line_end_in_an_argument_is_escaped(problems_with: Problems) -> None:
     assert problems_with("", "seed=a\nb") == [
-        r"--set 'seed=a\nb': seed: expected an integer from 0 to 4294967295, got 'a b'"
+        r"--set 'seed=a\nb': expected an integer from 0 to 4,294,967,295, got 'a b'"
     ]
 
 
 def test_problems_of_overrides_come_first(problems_with: Problems) -> None:
     found = problems_with("seed: x\nepochs2: 1\n", "batch_size=a:9:9", "threads=none")
     assert [problem.split(": ")[:2] for problem in found] == [
-        ["--set 'batch_size=a:9:9'", "batch_size"],
-        ["--set 'threads=none'", "threads"],
+        ["--set 'batch_size=a:9:9'", "expected a positive integer, got 'a:9:9'"],
+        ["--set 'threads=none'", "expected auto, or a positive integer up to 1,024, got 'none'"],
         ["c.yaml:4:7", "seed"],
         ["c.yaml:5:1", "epochs2"],
     ]

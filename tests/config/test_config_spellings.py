@@ -136,11 +136,11 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
             "hidden=[64, 32]",
             "hidden[0]: expected keys and values, got 64; write {units: 64, activation: relu}",
         ),
-        ("hidden=64", "hidden: expected a list of layers, got 64; write [{units: 64, activation"),
+        ("hidden=64", "expected a list of layers, got 64; write [{units: 64, activation"),
         ("hidden=relu", "got 'relu'; write [{units: 64, activation: relu}]"),
         (
             "hidden={units: 8}",
-            'hidden: expected a list of layers, got {"units": 8}; write [{units: 8}]',
+            'expected a list of layers, got {"units": 8}; write [{units: 8}]',
         ),
         (
             "hidden=[relu]",
@@ -148,11 +148,11 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ),
         (
             "early_stopping=true",
-            "early_stopping: expected keys and values, got true; write {patience: 10}",
+            "expected keys and values, got true; write {patience: 10}",
         ),
         (
             "early_stopping=5",
-            "early_stopping: expected keys and values, got 5; write {patience: 5}",
+            "expected keys and values, got 5; write {patience: 5}",
         ),
         ("early_stopping=false", "omit it to train all epochs"),
         ("hidden=[{Dense: 8}]", "hidden[0].Dense: unknown key; write {units: 8, activation: relu}"),
@@ -160,7 +160,7 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("hidden=[{units: 8}, {Dropout: 0.2}]", "write dropout: 0.2 in the layer before"),
         ("hidden=[{Dense: {units: 8}}]", "hidden[0].Dense: unknown key; write {units: 8}"),
         ("hidden=[{units: 8}, {Dropout: {rate: 0.2}}]", "write dropout: 0.2 in the layer before"),
-        ("metrics=mae", "metrics: expected a list, got 'mae'; write [mae]"),
+        ("metrics=mae", "expected a list, got 'mae'; write [mae]"),
         (
             "optimizer={adam: {learning_rate: 0.1}}",
             "but 'name' is missing; write {name: adam, learning_rate: ...}",
@@ -177,12 +177,12 @@ def test_rows_are_shuffled_without_a_key(problems_with: Problems) -> None:
         ("data.missing=NA", """got 'NA'; write ["NA"]"""),
         ("data.missing=-999", """got -999; write ["-999"]"""),
         ("gates={test.r2: 0.9}", "got 0.9; write {at_least: 0.9} or {at_most: 0.9}"),
-        ("checkpoint=60", "checkpoint: expected keys and values, got 60; write {seconds: 60}"),
+        ("checkpoint=60", "expected keys and values, got 60; write {seconds: 60}"),
         ("data.features=[a]", "unknown key; write features: [a] below input"),
         ("data.validation_split=0.2", "unknown key; did you mean 'validation'?"),
         ("precision=float16", "got 'float16'; did you mean 'mixed_float16'?"),
         ("early_stopping={mode: min}", "unknown key; omit it; the direction follows"),
-        ("ensemble=8", "ensemble: expected keys and values, got 8; write {members: 8}"),
+        ("ensemble=8", "expected keys and values, got 8; write {members: 8}"),
     ],
 )
 def test_a_short_form_is_answered_with_what_to_write(

@@ -372,7 +372,7 @@ def test_only_hidden_layers_has_settings_below_it(problems_with: Problems) -> No
 
 def test_a_setting_of_hidden_layers_needs_no_quotes(problems_with: Problems) -> None:
     assert problems_with(space("epochs: [1, 2]"), "tune.space.hidden_layers.units=[3]") == [
-        "--set 'tune.space.hidden_layers.units=[3]': tune.space.hidden_layers.units:"
+        "--set 'tune.space.hidden_layers.units=[3]':"
         " expected from 2 to 1000 choices, got 1; set it in the config itself"
     ]
 

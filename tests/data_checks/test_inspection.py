@@ -28,7 +28,7 @@ from dlcli.tasks.inference import infer_task
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted(ROOT.glob("configs/*.yaml"))
-NUMBER = Decision(Numeric(), "all numbers")
+NUMBER = Decision(Numeric(), "all values are numbers")
 
 
 def checks(findings):

@@ -210,8 +210,8 @@ def test_a_table_of_a_target_alone_is_an_error():
 @pytest.mark.parametrize(
     ("values", "expected"),
     [
-        ([1, 0], ("numeric", "all numbers")),
-        (["1", " 2.5e3 ", ""], ("numeric", "all numbers")),
+        ([1, 0], ("numeric", "all values are numbers")),
+        (["1", " 2.5e3 ", ""], ("numeric", "all values are numbers")),
         ([True, False, None], ("boolean", "only true and false")),
         (["true", "False"], ("boolean", "only true and false")),
         (["a", "b", "a"], ("categorical", "text, 2 values")),
@@ -246,11 +246,11 @@ def test_codes_with_leading_zeros_are_categories():
 
 
 def test_decimals_below_one_are_not_codes():
-    assert decided(["0.5", "0", "00.25"]) == ("numeric", "all numbers")
+    assert decided(["0.5", "0", "00.25"]) == ("numeric", "all values are numbers")
 
 
 def test_numbers_stored_as_text_are_numbers():
-    assert decided(pa.array(["12", "7", None])) == ("numeric", "all numbers")
+    assert decided(pa.array(["12", "7", None])) == ("numeric", "all values are numbers")
 
 
 @pytest.mark.parametrize("values", [[1, 2, 3, 4, 5] * 2, ["1", "2", "3"] * 2])
@@ -265,7 +265,7 @@ def test_whole_numbers_with_few_values_are_amounts_and_may_be_declared_codes(val
     "values", [[0, 1, 1, 0], [1.5, 2.5] * 4, list(range(11)) * 2, [1, 2, 3, 4]]
 )
 def test_booleans_fractions_many_distinct_and_unrepeated_numbers_are_not_codes(values):
-    assert decided(values) == ("numeric", "all numbers")
+    assert decided(values) == ("numeric", "all values are numbers")
 
 
 @pytest.mark.parametrize(
@@ -451,7 +451,7 @@ def test_all_rows_of_a_long_table_are_checked_for_a_row_index():
 def test_an_identifier_is_read_if_there_is_no_other_column():
     rows = make({"x": list(range(20)), "empty": [None] * 20})
     decisions = decide_types({"x": Auto(), "empty": Auto()}, rows)
-    assert (decisions["x"].feature, decisions["x"].reason) == (Numeric(), "all numbers")
+    assert (decisions["x"].feature, decisions["x"].reason) == (Numeric(), "all values are numbers")
     assert decisions["empty"].feature == Ignored()
 
 
@@ -594,7 +594,7 @@ def test_numbers_with_a_word_are_read_if_there_is_no_other_column():
 
 def test_numbers_out_of_range_are_ignored_with_a_warning():
     values = [*NUMBERS, "1e39"]
-    reason = "all numbers, but one is infinite or beyond 3.4e+38"
+    reason = "all values are numbers, but one is infinite or beyond 3.4e+38"
     assert decided(values) == ("ignored", reason)
     assert warnings_of(values)[0].endswith(f"or declare the column categorical: 'x' ({reason})")
 
@@ -604,8 +604,8 @@ def test_numbers_out_of_range_are_ignored_with_a_warning():
     [
         (7, 20, ("ignored", "7 values in 20 rows are too few")),
         (1, 20, ("ignored", "1 value in 20 rows is too few")),
-        (7, 19, ("numeric", "all numbers")),
-        (8, 20, ("numeric", "all numbers")),
+        (7, 19, ("numeric", "all values are numbers")),
+        (8, 20, ("numeric", "all values are numbers")),
     ],
 )
 def test_values_of_which_all_may_be_held_out_are_too_few(present, rows, expected):
@@ -661,7 +661,10 @@ def test_numbers_with_a_unit_are_numbers_and_the_reason_names_it():
     prices = [f"${number}" for number in range(10, 21)]
     table = replace(make({"x": prices}), notations={"x": Notation(unit="$")})
     decision = decide_types({"x": Auto()}, table)["x"]
-    assert (decision.feature, decision.reason) == (Numeric(), "all numbers, with the unit $")
+    assert (decision.feature, decision.reason) == (
+        Numeric(),
+        "all values are numbers, with the unit $",
+    )
     assert decision.values.bounds == (10, 20)
 
 
@@ -802,7 +805,7 @@ def test_a_decision_shows_the_counts_after_it():
 def test_of_many_rows_evenly_spaced_ones_are_looked_at():
     rows = make({"x": np.arange(2 * ROWS_LOOKED_AT) / 7})
     decision = decide_types({"x": Auto()}, rows)["x"]
-    assert decision.reason == snapshot("all numbers (from 50,000 rows)")
+    assert decision.reason == snapshot("all values are numbers (from 50,000 rows)")
     assert decision.values.bounds == (0, (2 * ROWS_LOOKED_AT - 1) / 7)
 
 
@@ -819,8 +822,8 @@ def test_a_column_is_left_out_only_if_all_of_many_rows_agree(usual, odd, expecte
     ("write", "odd", "reason"),
     [
         ("{}.5", "few", "99 % are numbers, 'few' in 1 row is not"),
-        ("{}.5", "inf", "all numbers, but one is infinite or beyond 3.4e+38"),
-        ("{}.5", "1e39", "all numbers, but one is infinite or beyond 3.4e+38"),
+        ("{}.5", "inf", "all values are numbers, but one is infinite or beyond 3.4e+38"),
+        ("{}.5", "1e39", "all values are numbers, but one is infinite or beyond 3.4e+38"),
         ("20{}-12-31", "never", "99 % are dates such as 2010-12-31, 'never' in 1 row is not"),
     ],
 )

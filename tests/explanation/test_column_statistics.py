@@ -34,7 +34,7 @@ NUMBERS = rows_of(x=[1.0, 2.0, None, 3.0, 2.0], y=[0.0, 1.0, 2.0, 3.0, 4.0])
 
 def test_numbers_have_their_moments_without_missing_values():
     found = view("x", NUMBERS)
-    assert (found.type, found.reason) == ("numeric", "all numbers")
+    assert (found.type, found.reason) == ("numeric", "all values are numbers")
     assert (found.missing, found.distinct) == (1, 3)
     assert (found.mean, found.minimum, found.maximum) == (2, 1, 3)
     assert found.deviation == pytest.approx(0.5**0.5)  # of squares 1, 0, 1 and 0

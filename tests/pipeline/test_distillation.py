@@ -278,16 +278,16 @@ def test_a_config_that_can_not_learn_from_the_run_is_refused(teachers):
         "RUN: has no out-of-fold prediction of 9 training rows, such as row 26 of rows.csv; use the same seed, data.split and data.test as there"
     )
     assert refusal(classes, "loss=sparse_categorical_crossentropy") == snapshot(
-        "--set 'loss=sparse_categorical_crossentropy': loss: 'sparse_categorical_crossentropy' can't use probabilities; use categorical_crossentropy"
+        "--set 'loss=sparse_categorical_crossentropy': 'sparse_categorical_crossentropy' can't use probabilities; use categorical_crossentropy"
     )
     assert refusal(teachers("two classes"), "loss=hinge", "output.activation=linear") == snapshot(
-        "--set 'loss=hinge': loss: 'hinge' can't use probabilities; use binary_crossentropy"
+        "--set 'loss=hinge': 'hinge' can't use probabilities; use binary_crossentropy"
     )
     assert refusal(numbers, "data.target=z") == snapshot(
         "RUN: has another target; choose a run with 'z'"
     )
     assert refusal(numbers, "data.storage=disk", "distill.synthetic_rows=1") == snapshot(
-        "--set 'distill.synthetic_rows=1': distill.synthetic_rows: requires data.storage: memory; set distill.synthetic_rows: 0"
+        "--set 'distill.synthetic_rows=1': requires data.storage: memory; set distill.synthetic_rows: 0"
     )
     with pytest.raises(ConfigError) as caught:
         student(numbers, "ensemble={members: 2}", "data.validation=null")

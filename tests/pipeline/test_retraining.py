@@ -215,7 +215,7 @@ def test_each_patch_is_a_run_next_to_the_run_and_the_first_has_helped(overfitted
     assert (far.run, far.helped) == (None, False)
     assert far.problem.startswith("training diverged: ")
     assert (wrong.run, wrong.helped) == (None, False)
-    assert wrong.problem.startswith("--set 'hidden[0].units=none': hidden[0].units: expected a")
+    assert wrong.problem.startswith("--set 'hidden[0].units=none': expected a")
 
 
 @pytest.mark.slow

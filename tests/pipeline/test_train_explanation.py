@@ -205,14 +205,14 @@ def test_the_reasons_are_those_stored_when_the_run_began(writer):
     TypeReasons(target="first of y", columns={"a": "first"}).store(writer)
     found = TypeReasons.applied(prepared_with(text), writer)
     reasons = {name: decision.reason for name, decision in found.decisions.items()}
-    assert reasons == {"a": "first", "b": "all numbers"}
+    assert reasons == {"a": "first", "b": "all values are numbers"}
     assert found.task.reason == "first of y"
 
 
 def test_a_run_of_before_without_stored_reasons_has_those_of_now(writer):
     write_rows(a=A, y=CLASSES)
     prepared = prepared_with("data: {train: rows.csv, target: y}\nhidden: []\nepochs: 1\n")
-    assert TypeReasons.applied(prepared, writer).decisions["a"].reason == "all numbers"
+    assert TypeReasons.applied(prepared, writer).decisions["a"].reason == "all values are numbers"
 
 
 def test_damaged_reasons_are_refused(writer):

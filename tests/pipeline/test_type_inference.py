@@ -112,7 +112,7 @@ def test_the_range_of_a_column_is_that_of_all_rows(long_table):
     x, _ = inspect_table(read_table(path), "y").columns
     assert x.values.bounds == (0.5, 9999)
     text = starter_config(path, "y", config_folder=path.parent)
-    assert "x: numeric  # all numbers (from 50 rows), 0.5 to 9999" in text
+    assert "x: numeric  # all values are numbers (from 50 rows), 0.5 to 9999" in text
 
 
 def test_a_word_in_a_row_that_is_not_looked_at_is_found_with_the_range(long_table):
@@ -141,7 +141,7 @@ def test_an_index_is_recognized_by_rows_without_a_target_too(sorted_prices):
     ("values", "reason"),
     [
         ([*range(3, 42), "many"], "97.5 % are numbers, 'many' in 1 row is not"),
-        ([*range(3, 42), "inf"], "all numbers, but one is infinite or beyond 3.4e+38"),
+        ([*range(3, 42), "inf"], "all values are numbers, but one is infinite or beyond 3.4e+38"),
         ([*[""] * 33, *range(7)], "7 values in 40 rows are too few"),
         ([*(f"2024-01-{day}" for day in range(10, 29)), "late"] * 2, "95 % are dates such as"),
     ],

@@ -89,13 +89,13 @@ def test_settings_of_all_layers_are_set_in_each(folder):
         (
             ("ensemble.members=5",),
             snapshot(
-                "--set 'ensemble.members=5': ensemble.members: expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 5"
+                "--set 'ensemble.members=5': expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 5"
             ),
         ),
         (
             ("ensemble.members=2",),
             snapshot(
-                "--set 'ensemble.members=2': ensemble.members: expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 2"
+                "--set 'ensemble.members=2': expected a multiple of the 2 folds, at least 4, because the networks of all folds share the settings of vary; got 2"
             ),
         ),
         (
@@ -135,7 +135,7 @@ def test_a_value_that_no_network_can_have_is_refused_at_its_position_before_trai
     with pytest.raises(ConfigError) as caught:
         train(load_config(Path("c.yaml")))
     assert str(caught.value) == snapshot(
-        "c.yaml:11:32: hidden[0].units: expected a positive integer up to 1000000, got 'many'"
+        "c.yaml:11:32: hidden[0].units: expected a positive integer up to 1,000,000, got 'many'"
     )
 
 
@@ -278,7 +278,7 @@ def test_settings_that_no_group_of_a_list_has_are_refused(folder):
             "units: 8",
             "units: many",
             snapshot(
-                "c.yaml:11:42: hidden[0].units: expected a positive integer up to 1000000, got 'many'"
+                "c.yaml:11:42: hidden[0].units: expected a positive integer up to 1,000,000, got 'many'"
             ),
         ),
     ],

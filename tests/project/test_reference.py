@@ -136,7 +136,7 @@ def test_it_has_every_plain_default() -> None:
     ("key", "says"),
     [
         ("**`data.train`**", "**required**"),
-        ("**`hidden[i].units`**", "a positive integer up to 1000000"),
+        ("**`hidden[i].units`**", "a positive integer up to 1,000,000"),
         ("**`hidden[i].dropout`**", "a number in [0, 1)"),
         ("[**`optimizer`**](reference/optimizer.md)", "(reference/optimizer.md#optimizers)"),
         ("**`output.activation`**", "[one of the activations](hidden.md#activations)"),

@@ -34,8 +34,8 @@ def test_the_sentence_names_what_is_significantly_better(comparison):
     view = comparison_view(comparison)
     assert (view.title, view.lead) == ("near against far", "All predict y.")
     assert view.sentences == (
-        "near is significantly better in MSE, RMSE, MAE, R², median absolute error than far (at "
-        "95 %).",
+        "Compared with far, near is significantly better in MSE, RMSE, MAE, R² and median absolute "
+        "error (at the 95 % level).",
     )
 
 
@@ -60,7 +60,7 @@ def test_tables_name_out_of_fold_rows(tmp_path):
     runs = [number_run(tmp_path, name, NEAR, config=folds, **rows) for name in ("a", "b")]
     text = render_text(comparison_view(compare(runs)))
     assert "out-of-fold: 40 rows, with 95 % confidence intervals" in text
-    assert "out-of-fold: b − a, on the same 40 rows" in text
+    assert "Change from a to b, on the same 40 out-of-fold rows" in text
     assert "validation" not in text
 
 

@@ -509,7 +509,7 @@ def test_numbers_with_units_of_their_own_are_drawn_in_standard_deviations():
 
 def test_a_row_without_labels_is_shown_as_such():
     row = WorstRow(file=None, row=1, split="test", target="", prediction="", error=1, values={})
-    assert worst_table([row], "log loss").rows == (("1", "(none)", "(none)", "1"),)
+    assert worst_table([row], "log loss").rows == (("1", "(none)", "(none)", "1.0"),)
 
 
 def test_a_path_keeps_its_corners_within_a_step():

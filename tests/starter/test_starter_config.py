@@ -104,7 +104,7 @@ data:
 
 input:
   features:
-    length: numeric      # all numbers, 4.3 to 7.9, 1 missing
+    length: numeric      # all values are numbers, 4.3 to 7.9, 1 missing
     colour: categorical  # text, 2 values: red (3), blue (1)
     plain: ignored       # the same value in all rows: k
 
@@ -195,7 +195,7 @@ def test_codes_with_leading_zeros_are_categories(tmp_path: Path) -> None:
 
 def test_decimals_below_one_are_not_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["0.5", "0", "0.25"], y=[1, 2, 3.5]))
-    assert line(text, "x") == "x: numeric # all numbers, 0 to 0.5"
+    assert line(text, "x") == "x: numeric # all values are numbers, 0 to 0.5"
 
 
 def test_an_identifier_is_ignored(tmp_path: Path) -> None:
@@ -209,12 +209,12 @@ def test_an_identifier_is_ignored(tmp_path: Path) -> None:
 def test_whole_numbers_that_happen_to_differ_are_read(tmp_path: Path) -> None:
     values = [i * i for i in range(20)]
     text = starter(table(tmp_path, area=values, y=[i / 3 for i in range(20)]))
-    assert line(text, "area") == "area: numeric # all numbers, 0 to 361"
+    assert line(text, "area") == "area: numeric # all values are numbers, 0 to 361"
 
 
 def test_the_only_column_is_read_though_it_looks_like_an_identifier(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=list(range(20)), y=[i / 3 for i in range(20)]))
-    assert line(text, "x") == "x: numeric # all numbers, 0 to 19"
+    assert line(text, "x") == "x: numeric # all values are numbers, 0 to 19"
 
 
 def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_uninformative_columns_are_ignored_with_the_reason(tmp_path: Path) -> No
     )
     assert line(text, "empty") == "empty: ignored # has no value"
     assert line(text, "rare") == "rare: ignored # 7 values in 20 rows are too few"
-    infinite = "all numbers, but one is infinite or beyond 3.4e+38"
+    infinite = "all values are numbers, but one is infinite or beyond 3.4e+38"
     assert line(text, "wild") == f"wild: ignored # {infinite}"
     prepared(text, tmp_path)
 
@@ -250,7 +250,7 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
     text = starter(table(tmp_path, x=[1.5, 2, 4, *[9] * len(gaps)], y=[1, 2, 3.5, *gaps]))
     assert line(text, "train") == f"train: table.csv # {rows}"
     assert line(text, "target") == 'target: "y" # numeric, 1 to 3.5'
-    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4"
+    assert line(text, "x") == "x: numeric # all values are numbers, 1.5 to 4"
     assert prepared(text, tmp_path)[1].split.train.rows == 3
 
 
@@ -258,7 +258,7 @@ def test_words_for_missing_numbers_are_noted_in_a_comment(tmp_path: Path) -> Non
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
     remark = "'?', 'NA' are read as missing: 2 values in 'x'; data.missing: [] turns this off"
     assert f"table.csv: {remark}" in text
-    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 4, 2 missing"
+    assert line(text, "x") == "x: numeric # all values are numbers, 1.5 to 4, 2 missing"
     assert prepared(text, tmp_path)[1].decisions["x"].feature.type == "numeric"
 
 
@@ -266,7 +266,7 @@ def test_a_class_named_none_stays_a_class(tmp_path: Path) -> None:
     numbers, y = [1.5, "none", 3, 7], ["none", "some", "none", "many"]
     text = starter(table(tmp_path, x=numbers, z=[1, 2, 4, 8], y=y))
     assert line(text, "target").endswith("none (2), some (1), many (1)")
-    assert line(text, "x") == "x: numeric # all numbers, 1.5 to 7, 1 missing"
+    assert line(text, "x") == "x: numeric # all values are numbers, 1.5 to 7, 1 missing"
     assert prepared(text, tmp_path)[1].task.classes == ("many", "none", "some")
 
 
@@ -428,7 +428,7 @@ def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2] * 3, flag=[0, 1, 1] * 2, y=[5, 7, 9] * 2))
     reason = "integers, 1 to 2; categorical if codes"
     assert line(text, "sex") == f"sex: numeric # {reason}"
-    assert line(text, "flag") == "flag: numeric # all numbers, 0 to 1"
+    assert line(text, "flag") == "flag: numeric # all values are numbers, 0 to 1"
     hint = 'if its 3 integers are classes: target: {column: "y", type: categorical}'
     assert f"  # {hint}\n" in text
     assert prepared(text, tmp_path)[1].task.classes == ()
@@ -456,7 +456,7 @@ def test_numbers_called_identifiers_may_be_categories(
 
 def test_large_fractions_have_no_exponent(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[3139834.26, 11213596.5, 0.5], y=[1.5, 2, 3]))
-    assert line(text, "x") == "x: numeric # all numbers, 0.5 to 11213596"
+    assert line(text, "x") == "x: numeric # all values are numbers, 0.5 to 11213596"
 
 
 def test_a_column_of_numbers_with_a_few_words_gets_the_setting_that_makes_it_numeric(
@@ -484,7 +484,7 @@ def test_many_columns_are_written_as_a_pattern_with_exceptions(tmp_path: Path) -
     text = starter(table(tmp_path, pixel_0=[0, 0], **pixels, hue=["r", "g"], y=[1, 2]))
     features = yaml.safe_load(text)["input"]["features"]
     assert features == {"hue": "categorical", "pixel_0": "ignored", "pixel_*": "numeric"}
-    summary = "50 columns, pixel_1 to pixel_50: all numbers, 1 to 150"
+    summary = "50 columns, pixel_1 to pixel_50: all values are numbers, 1 to 150"
     assert line(text, '"pixel_*"') == f'"pixel_*": numeric # {summary}'
     assert len(prepared(text, tmp_path)[1].encoding.features) == 51
 

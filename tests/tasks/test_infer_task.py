@@ -46,12 +46,12 @@ def kind_of(values, target="auto"):
         ([2, 1, 1], ("1", "2"), "all 1 or 2"),
         (["-1", "1", "1"], ("-1", "1"), "all -1 or 1"),
         ([4.0, 2.0, 2.0], ("2", "4"), "all 2 or 4"),
-        ([1, 2], (), "all numbers"),  # a row of each
-        ([1.5, 2, 2], (), "all numbers"),
-        ([1, 2, 3], (), "all numbers"),
-        ([0, 1, 2], (), "all numbers"),
-        (["0.5", "1"], (), "all numbers"),
-        ([7], (), "all numbers"),
+        ([1, 2], (), "all values are numbers"),  # a row of each
+        ([1.5, 2, 2], (), "all values are numbers"),
+        ([1, 2, 3], (), "all values are numbers"),
+        ([0, 1, 2], (), "all values are numbers"),
+        (["0.5", "1"], (), "all values are numbers"),
+        ([7], (), "all values are numbers"),
     ],
 )
 def test_text_booleans_and_two_integers_are_classes_and_all_other_targets_are_numbers(
@@ -95,7 +95,7 @@ def test_classes_come_from_all_tables_in_one_order():
 
 def test_a_2_in_the_test_rows_makes_0_and_1_numbers():
     tables = [rows(y=[0, 1]), rows(y=[0, 2])]
-    assert infer_task(Target(column="y"), tables).reason == "all numbers"
+    assert infer_task(Target(column="y"), tables).reason == "all values are numbers"
 
 
 @pytest.mark.parametrize(

@@ -206,7 +206,7 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
         cv("initial_weights=runs/earlier")
     assert str(caught.value) == (
         snapshot(
-            "--set 'initial_weights=runs/earlier': initial_weights: may have been trained on rows that are held out here, so metrics would be too optimistic; omit it: overrides={'initial_weights': None}"
+            "--set 'initial_weights=runs/earlier': may have been trained on rows that are held out here, so metrics would be too optimistic; omit it: overrides={'initial_weights': None}"
         )
     )
 

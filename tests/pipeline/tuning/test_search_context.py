@@ -84,7 +84,7 @@ def test_a_metric_that_the_target_does_not_have_is_refused(tmp_path):
 
     assert problem_of(file) == (
         snapshot(
-            "--set 'tune.metric=accuracy': tune.metric: 'val_accuracy' does not fit the target 'y' "
+            "--set 'tune.metric=accuracy': 'val_accuracy' does not fit the target 'y' "
             "(a number); allowed: val_loss, val_mse, val_rmse, val_mae, val_r2, "
             "val_median_absolute_error"
         )
