@@ -47,7 +47,7 @@ from benchmarks.public_tables import (
     write_split,
 )
 from benchmarks.real_tables import table_parser
-from dlcli.starter.config_writing import Preset
+from dlcli.starter.recipes import Preset
 
 PRESETS = get_args(Preset)
 RIVALS = ("LightGBM-bagged", "LightGBM", "CatBoost", "RealMLP", "TabM", "AutoGluon")

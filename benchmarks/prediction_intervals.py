@@ -36,7 +36,7 @@ from rich.table import Table
 from benchmarks.forked import start_command
 from benchmarks.public_tables import SOURCES, Source, map_splits, split_source, write_split
 from benchmarks.real_tables import table_parser
-from dlcli.starter.config_writing import Preset
+from dlcli.starter.recipes import Preset
 
 PRESETS = get_args(Preset)
 

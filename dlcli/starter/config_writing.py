@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import math
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, TypeVar, get_args
+from typing import Literal, get_args
 
 from dlcli import errors
 from dlcli.columns.column_type import Auto, ColumnType
 from dlcli.columns.type_inference import MIN_ROWS, numbered_prefix, span
 from dlcli.config.config_file import make_config, relative_path
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import FEWEST_TRIAL_ROWS, MEMORY, Data, Target, TimeSplit
+from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
 from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
 from dlcli.data_checks.inspection import require_columns
@@ -26,14 +23,14 @@ from dlcli.encoding.column_types import matching_name, settle_missing_words, wor
 from dlcli.network.head import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
-from dlcli.starter.table_facts import HELD_OUT, MOST_ENCODED, ColumnFacts, TableFacts, gather_facts
+from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
+from dlcli.starter.recipes import Preset, Recipe, make_recipe
+from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 
-Preset = Literal["simple", "good"]
 Type = Literal["auto", "numeric", "count", "categorical"]
-Chosen = TypeVar("Chosen")
 _MAX_LEAST_COUNT = 10
 """If the smallest integer is larger, the integers are probably not counts."""
 _IMBALANCED = 3
@@ -92,7 +89,7 @@ def starter_config(
         path = MEMORY
     else:
         path = str(data) if isinstance(data, Url) else relative_path(Path(data), config_folder)
-    notes = [_comment(message) for message in (*table.notes, *table.warnings)]
+    notes = [comment(message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
     training = aligned(recipe.training)
@@ -146,14 +143,14 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
     more = f" with a target; {without:,} without a target {are} omitted" if without else ""
     yield Line("train", scalar(path), rows + more)
     yield Line("target", _written_target(facts, declared), _target_comment(facts))
-    yield from (_comment(hint) for hint in _target_hints(facts))
+    yield from (comment(hint) for hint in _target_hints(facts))
     # A time split has no use for folds, because other folds contain later rows.
     is_in_time = facts.split is not None and isinstance(facts.split.choice, TimeSplit)
     if recipe.has_folds and not is_in_time:
         why = "for the metrics, each row is predicted by the networks not trained on it"
-        yield _comment(f"all rows are used for training; {why}")
+        yield comment(f"all rows are used for training; {why}")
         way = "uncomment it to keep separate test rows for the final metrics"
-        yield _comment(f"test: {HELD_OUT.test}  # {way}")
+        yield comment(f"test: {HELD_OUT.test}  # {way}")
     elif facts.holds_out:
         if not recipe.has_folds:
             share = f"{HELD_OUT.validation}"
@@ -161,32 +158,32 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
         yield Line("test", f"{HELD_OUT.test}", "share of the rows, for the final metrics only")
     else:
         why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
-        yield _comment(f"no validation and test rows: too few {why}")
+        yield comment(f"no validation and test rows: too few {why}")
     if facts.split and facts.uses_split:
         choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
         part = "fold" if recipe.has_folds else "set"
         why = f"rows with the same value are similar, so they stay in one {part}"
         yield Line("split", choice, why)
         column = scalar(facts.split.choice.column)
-        yield _comment(
+        yield comment(
             f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
         )
         feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
-        yield _comment(f"  split: random, and in input.features, {column}: {feature}")
+        yield comment(f"  split: random, and in input.features, {column}: {feature}")
     elif facts.split:
-        yield _comment(facts.split.reason)
-        yield _comment(facts.split.advice)
+        yield comment(facts.split.reason)
+        yield comment(facts.split.advice)
         name = facts.split.choice.column
         if any(column.name == name and column.feature.is_read for column in facts.columns):
             why = "because no training row has the values of these rows"
-            yield _comment(f"  and in input.features, {scalar(name)}: ignored, {why}")
+            yield comment(f"  and in input.features, {scalar(name)}: ignored, {why}")
         if facts.split.later:
-            yield _comment(facts.split.later)
+            yield comment(facts.split.later)
         if recipe.has_folds and (facts.split.later or is_in_time):
             shares = f"data.validation: {HELD_OUT.validation}"
             shares += "" if is_in_time else f", data.test: {HELD_OUT.test}"
             settings = f"{shares} and ensemble.folds: none"
-            yield _comment(f"  with {settings}, because other folds contain later rows")
+            yield comment(f"  with {settings}, because other folds contain later rows")
 
 
 def _target_comment(facts: TableFacts) -> str:
@@ -236,8 +233,8 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     assert head.output.activation is not None  # resolved
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
     output = f"{units} with {head.output.activation.name}"
-    yield _comment(f"output and loss follow from the target: {output},")
-    yield _comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
+    yield comment(f"output and loss follow from the target: {output},")
+    yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
     if preset == "good" and facts.task.outcome != "numbers":
         why = "no predicted probability is almost 0 or 1"
         yield Line("output", "{probability_floor: auto}", why)
@@ -245,7 +242,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"
         why = f"classes have {counts}; equal weight, but biased probabilities"
-        yield _comment(f"class_weight: balanced  # {why}")
+        yield comment(f"class_weight: balanced  # {why}")
 
 
 def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:
@@ -339,18 +336,18 @@ def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
     """Write a column's line, and a suggestion below it if there is one."""
     if column.leaks:
         target = errors.predicted_target(of_several=len(targets) > 1)
-        return [_column_line(column), *(_comment(text.format(target)) for text in _DOUBTS)]
+        return [_column_line(column), *(comment(text.format(target)) for text in _DOUBTS)]
     if not column.feature.is_read and len(column.reason) > _LONGEST_COMMENT:
         reason, _, way = column.reason.partition("; ")
-        below = [_comment(way)] if way else []
+        below = [comment(way)] if way else []
         return [_column_line(replace(column, reason=reason)), *below]
     hint = column.feature.starter_hint(column.name, column.values, is_inferred=column.auto)
-    return [_column_line(column), *map(_comment, filter(None, [column.evidence, hint]))]
+    return [_column_line(column), *map(comment, filter(None, [column.evidence, hint]))]
 
 
 def _column_line(column: ColumnFacts) -> Line:
-    comment = column.feature.starter_comment(column.reason, column.values)
-    return Line(scalar(column.name), _written(column.feature), comment)
+    reason = column.feature.starter_comment(column.reason, column.values)
+    return Line(scalar(column.name), _written(column.feature), reason)
 
 
 def _written(feature: ColumnType) -> str:
@@ -368,253 +365,3 @@ def _written_value(value: object) -> str:
     if isinstance(value, tuple):
         return f"[{', '.join(map(_written_value, value))}]"
     return scalar(value) if isinstance(value, str) else str(value)
-
-
-# Networks and their training
-#
-# The settings were chosen on the public tables of `benchmarks/public_tables.py` except those held
-# back; the ablations are in benchmarks/accuracy.md.
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A network and its training, as parts of a config."""
-
-    hidden: str
-    """The section `hidden`."""
-    training: Sequence[Line]
-    """The lines below it."""
-    has_folds: bool
-    """Whether each network is validated on its own fold, so no validation rows are held out."""
-    input: Sequence[Line] = ()
-    """The settings of all columns."""
-
-
-def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
-    """Return the recipe of a preset for a table."""
-    if preset == "simple":
-        return _small_network(facts)
-    members = _for_rows(facts.rows, _MEMBERS)
-    # Large layers memorize rows by their words: on 150 test reviews, their accuracy was 77 %, that
-    # of the small network 80 %, and that of eight small networks 82 %.
-    if any(column.feature.has_words for column in facts.columns):
-        return _small_network(facts, members)
-    return _large_ensemble(facts, members)
-
-
-# A small network
-
-_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
-"""Units of the hidden layers, by maximum number of rows: some tens of rows per unit, so a network
-does not overfit within a few epochs."""
-_BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
-_FEW_ROWS = 1_000
-
-
-def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
-    """Return a network of one or two layers, for learners, or an ensemble of them."""
-    units = _for_rows(facts.rows, _STACKS)
-    size = "one small layer" if len(units) == 1 else "two layers of this size"
-    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
-    hidden = (
-        f"hidden:  # for {facts.rows:,} rows, {size}: more units may overfit\n"
-        f"{layers}"
-        f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
-        "  # against overfitting: drops a random fifth of the units at each step\n"
-    )
-    epochs = 500 if facts.rows < _FEW_ROWS else 100
-    stopping = "at most: early stopping may end training sooner"
-    training = [
-        Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3"),
-        Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows"),
-        Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
-        _stopping_line(facts, 20, "epochs without improvement", "it needs validation rows"),
-    ]
-    has_folds = members > 1 and facts.holds_out
-    if members > 1:
-        training.append(_ensemble_line(members, has_folds=has_folds))
-    return Recipe(hidden, training, has_folds)
-
-
-# An ensemble of large networks
-
-_UNITS = (128, 128, 128)
-_MEMBERS = ((200_000, 8), (math.inf, 4))
-_ROWS_TRAINED = ((10_000, 1_000_000), (math.inf, 3_000_000))
-"""Approximate number of rows that each network processes in all epochs, within `_EPOCHS`."""
-_EPOCHS = (10, 200)
-_LARGE_BATCHES = ((2_000, 64), (10_000, 128), (200_000, 256), (math.inf, 1024))
-_BINS = ((2_000, 16), (math.inf, 48))
-"""Bins per numeric column, by maximum number of rows."""
-_MOST_BINS = 3_200
-"""Maximum number of bins of all columns; many columns get fewer bins each."""
-_FEWEST_BINS = 16
-
-
-_TOLERANCE = 0.1
-"""Difference of the validation loss from the best one, in nats or as a share of the variance of the
-target, up to which a later epoch may still become the best one."""
-_PATIENCE = 0.15
-"""Epochs in a row beyond that difference, as a share of all, after which none did: on 22 tables,
-training ended after .66 of the epochs, of classes .59, and kept the same weights as without this
-limit (benchmarks/accuracy.md)."""
-
-_SHARE_FOR_CLASSES = 0.35
-"""Epochs before early stopping ends training, as a share of all, if the target is a class: 0.21 to
-0.44 on three tables."""
-
-_ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
-"""Number of rows from which a network's validation rows, about a tenth, suffice for a trial."""
-
-
-def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
-    """Return an ensemble of large networks, each validated on its own fold.
-
-    Early stopping keeps each network's best epoch.
-    """
-    layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
-    least, most = _EPOCHS
-    passes = _for_rows(facts.rows, _ROWS_TRAINED) / facts.rows
-    epochs = min(max(10 * round(passes / 10), least), most)
-    batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
-    adamw = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
-    restarts = "falls to 0 in four cycles of growing length"
-    why, patience, tolerance = "epochs without improvement; the best is kept", epochs // 2, None
-    if facts.task.type != "count":  # whose loss has no such unit
-        tolerance = _TOLERANCE
-        patience = round(epochs * _PATIENCE)
-        why = f"epochs more than {tolerance} worse than the best, which is kept"
-    training = [
-        Line("optimizer", adamw, "Adam with weight decay"),
-        Line("learning_rate_schedule", "cosine_decay_restarts", restarts),
-        Line("epochs", str(epochs), "passes over the rows"),
-        Line("batch_size", str(batch_size), "rows per step"),
-        _stopping_line(facts, patience, why, "there are too few rows to validate on", tolerance),
-        _ensemble_line(members, has_folds=facts.holds_out),
-    ]
-    bins = _bins(facts)
-    inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
-    has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
-    networks = members + has_trial  # the first one is trained twice
-    share = _SHARE_FOR_CLASSES if facts.task.outcome == "classes" else 1.0
-    steps = share * networks * epochs * facts.rows / batch_size
-    seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
-    training.append(_comment(f"trains in about {seconds} on two cores"))
-    encoding = f"{{name: piecewise_linear, bins: {bins}}}"
-    bins_line = Line("encoding", encoding, "each number as its position in several bins")
-    layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
-    unless = "; dropped if it harms" if has_trial else ""
-    layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")
-    hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
-    return Recipe(hidden, training, facts.holds_out, [*[bins_line] * (bins > 1), layer_line])
-
-
-def _bins(facts: TableFacts) -> int:
-    """Return the number of bins per numeric column; 1 if numbers are scaled instead."""
-    numbers = sum(column.feature.is_amount for column in facts.columns)
-    most = min(_MOST_BINS, MOST_ENCODED // facts.rows) // max(numbers, 1)
-    bins = min(_for_rows(facts.rows, _BINS), most)
-    return bins if numbers and bins >= _FEWEST_BINS else 1
-
-
-_SECONDS_BEFORE = 8
-"""Time of everything except the steps. With these constants, the estimates for six tables of 908 to
-10,000 rows, three of them with classes, are 10 to 71 s; on two quiet cores, training took 0.8 to
-1.3 times as long (from 10 to 73 s)."""
-_SECONDS_A_STEP = 1.15e-4
-_SECONDS_A_WEIGHT = 3.3e-11
-"""Time per step, weight and row on two cores; `_SECONDS_A_STEP` is the time without weights."""
-
-
-def _seconds(steps: float, batch_size: int, inputs: int) -> float:
-    """Estimate the training time, given the steps of all networks."""
-    weights = sum(a * b for a, b in zip((inputs, *_UNITS), _UNITS, strict=False))
-    per_step = _SECONDS_A_STEP + batch_size * weights * _SECONDS_A_WEIGHT
-    return _SECONDS_BEFORE + steps * per_step
-
-
-def _stopping_line(
-    facts: TableFacts, patience: int, why: str, why_not: str, tolerance: float | None = None
-) -> Line:
-    if not facts.holds_out:
-        return _comment(f"no early_stopping: {why_not}")
-    further = "" if tolerance is None else f", tolerance: {tolerance}"
-    return Line("early_stopping", f"{{monitor: val_loss, patience: {patience}{further}}}", why)
-
-
-def _ensemble_line(members: int, *, has_folds: bool) -> Line:
-    folds, why = ("", "; each validated on its own fold") if has_folds else (", folds: none", "")
-    return Line("ensemble", f"{{members: {members}{folds}}}", f"networks, averaged{why}")
-
-
-def seconds_in_words(seconds: float) -> str:
-    """Return `20 s`, `3 min` or `2 h`, rounded to one digit."""
-    units = (("h", 3600), ("min", 60), ("s", 1))
-    unit, size = next(each for each in units if seconds >= each[1])
-    count = seconds / size
-    digits = -math.floor(math.log10(count))
-    return f"{round(count, digits):.0f} {unit}"
-
-
-def _for_rows(rows: int, choices: Sequence[tuple[float, Chosen]]) -> Chosen:
-    return next(choice for limit, choice in choices if rows < limit)
-
-
-# Lines of commented YAML
-
-_WIDTH = 108
-"""Width of lines, if that leaves space for a short comment."""
-_MAX_COMMENT_COLUMN = 50
-_MIN_COMMENT_WIDTH = 40
-_LONGEST_KEY = 1000  # a longer one needs a question mark: YAML 1.2.2, section 7.4
-_PLAIN = re.compile(r"(?:\.\./)*[^\W\d][\w./-]*(?: [\w./-]+)*")
-_WORDS = frozenset(("true", "false", "null", "yes", "no", "on", "off", "y", "n"))
-
-
-@dataclass(frozen=True)
-class Line:
-    """A line of YAML."""
-
-    key: str
-    """The key in YAML; empty for a line that is only a comment."""
-    value: str
-    """The value in YAML."""
-    comment: str = ""
-
-    @property
-    def code(self) -> str:
-        """The line without its comment."""
-        if len(self.key) > _LONGEST_KEY:
-            return f"? {self.key}\n: {self.value}"
-        return f"{self.key}: {self.value}" if self.key else ""
-
-
-def _comment(text: str) -> Line:
-    """Return a line that is only a comment."""
-    return Line("", "", text)
-
-
-def aligned(lines: Sequence[Line], indent: int = 0) -> str:
-    """Write indented lines, with their comments aligned in one column."""
-    widths = [errors.display_width(line.code) for line in lines if line.comment]
-    column = max((width for width in widths if width <= _MAX_COMMENT_COLUMN), default=0)
-    return "".join(_commented(line, column, " " * indent) for line in lines)
-
-
-def _commented(line: Line, column: int, margin: str) -> str:
-    code = line.code.replace("\n", f"\n{margin}")
-    if not line.comment:
-        return f"{margin}{code}\n"
-    if not code:
-        return f"{margin}# {errors.printable(line.comment)}\n"
-    before = f"{margin}{errors.padded(code, column)}  # "
-    width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
-    return before + errors.truncate(errors.printable(line.comment), width) + "\n"
-
-
-def scalar(text: str) -> str:
-    """Return a text in YAML, quoted if YAML 1.1 or 1.2 would read something else."""
-    if _PLAIN.fullmatch(text) and text.lower() not in _WORDS:
-        return text
-    # JSON is YAML. Also escape unprintable characters, such as text direction marks.
-    return errors.printable(json.dumps(text, ensure_ascii=False))

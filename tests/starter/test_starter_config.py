@@ -28,15 +28,10 @@ from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.preparation import FitRows, member_folds, prepare
-from dlcli.starter.config_writing import (
-    Line,
-    Preset,
-    aligned,
-    scalar,
-    seconds_in_words,
-    starter_config,
-)
+from dlcli.starter.commented_yaml import Line, aligned, scalar
+from dlcli.starter.config_writing import starter_config
 from dlcli.starter.examples import example_names, write_example
+from dlcli.starter.recipes import Preset, seconds_in_words
 from dlcli.starter.table_facts import ColumnFacts
 
 ROOT = Path(__file__).parents[2]
@@ -908,7 +903,7 @@ def test_the_good_preset_has_fewer_bins_for_more_columns(
 def test_the_good_preset_has_no_bins_where_they_would_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dlcli.starter.config_writing.MOST_ENCODED", 2_000 * 15)
+    monkeypatch.setattr("dlcli.starter.recipes.MOST_ENCODED", 2_000 * 15)
     rows = range(2_000)
     text = good(table(tmp_path, a=[7 * row % 1999 for row in rows], y=[row + 0.5 for row in rows]))
     assert "encoding:" not in text

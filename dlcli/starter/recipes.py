@@ -1,0 +1,203 @@
+"""The networks of the presets of `dlcli init`, and their training.
+
+The settings were chosen on the public tables of `benchmarks/public_tables.py` except those held
+back; the ablations are in benchmarks/accuracy.md.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from dlcli.config.data_section import FEWEST_TRIAL_ROWS
+from dlcli.starter.commented_yaml import Line, comment
+from dlcli.starter.table_facts import MOST_ENCODED, TableFacts
+
+Preset = Literal["simple", "good"]
+Chosen = TypeVar("Chosen")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A network and its training, as parts of a config."""
+
+    hidden: str
+    """The section `hidden`."""
+    training: Sequence[Line]
+    """The lines below it."""
+    has_folds: bool
+    """Whether each network is validated on its own fold, so no validation rows are held out."""
+    input: Sequence[Line] = ()
+    """The settings of all columns."""
+
+
+def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
+    """Return the recipe of a preset for a table."""
+    if preset == "simple":
+        return _small_network(facts)
+    members = _for_rows(facts.rows, _MEMBERS)
+    # Large layers memorize rows by their words: on 150 test reviews, their accuracy was 77 %, that
+    # of the small network 80 %, and that of eight small networks 82 %.
+    if any(column.feature.has_words for column in facts.columns):
+        return _small_network(facts, members)
+    return _large_ensemble(facts, members)
+
+
+# A small network
+
+_STACKS = ((500, (16,)), (5_000, (64, 32)), (50_000, (128, 64)), (math.inf, (256, 128)))
+"""Units of the hidden layers, by maximum number of rows: some tens of rows per unit, so a network
+does not overfit within a few epochs."""
+_BATCHES = ((10_000, 32), (100_000, 128), (math.inf, 512))
+_FEW_ROWS = 1_000
+
+
+def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
+    """Return a network of one or two layers, for learners, or an ensemble of them."""
+    units = _for_rows(facts.rows, _STACKS)
+    size = "one small layer" if len(units) == 1 else "two layers of this size"
+    layers = "".join(f"  - {{units: {count}, activation: relu}}\n" for count in units)
+    hidden = (
+        f"hidden:  # for {facts.rows:,} rows, {size}: more units may overfit\n"
+        f"{layers}"
+        f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
+        "  # against overfitting: drops a random fifth of the units at each step\n"
+    )
+    epochs = 500 if facts.rows < _FEW_ROWS else 100
+    stopping = "at most: early stopping may end training sooner"
+    training = [
+        Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3"),
+        Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows"),
+        Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
+        _stopping_line(facts, 20, "epochs without improvement", "it needs validation rows"),
+    ]
+    has_folds = members > 1 and facts.holds_out
+    if members > 1:
+        training.append(_ensemble_line(members, has_folds=has_folds))
+    return Recipe(hidden, training, has_folds)
+
+
+# An ensemble of large networks
+
+_UNITS = (128, 128, 128)
+_MEMBERS = ((200_000, 8), (math.inf, 4))
+_ROWS_TRAINED = ((10_000, 1_000_000), (math.inf, 3_000_000))
+"""Approximate number of rows that each network processes in all epochs, within `_EPOCHS`."""
+_EPOCHS = (10, 200)
+_LARGE_BATCHES = ((2_000, 64), (10_000, 128), (200_000, 256), (math.inf, 1024))
+_BINS = ((2_000, 16), (math.inf, 48))
+"""Bins per numeric column, by maximum number of rows."""
+_MOST_BINS = 3_200
+"""Maximum number of bins of all columns; many columns get fewer bins each."""
+_FEWEST_BINS = 16
+
+
+_TOLERANCE = 0.1
+"""Difference of the validation loss from the best one, in nats or as a share of the variance of the
+target, up to which a later epoch may still become the best one."""
+_PATIENCE = 0.15
+"""Epochs in a row beyond that difference, as a share of all, after which none did: on 22 tables,
+training ended after .66 of the epochs, of classes .59, and kept the same weights as without this
+limit (benchmarks/accuracy.md)."""
+
+_SHARE_FOR_CLASSES = 0.35
+"""Epochs before early stopping ends training, as a share of all, if the target is a class: 0.21 to
+0.44 on three tables."""
+
+_ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
+"""Number of rows from which a network's validation rows, about a tenth, suffice for a trial."""
+
+
+def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
+    """Return an ensemble of large networks, each validated on its own fold.
+
+    Early stopping keeps each network's best epoch.
+    """
+    layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
+    least, most = _EPOCHS
+    passes = _for_rows(facts.rows, _ROWS_TRAINED) / facts.rows
+    epochs = min(max(10 * round(passes / 10), least), most)
+    batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
+    adamw = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
+    restarts = "falls to 0 in four cycles of growing length"
+    why, patience, tolerance = "epochs without improvement; the best is kept", epochs // 2, None
+    if facts.task.type != "count":  # whose loss has no such unit
+        tolerance = _TOLERANCE
+        patience = round(epochs * _PATIENCE)
+        why = f"epochs more than {tolerance} worse than the best, which is kept"
+    training = [
+        Line("optimizer", adamw, "Adam with weight decay"),
+        Line("learning_rate_schedule", "cosine_decay_restarts", restarts),
+        Line("epochs", str(epochs), "passes over the rows"),
+        Line("batch_size", str(batch_size), "rows per step"),
+        _stopping_line(facts, patience, why, "there are too few rows to validate on", tolerance),
+        _ensemble_line(members, has_folds=facts.holds_out),
+    ]
+    bins = _bins(facts)
+    inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
+    has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
+    networks = members + has_trial  # the first one is trained twice
+    share = _SHARE_FOR_CLASSES if facts.task.outcome == "classes" else 1.0
+    steps = share * networks * epochs * facts.rows / batch_size
+    seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
+    training.append(comment(f"trains in about {seconds} on two cores"))
+    encoding = f"{{name: piecewise_linear, bins: {bins}}}"
+    bins_line = Line("encoding", encoding, "each number as its position in several bins")
+    layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
+    unless = "; dropped if it harms" if has_trial else ""
+    layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")
+    hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
+    return Recipe(hidden, training, facts.holds_out, [*[bins_line] * (bins > 1), layer_line])
+
+
+def _bins(facts: TableFacts) -> int:
+    """Return the number of bins per numeric column; 1 if numbers are scaled instead."""
+    numbers = sum(column.feature.is_amount for column in facts.columns)
+    most = min(_MOST_BINS, MOST_ENCODED // facts.rows) // max(numbers, 1)
+    bins = min(_for_rows(facts.rows, _BINS), most)
+    return bins if numbers and bins >= _FEWEST_BINS else 1
+
+
+_SECONDS_BEFORE = 8
+"""Time of everything except the steps. With these constants, the estimates for six tables of 908 to
+10,000 rows, three of them with classes, are 10 to 71 s; on two quiet cores, training took 0.8 to
+1.3 times as long (from 10 to 73 s)."""
+_SECONDS_A_STEP = 1.15e-4
+_SECONDS_A_WEIGHT = 3.3e-11
+"""Time per step, weight and row on two cores; `_SECONDS_A_STEP` is the time without weights."""
+
+
+def _seconds(steps: float, batch_size: int, inputs: int) -> float:
+    """Estimate the training time, given the steps of all networks."""
+    weights = sum(a * b for a, b in zip((inputs, *_UNITS), _UNITS, strict=False))
+    per_step = _SECONDS_A_STEP + batch_size * weights * _SECONDS_A_WEIGHT
+    return _SECONDS_BEFORE + steps * per_step
+
+
+def _stopping_line(
+    facts: TableFacts, patience: int, why: str, why_not: str, tolerance: float | None = None
+) -> Line:
+    if not facts.holds_out:
+        return comment(f"no early_stopping: {why_not}")
+    further = "" if tolerance is None else f", tolerance: {tolerance}"
+    return Line("early_stopping", f"{{monitor: val_loss, patience: {patience}{further}}}", why)
+
+
+def _ensemble_line(members: int, *, has_folds: bool) -> Line:
+    folds, why = ("", "; each validated on its own fold") if has_folds else (", folds: none", "")
+    return Line("ensemble", f"{{members: {members}{folds}}}", f"networks, averaged{why}")
+
+
+def seconds_in_words(seconds: float) -> str:
+    """Return `20 s`, `3 min` or `2 h`, rounded to one digit."""
+    units = (("h", 3600), ("min", 60), ("s", 1))
+    unit, size = next(each for each in units if seconds >= each[1])
+    count = seconds / size
+    digits = -math.floor(math.log10(count))
+    return f"{round(count, digits):.0f} {unit}"
+
+
+def _for_rows(rows: int, choices: Sequence[tuple[float, Chosen]]) -> Chosen:
+    return next(choice for limit, choice in choices if rows < limit)
