@@ -18,12 +18,13 @@ from pydantic import BaseModel
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.pipeline import events
 from dlcli.prediction.baseline_comparison import BaselineComparison
+from dlcli.prediction.predictor import Selection
 from dlcli.runs import documents
 
 PAGE = Path(__file__).parent / "events.md"
 BLOCK = re.compile(r"(<!-- events: ([\w ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 """The part of the page for some events, which names their types; all other text is handwritten."""
-DOCUMENTS = {"Magnitudes": Magnitudes} | {
+DOCUMENTS = {"Magnitudes": Magnitudes, "Selection": Selection} | {
     f"documents.{name}": document
     for name, document in vars(documents).items()
     if isinstance(document, type) and issubclass(document, BaseModel)

@@ -116,6 +116,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
     jobs: int = 1,
     storage: str | None = None,
     nested: bool = False,
+    ensemble: int | None = None,
     validation_data: Data = None,
     test_data: Data = None,
     overrides: Mapping[str, object] | None = None,
@@ -131,6 +132,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
             `if __name__ == "__main__":` around the call.
         storage: the URL of a database that stores the trials. [default: a file in the run folder]
         nested: also evaluate the search by nested cross-validation.
+        ensemble: the number of the best candidates to train as one ensemble; by default, none.
         validation_data: a table of validation rows instead of `data.validation`.
         test_data: a table of test rows instead of `data.test`.
         overrides: settings to change: `{"tune.trials": 50}`.
@@ -147,6 +149,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
         jobs=arguments.job_count(jobs),
         storage=arguments.database_url("storage", storage),
         nested=arguments.boolean("nested", nested),
+        ensemble=None if ensemble is None else arguments.integer("ensemble", ensemble, 2, 32),
     )
     file = _config_file(config, overrides, data, validation_data, test_data)
     with listening(progress) as listener:

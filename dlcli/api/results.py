@@ -177,6 +177,15 @@ class SearchRun(_FinishedRun):
         """
         return TrainingRun(open_run(self.path / "best"))
 
+    @property
+    def ensemble(self) -> TrainingRun:
+        """The best candidates as one ensemble.
+
+        Raises:
+            RunError: if the search has none, or its training failed.
+        """
+        return TrainingRun(open_run(self.path / "ensemble"))
+
 
 AnyRun = str | Path | TrainingRun
 """The path of a run folder, or the run of a training."""

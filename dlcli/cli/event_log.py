@@ -290,9 +290,14 @@ def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
 
 @event_lines.register
 def _selected(event: events.SelectedEvent) -> list[str]:
-    """Return a line for each kept group of networks, and the number of groups."""
-    kept = [each for each in event.groups if each.share]
-    lines = [f"{len(kept)} of {len(event.groups)} groups of networks"]
+    """Return the result of the selection, and a line for each kept group of networks."""
+    found, metric = event.result, event.result.metric or ""
+    kept = [each for each in found.groups if each.share]
+    lines = [f"{len(kept)} of {len(found.groups)} groups of networks"]
+    if found.metric is not None:
+        gain = fmt.estimate(found.difference, metric, is_difference=True)
+        value = f"{fmt.metric_title(metric)} {fmt.estimate(found.value, metric)}"
+        lines.append(f"out-of-fold {value}, {gain} against the settings of the config")
     for each in sorted(kept, key=lambda group: -group.share):
         lines.append(f"{100 * each.share:.0f} %: {fmt.settings(each.settings)}")
     return lines

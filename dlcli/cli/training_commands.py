@@ -399,6 +399,14 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         help="Also repeat the search without each of several outer folds and evaluate its result "
         "on that fold. This yields an unbiased estimate at several times the cost.",
     ),
+    click.option(
+        "--ensemble",
+        type=options.integer(2, 32),
+        metavar="N",
+        help="Also train the N best candidates as one ensemble, weighted by their out-of-fold "
+        "predictions: one network of each candidate for each fold. The folds are ensemble.folds or "
+        "tune.folds of the config, else 5. [default: no ensemble]",
+    ),
     *_workers_options("train each candidate together"),
 )
 
@@ -407,7 +415,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
     "-tune",
     ("an interrupted search", "finished trials are kept"),
     first=_SEARCH_OPTIONS,
-    fixed=("folds", "nested"),
+    fixed=("folds", "nested", "ensemble"),
     overrides={"folds": "tune.folds"},
 )
 def tune(
@@ -426,10 +434,12 @@ def tune(
 
     RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml has the fewest parameters
     of all candidates that are at most one standard error worse than the best. Both are trained in
-    full and compared with CONFIG on the test rows.
+    full and compared with CONFIG on the test rows. With --ensemble, so is RUN/ensemble.yaml, the
+    ensemble of the best candidates.
 
     \b
       dlcli tune bikes.yaml
+      dlcli tune bikes.yaml --ensemble 5
       dlcli tune bikes.yaml --folds 5 --set tune.trials=200 --jobs 4
       dlcli tune --resume runs/bikes-tune
       dlcli train runs/bikes-tune/best.yaml
@@ -440,8 +450,10 @@ def tune(
 
     search = SearchSettings(**{name: value for name, value in chosen.items() if value})
     if workers is not None:  # else each process of a scheduler is a separate search
-        if search.jobs > 1 or search.nested:
-            other = "--nested" if search.nested else "--jobs"
+        if search.jobs > 1 or search.nested or search.ensemble:
+            other = "--jobs"
+            if search.nested or search.ensemble:
+                other = "--nested" if search.nested else "--ensemble"
             raise click.UsageError(f"--workers can't be combined with {other}; remove one of them")
         cluster = _find_cluster(workers)
         assert cluster is not None  # a process that starts a cluster ends with it

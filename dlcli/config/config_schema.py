@@ -52,7 +52,11 @@ Threads = Annotated[
     Expected("auto, or a positive integer up to 1,024"),
 ]
 Epochs = Annotated[int, Field(gt=0, le=100_000_000), Expected("a positive integer")]
-Members = Annotated[int, Field(ge=2, le=64), Expected("an integer from 2 to 64")]
+MOST_MEMBERS = 64
+"""Maximum number of networks of an ensemble."""
+Members = Annotated[
+    int, Field(ge=2, le=MOST_MEMBERS), Expected(f"an integer from 2 to {MOST_MEMBERS}")
+]
 EnsembleFolds = Annotated[
     Literal["auto", "none"] | Annotated[int, Field(ge=2, le=64)],
     Expected("auto, none, or an integer from 2 to 64"),

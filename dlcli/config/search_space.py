@@ -181,12 +181,13 @@ _MOST_UNITS = "[128, 256, 512]"
 """Units to try for more rows."""
 
 
-def default_tune(config: Config, rows: int) -> str:
+def default_tune(config: Config, rows: int, *, for_ensemble: bool = False) -> str:
     """Return the default search of a config, as the YAML below `tune`.
 
     Args:
         config: its held-out rows, `hidden`, learning rate and `input.scaling_layer` are used.
         rows: number of rows of the training file.
+        for_ensemble: whether to omit settings that must be the same in all networks of an ensemble.
     """
     data, rate = config.data, config.optimizer.learning_rate
     few = rows < _FEW_ROWS and isinstance(data.validation, float)
@@ -197,7 +198,8 @@ def default_tune(config: Config, rows: int) -> str:
         units = str([max(own // 2, 1), own, 2 * own])
     # Layers that are added to a linear model would be linear.
     activation = "" if config.hidden else "    activation: [relu, gelu]\n"
-    multiplier = config.input.scaling_multiplier  # it helps on most tables and harms on some
+    # The layer helps on most tables and harms on some.
+    multiplier = None if for_ensemble else config.input.scaling_multiplier
     layers = f"[null, {{learning_rate_multiplier: {multiplier:g}}}]" if multiplier else ""
     scaling = f"  input.scaling_layer: {layers}\n" if layers else ""
     return (
@@ -213,17 +215,19 @@ def default_tune(config: Config, rows: int) -> str:
     )
 
 
-def with_search_space(file: ConfigFile, rows: int) -> ConfigFile:
+def with_search_space(file: ConfigFile, rows: int, *, for_ensemble: bool = False) -> ConfigFile:
     """Return a config with its search space or with the default one.
 
     Args:
         file: the config.
         rows: number of rows of the training file.
+        for_ensemble: see `default_tune`.
     """
     tune = file.config.tune
     if tune is not None and tune.space is not None:
         return file
-    default = yaml_document.compose(default_tune(file.config, rows), "the default search space")
+    text = default_tune(file.config, rows, for_ensemble=for_ensemble)
+    default = yaml_document.compose(text, "the default search space")
     assert isinstance(default, yaml.MappingNode)
     root = _copied(file.document.root)
     for key, node in default.value:

@@ -14,13 +14,13 @@ from dlcli.network.layers import LayerSummary
 from dlcli.safe_files import Count
 
 if TYPE_CHECKING:
-    from dlcli.config.search_space import Value
     from dlcli.diagnosis.case import Magnitudes
     from dlcli.metrics.intervals import Estimate
     from dlcli.metrics.statistic import Metrics, Number
     from dlcli.prediction.baseline_comparison import BaselineComparison
     from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
+    from dlcli.prediction.predictor import Selection
     from dlcli.runs import documents
     from dlcli.runs.run_writer import RunWriter
 
@@ -288,23 +288,11 @@ class MemberEvent(Event, kind="member"):
     """The epoch whose weights the member keeps, from 1; `null` if it keeps the final weights."""
 
 
-@dataclass(frozen=True)
-class MemberGroup:
-    """The networks of an ensemble that have the same settings, one for each fold."""
-
-    settings: Mapping[str, Value]
-    """Their settings that differ from the config, by path, see `ensemble.vary`."""
-    share: float
-    """Their share of the mean, in [0, 1]; 0 if they are removed."""
-
-
 class SelectedEvent(Event, kind="selected"):
     """The networks of an ensemble were selected, see `ensemble.select`."""
 
-    groups: tuple[MemberGroup, ...]
-    """The groups of networks with the same settings, in the order of their training. Each is an
-    object with its `settings` (path and value) and its `share` of the mean prediction, from 0 to 1;
-    the networks of a group with share 0 are removed."""
+    result: Selection = inline()
+    """The selection of its groups."""
 
 
 @dataclass(frozen=True)
@@ -565,7 +553,7 @@ class FinalistProgressEvent(Event, kind="progress", is_logged=False):
     """
 
     finalist: str
-    """The name of the finalist: `default`, `best` or `smallest`."""
+    """The name of the finalist: `default`, `best`, `smallest` or `ensemble`."""
 
 
 _OF_CANDIDATE = (
@@ -631,8 +619,8 @@ class SearchResultEvent(Event, kind=RESULT):
     run: str
     """The path of the folder of the search."""
     result: documents.Search = inline(
-        *("study", "metric", "direction", "default", "importances", "finalists", "nested_value"),
-        "notes",
+        *("study", "metric", "direction", "default", "importances", "finalists", "ensemble"),
+        *("nested_value", "notes"),
     )
     """The result of the search."""
     best: documents.TrialResult | None

@@ -31,7 +31,14 @@ from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError
-from dlcli.metrics.statistic import Metrics
+from dlcli.metrics.definitions import main_metric
+from dlcli.metrics.intervals import (
+    DifferenceEstimate,
+    Estimate,
+    estimate_statistic_differences,
+    estimate_statistics,
+)
+from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.network.head import resolve_head
 from dlcli.pipeline import members, preparation
 from dlcli.pipeline.events import DeviceEvent, Events
@@ -41,9 +48,11 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import (
     Ensemble,
+    EnsembleGroup,
     EnsembleMember,
     MemberModel,
     Predictor,
+    Selection,
     member_weight,
 )
 from dlcli.runs.documents import rounded_median
@@ -193,6 +202,8 @@ class FitResult:
     """The network, or the networks of an ensemble."""
     seconds: float
     """The duration of encoding and training."""
+    selection: Selection | None = None
+    """The selection of the groups of an ensemble; `None` if all members predict."""
     _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
     _metrics: dict[str, Metrics] = field(default_factory=dict, repr=False)
 
@@ -227,7 +238,11 @@ class FitResult:
             for each in self.members
         ]
         multiplier = self.config.input.scaling_multiplier
-        return Ensemble(members=tuple(members), learning_rate_multiplier=multiplier)
+        return Ensemble(
+            members=tuple(members),
+            selection=self.selection,
+            learning_rate_multiplier=multiplier,
+        )
 
     @cached_property
     def predictor(self) -> Predictor:
@@ -365,7 +380,36 @@ class FitResult:
             if count
             for member in group
         )
-        return replace(self, members=members, _predictions={}, _metrics={})
+        chosen = replace(self, members=members, _predictions={}, _metrics={})
+        return replace(chosen, selection=chosen._compare_with(alone, best[1]))
+
+    def _compare_with(self, groups: Sequence[FitResult], counts: NDArray[np.int64]) -> Selection:
+        """Compare the ensemble with each of its groups, on the out-of-fold rows.
+
+        Args:
+            groups: the fit of each group.
+            counts: the weight of each group.
+        """
+        metric = main_metric(self.config.metrics or (), self.metrics("validation"))
+        name = metric or ""
+
+        def statistics(result: FitResult) -> dict[str, Statistic]:
+            found = result.predictor.task.statistics(result.decoded("validation"))
+            return {name: found[name]} if metric else {}
+
+        own, each = statistics(self), [statistics(group) for group in groups]
+        values = [estimate_statistics(found).get(name, Estimate()) for found in (own, *each)]
+        differences = estimate_statistic_differences(each[0], own, paired=True)
+        shares = counts / counts.sum()
+        return Selection(
+            metric=metric,
+            value=values[0],
+            difference=differences.get(name, DifferenceEstimate()),
+            groups=tuple(
+                EnsembleGroup(settings=group.members[0].settings, share=share, value=value)
+                for group, share, value in zip(groups, shares.tolist(), values[1:], strict=True)
+            ),
+        )
 
     def metrics(self, name: str) -> Metrics:
         """Return the metrics of a set."""
@@ -465,7 +509,8 @@ def fit(
     result = FitResult(config, rows, plan, job, trained, 0.0)
     if config.ensemble is not None and config.ensemble.select == "greedy":
         result = result.select_groups()
-        observer.selected(trained, result.members)
+        assert result.selection is not None
+        observer.selected(result.selection)
     return replace(result, seconds=time.perf_counter() - start)
 
 
@@ -490,8 +535,7 @@ def _fit_members(
         rate = own.config.input.scaling_multiplier
         size, seed = len(own.train.inputs), own.config.seed
         model = MemberModel(own.network, own.task)
-        settings, group = member.settings, member.group
-        return FittedMember(seed, size, member.held_out, rate, trained, model, settings, group)
+        return FittedMember(seed, size, member.held_out, rate, trained, model, member.settings)
 
     def fit_all() -> Iterator[FittedMember]:
         left = members.make_members(job, rows)

@@ -34,7 +34,7 @@ from dlcli.errors import DivergenceError, Interrupted, printable
 from dlcli.network.layers import build_network
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
-from dlcli.prediction.predictor import MemberModel
+from dlcli.prediction.predictor import MemberModel, Selection
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
@@ -60,8 +60,6 @@ class Member(NamedTuple):
     """With folds, the indices of the rows that it is validated on, among all training rows."""
     settings: Mapping[str, Value] = {}
     """Its settings that differ from the config, see `ensemble.vary`."""
-    group: int = 1
-    """The number, from 1, of the networks with these settings."""
 
 
 @dataclass(frozen=True)
@@ -81,8 +79,6 @@ class FittedMember:
     """Its layers, task and weight in the mean of the members."""
     settings: Mapping[str, Value] = field(default_factory=dict)
     """Its settings that differ from the config, see `ensemble.vary`."""
-    group: int = 1
-    """The number, from 1, of the networks with these settings."""
 
 
 class FactorTrial(NamedTuple):
@@ -128,8 +124,8 @@ class FitObserver:
     def factor_trial(self, trial: FactorTrial) -> None:
         """Receive the comparison that decides whether an ensemble has a scaling layer."""
 
-    def selected(self, trained: Sequence[FittedMember], kept: Sequence[FittedMember]) -> None:
-        """Receive the members of an ensemble and those that are kept, see `ensemble.select`."""
+    def selected(self, selection: Selection) -> None:
+        """Receive the selection of the groups of an ensemble."""
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
         """Receive a divergence before it is raised, and add its likely causes as notes.
@@ -187,7 +183,7 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
     for at, seed in enumerate(seeds):
         own = alike[at // size]
         own = replace(own, config=own.config.model_copy(update={"seed": seed}))
-        members.append(Member(at + 1, own, None, settings[at // size], at // size + 1))
+        members.append(Member(at + 1, own, None, settings[at // size]))
     if config.ensemble_folds is None:
         yield from members
         return

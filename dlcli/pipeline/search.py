@@ -12,11 +12,12 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from optuna import create_study
 from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.trial import create_trial
+from pydantic import Field
 
 from dlcli import errors, safe_files
 from dlcli.cluster import NO_OTHERS, Workers
@@ -27,7 +28,14 @@ from dlcli.config.search_space import Dimension, Value, candidate
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.network.head import resolve_head
-from dlcli.pipeline import events, run_recording, search_plan, search_study, search_trials
+from dlcli.pipeline import (
+    events,
+    run_recording,
+    search_ensemble,
+    search_plan,
+    search_study,
+    search_trials,
+)
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preflight import prepare_example
 from dlcli.pipeline.preparation import data_fingerprints, read_candidates
@@ -58,7 +66,7 @@ explains most of the metric, and 100 random trials, this dimension was found in 
 simulations; with Optuna's default of a tenth, in 37 to 93 %."""
 _FEWEST_TOP = 8
 """Minimum number of trials that count as good; Optuna's documentation requires 5."""
-Name = Literal["default", "best", "smallest"]
+Name = Literal["default", "best", "smallest", "ensemble"]
 _NO_ROWS = (
     "there are no held-out rows to compare the best config with the default; set data.test: 0.15"
 )
@@ -106,10 +114,10 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
     else:
         record = StudyRecord.read(recording.writer)
         record.check_storage(settings.storage, recording.writer)
-    if workers.size > 1 and record.nested:
-        remedy = f"remove {errors.option('workers')}"
-        raise errors.UsageError(f"a nested search trains on one machine; {remedy}")
-    context = _search_context(recording.file, log, workers, nested=record.nested)
+    record.check_combination(workers)
+    context = _search_context(
+        recording.file, log, workers, nested=record.nested, ensemble=record.ensemble
+    )
     with recording.begin(
         lambda folder: run_recording.moved_config(context.file, folder, keep_tune=True),
         device=None,
@@ -124,7 +132,13 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
             search = summarize_trials(context, study.results(), study.default)
             _check_any_trained(writer, search)
             configs = _write_selected(writer, access.file, search)
-            search = train_finalists(writer.path, configs, search, log, workers)
+            trials = search_ensemble.best_trials(search, record.ensemble or 0)
+            if record.ensemble is not None and len(trials) < record.ensemble:
+                note = search_ensemble.missing_note(len(trials), record.ensemble)
+                search = search.model_copy(update={"notes": (*search.notes, note)})
+            if len(trials) >= search_ensemble.FEWEST:
+                configs["ensemble"] = _write_ensemble(writer, access.file, search, trials)
+            search = train_finalists(writer.path, configs, search, log, workers, trials)
             workers.gather(None)  # ends the other workers
             if record.nested:
                 stop = search_trials.stop_of_search(writer, study)
@@ -148,17 +162,29 @@ def tune_recorded(recording: Recording, settings: SearchSettings) -> Run:
 
 
 def _search_context(
-    file: ConfigFile, log: events.Events, workers: Workers, *, nested: bool = False
+    file: ConfigFile,
+    log: events.Events,
+    workers: Workers,
+    *,
+    nested: bool = False,
+    ensemble: int | None = None,
 ) -> SearchContext:
     """Read the rows, make the search space, and check that a candidate can be trained."""
     own = file.config.tune
     search_space.check_tune(file)
+    if ensemble is not None:
+        search_ensemble.check_space(file)
     if own is not None and own.space is not None:
         SearchPlan.of(file)  # reports missing settings before the rows are read
     dataset = read_candidates(file, log, Storage(workers=workers))
-    file = search_space.with_search_space(file, dataset.tables[0].rows)
+    is_for_ensemble = ensemble is not None
+    file = search_space.with_search_space(
+        file, dataset.tables[0].rows, for_ensemble=is_for_ensemble
+    )
     context = SearchContext.of(file, dataset, log)
     plan, tune = context.plan, context.plan.tune
+    if ensemble is not None:
+        search_ensemble.check_size(ensemble, file.config, plan)
     if tune != own:
         search_space.check_tune(file)
         log.emit(
@@ -272,6 +298,8 @@ class StudyRecord(safe_files.Document):
     storage: str | None
     """The URL of the database without a password; `None` for a file in the run folder."""
     nested: bool
+    ensemble: Annotated[int, Field(ge=search_ensemble.FEWEST)] | None = None
+    """The number of the best candidates to combine into an ensemble."""
 
     @classmethod
     def new(cls, file: ConfigFile, settings: SearchSettings) -> Self:
@@ -279,7 +307,13 @@ class StudyRecord(safe_files.Document):
         url = settings.storage
         storage = None if url is None else search_study.mask_password(url)
         token = secrets.token_hex(_TOKEN_BYTES)
-        return cls(study=file.name, run=token, storage=storage, nested=settings.nested)
+        return cls(
+            study=file.name,
+            run=token,
+            storage=storage,
+            nested=settings.nested,
+            ensemble=settings.ensemble,
+        )
 
     @classmethod
     def read(cls, writer: RunWriter) -> Self:
@@ -290,6 +324,20 @@ class StudyRecord(safe_files.Document):
         """
         stored, name = RunFile.STUDY.read_object(writer.path), f"{writer.path / RunFile.STUDY}:"
         return safe_files.parse_document(cls, stored, name, "; search again")
+
+    def check_combination(self, workers: Workers) -> None:
+        """Refuse options that can't be combined.
+
+        Raises:
+            UsageError: with the options.
+        """
+        ensemble, nested, workers_option = map(errors.option, ("ensemble", "nested", "workers"))
+        if self.ensemble is not None and self.nested:
+            reason = "outer folds evaluate the best candidate; remove one of them"
+            raise errors.UsageError(f"{ensemble} can't be combined with {nested}: {reason}")
+        if workers.size > 1 and (self.nested or self.ensemble is not None):
+            kind = "a nested search" if self.nested else f"a search with {ensemble}"
+            raise errors.UsageError(f"{kind} trains on one machine; remove {workers_option}")
 
     def check_storage(self, url: str | None, writer: RunWriter) -> None:
         """Refuse to resume in another storage.
@@ -386,6 +434,18 @@ def _write_selected(
         if name == "best" or number != search.best:
             configs[name] = config_file.load_config(writer.path / written, tables=file.tables)
     return configs
+
+
+def _write_ensemble(
+    writer: RunWriter,
+    file: ConfigFile,
+    search: documents.Search,
+    trials: Sequence[documents.TrialResult],
+) -> ConfigFile:
+    """Write the config of the ensemble of the best candidates."""
+    text = search_ensemble.ensemble_config(file, trials, search.metric, writer.path)
+    writer.write_text(RunFile.BEST_ENSEMBLE, text)
+    return config_file.load_config(writer.path / RunFile.BEST_ENSEMBLE, tables=file.tables)
 
 
 def summarize_trials(
@@ -544,6 +604,7 @@ def train_finalists(
     search: documents.Search,
     log: events.Events,
     workers: Workers = NO_OTHERS,
+    of_ensemble: Sequence[documents.TrialResult] = (),
 ) -> documents.Search:
     """Train each config as the run `folder/NAME`, and compare it with the original config.
 
@@ -556,6 +617,7 @@ def train_finalists(
         search: the document of the search.
         log: receives `progress`, each finalist, and each warning once.
         workers: the workers that train each config together; this is worker 0.
+        of_ensemble: the candidates of the config `ensemble`, in the order of its groups.
 
     Returns:
         The document with the finalists that have held-out rows, the original config first, and with
@@ -567,7 +629,7 @@ def train_finalists(
     """
     runs: dict[Name, Run] = {}
     notes = [*search.notes]
-    for name in sorted(configs, key=["default", "best", "smallest"].index):
+    for name in sorted(configs, key=get_args(Name).index):
         config = configs[name].config
         if name == "default" and config.data.test is None and not config.has_validation:
             continue
@@ -592,9 +654,13 @@ def train_finalists(
             f"there are no test rows; the config was selected on the {rows} rows, so their metrics "
             "are too optimistic: set data.test: 0.15"
         )
-    elif runs and not finalists:
+    if runs and all(each.name == "ensemble" for each in finalists):
         notes.append(_NO_ROWS)
-    return search.model_copy(update={"finalists": finalists, "notes": tuple(notes)})
+    found = None
+    if "ensemble" in runs:
+        found = search_ensemble.summarize_ensemble(runs["ensemble"], of_ensemble)
+    update = {"finalists": finalists, "ensemble": found, "notes": tuple(notes)}
+    return search.model_copy(update=update)
 
 
 def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[documents.Finalist]:
@@ -605,19 +671,26 @@ def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[docume
         metrics = run.metrics[split]
         compared_by = finalist_metric(metric, run.run.config.metrics or (), metrics)
         gain = None
-        if name != "default":
+        if name != "default" and (name != "ensemble" or "default" in runs):
             gain = _difference(runs.get("default"), run, split, compared_by)
         yield documents.Finalist(
             name=name,
             run=name,
             split="test" if split == "test" else "validation",
             metrics=metrics,
-            parameters=run.run.network.trainable_parameters * run.run.config.networks,
+            parameters=_count_parameters(run.run),
             epochs=run.run.epochs,
             metric=compared_by,
             gain=gain,
             verdict=None if gain is None else gain.verdict,
         )
+
+
+def _count_parameters(run: Run) -> int:
+    """Return the number of trainable parameters of all networks of a run."""
+    if run.ensemble is not None and run.ensemble.selection is not None:  # of different sizes
+        return sum(model.network.trainable_parameters for model in run.predictor.models)
+    return run.network.trainable_parameters * run.config.networks
 
 
 def finalist_metric(

@@ -55,6 +55,8 @@ class SearchSettings:
     folder."""
     nested: bool = False
     """True to also evaluate the whole search by nested cross-validation."""
+    ensemble: int | None = None
+    """Number of the best candidates to combine into an ensemble; `None` for no ensemble."""
 
 
 # One candidate

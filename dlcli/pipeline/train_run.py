@@ -38,13 +38,14 @@ from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.distillation import distill_rows, find_teacher, fingerprint_of
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
-from dlcli.pipeline.members import FactorTrial, FitObserver, FittedMember
+from dlcli.pipeline.members import FactorTrial, FitObserver
 from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons
 from dlcli.pipeline.teacher_comparison import save_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate
+from dlcli.prediction.predictor import Selection
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
@@ -297,23 +298,9 @@ class _FitReporter(FitObserver):
         kept = not trial.leaves_out
         self.events.emit(event_types.ScalingLayerEvent(kept=kept, val_loss=loss, rows=trial.rows))
 
-    def selected(self, trained: Sequence[FittedMember], kept: Sequence[FittedMember]) -> None:
+    def selected(self, selection: Selection) -> None:
         """Report the settings that an ensemble keeps, and their shares of the mean."""
-        weights: dict[int, float] = {}
-        for member in kept:
-            weights[member.group] = weights.get(member.group, 0.0) + member.model.weight
-        total = sum(weights.values())
-        groups = {each.group: dict(each.settings) for each in trained}
-        self.events.emit(
-            event_types.SelectedEvent(
-                groups=tuple(
-                    event_types.MemberGroup(
-                        settings=settings, share=weights.get(group, 0.0) / total
-                    )
-                    for group, settings in groups.items()
-                )
-            )
-        )
+        self.events.emit(event_types.SelectedEvent(result=selection))
 
     def diverged(self, error: DivergenceError, job: Job) -> Magnitudes:
         """Add the likely causes as notes, and report the magnitudes that they are derived from."""

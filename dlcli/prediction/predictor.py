@@ -19,6 +19,7 @@ from dlcli.encoding.column_types import words_to_read
 from dlcli.encoding.encoded_rows import InMemoryInputs, Inputs
 from dlcli.encoding.table_encoding import Encoding, row_weights
 from dlcli.errors import DataError, named_columns
+from dlcli.metrics.intervals import DifferenceEstimate, Estimate
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Network, Weights, forward_each, rows_at_once
 from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
@@ -96,11 +97,46 @@ class EnsembleMember(Document):
         return max(map(len, self.history.values()), default=0)
 
 
+class EnsembleGroup(Document):
+    """The networks of an ensemble that have the same settings, one for each fold."""
+
+    settings: Mapping[str, Value]
+    """Their settings that differ from the config, by path, see `ensemble.vary`."""
+    share: Annotated[float, Field(ge=0, le=1)]
+    """Their share of the mean, in [0, 1]; 0 if they are removed."""
+    value: Estimate
+    """The metric on the out-of-fold rows without the other groups."""
+
+
+class Selection(Document):
+    """The selection of the groups of an ensemble, see `ensemble.select`.
+
+    Weights and epochs are chosen on the out-of-fold rows, so the metrics of these rows are too
+    optimistic.
+    """
+
+    metric: str | None
+    """The main metric; `None` if no metric is defined on these rows."""
+    value: Estimate
+    """The metric of the ensemble on the out-of-fold rows, with its 95 % confidence interval: an
+    object with `value`, `lower` and `upper`, or the `reason` why the interval is undefined."""
+    difference: DifferenceEstimate
+    """The difference from the metric of the first group, which has the settings of the config, in
+    the same form, with the `verdict`: `better`, `worse`, `not_significant`, `same` or `unknown`."""
+    groups: tuple[EnsembleGroup, ...]
+    """The groups of networks with the same settings, in the order of their training. Each is an
+    object with its `settings` (path and value), its `share` of the mean prediction, from 0 to 1,
+    and `value`, its metric on the out-of-fold rows without the other groups, in the same form. The
+    networks of a group with share 0 are removed."""
+
+
 class Ensemble(Document):
     """The members of an ensemble, in order."""
 
     format: Literal[1] = 1
     members: tuple[EnsembleMember, ...]
+    selection: Selection | None = None
+    """The selection of its groups; `None` if all members predict."""
     learning_rate_multiplier: Annotated[float, Field(gt=0)] | None = Field(
         validation_alias=AliasChoices("learning_rate_multiplier", "feature_scale")
     )

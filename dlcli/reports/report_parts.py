@@ -30,6 +30,7 @@ from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
     from dlcli.prediction.baseline_comparison import Conclusion
+    from dlcli.prediction.predictor import Selection
 
 AnyEvent = TypeVar("AnyEvent")
 Last = Annotated[AnyEvent | None, BeforeValidator(lambda logged: logged[-1])]
@@ -445,3 +446,41 @@ def reproduction_section(run: Run, *parts: views.ViewBlock | str) -> views.PageS
     table = views.TableBlock(("name", "value"), tuple(rows), "Versions and machine", range(2))
     versions = views.fold("Versions", table)
     return views.section("reproduce", "Reproduction", *parts, command, files, versions)
+
+
+def selection_sentence(selection: Selection, single: str) -> str:
+    """Compare an ensemble with its first group, on the out-of-fold rows.
+
+    Args:
+        selection: the selection of its groups.
+        single: the noun for the first group.
+    """
+    name, alone = selection.metric or "", selection.groups[0].value
+    if selection.groups[0].share == 1:
+        return f"No other networks lower the out-of-fold loss, so the ensemble has only {single}."
+    compared = fmt.versus(name, selection.value.value, alone.value, selection.difference)
+    return f"Out-of-fold {fmt.metric_title(name)} of the ensemble vs {single}: {compared}."
+
+
+def selection_table(selection: Selection, names: Sequence[str], noun: str) -> views.TableBlock:
+    """List the groups of an ensemble by weight, with their metric on the out-of-fold rows.
+
+    Args:
+        selection: the selection of the groups.
+        names: the name of each group.
+        noun: the header of the names.
+    """
+    metric = selection.metric or ""
+    groups = zip(names, selection.groups, strict=True)
+    rows = [("ensemble", "", fmt.estimate(selection.value, metric))]
+    rows += [
+        (name, f"{100 * each.share:.0f} %", fmt.estimate(each.value, metric))
+        for name, each in sorted(groups, key=lambda pair: -pair[1].share)
+    ]
+    return views.TableBlock(
+        (noun, "weight", f"out-of-fold {fmt.metric_title(metric)} [95 %]".replace("  ", " ")),
+        tuple(rows),
+        note="Each group has one network for each fold. Its metric is that of the group alone. "
+        "Groups without weight are not part of the ensemble. The weights and the epochs were "
+        "chosen on these rows, so the metrics are too optimistic.",
+    )

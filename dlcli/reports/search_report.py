@@ -41,12 +41,16 @@ def search_view(run: Run) -> views.View:
     """
     search = run.search
     candidates = Candidates(search, run.config.adjective("validation"))
-    summary = _summary_table(candidates)
+    summary, of_ensemble = _summary_table(candidates), [*_ensemble_tables(search)]
     if "best" in candidates.finalists:
         network = str(run.path / ("default" if candidates.prefers_default else "best"))
         link = ("predict", shlex.join(["dlcli", "predict", network, "DATA"]))
     else:
         link = ("train the best", shlex.join(["dlcli", "train", str(run.path / RunFile.BEST)]))
+    links = [link]
+    if search.ensemble is not None:
+        command = ["dlcli", "predict", str(run.path / search.ensemble.run), "DATA"]
+        links.append(("predict with the ensemble", shlex.join(command)))
 
     def sections() -> Sequence[views.PageSection]:
         evaluations, listed = _evaluations(candidates), _candidate_tables(candidates)
@@ -56,6 +60,7 @@ def search_view(run: Run) -> views.View:
         )
         return [
             views.section("result", "Result", summary, *evaluations),
+            views.section("ensemble", "Ensemble", *of_ensemble),
             views.section("next", "Next steps", *_next_steps(run, candidates)),
             views.section("candidates", "Candidates", *listed),
             views.section("size", "Smallest good network", _WHY_SMALL if size else None, size),
@@ -71,8 +76,8 @@ def search_view(run: Run) -> views.View:
         figures=tuple(_figures(candidates)),
         notes=report_parts.as_sentences(search.notes),
         warnings=report_parts.as_sentences(run.parse_log(report_parts.RunLog).warnings),
-        blocks=(summary,),
-        links=(link,),
+        blocks=(summary, *of_ensemble[:1]),
+        links=tuple(links),
         sections=sections,
     )
     return report_parts.run_view(run, view)
@@ -99,7 +104,19 @@ def _summary_table(candidates: Candidates) -> views.TableBlock:
         scores = (candidates.final_value(each) if each else "" for each in finals)
         name = f"{candidates.adjective(first)} {fmt.metric_title(first.metric or '')}"
         rows.append((name, *scores))
-    return views.TableBlock(("", *shown), tuple(rows), note="“Default” is the config as given.")
+    header = ("", *shown)
+    if (ensemble := trained.get("ensemble")) is not None:
+        value, parameters = candidates.final_value(ensemble), f"{ensemble.parameters:,}"
+        header = (*header, "ensemble")
+        rows = [(*row, cell) for row, cell in zip(rows, ("", "", parameters, value), strict=True)]
+    return views.TableBlock(header, tuple(rows), note="“Default” is the config as given.")
+
+
+def _ensemble_tables(search: Search) -> Iterator[views.TableBlock]:
+    """Yield the table of the candidates that the ensemble combines."""
+    if search.ensemble is not None:
+        names = [f"candidate #{number:,}" for number in search.ensemble.trials]
+        yield report_parts.selection_table(search.ensemble.selection, names, "")
 
 
 def _sentences(candidates: Candidates) -> Iterator[str]:
@@ -136,6 +153,9 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         )
     elif not candidates.default_is_smallest:
         yield "No smaller network is within one standard error."
+    if search.ensemble is not None:
+        single = "the best candidate alone, with the same folds"
+        yield report_parts.selection_sentence(search.ensemble.selection, single)
     yield _evaluation_sentence(candidates.finalists)
     if search.nested_value is not None:
         value = fmt.estimate(search.nested_value)

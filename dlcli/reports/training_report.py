@@ -269,17 +269,24 @@ def _group_blocks(run: Run) -> Iterator[views.ViewBlock | str]:
     config, ensemble = run.config.ensemble, run.ensemble
     if ensemble is None or config is None or config.vary is None:
         return
-    total, size = sum(each.weight for each in ensemble.members), config.fold_count or 1
-    groups = sorted(ensemble.members[::size], key=lambda member: -member.weight)
-    rows = tuple(
-        (f"{100 * size * each.weight / total:.0f} %", fmt.settings(each.settings))
-        for each in groups
-    )
+    selection = ensemble.selection
+    size = config.fold_count or 1
+    kept = len(ensemble.members) // size
     yield (
         f"This is the network with the settings of the config. Settings differ between "
-        f"{plural(config.groups, 'group')} of networks, of which {len(groups)} predict."
+        f"{plural(config.groups, 'group')} of networks, of which {kept} predict."
     )
-    yield views.TableBlock(("share of the mean", "settings"), rows, text_columns=(1,))
+    if selection is None:
+        total = sum(each.weight for each in ensemble.members)
+        rows = tuple(
+            (f"{100 * size * each.weight / total:.0f} %", fmt.settings(each.settings))
+            for each in sorted(ensemble.members[::size], key=lambda member: -member.weight)
+        )
+        yield views.TableBlock(("share of the mean", "settings"), rows, text_columns=(1,))
+        return
+    yield report_parts.selection_sentence(selection, "the networks with the settings of the config")
+    names = [fmt.settings(each.settings) for each in selection.groups]
+    yield report_parts.selection_table(selection, names, "settings")
 
 
 def network_blocks(network: NetworkEvent) -> Iterator[views.ViewBlock | str]:

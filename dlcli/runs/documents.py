@@ -18,6 +18,7 @@ from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.intervals import Estimate, Verdict
 from dlcli.metrics.statistic import Floats, Metrics, Number, finite, finite_number, mean_of_defined
 from dlcli.prediction.baseline_comparison import BaselineDifference
+from dlcli.prediction.predictor import Selection
 from dlcli.safe_files import Count, Document
 
 MOST_EPOCHS = 200
@@ -242,8 +243,8 @@ class TrialResult(Document):
 class Finalist(Document):
     """A config that was trained in full after the search and evaluated on held-out rows."""
 
-    name: Literal["default", "best", "smallest"]
-    """The name of the finalist: `default`, `best` or `smallest`."""
+    name: Literal["default", "best", "smallest", "ensemble"]
+    """The name of the finalist: `default`, `best`, `smallest` or `ensemble`."""
     run: str
     """The path of its run folder, relative to the folder of the search."""
     split: Literal["test", "validation"]
@@ -263,6 +264,23 @@ class Finalist(Document):
     `default`, on the same rows. `None` for `default` itself."""
     verdict: Verdict | None = None
     """The verdict on this difference; `None` for `default` itself."""
+
+
+class SearchEnsemble(Document):
+    """The best candidates as one ensemble, trained after the search, see `dlcli tune --ensemble`.
+
+    The candidates were chosen on rows that are also out-of-fold rows, so the metrics of these rows
+    are too optimistic.
+    """
+
+    run: str
+    """The path of its run folder, relative to the folder of the search."""
+    trials: tuple[Count, ...]
+    """The number of the trial of each group, best first."""
+    selection: Selection
+    """The weights of the groups, and the metric of the ensemble and of each group alone on the
+    out-of-fold rows: an object with the fields of a `selected` event. The first group has the
+    settings of the best trial."""
 
 
 class NestedFold(Document):
@@ -324,6 +342,10 @@ class Search(Document):
     sum is 1. Empty with fewer than 20 complete trials, which would yield mostly noise."""
     finalists: tuple[Finalist, ...] = ()
     """The finalists, each an object with the fields of a `finalist` event."""
+    ensemble: SearchEnsemble | None = None
+    """The best candidates as one ensemble: an object with the `run`, the `trials` of its groups,
+    best first, and the `selection` of the groups, with the fields of a `selected` event. `None`
+    without `--ensemble`, or if it could not be trained."""
     nested: tuple[NestedFold, ...] = ()
     """The results of the outer folds; empty without `--nested`."""
     nested_value: Estimate | None = None

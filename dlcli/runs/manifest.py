@@ -109,6 +109,8 @@ class RunFile(StrEnum):
     """The config of the best candidate of a search."""
     SMALLEST = "smallest.yaml", MAX_BYTES
     """The config of the smallest candidate within one standard error of the best."""
+    BEST_ENSEMBLE = "ensemble.yaml", MAX_BYTES
+    """The config of the ensemble of the best candidates of a search."""
 
 
 MANIFEST = "manifest.json"

@@ -59,6 +59,7 @@ RESULT = {
         **{**TRIAL, **UNUSED, "number": 0, "value": 0.28, "values": {"batch_size": 32}},
     },
     **{"trials": 3, "importances": {}, "finalists": [FINALIST, BEST], "nested_value": None},
+    "ensemble": None,
     "notes": ["1 candidate failed to train"],
 }
 
@@ -190,9 +191,10 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
 
 def test_the_options_reach_the_settings(dlcli, calls):
     options = ["--jobs", "3", "--storage", "sqlite:///a.db", "--nested", "--output", "mine"]
-    dlcli("tune", "rows.yaml", *options)
+    dlcli("tune", "rows.yaml", *options, "--ensemble", "4")
 
-    assert calls == [("rows.yaml", SearchSettings(3, "sqlite:///a.db", nested=True), Path("mine"))]
+    settings = SearchSettings(3, "sqlite:///a.db", nested=True, ensemble=4)
+    assert calls == [("rows.yaml", settings, Path("mine"))]
 
 
 @pytest.mark.usefixtures("rows")
@@ -302,6 +304,63 @@ def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):
         )
     )
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("size", ["1", "33"])
+def test_an_ensemble_of_too_few_or_too_many_candidates_is_refused(dlcli, calls, size):
+    result = dlcli("tune", "rows.yaml", "--ensemble", size)
+
+    assert result.exit_code == 2
+    assert "'--ensemble': expected an integer from 2 to 32" in result.stderr.splitlines()[0]
+    assert calls == []
+
+
+@pytest.mark.usefixtures("rows")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--nested",),
+            snapshot(
+                "error: --ensemble can't be combined with --nested: outer folds evaluate the best candidate; remove one of them"
+            ),
+        ),
+        (
+            ("--workers", "2"),
+            snapshot("error: --workers can't be combined with --ensemble; remove one of them"),
+        ),
+        (
+            ("--set", "tune.space={input.scaling: [standard, robust]}"),
+            snapshot(
+                "error: --set 'tune.space={input.scaling: [standard, robust]}': tune.space['input.scaling']: can't be varied: all networks read the same rows and inputs; remove it, or omit --ensemble"
+            ),
+        ),
+    ],
+)
+def test_what_an_ensemble_of_candidates_can_not_have_is_refused_before_the_search(
+    dlcli, options, message
+):
+    result = dlcli("tune", "rows.yaml", "--ensemble", "2", *options)
+
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, message)
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("rows", "compiled_once", "no_linear_baseline")
+def test_the_result_has_the_weights_and_the_out_of_fold_error_of_the_ensemble(dlcli):
+    result = dlcli("tune", "rows.yaml", "--ensemble", "2", "--set", "epochs=9")
+
+    assert result.exit_code == 0, result.stderr
+    names, *rows = [line.split() for line in result.stdout.split("\n\n")[1].splitlines()]
+    assert names == ["weight", "out-of-fold", "MAE", "[95", "%]"]
+    weights = {row[1]: int(row[2]) for row in rows if row[0] == "candidate"}
+    assert (rows[0][0], set(weights), sum(weights.values())) == ("ensemble", {"#0", "#1"}, 100)
+    assert "\nOut-of-fold MAE of the ensemble vs the best candidate alone, " in result.stdout
+    last = result.stdout.splitlines()[-1]
+    assert last == "predict with the ensemble: dlcli predict runs/rows-tune/ensemble DATA"
+    predicted = dlcli("predict", "runs/rows-tune/ensemble", "rows.csv")
+    assert len(predicted.stdout.splitlines()) == 41
 
 
 @pytest.mark.slow
