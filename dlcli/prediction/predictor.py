@@ -116,18 +116,17 @@ class Selection(Document):
     """
 
     metric: str | None
-    """The main metric; `None` if no metric is defined on these rows."""
+    """The name of the main metric; `None` if all metrics are undefined on the out-of-fold rows."""
     value: Estimate
-    """The metric of the ensemble on the out-of-fold rows, with its 95 % confidence interval: an
-    object with `value`, `lower` and `upper`, or the `reason` why the interval is undefined."""
+    """An estimate of this metric for the ensemble, on the out-of-fold rows."""
     difference: DifferenceEstimate
-    """The difference from the metric of the first group, which has the settings of the config, in
-    the same form, with the `verdict`: `better`, `worse`, `not_significant`, `same` or `unknown`."""
+    """An estimate of the difference in this metric: the ensemble minus the first group, which has
+    the settings of the config. It also has a `verdict`."""
     groups: tuple[EnsembleGroup, ...]
     """The groups of networks with the same settings, in the order of their training. Each is an
-    object with its `settings` (path and value), its `share` of the mean prediction, from 0 to 1,
-    and `value`, its metric on the out-of-fold rows without the other groups, in the same form. The
-    networks of a group with share 0 are removed."""
+    object with its `settings` (path and value); its `share` of the mean prediction, from 0 to 1;
+    and `value`, an estimate of the metric for this group alone. The networks of a group with share
+    0 are removed."""
 
 
 class Ensemble(Document):
