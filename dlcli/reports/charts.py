@@ -536,8 +536,8 @@ def _labels(axis: Axis) -> dict[str, object]:
         look["tickCount"] = axis.ticks
     elif axis.ticks:
         look["values"] = list(axis.ticks)
-    elif axis.is_time:
-        look["tickCount"] = 4  # more would be read together: `October 2009`
+    if axis.is_time:
+        look["labelSeparation"] = 18  # closer, `October` and `2009` would be read together
     if axis.labels:
         look["labelExpr"] = axis.labels
     return look
