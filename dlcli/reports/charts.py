@@ -536,7 +536,7 @@ def _labels(axis: Axis) -> dict[str, object]:
         look["tickCount"] = axis.ticks
     elif axis.ticks:
         look["values"] = list(axis.ticks)
-    if axis.is_time:
+    if axis.is_time or axis.log:
         look["labelSeparation"] = 18  # closer, `October` and `2009` would be read together
     if axis.labels:
         look["labelExpr"] = axis.labels
