@@ -18,6 +18,7 @@ from dlcli.metrics import intervals
 from dlcli.metrics.definitions import METRICS, main_metric, metric_bounds
 from dlcli.metrics.intervals import Estimate
 from dlcli.metrics.statistic import Array, Number, mean_of_defined
+from dlcli.metrics.wording import metric_title
 from dlcli.pipeline.preparation import Dataset
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
 from dlcli.prediction.predictions import HeldOut
@@ -334,7 +335,7 @@ def notes_of(
     if worse := [each.metric for each in compared if each.verdict == "worse"]:
         yield (
             f"in {len(worse)} of {plural(len(compared), 'fold')} the network is significantly "
-            f"worse than a constant model, by {worse[0]}"
+            f"worse than a constant model in {metric_title(worse[0])}"
         )
     if document.main_metric is not None:
         yield from _about_spread(results, held_out, document.main_metric, split)
@@ -369,8 +370,8 @@ def notes_of(
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
         )
     yield (
-        "pooled intervals cover the uncertainty from the evaluation rows only; intervals over "
-        "folds also cover the uncertainty from the training rows"
+        "the intervals for all rows cover the uncertainty from the evaluation rows only; those "
+        "for the mean of folds also cover the uncertainty from the training rows"
     )
 
 

@@ -27,6 +27,7 @@ from dlcli.config.config_file import ConfigFile, Tables
 from dlcli.config.search_space import Dimension, Value, candidate
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import DifferenceEstimate
+from dlcli.metrics.wording import metric_title
 from dlcli.network.head import resolve_head
 from dlcli.pipeline import (
     events,
@@ -730,5 +731,5 @@ def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[
         values = f"{errors.number(found.network)} against {errors.number(found.baseline)}"
         yield (
             f"the best network is {words} than the {name} baseline on {finalist.split} rows: "
-            f"{found.metric} {values}"
+            f"{metric_title(found.metric)} {values}"
         )

@@ -303,8 +303,8 @@ def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
         record.metrics,
         {
             "": fmt.metric_title,
-            "all rows [95 %]": lambda name: fmt.estimate(cv.pooled.get(name), name),
-            "mean of folds [95 %]": lambda name: fmt.estimate(cv.by_fold.get(name), name),
+            "all rows [95 % CI]": lambda name: fmt.estimate(cv.pooled.get(name), name),
+            "mean of folds [95 % CI]": lambda name: fmt.estimate(cv.by_fold.get(name), name),
             "± over folds": lambda name: _deviation(name, cv.deviations.get(name)),
             "constant": lambda name: fmt.metric(name, cv.constant.get(name), cv.rows),
         },

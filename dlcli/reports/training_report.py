@@ -200,7 +200,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
             "--set data.validation=0.15 --set data.test=0.15"
         )
     elif are_few:
-        yield f"With only {counted}, this is uncertain."
+        yield f"With only {counted}, these metrics are uncertain."
     is_biased = split == "validation" and record.is_out_of_fold
     if is_biased and run.config.early_stopping and rows is not None and rows < _BIASED_ROWS:
         yield (

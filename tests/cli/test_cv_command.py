@@ -132,7 +132,9 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         ]
     )
     lines = result.stdout.splitlines()
-    assert lines[0] == "          all rows [95 %]  mean of folds [95 %]  ± over folds  constant"
+    assert (
+        lines[0] == "          all rows [95 % CI]  mean of folds [95 % CI]  ± over folds  constant"
+    )
     assert lines[-3:] == [
         "run: runs/cv",
         "report: dlcli report runs/cv",
@@ -158,7 +160,7 @@ def test_json_has_one_line_per_event_without_progress_and_the_result_last(dlcli)
 def test_quiet_prints_only_the_result(dlcli):
     result = dlcli("cv", "rows.yaml", "--quiet")
     assert result.stderr == ""
-    assert result.stdout.startswith("          all rows [95 %]")
+    assert result.stdout.startswith("          all rows [95 % CI]")
 
 
 def test_an_unfinished_run_has_no_result(dlcli, rows, monkeypatch):

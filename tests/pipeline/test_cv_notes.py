@@ -16,7 +16,7 @@ from tests.pipeline.hand_made_results import failed, fold, folds
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 ALWAYS = (
-    "pooled intervals cover the uncertainty from the evaluation rows only; intervals over folds "
+    "the intervals for all rows cover the uncertainty from the evaluation rows only; those for the mean of folds "
     "also cover the uncertainty from the training rows"
 )
 
@@ -48,7 +48,7 @@ def test_folds_in_which_the_network_is_significantly_worse_than_a_constant_are_c
         for verdict in ("better", "not_significant", "worse")
     )
     assert notes(folds("accuracy", [0.8] * 3), compared=[better, unclear, worse]) == [
-        "in 1 of 3 folds the network is significantly worse than a constant model, by log_loss"
+        "in 1 of 3 folds the network is significantly worse than a constant model in log loss"
     ]
     assert notes(folds("accuracy", [0.8] * 2), compared=[better, unclear]) == []
 

@@ -78,9 +78,9 @@ def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows
     run = cross_validation_run(tmp_path, cross_validation(notes=("few rows",)))
     lines = render_text(cross_validation_view(run)).splitlines()
     assert lines[:4] == [
-        "          all rows [95 %]  mean of folds [95 %]  ± over folds  constant",
-        "accuracy   88 % [62, 100]        88 % [50, 100]          12 %      50 %",
-        "log loss                -                     -             -         -",
+        "          all rows [95 % CI]  mean of folds [95 % CI]  ± over folds  constant",
+        "accuracy      88 % [62, 100]           88 % [50, 100]          12 %      50 %",
+        "log loss                   -                        -             -         -",
         "",
     ]
     assert "note: Few rows." in lines

@@ -337,7 +337,7 @@ def test_metrics_of_few_rows_are_called_uncertain(tmp_path):
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, config=config)
     assert view_of(run).sentences == (
         "On 2 test rows, accuracy is 50 %.",
-        "With only 2 test rows, this is uncertain.",
+        "With only 2 test rows, these metrics are uncertain.",
     )
 
 
@@ -347,7 +347,7 @@ def test_a_single_row_is_singular_in_every_sentence(tmp_path):
     run = make_run(tmp_path, COLORS, "y", metrics=metrics, outputs=None, logged=logged)
     assert training_view(run).sentences == (
         "On 1 test row, accuracy is 0 %.",
-        "With only 1 test row, this is uncertain.",
+        "With only 1 test row, these metrics are uncertain.",
     )
 
 
@@ -397,7 +397,7 @@ def test_out_of_fold_rows_do_not_decide_if_test_rows_are_later(tmp_path):
     config = {"data": data, "input": {"features": {"x": "categorical"}}}
     open_verdict = difference("not_significant")
     sentences = sentences_of_ensemble(tmp_path, open_verdict, better, **config)
-    assert sentences[-1] == "With only 10 test rows, this is uncertain."
+    assert sentences[-1] == "With only 10 test rows, these metrics are uncertain."
 
 
 def test_out_of_fold_rows_do_not_refute_a_significant_gain_on_test_rows(tmp_path):
@@ -555,7 +555,7 @@ def test_rows_of_weight_zero_are_not_counted_in_the_sentences(tmp_path):
     run = number_run(tmp_path, outputs=outputs, config=config, logged=logged)
     sentences = training_view(run).sentences
     assert sentences[0] == "On 1 test row, R² is 0.95 and MAE is 0.5."
-    assert sentences[-1] == "With only 1 test row, this is uncertain."
+    assert sentences[-1] == "With only 1 test row, these metrics are uncertain."
 
 
 def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
