@@ -57,7 +57,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     _names: tuple[str, ...] = field(init=False)
     """The names of the features, in the order of the training columns."""
 
-    preset: Literal["simple", "good"] = "good"
+    preset: Literal["simple", "good", "best"] = "good"
     hidden: Setting = None
     output: Setting = None
     loss: Setting = None
@@ -188,7 +188,8 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
     section of the same name in this config; write it as in YAML.
 
     Args:
-        preset: `good`: an ensemble of eight networks; `simple`: one small network.
+        preset: `good`: an ensemble of eight networks; `simple`: one small network; `best`: an
+            ensemble of 32 networks with different settings.
         hidden: the hidden layers: `[{"units": 64, "activation": "relu"}]`.
         output: the output layer.
         loss: the loss.

@@ -397,7 +397,7 @@ def starter_config(
     data: Data | str | Path,
     target: str | Sequence[str],
     *,
-    preset: Literal["simple", "good"] = "good",
+    preset: Literal["simple", "good", "best"] = "good",
     ignore: str | Sequence[str] = (),
     positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
@@ -407,7 +407,8 @@ def starter_config(
     Args:
         data: the table that you will pass to `train`, or the path of a file.
         target: the column to predict, or several numeric or yes/no columns.
-        preset: `good`: an ensemble of eight networks; `simple`: one small network.
+        preset: `good`: an ensemble of eight networks; `simple`: one small network; `best`: an
+            ensemble of 32 networks with different settings.
         ignore: one or several columns to exclude, or patterns such as `score_*`.
         positive_class: the positive class of a binary target.
         type: the type of the target, for example `categorical` if its integers are classes.

@@ -56,7 +56,8 @@ def starter_config(
         ignore: columns to exclude from the features, or patterns of their names.
         positive_class: the positive class of a binary target.
         type: the type of the target; by default, it is inferred.
-        preset: `simple` for a small network, `good` for an ensemble of large ones.
+        preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for an
+            ensemble of large networks with different settings.
 
     Returns:
         Commented YAML.
@@ -92,7 +93,7 @@ def starter_config(
     notes = [comment(message) for message in (*table.notes, *table.warnings)]
     features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
-    training = aligned(recipe.training)
+    training = recipe.text
     return "\n".join(
         [
             f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *notes], indent=2)}",
@@ -235,7 +236,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     output = f"{units} with {head.output.activation.name}"
     yield comment(f"output and loss follow from the target: {output},")
     yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
-    if preset == "good" and facts.task.outcome != "numbers":
+    if preset != "simple" and facts.task.outcome != "numbers":
         why = "no predicted probability is almost 0 or 1"
         yield Line("output", "{probability_floor: auto}", why)
     rows = facts.class_rows

@@ -7,15 +7,15 @@ back; the ablations are in benchmarks/accuracy.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from dlcli.config.data_section import FEWEST_TRIAL_ROWS
-from dlcli.starter.commented_yaml import Line, comment
+from dlcli.starter.commented_yaml import Line, aligned, comment
 from dlcli.starter.table_facts import MOST_ENCODED, TableFacts
 
-Preset = Literal["simple", "good"]
+Preset = Literal["simple", "good", "best"]
 Chosen = TypeVar("Chosen")
 
 
@@ -31,6 +31,13 @@ class Recipe:
     """Whether each network is validated on its own fold, so no validation rows are held out."""
     input: Sequence[Line] = ()
     """The settings of all columns."""
+    ensemble: str = ""
+    """The section `ensemble`, if it has several lines."""
+
+    @property
+    def text(self) -> str:
+        """The training and the ensemble as YAML."""
+        return aligned(self.training) + self.ensemble
 
 
 def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
@@ -42,7 +49,7 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     # of the small network 80 %, and that of eight small networks 82 %.
     if any(column.feature.has_words for column in facts.columns):
         return _small_network(facts, members)
-    return _large_ensemble(facts, members)
+    return _large_ensemble(facts, members, varies=preset == "best" and facts.holds_out)
 
 
 # A small network
@@ -110,10 +117,15 @@ _ROWS_OF_TRIAL = 10 * FEWEST_TRIAL_ROWS
 """Number of rows from which a network's validation rows, about a tenth, suffice for a trial."""
 
 
-def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
+def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     """Return an ensemble of large networks, each validated on its own fold.
 
     Early stopping keeps each network's best epoch.
+
+    Args:
+        facts: the table.
+        members: number of networks in a group.
+        varies: whether to add groups of networks with other settings.
     """
     layers = (f"  - {{units: {units}, activation: silu, dropout: 0.05}}\n" for units in _UNITS)
     least, most = _EPOCHS
@@ -133,12 +145,14 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
         Line("epochs", str(epochs), "passes over the rows"),
         Line("batch_size", str(batch_size), "rows per step"),
         _stopping_line(facts, patience, why, "there are too few rows to validate on", tolerance),
-        _ensemble_line(members, has_folds=facts.holds_out),
     ]
     bins = _bins(facts)
+    groups = [*_other_groups(facts, bins, batch_size)] if varies else []
+    if not groups:
+        training.append(_ensemble_line(members, has_folds=facts.holds_out))
     inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
     has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
-    networks = members + has_trial  # the first one is trained twice
+    networks = members * (1 + len(groups)) + has_trial  # the first one is trained twice
     share = _SHARE_FOR_CLASSES if facts.task.outcome == "classes" else 1.0
     steps = share * networks * epochs * facts.rows / batch_size
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
@@ -149,7 +163,52 @@ def _large_ensemble(facts: TableFacts, members: int) -> Recipe:
     unless = "; dropped if it harms" if has_trial else ""
     layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")
     hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
-    return Recipe(hidden, training, facts.holds_out, [*[bins_line] * (bins > 1), layer_line])
+    settings = [*[bins_line] * (bins > 1), layer_line]
+    ensemble = _varied_ensemble(members, groups) if groups else ""
+    return Recipe(hidden, training, facts.holds_out, settings, ensemble)
+
+
+_LARGE_BATCH = 256
+_OTHER_BINS = {16: 48, 48: 16}
+
+
+def _other_groups(facts: TableFacts, bins: int, batch_size: int) -> Iterator[Mapping[str, str]]:
+    """Yield the settings of further groups of networks by path, as YAML.
+
+    Networks with different encodings differ the most. The last group is similar to RealMLP
+    (Holzmüller et al. 2024, https://arxiv.org/abs/2407.04491).
+    """
+    has_encodings = bins > 1
+    waves = {"input.encoding": "periodic_linear"} if has_encodings else {}
+    yield {**waves, "optimizer.learning_rate": "0.001", "hidden_layers": "{dropout: 0.15}"}
+    others = _OTHER_BINS.get(bins)
+    other = {"input.encoding": f"{{name: piecewise_linear, bins: {others}}}"} if others else {}
+    yield {**other, "optimizer.learning_rate": "0.001", "hidden_layers": "{dropout: 0.3}"}
+    if facts.task.type == "count" or not has_encodings:  # a high learning rate might diverge
+        return
+    rate = 0.02 if facts.task.outcome == "classes" else 0.05
+    batches = {"batch_size": f"{_LARGE_BATCH}"} if batch_size < _LARGE_BATCH else {}
+    yield {
+        "input.encoding": "{name: periodic_linear, deviation: 0.4}",
+        "optimizer": f"{{name: adamw, learning_rate: {rate}, beta_2: 0.95, weight_decay: 0.1}}",
+        "learning_rate_multipliers": "{kernels: inverse_sqrt_fan_in, biases: 0.1, encodings: 0.1}",
+        **batches,
+    }
+
+
+def _varied_ensemble(folds: int, groups: Sequence[Mapping[str, str]]) -> str:
+    """Write an ensemble of several groups of networks."""
+    count = 1 + len(groups)
+    lines = [
+        Line("members", f"{count * folds}", f"{count} groups of networks with different settings"),
+        Line("folds", f"{folds}", "each network of a group is validated on its own fold"),
+        Line("select", "greedy", "weights the groups by their out-of-fold predictions"),
+    ]
+    text = f"ensemble:\n{aligned(lines, indent=2)}  vary:  # the settings of the other groups\n"
+    for group in groups:
+        pairs = [f"{path}: {value}\n" for path, value in group.items()]
+        text += f"    - {'      '.join(pairs)}"
+    return text
 
 
 def _bins(facts: TableFacts) -> int:

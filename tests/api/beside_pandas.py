@@ -437,8 +437,10 @@ def test_columns_without_the_names_of_training_are_taken_by_position():
 
 
 def test_what_can_not_be_trained_is_a_value_error():
-    with pytest.raises(ValueError, match="preset: expected 'simple' or 'good', got 'best'"):
-        DenseRegressor(preset="best").fit([[1.0], [2.0]], [1.0, 2.0])
+    with pytest.raises(
+        ValueError, match="preset: expected 'simple', 'good' or 'best', got 'great'"
+    ):
+        DenseRegressor(preset="great").fit([[1.0], [2.0]], [1.0, 2.0])
     with pytest.raises(ValueError, match="y has only one class, 'a'"):
         DenseClassifier(**FAST).fit([[1.0], [2.0]], ["a", "a"])
     with pytest.raises(ValueError, match=r"no column may have the name '\(target\)'; rename it"):

@@ -223,8 +223,10 @@ def test_anything_other_than_a_config_is_refused(run, folder, config, data, mess
 def test_arguments_of_a_wrong_kind_are_named(run):
     with pytest.raises(dlcli.UsageError, match="interval: expected a share between 0 and 1, got '"):
         run.model.predict(TABLE, interval="0.9")
-    with pytest.raises(dlcli.UsageError, match="preset: expected 'simple' or 'good', got 'best'"):
-        dlcli.starter_config(TABLE, "price", preset="best")
+    with pytest.raises(
+        dlcli.UsageError, match="preset: expected 'simple', 'good' or 'best', got 'great'"
+    ):
+        dlcli.starter_config(TABLE, "price", preset="great")
 
 
 @pytest.mark.parametrize(
@@ -273,7 +275,7 @@ def test_arguments_of_a_wrong_kind_are_named(run):
         ),
         (
             lambda run: dlcli.starter_config(TABLE, "price", preset=np.ones(2)),
-            "preset: expected 'simple' or 'good', got ndarray",
+            "preset: expected 'simple', 'good' or 'best', got ndarray",
         ),
         (
             lambda run: dlcli.tune(CONFIG, TABLE, nested=np.ones(2)),

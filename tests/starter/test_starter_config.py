@@ -23,7 +23,7 @@ from PIL import Image
 from dlcli.config.config_file import load_config, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import ScalingLayer
-from dlcli.config.search_space import with_search_space
+from dlcli.config.search_space import draw_settings, with_search_space, with_settings
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import check
@@ -814,6 +814,34 @@ def test_the_good_preset_keeps_probabilities_of_classes_and_labels_from_0(
     assert floor == ("auto" if is_written else None)
     simple = starter_config(data, target, config_folder=tmp_path, preset="simple")
     assert "probability_floor" not in simple
+
+
+@pytest.mark.parametrize(
+    ("target", "rates"),
+    [
+        ([0.5 * number for number in range(120)], [0.003, 0.001, 0.001, 0.05]),
+        (["a", "b"] * 60, [0.003, 0.001, 0.001, 0.02]),
+    ],
+)
+def test_the_best_preset_weights_groups_of_networks_with_their_own_encoding_and_rate(
+    tmp_path: Path, target: list[object], rates: list[float]
+) -> None:
+    path = table(tmp_path, x=[number % 50 for number in range(120)], y=target)
+    text = starter(path, preset="best")
+    config, _ = prepared(text, tmp_path)
+    groups = [with_settings(config, each) for each in draw_settings(config)]
+    assert [each.optimizer.learning_rate for each in groups] == rates
+    encodings = ["piecewise_linear", "periodic_linear", "piecewise_linear", "periodic_linear"]
+    assert [each.input.encoding.name for each in groups] == encodings
+    assert config.ensemble is not None
+    assert (config.ensemble.members, config.ensemble.fold_count) == (32, 8)
+    good, _ = prepared(starter(path, preset="good"), tmp_path)
+    assert groups[0].model_copy(update={"ensemble": good.ensemble}) == good
+
+
+def test_the_best_preset_has_no_groups_if_no_rows_are_held_out(tmp_path: Path) -> None:
+    path = table(tmp_path, x=[*range(9)], y=[*range(9)])
+    assert starter(path, preset="best") == starter(path, preset="good")
 
 
 def test_the_good_preset_keeps_a_group_in_one_fold(tmp_path: Path) -> None:
