@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dlcli.errors import UNDEFINED as UNDEFINED
-from dlcli.errors import are_years, plural, printable
+from dlcli.errors import are_years, plural, printable, truncate
 from dlcli.errors import number as plain_number
 from dlcli.metrics.wording import OF_VALIDATION, with_minus
 from dlcli.metrics.wording import decimals_of as decimals_of
@@ -90,9 +90,16 @@ def _year(value: float | None) -> str:
     return UNDEFINED if value is None else f"{value:.0f}"
 
 
+_LONGEST_SETTING = 60
+
+
 def settings(values: Mapping[str, object]) -> str:
-    """Format the settings that differ from a config, by path: `batch_size: 64, epochs: 5`."""
-    pairs = (f"{path}: {shown(value)}" for path, value in values.items())
+    """Format the settings that differ from a config, by path: `batch_size: 64, epochs: 5`.
+
+    A choice that is a list or a mapping is the text of its YAML.
+    """
+    texts = {key: each if isinstance(each, str) else shown(each) for key, each in values.items()}
+    pairs = (f"{key}: {truncate(text, _LONGEST_SETTING)}" for key, text in texts.items())
     return ", ".join(pairs) or "settings of the config"
 
 
