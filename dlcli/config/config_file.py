@@ -432,6 +432,8 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> No
         length = len(parent.value)
         if not isinstance(step, int) or step > length:
             message = f"is a list of {length}; expected an index up to [{length}]"
+            if path[:-1] == ("hidden",):
+                message = f"has {plural(length, 'layer')}; use {_indices_of_layers(length)}"
             if isinstance(step, str):
                 first = f"write {format_path((*path[:-1], 0, step))} for its first item"
                 is_hidden = path[:-1] == ("hidden",)
@@ -445,6 +447,15 @@ def _put(parent: yaml.Node, path: Path, value: yaml.Node, mark: yaml.Mark) -> No
         keys = [key.value for key, _ in parent.value]
         at = keys.index(step) if step in keys else len(keys)
         parent.value[at : at + 1] = [(scalar("str", step, mark), value)]
+
+
+def _indices_of_layers(layers: int) -> str:
+    """Return the indices that a path can have in a list of this many hidden layers."""
+    new = f"hidden[{layers}] to add a layer"
+    if not layers:
+        return new
+    last = f" to hidden[{layers - 1}]" if layers > 1 else ""
+    return f"hidden[0]{last}, or {new}"
 
 
 def _split_argument(argument: str) -> tuple[Path, str]:

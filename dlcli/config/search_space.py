@@ -81,8 +81,8 @@ class Dimension:
     @property
     def of_layers(self) -> yaml_document.Path | None:
         """Path within each hidden layer, if the dimension varies all of them."""
-        is_nested = self.declaration[-2:-1] == (HIDDEN_LAYERS,) and self.path != LAYERS
-        return yaml_document.parse_path(str(self.declaration[-1])) if is_nested else None
+        first, *rest = yaml_document.parse_path(self.path)
+        return tuple(rest) if first == HIDDEN_LAYERS and self.path != LAYERS else None
 
     @property
     def size(self) -> int | None:
@@ -530,9 +530,9 @@ def check_tune(file: ConfigFile) -> None:
 def _layer_error(
     file: ConfigFile, dimension: Dimension, dimensions: Sequence[Dimension]
 ) -> str | None:
-    """Return why a setting can't vary in all hidden layers, or None."""
+    """Return why a setting can't vary in all hidden layers or in one of them, or None."""
     if dimension.of_layers is None:
-        return None
+        return _index_error(file, dimension, dimensions)
     known = ["number", *Hidden.model_fields]
     key = str(dimension.of_layers[0])
     if key not in known:
@@ -540,6 +540,23 @@ def _layer_error(
     if file.config.hidden or any(each.path == LAYERS for each in dimensions):
         return None
     return "varies the hidden layers, but the config has none; also vary 'number'"
+
+
+def _index_error(
+    file: ConfigFile, dimension: Dimension, dimensions: Sequence[Dimension]
+) -> str | None:
+    """Return why a setting can't vary in one hidden layer: some candidates don't have the layer."""
+    path = yaml_document.parse_path(dimension.path)
+    if path[0] != "hidden" or len(path) == 1 or not isinstance(path[1], int):
+        return None
+    layers = len(file.config.hidden)
+    counts = next((_values_to_check(each) for each in dimensions if each.path == LAYERS), None)
+    if path[1] < (layers if counts is None else int(str(counts[-1]))):
+        return None
+    if counts is not None:
+        return f"does not exist with {LAYERS}: {counts[-1]}; increase this number"
+    has = errors.plural(layers, "layer")
+    return f"the config has {has}; add the new layer to the config, or vary {LAYERS}"
 
 
 def _values_to_check(dimension: Dimension) -> list[Value]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, get_args
 
@@ -291,8 +292,9 @@ class Tune(section.Section):
     space: Space | None = None
     """Settings to vary: each key is the path of a setting, and each value is a list of choices or a
     range. Settings below `hidden_layers` apply to all hidden layers; `hidden_layers.number` is the
-    number of layers. Omitted: the number of layers, units, dropout and learning rate are varied, in
-    ranges that depend on the number of rows.
+    number of layers. Quote keys with an index, such as `"hidden[0].units"`. Omitted: the number of
+    layers, units, dropout and learning rate are varied, in ranges that depend on the number of
+    rows.
 
     Examples: [{batch_size: [32, 64, 128], hidden_layers: {dropout: {low: 0.0, high: 0.5}}}]
     """
@@ -325,6 +327,9 @@ class Tune(section.Section):
         if self.space is not None:
             yield from space_conflicts("space", self.space, fixed)
         if isinstance(self.sampler, Grid):
+            if self.space is None:
+                message = "grid requires space, because the default space has a continuous range"
+                yield "sampler", message
             for keys, values in varied(self.space or {}):
                 if isinstance(values, Range) and values.count is None:
                     message = "has infinitely many values for a grid"
@@ -403,21 +408,68 @@ def _layer_conflicts(
         forms = "{number: ..., units: ...}"
         yield (*above, HIDDEN_LAYERS), f"expected keys, as in {HIDDEN_LAYERS}: {forms}"
         return
-    if layers and "hidden" in settings:
-        yield (*above, HIDDEN_LAYERS), "can't be combined with 'hidden'; choose one of them"
     yield from _path_conflicts((*above, HIDDEN_LAYERS), layers, fixed={}, are_values=True)
-    counts = layers.get("number", ())
+    varied_in_all = {path: keys for keys, path in _paths_in_all_layers(settings)}
+    in_one_key = {
+        ".".join(keys): path for keys, path in _paths_in_all_layers(settings) if len(keys) == 1
+    }
+    for keys, path in _paths_in_all_layers(settings):
+        if len(keys) > 1 and (message := _overlap(path, in_one_key)):
+            yield (*above, *keys), message
+    if varied_in_all and "hidden" in settings:
+        keys = next(iter(varied_in_all.values()))[:1]
+        yield (*above, *keys), "can't be combined with 'hidden'; choose one of them"
+    yield from _conflicts_of_one_layer(above, settings, varied_in_all)
+    if ("number",) not in varied_in_all:
+        return
+    keys = varied_in_all["number",]
+    number = layers["number"] if len(keys) > 1 else settings[str(keys[0])]
+    counts: tuple[object, ...] = number if isinstance(number, tuple) else (number,)
     expected = f"expected integers from 0 to {MAX_LAYERS}, choices or low and high"
     if are_values:
-        counts = (counts,) if "number" in layers else ()
+        counts = (number,)
         expected = f"expected an integer from 0 to {MAX_LAYERS}"
-    elif isinstance(counts, Range):
-        step = () if counts.step is None else (counts.step,)
-        counts = (counts.low, counts.high, *step)
+    elif isinstance(number, Range):
+        step = () if number.step is None else (number.step,)
+        counts = (number.low, number.high, *step)
     for count in counts:
         if not (section.is_number(count) and isinstance(count, int) and 0 <= count <= MAX_LAYERS):
-            yield (*above, HIDDEN_LAYERS, "number"), f"{expected}, got {section.shown(count)}"
+            yield (*above, *keys), f"{expected}, got {section.shown(count)}"
             break
+
+
+def _paths_in_all_layers(settings: Mapping[str, object]) -> Iterator[tuple[tuple[str, ...], Path]]:
+    """Yield each setting of all hidden layers: its keys, and its path within a layer.
+
+    `hidden_layers.units` may also be written as one key.
+    """
+    for keys, _ in assigned(settings):
+        with suppress(ValueError):  # reported with all other paths
+            path = tuple(step for key in keys for step in parse_path(key))
+            if path[0] == HIDDEN_LAYERS and len(path) > 1:
+                yield keys, path[1:]
+
+
+def _conflicts_of_one_layer(
+    above: Path, settings: Mapping[str, object], varied_in_all: Mapping[Path, Path]
+) -> Iterator[section.Conflict]:
+    """Yield settings of one hidden layer that are also varied in all hidden layers."""
+    for key in settings:
+        with suppress(ValueError):
+            first, *steps = parse_path(key)
+            if first != "hidden" or not steps:
+                continue
+            own = tuple(steps[1:])
+            for path in varied_in_all:
+                size = min(len(own), len(path))
+                if path != ("number",) and path[:size] == own[:size]:
+                    other = format_path((HIDDEN_LAYERS, *path))
+                    yield (
+                        (*above, key),
+                        f"can't be combined with '{other}', which varies all layers; choose one "
+                        "of them",
+                    )
+                    break
 
 
 def _path_conflicts(
@@ -442,9 +494,12 @@ def _path_conflicts(
         except ValueError as error:
             yield (*above, key), str(error)
             continue
-        if message := _error(path, value, fixed, are_values) or _overlap(path, paths):
+        message = _error(path, value, fixed, are_values)
+        if path != (HIDDEN_LAYERS,):  # its settings are checked separately
+            message = message or _overlap(path, paths)
+            paths[key] = path
+        if message:
             yield (*above, key), message
-        paths[key] = path
 
 
 def _error(path: Path, value: object, fixed: Mapping[Path, str], are_values: bool) -> str | None:
@@ -458,7 +513,7 @@ def _error(path: Path, value: object, fixed: Mapping[Path, str], are_values: boo
         if not are_values:
             whole = format_path((*path, next(iter(value))))
             return f"expected full paths of settings, such as {whole}: {{low: ..., high: ...}}"
-    if path[0] in ("hidden", HIDDEN_LAYERS) and len(path) > 1 and isinstance(path[1], str):
+    if path[0] == "hidden" and len(path) > 1 and isinstance(path[1], str):
         rest = format_path(path[1:])
         all_layers = f"{HIDDEN_LAYERS}: {{{rest}: ...}} for all layers"
         return f"expected {all_layers}, or hidden[0].{rest} for one layer"

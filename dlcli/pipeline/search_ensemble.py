@@ -9,13 +9,13 @@ from dlcli import errors
 from dlcli.config.config_file import ConfigFile, dump_config, to_plain
 from dlcli.config.config_schema import FIXED_FOR_MEMBERS, MOST_MEMBERS, Config, Ensemble
 from dlcli.config.search_space import Dimension, Value, candidate, dimensions_of
-from dlcli.config.tune_section import space_conflicts
+from dlcli.config.tune_section import HIDDEN_LAYERS, space_conflicts
 from dlcli.metrics.definitions import METRICS
 from dlcli.pipeline.run_recording import moved_config
 from dlcli.pipeline.search_plan import DEFAULT_FOLDS, SearchPlan
 from dlcli.runs import documents
 from dlcli.runs.run import Run
-from dlcli.schema.yaml_document import Path
+from dlcli.schema.yaml_document import Path, format_path, parse_path
 
 FEWEST = 2
 """Minimum number of candidates in an ensemble."""
@@ -135,18 +135,18 @@ def _group_settings(
     """
     settings: dict[str, object] = {}
     for dimension in dimensions:
-        *above, key = map(str, dimension.declaration[2:])
+        first, *rest = parse_path(dimension.path)
         value: object = values[dimension.path]
         if dimension.kind == "choice":
             value = to_plain(dimension.choices[dimension.labels.index(values[dimension.path])])
-        if not above:
-            settings[key] = value
+        if first != HIDDEN_LAYERS:
+            settings[dimension.path] = value
         elif whole is not None:
             settings["hidden"] = to_plain(whole.config.hidden)
         else:
-            layers = settings.setdefault(above[0], {})
+            layers = settings.setdefault(HIDDEN_LAYERS, {})
             assert isinstance(layers, dict)
-            layers[key] = value
+            layers[format_path(tuple(rest))] = value
     return settings
 
 

@@ -337,12 +337,19 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
     for words, plain in _PLAIN_MESSAGES.items():
         if words in message:
             return Problem("", plain, position)
+    return Problem("", f"not YAML: {message}{_syntax_hint(error, message, text, mark)}", position)
+
+
+def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yaml.Mark) -> str:
+    """Return how to correct an error of the parser, in parentheses; empty if unknown."""
     rest = (text.splitlines() + [""])[mark.line][mark.column :]
     hint = ""
     if "tab character" in message or rest.startswith("\t"):
         hint = " (indent with spaces, not tabs)"
     elif "cannot start any token" in message:
         hint = f" (a text that begins with {rest[:1]} needs quotes)"
+    elif key := _key_with_brackets(text, mark):
+        hint = f""" (a key with brackets needs quotes here: "{key}")"""
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
     elif "mapping values are not allowed" in message:
@@ -354,7 +361,18 @@ def _syntax_problem(error: yaml.MarkedYAMLError, text: str, name: str) -> Proble
         hint = f" (the quote in line {error.context_mark.line + 1} is not closed)"
     elif "expected <document start>" in message:
         hint = " (a config is one mapping, and this text follows its end)"
-    return Problem("", f"not YAML: {message}{hint}", position)
+    return hint
+
+
+def _key_with_brackets(text: str, mark: yaml.Mark) -> str | None:
+    """Return the key without quotes that a bracket at a position belongs to, or None.
+
+    In braces, YAML reads the bracket of `{hidden[0].units: 8}` as the beginning of a list.
+    """
+    line = (text.splitlines() + [""])[mark.line]
+    before = re.search(r"[\w.]+$", line[: mark.column])
+    after = re.match(r"(?:\[[^\]]*\][\w.]*)+(?=\s*:)", line[mark.column :])
+    return printable(before[0] + after[0]) if before and after else None
 
 
 # Values

@@ -91,6 +91,11 @@ def test_quoted_scalars_are_strings(text: str) -> None:
         ("\n\ntext\n", "c.yaml:3:1: expected keys and values (data: ..., hidden: ...) at the top"),
         ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
         (
+            "a: {hidden[0].units: [8, 16]}\n",
+            "c.yaml:1:11: not YAML: did not find expected ',' or '}'"
+            ' (a key with brackets needs quotes here: "hidden[0].units")',
+        ),
+        (
             "a: 1\n---\nb: 2\n",
             "c.yaml:2:1: a second YAML document begins; a config must be a single document: "
             "remove the '---'",

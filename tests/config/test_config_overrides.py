@@ -192,6 +192,18 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
     ]
 
 
+def test_an_index_beyond_the_last_layer_names_the_possible_ones(problems_with: Problems) -> None:
+    layers = ("hidden=[{units: 1}]", "hidden[2].units=5")
+    assert problems_with("", *layers) == [
+        "--set 'hidden[2].units=5': hidden: has 1 layer; use hidden[0], or hidden[1] to add a layer"
+    ]
+    layers = ("hidden=[{units: 1}, {units: 1}]", "hidden[3].units=5")
+    assert problems_with("", *layers) == [
+        "--set 'hidden[3].units=5': hidden: has 2 layers; use hidden[0] to hidden[1], or hidden[2]"
+        " to add a layer"
+    ]
+
+
 @pytest.mark.parametrize(
     ("argument", "problem"),
     [
@@ -211,7 +223,7 @@ def test_only_the_named_one_of_two_aliased_layers_changes(config_file: Path) -> 
                   " or omit the key for its default"),
         ("sed=5", "unknown key; did you mean 'seed'?"),
         ("seed.low=5", 'seed: expected an integer from 0 to 4,294,967,295, got {"low": 5}'),
-        ("hidden[2].units=5", "hidden: is a list of 0; expected an index up to [0]"),
+        ("hidden[2].units=5", "hidden: has 0 layers; use hidden[0] to add a layer"),
         ("hidden.units=5", "hidden: is a list; write hidden[0].units for its first item"),
         ("hidden[0].unit=5", "unknown key; did you mean 'units'?"),
         ("data[0]=5", "data: expected a list, because the path has an index"),

@@ -461,14 +461,14 @@ def test_an_unknown_setting_is_reported_once_with_the_most_similar(
 
 def test_a_problem_of_all_values_is_reported_once_at_the_key(problems: Problems) -> None:
     assert problems(
-        "class_weight.yes: [-1, -1.5]", "hidden[0].units: [1, 2]", "hidden[4].units: [1, 2]"
+        "class_weight.yes: [-1, -1.5]", "hidden[0].units: [1, 2]", "input.x: [1, 2]"
     ) == snapshot(
         [
             "c.yaml:8:24: class_weight: expected balanced, or a weight above 0 for each class,"
             ' got {"yes": -1}',
             "c.yaml:8:28: class_weight: expected balanced, or a weight above 0 for each class,"
             ' got {"yes": -1.5}',
-            "c.yaml:10:5: hidden: is a list of 2; expected an index up to [2]",
+            "c.yaml:10:5: input.x: unknown key; allowed: scaling, encoding, scaling_layer, features",
         ]
     )
 
@@ -498,6 +498,31 @@ def test_a_value_that_conflicts_with_the_first_of_another_is_named(problems: Pro
         "c.yaml:9:31: optimizer.momentum: unknown key; did you mean 'ema_momentum'?"
         " (with optimizer.name: 'adam')"
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (
+            ["hidden[2].units: [1, 2]"],
+            "c.yaml:8:5: tune.space['hidden[2].units']: the config has 2 layers; add the new layer"
+            " to the config, or vary hidden_layers.number",
+        ),
+        (
+            ["hidden[1].units: [1, 2]", "hidden_layers: {number: [1, 2, 3]}"],
+            "c.yaml:8:5: tune.space['hidden[1].units']: does not exist with"
+            " hidden_layers.number: 1; increase this number",
+        ),
+    ],
+)
+def test_only_layers_that_all_candidates_have_can_be_varied(
+    problems: Problems, lines: list[str], message: str
+) -> None:
+    assert problems(*lines) == [message]
+
+
+def test_a_layer_that_all_candidates_have_can_be_varied(load: Load) -> None:
+    check_tune(load("hidden[2].dropout: [0.1, 0.2]", "hidden_layers: {number: [3, 4]}"))
 
 
 def test_layers_without_a_first_one_need_their_units(problems: Problems) -> None:

@@ -10,6 +10,7 @@ from inline_snapshot import snapshot
 
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.config.config_schema import Config
+from dlcli.config.search_space import dimensions_of
 from dlcli.config.tune_section import (
     Grid,
     MedianPruning,
@@ -260,8 +261,8 @@ OTHER_LOSS = "it changes the loss that candidates are compared by; set another t
         ("output.scaling", f"can't be varied: {OTHER_LOSS}"),
         ("output.activation", f"can't be varied: {OTHER_LOSS}"),
         ("a..b", "can't read 'a..b' as a path at '..b'"),
-        ("hidden_layers.units", "expected hidden_layers: {units: ...} for all layers, or"
-                                " hidden[0].units for one layer"),
+        ("hidden.units", "expected hidden_layers: {units: ...} for all layers, or"
+                         " hidden[0].units for one layer"),
     ],
 )  # fmt: skip
 def test_a_setting_that_cannot_be_varied_is_reported_with_the_reason(
@@ -348,6 +349,51 @@ def test_numbers_of_layers_are_integers_up_to_100(
     ]
 
 
+def test_a_setting_of_all_layers_may_be_one_key(load_with: Load, problems_with: Problems) -> None:
+    tune = tune_of(load_with, space("hidden_layers.number: [1, 2]", "hidden_layers.units: [3, 4]"))
+    assert [each.path for each in dimensions_of(tune.space)] == [
+        "hidden_layers.number",
+        "hidden_layers.units",
+    ]
+    both = space("hidden_layers.units: [3, 4]", "hidden_layers: {units: [5, 6], dropout: [0, 0.5]}")
+    assert problems_with(both) == snapshot(
+        [
+            "c.yaml:8:28: tune.space.hidden_layers.units: is varied twice: here and as 'hidden_layers.units'"
+        ]
+    )
+    assert problems_with(space("hidden_layers.number: [1, 101]")) == snapshot(
+        [
+            "c.yaml:7:27: tune.space['hidden_layers.number']: expected integers from 0 to 100, choices or low and high, got 101"
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "all_layers"),
+    [
+        ("hidden[0].units", "units: [3, 4]"),
+        ("hidden[1]", "units: [3, 4]"),
+        ("hidden[0].activation.negative_slope", "activation: [relu, elu]"),
+    ],
+)
+def test_a_setting_of_one_layer_cannot_be_varied_in_all_layers_too(
+    problems_with: Problems, one: str, all_layers: str
+) -> None:
+    name = all_layers.partition(":")[0]
+    lines = space(f"hidden_layers: {{{all_layers}}}", f'"{one}": [1, 2]')
+    assert problems_with(lines) == [
+        f"c.yaml:8:{len(one) + 9}: tune.space['{one}']: can't be combined with "
+        f"'hidden_layers.{name}', which varies all layers; choose one of them"
+    ]
+
+
+def test_other_settings_of_one_layer_can_be_varied_with_those_of_all_layers(
+    load_with: Load,
+) -> None:
+    lines = space("hidden_layers: {units: [3, 4], number: [1, 2]}", '"hidden[0].dropout": [0, 0.5]')
+    assert len(dimensions_of(tune_of(load_with, lines).space)) == 3
+
+
 @pytest.mark.parametrize("units", ["[16, 32]", "{low: 16, high: 32}"])
 def test_units_instead_of_layers_are_reported_with_their_place(
     problems_with: Problems, units: str
@@ -387,6 +433,13 @@ def test_a_grid_needs_finitely_many_values(problems_with: Problems) -> None:
     assert problems_with(lines) == [
         f"c.yaml:7:30: tune.space['optimizer.learning_rate']: {message}",
         f"c.yaml:8:30: tune.space.hidden_layers.dropout: {message}",
+    ]
+
+
+def test_a_grid_needs_a_space(problems_with: Problems) -> None:
+    assert problems_with("tune:\n  sampler: grid\n") == [
+        "c.yaml:5:12: tune.sampler: grid requires space, because the default space has a "
+        "continuous range"
     ]
 
 

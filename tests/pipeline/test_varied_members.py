@@ -184,6 +184,13 @@ def test_a_list_has_the_settings_of_each_further_group(folder):
     assert third.ensemble == found.ensemble
 
 
+def test_a_setting_of_all_layers_may_be_one_key_in_a_list(folder):
+    nested, one_key = "{hidden_layers: {number: 2, units: 8},", "{hidden_layers.number: 2,"
+    found = listed(LISTED.replace(nested, f"{one_key} hidden_layers.units: 8,"))
+    check_vary(found)
+    assert draw_settings(found.config) == draw_settings(listed().config)
+
+
 def test_a_dumped_list_has_the_same_groups(folder):
     found = listed().config
     Path("again.yaml").write_text(dump_config(found))

@@ -101,6 +101,17 @@ def test_each_group_has_the_settings_of_a_candidate(tmp_path, trials):
     assert [len(group.hidden) for group in groups] == [each.values[NUMBER] for each in trials]
 
 
+def test_settings_of_all_layers_may_be_single_keys(tmp_path):
+    nested = "hidden_layers: {units: [4, 16], number: [0, 1, 2]}"
+    single = "hidden_layers.units: [4, 16]\n    hidden_layers.number: [0, 1, 2]"
+    written = [
+        ensemble_config(loaded(tmp_path, CONFIG.replace(nested, text)), LAYERED, "val_loss", Path())
+        for text in (nested, single)
+    ]
+    own, other = (text[text.index("ensemble:") : text.index("engine")] for text in written)
+    assert own == other
+
+
 def test_settings_are_written_as_a_user_would(tmp_path):
     text = ensemble_config(loaded(tmp_path), LAYERED, "val_loss", Path())
     assert text.partition("\nensemble:\n")[2].partition("\nengine")[0] == snapshot("""\
