@@ -16,7 +16,7 @@ from dlcli.config.config_schema import Config
 from dlcli.errors import check_word
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline.retraining import Reproduction
-from dlcli.reports import command_views
+from dlcli.reports import command_views, diagnosis_report
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
 from dlcli.reports.views import View, render_text
@@ -237,10 +237,10 @@ class DiagnosisResult(_Shown):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the object that `dlcli diagnose --json` prints."""
-        return command_views.diagnosis_document(self.run, self.findings)
+        return diagnosis_report.diagnosis_document(self.run, self.findings)
 
     def _view(self) -> View:
-        return command_views.diagnosis_view(self.run, self.findings)
+        return diagnosis_report.diagnosis_view(self.run, self.findings)
 
 
 @dataclass(frozen=True)

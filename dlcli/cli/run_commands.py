@@ -141,7 +141,7 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
       dlcli diagnose runs/bikes --try
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.diagnosis.findings import diagnose as find_problems
-    from dlcli.reports.command_views import diagnosis_document, diagnosis_view
+    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 
     run.require_training()
     findings = find_problems(run)
@@ -157,7 +157,7 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     """Train the suggestions and print the results of all that finished, even if interrupted."""
     from dlcli.cli.event_log import print_warning
     from dlcli.pipeline.retraining import choose_patches, try_patches
-    from dlcli.reports.command_views import diagnosis_document, diagnosis_view
+    from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 
     patches = choose_patches(findings)
     if not patches and findings:

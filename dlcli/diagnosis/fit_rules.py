@@ -20,7 +20,7 @@ from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 from dlcli.diagnosis.setup_rules import dead_units
 from dlcli.metrics import wording
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.prediction.baseline_comparison import BaselineDifference, Conclusion
+from dlcli.prediction.baseline_comparison import Conclusion, ranking_words
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
@@ -49,8 +49,6 @@ GENERALIZATION_LOSS = 0.05
 """Relative increase of the validation loss that matters (Prechelt 1998)."""
 USEFUL = 0.05
 """Share of the constant model's error that a useful network must remove."""
-USEFUL_LAYERS = 0.1
-"""Share of the linear model's error that useful hidden layers must remove."""
 _SMITH = "Smith, Cyclical Learning Rates for Training Neural Networks (2017)"
 _BENGIO = "Bengio, Practical Recommendations for Gradient-Based Training (2012)"
 _GOODFELLOW = "Goodfellow, Bengio & Courville, Deep Learning (2016)"
@@ -425,14 +423,15 @@ def no_better_than_constant(case: Case) -> Finding | None:
     concluded = case.conclusions.get("constant")
     if concluded is None or concluded.verdict == "better":
         return None
-    found = _clearest(concluded)
+    found = concluded.clearest
     is_lost = concluded.verdict in ("worse", "same")
     if not is_lost and (found.gain is None or found.gain >= USEFUL):
         return None
     return Finding(
         rule="no_better_than_constant",
         observation=_difference_words(case, concluded, "a constant prediction"),
-        meaning="what the network has learned does not help to predict new rows: the columns may "
+        meaning=ranking_words(case.ranking, concluded.verdict)
+        or "what the network has learned does not help to predict new rows: the columns may "
         "hold no information about the target, or training failed; first check the table with "
         "`dlcli inspect`",
         patches=(),
@@ -450,13 +449,13 @@ def no_better_than_linear(case: Case) -> Finding | None:
     concluded = case.conclusions.get("linear")
     if not case.config.hidden or concluded is None or concluded.verdict == "better":
         return None
-    found = _clearest(concluded)
+    found = concluded.clearest
     if "worse" not in (concluded.verdict, found.verdict) and concluded.verdict != "same":
         split = "validation" if "validation" in concluded.differences else concluded.decisive
         linear = case.error(split, "linear")
         if linear is None or linear.share < LEARNED_WELL:
             return None
-        if found.largest_gain is None or found.largest_gain >= USEFUL_LAYERS:
+        if concluded.is_inconclusive or found.largest_gain is None:
             return None
     # The linear baseline has different training settings, so its metrics may differ.
     why = "has no hidden layer, like the linear baseline, but your training settings"
@@ -468,11 +467,6 @@ def no_better_than_linear(case: Case) -> Finding | None:
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
     )
-
-
-def _clearest(concluded: Conclusion) -> BaselineDifference:
-    """Return the difference on out-of-fold rows if available, as they are more than test rows."""
-    return concluded.differences.get("validation", concluded.difference)
 
 
 def _difference_words(case: Case, concluded: Conclusion, baseline: str) -> str:

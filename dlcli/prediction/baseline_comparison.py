@@ -18,7 +18,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config, Ensemble, Output
 from dlcli.config.data_section import TimeSplit
 from dlcli.errors import listed, predicted_target, printable, truncate
-from dlcli.metrics import definitions, intervals
+from dlcli.metrics import definitions, intervals, wording
 from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights, build_network
@@ -29,10 +29,14 @@ from dlcli.tasks.task import DecodedRows, Task
 HeldOutSet = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]
 """A model that is linear or simpler; `network` if the network itself is linear."""
+USEFUL_LAYERS = 0.1
+"""Share of the linear model's error that useful hidden layers must remove."""
 NEARLY_PERFECT = 0.99
 """Share of a constant prediction's error that a nearly perfect linear model removes."""
 FEWEST_WRONG = 50
 """Minimum errors of a constant prediction for a linear model to count as nearly perfect."""
+_GUESSING = 0.5
+"""The AUC of random numbers."""
 _RESAMPLES = 400
 """Number of resamples; few, because the last digit of an interval is not worth a wait."""
 _LONGEST = 60
@@ -94,6 +98,18 @@ class Conclusion:
     def difference(self) -> BaselineDifference:
         """The difference on the decisive rows."""
         return self.differences[self.decisive]
+
+    @property
+    def clearest(self) -> BaselineDifference:
+        """The difference on out-of-fold rows if available, as they are more than test rows."""
+        return self.differences.get("validation", self.difference)
+
+    @property
+    def is_inconclusive(self) -> bool:
+        """True if the interval includes 0 and gains that would matter."""
+        largest = self.clearest.largest_gain
+        is_open = self.verdict == "not_significant" and self.clearest.verdict != "worse"
+        return is_open and (largest is None or largest >= USEFUL_LAYERS)
 
     @classmethod
     def of(
@@ -237,6 +253,28 @@ def _shown(name: str) -> str:
 def _percent(share: float) -> str:
     """Format a share in percent, rounded down so only 1 becomes 100 %."""
     return f"{math.floor(1000 * min(1.0, max(0.0, share))) / 10:g} %"
+
+
+def ranking_words(auc: intervals.Estimate | None, verdict: intervals.Verdict) -> str:
+    """Return that a network ranks rows although a constant has probabilities as good.
+
+    Args:
+        auc: the AUC on the rows of the verdict.
+        verdict: the verdict on the network and the constant baseline.
+
+    Returns:
+        A clause; empty if the confidence interval of the AUC includes 0.5, or is unknown.
+    """
+    if auc is None or auc.value is None or auc.ends is None or auc.ends[0] <= _GUESSING:
+        return ""
+    decimals = wording.decimals_of_interval(auc)
+    value, low, high = (wording.rounded(each, decimals) for each in (auc.value, *auc.ends))
+    compared = {"worse": "worse than", "same": "only as good as"}
+    than = compared.get(verdict, "not clearly better than")
+    return (
+        f"AUC {value} (95 % CI: {low} to {high}) shows that the network ranks rows better than "
+        f"guessing, although its probabilities are {than} a constant prediction"
+    )
 
 
 def find_nearly_perfect(

@@ -12,7 +12,7 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from dlcli.errors import RunError, joined, plural
-from dlcli.metrics.definitions import ACCURACY, METRICS
+from dlcli.metrics.definitions import ACCURACY, AUC, METRICS
 from dlcli.metrics.intervals import Estimate
 from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import command_views, report_parts, views
@@ -230,7 +230,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
             {
                 name: Conclusion(found.verdict, "validation", {"validation": found})
                 for name, found in cv.baselines.items()
-            }
+            },
+            ranking=cv.pooled.get(AUC.name),
         )
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."

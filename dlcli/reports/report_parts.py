@@ -29,6 +29,7 @@ from dlcli.runs.run_folder import open_run
 from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
+    from dlcli.metrics.intervals import Estimate
     from dlcli.prediction.baseline_comparison import Conclusion
     from dlcli.prediction.predictor import Selection
 
@@ -45,7 +46,7 @@ _BASELINE_VERDICTS: Mapping[Verdict, str] = {
 _NOTHING_LEARNED: Mapping[Verdict, str] = {
     "worse": "The network has not learned anything useful for these rows yet.",
     "same": "The network has not learned anything useful for these rows yet.",
-    "not_significant": "No evidence on these rows that the network has learned anything.",
+    "not_significant": "These rows do not show that the network has learned anything.",
 }
 _TOO_FEW_ROWS: Mapping[Verdict, str] = {
     "not_significant": "These rows are too few to show whether the network has learned anything.",
@@ -55,6 +56,7 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "same": "The hidden layers do not help yet.",
     "not_significant": "The hidden layers do not clearly help.",
 }
+_OPEN_GAIN_OF_LAYERS = "These rows do not show whether the hidden layers help."
 MOST_CONFIG_CHARACTERS = 60_000
 """Maximum number of characters shown of a config, which may have many columns."""
 _MOST_FILES = 100
@@ -301,6 +303,7 @@ def baseline_sentences(
     name_rows: Callable[[str], str] | None = None,
     *,
     are_few: bool = False,
+    ranking: Estimate | None = None,
 ) -> Iterator[str]:
     """Yield sentences that compare a network with the baselines.
 
@@ -308,7 +311,10 @@ def baseline_sentences(
         conclusions: the conclusions by baseline.
         name_rows: returns the name of a set of rows, `150 test rows`, if there may be two sets.
         are_few: whether the rows are often too few for a conclusion.
+        ranking: the AUC on the decisive rows, see `ranking_words`.
     """
+    from dlcli.prediction.baseline_comparison import ranking_words
+
     for name in sorted(conclusions, key=lambda name: name == "constant"):  # the stronger one first
         found = conclusions[name]
         verdicts = {found.verdict, *(each.verdict for each in found.differences.values())}
@@ -323,10 +329,14 @@ def baseline_sentences(
         verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline"
         yield f"{verdict}: {fmt.metric_title(found.difference.metric)} {', '.join(parts)}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
-    for name, sentences in (("constant", learned), ("linear", _NO_GAIN_OF_LAYERS)):
-        if name in conclusions and conclusions[name].verdict in sentences:
-            yield sentences[conclusions[name].verdict]
-            break
+    constant, linear = conclusions.get("constant"), conclusions.get("linear")
+    if constant is not None and constant.verdict in learned:
+        ranks = ranking_words(ranking, constant.verdict)
+        yield f"{ranks}." if ranks else learned[constant.verdict]
+    elif linear is not None and linear.is_inconclusive:
+        yield _OPEN_GAIN_OF_LAYERS
+    elif linear is not None and linear.verdict in _NO_GAIN_OF_LAYERS:
+        yield _NO_GAIN_OF_LAYERS[linear.verdict]
 
 
 def always(classes: Sequence[str], metrics: Mapping[str, object], rows: int | None) -> str:

@@ -15,6 +15,7 @@ from dlcli.errors import joined, plural
 from dlcli.explanation.explanation_document import LayerStatistics
 from dlcli.metrics.definitions import ACCURACY, METRICS, is_higher_better
 from dlcli.pipeline.events import NetworkEvent
+from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
 from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, log_labels, spans_decades
@@ -187,11 +188,8 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if doubt is not None:
         lead = "Possible leak: " if doubt.leaks else ""
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
-    conclusions = run.conclusions
-    counts_both = any(len(each.differences) > 1 for each in conclusions.values())
-    evaluated = (rows or 0) + (record.counted_rows("validation") or 0 if counts_both else 0)
-    are_few = rows is not None and evaluated < _FEW_ROWS_EVALUATED
-    yield from report_parts.baseline_sentences(conclusions, record.name_rows, are_few=are_few)
+    are_few = _are_few(record)
+    yield from verdict_sentences(record, run.conclusions)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
@@ -217,6 +215,23 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if run.distillation is not None:
         yield from distillation_sentences(run.distillation)
     yield from (each.sentence for each in run.gates)
+
+
+def verdict_sentences(
+    record: TrainingRecord, conclusions: Mapping[str, Conclusion]
+) -> Iterator[str]:
+    """Yield sentences that compare a run with some of its baselines."""
+    yield from report_parts.baseline_sentences(
+        conclusions, record.name_rows, are_few=_are_few(record), ranking=record.run.ranking
+    )
+
+
+def _are_few(record: TrainingRecord) -> bool:
+    """Return whether the evaluated rows are often too few for a conclusion."""
+    rows = record.counted_rows(record.splits[0])
+    counts_both = any(len(each.differences) > 1 for each in record.run.conclusions.values())
+    others = record.counted_rows("validation") if counts_both else 0
+    return rows is not None and rows + (others or 0) < _FEW_ROWS_EVALUATED
 
 
 def _headline(record: TrainingRecord, name: str, split: str) -> str:

@@ -18,6 +18,7 @@ from dlcli import errors, safe_files
 from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError, UsageError, option, plural
+from dlcli.metrics.definitions import AUC
 from dlcli.runs import file_formats
 from dlcli.runs.environment import TrainingData, data_entries
 from dlcli.runs.file_formats import Array
@@ -27,6 +28,7 @@ from dlcli.schema.urls import Location, Url
 if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
+    from dlcli.metrics.intervals import Estimate
     from dlcli.network.layers import Network
     from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels, Conclusion
     from dlcli.prediction.conformal import Conformal
@@ -386,6 +388,24 @@ class Run:
     def conclusions(self) -> dict[str, Conclusion]:
         """The conclusion for each baseline, see `Conclusion`."""
         return self.verdicts.conclude(self.config)
+
+    @cached_property
+    def ranking(self) -> Estimate | None:
+        """The AUC on the rows that decide on the constant baseline.
+
+        `None` if the network is better than that baseline, or for targets without an AUC.
+        """
+        from dlcli.metrics.intervals import estimate_statistics
+        from dlcli.prediction.predictions import HeldOut
+
+        found = self.conclusions.get("constant")
+        if found is None or found.verdict == "better" or self.predictions is None:
+            return None
+        stored = self.predictions.of_split(found.decisive)
+        if not stored.rows:
+            return None
+        statistics = HeldOut.of(stored, self.task).statistics([AUC.name])
+        return estimate_statistics(statistics).get(AUC.name)
 
     @cached_property
     def distillation(self) -> Distillation | None:

@@ -97,7 +97,7 @@ def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_pat
     assert view_of(tmp_path, found).sentences[2:4] == (
         "Not clearly better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the "
         "difference: −0.50 to +0.12).",
-        "No evidence on these rows that the network has learned anything.",
+        "These rows do not show that the network has learned anything.",
     )
 
 

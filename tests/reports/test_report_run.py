@@ -13,6 +13,7 @@ from dlcli.config.config_schema import Config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
+from dlcli.metrics.intervals import Estimate
 from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent
 from dlcli.pipeline.retraining import Trial
 from dlcli.prediction.baseline_comparison import (
@@ -24,7 +25,8 @@ from dlcli.prediction.baseline_comparison import (
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
-from dlcli.reports.command_views import diagnosis_view, positive_class
+from dlcli.reports.command_views import positive_class
+from dlcli.reports.diagnosis_report import diagnosis_view
 from dlcli.reports.report_files import render_report, to_html, unbroken, view_of
 from dlcli.reports.report_parts import TrainingRecord, baseline_sentences
 from dlcli.reports.training_report import training_view
@@ -215,7 +217,7 @@ CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
             [
                 f"Not clearly better than the linear {VALUES}{CHANGE}",
                 f"Better than the constant {VALUES}{CHANGE}",
-                "The hidden layers do not clearly help.",
+                "These rows do not show whether the hidden layers help.",
             ],
         ),
         (
@@ -224,7 +226,7 @@ CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
             [
                 f"Worse than the linear {VALUES}{CHANGE}",
                 f"Not clearly better than the constant {VALUES}{CHANGE}",
-                "No evidence on these rows that the network has learned anything.",
+                "These rows do not show that the network has learned anything.",
             ],
         ),
         (
@@ -242,6 +244,45 @@ def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
     verdicts = {"constant": constant, "linear": linear}
     found = {name: concluded(test=difference(verdict)) for name, verdict in verdicts.items()}
     assert list(baseline_sentences(found)) == sentences
+
+
+def test_hidden_layers_do_not_clearly_help_if_the_largest_plausible_gain_is_small():
+    found = concluded(test=difference("not_significant", -0.01, (-0.02, 0.01)))
+    *_, sentence = baseline_sentences({"linear": found})
+    assert sentence == "The hidden layers do not clearly help."
+
+
+@pytest.mark.parametrize(
+    ("lower", "sentence"),
+    [
+        (
+            0.55,
+            "AUC 0.70 (95 % CI: 0.55 to 0.81) shows that the network ranks rows better than "
+            "guessing, although its probabilities are not clearly better than a constant "
+            "prediction.",
+        ),
+        (0.45, "These rows do not show that the network has learned anything."),
+    ],
+)
+def test_a_network_that_ranks_rows_has_learned_something(lower, sentence):
+    found = {"constant": concluded(test=difference("not_significant"))}
+    auc = Estimate(value=0.7, lower=lower, upper=0.81)
+    assert list(baseline_sentences(found, ranking=auc))[-1] == sentence
+
+
+def test_a_diagnosis_without_findings_has_the_verdict_of_the_report(tmp_path):
+    comparison = BaselineComparison(
+        differences={
+            "linear": {"test": difference("not_significant")},
+            "constant": {"test": difference("better")},
+        }
+    )
+    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=METRICS, comparison=comparison)
+    *_, text = diagnosis_view(run, ()).blocks
+    assert text.text == (
+        f"Not clearly better than the linear {VALUES}{CHANGE} "
+        "These rows do not show whether the hidden layers help."
+    )
 
 
 @pytest.mark.parametrize("verdict", ["better", "not_significant", "worse", "same"])
@@ -576,8 +617,9 @@ def test_the_range_of_errors_counts_rows_by_their_weights(tmp_path):
         (2, "Based on 1 training row."),
         (
             9,
-            "Charts show a random sample of 1 of the 9 training rows; all metrics are based on all "
-            "of them.",
+            "The charts and their descriptions are based on a random sample of 1 of the 9 training "
+            "rows, so their values differ slightly from those of all rows. The table above is "
+            "based on all of them.",
         ),
     ],
 )
