@@ -297,6 +297,11 @@ class CategoryEncoder(column_type.DenseEncoder):
         return tuple(names)
 
     @property
+    def has_missing_input(self) -> bool:
+        """True if missing values have a separate code, also in an embedding."""
+        return self.missing_input
+
+    @property
     def accepts_missing(self) -> bool:
         """True if a value may be missing."""
         is_unseen = self.missing == "category" and not self.missing_input

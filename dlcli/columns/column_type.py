@@ -324,6 +324,11 @@ class ColumnEncoder(Fitted):
         """True if a value may be missing."""
 
     @property
+    def has_missing_input(self) -> bool:
+        """True if missing values have an input of their own, so they differ from all values."""
+        return f"{self.column} is missing" in self.inputs
+
+    @property
     def group(self) -> GroupClass | None:
         """The class that encodes few rows of several such columns at once, if there is one."""
         return None

@@ -107,7 +107,9 @@ def explain(
     # Importances and worst rows require held-out rows. Partial dependences don't measure errors, so
     # training rows suffice.
     rows_held_out = sum(table.rows for table in others)
-    plan = analysis.plan_importances(network, predictor.members, rows_held_out)
+    folds_predicting = predictor.members_by_fold if folds else ()
+    members = max(map(len, folds_predicting), default=predictor.members)
+    plan = analysis.plan_importances(network, members, rows_held_out)
     sample = analysis.sample_rows(held_out, plan.rows) if held_out else train
     units = analysis.target_units(task, train.tables["train"])
     truth = analysis.read_true_values(task, sample.tables.values(), units)

@@ -114,6 +114,9 @@ class PartialDependence(Document):
 
     column: str
     points: tuple[Point, ...]
+    missing: tuple[float, ...] | None = None
+    """The mean predictions if the value of all rows were missing, as in `Point.predictions`; `None`
+    if no sampled value is missing, or if missing values have no input of their own."""
 
 
 class WorstRow(Document):

@@ -40,6 +40,8 @@ MOST_CELL_CHARACTERS = 200
 """Maximum number of characters of a cell; `MOST_COLUMNS_OF_ROW` limits the cells of a row."""
 
 MOST_REPEATS = 5
+FEWEST_REPEATS = 3
+"""Repeats below which rows are reduced instead, because their standard deviation is reported."""
 MOST_PERMUTED_ROWS = 2_000
 FEWEST_PERMUTED_ROWS = 200
 MOST_PERMUTED_COLUMNS = 200
@@ -282,24 +284,29 @@ class Plan:
     columns: int
 
 
-def plan_predictions(network: Network, members: int, most: Plan, fewest_rows: int) -> Plan:
+def plan_predictions(
+    network: Network, members: int, most: Plan, fewest_rows: int, fewest_repeats: int = 1
+) -> Plan:
     """Plan repeated predictions of rows for each column within the budget `WORK`.
 
-    Repeats are reduced first, then rows, then columns, but not below 1.
+    Repeats are reduced first, then rows, both down to the fewest, then repeats down to 1, then
+    columns.
 
     Args:
         network: the network that predicts.
-        members: the number of such networks.
+        members: the number of such networks that predict a row.
         most: the plan without a budget.
         fewest_rows: the number of rows below which columns are reduced instead.
+        fewest_repeats: the number of repeats below which rows are reduced instead.
     """
     numbers = network.inputs + network.front.units + sum(layer.units for layer in network.layers)
     products = sum(weight.size for layer in network.layers for weight in layer.weights)
     work = members * (products + WORK_PER_NUMBER * numbers)
     predictions = max(1, int(WORK // work))
     rows, columns = max(most.rows, 1), max(most.columns, 1)
-    repeats = max(1, min(most.repeats, predictions // (rows * columns)))
+    repeats = max(fewest_repeats, min(most.repeats, predictions // (rows * columns)))
     rows = min(rows, max(fewest_rows, predictions // (repeats * columns)))
+    repeats = max(1, min(repeats, predictions // (rows * columns)))
     columns = min(columns, max(1, predictions // (repeats * rows)))
     return Plan(repeats, rows, columns)
 
@@ -309,12 +316,12 @@ def plan_importances(network: Network, members: int, rows: int) -> Plan:
 
     Args:
         network: the network that predicts.
-        members: the number of such networks.
+        members: the number of such networks that predict a row.
         rows: the number of held-out rows.
     """
     columns = min(MOST_PERMUTED_COLUMNS, len(input_indices(network.layout)))
     most = Plan(MOST_REPEATS, min(rows, MOST_PERMUTED_ROWS), columns)
-    return plan_predictions(network, members, most, FEWEST_PERMUTED_ROWS)
+    return plan_predictions(network, members, most, FEWEST_PERMUTED_ROWS, FEWEST_REPEATS)
 
 
 def permutation_importances(
@@ -454,29 +461,48 @@ def partial_dependence(
     Returns:
         The dependence; `None` if there are fewer than two values, or a prediction is not finite.
     """
-    values = list(_values_shown(predictor, rows, column))
+    encoder = next(each for each in predictor.encoding.features if each.column == column)
+    values = list(_values_shown(encoder, rows))
     matrix, weights = rows.matrix[others], rows.weights[others]
     if len(values) < 2 or not weights.sum() > 0:
         return None
     inputs = input_indices(predictor.network.layout)[column]
-    points = []
-    for row, label, value in values:
+
+    def mean_prediction(row: int) -> tuple[float, ...] | None:
         matrix[:, inputs] = rows.matrix[row, inputs]
         scores = predictor.predict_encoded(InMemoryInputs(matrix)).scores
         with np.errstate(all="ignore"):
             means = np.average(scores[:, list(outputs.values())], axis=0, weights=weights)
-        if not np.isfinite(means).all():
+        return tuple(means.tolist()) if np.isfinite(means).all() else None
+
+    points = []
+    for row, label, value in values:
+        means = mean_prediction(row)
+        if means is None:
             return None
-        points.append(Point(label=label, number=value, predictions=tuple(means.tolist())))
-    return PartialDependence(column=column, points=tuple(points))
+        points.append(Point(label=label, number=value, predictions=means))
+    missing = _first_missing(encoder, rows) if encoder.has_missing_input else None
+    return PartialDependence(
+        column=column,
+        points=tuple(points),
+        missing=None if missing is None else mean_prediction(missing),
+    )
+
+
+def _first_missing(encoder: ColumnEncoder, rows: RowSample) -> int | None:
+    """Return the index of a row without a value of a column; `None` if all rows have one."""
+    if encoder.axis is None:
+        is_missing = np.array([text is None for text in rows.texts(encoder.column)])
+    else:
+        is_missing = np.isnan(rows.axis_values(encoder))
+    return int(np.argmax(is_missing)) if is_missing.any() else None
 
 
 def _values_shown(
-    predictor: Predictor, rows: RowSample, column: str
+    encoder: ColumnEncoder, rows: RowSample
 ) -> Iterator[tuple[int, str, float | None]]:
     """Yield the values to use, in order: the index of a row with the value, its text and number."""
-    encoder = next(each for each in predictor.encoding.features if each.column == column)
-    texts = () if encoder.axis == "numbers" else rows.texts(column)
+    texts = () if encoder.axis == "numbers" else rows.texts(encoder.column)
     if encoder.axis is not None:
         values = rows.axis_values(encoder)
         for at in _spread(values):

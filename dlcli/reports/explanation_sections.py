@@ -379,7 +379,8 @@ def importance_chart(
     spread = ""
     if any(each.deviation for each in importances):
         spread = ", the thin line the standard deviation over several shuffles"
-    tips = {"y": "column", "x": f"increase in {title}|.3~g", "d": "standard deviation|.2~g"}
+    tips = {"y": "column", "x": f"increase in {title}|.3~g"}
+    tips |= {"d": "standard deviation|.2~g"} if spread else {}
     return views.ChartBlock(
         title="Permutation importance",
         spec=charts.bar_chart(rows, names, Axis(f"increase in {title}", zero=True), tips=tips),
@@ -462,12 +463,15 @@ def dependence_charts(
                     for name, at in zip(names, places, strict=True)
                 ],
             )
+    missing = {each.column: each.missing for each in explanation.partial_dependences}
     drawn = [value for _, found in lines.values() for line in found for value in line.drawn]
     domain = charts.padded_domain(drawn)
     return [
         DrawnDependence(
             column,
-            _dependence_chart(column, points, found, explanation, domain, of_classes=of_classes),
+            _dependence_chart(
+                column, points, found, explanation, domain, missing[column], of_classes=of_classes
+            ),
             max(line.range for line in found),
         )
         for column, (points, found) in lines.items()
@@ -494,6 +498,7 @@ def _dependence_chart(
     lines: Sequence[_Line],
     explanation: document.Explanation,
     domain: tuple[float, float] | None,
+    missing: Sequence[float] | None,
     *,
     of_classes: bool,
 ) -> views.ChartBlock:
@@ -536,12 +541,16 @@ def _dependence_chart(
     if show is fmt.number:
         show = fmt.to_doubt(widest.range)  # the chart shows no more digits
     low, high = map(show, (min(widest.values), max(widest.values)))
+    without = ""
+    if missing is not None and len(missing) == len(explanation.outputs):
+        value = show(missing[explanation.outputs.index(widest.output)])
+        without = f", and {value} if its value is missing"
     return views.ChartBlock(
         title=column,
         spec=spec,
         legend=tuple(colors.items()) if len(lines) > 1 else (),
         description=f"If only {column} changes, the {what} of {widest.name} is between "
-        f"{low} and {high}.",
+        f"{low} and {high}{without}.",
     )
 
 

@@ -83,13 +83,26 @@ def _independent_first(metrics: views.TableBlock, sets: int) -> views.TableBlock
     return replace(metrics, header=header, rows=tuple(rows))
 
 
+_SAMPLED = {
+    "numbers": "The charts and their descriptions",
+    "classes": "Curves, calibration and thresholds",
+    "labels": "Curves and calibration",
+}
+"""The parts that are computed on a sample of training rows, by kind of target."""
+_COMPLETE = {
+    "numbers": "The table above is",
+    "classes": "The table above, the confusion matrix and the metrics of each class are",
+    "labels": "The table above and the metrics of each label are",
+}
+
+
 def _describe_rows(rows: PredictedRows, adjective: str, all_rows: int | None) -> str:
     text = f"Based on {plural(rows.rows, f'{adjective} row')}."
     if rows.is_sample and all_rows and all_rows > rows.rows + rows.without_weight:
-        what = "the matrix and all metrics" if rows.task.outcome == "classes" else "all metrics"
         text = (
-            f"Charts show a random sample of {rows.rows:,} of the {all_rows:,} {adjective} rows; "
-            f"{what} are based on all of them."
+            f"{_SAMPLED[rows.task.outcome]} are based on a random sample of {rows.rows:,} of the "
+            f"{all_rows:,} {adjective} rows, so their values differ slightly from those of all "
+            f"rows. {_COMPLETE[rows.task.outcome]} based on all of them."
         )
     return f"{text} {describe_weights(rows)}".rstrip()
 

@@ -42,6 +42,20 @@ def test_of_a_linear_model_it_is_the_line():
     [found] = dependences(made, "a")
     assert found.column == "a"
     assert curve(found) == [("0", 0, (13,)), ("2", 2, (17,)), ("4.5", 4.5, (22,))]
+    assert found.missing == pytest.approx((10 + 2 * 2 + 5 + 3,))  # the median, 2, replaces it
+
+
+def test_a_missing_value_without_an_input_of_its_own_is_not_reported():
+    features = {"a": {"type": "numeric", "missing": {"name": "mean", "indicator": False}}}
+    inputs = {"scaling": "none", "features": {**features, "b": "numeric"}}
+    made = case(LINEAR, {"output/kernel": [[2], [1]]}, **{**UNSCALED, "input": inputs})
+    assert dependences(made, "a")[0].missing is None
+
+
+def test_a_missing_category_is_reported():
+    table = rows_of(a=["u", "v", "u", None], y=[0.0, 1.0, 0.0, 5.0])
+    [found] = dependences(case(table, {"output/kernel": [[0], [1], [5]]}, **UNSCALED), "a")
+    assert (curve(found), found.missing) == ([("u", None, (0,)), ("v", None, (1,))], (5,))
 
 
 def test_rows_count_by_their_weights():

@@ -419,6 +419,10 @@ def test_the_dependence_on_texts_is_drawn_as_points_above_their_names():
     assert chart.description == (
         "If only color changes, the mean probability of yes is between 50.0 % and 75.0 %."
     )
+    chart = drawn_dependence(
+        explanation, dependence.model_copy(update={"missing": (0.9, 0.1)}), of_classes=True
+    )
+    assert chart.description.endswith("and 75.0 %, and 10.0 % if its value is missing.")
 
 
 def test_of_two_labels_both_are_drawn():
