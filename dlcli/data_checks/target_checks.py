@@ -185,8 +185,13 @@ def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:
         return None
     extremes = sampling.listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"imbalanced classes: {extremes}"
-    advice = "accuracy is misleading: see balanced_accuracy in the results, "
-    advice += "and try class_weight: balanced"
+    advice = "accuracy is misleading: see balanced_accuracy in the results; "
+    if len(ranked) == 2:
+        advice += "to find more rows of the rare class, move the decision threshold rather than "
+        advice += "weight the classes, because weights distort the probabilities"
+    else:
+        advice += "class_weight: balanced finds more rows of rare classes, but distorts the "
+        advice += "probabilities"
     return DataFinding("class_imbalance", "note", task.columns, None, message, advice)
 
 

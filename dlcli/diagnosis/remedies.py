@@ -40,8 +40,6 @@ class Patch:
     """The effect, in one line."""
     settings: tuple[Setting, ...]
     """Paths and values to set; at least one."""
-    metric: str | None = None
-    """The metric that shows whether the patch helped; `None` for the default metric of the run."""
 
     @property
     def overrides(self) -> tuple[str, ...]:

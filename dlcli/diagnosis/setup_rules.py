@@ -21,7 +21,7 @@ from dlcli.diagnosis.remedies import Finding, Patch, Setting, number, percent, p
 from dlcli.encoding.column_types import matching_name
 from dlcli.errors import first_names, listed, plural, printable
 from dlcli.metrics import wording
-from dlcli.metrics.definitions import BALANCED_ACCURACY, R2, stored_confusion
+from dlcli.metrics.definitions import R2, stored_confusion
 from dlcli.schema.yaml_document import format_path
 
 LARGE = 10.0
@@ -199,6 +199,16 @@ class _Class:
         return self.rows >= _FEWEST_OF_CLASS and is_low and frequent.recall - self.recall > margin
 
 
+_WAY_OUT = {
+    True: "First move the decision threshold: the report lists recall and precision at other "
+    "thresholds, and the probabilities stay right. Class weights also increase the recall of the "
+    "rare class, but they distort the probabilities",
+    False: "Class weights increase the recall of rare classes, at the cost of other classes and of "
+    "the probabilities",
+}
+"""The advice on rare classes: for two classes, and for more."""
+
+
 def imbalance(case: Case) -> Finding | None:
     """Find rare classes that are mostly missed, without class weights."""
     classes = _classes(case)
@@ -221,14 +231,12 @@ def imbalance(case: Case) -> Finding | None:
         observation=f"{words}, the most frequent class {percent(frequent.recall)}; always "
         f"predicting this class would give an accuracy of {number(frequent.share)}",
         meaning="a rare class contributes little to the loss, so errors on it cost little; "
-        "accuracy hides this, see recall and balanced_accuracy. Class weights increase the "
-        "recall of rare classes, at the cost of other classes",
+        f"accuracy hides this, see recall and balanced_accuracy. {_WAY_OUT[len(classes) == 2]}",
         patches=(
             Patch(
                 "balanced",
                 "gives each class the same total weight",
                 (("class_weight", "balanced"),),
-                metric=BALANCED_ACCURACY.name,
             ),
         ),
         source="He & Garcia, Learning from Imbalanced Data (2009); "

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.comparison import ComparedRun, estimate_difference
+from dlcli.comparison import ComparedRun, estimate_differences
 from dlcli.config.config_file import ConfigFile, Overrides, Tables, load_config_of_run
 from dlcli.config.data_section import MEMORY
 from dlcli.config.training_choices import SparseCategoricalCrossentropy
@@ -334,6 +334,8 @@ class Trial:
     after: float | None = None
     difference: DifferenceEstimate | None = None
     """The difference with its confidence interval; `None` if runs can't be compared."""
+    worse: tuple[str, ...] = ()
+    """Other metrics that are significantly worse."""
     converged: bool = False
     """True if training no longer diverges, so there is no metric to compare with."""
     problem: str | None = None
@@ -459,9 +461,10 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed run."""
     metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
-    others = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
-    wanted = (trial.patch.metric, *(each.name for each in others))
-    metric = next((name for name in wanted if name and metrics.get(name) is not None), None)
+    if after.run.config.class_weight is not None:  # shifts the probabilities on purpose
+        usual = after.run.config
+    wanted = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
+    metric = next((each.name for each in wanted if metrics.get(each.name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:
         return replace(trial, problem="its metrics are undefined")
@@ -471,7 +474,10 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     trial = replace(trial, before=before.metrics.get(SPLIT, {}).get(metric))
     if before.run.predictions is None or after.run.predictions is None:
         return replace(trial, problem="the run has no predictions to compare with")
-    difference = estimate_difference(before, after, SPLIT, metric)
+    differences = estimate_differences(before, after, SPLIT, [*metrics])
+    difference = differences[metric]
+    worse = [name for name, each in differences.items() if each.verdict == "worse"]
+    trial = replace(trial, worse=tuple(name for name in worse if name != metric))
     if difference.value is None and difference.reason is not None:
         return replace(trial, problem=difference.reason)
     return replace(trial, difference=difference, problem=difference.reason)

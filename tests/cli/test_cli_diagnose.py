@@ -188,6 +188,7 @@ def test_trials_are_part_of_the_json_object(dlcli, tried):
         "before": None,
         "after": None,
         "difference": None,
+        "worse": [],
         "problem": FAILED["problem"],
         "helped": False,
     }

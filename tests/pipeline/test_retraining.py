@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import weakref
 
+import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
@@ -14,6 +15,7 @@ from dlcli.errors import OutOfMemoryError, RunError, UsageError
 from dlcli.pipeline import retraining
 from dlcli.pipeline.retraining import Trial, choose_patches, try_patches, winner
 from dlcli.pipeline.train_run import train
+from dlcli.reports.diagnosis_report import _trial_verdict
 from dlcli.runs.run_folder import open_run
 from tests.comparison.hand_made import number_run
 from tests.diagnosis.planted import DATA, GOOD, HALF, WIDE, Planted, mostly_noise, straight
@@ -219,11 +221,23 @@ def test_each_patch_is_a_run_next_to_the_run_and_the_first_has_helped(overfitted
 
 
 @pytest.mark.slow
-def test_a_patch_is_compared_by_the_metric_of_its_rule(overfitted):
-    other = Patch("r2", "why", LINE.settings, metric="r2")
-    (trial,) = try_patches(overfitted, [("a", other)])
-    assert (trial.metric, trial.helped) == ("r2", True)
-    assert trial.after > trial.before
+def test_class_weights_are_compared_by_their_ranking_and_what_becomes_worse_is_named(tmp_path):
+    x = np.random.default_rng(5).normal(size=600)
+    y = np.where(x + np.random.default_rng(6).normal(size=600) > 2, "yes", "no")
+    lines = [f"{a},{b}" for a, b in zip(x, y, strict=True)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]))
+    settings = "hidden: []\nepochs: 40\noptimizer: {name: adam, learning_rate: 0.1}\n"
+    data = "data: {train: t.csv, target: y, validation: 0.5}\n"
+    (tmp_path / "t.yaml").write_text(data + settings)
+    run = train(load_config(tmp_path / "t.yaml"), tmp_path / "run")
+
+    (trial,) = try_patches(run, [("imbalance", patch("balanced", "class_weight", "balanced"))])
+
+    assert (trial.metric, trial.helped) == ("auc", False)
+    assert {"log_loss", "brier", "accuracy"} <= {*trial.worse}
+    assert _trial_verdict(trial) == (
+        "no difference; significantly worse: accuracy, log loss, Brier score"
+    )
 
 
 @pytest.mark.slow
