@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import chain
 from pathlib import Path
@@ -222,23 +222,33 @@ def pair_by_keys(rows: tuple[HeldOut, HeldOut], keys: Indices, others: Indices) 
 def estimate_difference(
     first: ComparedRun, second: ComparedRun, split: str, metric: str
 ) -> intervals.DifferenceEstimate:
-    """Estimate the difference of a metric on the rows that two runs share.
+    """Estimate the difference of a metric, see `estimate_differences`."""
+    return estimate_differences(first, second, split, [metric])[metric]
+
+
+def estimate_differences(
+    first: ComparedRun, second: ComparedRun, split: str, metrics: Collection[str]
+) -> dict[str, intervals.DifferenceEstimate]:
+    """Estimate the differences of metrics on the rows that two runs share.
 
     Args:
-        first: the run whose metric is subtracted.
+        first: the run whose metrics are subtracted.
         second: the other run; both have rows of the split.
         split: name of the split.
-        metric: name of the metric.
+        metrics: names of the metrics.
 
     Returns:
-        The difference; if there is none, without a value but with the reason.
+        The difference of each metric; if there is none, without a value but with the reason.
     """
     pair = pair_rows(first, second, split, (first.rows_of(split), second.rows_of(split)))
     if isinstance(pair, str):
-        return intervals.DifferenceEstimate(reason=pair)
-    before, after = (rows.statistics([metric]) for rows in pair)
+        return dict.fromkeys(metrics, intervals.DifferenceEstimate(reason=pair))
+    before, after = (rows.statistics(metrics) for rows in pair)
     differences = intervals.estimate_statistic_differences(before, after, paired=True)
-    return differences.get(metric) or intervals.DifferenceEstimate(reason=f"{metric} is undefined")
+    return {
+        name: differences.get(name) or intervals.DifferenceEstimate(reason=f"{name} is undefined")
+        for name in metrics
+    }
 
 
 def same_data(first: ComparedRun, second: ComparedRun) -> bool:
@@ -319,14 +329,23 @@ class Comparison:
 
     @property
     def rows_name(self) -> str | None:
-        """The name of the rows of `split` for people: `test`, `validation`, `out-of-fold`."""
-        return _out_of_fold(self.sides, self.split) or self.split
+        """The name of the rows of `split` for people, see `rows_name_of`."""
+        return None if self.split is None else self.rows_name_of(self.split)
+
+    def rows_name_of(self, split: str) -> str:
+        """Name the rows of a split for people: `test`, `out-of-fold`.
+
+        The name is `held-out` if they are out-of-fold rows in some runs and validation rows in
+        others.
+        """
+        return _rows_name([each for each in self.sides if split in each.metrics], split)
 
 
-def _out_of_fold(runs: Sequence[ComparedRun], split: str | None) -> str:
-    """Return the adjective of rows that are out-of-fold in all runs; empty for other rows."""
-    names = {each.run.config.adjective(split) for each in runs} if split == "validation" else set()
-    return "" if names != {"out-of-fold"} else names.pop()
+def _rows_name(runs: Sequence[ComparedRun], split: str) -> str:
+    names = (
+        {each.run.config.adjective(split) for each in runs} if split == "validation" else {split}
+    )
+    return names.pop() if len(names) == 1 else "held-out"
 
 
 def compare(runs: Sequence[Run], data: Source | MemoryTable | None = None) -> Comparison:
@@ -469,12 +488,11 @@ def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[
 def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
     """Yield caveats, as sentences."""
     of_folds = [each for each in runs if each.run.config.ensemble_folds is not None]
-    kind = _out_of_fold(runs, split)
     if of_folds:
         named = listed([str(each.run.path) for each in of_folds])
         yield (
-            f"the {kind or 'validation'} rows of {named} are training rows, each predicted by the "
-            "members of the ensemble that were not trained on it"
+            f"the out-of-fold rows of {named} are training rows, each predicted by the members of "
+            "the ensemble that were not trained on it"
         )
     learned = [str(each.run.path) for each in runs if each.run.config.distill is not None]
     if learned and split == "validation":
@@ -500,7 +518,7 @@ def _caveats(runs: Sequence[ComparedRun], split: str | None) -> Iterator[str]:
             "intervals treat rows as independent; rows of neighboring times may be similar, so the "
             "intervals may be too narrow"
         )
-    if split == "validation" and not kind:
+    if split == "validation" and len(of_folds) < len(runs):
         yield (
             "not all runs have test rows; validation rows were used during training, so their "
             "metrics are too optimistic: set data.test: 0.15"

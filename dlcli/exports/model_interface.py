@@ -33,8 +33,6 @@ Runner = Callable[[Arrays], dict[str, NDArray[Any]]]
 
 TOLERANCE = 1e-5
 """Maximum accepted difference of a number, as a share of the output's scale."""
-_SHOWN_INPUTS = 12
-"""Maximum number of inputs in an example."""
 
 
 @dataclass(frozen=True)
@@ -216,12 +214,10 @@ class ModelFormat(ABC):
         raise NotImplementedError
 
     def usage_of(self, exported: Exported) -> str:
-        """Return the example for a model, with its first inputs."""
+        """Return the example for a model, with all its inputs."""
         lines = []
         if "{inputs}" in self.usage:
-            shown = exported.inputs[:_SHOWN_INPUTS]
-            lines = [f"        {each.name!r}: {self.example(each)}," for each in shown]
-            lines += ["        ...,"] * (len(exported.inputs) > _SHOWN_INPUTS)
+            lines = [f"        {each.name!r}: {self.example(each)}," for each in exported.inputs]
         return self.usage.format(
             inputs="\n".join(lines),
             outputs=[each.name for each in exported.outputs],

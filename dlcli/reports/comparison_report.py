@@ -259,7 +259,8 @@ def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlo
         columns = [side.metrics.get(split, {}) for side in sides.values()]
         if split != comparison.split and any(columns):
             rows = [TrainingRecord(side.run).counted_rows(split) for side in sides.values()]
-            yield metric_table([*sides], columns, rows, caption=fmt.shorten(split))
+            caption = fmt.shorten(comparison.rows_name_of(split))
+            yield metric_table([*sides], columns, rows, caption=caption)
 
 
 def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:

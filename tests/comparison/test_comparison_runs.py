@@ -172,8 +172,9 @@ def test_rows_that_are_out_of_fold_in_all_runs_are_named_so(tmp_path):
     assert not any("data.test" in note for note in found.notes)
     assert of_folds[0].trained_on.held_out_name == "out-of-fold"
     mixed = compare([number_run(tmp_path, "single", NEAR, **rows), of_folds[0]])
-    assert mixed.rows_name == "validation"
-    assert mixed.notes[0].startswith(f"the validation rows of '{tmp_path}/a' are training rows")
+    assert mixed.rows_name == "held-out"
+    assert mixed.notes[0].startswith(f"the out-of-fold rows of '{tmp_path}/a' are training rows")
+    assert mixed.rows_name_of("test") == "test"
     assert "not all runs have test rows" in mixed.notes[-1]
 
 
