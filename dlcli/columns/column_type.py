@@ -325,7 +325,7 @@ class ColumnEncoder(Fitted):
 
     @property
     def has_missing_input(self) -> bool:
-        """True if missing values have an input of their own, so they differ from all values."""
+        """True if missing values have a separate input, so they differ from all values."""
         return f"{self.column} is missing" in self.inputs
 
     @property

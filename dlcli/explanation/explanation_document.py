@@ -116,7 +116,7 @@ class PartialDependence(Document):
     points: tuple[Point, ...]
     missing: tuple[float, ...] | None = None
     """The mean predictions if the value of all rows were missing, as in `Point.predictions`; `None`
-    if no sampled value is missing, or if missing values have no input of their own."""
+    if no sampled value is missing, or if missing values have no separate input."""
 
 
 class WorstRow(Document):
