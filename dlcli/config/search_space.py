@@ -184,6 +184,12 @@ _MOST_UNITS = "[128, 256, 512]"
 def default_tune(config: Config, rows: int, *, for_ensemble: bool = False) -> str:
     """Return the default search of a config, as the YAML below `tune`.
 
+    Encodings, weight decay and activations are not varied, unlike in the published search spaces of
+    RealMLP and TabM. With 12 trials of one network on 4 tables of about 1,000 rows, the best
+    candidate was not clearly better on 3 outer folds: its error, relative to this space, was 0.98
+    [0.94, 1.03] with three encodings, and 0.97 [0.91, 1.03] with encodings, weight decay,
+    activations and a range of dropout. The trials took 1.4 and 1.7 times as long.
+
     Args:
         config: its held-out rows, `hidden`, learning rate and `input.scaling_layer` are used.
         rows: number of rows of the training file.

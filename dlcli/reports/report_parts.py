@@ -467,7 +467,7 @@ def selection_sentence(selection: Selection, single: str) -> str:
     """
     name, alone = selection.metric or "", selection.groups[0].value
     if selection.groups[0].share == 1:
-        return f"No other networks lower the out-of-fold loss, so the ensemble has only {single}."
+        return f"No other group lowers the out-of-fold loss, so the ensemble consists of {single}."
     compared = fmt.versus(name, selection.value.value, alone.value, selection.difference)
     return f"Out-of-fold {fmt.metric_title(name)} of the ensemble vs {single}: {compared}."
 

@@ -410,7 +410,18 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | 
             text = "Both were trained in full, and the default is better than the best candidate:"
         yield text
         yield report_parts.commands_block(lines)
-    if configs := [name for name in (RunFile.BEST, RunFile.SMALLEST) if run.has(name)]:
+    if candidates.search.ensemble is not None:
+        ensemble = str(run.path / candidates.search.ensemble.run)
+        yield "The best candidates were also trained as one ensemble:"
+        yield report_parts.commands_block(
+            [
+                ["predict", ensemble, "DATA"],
+                ["report", ensemble],
+                ["compare", str(run.path / "best"), ensemble],
+            ]
+        )
+    found = (RunFile.BEST, RunFile.SMALLEST, RunFile.BEST_ENSEMBLE)
+    if configs := [name for name in found if run.has(name)]:
         yield "You can train or change the configs that were found:"
         yield report_parts.commands_block([["train", str(run.path / name)] for name in configs])
 

@@ -7,16 +7,18 @@ import random
 import re
 
 import pytest
+from inline_snapshot import snapshot
 
 from dlcli.config.config_schema import Config
 from dlcli.data_checks.sample import spread
 from dlcli.errors import RunError
-from dlcli.metrics.intervals import Estimate
+from dlcli.metrics.intervals import DifferenceEstimate, Estimate
+from dlcli.prediction.predictor import EnsembleGroup
 from dlcli.reports.report_files import render_report
 from dlcli.reports.search_charts import Candidates, is_allowed, settings_text, value_text
 from dlcli.reports.search_report import search_view
 from dlcli.reports.views import render_text
-from dlcli.runs.documents import StoredDimension
+from dlcli.runs.documents import SearchEnsemble, StoredDimension
 from dlcli.runs.run_folder import new_run
 from tests.reports.hand_made_experiments import (
     LAYERS,
@@ -68,6 +70,56 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         f"report: dlcli report {run.path}",
         f"predict: dlcli predict {run.path}/best DATA",
     ]
+
+
+def group(share, value):
+    return EnsembleGroup(settings={}, share=share, value=estimate(value))
+
+
+def estimate(value):
+    return Estimate(value=value, lower=value - 0.05, upper=value + 0.05)
+
+
+def combined(*groups):
+    """The ensemble of the candidates #3 and #4, which has an accuracy of 0.9."""
+    gain = DifferenceEstimate(value=0.1, lower=0.02, upper=0.18, verdict="better")
+    fields = {"metric": "accuracy", "value": estimate(0.9), "difference": gain}
+    return SearchEnsemble(run="ensemble", trials=(3, 4), selection={**fields, "groups": groups})
+
+
+def test_an_ensemble_is_compared_with_the_best_candidate_alone(tmp_path):
+    more = finalists()[1].model_copy(update={"name": "ensemble", "parameters": 1900})
+    view = view_of(
+        tmp_path,
+        ensemble=combined(group(0.25, 0.8), group(0.75, 0.7)),
+        finalists=(*finalists(), more),
+    )
+    lines = render_text(view).splitlines()
+    assert lines[0].split() == ["default", "best", "smallest", "ensemble"]
+    assert lines[3].split() == ["parameters", "200", "900", "50", "1,900"]
+    assert lines[6:10] == snapshot(
+        [
+            "              weight  out-of-fold accuracy [95 %]",
+            "ensemble                      90.0 % [85.0, 95.0]",
+            "candidate #4    75 %          70.0 % [65.0, 75.0]",
+            "candidate #3    25 %          80.0 % [75.0, 85.0]",
+        ]
+    )
+    assert view.sentences[3] == snapshot(
+        "Out-of-fold accuracy of the ensemble vs the best candidate alone, with the same folds: 90.0 % vs 80.0 % (95 % CI of the difference: +2.0 to +18.0 percentage points)."
+    )
+    assert view.links[-1] == (
+        "predict with the ensemble",
+        f"dlcli predict {tmp_path}/search/ensemble DATA",
+    )
+    assert "ensemble" in anchors(view)
+
+
+def test_an_ensemble_of_only_the_best_candidate_is_described_as_such(tmp_path):
+    view = view_of(tmp_path, ensemble=combined(group(1.0, 0.8), group(0.0, 0.7)))
+    assert view.sentences[3] == snapshot(
+        "No other group lowers the out-of-fold loss, so the ensemble consists of the best candidate alone, with the same folds."
+    )
 
 
 def test_a_best_candidate_that_is_also_the_smallest_is_named(tmp_path):
