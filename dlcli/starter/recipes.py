@@ -184,14 +184,16 @@ def _other_groups(facts: TableFacts, bins: int, batch_size: int) -> Iterator[Map
     others = _OTHER_BINS.get(bins)
     other = {"input.encoding": f"{{name: piecewise_linear, bins: {others}}}"} if others else {}
     yield {**other, "optimizer.learning_rate": "0.001", "hidden_layers": "{dropout: 0.3}"}
-    if facts.task.type == "count" or not has_encodings:  # a high learning rate might diverge
+    if facts.task.type == "count":  # a high learning rate might diverge
         return
     rate = 0.02 if facts.task.outcome == "classes" else 0.05
+    further = ", encodings: 0.1" if has_encodings else ""
     batches = {"batch_size": f"{_LARGE_BATCH}"} if batch_size < _LARGE_BATCH else {}
+    waves = {"input.encoding": "{name: periodic_linear, deviation: 0.4}"} if has_encodings else {}
     yield {
-        "input.encoding": "{name: periodic_linear, deviation: 0.4}",
+        **waves,
         "optimizer": f"{{name: adamw, learning_rate: {rate}, beta_2: 0.95, weight_decay: 0.1}}",
-        "learning_rate_multipliers": "{kernels: inverse_sqrt_fan_in, biases: 0.1, encodings: 0.1}",
+        "learning_rate_multipliers": f"{{kernels: inverse_sqrt_fan_in, biases: 0.1{further}}}",
         **batches,
     }
 
