@@ -1,7 +1,8 @@
-"""Columns of categories: one input for each (`one_hot`), or an index into a table (`embedding`).
+"""Columns of categories: inputs for each (`one_hot`, `order`), or an index into a table.
 
-The codes are the indices of the sorted categories. There may be another code for all other values,
-and one for missing values. The next index stands for values without a code.
+The codes are the indices of the categories, which are sorted unless the config lists them in order.
+There may be another code for all other values, and one for missing values. The next index stands
+for values without a code.
 """
 
 import re
@@ -14,7 +15,7 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, NonNegativeInt, model_validator
 from pydantic import PositiveInt as PositiveInteger
 
 from dlcli.arrays import Array, Indices, Matrix, np
@@ -23,7 +24,7 @@ from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.errors import DataError, first_names, plural
-from dlcli.schema.section import Choice, Conflict, OneOf, PositiveInt, Section
+from dlcli.schema.section import Choice, Conflict, Expected, OneOf, PositiveInt, Section
 
 if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
@@ -76,6 +77,23 @@ _MANY_CATEGORIES = 50
 """Number of categories above which an embedding is suggested."""
 
 
+def _as_text(value: object) -> object:
+    """Return a category as it is read from a table."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | float) else value
+
+
+Category = Annotated[
+    str, BeforeValidator(_as_text, json_schema_input_type=str | float), Expected("a category")
+]
+Order = Annotated[
+    tuple[Category, ...],
+    Field(min_length=2),
+    Expected("a list of two or more categories, from lowest to highest"),
+]
+
+
 class Categorical(column_type.ColumnType):
     """A column of categories, such as cities."""
 
@@ -91,16 +109,31 @@ class Categorical(column_type.ColumnType):
     max_categories: PositiveInt = MOST_CATEGORIES
     """Maximum number of categories. The most frequent ones are kept; all others are combined into
     the shared category."""
+    order: Order | None = None
+    """All categories from lowest to highest, for example `[small, medium, large]`. Each category
+    except the first has an input: 1 in rows of this or a higher category, else 0. So a network can
+    learn that `large` is more than `medium`. Omitted: the categories have no order.
+
+    Examples: [[small, medium, large]]
+    """
     missing: CategoricalMissing = MissingCategory()
     """Treatment of missing values."""
     unseen: Literal["other", "error"] = "other"
     """Treatment of categories that do not occur in the training rows. `other`: they are encoded as
-    the shared category or, if there is none, as 0 in all inputs. `error`: they are refused."""
+    the shared category or, if there is none, as 0 in all inputs; with `order`, as the median
+    category of the training rows. `error`: they are refused."""
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield `unseen: error` if rare training values would also be errors."""
+        """Yield rare training values that would be errors, and settings that `order` excludes."""
         if self.unseen == "error" and self.min_count > 1:
             yield "unseen", f"error can't be combined with min_count: {self.min_count}"
+        if self.order is None:
+            return
+        for key in ("encoding", "min_count", "max_categories"):
+            if self.differs(key):
+                yield key, "has no effect with order, which lists the categories; omit one of them"
+        if repeated := [name for name, count in Counter(self.order).items() if count > 1]:
+            yield "order", f"has {repeated[0]!r} twice"
 
     def identity(self, column: str, whole: "Table") -> str | None:
         """Return the reason if a column only identifies the rows, else None."""
@@ -118,6 +151,8 @@ class Categorical(column_type.ColumnType):
         codes, texts = train.codes(column)
         counts = np.bincount(codes[codes >= 0], minlength=len(texts))
         column_type.require_values(len(texts), column, train)
+        if self.order is not None:
+            return self._fit_order(self.order, column, train)
         ranked = sorted(range(len(texts)), key=lambda at: (-counts[at], texts[at]))
         frequent = [texts[at] for at in ranked if counts[at] >= self.min_count]
         if not frequent:
@@ -148,6 +183,33 @@ class Categorical(column_type.ColumnType):
             return EmbeddingEncoder(**common, units=self.encoding.units)
         return OneHotEncoder(**common)
 
+    def _fit_order(self, order: Sequence[str], column: str, train: "Table") -> "OrderEncoder":
+        """Fit the encoder of ordered categories.
+
+        Raises:
+            DataError: for a value of the training rows that `order` lacks.
+        """
+        codes, texts = train.codes(column)
+        known = {category: rank for rank, category in enumerate(order)}
+        if unknown := [text for text in texts if text not in known]:
+            message = f"the value '{unknown[0]}' is not in 'order', which must list all values"
+            raise DataError(message, file=train.file, column=column)
+        ranks = np.array([known[text] for text in texts])[codes[codes >= 0]]
+        missing = int((codes < 0).sum())
+        is_category = isinstance(self.missing, MissingCategory)
+        is_filled = isinstance(self.missing, MostFrequentCategory)
+        return OrderEncoder(
+            column=column,
+            missing_share=missing / len(codes),
+            categories=tuple(order),
+            other=False,
+            missing="category" if is_category else "fill" if is_filled else "error",
+            fill=order[int(np.bincount(ranks).argmax())] if is_filled else None,
+            missing_input=is_category and missing > 0,
+            unseen=self.unseen,
+            median=int(np.sort(ranks)[(len(ranks) - 1) // 2]),
+        )
+
     # Checks and starter configs.
 
     is_category = True
@@ -159,16 +221,44 @@ class Categorical(column_type.ColumnType):
 
     def inputs_of(self, distinct: int, bins: int) -> int:
         """Return the approximate number of inputs, see `ColumnType`."""
+        if self.order is not None:
+            return len(self.order)
         if isinstance(self.encoding, Embedding):
             return self.encoding.units
         return min(self.max_categories, distinct)
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
-        """Suggest an embedding for many values."""
+        """Suggest an order for the words of a scale, and an embedding for many values."""
+        if is_inferred and (order := _ordered([text for text, _ in values.frequent])):
+            return f"if their order matters: {{type: categorical, order: [{', '.join(order)}]}}"
         if not is_inferred or values.distinct <= _MANY_CATEGORIES:
             return ""
         encoded = "{type: categorical, encoding: embedding}"
         return f"with this many values, {encoded} needs fewer inputs"
+
+
+_SCALES = (
+    "very low, low, mid, medium, moderate, high, very high",
+    "xs, s, m, l, xl, xxl",
+    "tiny, small, medium, large, huge",
+    "never, rarely, seldom, sometimes, often, usually, always",
+    "very poor, poor, fair, average, good, very good, excellent",
+    "strongly disagree, disagree, neutral, agree, strongly agree",
+    "basic, standard, premium",
+    "beginner, intermediate, advanced, expert",
+    "bronze, silver, gold, platinum",
+)
+"""Words of ordered categories, from lowest to highest."""
+_FEWEST_OF_SCALE = 3
+
+
+def _ordered(texts: Sequence[str]) -> list[str]:
+    """Return values in order if all are words of one scale, else no value."""
+    for scale in _SCALES:
+        rank = {word: at for at, word in enumerate(scale.split(", "))}
+        if len(texts) >= _FEWEST_OF_SCALE and all(_spelling(text) in rank for text in texts):
+            return sorted(texts, key=lambda text: rank[_spelling(text)])
+    return []
 
 
 def type_of_values(distinct: int, most_inputs: int) -> Categorical:
@@ -275,8 +365,8 @@ class CategoryEncoder(column_type.DenseEncoder):
     """True if missing values have a separate code, because training rows had some."""
     unseen: Literal["other", "error"]
     """Encoding of an unknown value: the code for other values or none; or an error."""
-    unseen_encodings: ClassVar[tuple[str, str]] = ("encoded as 'other'", "encoded as zeros")
-    """Encoding of other values in messages: with a code for them, and without one."""
+    uncoded: ClassVar[str] = "encoded as zeros"
+    """Encoding of values without a code in messages."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -338,7 +428,7 @@ class CategoryEncoder(column_type.DenseEncoder):
         missing = found < 0
         if missing.any():
             is_uncoded = self.accepts_missing and self.missing_code == self.count
-            encoding = self.unseen_encodings[1] if is_uncoded else ""
+            encoding = self.uncoded if is_uncoded else ""
             count = int(missing.sum())
             problems.add(self.column, ColumnProblems(missing=count, missing_encoding=encoding))
             if self.missing == "error":
@@ -375,7 +465,7 @@ class CategoryEncoder(column_type.DenseEncoder):
 
     def _unseen_encoding(self) -> str:
         """Describe the encoding of other values."""
-        encoding = self.unseen_encodings[0 if self.other else 1]
+        encoding = "encoded as 'other'" if self.other else self.uncoded
         if not self.other_share:
             return encoding
         # Most of the values may also be frequent in training rows.
@@ -544,27 +634,81 @@ class EmbeddingEncoder(CategoryEncoder):
         yield "embedding.set_weights([vectors])"
 
 
+class OrderEncoder(CategoryEncoder):
+    """One input for each category except the first: 1 in rows of this or a higher category."""
+
+    encoding: Literal["order"] = "order"
+    median: NonNegativeInt
+    """The code of the median category of the training rows, which stands for values without a
+    code."""
+    uncoded = "encoded as the median category of the training rows"
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if len(self.categories) < 2 or self.median >= len(self.categories):
+            raise ValueError("expected two or more categories, and the code of one as 'median'")
+        return self
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """The blocks of inputs that encode the column."""
+        steps = tuple(f"{self.column} >= {category}" for category in self.categories[1:])
+        marks = (f"{self.column} is missing",) * self.missing_input
+        missing = (Block(self.column, "numeric", marks),) if marks else ()
+        return (Block(self.column, "numeric", steps, compact="bins"), *missing)
+
+    def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
+        """Write the last input that is 1, see `CompactForm`, and the missing indicator."""
+        codes = self.codes(rows, problems)
+        if self.missing_input:
+            out[:, 2] = codes == self.missing_code
+        ranks = np.where(codes < len(self.categories), codes, self.median)
+        last = np.maximum(ranks - 1, 0)
+        out[:, 0], out[:, 1] = last, ranks > 0
+
+    def codes_graph(self, ops: "Operations", codes: "Value") -> "Value":
+        """Encode codes in a graph, (rows, inputs); see `count` for values without a code."""
+        count = len(self.categories)
+        ranks = np.array([*range(count), *[self.median] * (self.count - count + 1)])
+        table = (ranks[:, np.newaxis] >= np.arange(1, count)).astype(np.float32)
+        if self.missing_input:
+            is_missing = np.arange(self.count + 1) == self.missing_code
+            table = np.column_stack([table, is_missing.astype(np.float32)])
+        return ops.lookup(table, codes)
+
+    script_code = column_exports.ScriptCode("category", "fit_order")
+    script_type = "order"
+
+    def script_settings(self, section: Section, defaults: Defaults) -> dict[str, Any]:
+        """Return the settings of a script, see `ColumnEncoder`."""
+        assert isinstance(section, Categorical)
+        return {
+            "type": self.script_type,
+            "order": [*self.categories],
+            "missing": section.missing.name,
+        }
+
+
 class _CategoryGroup(column_type.ColumnGroup):
     """Encodes few rows of several categorical columns together."""
 
     def __init__(self, columns: Sequence[tuple[CategoryEncoder, slice]]) -> None:
-        self._columns = [
-            (each.column, each.known, inputs.start, isinstance(each, OneHotEncoder))
-            for each, inputs in columns
-        ]
+        self._columns = [(each.column, each.known, inputs.start, each) for each, inputs in columns]
 
     def encode(self, rows: "FewRows", out: Matrix) -> Mapping[str, column_type.Record | None]:
         """Write the inputs of columns without a missing or unknown value."""
         encoded: dict[str, column_type.Record | None] = {}
-        for column, known, start, is_one_hot in self._columns:
+        for column, known, start, encoder in self._columns:
             texts = rows.few_texts(column)
             if texts is None or not known.keys() >= {*texts}:
                 continue
             encoded[column] = None
             for row, text in enumerate(texts):
                 code = known[text]  # type: ignore[index]  # none is missing
-                if is_one_hot:
+                if isinstance(encoder, OneHotEncoder):
                     out[row, start + code] = 1
+                elif isinstance(encoder, OrderEncoder):
+                    out[row, start : start + code] = 1
                 else:
                     out[row, start] = code
         return encoded

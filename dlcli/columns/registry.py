@@ -21,7 +21,12 @@ _TYPES: dict[str, tuple[str, ...]] = {
         "number_encoders.VariedEncoder",
     ),
     "boolean": ("boolean.Boolean", "boolean.BooleanEncoder"),
-    "categorical": ("category.Categorical", "category.OneHotEncoder", "category.EmbeddingEncoder"),
+    "categorical": (
+        "category.Categorical",
+        "category.OneHotEncoder",
+        "category.EmbeddingEncoder",
+        "category.OrderEncoder",
+    ),
     "text": ("text.Text", "text.TextEncoder"),
     "datetime": ("date_time.Datetime", "date_encoder.DatetimeEncoder"),
     "image": ("image.Image", "image.ImageEncoder"),

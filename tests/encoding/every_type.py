@@ -38,6 +38,7 @@ NUMBERS = st.floats(-1e30, 1e30) | st.sampled_from([0.0, -0.0, 5e-324, 0.1, 2**5
 FEW_NUMBERS = st.integers(-3, 3).map(float) | st.sampled_from([1e6, 0.5])
 COUNTS = st.floats(0, 1e12) | st.just(0.0)
 WORDS = st.sampled_from(["red", "Red", " red ", "7", "007", "True", "1.0", "NA", "é", "e\u0301"])
+WORDS_IN_ORDER = st.sampled_from(["red", "Red", " red ", "7", "True", "é"])
 TEXTS = st.text(LETTERS, max_size=12)
 SENTENCES = st.lists(WORDS | TEXTS, max_size=6).map(" ".join)
 MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2100, 1, 1))
@@ -67,6 +68,7 @@ FEATURES = {
     "rare": (Categorical(max_categories=2, missing=MostFrequentCategory()), WORDS),
     "number": (Categorical(), FEW_NUMBERS),
     "table": (Categorical(encoding=Embedding(units=2), max_categories=3), WORDS),
+    "size": (Categorical(order=("7", "red", "é", "Red", "true")), WORDS_IN_ORDER),
     "flag": (Boolean(), st.booleans()),
     "multi hot": (Text(encoding=MultiHot(ngrams=2)), SENTENCES),
     "count": (Text(encoding=Count(max_tokens=5)), SENTENCES),

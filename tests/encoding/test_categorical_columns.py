@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 from inline_snapshot import snapshot
 from one_column import encode
+from pydantic import ValidationError
 
 from dlcli.columns.category import Categorical, MostFrequentCategory
 from dlcli.columns.column_type import ErrorIfMissing
@@ -159,3 +160,71 @@ def test_a_missing_value_can_be_forbidden(when):
 def test_a_column_without_a_value_says_how_to_leave_it_out():
     with pytest.raises(DataError, match="has no value in the training rows; declare it 'ignored'"):
         fit([None, None])
+
+
+# Categories with an order.
+
+
+SIZES = ("S", "M", "L", "XL")
+
+
+def test_an_ordered_category_sets_its_input_and_those_of_lower_ones():
+    encoder = fit(["L", "S", "M"], order=SIZES)
+    assert encoder.inputs == ("x >= M", "x >= L", "x >= XL")
+    values = ["S", "M", "L", "XL"]
+    assert inputs(encoder, values) == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [1, 1, 1]]
+
+
+def test_integers_and_booleans_of_an_order_are_read_as_in_tables():
+    assert Categorical(order=(2, 10, True)).order == ("2", "10", "true")
+    assert inputs(fit([2, 10, 2], order=(2, 10)), [10.0, 2]) == [[1], [0]]
+
+
+def test_an_unseen_value_becomes_the_median_category_and_is_reported():
+    encoder = fit(["S", "L", "L", "XL"], order=SIZES)  # of four values, the second is the median
+    assert inputs(encoder, ["XXL"]) == [[1, 1, 0]]
+    assert note(encoder, ["XXL"]) == snapshot(
+        "column 'x': 1 row with an unknown category ('XXL'): encoded as the median category of the training rows"
+    )
+
+
+def test_a_missing_value_becomes_the_median_category_with_an_indicator():
+    encoder = fit(["S", "M", None, "XL"], order=SIZES)
+    assert encoder.inputs == ("x >= M", "x >= L", "x >= XL", "x is missing")
+    assert inputs(encoder, [None, "M"]) == [[1, 0, 0, 1], [1, 0, 0, 0]]
+    encoder = fit(["S", "S", "M", None, "XL"], order=SIZES, missing=MostFrequentCategory())
+    assert inputs(encoder, [None]) == [[0, 0, 0]]
+
+
+def test_a_value_that_the_order_lacks_is_an_error():
+    with pytest.raises(DataError) as caught:
+        fit(["S", "XS"], order=SIZES)
+    assert str(caught.value) == snapshot(
+        "t.csv: column 'x': the value 'XS' is not in 'order', which must list all values"
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"order": ("S", "M", "S")}, snapshot("has 'S' twice")),
+        (
+            {"order": ("S",)},
+            snapshot(
+                'expected a list of two or more categories, from lowest to highest, got ["S"]'
+            ),
+        ),
+        (
+            {"order": SIZES, "encoding": "embedding"},
+            snapshot("has no effect with order, which lists the categories; omit one of them"),
+        ),
+        (
+            {"order": SIZES, "max_categories": 3},
+            snapshot("has no effect with order, which lists the categories; omit one of them"),
+        ),
+    ],
+)
+def test_what_contradicts_an_order_is_refused(settings, message):
+    with pytest.raises(ValidationError) as caught:
+        Categorical(**settings)
+    assert caught.value.errors()[0]["msg"] == message

@@ -383,6 +383,15 @@ def test_a_leaking_column_is_noted_in_a_comment(tmp_path: Path, others: int) -> 
     assert yaml.safe_load(text)["input"]["features"]["refund"] == "categorical"
 
 
+def test_an_order_is_suggested_for_the_words_of_a_scale(tmp_path: Path) -> None:
+    sizes = ["Large", "small", "medium"] * 10
+    text = starter(
+        table(tmp_path, size=sizes, x=["a", "b", "c"] * 10, y=[i / 3 for i in range(30)])
+    )
+    hint = "# if their order matters: {type: categorical, order: [small, medium, Large]}"
+    assert [line.strip() for line in text.splitlines() if "order matters" in line] == [hint]
+
+
 def test_an_embedding_is_suggested_for_very_many_categories(tmp_path: Path) -> None:
     towns = [f"t{i % 51}" for i in range(102)]
     text = starter(table(tmp_path, town=towns, y=[i / 3 for i in range(102)]))
