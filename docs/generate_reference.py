@@ -224,7 +224,8 @@ def choice_parts(choice: Choice) -> Iterator[str]:
     shared = shared_parameters(choice)
     yield "".join(chain.from_iterable(member_lines(choice, m, shared) for m in choice.members))
     if shared:
-        yield "All of them also have these parameters, unless an entry above differs:\n"
+        yield "All entries above also have the following parameters. If an entry lists one of them "
+        yield "itself, its own description applies:\n"
         yield "".join(shared)
     for member in choice.members:
         for name, field in member.model_fields.items():

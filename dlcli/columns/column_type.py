@@ -242,7 +242,7 @@ class Auto(ColumnType):
 
     `auto` ignores identifiers, row numbers and constants. It also ignores columns on which training
     might fail: numbers or dates mixed with a few other values and, in files with 20 or more rows,
-    columns with fewer than 8 values.
+    columns with fewer than 8 values that are not missing.
     """
 
     type: Literal["auto"] = "auto"

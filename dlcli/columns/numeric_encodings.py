@@ -45,9 +45,9 @@ class PeriodicLinear(section.Choice, name="periodic_linear"):
 class PiecewiseLinear(section.Choice, name="piecewise_linear"):
     """One input for each bin of the values: 0 below the bin, 1 above it, and linear inside it.
 
-    The edges of the bins are quantiles of the training rows. Below the first bin and above the last
-    one, their inputs continue linearly (Gorishniy et al. 2022, https://arxiv.org/abs/2203.05556,
-    section 3.2).
+    The edges of the bins are quantiles of the training rows. Two exceptions: the input of the first
+    bin is also linear below it, and the input of the last bin is also linear above it (Gorishniy et
+    al. 2022, https://arxiv.org/abs/2203.05556, section 3.2).
     """
 
     bins: section.PositiveInt = 16

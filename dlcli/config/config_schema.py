@@ -302,10 +302,10 @@ class Ensemble(Section):
     vary: Variants | None = None
     """Settings that differ between groups of networks. A group has one network for each fold, all
     with the same settings; with 32 members and 8 folds, there are four groups. The first group has
-    the settings of the config. A list has the settings of each further group, by path. A mapping
-    has a list of choices or a range for each path, as in `tune.space`, from which the settings of
-    each further group are drawn at random. Settings of `input` can't differ, except `encoding`.
-    Omitted: all networks have the settings of the config.
+    the settings of the config. If `vary` is a list, each item has the settings of one further
+    group, by path. If it is a mapping, it has a list of choices or a range for each path, as in
+    `tune.space`, from which the settings of each further group are drawn at random. Settings of
+    `input` can't differ, except `encoding`. Omitted: all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}

@@ -303,8 +303,8 @@ class _CommonParameters(section.Choice):
     """Number of steps after which the weights are replaced by their moving average. Omitted: only
     at the end."""
     loss_scale_factor: section.Positive | None = None
-    """Factor by which the loss is multiplied before gradients are computed, and the gradients are
-    divided afterwards. It avoids underflow. Omitted: none."""
+    """Factor that multiplies the loss before gradients are computed; the gradients are then divided
+    by it. It avoids underflow. Omitted: none."""
     gradient_accumulation_steps: StepCount | None = None
     """Number of batches whose gradients are averaged for one step. Omitted: 1."""
 
@@ -363,11 +363,12 @@ class Adafactor(_Optimizer, name="adafactor"):
     learning_rate: section.Positive = 0.001
     """Learning rate, relative to the root mean square of the weights."""
     beta_2_decay: section.Number = -0.8
-    """Exponent c in the decay of the running mean, which is 1 − t^c in step t."""
+    """Exponent c: in step t, the decay of the running mean is 1 − t^c."""
     epsilon_1: section.Positive = 1e-30
     """Small number that is added to squared gradients."""
     epsilon_2: section.Positive = 0.001
-    """Minimum root mean square of the weights to which the learning rate is relative."""
+    """Lower bound of the root mean square of the weights, by which the learning rate is
+    multiplied."""
     clip_threshold: section.Positive = 1.0
     """Maximum root mean square of a step, before it is multiplied by the learning rate."""
     relative_step: section.Flag = True

@@ -237,9 +237,10 @@ class Grid(section.Choice, name="grid"):
 class MedianPruning(section.Choice, name="median"):
     """Stop a candidate that is worse than the median of earlier candidates at the same epoch.
 
-    This rule (Golovin et al., Google Vizier, 2017) applies during the first fold, or without folds.
-    After each fold, the means over the folds so far are compared. Because these means differ
-    little, only a candidate in the worst quarter is then stopped.
+    This rule (Golovin et al., Google Vizier, 2017) applies during the first fold or, if there are
+    no folds, throughout training. After each fold, the mean metric of the candidate over its folds
+    so far is compared with those of earlier candidates over the same folds. Because these means
+    differ little, only a candidate in the worst quarter is then stopped.
     """
 
     startup_trials: section.NonNegativeInt = 5
@@ -284,8 +285,8 @@ class Tune(section.Section):
     """
     time: Seconds | None = None
     """Time limit, in seconds or with units such as 90s, 10m or 1h30m. After this time, no new
-    candidate is started. If `trials` is also set, the search ends when the first of both limits is
-    reached. Omitted: no limit.
+    candidate is started. If `trials` is also set, the search ends when either limit is reached.
+    Omitted: no limit.
 
     Examples: [10m]
     """

@@ -66,8 +66,8 @@ class Magnitudes(BaseModel):
     """For each target column, its largest absolute value in the training rows, after
     `target_scaling`; empty for classes and labels."""
     target_range: tuple[Size, Size] | None = None
-    """A list of two numbers: the smallest and the mean absolute value of the target in the training
-    rows, after `target_scaling`; `None` for classes and labels."""
+    """A list of two numbers: the smallest absolute value and the mean absolute value of the target
+    in the training rows, after `target_scaling`; `None` for classes and labels."""
     row_weight: Size = 1.0
     """The mean weight of a training row in the loss."""
 

@@ -90,8 +90,8 @@ class DataEvent(Event, kind="data"):
     rows: Mapping[str, Count]
     """The number of rows of each set: `train` and, if they exist, `validation` and `test`."""
     split: str | None
-    """The kind of split: `random`, `stratified`, `group` or `time`. `null` if neither validation
-    nor test rows are a share of the training table."""
+    """The kind of split: `random`, `stratified`, `group` or `time`. `null` if neither the
+    validation nor the test rows were split off from the training table."""
     seed: int
     """The `seed` of the config."""
     notes: Sequence[str]
@@ -258,7 +258,8 @@ class EpochEvent(Event, kind="epoch"):
 
 
 class ScalingLayerEvent(Event, kind="scaling_layer"):
-    """With `scaling_layer: auto`, the first network was trained with and without a scaling layer.
+    """With `scaling_layer: auto`, the first network was trained with and without a scaling layer, a
+    learned weight for each column.
 
     The ensemble keeps the layer unless the validation loss is clearly lower without it.
     """
@@ -266,8 +267,8 @@ class ScalingLayerEvent(Event, kind="scaling_layer"):
     kept: bool
     """`true` if all members of the ensemble have a scaling layer, `false` if none has."""
     val_loss: Mapping[Literal["with", "without"], Number]
-    """The validation loss of both trainings, as an object with the fields `with` and `without`.
-    Each is the loss in the epoch whose weights are kept."""
+    """The validation losses with and without the layer, as an object with the fields `with` and
+    `without`. Each is the loss in the epoch whose weights are kept."""
     rows: int
     """The number of validation rows of this network."""
 
@@ -339,8 +340,8 @@ class BaselinesEvent(Event, kind="baselines"):
 
     models: Sequence[str]
     """The names of the baselines. `constant` predicts the same for every row: the class frequencies
-    or the mean of the target, or its median if the network is compared with it by the MAE. `linear`
-    is the network without hidden layers: linear or logistic regression."""
+    or the mean of the target (the median if the comparison uses the MAE). `linear` is the network
+    without hidden layers: linear or logistic regression."""
     no_linear: str | None
     """The reason why there is no linear baseline; `null` if there is one."""
     seconds: float
@@ -391,8 +392,9 @@ class ReproductionResultEvent(Event, kind=RESULT):
     original: str
     """The path of the original run folder."""
     reproduced: bool
-    """`true` if the data, versions, encoding, weights and metrics of both runs are equal. With
-    `--tolerance`, `true` if the data are equal and `metric_difference` is at most the tolerance."""
+    """`true` if the data, the versions, the fitted encoding of the columns, the weights and the
+    metrics of both runs are equal. With `--tolerance`, `true` if the data are equal and
+    `metric_difference` is at most the tolerance."""
     parts: Mapping[str, bool]
     """For each of `data`, `versions`, `encoding`, `weights` and `metrics`, `true` if it is equal in
     both runs."""
@@ -510,8 +512,8 @@ class SpaceEvent(Event, kind="space"):
     """The number of folds for the evaluation of each candidate; `null` if candidates are evaluated
     without folds, on the rows that `held_out` names."""
     held_out: str
-    """The rows that evaluate candidates if `folds` is `null`: `validation`, or `out-of-fold` for an
-    ensemble with folds."""
+    """The rows on which candidates are evaluated if `folds` is `null`: `validation`, or
+    `out-of-fold` for an ensemble with folds."""
     space: Mapping[str, object]
     """The default search space, in the notation of `tune.space`."""
 

@@ -181,8 +181,9 @@ class BaselineComparison(Document):
     the network itself is linear), the `split`, and the `value` of a `metric` on its rows. `None` if
     there is no such model."""
     leaks: Mapping[str, float] = {}
-    """The columns that alone predict nearly all of the target, which may be a sign of data leakage.
-    For each column, the share of the constant baseline's error that it removes, from 0 to 1."""
+    """The columns of which each predicts the target almost perfectly by itself, which may be a sign
+    of data leakage. For each column, the share of the constant baseline's error that it removes,
+    from 0 to 1."""
 
     def on(self, split: str) -> dict[str, BaselineDifference]:
         """Return the differences on one split, by baseline."""

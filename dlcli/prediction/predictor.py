@@ -120,8 +120,8 @@ class Selection(Document):
     value: Estimate
     """An estimate of this metric for the ensemble, on the out-of-fold rows."""
     difference: DifferenceEstimate
-    """An estimate of the difference in this metric: the ensemble minus the first group, which has
-    the settings of the config. It also has a `verdict`."""
+    """An estimate of the difference in this metric: the ensemble minus the first group of networks
+    (see `groups`), which has the settings of the config. It also has a `verdict`."""
     groups: tuple[EnsembleGroup, ...]
     """The groups of networks with the same settings, in the order of their training. Each is an
     object with its `settings` (path and value); its `share` of the mean prediction, from 0 to 1;

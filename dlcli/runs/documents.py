@@ -52,8 +52,8 @@ class FoldResult(Document):
     """The epoch whose weights the network keeps, from 1; for an ensemble, the median over its
     members. `None` if the final weights are kept."""
     seconds: float
-    """The duration of encoding, training and evaluation in seconds. If a gate compares with the
-    linear baseline, it includes the training of this baseline."""
+    """The duration of encoding, training and evaluation in seconds. If a quality gate compares the
+    network with the linear baseline, the duration includes the training of this baseline."""
     metrics: Mapping[str, Number] = {}
     """The metrics on the rows of the fold, in the original unit of the target; empty if training
     failed."""
@@ -110,7 +110,7 @@ class CrossValidation(Document):
     """The pooled difference from the linear baseline, which is trained if a gate has
     `better_than: linear`."""
     best_epochs: Count | None
-    """The number of epochs for a training on all rows: the median of the best epochs of the folds.
+    """The number of epochs for training on all rows: the median of the best epochs of the folds.
     `None` if training failed in every fold."""
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
@@ -248,8 +248,9 @@ class Finalist(Document):
     run: str
     """The path of its run folder, relative to the folder of the search."""
     split: Literal["test", "validation"]
-    """The set that evaluates the finalist: `test` or, without test rows, `validation`. Metrics on
-    `validation` are too optimistic, because the search used the same rows to select the config."""
+    """The set on which the finalist is evaluated: `test` or, without test rows, `validation`.
+    Metrics on `validation` are too optimistic, because the search used the same rows to select the
+    config."""
     metrics: Mapping[str, Number]
     """The metrics on this set."""
     parameters: Count
