@@ -258,9 +258,9 @@ class EpochEvent(Event, kind="epoch"):
 
 
 class ScalingLayerEvent(Event, kind="scaling_layer"):
-    """With `scaling_layer: auto`, the first network was trained with and without a scaling layer, a
-    learned weight for each column.
+    """With `scaling_layer: auto`, the first network was trained with and without a scaling layer.
 
+    This layer is a learned weight for each column (see the key `input.scaling_layer`).
     The ensemble keeps the layer unless the validation loss is clearly lower without it.
     """
 
