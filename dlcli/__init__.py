@@ -87,9 +87,20 @@ _MODULES = {
 __all__ = ["__version__", *_MODULES]
 
 
+_METHODS = {
+    "predict": "dlcli.load(run).predict(table)",
+    "evaluate": "dlcli.load(run).evaluate(table)",
+    "report": "dlcli.open_run(run).report()",
+    "init": "dlcli.starter_config(table, target)",
+    "cv": "dlcli.cross_validate(config)",
+}
+"""The Python call of commands that are not functions of the same name."""
+
+
 def __getattr__(name: str) -> object:
     if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        advice = f"; use {_METHODS[name]}" if name in _METHODS else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{advice}")
     return getattr(import_module(f"dlcli.{_MODULES[name]}"), name)
 
 

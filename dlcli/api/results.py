@@ -211,6 +211,10 @@ class ExportResult:
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """The content of `export.json` of a model: the compared rows and the largest differences."""
 
+    def __str__(self) -> str:
+        """Return the last line that `dlcli export` prints."""
+        return f"export: {self.path}"
+
 
 @dataclass(frozen=True)
 class ComparisonResult(_Shown):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +101,10 @@ def init(
         text = starter_config(data, targets, config_folder=folder, **{"preset": "good", **chosen})
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
+        if output is not None:
+            console.print_next(
+                config=str(output), train=shlex.join(["dlcli", "train", str(output)])
+            )
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
 

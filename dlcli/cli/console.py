@@ -43,6 +43,17 @@ def print_line(line: str) -> None:
         click.echo(line, err=True)
 
 
+def print_next(**lines: str) -> None:
+    """Print what was written and the next command to standard error, unless `-q` is set.
+
+    Args:
+        lines: the lines, by the word before the colon: `run: runs/bikes`.
+    """
+    if not is_quiet():
+        for word, text in lines.items():
+            print_line(f"{word}: {printable(text)}")
+
+
 @contextmanager
 def ignoring_lost_output() -> Iterator[None]:
     """Continue if standard error can't be written to: a full disk, a closed terminal.

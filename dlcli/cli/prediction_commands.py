@@ -34,7 +34,7 @@ _MOST_NAMES = 8
 """Maximum number of ignored columns that a message lists."""
 _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing; "
-    "--on-bad-row reject --rejected FILE skips their rows"
+    "--on-bad-row reject --rejected FILE writes their rows to FILE"
 )
 _bad_row_options = options.combined(
     click.option(
@@ -202,6 +202,8 @@ def _predict_table(
         result if as_json else None,
         table.place,
     )
+    if output is not None and not as_json:
+        console.print_next(predictions=f"{output}, {plural(table.rows, 'row')}")
 
 
 def _predict_folder(
@@ -265,8 +267,8 @@ def evaluate(
     the exit code is 6.
 
     \b
-      dlcli evaluate runs/bikes data/bikes.csv
-      dlcli evaluate runs/bikes data/bikes.csv --interval 0.9 --json
+      dlcli evaluate runs/bikes new_hours.csv
+      dlcli evaluate runs/bikes new_hours.csv --interval 0.9 --json
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines

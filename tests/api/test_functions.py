@@ -606,7 +606,9 @@ def test_every_public_name_is_there_and_documented():
     for name in dlcli.__all__:
         assert name == "__version__" or getattr(dlcli, name).__doc__
     assert set(dlcli.__all__) <= set(dir(dlcli))
-    with pytest.raises(AttributeError, match="has no attribute 'fit'"):
+    with pytest.raises(AttributeError, match=r"use dlcli\.load\(run\)\.evaluate\(table\)$"):
+        dlcli.evaluate  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="has no attribute 'fit'$"):
         dlcli.fit  # noqa: B018
 
 
@@ -665,7 +667,9 @@ def test_an_exported_model_predicts_the_same(run, runs):
     np.testing.assert_allclose(prediction, expected.values, rtol=1e-5)
     np.testing.assert_allclose(lower, expected.lower, rtol=1e-5)
     assert exported.document["interval"] == 0.5
-    card = dlcli.export(run, "card", runs / "card.md").path.read_text(encoding="utf-8")
+    exported = dlcli.export(run, "card", runs / "card.md")
+    assert str(exported) == f"export: {runs / 'card.md'}"
+    card = exported.path.read_text(encoding="utf-8")
     assert card.startswith("# Model card: first\n")
     with pytest.raises(dlcli.UsageError, match="interval: expected a share"):
         dlcli.export(run, "onnx", runs / "other", interval=90)

@@ -19,7 +19,7 @@ TWO = "row 4, column 'x': expected a finite number, got 'two'"
 
 OPTIONS_HINT = (
     "hint: --on-bad-row warn treats such values as missing; "
-    "--on-bad-row reject --rejected FILE skips their rows\n"
+    "--on-bad-row reject --rejected FILE writes their rows to FILE\n"
 )
 
 

@@ -25,6 +25,15 @@ def test_each_row_is_predicted_in_order(dlcli):
 
 
 @pytest.mark.usefixtures("double")
+@pytest.mark.parametrize(
+    ("option", "shown"), [((), "predictions: new.csv, 3 rows\n"), (("--quiet",), "")]
+)
+def test_the_file_of_predictions_is_printed_with_its_rows(dlcli, option, shown):
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "new.csv", *option)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", shown)
+
+
+@pytest.mark.usefixtures("double")
 def test_standard_input_is_read(dlcli):
     assert dlcli("predict", "runs/double", "-", text="x\n0.25\n").stdout == "prediction\n1.5\n"
 
