@@ -529,19 +529,40 @@ def member_folds(config: Config, rows: FitRows) -> tuple[Fold, ...]:
             note suggests a setting.
     """
     assert config.ensemble_folds is not None
-    classes, seed = rows.task.class_column, config.seed
-    train, choice = rows.split.train, rows.split_choice
-    weights = row_weights(train, config.data.sample_weight, ValueProblems())
+    train, choice, classes = rows.split.train, rows.split_choice, rows.task.class_column
     try:
-        folds = make_complete_folds(train, choice, classes, config.ensemble_folds, seed)
-        if weights is not None:
-            _check_weights(weights, folds, train.file, config.data.sample_weight)
+        return complete_folds(config, train, choice, classes, config.ensemble_folds)
     except errors.DataError as error:
         # No number of folds helps a class with a single row.
         is_class = classes is not None and error.column == classes
         fewer = "" if is_class else "fewer ensemble.folds, or "
         error.add_note(f"  set {fewer}ensemble.folds: none with data.validation")
         raise
+
+
+def complete_folds(
+    config: Config,
+    train: Table,
+    choice: data_section.SplitChoice,
+    classes: str | None,
+    count: int,
+) -> tuple[Fold, ...]:
+    """Assign rows to the folds of an ensemble.
+
+    Args:
+        config: the config, for the column of the weights and the seed.
+        train: the rows.
+        choice: the kind of split.
+        classes: the column of the classes; `None` for other targets.
+        count: the number of folds.
+
+    Raises:
+        DataError: see `member_folds`.
+    """
+    weights = row_weights(train, config.data.sample_weight, ValueProblems())
+    folds = make_complete_folds(train, choice, classes, count, config.seed)
+    if weights is not None:
+        _check_weights(weights, folds, train.file, config.data.sample_weight)
     return folds
 
 

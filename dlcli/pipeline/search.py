@@ -186,6 +186,7 @@ def _search_context(
     plan, tune = context.plan, context.plan.tune
     if ensemble is not None:
         search_ensemble.check_size(ensemble, file.config, plan)
+        search_ensemble.check_folds(context)
     if tune != own:
         search_space.check_tune(file)
         log.emit(

@@ -11,8 +11,9 @@ from dlcli.config.config_schema import FIXED_FOR_MEMBERS, MOST_MEMBERS, Config, 
 from dlcli.config.search_space import Dimension, Value, candidate, dimensions_of
 from dlcli.config.tune_section import HIDDEN_LAYERS, space_conflicts
 from dlcli.metrics.definitions import METRICS
+from dlcli.pipeline.preparation import complete_folds
 from dlcli.pipeline.run_recording import moved_config
-from dlcli.pipeline.search_plan import DEFAULT_FOLDS, SearchPlan
+from dlcli.pipeline.search_plan import DEFAULT_FOLDS, SearchContext, SearchPlan
 from dlcli.runs import documents
 from dlcli.runs.run import Run
 from dlcli.schema.yaml_document import Path, format_path, parse_path
@@ -45,6 +46,23 @@ def check_space(file: ConfigFile) -> None:
         refuse(("ensemble", "folds"), message)
     if problems:
         raise errors.ConfigError(problems)
+
+
+def check_folds(context: SearchContext) -> None:
+    """Check that the rows of a search suffice for the folds of its ensemble.
+
+    Raises:
+        errors.DataError: if there are too few rows, groups or times, or all weights of a fold are
+            0.
+    """
+    config, dataset = context.file.config, context.fits.dataset
+    choice, classes, count = dataset.split_choice, dataset.task.class_column, fold_count(config)
+    try:
+        complete_folds(config, dataset.candidates, choice, classes, count)
+    except errors.DataError as error:
+        named, fewer = errors.option("ensemble"), errors.override("tune.folds", 2)
+        error.add_note(f"  {named} needs {count} folds; for fewer: {fewer}, or omit {named}")
+        raise
 
 
 def check_size(size: int, config: Config, plan: SearchPlan) -> None:

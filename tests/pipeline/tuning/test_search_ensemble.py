@@ -17,7 +17,7 @@ from dlcli.config.search_space import (
     with_search_space,
     with_settings,
 )
-from dlcli.errors import ConfigError, Interrupted, UsageError
+from dlcli.errors import ConfigError, DataError, Interrupted, UsageError
 from dlcli.pipeline import search, search_ensemble
 from dlcli.pipeline.search import StudyRecord, tune
 from dlcli.pipeline.search_ensemble import best_trials, check_size, check_space, ensemble_config
@@ -244,6 +244,19 @@ def test_the_default_search_varies_only_what_groups_can_have(tmp_path):
     keys = [set(each.config.tune.space) for each in both]
     assert keys[0] - keys[1] == {"input.scaling_layer"}
     check_space(both[1])
+
+
+def test_too_few_groups_for_the_folds_are_refused_before_training(tmp_path):
+    file = loaded(tmp_path, CONFIG, "data.split={name: group, column: g}", "tune.folds=null")
+    lines = wave_rows().splitlines()
+    grouped = [f"{line},{at % 4}" for at, line in enumerate(lines[1:])]
+    (tmp_path / "wave.csv").write_text("\n".join([f"{lines[0]},g", *grouped]))
+    with pytest.raises(DataError) as caught:
+        tune(file, SearchSettings(ensemble=2), tmp_path / "run")
+    assert caught.value.__notes__[-1] == snapshot(
+        "  'ensemble' needs 5 folds; for fewer: overrides={'tune.folds': 2}, or omit 'ensemble'"
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_nested_search_is_refused_before_training(tmp_path):
