@@ -263,11 +263,21 @@ def shared_parameters(choice: Choice) -> list[str]:
 
 def member_lines(choice: Choice, member: type[Section], shared: Collection[str]) -> Iterator[str]:
     """Yield the lines of a section: its name, and its parameters that are not shared."""
-    yield f"- **`{chosen(choice, member)}`**: {doc(member)}\n"
+    name = chosen(choice, member)
+    alike = [each for each in choice.members if chosen(choice, each) == name]
+    of_types = f" of {places_of(choice, member)}" if len(alike) > 1 else ""
+    yield f"- **`{name}`**{of_types}: {doc(member)}\n"
     for name in member.model_fields:
         line = key_line(member, name)
         if name != choice.key and line not in shared:
             yield f"    {line}"
+
+
+def places_of(choice: Choice, member: type[Section]) -> str:
+    """Return the kinds of features with a choice: `boolean features`."""
+    return ", ".join(
+        place.partition(" of ")[2] for place, members in choice.places if member in members
+    )
 
 
 def chosen(choice: Choice, member: type[Section]) -> str:

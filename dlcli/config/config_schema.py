@@ -11,7 +11,7 @@ from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
 from dlcli.config.tune_section import FIXED, Tune, Variants, settings_conflicts, space_conflicts
 from dlcli.errors import did_you_mean
-from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.definitions import METRICS, metric_bounds
 from dlcli.schema.section import (
     Choice,
     Conflict,
@@ -254,9 +254,10 @@ class EarlyStopping(Section):
     min_delta: NonNegative = 0.0
     """Smallest change that counts as an improvement, in the unit of the monitored value."""
     tolerance: NonNegative = 0.0
-    """Difference from the best value, in the unit of the monitored value. Epochs that are worse by
-    less than this do not count toward `patience`, so training ends only after `patience` epochs
-    that are clearly worse."""
+    """Absolute difference from the best value, in the unit of the monitored value. Epochs that are
+    worse by less than this do not count toward `patience`, so training ends only after `patience`
+    epochs that are clearly worse. If it is larger than the final differences between epochs,
+    training never ends early."""
     restore_best_weights: Flag = True
     """Keep the weights of the best epoch instead of the last one."""
     start_from_epoch: NonNegativeInt = 0
@@ -292,20 +293,25 @@ class Ensemble(Section):
         return f"write {{members: {value if is_count else 8}}}"
 
     members: Members
-    """Number of networks, from 2 to 64."""
+    """Number of networks, from 2 to 64. With a mapping in `vary`, a multiple of the number of folds
+    and at least twice as many; with a list in `vary`, the number of folds for each group."""
     folds: EnsembleFolds = "auto"
-    """Number of folds into which the training rows are split. Each network is validated on one fold
-    and trained on all others, so the ensemble uses all rows for training. The validation metrics
-    are then computed from out-of-fold predictions: each row is predicted only by the networks that
-    were not trained on it. `auto`: one fold for each network. `none`: no folds; all networks have
-    the validation rows of `data.validation`."""
+    """Number of folds into which the training rows are split, at most `members`. Each network is
+    validated on one fold and trained on all others, so the ensemble uses all rows for training. The
+    validation metrics are then computed from out-of-fold predictions: each row is predicted only by
+    the networks that were not trained on it. Folds can't be combined with `data.validation`, unless
+    `data.train_on_validation` is set. `auto`: one fold for each network. `none`: no folds; all
+    networks have the validation rows of `data.validation`."""
     vary: Variants | None = None
     """Settings that differ between groups of networks. A group has one network for each fold, all
     with the same settings; with 32 members and 8 folds, there are four groups. The first group has
     the settings of the config. If `vary` is a list, each item has the settings of one further
     group, by path. If it is a mapping, it has a list of choices or a range for each path, as in
-    `tune.space`, from which the settings of each further group are drawn at random. Settings of
-    `input` can't differ, except `encoding`. Omitted: all networks have the settings of the config.
+    `tune.space`, from which the settings of each further group are drawn at random. These settings
+    can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`, `metrics`,
+    `class_weight`, `seed`, `precision`, `initial_weights`, `ensemble`, `tune`, `gates`, `engine`,
+    `device`, `threads`, `checkpoint` and `name`. `folds: auto` can't be combined with `vary`.
+    Omitted: all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
@@ -317,7 +323,7 @@ class Ensemble(Section):
     prediction. `greedy`: groups have weights that are chosen in 50 rounds. Each round adds one
     group, possibly again: the group with which the loss of the out-of-fold predictions is lowest. A
     group's weight is the number of times that it was added, up to the round with the lowest loss;
-    groups that were not added are removed."""
+    groups that were not added are removed. `greedy` requires `vary` and folds."""
 
     @property
     def groups(self) -> int:
@@ -395,7 +401,12 @@ class Distill(Section):
 
 
 class Gate(Section):
-    """Requirements on a metric. The gate passes if all of them are met."""
+    """Requirements on a metric of a set of rows. The gate passes if all of them are met.
+
+    The name of a gate is the set and the metric, such as `test.accuracy`. The sets are `train`,
+    `validation` and `test`. For an ensemble with folds, `validation` means the out-of-fold
+    predictions of the training rows.
+    """
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("min", "minimum", "lower_bound", "greater_than"), "at_least"),
@@ -613,7 +624,12 @@ class Config(Section):
     """Several networks with different random seeds, whose predictions (numbers or probabilities)
     are averaged. Omitted: one network.
 
-    Examples: [{members: 8, folds: none}]
+    Examples:
+      - members: 8
+        folds: 4
+        vary: {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
+        select: greedy
+      - {members: 8, folds: none}
     """
     distill: Distill | None = None
     """An ensemble whose predictions the network learns, in addition to the true target. `dlcli
@@ -762,13 +778,9 @@ class Config(Section):
         for name, gate in (self.gates or {}).items():
             path, split = ("gates", name), name.partition(".")[0]
             if split not in ("train", *has_rows) or "." not in name:
-                yield path, "expected a set of rows and a metric, such as test.accuracy"
+                yield path, _not_a_gate(name)
                 continue
-            least, most = gate.at_least, gate.at_most
-            if least is None and most is None and gate.better_than is None:
-                yield path, "has no condition; set at_least, at_most or better_than"
-            if least is not None and most is not None and least > most:
-                yield path, f"at_least: {least:g} is above at_most: {most:g}"
+            yield from _bound_conflicts(path, gate, *metric_bounds(name.removeprefix(f"{split}.")))
             if not has_rows.get(split, True):
                 trains_on = split == "validation" and self.data.train_on_validation
                 way_out = "train_on_validation: false" if trains_on else f"{split}: 0.15"
@@ -823,6 +835,35 @@ class Config(Section):
                     f"{key}.monitor",
                     f"'{section.monitor}' requires validation rows; set data.{way_out}",
                 )
+
+
+_SETS = {
+    **dict.fromkeys(("out-of-fold", "out_of_fold", "oof", "val", "valid"), "validation"),
+    "training": "train",
+    "holdout": "test",
+}
+"""Sets of rows in gates by their names in other programs and in results."""
+
+
+def _not_a_gate(name: str) -> str:
+    """Return the message for a name of a gate without a known set of rows."""
+    split, _, metric = name.partition(".")
+    if meant := _SETS.get(split.lower()) if metric else None:
+        return f"unknown set of rows '{split}'; did you mean '{meant}.{metric}'?"
+    return "expected train, validation or test, and a metric, such as test.accuracy"
+
+
+def _bound_conflicts(path: Path, gate: Gate, lowest: float, highest: float) -> Iterator[Conflict]:
+    """Yield a missing condition of a gate, and bounds that exclude all values of its metric."""
+    least, most = gate.at_least, gate.at_most
+    if least is None and most is None and gate.better_than is None:
+        yield path, "has no condition; set at_least, at_most or better_than"
+    if least is not None and most is not None and least > most:
+        yield path, f"at_least: {least:g} is above at_most: {most:g}"
+    if least is not None and least > highest:
+        yield (*path, "at_least"), f"can never be met; the maximum is {highest:g}"
+    if most is not None and most < lowest:
+        yield (*path, "at_most"), f"can never be met; the minimum is {lowest:g}"
 
 
 def json_schema() -> str:

@@ -622,6 +622,11 @@ class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
     alpha: section.Share = 0.0
     """Final learning rate of each cycle, as a fraction of the optimizer's, from 0 to 1."""
 
+    def conflicts(self) -> Iterator[section.Conflict]:
+        """Yield a number of cycles if it follows from the first one."""
+        if self.first_decay_epochs is not None:
+            yield from self.without_effect("cycles", because="with first_decay_epochs")
+
     def first_decay(self, epochs: int) -> float:
         """Return the number of epochs of the first cycle, given the number of all epochs."""
         shares = sum(self.t_mul**cycle for cycle in range(self.cycles))

@@ -162,7 +162,13 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         gates = None
         if resolved.gates:
             checked = [
-                check_gate(name, gate, found.pooled.get(name.partition(".")[2]), found.baselines)
+                check_gate(
+                    name,
+                    gate,
+                    found.pooled.get(name.partition(".")[2]),
+                    found.baselines,
+                    "rows of all folds",
+                )
                 for name, gate in resolved.gates.items()
                 if not name.startswith("train.")
             ]
@@ -654,7 +660,8 @@ def _refit_schedule(
         return schedule.model_copy(update={"decay_epochs": decay, "warmup_epochs": warmup})
     if isinstance(schedule, training_choices.CosineDecayRestarts):
         first = schedule.first_decay(config.epochs)
-        return schedule.model_copy(update={"first_decay_epochs": first})
+        cycles = type(schedule)().cycles  # which has no effect with the length of the first one
+        return schedule.model_copy(update={"first_decay_epochs": first, "cycles": cycles})
     return schedule
 
 

@@ -118,8 +118,28 @@ def check(
             sources = {"train": 1.0, "validation": data.validation, "test": data.test}
             of_file = (table.rows for name, table in tables if isinstance(sources[name], float))
             file = with_search_space(file, sum(of_file))
+            shares = {"train": 1.0, "validation": data.validation}
+            of_search = (
+                table.rows for name, table in tables if isinstance(shares.get(name), float)
+            )
+            check_folds(file.config.tune, sum(of_search))
             check_tune(file)
         return CheckedConfig(summarize(plan.network), rows_read=True, tune=file.config.tune)
+
+
+def check_folds(tune: Tune | None, rows: int) -> None:
+    """Check that a search has at least one row for each fold.
+
+    Args:
+        tune: the search.
+        rows: number of rows that candidates are trained and evaluated on.
+
+    Raises:
+        ConfigError: if there are more folds than rows.
+    """
+    if tune is not None and tune.folds is not None and tune.folds > rows:
+        message = f"expected at most {rows}, the number of rows, got {tune.folds}"
+        raise ConfigError([Problem("tune.folds", message)])
 
 
 def outline(config: Config) -> tuple[LayerSummary, ...]:

@@ -24,6 +24,7 @@ from dlcli.metrics.definitions import is_higher_better
 from dlcli.network.head import rename_metrics, resolve_head
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import FitContext
+from dlcli.pipeline.preflight import check_folds
 from dlcli.pipeline.preparation import Dataset
 from dlcli.runs.documents import Direction, StoredDimension
 from dlcli.schema.yaml_document import parse_path
@@ -397,9 +398,7 @@ def make_splits(dataset: Dataset, plan: SearchPlan) -> tuple[Split, ...]:
     if plan.tune.folds is None:
         return (Split(dataset.split.train, dataset.split.validation, None),)
     rows = dataset.candidates
-    if plan.tune.folds > rows.rows:
-        message = f"expected at most {rows.rows}, the number of rows, got {plan.tune.folds}"
-        raise ConfigError([Problem("tune.folds", message)])
+    check_folds(plan.tune, rows.rows)
     choice, classes = dataset.split_choice, dataset.task.class_column
     folds = make_folds(rows, choice, classes, plan.tune.folds, (plan.seed, 1))
     return tuple(Split(rows.take(fold.train), rows.take(fold.held_out), None) for fold in folds)

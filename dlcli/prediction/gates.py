@@ -31,6 +31,8 @@ class GateResult(Document):
     lower: float | None = None
     upper: float | None = None
     """The ends of its 95 % confidence interval; `None` if undefined."""
+    rows: str | None = None
+    """The evaluated rows, if they are not the rows of the set: `rows of all folds`."""
     failures: tuple[str, ...]
     """The reasons why the gate fails, in words; empty if it passes."""
 
@@ -45,7 +47,7 @@ class GateResult(Document):
         if self.failures:
             return f"Gate failed: {'; '.join(self.failures)}."
         value = "" if self.value is None else f" = {number(self.value)}"
-        return f"Gate passed: {self.gate}{value}."
+        return f"Gate passed: {_named(self.gate, self.rows)}{value}."
 
 
 class GateResults(Document):
@@ -56,7 +58,11 @@ class GateResults(Document):
 
 
 def check_gate(
-    name: str, gate: Gate, estimate: Estimate | None, baselines: Mapping[str, BaselineDifference]
+    name: str,
+    gate: Gate,
+    estimate: Estimate | None,
+    baselines: Mapping[str, BaselineDifference],
+    rows: str | None = None,
 ) -> GateResult:
     """Check a gate.
 
@@ -65,6 +71,7 @@ def check_gate(
         gate: its requirements.
         estimate: the metric with its confidence interval; `None` if unknown.
         baselines: the differences from the baselines on the same rows, by name.
+        rows: the evaluated rows, if they are not the rows of the gate's set.
     """
     known = estimate or Estimate()
     return GateResult(
@@ -72,14 +79,24 @@ def check_gate(
         value=known.value,
         lower=known.lower,
         upper=known.upper,
-        failures=tuple(_failures(name, gate, known, baselines)),
+        rows=rows,
+        failures=tuple(_failures(name, gate, known, baselines, rows)),
     )
 
 
+def _named(name: str, rows: str | None) -> str:
+    """Return the name of a gate for people, with the evaluated rows."""
+    return f"{name} ({rows})" if rows else name
+
+
 def _failures(
-    name: str, gate: Gate, estimate: Estimate, baselines: Mapping[str, BaselineDifference]
+    name: str,
+    gate: Gate,
+    estimate: Estimate,
+    baselines: Mapping[str, BaselineDifference],
+    rows: str | None,
 ) -> Iterator[str]:
-    metric = name.partition(".")[2]
+    metric, name = name.partition(".")[2], _named(name, rows)
     value, what = estimate.value, name
     if gate.compare == "confidence_bound":
         is_higher = is_higher_better(metric) if metric in METRICS else gate.at_most is None

@@ -9,6 +9,8 @@ import pytest
 from inline_snapshot import snapshot
 
 import dlcli as dlcli_api
+from dlcli.config.config_file import make_config
+from dlcli.errors import ConfigError
 from tests.catalogue import hand_made
 
 GATED = """\
@@ -105,12 +107,42 @@ def test_gates_that_can_never_be_checked_are_problems_of_the_config(dlcli):
         "gates['test.rmse']: requires test rows; set data.test: 0.15",
         "gates['train.rmse']: has no condition; set at_least, at_most or better_than",
         "gates['train.r2']: at_least: 0.9 is above at_most: 0.5",
-        "gates.rmse: expected a set of rows and a metric, such as test.accuracy",
+        "gates.rmse: expected train, validation or test, and a metric, such as test.accuracy",
         "gates['train.mae'].better_than: can't be used with training rows; use test rows",
         "gates['test.mse'].better_than: can't be used with a linear network",
     ):
         assert text in wrong.stderr.replace('"', "'")
     assert "'accuracy' does not fit the target 'y' (a number)" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("gate", "message"),
+    [
+        (
+            "out-of-fold.accuracy: {at_least: 0.5}",
+            "gates['out-of-fold.accuracy']: unknown set of rows 'out-of-fold'; did you mean"
+            " 'validation.accuracy'?",
+        ),
+        (
+            "train.accuracy: {at_least: 95}",
+            "gates['train.accuracy'].at_least: can never be met; the maximum is 1",
+        ),
+        (
+            "train.rmse: {at_most: -1}",
+            "gates['train.rmse'].at_most: can never be met; the minimum is 0",
+        ),
+    ],
+)
+def test_a_gate_that_can_never_pass_is_refused(gate, message):
+    text = "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\n"
+    with pytest.raises(ConfigError) as caught:
+        make_config(f"{text}gates: {{{gate}}}")
+    assert str(caught.value) == message
+
+
+def test_gates_at_the_ends_of_a_metric_are_accepted():
+    text = "data: {train: points.csv, target: y}\nhidden: []\nepochs: 1\n"
+    make_config(f"{text}gates: {{train.accuracy: {{at_least: 1}}, train.rmse: {{at_most: 0}}}}")
 
 
 @pytest.mark.usefixtures("folder")
@@ -152,7 +184,7 @@ def test_a_run_that_misses_a_gate_is_kept(dlcli):
         "test.r2",
         "test.rmse",
     ]
-    assert "Gate failed: test.r2 =" in crossed.stdout
+    assert "Gate failed: test.r2 (rows of all folds) =" in crossed.stdout
 
 
 @pytest.mark.slow
@@ -172,10 +204,10 @@ def test_baselines_are_compared_on_the_rows_of_train_cv_and_evaluate(dlcli):
     crossed = dlcli("cv", "bent.yaml", "--folds", "2", "--output", "cv")
     evaluated = dlcli("evaluate", "run", "level.csv")
 
-    for each in (trained, crossed):
+    for each, rows in ((trained, ""), (crossed, " (rows of all folds)")):
         assert each.exit_code == 0, each.stderr
-        assert "Gate passed: test.rmse = " in each.stdout
-        assert "Gate passed: test.mae = " in each.stdout
+        assert f"Gate passed: test.rmse{rows} = " in each.stdout
+        assert f"Gate passed: test.mae{rows} = " in each.stdout
     assert "Better than the linear baseline: RMSE" in crossed.stdout
     assert evaluated.exit_code == 6
     assert evaluated.stderr.splitlines()[-1] == (

@@ -237,7 +237,7 @@ def test_a_config_needs_no_ending(dlcli):
 @pytest.mark.usefixtures("config")
 def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
     space = (
-        "tune={folds: 5, space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}, "
+        "tune={folds: 3, space: {optimizer.learning_rate: {low: 1e-4, high: 1e-1, log: true}, "
         "hidden_layers: {number: {low: 1, high: 4}, units: [8, 16], dropout: {low: 0, high: 0.5}}, "
         "batch_size: {low: 8, high: 64, step: 8}, early_stopping: [null, {monitor: loss}]}}"
     )
@@ -245,7 +245,7 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
     assert result.stdout.splitlines()[5:] == snapshot(
         [
             "",
-            "tune                     50 trials, tpe, val_loss of 5 folds",
+            "tune                     50 trials, tpe, val_loss of 3 folds",
             "optimizer.learning_rate  0.0001 to 0.1, log",
             "hidden_layers.number     1 to 4",
             "hidden_layers.units      8, 16",
@@ -272,6 +272,18 @@ def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
     result = dlcli("validate", "config.yaml", "--set", grid)
     assert result.stdout.splitlines()[6] == (
         "tune        60 seconds, grid of 6 combinations, val_loss of the validation rows"
+    )
+
+
+@pytest.mark.usefixtures("config")
+def test_a_search_needs_a_row_for_each_fold(dlcli):
+    rows = len(Path("points.csv").read_text().splitlines()) - 1
+    accepted = dlcli("validate", "config.yaml", "--set", f"tune.folds={rows}")
+    refused = dlcli("validate", "config.yaml", "--set", f"tune.folds={rows + 1}")
+    assert (accepted.exit_code, refused.exit_code) == (0, 2)
+    assert refused.stderr.splitlines()[-1] == (
+        f"error: --set 'tune.folds={rows + 1}': expected at most {rows}, the number of "
+        f"rows, got {rows + 1}"
     )
 
 

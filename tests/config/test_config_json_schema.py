@@ -162,6 +162,8 @@ def test_every_example_is_a_valid_value(section: str, key: str, example: object)
     places = {"Config": config, "Data": data, "Target": target, "Input": inputs}
     places |= {"Hidden": layer, "Tune": tune}
     places[section][key] = example
+    if key == "ensemble" and isinstance(example, dict) and example["folds"] != "none":
+        data["validation"] = None
     if key == "exclude_from_weight_decay":
         config["optimizer"] = "adamw"
     check_tune(make_config(config))

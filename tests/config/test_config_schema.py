@@ -185,6 +185,8 @@ def test_an_integer_is_accepted_as_a_float(load_with: Load) -> None:
 CONFLICTS = [
     ("data.validation=0.5 data.test=0.5", "data.test: validation and test take 1 of the rows, so"
                                           " none are left for training"),
+    ("learning_rate_schedule={name:\xa0cosine_decay_restarts,first_decay_epochs:\xa01,cycles:\xa03}",
+     "learning_rate_schedule.cycles: has no effect with first_decay_epochs"),
     ("data.train_on_validation=true", "data.train_on_validation: has no effect without a share of"
                                       " the rows for validation"),
     ("data.validation=v.csv data.test=0.1 data.train_on_validation=true",

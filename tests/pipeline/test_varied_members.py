@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from inline_snapshot import snapshot
 
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import dump_config, load_config
+from dlcli.config.config_schema import FIXED_FOR_MEMBERS, Ensemble
 from dlcli.config.search_space import check_vary, draw_settings, with_settings
 from dlcli.errors import ConfigError, ExportError, Interrupted, RunError
 from dlcli.exports.python_script import export_script
@@ -189,6 +191,11 @@ def test_a_setting_of_all_layers_may_be_one_key_in_a_list(folder):
     found = listed(LISTED.replace(nested, f"{one_key} hidden_layers.units: 8,"))
     check_vary(found)
     assert draw_settings(found.config) == draw_settings(listed().config)
+
+
+def test_the_documentation_lists_what_groups_can_not_vary():
+    text = Ensemble.field_docs()["vary"].text
+    assert {f"`{path[0]}`" for path in FIXED_FOR_MEMBERS} <= {*re.findall("`[a-z_]+`", text)}
 
 
 def test_a_dumped_list_has_the_same_groups(folder):

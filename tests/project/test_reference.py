@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -112,9 +113,18 @@ def test_it_has_every_key_with_its_meaning() -> None:
 
 
 def test_it_has_every_choice_with_its_meaning() -> None:
-    lines = [(name, f"- **`{name}`**: {one_line(meaning)}") for name, meaning in choices()]
+    def has(name: str, meaning: str) -> bool:
+        # A name with several meanings is followed by the features that each of them is for.
+        line = rf"- \*\*`{name}`\*\*(?: of [a-z]+ features)?: {re.escape(one_line(meaning))}"
+        return any(re.fullmatch(line, each) for each in LINES)
 
-    assert [name for name, line in lines if line not in LINES] == []
+    assert [name for name, meaning in choices() if not has(name, meaning)] == []
+
+
+def test_choices_of_the_same_name_are_distinguished() -> None:
+    for page in PAGES.values():
+        names = re.findall(r"(?m)^- (\*\*`\w+`\*\*[^:\n]*): ", page)
+        assert len(set(names)) == len(names)
 
 
 def test_it_has_every_plain_default() -> None:

@@ -63,7 +63,7 @@ def test_a_file_for_validation_is_kept():
         ),
         (
             "{name: cosine_decay_restarts, cycles: 2, t_mul: 3}",
-            {"name": "cosine_decay_restarts", "first_decay_epochs": 25.0, "cycles": 2}
+            {"name": "cosine_decay_restarts", "first_decay_epochs": 25.0, "cycles": 4}
             | {"t_mul": 3.0, "m_mul": 1.0, "alpha": 0.0},
         ),
         ("constant", {"name": "constant"}),
