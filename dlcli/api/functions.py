@@ -351,7 +351,8 @@ def distill(
         run: the run of an ensemble with folds.
         data: the same training table, if you passed it as an object.
         test_data: the same test table, if you passed it as an object.
-        overrides: settings to change: `{"hidden[0].units": 64}`.
+        overrides: settings to change: `{"hidden[0].units": 64}`. Paths are relative to the current
+            folder.
         output: the new run folder. [default: `runs/NAME-distilled`, ...]
         progress: see `train`.
 

@@ -506,8 +506,9 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
     """Train one small network on the predictions of an ensemble.
 
     RUN is a run folder of an ensemble with folds; `dlcli init` writes such a config. The network
-    has the layers of one member. It learns the target and, for each training row, the prediction of
+    has the layers of the config. It learns the target and, for each training row, the prediction of
     the members that were not trained on this row. 15 % of the training rows become validation rows.
+    Paths in `--set` are relative to the current folder.
 
     The result compares size and prediction time of the network with the ensemble, and the accuracy
     if the ensemble has test rows. Other commands accept the new run; only prediction intervals are

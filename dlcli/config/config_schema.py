@@ -761,6 +761,9 @@ class Config(Section):
     def _ensemble_conflicts(self) -> Iterator[Conflict]:
         if self.ensemble is None:
             return
+        if self.distill is not None:
+            yield "ensemble", "can't be combined with distill, which trains one network; omit it"
+            return
         if self.ensemble_folds is not None and self.data.has_validation:
             yield (
                 "data.validation",
@@ -769,8 +772,6 @@ class Config(Section):
             )
         if self.initial_weights is not None:
             yield "initial_weights", "can't be combined with ensemble; omit one of them"
-        if self.distill is not None:
-            yield "distill", "trains one network; set ensemble: null"
 
     def _gate_conflicts(self) -> Iterator[Conflict]:
         has_rows = {"validation": self.has_validation, "test": self.data.test is not None}

@@ -19,9 +19,10 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison import ComparedRun, row_keys, table_keys
 from dlcli.config.config_file import ConfigFile
 from dlcli.encoding.table_encoding import Encoding, encode_rows
-from dlcli.errors import ConfigError, Problem, UsageError, plural
-from dlcli.pipeline.preparation import DistilledRows, FitPlan, FitRows, named_run
+from dlcli.errors import ConfigError, Problem, RunError, UsageError, listed, plural
+from dlcli.pipeline.preparation import DistilledRows, FitPlan, FitRows, data_fingerprints, named_run
 from dlcli.pipeline.run_recording import check_data
+from dlcli.runs.environment import content_id, data_entries
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
@@ -49,8 +50,29 @@ def find_teacher(file: ConfigFile) -> Run | None:
         return None
     run = open_run(named_run(file, file.config.distill.teacher))
     require_teacher(run)
-    check_data(run, file)
+    _require_same_data(run, file)
     return run
+
+
+def _require_same_data(teacher: Run, file: ConfigFile) -> None:
+    """Check that an ensemble was trained on the data files of a config.
+
+    Raises:
+        RunError: if it was not, or a file can't be compared.
+    """
+    known, now = data_entries(teacher.environment), data_fingerprints(file)
+    ids = [[content_id(each) for each in entries] for entries in (known, now)]
+    if None in ids[0] or None in ids[1] or ids[0] == ids[1]:
+        check_data(teacher, file)
+        return
+    trained, read = (
+        [*dict.fromkeys(str(entry["file"]) for entry in entries)] for entries in (known, now)
+    )
+    raise RunError(
+        f"{teacher.location}: was trained on {listed(trained)}, whose content differs from "
+        f"{listed(read)} in this config; distillation requires the same data: choose another "
+        "teacher, or train it again"
+    )
 
 
 def require_teacher(run: Run) -> None:

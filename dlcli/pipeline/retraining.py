@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import shlex
@@ -14,9 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from dlcli.comparison import ComparedRun, estimate_differences
-from dlcli.config.config_file import ConfigFile, Overrides, Tables, load_config_of_run
+from dlcli.config.config_file import (
+    ConfigFile,
+    Overrides,
+    Tables,
+    load_config_of_run,
+    make_config,
+    relative_path,
+)
+from dlcli.config.config_schema import Distill
 from dlcli.config.data_section import MEMORY
-from dlcli.config.training_choices import SparseCategoricalCrossentropy
+from dlcli.config.training_choices import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError, listed, plural
 from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
@@ -26,7 +33,7 @@ from dlcli.pipeline.distillation import require_teacher
 from dlcli.pipeline.events import Events, Listener, ReproductionResultEvent, ignore
 from dlcli.pipeline.fit import release_memory
 from dlcli.pipeline.preparation import data_fingerprints
-from dlcli.pipeline.run_recording import EXACT, check_data, environment_changes
+from dlcli.pipeline.run_recording import EXACT, check_data, environment_changes, moved_config
 from dlcli.pipeline.train_run import train
 from dlcli.runs.environment import content_id, data_entries
 from dlcli.runs.manifest import RunFile
@@ -274,7 +281,7 @@ def distill(
         teacher: the run of the ensemble.
         output: the new run folder. [default: `runs/<name>-distilled`, ...]
         listener: receives events.
-        overrides: settings to change.
+        overrides: settings to change; paths are relative to the current folder.
         tables: the training tables, if they were in memory.
 
     Raises:
@@ -283,24 +290,20 @@ def distill(
         DlcliError: see `train`.
     """
     require_teacher(teacher)
-    path, loss = teacher.resolved_path(), teacher.config.loss
-    settings: dict[str, object] = {
-        "distill.teacher": ".",
+    folder = Path.cwd()  # that paths in the overrides are relative to
+    config = moved_config(teacher.config_file, folder)
+    if config.input.scaling_layer == "auto":  # as the ensemble has chosen it
+        config = config.with_scaling_layer(teacher.predictor.config.input.scaling_multiplier)
+    update: dict[str, object] = {
+        "distill": Distill(teacher=relative_path(teacher.path, folder)),
         "ensemble": None,
-        "data.validation": VALIDATION_SHARE,
-        "data.train_on_validation": False,
+        "data": config.data.model_copy(
+            update={"validation": VALIDATION_SHARE, "train_on_validation": False}
+        ),
     }
-    if teacher.config.input.scaling_layer == "auto":  # as the ensemble has chosen it
-        multiplier = teacher.predictor.config.input.scaling_multiplier
-        layer = None if multiplier is None else {"learning_rate_multiplier": multiplier}
-        settings["input.scaling_layer"] = layer
-    if isinstance(loss, SparseCategoricalCrossentropy):  # requires classes as labels
-        settings["loss"] = "categorical_crossentropy"
-    if isinstance(overrides, Mapping):
-        changes: Overrides = {**settings, **overrides}
-    else:
-        changes = [*(f"{key}={json.dumps(each)}" for key, each in settings.items()), *overrides]
-    file = load_config_of_run(path, changes, tables)
+    if isinstance(config.loss, SparseCategoricalCrossentropy):  # requires classes as labels
+        update["loss"] = CategoricalCrossentropy()
+    file = make_config(config.model_copy(update=update), overrides, tables)
     _require_tables(teacher, file, "distill")
     return train(file, output, listener, suffix="-distilled")
 

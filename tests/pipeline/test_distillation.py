@@ -265,6 +265,38 @@ def test_a_run_is_not_resumed_after_its_teacher_has_changed(teachers, folder):
         train(Path("run"))
 
 
+def test_a_teacher_of_other_data_is_named_with_its_data(teachers, folder):
+    teacher = teachers("number")
+    pyarrow.csv.write_csv(table().slice(1), folder / "other.csv")
+    with pytest.raises(RunError) as caught:
+        # A path is relative to the current folder, not to the run folder.
+        distill(teacher, Path("run"), overrides=("data.train=other.csv",))
+    assert str(caught.value).replace(str(teacher.path.parent.parent), "AT") == snapshot(
+        "../teacher0/runs/t: was trained on 'rows.csv', whose content differs from 'other.csv' in this config; distillation requires the same data: choose another teacher, or train it again"
+    )
+    assert not Path("run").exists()
+
+
+def test_a_teacher_of_an_earlier_version_of_the_data_is_named(teachers, folder):
+    shutil.copytree(teachers("number").path.parent.parent, folder / "at")
+    pyarrow.csv.write_csv(table().slice(1), folder / "at" / "rows.csv")
+    with pytest.raises(RunError) as caught:
+        distill(open_run(folder / "at" / "runs" / "t"), Path("run"))
+    assert str(caught.value).replace(str(folder), "AT") == snapshot(
+        "at/runs/t: was trained on 'rows.csv', whose content differs from 'at/rows.csv' in this config; distillation requires the same data: choose another teacher, or train it again"
+    )
+
+
+def test_only_settings_of_the_user_are_blamed(teachers):
+    with pytest.raises(ConfigError) as caught:
+        distill(teachers("number"), Path("run"), overrides=("ensemble={members: 2}",))
+    assert [str(each) for each in caught.value.problems] == snapshot(
+        [
+            "--set 'ensemble={members: 2}': can't be combined with distill, which trains one network; omit it"
+        ]
+    )
+
+
 def refusal(teacher, *settings):
     with pytest.raises((UsageError, ConfigError)) as caught:
         check(student(teacher, *settings))
@@ -292,7 +324,7 @@ def test_a_config_that_can_not_learn_from_the_run_is_refused(teachers):
     with pytest.raises(ConfigError) as caught:
         student(numbers, "ensemble={members: 2}", "data.validation=null")
     assert str(caught.value.problems[0]) == snapshot(
-        "--set 'distill.teacher=.': distill: trains one network; set ensemble: null"
+        "--set 'ensemble={members: 2}': can't be combined with distill, which trains one network; omit it"
     )
     with pytest.raises(ConfigError, match="trained on the validation rows; use test rows"):
         student(numbers, "gates={validation.mae: {at_most: 1}}")
