@@ -98,7 +98,7 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     \b
       dlcli compare runs/bikes runs/bikes-2
       dlcli compare runs/bikes runs/bikes-2 runs/bikes-3 --output compared.html
-      dlcli compare runs/bikes runs/bikes-2 --data data/bikes.csv
+      dlcli compare runs/bikes runs/bikes-2 --data new_hours.csv
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document

@@ -84,7 +84,8 @@ def _trial_verdict(trial: Trial) -> str:
     if trial.difference is not None and trial.difference.verdict in fmt.VERDICTS:
         verdict = fmt.VERDICTS[trial.difference.verdict]
         worse = fmt.join_names([fmt.metric_title(name) for name in trial.worse])
-        return f"{verdict}; significantly worse: {worse}" if worse else verdict
+        also = "also " if trial.difference.verdict == "worse" else ""
+        return f"{verdict}; {also}significantly worse: {worse}" if worse else verdict
     result = "failed" if trial.run is None else "unknown"
     return f"{result}: {trial.problem or 'there is no interval'}"
 

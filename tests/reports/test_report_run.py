@@ -13,7 +13,7 @@ from dlcli.config.config_schema import Config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
-from dlcli.metrics.intervals import Estimate
+from dlcli.metrics.intervals import DifferenceEstimate, Estimate
 from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent
 from dlcli.pipeline.retraining import Trial
 from dlcli.prediction.baseline_comparison import (
@@ -704,6 +704,25 @@ def test_changes_of_an_ensemble_are_compared_on_out_of_fold_rows(tmp_path, monke
     patch = Patch("wider", "more units see more", (("hidden[0].units", "64"),))
     [table] = diagnosis_view(run, (), [Trial("underfitting", patch)]).blocks
     assert table.caption == "out-of-fold rows:"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "shown"),
+    [
+        ("better", "significantly better; significantly worse: log loss, Brier score"),
+        ("worse", "significantly worse; also significantly worse: log loss, Brier score"),
+    ],
+)
+def test_the_verdict_on_a_change_names_other_metrics_that_it_worsens(tmp_path, verdict, shown):
+    change = Trial(
+        "imbalance",
+        Patch("balanced", "equal weights", (("class_weight", "balanced"),)),
+        tmp_path,
+        difference=DifferenceEstimate(value=0.1, lower=0.05, upper=0.15, verdict=verdict),
+        worse=("log_loss", "brier"),
+    )
+    [table, *_] = diagnosis_view(number_run(tmp_path), (), [change]).blocks
+    assert table.rows[0][4] == shown
 
 
 @pytest.mark.parametrize(
