@@ -211,7 +211,9 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     For each column, a predictor is fitted to one half of the rows and tested on the other, and vice
     versa, so an identifier, which does not generalize to other rows, removes nothing. It predicts
     classes as the most frequent class of the same category or the nearest number, and numbers as
-    the mean of the category, or by a straight line in each of up to 50 bins of a number. The share
+    the mean of the category, or by a straight line in each of up to 50 bins of a number. A second
+    predictor reads only whether a value is missing, and the better one counts: a column that is
+    filled in after the event, such as a date, may have a new value in each row. The share
     is `1 - e / e₀`, with the error `e₀` of a constant prediction. For classes, the errors are the
     numbers of wrong classes. For numbers, they are sums of squares, so the share is R². With
     several targets, the largest share counts.
@@ -249,7 +251,7 @@ def find_leakage(
         identities: the columns that only identify or number the rows.
     """
     leaks = {
-        name: f"{np.floor(share * 1000) / 10:g} %"
+        name: f"{np.floor(share * 1000) / 10:g} % less error than a constant prediction"
         for name, share in select_leaks(explained, task).items()
         if name not in identities
     }
@@ -284,15 +286,15 @@ def _class_score(classes: Indices, halves: Iterable[Mask], column: SampledColumn
             the test.
         column: the feature.
     """
-    wrong = guessed_wrong = 0
+    wrong, guessed_wrong = [0, 0], 0  # by value, and by whether it is missing
     for learn in halves:
         known, truth = classes[learn], classes[~learn]
         usual = int(np.argmax(np.bincount(known)))
-        groups = _nearest(column, learn)
-        best = _most_frequent(groups[learn], known, column.distinct + 1, usual)
-        wrong += int(np.count_nonzero(best[groups[~learn]] != truth))
+        for at, groups in enumerate((_nearest(column, learn), _is_missing(column))):
+            best = _most_frequent(groups[learn], known, column.distinct + 2, usual)
+            wrong[at] += int(np.count_nonzero(best[groups[~learn]] != truth))
         guessed_wrong += int(np.count_nonzero(truth != usual))
-    return 1 - wrong / guessed_wrong if guessed_wrong >= _FEWEST_WRONG else 0.0
+    return 1 - min(wrong) / guessed_wrong if guessed_wrong >= _FEWEST_WRONG else 0.0
 
 
 def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn) -> float:
@@ -300,12 +302,18 @@ def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn)
 
     See `_class_score`; `values` is (targets, rows).
     """
-    error, guessed = np.zeros(len(values)), np.zeros(len(values))
+    errors, guessed = np.zeros((2, len(values))), np.zeros(len(values))
+    has_gaps = column.present < len(column.codes)
     for learn in halves:
         truth = values[:, ~learn]
-        predicted = _lines(*_binned(column, learn), values, learn)
-        error += np.sum((truth - predicted) ** 2, axis=1)
+        groupings = [_binned(column, learn)]
+        if has_gaps:
+            groupings.append((_is_missing(column), np.zeros(len(column.codes))))
+        predicted = [_lines(*grouping, values, learn) for grouping in groupings]
+        for at in (0, 1):  # by value, and by whether it is missing
+            errors[at] += np.sum((truth - predicted[at * has_gaps]) ** 2, axis=1)
         guessed += np.sum((truth - truth.mean(axis=1, keepdims=True)) ** 2, axis=1)
+    error = errors.min(axis=0)
     is_usual = (guessed > 0) & (guessed < np.inf)
     left = np.divide(error, guessed, out=np.ones(len(error)), where=is_usual)
     return float(np.fmax.reduce(1 - left))
@@ -314,6 +322,11 @@ def _number_score(values: Floats, halves: Iterable[Mask], column: SampledColumn)
 def _values(column: SampledColumn) -> Indices:
     """Return the group of equal values, (rows,); missing values are the last group."""
     return np.where(column.codes < 0, column.distinct, column.codes)
+
+
+def _is_missing(column: SampledColumn) -> Indices:
+    """Return 1 for missing values and 0 for all others, (rows,)."""
+    return (column.codes < 0).astype(np.int64)
 
 
 def _nearest(column: SampledColumn, learn: Mask) -> Indices:

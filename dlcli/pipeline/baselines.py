@@ -181,11 +181,13 @@ def _nearly_perfect(
     metrics: dict[baseline_comparison.SimpleModel, Metrics] = {"constant": constant}
     if "linear" in baselines:
         metrics["linear"] = baselines["linear"][split]
-    if is_linear(result.plan.network):
-        metrics["network"] = result.metrics(split)
+    metrics["network"] = result.metrics(split)
     rows = result.tables[split].rows
+    is_simple = is_linear(result.plan.network)
     found = (
-        baseline_comparison.find_nearly_perfect(model, split, each, constant, rows)
+        baseline_comparison.find_nearly_perfect(
+            model, split, each, constant, rows, only_auc=model == "network" and not is_simple
+        )
         for model, each in metrics.items()
     )
     return next(filter(None, found), None)

@@ -28,11 +28,14 @@ from dlcli.tasks.task import DecodedRows, Task
 
 HeldOutSet = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]
-"""A model that is linear or simpler; `network` if the network itself is linear."""
+"""A model that may be nearly perfect. For a `network` with hidden layers, only the AUC counts."""
 USEFUL_LAYERS = 0.1
 """Share of the linear model's error that useful hidden layers must remove."""
 NEARLY_PERFECT = 0.99
 """Share of a constant prediction's error that a nearly perfect linear model removes."""
+NEARLY_PERFECT_AUC = 0.999
+"""The AUC above which a network or a linear model is nearly perfect. With a rare class, a model may
+separate the classes although the usual decision threshold leaves many errors."""
 FEWEST_WRONG = 50
 """Minimum errors of a constant prediction for a linear model to count as nearly perfect."""
 _GUESSING = 0.5
@@ -143,7 +146,7 @@ class Conclusion:
 
 
 class NearlyPerfect(Document):
-    """A simple model whose predictions of held-out rows are nearly perfect."""
+    """A model whose predictions of held-out rows are nearly perfect."""
 
     model: SimpleModel
     split: HeldOutSet
@@ -177,9 +180,8 @@ class BaselineComparison(Document):
     single sets."""
     nearly_perfect: NearlyPerfect | None = None
     """The simplest model whose predictions of held-out rows are nearly perfect, which may be a sign
-    of data leakage. An object with the name of the `model` (`constant`, `linear`, or `network` if
-    the network itself is linear), the `split`, and the `value` of a `metric` on its rows. `None` if
-    there is no such model."""
+    of data leakage. An object with the name of the `model` (`constant`, `linear` or `network`), the
+    `split`, and the `value` of a `metric` on its rows. `None` if there is no such model."""
     leaks: Mapping[str, float] = {}
     """The columns of which each predicts the target almost perfectly by itself, which may be a sign
     of data leakage. For each column, the share of the constant baseline's error that it removes,
@@ -217,10 +219,12 @@ class BaselineComparison(Document):
         target = predicted_target(of_several=of_several)
         if self.leaks:
             names = tuple(map(_shown, self.leaks))
-            least = min(self.leaks.values())
-            which = f"the column {listed(names)}" if len(names) == 1 else f"each of {listed(names)}"
+            least = _percent(min(self.leaks.values()))
+            is_one = len(names) == 1
+            which = f"the column {listed(names)}" if is_one else f"each of {listed(names)}"
             return Suspicion(
-                f"{which} alone predicts {_percent(least)} of {target}",
+                f"{which} alone predicts {target} with {'' if is_one else 'at least '}{least} less "
+                "error than a constant prediction",
                 "check that its value is known when predictions are made, and is not derived from "
                 "the target",
                 tuple(self.leaks),
@@ -229,7 +233,8 @@ class BaselineComparison(Document):
         if found is None:
             return None
         rows = "out-of-fold" if out_of_fold and found.split == "validation" else found.split
-        value = f"{found.metric} {found.value:.4g} on {rows} rows"
+        name = definitions.AUC.title if found.metric == definitions.AUC.name else found.metric
+        value = f"{name} {found.value:.4g} on {rows} rows"
         if found.model == "constant":
             return Suspicion(
                 f"always predicting the most frequent class is also nearly perfect: {value}",
@@ -239,9 +244,11 @@ class BaselineComparison(Document):
         most = ""
         if found.column is not None and found.share is not None and found.share > 1 / 2:
             most = f", most of it by the column '{_shown(found.column)}'"
-            most += f" ({_percent(found.share)} of {target} alone)"
+            less = f"{_percent(found.share)} less error than a constant prediction"
+            most += f", which alone predicts {target} with {less}"
+        model = "the network" if found.model == "network" else "a linear model"
         return Suspicion(
-            f"a linear model is nearly perfect: {value}{most}",
+            f"{model} is nearly perfect: {value}{most}",
             "this is normal if the target follows a formula; for measured data, check "
             "that no column is derived from the target (target leakage)",
         )
@@ -284,12 +291,15 @@ def find_nearly_perfect(
     metrics: Mapping[str, object],
     constant: Mapping[str, object],
     rows: int,
+    *,
+    only_auc: bool = False,
 ) -> NearlyPerfect | None:
-    """Return a simple model that removes 99 % of a constant prediction's error, or `None`.
+    """Return a model that removes 99 % of a constant prediction's error, or `None`.
 
     For numbers, the criterion is an R² of 0.99. For classes, it is the error rate, if the constant
     prediction has at least 50 errors: fewer may be removed by chance, or in well-separated tables
-    such as the irises. For the constant prediction itself, it is an accuracy of 0.99.
+    such as the irises. With as many errors, an AUC above 0.999 also counts. For the constant
+    prediction itself, the criterion is an accuracy of 0.99.
 
     Args:
         model: the model.
@@ -297,11 +307,12 @@ def find_nearly_perfect(
         metrics: the metrics of the model.
         constant: the metrics of a constant prediction.
         rows: the number of rows.
+        only_auc: whether only the AUC counts, because the model is not a simple one.
     """
     metric = definitions.R2
     value = finite_number(metrics.get(metric.name))
     if value is not None:
-        is_found = value >= NEARLY_PERFECT
+        is_found = not only_auc and value >= NEARLY_PERFECT
     else:
         metric = definitions.ACCURACY
         value = finite_number(metrics.get(metric.name))
@@ -313,6 +324,10 @@ def find_nearly_perfect(
         else:
             is_rare = (1 - most) * rows < FEWEST_WRONG
             is_found = not is_rare and 1 - value <= (1 - NEARLY_PERFECT) * (1 - most)
+            auc = finite_number(metrics.get(definitions.AUC.name))
+            if only_auc or not is_found:
+                is_found = not is_rare and auc is not None and auc > NEARLY_PERFECT_AUC
+                metric, value = definitions.AUC, value if auc is None else auc
     if not is_found:
         return None
     return NearlyPerfect(model=model, split=split, metric=metric.name, value=value)

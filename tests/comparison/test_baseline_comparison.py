@@ -135,6 +135,9 @@ def test_models_are_compared_by_what_training_optimizes(task, loss, scaling, cla
         ("constant", {"accuracy": 0.98}, {"accuracy": 0.98}, 20, None),
         ("constant", {"r2": 0.0}, {"r2": 0.0}, 20, None),
         ("linear", {"accuracy": None}, {"accuracy": None}, 100, None),
+        ("linear", {"accuracy": 0.99, "auc": 1.0}, {"accuracy": 0.95}, 2000, ("auc", 1.0)),
+        ("linear", {"accuracy": 0.99, "auc": 0.998}, {"accuracy": 0.95}, 2000, None),
+        ("linear", {"accuracy": 0.99, "auc": 1.0}, {"accuracy": 0.95}, 900, None),  # 45 are missed
     ],
 )
 def test_a_simple_model_that_leaves_hardly_any_error_is_nearly_perfect(
@@ -142,6 +145,13 @@ def test_a_simple_model_that_leaves_hardly_any_error_is_nearly_perfect(
 ):
     perfect = find_nearly_perfect(model, "test", metrics, constant, rows)
     assert (perfect and (perfect.metric, perfect.value)) == found
+
+
+@pytest.mark.parametrize(("auc", "found"), [(0.9995, 0.9995), (0.998, None)])
+def test_a_network_with_hidden_layers_is_nearly_perfect_by_its_auc(auc, found):
+    metrics = {"accuracy": 1.0, "auc": auc}
+    perfect = find_nearly_perfect("network", "test", metrics, {"accuracy": 0.9}, 999, only_auc=True)
+    assert (perfect and perfect.value) == found
 
 
 def perfect(model="linear", **more):
@@ -153,18 +163,20 @@ def perfect(model="linear", **more):
     [
         (
             BaselineComparison(leaks={"copy": 0.9997}, nearly_perfect=perfect()),
-            "the column 'copy' alone predicts 99.9 % of the target",
+            "the column 'copy' alone predicts the target with 99.9 % less error than a constant "
+            "prediction",
             ("copy",),
         ),
         (
             BaselineComparison(leaks={"a": 1.0, "b\n": 0.99}),
-            "each of 'a', 'b\\n' alone predicts 99 % of the target",
+            "each of 'a', 'b\\n' alone predicts the target with at least 99 % less error than a "
+            "constant prediction",
             ("a", "b\n"),
         ),
         (
             BaselineComparison(nearly_perfect=perfect(column="x", share=0.873)),
             "a linear model is nearly perfect: r2 0.9998 on test rows, most of it by the column "
-            "'x' (87.3 % of the target alone)",
+            "'x', which alone predicts the target with 87.3 % less error than a constant prediction",
             (),
         ),
         (
@@ -174,7 +186,7 @@ def perfect(model="linear", **more):
         ),
         (
             BaselineComparison(nearly_perfect=perfect("network")),
-            "a linear model is nearly perfect: r2 0.9998 on test rows",
+            "the network is nearly perfect: r2 0.9998 on test rows",
             (),
         ),
         (
@@ -192,7 +204,10 @@ def test_what_is_too_good_is_named(comparison, observation, leaks):
 
 def test_of_several_targets_one_is_predicted():
     doubt = BaselineComparison(leaks={"a": 0.995}).suspicion(out_of_fold=False, of_several=True)
-    assert doubt.observation == "the column 'a' alone predicts 99.5 % of a column of the target"
+    assert doubt.observation == (
+        "the column 'a' alone predicts a column of the target with 99.5 % less error than a "
+        "constant prediction"
+    )
 
 
 def test_without_a_sign_of_a_leak_nothing_is_suspected():

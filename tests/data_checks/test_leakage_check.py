@@ -33,7 +33,8 @@ def test_a_category_that_is_the_class_by_another_name_is_found(sample):
     found = leakage_of(sample({"x": NOISE[1], "status": closed, "y": CLASSES}, "y"))
     assert found is not None
     assert found.message == snapshot(
-        "one column alone predicts nearly all of the target: 'status' (100 %)"
+        "one column alone predicts nearly all of the target: 'status' (100 % less "
+        "error than a constant prediction)"
     )
     assert found.severity == "warning"
 
@@ -147,3 +148,20 @@ def test_rows_without_a_label_are_a_class_of_their_own(table):
     kind = infer_task(target, [rows])
     decisions = {name: Decision(Numeric(), "declared") for name in ("x", "answer")}
     assert leaks(leakage_of(draw_sample(rows, decisions, kind))) == ("answer",)
+
+
+def test_a_date_that_is_only_filled_for_one_class_is_found(sample):
+    """Each date is in one half of the rows only, so no value predicts a class of the other half."""
+    days = np.datetime64("2022-01-01") + np.arange(ROWS)
+    ended = [str(day) if at % 20 == 0 else None for at, day in enumerate(days)]
+    churn = np.where(np.arange(ROWS) % 20 == 0, "yes", "no")
+    assert leaks(leakage_of(sample({"x": NOISE[1], "ended": ended, "churn": churn}, "churn"))) == (
+        "ended",
+    )
+
+
+def test_a_missing_value_that_gives_away_a_number_is_found(sample):
+    notes = [f"note {at}" if at % 2 else None for at in range(ROWS)]
+    y = np.arange(ROWS) % 2 * 100 + NOISE[0]
+    columns = {"x": NOISE[1], "notes": notes, "y": y}
+    assert leaks(leakage_of(sample(columns, "y", notes="categorical"))) == ("notes",)

@@ -307,8 +307,8 @@ def test_a_result_that_is_too_good_to_be_true_is_the_first_line_after_the_result
     result, doubt, *_ = text_of(tmp_path, METRICS, named=["accuracy"], comparison=leak)[4:]
     assert result == "On the test rows, accuracy is 75.0 %."
     assert doubt == (
-        "Possible leak: the column 'copy' alone predicts 99.9 % of the target; check that its "
-        "value is known when predictions are made, and is not derived from the target."
+        "Possible leak: the column 'copy' alone predicts the target with 99.9 % less error than a "
+        "constant prediction; check that its value is known when predictions are made, and is not derived from the target."
     )
 
 
@@ -316,9 +316,9 @@ def test_a_nearly_perfect_linear_model_is_called_normal_for_a_formula(tmp_path):
     line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
     comparison = BaselineComparison(nearly_perfect=line)
     assert text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)[5] == (
-        "A linear model is nearly perfect: r2 1 on test rows, most of it by the column 'x' (100 % "
-        "of the target alone); this is normal if the target follows a formula; for measured "
-        "data, check that no column is derived from the target (target leakage)."
+        "A linear model is nearly perfect: r2 1 on test rows, most of it by the column 'x', "
+        "which alone predicts the target with 100 % less error than a constant prediction; this is "
+        "normal if the target follows a formula; for measured data, check that no column is derived from the target (target leakage)."
     )
 
 
