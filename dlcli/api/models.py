@@ -76,6 +76,33 @@ class Model:
         """The columns that predictions require."""
         return tuple(feature.column for feature in self.predictor.encoding.features)
 
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The names of the network's inputs, in the order of the columns of `encode`."""
+        blocks = self.predictor.encoding.layout.blocks
+        return tuple(name for block in blocks for name in block.inputs)
+
+    def encode(self, data: object, *, on_bad_row: OnBadRow = "error") -> NDArray[np.float32]:
+        """Encode each row of a table as the inputs of the network, such as those of `model.keras`.
+
+        Args:
+            data: see `predict`.
+            on_bad_row: see `predict`.
+
+        Returns:
+            The scaled numbers, encoded categories and so on, with shape (rows, inputs); `inputs`
+            has the names of the columns.
+
+        Raises:
+            DataError: see `predict`.
+        """
+        bad_rows = BadRows(on_bad_row)
+        predictor = self._predictor(None, on_bad_row)
+        found = TablePrediction(predictor, _warn, bad_rows).encode(table_source(data))
+        treatment = bad_rows.words(found.differences.bad_rows)
+        self._warn_of(found.differences, found.table.file, treatment, found.table.place)
+        return found.inputs
+
     def predict(
         self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
     ) -> Prediction:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args, overload
 
 import pyarrow as pa
 
@@ -80,18 +80,43 @@ class _FinishedRun(_Shown):
         return view_of(self.folder)
 
 
+class SetMetrics(dict[str, Any]):
+    """The metrics of one set of rows, by name.
+
+    A metric is a number, or `None` if it is undefined. `confusion` is a list of lists of numbers of
+    rows, with a list for each true class. `by_label` and `by_column` are the metrics of each label
+    or target column.
+    """
+
+    @overload
+    def __getitem__(self, name: Literal["confusion"]) -> list[list[float]]: ...
+    @overload
+    def __getitem__(
+        self, name: Literal["by_label", "by_column"]
+    ) -> dict[str, dict[str, float | Any]]: ...
+    @overload
+    # `float | Any` instead of `float | None`, because few metrics are ever undefined.
+    def __getitem__(self, name: str) -> float | Any: ...  # noqa: ANN401
+    def __getitem__(self, name: str) -> Any:  # noqa: ANN401
+        return super().__getitem__(name)
+
+
+def _typed(metrics: MetricsBySplit) -> dict[str, SetMetrics]:
+    return {split: SetMetrics(values) for split, values in metrics.items()}
+
+
 class TrainingRun(_FinishedRun):
     """The run of a training."""
 
     @property
-    def metrics(self) -> MetricsBySplit:
+    def metrics(self) -> dict[str, SetMetrics]:
         """The final metrics by split (`train`, `validation`, `test`), then metric."""
-        return self.folder.metrics
+        return _typed(self.folder.metrics)
 
     @property
-    def baselines(self) -> dict[str, MetricsBySplit]:
+    def baselines(self) -> dict[str, dict[str, SetMetrics]]:
         """The metrics of the constant and linear model, by model, split, then metric."""
-        return self.folder.baselines
+        return {name: _typed(metrics) for name, metrics in self.folder.baselines.items()}
 
     @property
     def distillation(self) -> dict[str, Any] | None:
@@ -144,8 +169,11 @@ class CrossValidationRun(_FinishedRun):
         return self.folder.cross_validation
 
     @property
-    def metrics(self) -> dict[str, float | None]:
-        """The metrics on the rows of all folds; no network was trained on a row it predicts."""
+    def metrics(self) -> dict[str, float | Any]:
+        """The metrics on the rows of all folds; no network was trained on a row it predicts.
+
+        An undefined metric is `None`.
+        """
         return {name: interval.value for name, interval in self.result.pooled.items()}
 
     @property

@@ -128,7 +128,7 @@ def _export_model(
             unchecked=unchecked,
             files={},
         )
-        readme = readme_of(exported, document, format.usage_of(exported))
+        readme = readme_of(exported, document, format.usage_of(exported), format.bad_values)
         (folder / README).write_text(readme, encoding="utf-8")
         document = document.model_copy(update={"files": _digests(folder)})
         text = json.dumps(document.model_dump(mode="json"), indent=2, allow_nan=False)
@@ -312,13 +312,14 @@ def describe_target(task: Task) -> str:
     return task.describe(", ".join(map(as_code, task.columns)), names)
 
 
-def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
+def readme_of(exported: Exported, document: ExportDocument, usage: str, bad_values: str) -> str:
     """Return the documentation of an exported model.
 
     Args:
         exported: the model.
         document: the result of its check.
         usage: an example in Python.
+        bad_values: the treatment of values that can't be read.
     """
     target = describe_target(exported.predictor.task)
     outputs = [(as_code(o.name), _typed(o.type, o.shape), o.meaning) for o in exported.outputs]
@@ -328,8 +329,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str) -> str:
         "It accepts any number of rows; each requires a value for every input below.",
         f"```python\n{usage}```",
         "## Inputs",
-        "A value that `dlcli predict` refuses counts as missing here, as with "
-        "`--on-bad-row warn`. If that matters, reject such values first.",
+        bad_values,
         _inputs_table(exported.inputs),
         "## Outputs",
         markdown_table(("output", "type", "meaning"), outputs),

@@ -35,12 +35,17 @@ model = keras.models.load_model("{FILE}")
 outputs = model.predict(np.zeros((1, {{width}}), dtype="float32"))
 """
     has_intervals = False
+    bad_values = (
+        "Encode rows with dlcli. `encode` refuses values that can't be read; with "
+        '`on_bad_row="warn"`, they count as missing.'
+    )
 
     def describe(self, predictor: Predictor) -> Exported:
         names = [name for block in predictor.encoding.layout.blocks for name in block.inputs]
         advice = (
-            f"Rows encoded by dlcli with {RunFile.ENCODING} in this folder: "
-            f"{'; '.join(names[:20])}{'; ...' if len(names) > 20 else '.'}",
+            "Encoded rows, which `dlcli.load(RUN).encode(table)` returns in Python. "
+            f"{RunFile.ENCODING} in this folder describes the encoding. The inputs are, in this "
+            f"order: {'; '.join(names)}.",
         )
         meaning = "The probability of each class or label, or of the second of two classes; or a "
         meaning += "margin."

@@ -151,6 +151,11 @@ class ModelFormat(ABC):
     with the number of inputs as `{width}`."""
     tolerance = TOLERANCE
     """Maximum accepted difference of a number, as a share of the output's scale."""
+    bad_values = (
+        "A value that `dlcli predict` refuses counts as missing here, as with "
+        "`--on-bad-row warn`. If that matters, reject such values first."
+    )
+    """The treatment of values that can't be read, for the documentation."""
     has_intervals = True
     """True if models also compute prediction intervals or prediction sets."""
     quantized: ModelFormat | None = None

@@ -14,6 +14,7 @@ from typing import Literal
 
 import pyarrow as pa
 
+from dlcli.arrays import Matrix
 from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
 from dlcli.encoding.table_encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
@@ -179,6 +180,16 @@ class PredictedTable:
 
 
 @dataclass(frozen=True)
+class EncodedTable:
+    """A table and its encoded rows."""
+
+    table: Table
+    inputs: Matrix
+    """The inputs of the network, float32, (rows, inputs)."""
+    differences: RowDifferences
+
+
+@dataclass(frozen=True)
 class EvaluatedTable:
     """A table and its metrics."""
 
@@ -225,6 +236,20 @@ class TablePrediction:
         table = self._read(source, keep)
         predictions = self.predictor.predict(table, problems)
         return PredictedTable(table, predictions, problems, RowDifferences.of(problems, table))
+
+    def encode(self, source: Source | MemoryTable) -> EncodedTable:
+        """Encode each row of a table, in order.
+
+        Args:
+            source: the table.
+
+        Raises:
+            DataError: see `predict`.
+        """
+        problems = self.bad_rows.new_record()
+        table = self._read(source)
+        inputs = self.predictor.encode(table, problems)
+        return EncodedTable(table, inputs, RowDifferences.of(problems, table))
 
     def predict_records(
         self, records: Sequence[object], as_source: Callable[[object], Source | MemoryTable]

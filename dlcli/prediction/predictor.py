@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import AliasChoices, Field
 
-from dlcli.arrays import Indices
+from dlcli.arrays import Indices, Matrix
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Value
@@ -281,6 +281,26 @@ class Predictor:
             return self._predict_none(rows)
         parts = (self.encoding.transform(part, problems) for part in rows.parts(self.rows_at_once))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
+
+    def encode(self, table: Table, problems: ValueProblems) -> Matrix:
+        """Encode rows.
+
+        Args:
+            table: rows with the columns that training read, in any order.
+            problems: records values that can't be encoded or that are not in the training rows.
+
+        Returns:
+            The inputs of the network, float32, (rows, inputs).
+
+        Raises:
+            DataError: see `predict`.
+        """
+        inputs = np.empty((table.rows, self.network.inputs), np.float32)
+        end = 0
+        for part in table.parts(self.rows_at_once):
+            start, end = end, end + part.rows
+            inputs[start:end] = self.encoding.transform(part, problems).part(0, part.rows)
+        return inputs
 
     def _predict_none(self, table: Table) -> Predictions:
         """Return empty predictions of the same types as predictions of rows."""

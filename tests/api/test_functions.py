@@ -25,6 +25,7 @@ from PIL import Image
 
 import dlcli
 from dlcli.cli.program import main
+from dlcli.encoding.encoded_rows import InMemoryInputs
 
 RNG = np.random.default_rng(0)
 ROWS = 120
@@ -379,6 +380,25 @@ class TestPredictions:
         assert pa.table(predictions).equals(predictions.to_arrow())
         assert len(predictions) == ROWS
         assert repr(predictions).startswith("Prediction of 120 rows:\nprediction\n")
+
+    def test_are_those_of_the_network_for_encoded_rows(self, run):
+        model = run.model
+        rows = model.encode(TABLE)
+        assert (rows.dtype, rows.shape) == (np.float32, (ROWS, len(model.inputs)))
+        predicted = model.predictor.predict_encoded(InMemoryInputs(rows)).decoded
+        assert np.array_equal(predicted[:, 0], model.predict(TABLE).values)
+
+    def test_encode_names_inputs_after_columns(self, run):
+        names = run.model.inputs
+        assert len(set(names)) == len(names)
+        assert [name for name in names if not name.startswith(run.model.columns)] == []
+
+    def test_encode_refuses_values_that_can_not_be_read(self, run):
+        rows = [{**TABLE.to_pylist()[0], "size": "high"}]
+        with pytest.raises(dlcli.DataError, match="high"):
+            run.model.encode(rows)
+        with pytest.warns(dlcli.DataWarning, match="treated as missing"):
+            assert np.isfinite(run.model.encode(rows, on_bad_row="warn")).all()
 
     def test_have_intervals(self, run):
         with pytest.warns(dlcli.DataWarning, match="only 24 held-out rows"):
