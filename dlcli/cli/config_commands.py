@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -98,7 +99,10 @@ def init(
             click.echo(top)
     elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
-        text = starter_config(data, targets, config_folder=folder, **{"preset": "good", **chosen})
+        settings = {"preset": "good", **chosen}
+        if output is not None:  # a printed config shows the warnings as comments
+            settings["warn"] = partial(console.print_message, "warning")
+        text = starter_config(data, targets, config_folder=folder, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
         if output is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -37,7 +37,7 @@ _IMBALANCED = 3
 """Ratio of class sizes above which class weights are suggested."""
 
 
-def starter_config(
+def starter_config(  # noqa: PLR0913  (named by their callers)
     data: Location | MemoryTable,
     target: str | Sequence[str],
     *,
@@ -46,6 +46,7 @@ def starter_config(
     positive_class: str | None = None,
     type: Type = "auto",
     preset: Preset = "simple",
+    warn: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Write a config that can be trained without changes.
 
@@ -58,6 +59,8 @@ def starter_config(
         type: the type of the target; by default, it is inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for an
             ensemble of large networks with different settings.
+        warn: receives a warning about columns with possible leakage, which the config also has as
+            comments.
 
     Returns:
         Commented YAML.
@@ -86,6 +89,11 @@ def starter_config(
     [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
     facts = gather_facts(table, declared, ignore)
+    if leaks := [column.name for column in facts.columns if column.leaks]:
+        named = errors.first_names([f"'{name}'" for name in leaks], _MOST_LEAKS)
+        of_target = errors.predicted_target(of_several=len(targets) > 1)
+        which = f"column {named}" if len(leaks) == 1 else f"each of {named}"
+        warn(f"{table.file}: {which} alone predicts nearly all of {of_target} (data leakage?)")
     if isinstance(data, MemoryTable):
         path = MEMORY
     else:
@@ -265,6 +273,8 @@ _MANY = 40
 _MIN_PATTERN_COLUMNS = 3
 _LONGEST_COMMENT = 60
 """Maximum length of a suggestion next to a column; longer ones get their own line."""
+_MOST_LEAKS = 5
+"""Maximum number of leaking columns named in a warning."""
 _DOUBTS = (
     "it alone predicts nearly all of {}; write ignored if it is",
     "derived from the target or unknown when predictions are made",

@@ -118,6 +118,16 @@ def loans(folder):
     Path("loans.csv").write_text("\n".join(["age,income,after_a,after_b,paid", *lines]))
 
 
+@pytest.mark.usefixtures("folder")
+def test_columns_with_possible_leakage_are_also_printed(dlcli):
+    rows = "".join(f"{at * 7 % 11},{2 * at},{at}\n" for at in range(80))
+    Path("sales.csv").write_text("day,copy,y\n" + rows)
+    result = dlcli("init", "sales.csv", "--target", "y", "--output", "sales.yaml", "--quiet")
+    assert result.stderr == (
+        "warning: sales.csv: column 'copy' alone predicts nearly all of the target (data leakage?)\n"
+    )
+
+
 @pytest.mark.usefixtures("loans")
 def test_columns_are_ignored_on_request_by_name_or_pattern(dlcli):
     options = ["--ignore", "age", "--ignore", "after_*"]
