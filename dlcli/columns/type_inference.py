@@ -279,6 +279,20 @@ _IDENTIFIER_NAME = re.compile(
 _CODE_NAME = re.compile(r"(?i:(?:^|[\W_])(?:code|type|category))$|[a-z](?:Code|Type|Category)$")
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
 """Names of row numbers, which may also be names of counts."""
+_NUMBERED_THINGS = (
+    "account|acct|art|article|booking|card|case|claim|client|cliente|commande|compte|contract|"
+    "contrat|contrato|cuenta|cust|customer|document|employee|emp|factura|facture|insurance|inv|"
+    "invoice|loan|member|membership|order|passport|patient|pedido|personnel|phone|policy|product|"
+    "receipt|ref|reference|registration|serial|staff|student|tax|ticket|tracking|transaction|user|"
+    "vat|vehicle"
+)
+_KEY_NUMBER_NAME = re.compile(
+    r"(?i:(?:nummer|nr)\.?$"
+    rf"|(?:^|[\W_])(?:{_NUMBERED_THINGS})[\W_]*(?:no|num|number)\.?$"
+    rf"|^(?:num[eé]ro|número|num|no|n[°º])\.?[\W_]+(?:(?:de|du)[\W_]+)?(?:{_NUMBERED_THINGS})$)"
+)
+"""Names of numbers of customers, invoices and the like, which are not counts: `Kundennummer`,
+`KdNr`, `member_no`, but not `number_of_rooms` or `total_number`."""
 _TIME_NAME = re.compile(
     r"(?i:(?:^|[\W\d_])(?:year|yr|quarter|month|week|day|date|time|hour|minute|second|age)s?"
     r"(?:$|[\W\d_]))|[a-z](?:Year|Month|Week|Day|Date|Time|Hour|Age)$"
@@ -332,6 +346,8 @@ def identity_of_numbers(column: str, numbers: Floats) -> str | None:
 
     - The column has the name of an identifier.
     - The column has a name such as `no` or `nr`, and the numbers are nearly consecutive.
+    - The column has a name such as `customer_number` or `Rechnungsnummer`, and 20 or more rows have
+      a positive number.
     - The numbers are a row index: in 20 or more rows, most increase by 1, or most decrease by 1,
       from row to row; they are not years, and the name is not the name of a time.
 
@@ -350,4 +366,6 @@ def identity_of_numbers(column: str, numbers: Floats) -> str | None:
             if np.mean(steps == step) > _NUMBERED_SHARE:
                 return f"an integer that {verb} from row to row: a row index"
     is_dense = len(numbers) > _NUMBERED_SHARE * (np.ptp(numbers) + 1)
-    return _ALL_DIFFER if has_name or (is_dense and _NUMBER_NAME.search(column)) else None
+    is_key = len(numbers) >= MIN_ROWS and numbers.min() > 0 and _KEY_NUMBER_NAME.search(column)
+    is_row_number = is_dense and _NUMBER_NAME.search(column)
+    return _ALL_DIFFER if has_name or is_row_number or is_key else None

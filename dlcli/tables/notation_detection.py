@@ -43,7 +43,7 @@ _Fit = tuple[Notation, ...]
 
 def detect_notations(
     table: Table, names: Sequence[str], form: CsvFormat, delimiter: str
-) -> tuple[dict[str, Notation], tuple[FileNote, ...]]:
+) -> tuple[dict[str, Notation], tuple[FileNote, ...], str]:
     """Detect the notation of numbers in each column of text.
 
     Args:
@@ -53,7 +53,8 @@ def detect_notations(
         delimiter: the delimiter of the file's fields.
 
     Returns:
-        The notations by column, without the default one, and notes on them.
+        The notations by column, without the default one; notes on them; and the decimal separator
+        that unambiguous numbers have, empty if they have none or both.
     """
     candidates = _candidates(form)
     marks: dict[str, Notation] = {}
@@ -105,7 +106,7 @@ def detect_notations(
         notations[name] = replace(marked, decimal=written.decimal, thousands=written.thousands)
     sure = {name: notation for name, notation in notations.items() if name not in doubtful}
     doubts = [_doubt(table.column(name), decimal) for name in doubtful]
-    return notations, (*_notes_on(sure, form), *doubts)
+    return notations, (*_notes_on(sure, form), *doubts), decimal if is_known else ""
 
 
 def _is_ambiguous(fit: _Fit) -> bool:
@@ -361,7 +362,7 @@ def _doubt(column: Column, decimal: str) -> FileNote:
     otherwise = f'"{sign}"' if is_decimal else "none"
     message = (
         f"column '{name}': {example} may mean {readings[0]} or {readings[1]} and was read as "
-        f"{readings[is_decimal]}; for the other meaning, set data.format: "
-        f"{{name: csv, thousands: {otherwise}}}"
+        f"{readings[is_decimal]}; for the other meaning, correct the file, or train with "
+        f"data.format: {{name: csv, thousands: {otherwise}}}"
     )
     return FileNote(message, True, name)

@@ -55,6 +55,7 @@ class Table:
         file_numbers: the index in `files` of each row's file, (rows,).
         notations: the notation of numbers in text, for the columns where it is not the default.
         file_notes: what was detected about the files.
+        decimal: the decimal separator of unambiguous numbers in text; empty if it is not known.
         nameless: the names that dlcli gave to nameless columns of a file.
         unread: the columns of a file that were not read.
     """
@@ -69,6 +70,7 @@ class Table:
     file_notes: tuple[FileNote, ...] = ()
     nameless: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
+    decimal: str = ""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -334,25 +336,54 @@ class Table:
 
         A few values may be ambiguous, such as `1.234`, although the notation is clear in the other
         table. The other table's units apply even where they don't fit, so kilograms are never read
-        as pounds.
+        as pounds. If the numbers of this table clearly have the other decimal separator, ambiguous
+        columns keep the notation of this table, and a warning reports it.
 
         Args:
             notations: the other table's notations by column; omitted columns have the default one.
         """
-        settled = {}
+        settled, warnings = {}, list[FileNote]()
+        decimals = {notation.decimal for notation in notations.values()}
         for name in self.columns:
             wanted, own = (each.get(name, Notation()) for each in (notations, self.notations))
             if own.measure == wanted.measure:
-                if own != wanted and self.column(name).is_written(wanted):
+                if own == wanted or not self.column(name).is_written(wanted):
+                    continue
+                read = wanted
+                if self.decimal not in ("", wanted.decimal):
+                    kept = own if self.decimal not in decimals else wanted
+                    if warning := self._ambiguity(name, kept, wanted if kept == own else own):
+                        warnings.append(warning)
+                        read = kept
+                if read == wanted:
                     settled[name] = wanted
                 continue
             signs = (sign for sign in SEPARATORS if sign != wanted.decimal)
             ways = (wanted, *(replace(wanted, thousands=sign) for sign in signs))
             settled[name] = next(filter(self.column(name).is_written, ways), wanted)
-        if not settled:
+        if not settled and not warnings:
             return self
-        file_notes = tuple(note for note in self.file_notes if note.column not in settled)
+        replaced = {*settled, *(note.column for note in warnings)}
+        file_notes = (*(note for note in self.file_notes if note.column not in replaced), *warnings)
         return replace(self, notations={**self.notations, **settled}, file_notes=file_notes)
+
+    def _ambiguity(self, name: str, read: Notation, other: Notation) -> FileNote | None:
+        """Return a warning if all values of a column fit two notations with different numbers."""
+        column = self.column(name)
+        if not column.is_written(read) or not column.is_written(other):
+            return None
+        texts = column.present_texts().unique()
+        chunks = pa.chunked_array([texts])
+        readings = (each.plain(chunks).to_pylist() for each in (read, other))
+        for text, number, otherwise in zip(texts.to_pylist(), *readings, strict=True):
+            if float(number) != float(otherwise):
+                message = (
+                    f"{self.file}: column '{name}': {text} may mean {number} or {otherwise} and "
+                    f"was read as {number}; the decimal separator of this file differs from that "
+                    "of the training table: for the other meaning, write all numbers as in training"
+                )
+                return FileNote(message, True, name)
+        return None
 
     def refuse(self, wrong: NDArray[np.bool_], name: str, problem: Callable[[int], str]) -> None:
         """Raise an error about the first invalid value of a column, with the number of others.

@@ -385,9 +385,9 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     fields, text_types = stored_columns.plain_schema(data.schema), (pa.string(), pa.large_string())
     texts = [field.name for field in fields if field.type in text_types]
     table.parse_together()
-    notations, more = detect_notations(table, texts, form, delimiter)
+    notations, more, decimal = detect_notations(table, texts, form, delimiter)
     file_notes += [note._replace(message=f"{name}: {note.message}") for note in more]
-    detected = replace(table, notations=notations, file_notes=tuple(file_notes))
+    detected = replace(table, notations=notations, file_notes=tuple(file_notes), decimal=decimal)
     detected.reuse(table)
     return detected
 

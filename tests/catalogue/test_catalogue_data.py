@@ -296,8 +296,8 @@ TRAINED = {
         csv([f'"{1 + at % 9},000",{at}' for at in range(20)]),
         CONFIG,
         [
-            "warning: t.csv: column 'x': 1,000 may mean 1000 or 1.000 and was read as 1000; for the other meaning, set "
-            "data.format: {name: csv, thousands: none}"
+            "warning: t.csv: column 'x': 1,000 may mean 1000 or 1.000 and was read as 1000; for the "
+            "other meaning, correct the file, or train with data.format: {name: csv, thousands: none}"
         ],
     ),
     "leading zeros": (

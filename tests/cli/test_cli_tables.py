@@ -54,7 +54,8 @@ class TestExperiment:
         first = dlcli("validate", "c.yaml").stderr.splitlines()[0]
         assert first == (
             "warning: data/part-1.csv: column 'y': 1,500 may mean 1500 or 1.500 and was read "
-            'as 1.500; for the other meaning, set data.format: {name: csv, thousands: ","}'
+            "as 1.500; for the other meaning, correct the file, or train with data.format: "
+            '{name: csv, thousands: ","}'
         )
 
     def test_an_event_has_the_detected_formats(self):

@@ -342,6 +342,30 @@ def test_another_value_in_each_row_is_an_identifier(name, values):
     assert decided(values, name) == ("ignored", "a different value in each row: an identifier")
 
 
+RANDOM_NUMBERS = [str(1000 + at * 7919 % 90001) for at in range(40)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Kundennummer",
+        "Kundennr",
+        "Kunden-Nr.",
+        "KdNr",
+        "customer_number",
+        "CustomerNo",
+        "member_no",
+    ],
+)
+def test_different_numbers_of_customers_are_an_identifier(name):
+    assert decided(RANDOM_NUMBERS, name)[0] == "ignored"
+
+
+@pytest.mark.parametrize("name", ["number_of_rooms", "population_number", "casino", "Umsatz"])
+def test_different_numbers_that_may_be_counts_are_not_an_identifier(name):
+    assert decided(RANDOM_NUMBERS, name)[0] == "numeric"
+
+
 def test_a_name_in_nearly_each_row_is_an_identifier():
     values = [*(f"n{at}" for at in range(39)), "n0"]
     assert decided(values) == ("ignored", "39 values in 40 rows: an identifier")

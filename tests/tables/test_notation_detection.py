@@ -136,7 +136,7 @@ def test_a_comma_that_is_ambiguous_is_reported(delimiter, number, otherwise):
     shown = "1.234" if number == 1.234 else "1234"
     assert table.warnings == (
         f"data.csv: column 'x': 1,234 may mean 1234 or 1.234 and was read as {shown}; for "
-        f"the other meaning, set data.format: {{name: csv, thousands: {otherwise}}}",
+        f"the other meaning, correct the file, or train with data.format: {{name: csv, thousands: {otherwise}}}",
     )
 
 
@@ -162,8 +162,8 @@ def test_a_point_next_to_decimal_commas_that_is_ambiguous_is_reported():
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]})
     assert table.numbers("x").tolist() == [1234, 12]
     assert table.warnings == (
-        "data.csv: column 'x': 1.234 may mean 1234 or 1.234 and was read as 1234; for the other meaning, set "
-        "data.format: {name: csv, thousands: none}",
+        "data.csv: column 'x': 1.234 may mean 1234 or 1.234 and was read as 1234; for the "
+        "other meaning, correct the file, or train with data.format: {name: csv, thousands: none}",
     )
     table = read({"x": ["1.234", "12"], "other": ["1,5", "2,5"]}, thousands="none")
     assert table.numbers("x").tolist() == [1.234, 12]
@@ -174,8 +174,8 @@ def test_next_to_semicolons_points_before_three_digits_separate_thousands():
     table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
     assert table.numbers("x").tolist() == [2436, 593]
     assert table.warnings == (
-        "data.csv: column 'x': 2.436 may mean 2436 or 2.436 and was read as 2436; for the other meaning, set "
-        "data.format: {name: csv, thousands: none}",
+        "data.csv: column 'x': 2.436 may mean 2436 or 2.436 and was read as 2436; for the "
+        "other meaning, correct the file, or train with data.format: {name: csv, thousands: none}",
     )
     assert table.notations.keys() == {"x"}
 
@@ -275,6 +275,28 @@ def test_an_ambiguity_that_another_table_resolves_is_not_reported():
 def test_values_that_do_not_fit_the_other_table_keep_their_notation():
     table = read({"x": ["1.234", "2.5"], "word": ["1.234", "a"]}, delimiter=",")
     assert table.written_like({"x": GERMAN, "word": GERMAN}) is table
+
+
+@pytest.mark.parametrize(("text", "number"), [("1,040", 1040), ("1.040", 1.04)])
+def test_a_file_with_decimal_points_keeps_them_although_training_had_decimal_commas(text, number):
+    table = read({"x": [text], "rate": ["3.2"]}, delimiter=",")
+    kept = table.written_like({"x": GERMAN, "rate": GERMAN})
+    assert kept.numbers("x").tolist() == [number]
+    [warning] = kept.warnings
+    readings = ("1040", "1.040") if number == 1040 else ("1.040", "1040")
+    assert f"column 'x': {text} may mean {readings[0]} or {readings[1]} and was read as" in warning
+
+
+def test_a_file_with_decimal_commas_keeps_them_although_training_had_decimal_points():
+    table = read({"x": ["1.040"], "rate": ["3,2"]}, delimiter=";")
+    kept = table.written_like({})
+    assert kept.numbers("x").tolist() == [1040]
+    assert len(kept.warnings) == 1
+
+
+def test_integers_are_not_ambiguous():
+    table = read({"x": ["1040", "7"], "rate": ["3.2", "4.5"]}, delimiter=",")
+    assert table.written_like({"x": GERMAN, "rate": GERMAN}).warnings == ()
 
 
 def test_a_column_that_the_other_table_wrote_plainly_is_plain():
