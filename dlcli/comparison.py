@@ -473,10 +473,17 @@ def _are_drawn_alike(first: ComparedRun, second: ComparedRun) -> bool:
 def _other_rows(runs: Sequence[ComparedRun], pairs: Sequence[Pair]) -> Iterator[str]:
     """Yield a note with the runs whose rows differ from those of the first run."""
     first, *others = runs
-    found = zip(others, pairs, strict=False)
+    found = [*zip(others, pairs, strict=False)]
     unlike = [
         each for each, pair in found if isinstance(pair, str) and not _are_drawn_alike(first, each)
     ]
+    alike = [each for each, pair in found if isinstance(pair, str) and each not in unlike]
+    if alike:
+        yield (
+            f"the held-out rows of {listed([str(each.run.path) for each in (first, *alike)])} are "
+            "different random rows of the same data, so the intervals treat them as independent "
+            "samples; runs with the same seed are compared row by row, which is more precise"
+        )
     if unlike:
         yield (
             f"metrics of {listed([str(each.run.path) for each in (first, *unlike)])} may differ "

@@ -278,6 +278,10 @@ def _render(facts: _Facts) -> str:
     )
 
 
+_PRINTED = ("rmse", "mae", "r2", "accuracy")
+"""The metrics that the script prints, see `_evaluation_code`."""
+
+
 def _heading(facts: _Facts) -> dict[str, str]:
     """Return the run's name, and its metrics on the evaluation rows."""
     metrics = facts.run.metrics
@@ -285,7 +289,7 @@ def _heading(facts: _Facts) -> dict[str, str]:
     shown = [
         f"{name} {value:.4g}"
         for name, value in metrics.get(evaluated, {}).items()
-        if name in METRICS and METRICS[name].is_summary and isinstance(value, int | float)
+        if name in _PRINTED and isinstance(value, int | float)
     ]
     name = re.sub(r'[\\"]', "_", printable(facts.run.path.resolve().name))
     return {"run": name, "evaluated": evaluated, "metrics": ", ".join(shown)}

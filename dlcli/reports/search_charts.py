@@ -113,9 +113,23 @@ class Candidates:
 
     @property
     def prefers_default(self) -> bool:
-        """True if the best candidate, trained in full, is significantly worse than the default."""
+        """True if the default, trained in full, is the better choice.
+
+        It is if the best candidate is significantly worse on test rows, or if no candidate had a
+        better value in the search and the best one is not significantly better on test rows.
+        """
         best = self.finalists.get("best")
-        return best is not None and best.verdict == "worse" and "default" in self.finalists
+        if best is None or "default" not in self.finalists:
+            return False
+        return best.verdict == "worse" or (best.verdict != "better" and self.default_is_best)
+
+    @property
+    def default_is_best(self) -> bool:
+        """True if no candidate has a better value in the search than the default."""
+        best, default = self.best, self.default
+        if best is None or default is None or best.value is None or default.value is None:
+            return False
+        return not self.is_better(best.value, default.value)
 
     @property
     def default(self) -> TrialResult | None:

@@ -407,7 +407,9 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | 
             lines.append(["compare", default, best])
         text = "The best config was trained in full:"
         if is_worse:
-            text = "Both were trained in full, and the default is better than the best candidate:"
+            text = (
+                "Both were trained in full, and the best candidate is not better than the default:"
+            )
         yield text
         yield report_parts.commands_block(lines)
     if candidates.search.ensemble is not None:

@@ -67,6 +67,8 @@ def test_runs_whose_rows_were_split_in_another_way_have_no_verdict(tmp_path, spl
     assert (against.metrics["mae"].lower is None) is (verdict == "unknown")
     note = f"metrics of '{tmp_path}/a', '{tmp_path}/b' may differ because they are computed on different rows; to compare"
     assert found.notes[0].startswith(note) is (verdict == "unknown")
+    alike = f"the held-out rows of '{tmp_path}/a', '{tmp_path}/b' are different random rows of the"
+    assert found.notes[0].startswith(alike) is (verdict == "better")
 
 
 def test_later_rows_are_no_sample_of_the_same_rows(tmp_path):

@@ -131,6 +131,10 @@ def test_scripts_encode_like_dlcli_then_train_and_save(folder: Path, forks: Fork
         stream.write("plain = np.mean(ensemble.predict(encode(train), verbose=0), axis=0)\n")
         stream.write("assert np.allclose(predict(train), 0.7 * plain + 0.15)\n")
 
+    # The heading has only metrics that the script prints.
+    heading = other.read_text(encoding="utf-8").split('"""')[1]
+    assert "accuracy " in heading
+    assert "log_loss" not in heading
     assert "test: rmse " in run_script(forks, script)
     assert "train: accuracy " in run_script(forks, other)
     names = {path.name for path in other.parent.iterdir()}

@@ -567,6 +567,27 @@ def test_dimensions_are_in_the_order_of_their_importance():
     ]
 
 
+@pytest.mark.parametrize(
+    ("default", "verdict", "preferred"),
+    [
+        (0.5, "same", True),  # no candidate is better
+        (0.25, "not_significant", True),
+        (0.75, "same", False),
+        (0.5, "better", False),  # on test rows
+        (0.75, "worse", True),
+    ],
+)
+def test_the_default_is_preferred_if_no_candidate_is_better(default, verdict, preferred):
+    found = search(
+        trials=(trial(0, 0.5),),
+        best=0,
+        smallest=None,
+        default=trial(None, default),
+        finalists=finalists(verdict=verdict),
+    )
+    assert Candidates(found).prefers_default is preferred
+
+
 def test_a_candidate_stopped_early_is_not_compared():
     trials = (trial(0, 0.5), trial(1, 0.25, state="pruned"), trial(2, None))
     candidates = Candidates(search(trials=trials, best=0, smallest=None))
