@@ -162,7 +162,7 @@ def test_an_output_that_exists_is_refused_at_once(dlcli):
         ("hidden=[{units: 0}]", 2, "hidden[0].units"),
         ("data.target=z", 2, "no column 'z'"),
         ("data.train=none.csv", 2, "none.csv: no such file"),
-        ("loss=binary_crossentropy", 2, "loss: "),
+        ("loss=binary_crossentropy", 2, "--set 'loss=binary_crossentropy': "),
         ("data.validation=0.9", 3, "rows"),
     ],
 )
