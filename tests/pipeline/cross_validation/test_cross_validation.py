@@ -212,7 +212,9 @@ def test_weights_that_may_have_seen_the_folds_are_refused():
 
 
 def test_rows_that_wait_on_disk_are_refused():
-    with pytest.raises(ConfigError, match="'data.storage=disk': 'disk' works only for a single training"):
+    with pytest.raises(
+        ConfigError, match="'data.storage=disk': 'disk' works only for a single training"
+    ):
         cv("data.storage=disk")
 
 
