@@ -28,6 +28,7 @@ MAX_CODES = 10
 MAX_SHOWN = 5
 _LONGEST_SHOWN = 40
 _LONGEST_LISTED = 20
+_MIDNIGHT = re.compile(r"\d{4}-\d\d-\d\d[ T]00:00:00(?:\.0+)?")
 _EXACT = 2**53
 """Larger integers may be rounded as float64."""
 
@@ -69,7 +70,13 @@ class ColumnSummary:
     @property
     def listing(self) -> str:
         """The most frequent values with their numbers of rows: `setosa (50), virginica (49)`."""
-        shown = [f"{truncate(text, _LONGEST_LISTED)} ({count:,})" for text, count in self.frequent]
+        texts = [text for text, _ in self.frequent]
+        if all(map(_MIDNIGHT.fullmatch, texts)):  # dates of Arrow and pandas
+            texts = [text[:10] for text in texts]
+        shown = [
+            f"{truncate(text, _LONGEST_LISTED)} ({count:,})"
+            for text, (_, count) in zip(texts, self.frequent, strict=True)
+        ]
         return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
 
     @property

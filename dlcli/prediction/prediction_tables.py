@@ -92,6 +92,8 @@ def assemble(
     for name in kept:
         if name not in table.columns:
             near = did_you_mean(name, table.columns)
+            if not near and "*" in name:
+                near = "; write the names of the columns, because patterns are not supported"
             raise UsageError(f"{table.file}: has no column '{name}' to keep{near}")
         if name in columns:
             raise UsageError(

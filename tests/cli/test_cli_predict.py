@@ -79,6 +79,13 @@ def test_a_kept_column_that_is_not_there_is_a_mistake(dlcli):
 
 
 @pytest.mark.usefixtures("double")
+def test_a_pattern_of_kept_columns_is_a_mistake(dlcli):
+    result = dlcli("predict", "runs/double", "points.csv", "--keep", "*")
+    assert result.exit_code == 2
+    assert "write the names of the columns, because patterns are not supported" in result.stderr
+
+
+@pytest.mark.usefixtures("double")
 def test_a_kept_column_may_not_be_called_like_a_prediction(dlcli):
     text = "x,prediction\n1,2\n"
     result = dlcli("predict", "runs/double", "-", "--keep", "prediction", text=text)

@@ -20,7 +20,7 @@ from dlcli.columns.date_time import Datetime
 from dlcli.columns.image import Image
 from dlcli.columns.number import Numeric
 from dlcli.columns.text import MultiHot, Text
-from dlcli.columns.type_inference import summarize_column, view_column
+from dlcli.columns.type_inference import ColumnSummary, summarize_column, view_column
 from dlcli.config.data_section import Input
 from dlcli.encoding import column_types
 from dlcli.encoding.column_types import (
@@ -340,6 +340,14 @@ def test_amounts_in_columns_of_similar_names_stay_numbers(name, values):
 )
 def test_another_value_in_each_row_is_an_identifier(name, values):
     assert decided(values, name) == ("ignored", "a different value in each row: an identifier")
+
+
+@pytest.mark.parametrize(
+    ("hour", "shown"), [("00", "2022-08-23 (2)"), ("07", "2022-08-23 07:00:00 (2)")]
+)
+def test_dates_at_midnight_are_listed_without_a_time(hour, shown):
+    summary = ColumnSummary(2, 0, 1, ((f"2022-08-23 {hour}:00:00", 2),), None, False)
+    assert summary.listing == shown
 
 
 RANDOM_NUMBERS = [str(1000 + at * 7919 % 90001) for at in range(40)]
