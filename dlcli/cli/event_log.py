@@ -263,7 +263,11 @@ def _network(event: events.NetworkEvent) -> list[str]:
     if members := event.members:
         folds = event.folds
         where = f", each validated on one of {folds} folds of the training rows" if folds else ""
-        lines.append(f"ensemble of {members} such networks{where}")
+        if event.groups is None:
+            lines.append(f"ensemble of {members} such networks{where}")
+        else:
+            lines.append(f"ensemble of {members} networks in {event.groups} groups{where}")
+            lines.append(f"groups differ in {joined(event.varied)}; the first is shown")
     return lines
 
 

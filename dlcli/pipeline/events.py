@@ -157,6 +157,11 @@ class NetworkEvent(Event, kind="network"):
     folds: Count | None
     """The number of folds into which the training rows of an ensemble are split; each member is
     validated on one of them. `null` if there are no folds."""
+    groups: Count | None = None
+    """The number of groups of networks with different settings, see `ensemble.vary`; `null` if all
+    networks have the same settings."""
+    varied: Sequence[str] = ()
+    """The paths of the settings that differ between groups."""
 
     def to_json(self) -> dict[str, object]:
         """Return the fields as in JSON, without values that do not apply to a layer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
@@ -21,7 +22,7 @@ from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
 from dlcli.config.data_section import GroupSplit, StratifiedSplit, TimeSplit
-from dlcli.config.search_space import check_vary, varied_input
+from dlcli.config.search_space import check_vary, draw_settings, varied_input
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
@@ -483,7 +484,7 @@ def prepare_fit(
     """
     rows = prepare_rows(config, dataset, split, events)
     plan = plan_fit(config, rows, config.networks)
-    network, head = plan.network, plan.head
+    network, head, settings = plan.network, plan.head, draw_settings(config)
     events.emit(
         event_types.NetworkEvent(
             inputs=network.inputs,
@@ -494,6 +495,8 @@ def prepare_fit(
             metrics=head.metrics,
             members=None if config.ensemble is None else config.ensemble.members,
             folds=config.ensemble_folds,
+            groups=len(settings) if len(settings) > 1 else None,
+            varied=[*dict.fromkeys(chain.from_iterable(settings))],
         )
     )
     events.emit(event_types.EngineEvent(**cast("Engine", plan.engine).model_dump()))

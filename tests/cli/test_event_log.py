@@ -131,6 +131,12 @@ def test_a_network_is_a_chain_of_widths():
     assert network_lines(layers, **fields, members=8) == [*lines, ensemble]
     own = f"{ensemble}, each validated on one of 4 folds of the training rows"
     assert network_lines(layers, **fields, members=8, folds=4) == [*lines, own]
+    groups = {"members": 8, "folds": 4, "groups": 2, "varied": ["batch_size", "hidden"]}
+    assert network_lines(layers, **fields, **groups) == [
+        *lines,
+        "ensemble of 8 networks in 2 groups, each validated on one of 4 folds of the training rows",
+        "groups differ in batch_size and hidden; the first is shown",
+    ]
 
 
 @pytest.mark.parametrize(
