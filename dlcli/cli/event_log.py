@@ -34,6 +34,11 @@ _DEFAULT_WIDTH = 80
 """Width in columns if the terminal does not report it."""
 _EPOCH_LINES = 10
 _MOST_NAMES = 8
+_WAITING_AFTER: dict[type[events.Event], str] = {
+    events.EngineEvent: "starting TensorFlow",
+    events.DeviceEvent: "preparing the first epoch",
+}
+"""What takes seconds on a busy machine after an event, shown on a terminal until it is done."""
 _OBVIOUS = ("all values are numbers", "several columns")
 """Reasons for numeric columns that are not worth printing."""
 
@@ -90,11 +95,15 @@ def print_file_notes(file_notes: Iterable[FileNote]) -> None:
 
 
 class _TextLog:
-    """Prints events as text on standard error, with a live view of epochs on a terminal."""
+    """Prints events as text on standard error.
+
+    On a terminal, a live view below the lines of the epochs shows the current one.
+    """
 
     def __init__(self) -> None:
         self._progress: Live | None = None
-        self._epochs: LiveView | EpochLines | None = None
+        self._live_view: LiveView | None = None
+        self._epoch_lines: EpochLines | None = None
         self._rows: int | None = None
         self._resumed: dict[int, int] = {}
 
@@ -105,8 +114,7 @@ class _TextLog:
         if isinstance(event, events.EpochEvent | events.MemberEvent):
             if isinstance(event, events.EpochEvent):
                 self._stop_progress()
-            self._epochs = self._epochs or self._start_epochs()
-            self._epochs.add(event)
+            self._add_epoch(event)
             return
         self.close()
         if isinstance(event, events.DataEvent):
@@ -114,15 +122,26 @@ class _TextLog:
         elif isinstance(event, events.ResumedEvent):
             self._resumed[event.member or 1] = event.epochs
         print_event(event)
+        if (waiting := _WAITING_AFTER.get(type(event))) is not None:
+            self._show_progress(waiting)
 
     def close(self) -> None:
         self._stop_progress()
-        if self._epochs is not None:
-            self._epochs.close()
+        if self._live_view is not None:
+            self._live_view.close()
+        if self._epoch_lines is not None:
+            self._epoch_lines.close()
 
-    def _start_epochs(self) -> LiveView | EpochLines:
-        terminal = _interactive_console()
-        return LiveView(terminal, self._rows, resumed=self._resumed) if terminal else EpochLines()
+    def _add_epoch(self, event: events.EpochEvent | events.MemberEvent) -> None:
+        if self._epoch_lines is None:
+            write = console.print_line
+            if (terminal := _interactive_console()) is not None:
+                self._live_view = LiveView(terminal, self._rows, resumed=self._resumed)
+                write = self._live_view.print_above
+            self._epoch_lines = EpochLines(write)
+        if self._live_view is not None:
+            self._live_view.add(event)
+        self._epoch_lines.add(event)
 
     def _show_progress(self, line: str) -> None:
         """Replace the progress line, on a terminal."""
@@ -142,9 +161,14 @@ class _TextLog:
 
 
 class EpochLines:
-    """Prints the first epoch, the last and about ten in between; for ensembles, each member."""
+    """Prints the first epoch, the last and about ten in between; for ensembles, each member.
 
-    def __init__(self) -> None:
+    Args:
+        write: prints a line.
+    """
+
+    def __init__(self, write: Callable[[str], None] = console.print_line) -> None:
+        self._write = write
         self._held: events.EpochEvent | None = None
 
     def add(self, event: events.EpochEvent | events.MemberEvent) -> None:
@@ -153,7 +177,7 @@ class EpochLines:
         Epochs of ensemble members are not printed, because several members train at a time.
         """
         if isinstance(event, events.MemberEvent):
-            console.print_line(fmt.member_line(event))
+            self._write(fmt.member_line(event))
         elif event.member is None:
             self._held = event
             if event.epoch == 1 or event.epoch % -(-event.of // _EPOCH_LINES) == 0:
@@ -163,7 +187,7 @@ class EpochLines:
         """Print the epoch that was kept."""
         if self._held is not None:
             event, self._held = self._held, None
-            console.print_line(fmt.epoch_line(event))
+            self._write(fmt.epoch_line(event))
 
 
 # The lines of each event
@@ -578,6 +602,10 @@ class LiveView:
     @property
     def _measures(self) -> list[Measure]:
         return self._measures_of[min(self._latest)]
+
+    def print_above(self, line: str) -> None:
+        """Print a line that stays on the terminal, above the frame."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Remove the frame; the values are kept."""

@@ -19,6 +19,8 @@ from rich.live import Live
 from dlcli.cli.event_log import LiveView, clock_time, event_listener, print_event
 from dlcli.pipeline.events import (
     BaselinesEvent,
+    DeviceEvent,
+    EngineEvent,
     EpochEvent,
     FoldProgressEvent,
     MemberEvent,
@@ -295,6 +297,51 @@ def test_the_view_of_a_resumed_training_names_its_first_epoch(monkeypatch):
         listener(epoch(21, of=30, loss=0.5))
         listener(ReportEvent(page="runs/a/report.html"))
     assert "best since 20" in stream.getvalue()
+
+
+def screen(text):
+    """The lines that a terminal shows after the control sequences of Rich's live view."""
+    lines, row = [""], 0
+    for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|\n|\r|[^\x1b\n\r]+", text):
+        if part.endswith("A") and part[0] == "\x1b":
+            row -= int(part[2:-1])
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif part == "\n":
+            row += 1
+            lines += [""] * (row == len(lines))
+        elif part == "\r":
+            pass  # a cleared line follows
+        elif part[0] != "\x1b":
+            lines[row] += part
+    return [line.rstrip() for line in lines if line.strip()]
+
+
+def test_some_epochs_stay_on_the_terminal_when_the_view_is_removed(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with event_listener(as_json=False, quiet=False) as listener:
+        for number in range(1, 96):
+            listener(epoch(number, of=95, loss=1 / number))
+        listener(ReportEvent(page="runs/a/report.html"))
+    shown = screen(stream.getvalue())
+    numbers = [1, *range(10, 91, 10), 95]
+    assert [line.split("/")[0].split()[-1] for line in shown[:-1]] == [str(at) for at in numbers]
+    assert shown[-1].startswith("report")
+
+
+def test_a_terminal_shows_what_takes_time_before_the_first_epoch(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with event_listener(as_json=False, quiet=False) as listener:
+        listener(EngineEvent(name="compiled", jit_compile=False))
+        assert screen(stream.getvalue())[-1] == "starting TensorFlow"
+        listener(DeviceEvent(device="cpu", gpus=0, threads=2))
+        assert screen(stream.getvalue())[-1] == "preparing the first epoch"
+        listener(epoch(1, of=1, loss=0.5))
+    assert [line.split()[0] for line in screen(stream.getvalue())] == ["engine", "device", "epoch"]
 
 
 @pytest.mark.parametrize(("variable", "width"), [(None, 40), ("60", 60), ("", 40), ("wide", 40)])
