@@ -6,6 +6,7 @@ This module does not load TensorFlow.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
@@ -118,7 +119,8 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
     given: dict[str, Table] = {}
     for key in data.sources:
         source, words = _source(file, key), column_types.words_to_read(data)
-        table = read_table(source, words, data.format, storage)
+        with _naming_key(file, key):
+            table = read_table(source, words, data.format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
     config, columns = file.config, given["train"].columns
@@ -236,14 +238,23 @@ def read_headers(file: ConfigFile) -> list[Header]:
         DataError: if a file is not a table, or files of one table have different columns.
     """
     data = file.config.data
-    sources = [_source(file, key) for key in data.sources]
-    return [
-        (
-            source.name if isinstance(source, MemoryTable) else name_of(source),
-            read_header(source, data.format),
-        )
-        for source in sources
-    ]
+    headers = []
+    for key in data.sources:
+        source = _source(file, key)
+        name = source.name if isinstance(source, MemoryTable) else name_of(source)
+        with _naming_key(file, key):
+            headers.append((name, read_header(source, data.format)))
+    return headers
+
+
+@contextmanager
+def _naming_key(file: ConfigFile, key: data_section.SourceKey) -> Iterator[None]:
+    """Add the position and the key of `data` to the error for a missing file."""
+    try:
+        yield
+    except errors.UsageError as error:
+        problem = file.document.located(errors.Problem(f"data.{key}", str(error)))
+        raise errors.UsageError(str(problem)) from None
 
 
 def data_files(file: ConfigFile) -> list[Location]:
@@ -252,7 +263,13 @@ def data_files(file: ConfigFile) -> list[Location]:
     Raises:
         UsageError: if a glob does not match any file.
     """
-    return [path for files in file.config.data.files for path in expand(file.locate_files(files))]
+    found: list[Location] = []
+    for key in file.config.data.sources:
+        source = _source(file, key)
+        if not isinstance(source, MemoryTable):
+            with _naming_key(file, key):
+                found += expand(source)
+    return found
 
 
 def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTable:
@@ -288,7 +305,8 @@ def data_fingerprints(file: ConfigFile) -> list[dict[str, object]]:
         if isinstance(source, MemoryTable):
             entries = [source.fingerprint]
         else:
-            entries = each_file(fingerprint, expand(source))
+            with _naming_key(file, key):
+                entries = each_file(fingerprint, expand(source))
         found += [{"key": f"data.{key}", **entry} for entry in entries]
     return found
 

@@ -352,6 +352,8 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
         hint = f""" (a key with brackets needs quotes here: "{key}")"""
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
+    elif indentation := _indentation_hint(text, mark.line):
+        hint = f" ({indentation})"
     elif "mapping values are not allowed" in message:
         hint = (
             " (is the line indented too far, or does a line before it lack a colon?"
@@ -362,6 +364,93 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
     elif "expected <document start>" in message:
         hint = " (a config is one mapping, and this text follows its end)"
     return hint
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A list or the keys of a mapping in lines above an error."""
+
+    column: int
+    """The column of its items, from 0."""
+    is_list: bool
+    line: int
+    """The last line with an item, from 0."""
+    name: str
+    """The key in this line, or a dash."""
+
+    def __str__(self) -> str:
+        name = "the dash" if self.is_list else f"'{self.name}'"
+        return f"{name} in line {self.line + 1} (column {self.column + 1})"
+
+
+_KEY = r"""[\w*][^:]*?|'[^']*'|"[^"]*\""""
+_LINE = re.compile(rf"""(?P<dashes>(?:-[ ]+)*)(?:(?P<key>{_KEY})[ ]*:(?:[ ]+(?P<value>.*))?$)?""")
+
+
+def _indentation_hint(text: str, line: int) -> str:
+    """Return what to align a line with whose indentation is wrong; empty if it is right.
+
+    Args:
+        text: the config.
+        line: the line that the parser refuses, from 0.
+    """
+    lines = text.splitlines()
+    if line >= len(lines):
+        return ""
+    used = [at for at, each in enumerate(lines[:line]) if each.split("#")[0].strip()]
+    if any(re.match(r"\+ *[\w-]", lines[at]) for at in (*used, line)):
+        return "copied from a diff? remove the lines that begin with '-', and the '+' of the others"
+    column, parts = _parts(lines[line])
+    is_list = bool(parts["dashes"])
+    if not used or not (is_list or parts["key"]):
+        return ""
+    last, above = used[-1], _parts(lines[used[-1]])[1]
+    if not (above["dashes"] or above["key"]):
+        return ""  # this line may lack a colon
+    blocks = _open_blocks(lines, used)
+    if is_list and not any(block.is_list for block in blocks):
+        value = re.sub(r"\s+#.*", "", above["value"] or "")
+        remedy = f"remove it if this list belongs to '{above['key']}'"
+        return (
+            printable(f"line {last + 1} already has the value {value}; {remedy}") if value else ""
+        )
+    if column == 0 and min(block.column for block in blocks) > 0:
+        first = used[0] + 1
+        return f"line {first} is indented and this line is not; begin both in column 1"
+    same = [block for block in blocks if block.is_list == is_list]
+    if not same or column in (block.column for block in same):
+        return ""
+    near = [block for block in same if block.column > column][:1]
+    near = [*near, *[block for block in same if block.column < column][-1:]]
+    name = "the dash" if is_list else f"'{parts['key']}'"
+    return printable(f"align {name} with {' or '.join(map(str, near))}")
+
+
+def _parts(line: str) -> tuple[int, re.Match[str]]:
+    """Return the indentation of a line, and its dashes, key and value."""
+    content = line.lstrip(" ")
+    parts = _LINE.match(content)
+    assert parts is not None  # all parts are optional
+    return len(line) - len(content), parts
+
+
+def _open_blocks(lines: list[str], used: list[int]) -> list[_Block]:
+    """Return the blocks that the last of some lines belongs to, from the outermost inwards."""
+    blocks: list[_Block] = []
+    for at in used:
+        column, parts = _parts(lines[at])
+        starts = [(column + dash.start(), "-") for dash in re.finditer("-", parts["dashes"])]
+        if parts["key"]:
+            starts.append((column + parts.start("key"), parts["key"]))
+        for start, name in starts:
+            is_list = name == "-"
+            blocks = [
+                block
+                for block in blocks
+                if block.column < start or (block.column == start and is_list and not block.is_list)
+            ]
+            blocks.append(_Block(start, is_list, at, name))
+    return blocks
 
 
 def _key_with_brackets(text: str, mark: yaml.Mark) -> str | None:

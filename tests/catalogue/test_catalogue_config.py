@@ -219,25 +219,25 @@ def test_configs_that_can_not_be_meant_are_refused_at_their_place(config, messag
 REFUSED_FILES = {
     "a folder": (
         CONFIG.replace("numbers.csv", "some"),
-        "some: is a folder, expected a file; it contains no files that look like tables, such "
+        "c.yaml:1:15: data.train: some: is a folder, expected a file; it contains no files that look like tables, such "
         "as .csv",
     ),
     "a folder of validation": (
         data("validation: some"),
-        "some: is a folder, expected a file; it contains no files that look like tables, such "
+        "c.yaml:1:51: data.validation: some: is a folder, expected a file; it contains no files that look like tables, such "
         "as .csv",
     ),
     "a file that there is not": (
         CONFIG.replace("numbers.csv", "number.csv"),
-        "number.csv: no such file; did you mean 'numbers.csv'?",
+        "c.yaml:1:15: data.train: number.csv: no such file; did you mean 'numbers.csv'?",
     ),
     "a pattern of nothing": (
         CONFIG.replace("numbers.csv", "'some/*'"),
-        "some/*: matches no file; some is empty",
+        "c.yaml:1:15: data.train: some/*: matches no file; some is empty",
     ),
     "a NUL in a path": (
         CONFIG.replace("numbers.csv", '"a\\0.csv"'),
-        "'a\\x00.csv': a file name can't contain a NUL character",
+        "c.yaml:1:15: data.train: 'a\\x00.csv': a file name can't contain a NUL character",
     ),
 }
 

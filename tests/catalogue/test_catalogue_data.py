@@ -46,7 +46,7 @@ def parquet() -> bytes:
 GOOD = csv(LINES)
 
 REFUSED = {
-    "a missing file": (None, CONFIG, 2, "t.csv: no such file"),
+    "a missing file": (None, CONFIG, 2, "c.yaml:1:15: data.train: t.csv: no such file"),
     "a missing target": (
         csv(LINES, "x,z"),
         CONFIG,

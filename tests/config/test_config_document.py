@@ -80,6 +80,65 @@ def test_quoted_scalars_are_strings(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "place", "hint"),
+    [
+        (
+            ["hidden: []", "  - {units: 4}", "  - {units: 2}"],
+            "2:3",
+            "line 1 already has the value []; remove it if this list belongs to 'hidden'",
+        ),
+        (
+            ["hidden:", "  - units: 4", "     activation: relu"],
+            "3:16",
+            "align 'activation' with 'units' in line 2 (column 5)",
+        ),
+        (
+            ["hidden:", "  - units: 4", "  activation: relu"],
+            "3:3",
+            "align 'activation' with 'units' in line 2 (column 5) or 'hidden' in line 1 (column 1)",
+        ),
+        (
+            ["hidden:", " - {units: 4}", "  - {units: 2}"],
+            "3:3",
+            "align the dash with the dash in line 2 (column 2)",
+        ),
+        (
+            ["hidden: []", "# loss", " loss: mse"],
+            "3:2",
+            "align 'loss' with 'hidden' in line 1 (column 1)",
+        ),
+        (["epochs: 1", " loss: mse"], "2:6", "align 'loss' with 'epochs' in line 1 (column 1)"),
+        (
+            ["optimizer:", "  name: adam", " loss: mse"],
+            "3:2",
+            "align 'loss' with 'name' in line 2 (column 3) or 'optimizer' in line 1 (column 1)",
+        ),
+        (
+            ["features:", "  hours per week: numeric", "   age: numeric"],
+            "3:7",
+            "align 'age' with 'hours per week' in line 2 (column 3)",
+        ),
+        (
+            [" epochs: 1", "loss: mse"],
+            "2:1",
+            "line 1 is indented and this line is not; begin both in column 1",
+        ),
+        (
+            ["hidden:", "-  - {units: 4}", "+  - {units: 2, activation: relu}"],
+            "3:27",
+            "copied from a diff? remove the lines that begin with '-', and the '+' of the others",
+        ),
+    ],
+)
+def test_wrong_indentation_is_answered_with_the_line_to_align_with(
+    problems_of: Problems, lines: list[str], place: str, hint: str
+) -> None:
+    problem, *_ = problems_of("\n".join([*lines, ""]))
+    assert problem.startswith(f"c.yaml:{place}: not YAML: ")
+    assert problem.endswith(f" ({hint})")
+
+
+@pytest.mark.parametrize(
     ("content", "problem"),
     [
         ("", "c.yaml:1:1: is empty; start from 'dlcli.starter_config(DATA, target=...)'"),

@@ -108,6 +108,8 @@ class TestDecision:
     )
     @pytest.mark.parametrize("choice", ["auto", "memory", "disk"])
     def test_what_cannot_be_read_is_reported_by_the_reader(self, choice, file, message):
-        with pytest.raises(UsageError, match=f"^{message}$"):
+        with pytest.raises(
+            UsageError, match=rf"^\.\./configs/t\.yaml:1:15: data\.train: {message}$"
+        ):
             train(config_for(f"storage: {choice}", train_file=file))
         assert not Path("runs").exists()

@@ -294,7 +294,8 @@ class TestData:
 
     def test_that_are_gone_are_missed(self):
         Path("rows.csv").unlink()
-        assert refusal(*RESUME[1:], code=2) == ["error: rows.csv: no such file", WAY_ON]
+        missing = "error: runs/run/resolved.yaml:4:10: data.train: rows.csv: no such file"
+        assert refusal(*RESUME[1:], code=2) == [missing, WAY_ON]
 
     def test_that_were_read_from_a_pipe_cannot_be_read_again(self):
         change_environment(lambda fields: fields["data"][0].update(sha256=None))
