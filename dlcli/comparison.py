@@ -586,10 +586,18 @@ def _differing_settings(path: KeyPath, values: Sequence[object]) -> Iterator[Set
     parts = [_parts(value) for value in values]
     known = [each for each in parts if each is not None]
     if not is_one_type or len(known) < len(parts):
-        yield Setting(format_path(path), tuple(map(to_short, values)))
+        yield Setting(format_path(path), tuple(map(_shown, values)))
         return
     for key in dict.fromkeys(key for each in known for key in each):
         yield from _differing_settings((*path, key), [each.get(key) for each in known])
+
+
+def _shown(value: object) -> object:
+    """Return a setting in its shortest form, but with its keys if all have their defaults."""
+    short = to_short(value)
+    if short == {} and isinstance(value, Section):
+        return {key: to_short(getattr(value, key)) for key in type(value).model_fields}
+    return short
 
 
 def _parts(value: object) -> Mapping[str | int, object] | None:

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import shlex
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -230,7 +231,7 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
     """
     plain = name.lower()
     near = [other for other in known if plain == other.lower()]
-    longer = [other for other in known if plain in other.lower().split("_")]
+    longer = [other for other in known if plain in re.split(r"[\W_]+", other.lower())]
     near += longer if len(longer) == 1 else []
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
         folded = {other.lower(): other for other in reversed(known)}

@@ -137,8 +137,21 @@ def _usage_text(error: click.ClickException) -> str:
             message = error.message.removesuffix(".")
             return f"invalid value for {param.get_error_hint(error.ctx)}: {message}"
     text = error.format_message()
+    if "unexpected extra argument" in text and (way_out := _without_spaces(error)):
+        return way_out
     is_sentence = text[:1].isupper() and text[1:2].islower()  # as Click writes its errors
     return text[:1].lower() + text[1:].removesuffix(".") if is_sentence else text
+
+
+def _without_spaces(error: click.ClickException) -> str:
+    """Return the advice for a value that a space separates from the path of `--set`."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    for setting in (context.params.get("settings") if context else None) or ():
+        path, _, value = setting.partition("=")
+        if path.strip() and not value:
+            written = shlex.quote(f"{path.strip()}=VALUE")
+            return f"--set {setting}: write --set {written}, without spaces"
+    return ""
 
 
 def _setting(error: click.NoSuchOption) -> str:

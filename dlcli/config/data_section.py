@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, PlainValidator
 
 from dlcli.columns.number import unused_scalings
 from dlcli.columns.numeric_encodings import Direct, NumericEncoding
-from dlcli.columns.registry import Feature
+from dlcli.columns.registry import COLUMN_TYPES, Feature
 from dlcli.columns.scaling import Scaling, Standard
 from dlcli.schema import section
 from dlcli.schema.urls import locate
@@ -353,6 +353,21 @@ class Data(section.Section):
 # The section `input`
 
 
+def _as_features(value: object) -> str:
+    """Return the features to write instead of a text with commas, or of a list with types."""
+    if isinstance(value, str) and value.strip():
+        return f"; write {section.shown_in_yaml(tuple(re.split(r' *, *', value.strip())))}"
+    names = value if isinstance(value, tuple) else ()
+    if any(isinstance(name, Mapping) for name in names):
+        if not all(isinstance(name, str | Mapping) for name in names):
+            return ""
+        types = [name if isinstance(name, Mapping) else {name: "auto"} for name in names]
+        return (
+            f"; write {section.shown_in_yaml({key: each[key] for each in types for key in each})}"
+        )
+    return next(filter(None, map(section.with_quotes, names)), "")
+
+
 def _expand_list(value: object) -> object:
     """Expand a list of columns to columns of type `auto`."""
     if isinstance(value, Mapping):
@@ -361,8 +376,7 @@ def _expand_list(value: object) -> object:
         message = (
             f"expected columns with their types, or a list of columns, got {section.shown(value)}"
         )
-        names = value if isinstance(value, tuple) else ()
-        message += next(filter(None, map(section.with_quotes, names)), "")
+        message += _as_features(value)
     elif len(set(value)) < len(value):
         message = "lists a column twice"
     else:
@@ -423,6 +437,13 @@ class Input(section.Section):
     elsewhere: ClassVar[Mapping[str, str]] = {
         "feature_scale": "write scaling_layer: VALUE, its new name",
     }
+
+    @classmethod
+    def misplaced(cls, value: object) -> str:
+        """Return the place of a column, which has a type as its value."""
+        kind = value.get("type") if isinstance(value, Mapping) else value
+        is_type = isinstance(kind, str) and kind in ("auto", "ignored", *COLUMN_TYPES)
+        return "if it is a column, indent it below features" if is_type else ""
 
     @classmethod
     def moved(cls, key: str, value: object) -> str:

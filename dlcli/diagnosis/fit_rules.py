@@ -338,8 +338,8 @@ def _validation_rise(case: Case) -> str:
     is_share = lowest > 0 and case.has_minimum_zero
     share = f" ({percent(rise / lowest)} more)" if is_share else ""
     return (
-        f"validation loss rose from {number(lowest)} in epoch {best + 1} to {number(end)} at the "
-        f"end{share}, while training loss fell"
+        f"validation loss rose from {number(lowest)} in epoch {best + 1} to {number(end)} on "
+        f"average over the last tenth of the epochs{share}, while training loss fell"
     )
 
 

@@ -205,8 +205,9 @@ class Conformal(Document):
             return ""
         return (
             f"only {covered:,} of {plural(rows, 'true value')} are in their interval or set, fewer "
-            f"than expected at level {level:g}: these rows differ from the rows used for "
-            "calibration, for example because they are newer"
+            f"than expected at level {level:g}: these rows may differ from the rows used for "
+            "calibration, for example because they are newer; if rows are split at random, the "
+            "reason is chance, or that the rows used for calibration also chose the epoch"
         )
 
     def stored_rank(self, level: float) -> int:

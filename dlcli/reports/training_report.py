@@ -45,6 +45,8 @@ MOST_BUNDLE_POINTS = 5_000
 SET_COLORS = {"training": "train", "validation": "validation"}
 _FEW_ROWS_EVALUATED = 100
 """Number of rows below which the second digit of a metric is mostly random."""
+_FEWEST_ROWS_TO_SPLIT = 20
+"""Number of rows below which a share of 15 % is too few rows to evaluate."""
 _BIASED_ROWS = 2_000
 """Number of out-of-fold rows below which the choice of the epoch was found to bias their metrics,
 see docs/metrics.md."""
@@ -193,9 +195,11 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":
+        advice = "; hold out rows with: --set data.validation=0.15 --set data.test=0.15"
+        is_tiny = rows is not None and rows < _FEWEST_ROWS_TO_SPLIT
         yield (
-            "No rows were held out, so performance on new rows is unknown; hold out rows with: "
-            "--set data.validation=0.15 --set data.test=0.15"
+            "No rows were held out, so performance on new rows is unknown"
+            f"{'.' if is_tiny else advice}"
         )
     elif are_few:
         yield f"With only {counted}, these metrics are uncertain."

@@ -87,6 +87,11 @@ class Section(BaseModel):
         return ""
 
     @classmethod
+    def misplaced(cls, value: object) -> str:
+        """Return where to write an unknown key with such a value; empty if unknown."""
+        return ""
+
+    @classmethod
     def moved(cls, key: str, value: object) -> str:
         """Return what to write instead of a key of `elsewhere` with its value."""
         return cls.elsewhere[key].replace("VALUE", shown_in_yaml(value))
@@ -245,7 +250,9 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
         message = f"expected {expected}, got {shown(value)}{near}"
     elif kind in {"model_type", "dict_type", "mapping_type"}:
         message = f"expected keys and values, got {shown(value)}"
-        if way_out := "" if loc else section.instead_of(value):
+        if isinstance(value, tuple) and len(value) == 1 and isinstance(value[0], Mapping):
+            message += "; the line has two dashes, as a line copied from a diff: remove one"
+        elif way_out := "" if loc else section.instead_of(value):
             message += f"; {way_out}"
     elif kind == "tuple_type":
         message = f"expected a list, got {shown(value)}"
@@ -288,6 +295,11 @@ def _unknown_key(key: str, value: object, section: type[Section]) -> str:
         return f"unknown key; {line}"
     if key in section.elsewhere:
         return f"unknown key; {section.moved(key, value)}"
+    if key[:1] in ("-", "+") and key[1:].strip() in section.model_fields:
+        remedy = "this line" if key[0] == "-" else "the '+'"
+        return f"unknown key; copied from a diff? remove {remedy}"
+    if way_out := section.misplaced(value):
+        return f"unknown key; {way_out}"
     meant = section.synonyms.get(key, key)
     return f"unknown key{did_you_mean_or_all(meant, list(section.model_fields))}"
 
@@ -499,7 +511,15 @@ NonNegativeInt = Annotated[int, Field(ge=0, lt=2**31), Expected("an integer of 0
 Number = Annotated[float, Field(allow_inf_nan=False), Expected("a number")]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Expected("a number above 0")]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Expected("a number of 0 or more")]
-Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")]
+
+
+def _of_percent(value: object) -> str:
+    """Return the fraction to write instead of a percentage such as 50."""
+    is_percentage = isinstance(value, int | float) and 1 < value < 100  # noqa: PLR2004
+    return f"; write {value / 100:g}" if is_percentage else ""  # type: ignore[operator]
+
+
+Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)", _of_percent)]
 OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]

@@ -112,8 +112,7 @@ def test_events_are_on_standard_error_and_the_result_on_standard_output(dlcli):
     assert result.stdout.splitlines() == [
         *("     train", "MSE   0.25", ""),
         "On the training rows, MSE is 0.25.",
-        "No rows were held out, so performance on new rows is unknown; hold out rows with: "
-        "--set data.validation=0.15 --set data.test=0.15",
+        "No rows were held out, so performance on new rows is unknown.",
         *("", "run: runs/line", "report: dlcli report runs/line"),
     ]
 
@@ -172,6 +171,17 @@ def test_a_mistake_is_explained_and_leaves_no_run(setting, code, message, dlcli)
     assert message in result.stderr
     assert "Traceback" not in result.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.usefixtures("line")
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [(["epochs", "10"], "epochs"), (["epochs", "=", "3"], "epochs"), (["epochs=", "3"], "epochs=")],
+)
+def test_spaces_in_a_setting_are_answered_with_how_to_write_it(words, found, dlcli):
+    result = dlcli("train", "line.yaml", "--set", *words)
+    first = f"error: --set {found}: write --set epochs=VALUE, without spaces"
+    assert (result.exit_code, result.stderr.splitlines()[0]) == (2, first)
 
 
 @pytest.mark.slow

@@ -117,3 +117,9 @@ def test_the_same_file_is_the_same_from_wherever_it_is_named(tmp_path, monkeypat
 )
 def test_a_value_is_short_yaml_on_one_line(value, text):
     assert setting_text(value) == text
+
+
+def test_a_section_with_only_defaults_is_shown_with_its_keys(differing):
+    ((path, (without, given)),) = differing(("early_stopping={patience: 10}",))
+    assert (path, without) == ("early_stopping", None)
+    assert given["patience"] == 10

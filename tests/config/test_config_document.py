@@ -80,6 +80,33 @@ def test_quoted_scalars_are_strings(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("line", "way_out"),
+    [
+        ("input: {features: 'Course, Sleep'}", "write [Course, Sleep]"),
+        (
+            "input: {features: [Course, {Sleep: numeric}]}",
+            "write {Course: auto, Sleep: numeric}",
+        ),
+        (
+            "input: {features: , Course: numeric}",
+            "Course: unknown key; if it is a column, indent it below features",
+        ),
+        ("hidden: [{units: 4, dropout: 50}]", "write 0.5"),
+        (
+            "hidden: [[{units: 4}]]",
+            "the line has two dashes, as a line copied from a diff: remove one",
+        ),
+        ("+epochs: 5", "copied from a diff? remove the '+'"),
+        ("-epochs: 5", "copied from a diff? remove this line"),
+    ],
+)
+def test_frequent_mistakes_are_answered_with_the_way_out(
+    problems_of: Problems, line: str, way_out: str
+) -> None:
+    assert any(each.endswith(way_out) for each in problems_of(f"{line}\n"))
+
+
+@pytest.mark.parametrize(
     ("lines", "place", "hint"),
     [
         (

@@ -127,7 +127,8 @@ def test_a_loss_without_a_least_value_of_0_rises_by_no_share(case):
     found = examine(case("loss=poisson", history=history, metrics=r2(0.62, 0.6)))
     (observation,) = [finding.observation for finding in found if finding.rule == "overfitting"]
     assert observation == (
-        "validation loss rose from 0.001 in epoch 3 to 0.178 at the end, while training loss fell"
+        "validation loss rose from 0.001 in epoch 3 to 0.178 on average over the last tenth of the "
+        "epochs, while training loss fell"
     )
 
 

@@ -30,7 +30,7 @@ from dlcli.encoding.column_types import (
     matching_name,
     type_warnings,
 )
-from dlcli.errors import ConfigError, DataError
+from dlcli.errors import ConfigError, DataError, most_similar
 from dlcli.tables.column import Column
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
@@ -186,6 +186,10 @@ def test_a_reserved_column_cant_be_a_feature():
         "input.features.y: is used in 'data' and can't be a feature; "
         "omit it here or set it to ignored"
     ]
+
+
+def test_a_column_that_contains_the_word_is_the_most_similar():
+    assert most_similar("Hours", ["Course", "Hours per week"]) == "Hours per week"
 
 
 def test_all_missing_columns_are_reported_at_once_with_the_most_similar_name():
