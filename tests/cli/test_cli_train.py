@@ -112,7 +112,8 @@ def test_events_are_on_standard_error_and_the_result_on_standard_output(dlcli):
     assert result.stdout.splitlines() == [
         *("     train", "MSE   0.25", ""),
         "On the training rows, MSE is 0.25.",
-        "No rows were held out, so performance on new rows is unknown.",
+        "No rows were held out, so performance on new rows is unknown; hold out rows with: "
+        "--set data.validation=0.15 --set data.test=0.15",
         *("", "run: runs/line", "report: dlcli report runs/line"),
     ]
 

@@ -120,6 +120,8 @@ def test_a_value_is_short_yaml_on_one_line(value, text):
 
 
 def test_a_section_with_only_defaults_is_shown_with_its_keys(differing):
-    ((path, (without, given)),) = differing(("early_stopping={patience: 10}",))
-    assert (path, without) == ("early_stopping", None)
+    settings = ("early_stopping={patience: 10}", "data.validation=0.2")
+    found = dict(differing(settings))
+    without, given = found["early_stopping"]
+    assert without is None
     assert given["patience"] == 10

@@ -300,8 +300,9 @@ def test_a_coverage_that_chance_does_not_explain_is_remarked():
     assert [many.shortfall(0.9, share, 100) for share in (1.0, 0.9, 0.82)] == ["", "", ""]
     assert many.shortfall(0.9, 0.5, 100) == (
         "only 50 of 100 true values are in their interval or set, fewer than expected at "
-        "level 0.9: these rows differ from the rows used for calibration, for example because they "
-        "are newer"
+        "level 0.9: these rows may differ from the rows used for calibration, for example because "
+        "they are newer; if rows are split at random, the reason is chance, or that the rows used "
+        "for calibration also chose the epoch"
     )
     assert many.shortfall(0.9, 0.5, 4) == ""
     few = split(NUMBER, column(*[0] * 17), column(*range(17)))
