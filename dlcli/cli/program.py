@@ -312,18 +312,19 @@ Usage: dlcli [-V | --version] [-h | --help] COMMAND [OPTIONS]
 
 """
 _END = """
-`dlcli help WORD` explains a command, or a term such as RMSE, dropout or epoch.
+`dlcli help WORD` explains a command, a term such as RMSE, or a config key.
 More help: dlcli help glossary, dlcli help exit-codes, dlcli help completion
 """
 
 
 @click.command("help", hidden=True)
-@click.argument("words", metavar="[COMMAND|TERM|TOPIC]", nargs=-1)
+@click.argument("words", metavar="[COMMAND|TERM|KEY|TOPIC]", nargs=-1)
 @click.pass_context
 def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
-    """Explain a command, a term or a topic.
+    """Explain a command, a term, a key of the config or a topic.
 
-    A TERM is a word of the glossary. A TOPIC is completion, exit-codes or glossary.
+    A TERM is a word of the glossary. A KEY is a path such as ensemble.vary, its end, or one of its
+    values. A TOPIC is completion, exit-codes or glossary.
 
     \b
       dlcli help train
@@ -363,6 +364,10 @@ def _explain(ctx: click.Context, words: str) -> str:
     term, near = glossary.find_term(words, [*main.commands])
     if term is not None:
         return click.wrap_text(term.explanation(), _TEXT_WIDTH, preserve_paragraphs=True)
+    from dlcli.cli.config_help import explain_key
+
+    if (text := explain_key(words)) is not None:
+        return click.wrap_text(text, _TEXT_WIDTH, preserve_paragraphs=True)
     near = _MEANT.get(_squeezed(words), near)
     hint = f"did you mean '{near}'?" if near else "`dlcli help glossary` lists the terms"
     raise click.UsageError(f"no help on '{words}'; {hint}", ctx)

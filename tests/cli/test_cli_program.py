@@ -114,6 +114,21 @@ def test_help_finds_a_term_written_without_its_space(dlcli):
     assert dlcli("help", "logloss").stdout.startswith("Log loss (log_loss)\n")
 
 
+@pytest.mark.parametrize(
+    ("name", "path", "text"),
+    [
+        ("tolerance", "early_stopping.tolerance", "Absolute difference from the best value"),
+        ("ensemble.vary", "ensemble.vary", "Settings that differ between groups of networks."),
+        ("greedy", "ensemble.select", "How the groups of `vary` are combined."),
+        ("hidden[0].units", "hidden[i].units", "Number of units (neurons)"),
+    ],
+)
+def test_help_explains_a_key_of_the_config(name, path, text, dlcli):
+    result = dlcli("help", name)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(f"{path}\n\n{text}")
+
+
 @pytest.mark.parametrize("words", [["r2"], ["R²"], ["R-Squared"]])
 def test_help_explains_a_term_by_any_of_its_names(words, dlcli):
     result = dlcli("help", *words)
