@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from dlcli.columns.column_exports import ModelInput
+from dlcli.exports.keras_format import KerasFormat
 from dlcli.exports.model_interface import Exported
 from dlcli.exports.onnx_format import OnnxFormat
 
@@ -17,3 +18,17 @@ def test_the_example_of_a_model_with_many_inputs_is_valid_python_with_all_of_the
     compile(usage, "README.md", "exec")
     assert "'column 0': " in usage
     assert "'column 29': " in usage
+
+
+def test_the_keras_format_lists_all_inputs_and_how_to_encode_rows() -> None:
+    names = tuple(f"input {number}" for number in range(30))
+    layout = SimpleNamespace(blocks=(SimpleNamespace(inputs=names),))
+    predictor: Any = SimpleNamespace(
+        encoding=SimpleNamespace(layout=layout),
+        task=SimpleNamespace(outcome="numbers"),
+        network=SimpleNamespace(outputs=1),
+    )
+    (found,) = KerasFormat().describe(predictor).inputs
+    assert "; ".join(names) in "".join(found.advice)
+    assert "encode(table)" in "".join(found.advice)
+    assert "`encode` refuses" in KerasFormat.bad_values
