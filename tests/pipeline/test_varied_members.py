@@ -359,13 +359,18 @@ def test_the_selection_has_the_lowest_loss_and_predicts_as_the_weighted_mean(run
 
 
 @pytest.mark.slow
-def test_networks_with_their_own_encoding_are_trained_as_if_all_had_it(folder):
+@pytest.mark.parametrize("engine", ["auto", "keras"])
+def test_networks_with_their_own_encoding_are_trained_as_if_all_had_it(folder, engine):
     """Members of the same number have the same seed and rows, so only the encoding matters."""
     encodings = "[{name: periodic_linear, frequencies: 2, units: 3}, periodic]"
-    own = "input.encoding={name: piecewise_linear, bins: 3}", "ensemble.members=4"
+    own = (
+        "input.encoding={name: piecewise_linear, bins: 3}",
+        "ensemble.members=4",
+        f"engine={engine}",
+    )
     varied = config(f"ensemble.vary={{input.encoding: {encodings}}}", *own, "ensemble.select=all")
     drawn = draw_settings(varied.config)[1]["input.encoding"]
-    alike = f"input.encoding={drawn}", "ensemble={members: 4, folds: 2}"
+    alike = f"input.encoding={drawn}", "ensemble={members: 4, folds: 2}", f"engine={engine}"
     runs = [train(file).path for file in (varied, config(*alike))]
     predictors = [open_run(path).predictor for path in runs]
     for name, weights in predictors[0].weights_of(3).items():
