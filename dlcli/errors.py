@@ -353,7 +353,7 @@ def named_columns(names: Collection[str]) -> str:
 def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
     """Return the error for missing columns of a table, or an empty string.
 
-    If one column is missing, the error suggests the most similar unused column.
+    If a column is missing, the error suggests the most similar unused column.
 
     Args:
         read: the columns that the network reads.
@@ -364,7 +364,7 @@ def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
     if not absent:
         return ""
     others = sorted(known.difference(read))
-    hint = did_you_mean(absent[0], others) if len(absent) == 1 else ""
+    hint = next(filter(None, (did_you_mean(name, others) for name in absent)), "")
     return f"has no {named_columns(absent)}, which the network reads{hint}"
 
 

@@ -423,7 +423,8 @@ class CategoryEncoder(column_type.DenseEncoder):
                 each = np.bincount(found[new], minlength=len(texts)).tolist()
                 counts = +Counter(dict(zip(texts, each, strict=True)))
                 encoding, hint = self._unseen_encoding(), self._spelling_hint(counts)
-                unseen = ColumnProblems(counts, int(np.argmax(new)), encoding, hint)
+                first, has_rare = int(np.argmax(new)), self.other_share > 0
+                unseen = ColumnProblems(counts, first, encoding, hint, may_be_rare=has_rare)
                 problems.add(self.column, unseen)
         missing = found < 0
         if missing.any():

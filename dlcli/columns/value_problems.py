@@ -47,6 +47,8 @@ class ColumnProblems:
     """The encoding of these values, in words."""
     unseen_hint: str = ""
     """The end of a message that suggests a category with another spelling."""
+    may_be_rare: bool = False
+    """True if such values may also be rare categories of the training rows."""
     missing: int = 0
     """Number of rows without a value."""
     missing_encoding: str = ""
@@ -290,6 +292,9 @@ def short_moments(moments: Sequence[str]) -> list[str]:
     return [*moments]
 
 
+_UNKNOWN = "with an unknown category"
+
+
 def value_notes(
     column: str, problems: ColumnProblems, place: Place | None = None
 ) -> Iterator[ValueNote]:
@@ -308,7 +313,8 @@ def value_notes(
         if place is not None and problems.unseen_index is not None:
             row = f"{', ' if count == 1 else ', the first in '}{place(problems.unseen_index)}"
         detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{problems.unseen_hint}"
-        yield ValueNote(column, count, "with an unknown category", detail, values, encoding)
+        kind = "with a rare or unknown category" if problems.may_be_rare else _UNKNOWN
+        yield ValueNote(column, count, kind, detail, values, encoding)
     if count := problems.without_tokens:
         kind, encoding = "without a known token", problems.without_tokens_encoding
         yield ValueNote(column, count, kind, f": {encoding}", encoding=encoding)

@@ -74,7 +74,7 @@ def test_an_unseen_value_sets_the_input_for_others_and_is_reported():
     encoder = fit(["a", "a", "b"], min_count=2)
     assert inputs(encoder, ["zebra"]) == [[0, 1]]
     assert note(encoder, ["a", "zebra"]) == (
-        "column 'x': 1 row with an unknown category ('zebra'): "
+        "column 'x': 1 row with a rare or unknown category ('zebra'): "
         "encoded as 'other', like 33.3 % of the training rows"
     )
 
