@@ -231,7 +231,9 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
     """
     plain = name.lower()
     near = [other for other in known if plain == other.lower()]
-    longer = [other for other in known if plain in re.split(r"[\W_]+", other.lower())]
+    # A name of one or two letters may also be a part of a header with another delimiter.
+    words = ((other, re.split(r"[\W_]+", other.lower())) for other in known if len(plain) > 2)
+    longer = [other for other, parts in words if plain in parts]
     near += longer if len(longer) == 1 else []
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
         folded = {other.lower(): other for other in reversed(known)}

@@ -288,7 +288,9 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
     assert len(calls) == 4
     message = "there is no linear baseline: the loss is NaN in epoch 1"
     assert events.count(("warning", {"message": message})) == 1
-    assert run.gates[0].failures == ("test.rmse: there is no linear baseline to compare with",)
+    assert run.gates[0].failures == (
+        "test.rmse (rows of all folds): there is no linear baseline to compare with",
+    )
     assert run.cross_validation.against_linear is None
     assert run.predictions.table.column_names == [
         *("row", "repeat", "fold", "target", "prediction"),
