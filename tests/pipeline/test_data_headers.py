@@ -72,7 +72,7 @@ def test_held_out_rows_need_the_columns_that_the_network_reads() -> None:
     headers = (TRAIN, ("data/valid.csv", ("z", "y")), ("data/test.csv", ("X", "y")))
     assert problems(config, *headers) == [
         "input.features: data/valid.csv has no column 'x', which the network reads",
-        "input.features: data/test.csv has no columns 'x', 'z', which the network reads",
+        "input.features: data/test.csv has no columns 'x', 'z', which the network reads; did you mean 'X'?",
     ]
 
 
