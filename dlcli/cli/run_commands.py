@@ -93,7 +93,7 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     with 95 % confidence intervals.
 
     If the runs have different held-out rows, use --data with a table that no run was trained on.
-    dlcli warns if it is a run's training file; it cannot detect a part of that file.
+    dlcli warns if the table is a run's training file, but not if it is a part of one.
 
     \b
       dlcli compare runs/bikes runs/bikes-2
@@ -132,7 +132,7 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
 def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     """Find problems of a run and suggest remedies.
 
-    RUN is a run folder of `dlcli train`; the training may have diverged. The table is not read.
+    RUN is a run folder of `dlcli train`, also of a training that diverged. The table is not read.
     With --try, the suggestions are trained on the same data and compared on the validation rows.
     Test rows are not used: a metric on rows that were used for a choice is too optimistic.
 

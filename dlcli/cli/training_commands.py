@@ -324,7 +324,8 @@ _FOLD_OPTIONS = (
     click.option(
         "--refit",
         is_flag=True,
-        help="Then train a final network on all rows (median of the folds' best epochs) in "
+        help="Afterwards, train a final network on all rows except the test rows, for the median "
+        "of the folds' best epochs, in "
         "RUN/refit.",
     ),
     options.jobs("train folds"),
@@ -396,8 +397,8 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
     click.option(
         "--nested",
         is_flag=True,
-        help="Also repeat the search without each of several outer folds and evaluate its result "
-        "on that fold. This yields an unbiased estimate at several times the cost.",
+        help="Also repeat the search once per outer fold, each time without that fold, and "
+        "evaluate the result on it. This yields an unbiased estimate at several times the cost.",
     ),
     click.option(
         "--ensemble",
@@ -476,8 +477,8 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
     """Retrain a run and check that it reproduces.
 
     RUN is a run folder of `dlcli train`. Its complete config is trained again in a new run folder.
-    Then the SHA-256 of the data, versions and machine, statistics of the training rows, weights and
-    metrics are compared. If something differs, the output names the likely cause, and the exit code
+    Then data (SHA-256), versions, machine, statistics of the training rows, weights and metrics are
+    compared. If something differs, the output names the likely cause, and the exit code
     is 6.
 
     \b
@@ -505,7 +506,7 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
 def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: bool) -> None:
     """Train one small network on the predictions of an ensemble.
 
-    RUN is a run folder of an ensemble with folds; `dlcli init` writes such a config. The network
+    RUN is a run folder of an ensemble with folds, as `dlcli init` configures it. The network
     has the layers of the config. It learns the target and, for each training row, the prediction of
     the members that were not trained on this row. 15 % of the training rows become validation rows.
     Paths in `--set` are relative to the current folder.

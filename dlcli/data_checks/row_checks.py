@@ -103,7 +103,9 @@ def find_duplicates(sample: Sample) -> DataFinding | None:
         return None
     count = f"{repeated:,} of {table.rows:,} ({percent(repeated, table.rows)})"
     message = f"rows with the same features as an earlier row: {count}"
-    advice = "if they are copies, keep one of each: copies of training rows may be held out"
+    advice = (
+        "if they are copies, keep one of each; else copies of training rows may become test rows"
+    )
     severity = _severity(repeated, table.rows)
     if sample.task is not None:
         same = table.rows - len(np.unique(_hash_target(features, table, sample.task)))

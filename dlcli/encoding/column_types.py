@@ -96,7 +96,10 @@ def _problem(
     if name == "*":  # always a pattern, even if the target is called *
         return None
     if name in reserved:
-        return "is used in 'data' and can't be a feature; omit it here or set it to ignored"
+        return (
+            "has another role in 'data', so it can't be a feature; omit it here or set it to "
+            "ignored"
+        )
     if name in columns:
         return None
     if not _is_pattern(name, columns):

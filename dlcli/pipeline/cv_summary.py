@@ -370,8 +370,8 @@ def notes_of(
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
         )
     yield (
-        "the intervals for all rows cover the uncertainty from the evaluation rows only; those "
-        "for the mean of folds also cover the uncertainty from the training rows"
+        "the intervals for all rows show how much other evaluation rows would change the result; "
+        "those for the mean of folds also show the effect of other training rows"
     )
 
 

@@ -56,6 +56,7 @@ def distillation_sentences(found: Distillation) -> Iterator[str]:
     )
     if not found.rows:
         yield (
-            "So the accuracy is not compared with that of the ensemble. Train the ensemble with "
-            "data.test: 0.15, or compare both runs on new rows with dlcli compare --data."
+            "So the metrics are not compared with those of the ensemble. To compare them, train "
+            "the ensemble with data.test: 0.15 and distill it again, or compare both runs on new "
+            "rows with dlcli compare --data."
         )

@@ -132,7 +132,7 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
     if "validation" in splits:
         facts.append(_use_of_validation(record))
     if "test" in splits:
-        facts.append("Test rows were used for nothing else.")
+        facts.append("Test rows were used for nothing but these metrics.")
     note = " ".join(["↑ higher is better, ↓ lower is better.", *facts])
     if baselines:
         note += (
@@ -206,8 +206,8 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     is_biased = split == "validation" and record.is_out_of_fold
     if is_biased and run.config.early_stopping and rows is not None and rows < _BIASED_ROWS:
         yield (
-            "Each network chose its epoch on its out-of-fold rows, so their metrics are slightly "
-            "too optimistic."
+            "The best epoch of each network was chosen on its out-of-fold rows, so the out-of-fold "
+            "metrics are slightly too optimistic."
         )
     members = run.ensemble.members if run.ensemble else ()
     bests = [each.best_epoch for each in members] or [record.best_epoch]
@@ -407,7 +407,7 @@ def _curve_chart(
     for split, values in lines.items():
         show, at_best = partial(fmt.of_epoch, name, rows=rows.get(split)), ""
         if best_epoch is not None and 0 < best_epoch <= len(values):
-            at_best = f", {show(values[best_epoch - 1])} at the best"
+            at_best = f" ({show(values[best_epoch - 1])} in the best epoch)"
         ends = fmt.span(show(values[0]), show(values[-1]), first="from")
         parts.append(f"{split} {ends}{at_best}")
     over = f"{fmt.capitalize(title)} over {plural(len(history[name]), 'epoch')}"

@@ -158,7 +158,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     seconds = seconds_in_words(_seconds(steps, batch_size, inputs))
     training.append(comment(f"trains in about {seconds} on two cores"))
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
-    bins_line = Line("encoding", encoding, "each number as its position in several bins")
+    bins_line = Line("encoding", encoding, "several inputs for each number, one for each bin")
     layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
     unless = "; dropped if it harms" if has_trial else ""
     layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")

@@ -264,7 +264,10 @@ def test_a_network_without_hidden_layers_is_not_called_the_linear_baseline(case)
     (finding,) = examine(case(metrics=HALF, baselines={"linear": HALF}, comparison=comparison))
     [patch] = finding.patches
     assert patch.overrides == ("hidden=[]",)
-    assert patch.why == "has no hidden layer, like the linear baseline, but your training settings"
+    assert (
+        patch.why
+        == "removes the hidden layers, like the linear baseline, and keeps your training settings"
+    )
 
 
 @pytest.mark.parametrize("verdict", ["worse", "not_significant"])

@@ -183,7 +183,7 @@ def test_a_star_is_a_pattern_also_where_the_target_is_called_so():
 
 def test_a_reserved_column_cant_be_a_feature():
     assert problems({"a": Auto(), "y": Numeric()}, ["a", "y"], ["y"]) == [
-        "input.features.y: is used in 'data' and can't be a feature; "
+        "input.features.y: has another role in 'data', so it can't be a feature; "
         "omit it here or set it to ignored"
     ]
 

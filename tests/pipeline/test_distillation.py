@@ -419,6 +419,6 @@ prediction of a row in ms     0.25      0.25  same\
     assert [*distillation_sentences(Distillation(teacher="runs/t", **models))] == snapshot(
         [
             "Metrics of validation rows are much too optimistic, because the ensemble that the network learned from was trained on these rows.",
-            "So the accuracy is not compared with that of the ensemble. Train the ensemble with data.test: 0.15, or compare both runs on new rows with dlcli compare --data.",
+            "So the metrics are not compared with those of the ensemble. To compare them, train the ensemble with data.test: 0.15 and distill it again, or compare both runs on new rows with dlcli compare --data.",
         ]
     )

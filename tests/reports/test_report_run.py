@@ -775,7 +775,7 @@ def test_few_out_of_fold_rows_that_chose_the_epoch_are_noted(
     run = number_run(tmp_path, metrics=metrics, outputs=None, config=config)
     monkeypatch.setattr(Config, "ensemble_folds", 2)
     monkeypatch.setattr(TrainingRecord, "rows", lambda *_: rows)
-    words = "Each network chose its epoch on its out-of-fold rows, so their metrics are slightly"
+    words = "The best epoch of each network was chosen on its out-of-fold rows, so the out-of-fold"
     assert any(words in sentence for sentence in training_view(run).sentences) is is_noted
 
 

@@ -204,8 +204,8 @@ def test_the_best_epoch_is_marked():
     loss, _ = curve_charts(HISTORY, best_epoch=2)
     assert datasets(loss)["at_x"] == [{"x": 2}]
     assert loss.description == (
-        "Loss over 3 epochs: training from 4 to 1, 2 at the best; validation from 5 to 3.5, 3 at "
-        "the best. The best epoch is 2."
+        "Loss over 3 epochs: training from 4 to 1 (2 in the best epoch); validation from 5 to 3.5 "
+        "(3 in the best epoch). The best epoch is 2."
     )
     assert loss.reading.endswith(" The dashed line marks the epoch whose weights were kept.")
 
