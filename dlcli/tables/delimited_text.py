@@ -24,7 +24,7 @@ from dlcli.tables.table_formats import CsvFormat, is_tsv
 
 LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""
-_SECONDS_TO_READ = 0.25
+_SECONDS_TO_READ = 0.5
 """Time without a call after which pyarrow's thread reads no more; it takes milliseconds."""
 _WRONG_QUOTE = "a closing quote is missing or not at the end of its field"
 
@@ -128,11 +128,17 @@ class _EndingWithNewline(InputStream):
         self._at_end = False
         self._is_closing = False
         self._is_read = threading.Event()
-        self._calls = 0
+        self._begun = self._ended = 0
 
     def read(self, size: int = -1) -> bytes:
         """Return some bytes; none at the end, or while the stream is closed."""
-        self._calls += 1
+        self._begun += 1
+        try:
+            return self._read(size)
+        finally:
+            self._ended += 1
+
+    def _read(self, size: int) -> bytes:
         block: bytes = b"" if self._is_closing else self._stream.read(size)
         if block:
             return block
@@ -145,9 +151,9 @@ class _EndingWithNewline(InputStream):
     def close(self) -> None:
         """Wait until no thread reads any more."""
         self._is_closing = True
-        calls = -1
-        while not self.closed and calls != self._calls and not self._is_read.is_set():
-            calls = self._calls
+        begun = -1
+        while not self.closed and not self._is_read.is_set() and begun != self._ended:
+            begun = self._begun
             self._is_read.wait(_SECONDS_TO_READ)
         super().close()
 

@@ -376,6 +376,24 @@ class TestReadingAhead:
         reader.join()
         assert blocks == [b"xxxx"]
 
+    def test_it_waits_for_a_block_that_takes_long(self, monkeypatch):
+        monkeypatch.setattr(delimited_text, "_SECONDS_TO_READ", 0.02)
+        has_begun = threading.Event()
+
+        class Slow(io.BytesIO):
+            def read(self, size=-1):
+                has_begun.set()
+                time.sleep(0.2)
+                return super().read(size)
+
+        stream, blocks = delimited_text._EndingWithNewline(Slow(b"x")), []
+        reader = threading.Thread(target=lambda: blocks.append(stream.read(4)))
+        reader.start()
+        has_begun.wait()
+        stream.close()
+        assert blocks == [b"x"]
+        reader.join()
+
     def test_it_does_not_wait_for_a_reader_that_is_far_enough_ahead(self):
         stream = delimited_text._EndingWithNewline(io.BytesIO(b"x" * 10))
         stream.read(4)
