@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,15 +37,21 @@ _BAD_ROW_HINT = (
     "hint: --on-bad-row warn treats such values as missing; "
     "--on-bad-row reject --rejected FILE writes their rows to FILE"
 )
+_BAD_TARGET_HINT = (
+    "hint: --on-bad-row warn omits rows whose target can't be used, and treats other such values "
+    "as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
+)
+_NEW_CLASS_HINT = "; to include rows of a new class, train on a table that contains this class"
 _bad_row_options = options.combined(
     click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
         default="error",
         show_default=True,
-        help="Treatment of values that can't be read or that the config forbids. error: stop. "
-        "warn: treat them as missing, and skip rows with such a target. reject: write their rows "
-        "to the file of --rejected.",
+        help="Treatment of values that can't be read or that the config forbids, and of classes "
+        "in the target that are not in the training data. error: stop. warn: treat values of "
+        "features as missing, and omit rows with such a target from the metrics. reject: write "
+        "their rows to the file of --rejected.",
     ),
     options.output(
         "FILE",
@@ -275,13 +282,15 @@ def evaluate(
     from dlcli.reports.command_views import evaluation_view
     from dlcli.runs.run_folder import opened_network
 
-    bad_rows = _bad_rows(on_bad_row, rejected)
+    bad_rows = _bad_rows(on_bad_row, rejected, _BAD_TARGET_HINT)
     _require_new_file(rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
         predictor, trained_on = opened.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
+    if predictor.task.classes:
+        bad_rows = replace(bad_rows, hint=bad_rows.hint + _NEW_CLASS_HINT)
     prediction = TablePrediction(predictor, console.print_message, bad_rows)
     found = prediction.evaluate(data, trained_on)
     evaluation, file = found.evaluation, found.table.file
@@ -354,7 +363,7 @@ def _report(
         console.print_message("warning", warning)
 
 
-def _bad_rows(on_bad_row: Treatment, rejected: Path | None) -> BadRows:
+def _bad_rows(on_bad_row: Treatment, rejected: Path | None, hint: str = _BAD_ROW_HINT) -> BadRows:
     """Return the treatment of values that can't be used."""
     from dlcli.pipeline.table_prediction import BadRows
 
@@ -363,7 +372,7 @@ def _bad_rows(on_bad_row: Treatment, rejected: Path | None) -> BadRows:
         raise click.UsageError(message)
     if on_bad_row != "reject" and rejected is not None:
         raise click.UsageError("--rejected FILE requires --on-bad-row reject")
-    return BadRows(on_bad_row, rejected, _BAD_ROW_HINT)
+    return BadRows(on_bad_row, rejected, hint)
 
 
 def _require_new_file(rejected: Path | None) -> Path | None:

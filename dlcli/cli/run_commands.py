@@ -203,7 +203,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     "--quantize",
     type=click.Choice(["dynamic"]),
     help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. "
-    "Predictions may then differ by up to 10 % of their scale.",
+    "Predicted numbers may then change by up to 10 % of a large prediction (the 90th percentile of "
+    "absolute predictions).",
 )
 @options.json_object
 def export(

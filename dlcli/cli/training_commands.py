@@ -267,8 +267,8 @@ def train(
       dlcli train bikes.yaml --output runs/bikes-3
       dlcli train --resume runs/bikes
 
-    To train one network on several machines, start this command on each of them with TF_CONFIG or
-    with srun.
+    To train one network on several machines, start this command on each of them: under Slurm with
+    srun, elsewhere with the environment variable TF_CONFIG.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.train_run import train

@@ -324,8 +324,19 @@ class _Optimizer(_CommonParameters):
     synonyms: ClassVar[Mapping[str, str]] = dict.fromkeys(
         ("lr", "learning_rate_init"), "learning_rate"
     )
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "momentum": "for momentum, use {name: sgd, momentum: VALUE}"
+    }
     learning_rate: section.Positive = 0.001
     """Learning rate."""
+
+    @classmethod
+    def moved(cls, key: str, value: object) -> str:
+        """Return what to write instead of a key, after this optimizer's most similar one."""
+        near = ""
+        if (field := cls.model_fields.get("beta_1")) is not None:
+            near = f"; its most similar setting is beta_1, by default {field.default:g}"
+        return f"{cls.model_fields['name'].default} has no {key}{near}; {super().moved(key, value)}"
 
 
 class _AdamLike(_Optimizer):

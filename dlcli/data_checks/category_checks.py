@@ -52,14 +52,14 @@ _EMBEDDED = f"{{type: categorical, encoding: embedding, max_categories: {MOST_EM
 _KINDS: Mapping[CategoryKind, tuple[sampling.Severity, str, str]] = {
     "codes": (
         "warning",
-        "integers whose values help to predict the target, but not by their order",
+        "integers that look like codes",
         f"if they are codes, declare {_EMBEDDED}; if they are quantities, declare numeric",
     ),
     "repeated_amounts": (
         "note",
-        "numeric columns whose exact values help to predict the target, like IDs",
+        "numbers that look like codes",
         "if the same values occur in rows to predict, declare {type: numeric, "
-        f"one_hot_values: {MOST_ONE_HOT}}}",
+        "one_hot_values: VALUES}",
     ),
     "many_categories": (
         "warning",
@@ -67,7 +67,7 @@ _KINDS: Mapping[CategoryKind, tuple[sampling.Severity, str, str]] = {
         f"declare {_EMBEDDED}",
     ),
 }
-"""The severity, message and advice for each kind."""
+"""Severity, message and advice for each kind; VALUES stands for the number of one-hot inputs."""
 
 
 class CategoryEffect(NamedTuple):
@@ -83,11 +83,17 @@ class CategoryEffect(NamedTuple):
     @property
     def evidence(self) -> str:
         """The shares as text."""
-        share, rest = f"{100 * self.share:.0f} %", "of the variance unexplained by other columns"
         if self.kind == "many_categories":
-            return f"rare values explain {share} {rest}"
+            return self.of_share
         neighbors = f"{100 * self.by_neighbors:.0f} %"
-        return f"equal values explain {share} {rest}, neighboring values {neighbors}"
+        return f"{self.of_share}, its neighboring values {neighbors}"
+
+    @property
+    def of_share(self) -> str:
+        """The share of the values themselves as text."""
+        which = "rare" if self.kind == "many_categories" else "single"
+        share = f"{100 * self.share:.0f} %"
+        return f"its {which} values explain {share} of what other columns leave unexplained"
 
 
 def with_more_rows(sample: Sample) -> Sample:
@@ -116,9 +122,12 @@ def find_category_effects(
     """
     found, findings = measure_category_effects(sample, warnings_only=warnings_only), []
     for kind, (severity, message, advice) in _KINDS.items():
-        named = {name: each.share for name, each in found.items() if each.kind == kind}
-        shares = {name: f"{100 * share:.0f} %" for name, share in named.items()}
-        findings.append(column_finding(kind, severity, shares, message, advice))
+        shares = {name: each.of_share for name, each in found.items() if each.kind == kind}
+        is_all = sample.table.rows == sample.whole.rows  # else the table may have more values
+        distinct = max((sample.columns[name].distinct for name in shares), default=0)
+        most = min(distinct, MOST_ONE_HOT) if is_all else MOST_ONE_HOT
+        settled = advice.replace("VALUES", str(most))
+        findings.append(column_finding(kind, severity, shares, message, settled))
     return findings
 
 

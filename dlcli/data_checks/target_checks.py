@@ -256,10 +256,13 @@ def find_leakage(
         if name not in identities
     }
     of_several = task is not None and len(task.columns) > 1
-    message = f"one column alone predicts nearly all of {predicted_target(of_several=of_several)}"
+    is_one = len(leaks) == 1
+    which = "one column" if is_one else "each of several columns"
+    known, it = ("its value is", "it") if is_one else ("their values are", "them")
+    message = f"{which} alone predicts nearly all of {predicted_target(of_several=of_several)}"
     advice = (
-        "check that its value is known when predictions are made, and not derived from the target; "
-        "otherwise declare it ignored in input.features"
+        f"check that {known} known when predictions are made, and not derived from the target; "
+        f"otherwise declare {it} ignored in input.features"
     )
     return column_finding("target_leakage", "warning", leaks, message, advice)
 

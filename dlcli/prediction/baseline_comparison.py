@@ -222,11 +222,13 @@ class BaselineComparison(Document):
             least = _percent(min(self.leaks.values()))
             is_one = len(names) == 1
             which = f"the column {listed(names)}" if is_one else f"each of {listed(names)}"
+            known = "its value is" if is_one else "their values are"
+            not_derived = "is not" if is_one else "are not"
             return Suspicion(
                 f"{which} alone predicts {target} with {'' if is_one else 'at least '}{least} less "
                 "error than a constant prediction",
-                "check that its value is known when predictions are made, and is not derived from "
-                "the target",
+                f"check that {known} known when predictions are made, and {not_derived} derived "
+                "from the target",
                 tuple(self.leaks),
             )
         found = self.nearly_perfect

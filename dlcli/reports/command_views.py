@@ -142,7 +142,9 @@ def evaluation_view(
     of_level = None
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
-        heads, caption = [*map(fmt.shorten, parts)], f"Level {interval['level']:g}"
+        heads = [*map(fmt.shorten, parts)]
+        is_sets = any("mean_size" in values for values in parts.values())
+        caption = f"{100 * interval['level']:g} % prediction {'sets' if is_sets else 'intervals'}"
         of_level = metric_table(heads, [*parts.values()], caption=caption)
     return views.View(blocks=views.blocks([*blocks, *texts, of_level]))
 

@@ -518,7 +518,11 @@ def _dependence_chart(
     column, title = fmt.shorten(name), fmt.shorten(name, 40)
     colors = charts.series_colors([line.name for line in lines])
     what = "mean probability" if of_classes else "mean prediction"
-    tips = {"t": "value", "s": "of", "v": f"{what}|{'.1%' if of_classes else '.4~g'}"}
+    tips = {
+        "t": "value of the column",
+        "s": "prediction for",
+        "v": f"{what}|{'.1%' if of_classes else '.4~g'}",
+    }
     y = Axis("mean prediction (standardized)")
     if of_classes:
         y = Axis(what, format="%")

@@ -113,8 +113,8 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
     predict = [] if run.is_diverged else [["predict", str(run.path), "DATA"]]
     lines = [["train", str(run.resolved_path())], *predict, ["report", str(run.path)]]
     text = (
-        "On the same machine with the same versions, data and threads, training with the resolved "
-        "config gives bit-identical weights:"
+        "On the same machine with the same versions, data and threads, training with "
+        "`resolved.yaml`, the config with all defaults filled in, gives bit-identical weights:"
     )
     yield report_parts.reproduction_section(run, text, report_parts.commands_block(lines))
 
@@ -308,10 +308,16 @@ def _group_blocks(run: Run) -> Iterator[views.ViewBlock | str]:
     yield report_parts.selection_table(selection, names, "settings")
 
 
+_OF_SCALED_TARGET = {
+    "standard": " of the standardized target (minus its mean, divided by its standard deviation)",
+    "log1p": " of the standardized logarithm of the target",
+}
+"""What the loss compares, by the scaling of the target."""
+
+
 def network_blocks(network: NetworkEvent) -> Iterator[views.ViewBlock | str]:
     """Yield a description of a network, its drawing, and a table of its layers."""
-    scaled = network.target_scaling
-    of_target = f" of the target scaled by “{scaled}”" if scaled not in (None, "none") else ""
+    of_target = _OF_SCALED_TARGET.get(network.target_scaling or "", "")
     members = f"Each of the {network.members:,} networks" if network.members else "The network"
     yield (
         f"{members} has {network.parameters:,} trainable parameters. Training minimizes the loss "

@@ -66,8 +66,9 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         Commented YAML.
 
     Raises:
-        UsageError: for an unreadable file, an unknown column, preset or type.
-        ConfigError: if no column is left to predict from, or for an unknown positive class.
+        UsageError: for an unreadable file, an unknown column, preset or type, or an unsuitable
+            positive class.
+        ConfigError: if no column is left to predict from.
         DataError: for a file that is not a table, or a target that cannot be learned.
     """
     errors.check_word("preset", preset, get_args(Preset))
@@ -88,7 +89,14 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     declared = Target(column=targets, type=type, positive_class=positive_class)
     [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
-    facts = gather_facts(table, declared, ignore)
+    try:
+        facts = gather_facts(table, declared, ignore)
+    except errors.ConfigError as error:
+        (problem,) = error.problems
+        if problem.path != "data.target.positive_class":
+            raise
+        name = errors.option("positive_class")
+        raise errors.UsageError(f"{table.file}: {name}: {problem.message}") from None
     if leaks := [column.name for column in facts.columns if column.leaks]:
         named = errors.first_names([f"'{name}'" for name in leaks], _MOST_LEAKS)
         of_target = errors.predicted_target(of_several=len(targets) > 1)

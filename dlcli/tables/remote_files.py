@@ -524,6 +524,8 @@ def failure(url: Url, error: Exception) -> DlcliError:
         return UsageError(f"{url}: this environment has no credentials for it")
     if status:
         return UsageError(f"{url}: the server returned status {status}")
+    if plain := _connection_failure(url, cause):
+        return UsageError(f"{url}: can't be reached: {plain}")
     if name in _AWS_UNREACHABLE or _is_unreachable(cause):
         return UsageError(f"{url}: can't be reached: {_reason(cause)}")
     return UsageError(f"{url}: can't be read or written: {_reason(cause)}")
@@ -542,6 +544,25 @@ def _status(error: BaseException) -> int | None:
     return status if isinstance(status, int) else None
 
 
+def _connection_failure(url: Url, error: BaseException) -> str:
+    """Return why there is no connection to a web server, or an empty string if it is not clear."""
+    if not url.is_http:
+        return ""  # the host in the URL may be a bucket
+    host = url.path.partition("/")[0].rpartition("@")[2]
+    cause = getattr(error, "os_error", error)  # of aiohttp
+    if _is_unknown_host(error) or _is_unknown_host(cause):
+        return f"the host '{host}' was not found"
+    if isinstance(cause, ConnectionRefusedError):
+        return f"'{host}' refused the connection"
+    if isinstance(cause, TimeoutError):
+        return f"'{host}' did not respond in time"
+    return ""
+
+
+def _is_unknown_host(error: BaseException) -> bool:
+    return isinstance(error, socket.gaierror) or "DNS" in type(error).__name__
+
+
 def _is_unreachable(error: BaseException) -> bool:
     kinds = (ConnectionError, TimeoutError, socket.gaierror)
     return isinstance(error, kinds) or "Client" in type(error).__name__
@@ -551,8 +572,7 @@ def _may_pass(error: Exception) -> bool:
     cause = _cause(error)
     if status := _status(cause):
         return status in _TRANSIENT_STATUS
-    is_unknown_host = isinstance(cause, socket.gaierror) or "DNS" in type(cause).__name__
-    return _is_unreachable(cause) and not is_unknown_host
+    return _is_unreachable(cause) and not _is_unknown_host(cause)
 
 
 def _reason(error: BaseException) -> str:

@@ -105,7 +105,9 @@ class _Classes(Task):
         names = first_names(self.classes, 10)
 
         def problem(at: int) -> str:
-            return f"{shown(at)} is not one of the classes ({names})"
+            return (
+                f"{shown(at)} is not one of the classes that the network was trained on ({names})"
+            )
 
         problems.refuse((indices < 0) & (codes >= 0), table, column, problem)
         return indices

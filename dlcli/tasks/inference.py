@@ -216,7 +216,8 @@ def _classification(target: Target, tables: Sequence[Table], reason: str) -> Bin
         message = f"has only the class '{classes[0]}'; expected at least two classes"
         raise DataError(message, file=tables[0].file, column=column)
     if positive is not None:
-        if problem := _positive_problem(positive, column, classes):
+        of_numbers = target.type == "auto" and reason == "declared"
+        if problem := _positive_problem(positive, column, classes, of_numbers=of_numbers):
             raise ConfigError([Problem("data.target.positive_class", problem)])
         classes = (*(name for name in classes if name != positive), positive)
     kind = Binary if len(classes) == 2 else Multiclass
@@ -243,8 +244,22 @@ def _sort_names(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(set(names), key=rank))
 
 
-def _positive_problem(positive: str, column: str, classes: Sequence[str]) -> str | None:
-    """Return why a class can't be the positive one; `None` if it can."""
+def _positive_problem(
+    positive: str, column: str, classes: Sequence[str], *, of_numbers: bool
+) -> str | None:
+    """Return why a class can't be the positive one; `None` if it can.
+
+    Args:
+        positive: the declared positive class.
+        column: the target.
+        classes: all values of the target.
+        of_numbers: whether all values are numbers and would be a numeric target without it.
+    """
+    if of_numbers and len(classes) > 2:
+        return (
+            f"the target '{column}' is numeric, with {len(classes):,} different values, and only a "
+            "target with two classes has a positive class; omit it"
+        )
     if positive not in classes:
         near = did_you_mean(positive, classes) or f"; there are {listed(classes)}"
         return f"no class '{positive}' in the column '{column}'{near}"

@@ -21,6 +21,10 @@ OPTIONS_HINT = (
     "hint: --on-bad-row warn treats such values as missing; "
     "--on-bad-row reject --rejected FILE writes their rows to FILE\n"
 )
+TARGET_HINT = (
+    "hint: --on-bad-row warn omits rows whose target can't be used, and treats other such values "
+    "as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
+)
 
 
 @pytest.fixture
@@ -48,7 +52,7 @@ def test_a_bad_row_is_an_error_by_default(dlcli, policy):
 def test_errors_of_evaluate_mention_the_option_for_bad_rows(dlcli, text, error):
     result = dlcli("evaluate", "runs/double", "-", text=text)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"error: standard input: {error}\n{OPTIONS_HINT}"
+    assert result.stderr == f"error: standard input: {error}\n{TARGET_HINT}\n"
 
 
 @pytest.mark.usefixtures("double")
@@ -330,4 +334,4 @@ def test_a_run_that_refuses_rows_without_a_target_refuses_them_in_metrics(dlcli)
     result = dlcli("evaluate", "runs/strict", "-", text="x,y\n0,1\n1,\n")
     assert (result.exit_code, result.stdout) == (3, "")
     message = "row 2, column 'y': the target is missing; remove such rows from the file"
-    assert result.stderr == f"error: standard input: {message}\n{OPTIONS_HINT}"
+    assert result.stderr == f"error: standard input: {message}\n{TARGET_HINT}\n"

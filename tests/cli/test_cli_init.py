@@ -201,7 +201,7 @@ def test_the_type_of_target_is_chosen(type, comment, dlcli):
         ),
         (
             ["--positive-class", "yess"],
-            "data.target.positive_class: no class 'yess' in the column 'paid'; did you mean 'yes'?",
+            "loans.csv: --positive-class: no class 'yess' in the column 'paid'; did you mean 'yes'?",
         ),
     ],
 )

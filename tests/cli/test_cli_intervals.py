@@ -165,7 +165,7 @@ def test_several_columns_have_ends_of_their_own(run):
     assert parts["z"]["mean_width"] > 50 * parts["y"]["mean_width"]
     text = call("evaluate", "pair", "rows.csv", "--interval", "0.8").stdout
     assert [line.split()[0] for line in text.splitlines()[-4:]] == [
-        *("Level", "y", "coverage", "mean")
+        *("80", "y", "coverage", "mean")
     ]
 
 
@@ -216,9 +216,9 @@ def test_evaluate_computes_coverage_and_size(run):
         "mean_width": pytest.approx(np.mean(widths)),
     }
     lines = call("evaluate", "numbers", "rows.csv", "--interval", "0.9").stdout.splitlines()
-    assert lines[-3] == "Level 0.9"
+    assert lines[-3] == "90 % prediction intervals"
     assert [line.split()[0] for line in lines[-2:]] == ["coverage", "mean"]
-    assert "Level" not in call("evaluate", "numbers", "rows.csv").stdout
+    assert "interval" not in call("evaluate", "numbers", "rows.csv").stdout
 
 
 def test_a_coverage_that_chance_does_not_explain_is_warned_of(run):

@@ -64,7 +64,9 @@ def test_codes_are_found_with_the_share_that_they_explain(sample):
     finding = finding_of(sample({"school": SCHOOL, "siblings": siblings, "y": GRADE}, "y"), "codes")
     assert finding is not None
     assert finding.columns == ("school",)
-    share = int(finding.message.partition("'school' (")[2].partition(" %")[0])
+    share = int(
+        finding.message.partition("'school' (its single values explain ")[2].partition(" %")[0]
+    )
     assert share == pytest.approx(100 * (1 - NOISE.var() / GRADE.var()), abs=5)
     assert finding.severity == "warning"
 
@@ -301,7 +303,7 @@ def test_repeated_amounts_are_found_with_the_share_that_each_explains(sample):
     finding = finding_of(rows, "repeated_amounts")
     assert finding is not None
     assert finding.columns == ("distance",)
-    assert "declare {type: numeric, one_hot_values: 1000}" in finding.advice
+    assert "declare {type: numeric, one_hot_values: 60}" in finding.advice
     assert kinds(rows) == {"distance": "repeated_amounts"}
 
 
@@ -350,8 +352,8 @@ def test_a_starter_config_has_them_as_categories(tmp_path):
     assert "x: {type: categorical, max_categories: 130}  # codes, not quantities: " in text
     assert "    town: categorical  # codes, not quantities: " in re.sub(" +#", "  #", text)
     assert (
-        "    # equal values explain 48 % of the variance unexplained by other columns, "
-        "neighboring values 0 %\n"
+        "    # its single values explain 48 % of what other columns leave unexplained, "
+        "its neighboring values 0 %\n"
     ) in text
 
 
@@ -381,7 +383,7 @@ def test_it_keeps_rare_categories_that_matter(tmp_path):
     most = len({*town})
     feature = f"{{type: categorical, max_categories: {most}}}"
     assert f"town: {feature}  # text whose rare values " in text
-    assert re.search("    # rare values explain [0-9]+ % of the variance unexplained", text)
+    assert re.search("    # its rare values explain [0-9]+ % of what other columns leave", text)
 
 
 def test_they_are_no_categories_where_rows_are_split_by_subjects(tmp_path):

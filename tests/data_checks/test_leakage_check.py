@@ -39,6 +39,13 @@ def test_a_category_that_is_the_class_by_another_name_is_found(sample):
     assert found.severity == "warning"
 
 
+def test_several_columns_are_named_as_several():
+    found = find_leakage({"x": 0, "copy": 1.0, "echo": 1.0}, None)
+    assert found is not None
+    assert found.message.startswith("each of several columns alone predicts nearly all")
+    assert "check that their values are known" in found.advice
+
+
 def test_identifiers_are_left_to_their_own_check():
     assert leaks(find_leakage({"x": 0, "n": 1.0, "copy": 1.0}, None, {"n": "a row index"})) == (
         "copy",

@@ -226,12 +226,15 @@ class TestWebServers:
 
     def test_no_server(self, web):
         url = f"{web.url}/a.csv"
+        host = url.split("/")[2]
         web.close()
-        with pytest.raises(UsageError, match=f"^{url}: can't be reached: "):
+        message = f"{url}: can't be reached: '{host}' refused the connection"
+        with pytest.raises(UsageError, match=f"^{message}$"):
             read_table(url)
 
     def test_no_host(self, web):
-        with pytest.raises(UsageError, match="^https://nowhere.invalid/a.csv: can't be reached: "):
+        message = "can't be reached: the host 'nowhere.invalid' was not found$"
+        with pytest.raises(UsageError, match=message):
             read_table("https://nowhere.invalid/a.csv")
 
     def test_a_server_that_is_silent_is_given_up(self, web, monkeypatch):
@@ -239,7 +242,7 @@ class TestWebServers:
         monkeypatch.setattr("dlcli.tables.remote_files._WAITS", ())
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}/a.csv"
-            with pytest.raises(UsageError, match="can't be reached: "):
+            with pytest.raises(UsageError, match="can't be reached: '.*' did not respond in time"):
                 read_table(url)
 
     def test_a_glob_is_refused(self, web):

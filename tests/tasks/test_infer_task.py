@@ -148,6 +148,12 @@ def test_yes_is_the_positive_class_in_any_language(classes):
     [
         (["no", "yes"], "yess", "no class 'yess' in the column 'y'; did you mean 'yes'?"),
         (["no", "yes"], "1", "no class '1' in the column 'y'; there are 'no', 'yes'"),
+        (
+            [1, 2, 3.5],
+            "3",
+            "the target 'y' is numeric, with 3 different values, and only a target with two "
+            "classes has a positive class; omit it",
+        ),
         (["a", "b", "c"], "a", "requires two classes, but the column 'y' has 3; omit it"),
     ],
 )
@@ -290,7 +296,10 @@ def test_a_class_without_a_training_row_is_refused_with_its_row(classes, shown):
     target = kind_of(classes).fit(None, rows(y=["a"]))
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, y=["a", "z"]), ValueProblems())
-    assert str(caught.value) == f"t.csv: row 5, column 'y': 'z' is not one of the classes ({shown})"
+    assert (
+        str(caught.value)
+        == f"t.csv: row 5, column 'y': 'z' is not one of the classes that the network was trained on ({shown})"
+    )
 
 
 def test_numbers_are_trained_standardized_and_decoded_to_their_own_unit():
