@@ -83,3 +83,6 @@ def test_a_class_that_training_did_not_have_is_named_with_its_row(dlcli):
     result = dlcli("evaluate", "runs/pets", "-", text="x,pet\n1,cat\n1,cow\n")
     assert result.exit_code == 3
     assert "row 2, column 'pet'" in result.stderr
+    assert "to include rows of a new class, train on a table that contains this class" in (
+        result.stderr
+    )
