@@ -113,8 +113,8 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
     predict = [] if run.is_diverged else [["predict", str(run.path), "DATA"]]
     lines = [["train", str(run.resolved_path())], *predict, ["report", str(run.path)]]
     text = (
-        "On the same machine with the same versions, data and threads, training with this config, in "
-        "which all defaults are filled in, gives bit-identical weights:"
+        "On the same machine with the same versions, data and threads, training with this config "
+        "(all defaults are filled in) gives bit-identical weights:"
     )
     yield report_parts.reproduction_section(run, text, report_parts.commands_block(lines))
 
