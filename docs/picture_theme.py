@@ -28,7 +28,7 @@ def save(picture: altair.TopLevelMixin, name: str) -> None:
     lines = {"domainColor": TEXT, "tickColor": TEXT, "gridColor": TEXT, "gridOpacity": 0.25}
     styled: Any = picture  # altair's types lack the methods that all kinds of pictures have
     styled = styled.properties(padding=ROOM, background="transparent")
-    styled = styled.configure_axis(**words, **lines, titleFontWeight="normal")
+    styled = styled.configure_axis(**words, **lines, titleFontWeight="normal", titlePadding=12)
     styled = styled.configure_legend(**words, titleFontWeight="normal")
     styled = styled.configure_header(**words).configure_title(color=TEXT, fontSize=13)
     styled = styled.configure_text(color=TEXT).configure_view(stroke=None)

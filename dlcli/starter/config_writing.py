@@ -20,6 +20,7 @@ from dlcli.config.tune_section import DEFAULT_TRIALS
 from dlcli.data_checks.inspection import require_columns
 from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
 from dlcli.encoding.column_types import matching_name, settle_missing_words, words_to_read
+from dlcli.metrics.definitions import AUC, BALANCED_ACCURACY
 from dlcli.network.head import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
@@ -35,6 +36,8 @@ _MAX_LEAST_COUNT = 10
 """If the smallest integer is larger, the integers are probably not counts."""
 _IMBALANCED = 3
 """Ratio of class sizes above which class weights are suggested."""
+_RARE = 0.1
+"""Share of the rows of a class below which accuracy is misleading."""
 
 
 def starter_config(  # noqa: PLR0913  (named by their callers)
@@ -251,11 +254,17 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
     output = f"{units} with {head.output.activation.name}"
     yield comment(f"output and loss follow from the target: {output},")
-    yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
+    rows = facts.class_rows
+    if rows and facts.without_classes is None and min(rows) < _RARE * sum(rows):
+        yield comment(head.loss.name)
+        metric = AUC.name if len(rows) == 2 else BALANCED_ACCURACY.name
+        why = "printed for each epoch; accuracy hides whether rare classes are found"
+        yield Line("metrics", f"[{metric}]", why)
+    else:
+        yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
     if preset != "simple" and facts.task.outcome != "numbers":
         why = "no predicted probability is almost 0 or 1"
         yield Line("output", "{probability_floor: auto}", why)
-    rows = facts.class_rows
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"
         why = f"classes have {counts}; equal weight, but biased probabilities"

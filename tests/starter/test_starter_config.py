@@ -414,6 +414,22 @@ def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
     assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
 
 
+@pytest.mark.parametrize(
+    ("names", "metrics"),
+    [
+        (["a"] * 90 + ["b"] * 10, None),
+        (["a"] * 91 + ["b"] * 9, ("auc",)),
+        (["a"] * 60 + ["b"] * 31 + ["c"] * 9, ("balanced_accuracy",)),
+    ],
+)
+def test_a_rare_class_gets_a_metric_that_accuracy_does_not_hide(
+    tmp_path: Path, names: list[str], metrics: tuple[str, ...] | None
+) -> None:
+    text = starter(table(tmp_path, x=[i / 7 for i in range(100)], y=names))
+    config = prepared(text, tmp_path)[0]
+    assert config.metrics == metrics
+
+
 def test_whole_numbers_from_zero_on_may_be_counts(tmp_path: Path) -> None:
     visits = [0, 3, 1, 40, 2, 7]
     text = starter(table(tmp_path, x=[i / 7 for i in range(6)], y=visits))
