@@ -15,9 +15,8 @@ from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics import definitions, wording
-from dlcli.metrics.intervals import Estimate
 from dlcli.metrics.statistic import finite_number
-from dlcli.prediction.baseline_comparison import BaselineComparison, Conclusion
+from dlcli.prediction.baseline_comparison import BaselineComparison, Conclusion, Skill
 from dlcli.runs.run import MetricsBySplit, Run
 from dlcli.safe_files import Count
 
@@ -225,8 +224,8 @@ class Case:
     """The same for the models `constant` and `linear`."""
     comparison: BaselineComparison = field(default_factory=BaselineComparison)
     """The comparison with these models on held-out rows."""
-    ranking: Estimate | None = None
-    """The AUC on the rows that decide on the constant baseline, see `Run.ranking`."""
+    skill: Skill = Skill()
+    """What shows that the network has learned something, see `Run.skill`."""
     best_epochs: Sequence[int | None] = ()
     """The epoch whose weights each network uses; `None` if training did not choose one."""
     explanation: Explanation = field(default_factory=lambda: Explanation(rows={}, sampled_rows={}))
@@ -271,7 +270,7 @@ class Case:
             metrics=run.metrics,
             baselines=run.baselines,
             comparison=run.verdicts,
-            ranking=run.ranking,
+            skill=run.skill,
             best_epochs=best_epochs,
             explanation=explanation,
             rows=rows,

@@ -20,7 +20,7 @@ from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
 from dlcli.diagnosis.setup_rules import dead_units
 from dlcli.metrics import wording
 from dlcli.metrics.definitions import is_higher_better
-from dlcli.prediction.baseline_comparison import Conclusion, ranking_words
+from dlcli.prediction.baseline_comparison import Conclusion, skill_words
 
 FEWEST_EPOCHS = 8
 """Epochs below which a curve shows nothing."""
@@ -60,10 +60,12 @@ _BASELINES = (
 
 def rate_too_high(case: Case) -> Finding | None:
     """Find a loss that oscillates or rises, or a learning rate too high to learn anything."""
-    if case.learned_well or _memorized(case):
+    if case.learned_well:
         return None
-    config, train = case.config, case.curve("loss")
-    observations = [_oscillation(case, train), _training_rise(case, train), _collapse(case)]
+    config, train, collapse = case.config, case.curve("loss"), _collapse(case)
+    if _memorized(case) and not collapse:  # a very high rate starts at a loss as high
+        return None
+    observations = [_oscillation(case, train), _training_rise(case, train), collapse]
     if not any(observations):
         return None
     observations.append(f"optimizer.learning_rate is {config.optimizer.learning_rate:g}")
@@ -132,14 +134,30 @@ def _training_rise(case: Case, train: Curve) -> str:
 
 
 def _collapse(case: Case) -> str:
-    optimizer = case.config.optimizer
-    usual = remedies.typical_learning_rate(optimizer)
-    times = optimizer.learning_rate / usual
-    if times <= VERY_HIGH or not (case.learned_nothing or dead_units(case)):
+    if not _is_rate_very_high(case.config):
         return ""
-    what = "nothing was learned" if case.learned_nothing else "most units of a layer died"
-    rate = f"{number(times)} times the usual {usual:g} of {optimizer.name}"
-    return f"{what}, and the learning rate is {rate}"
+    if case.learned_nothing:
+        what = "nothing was learned"
+    elif dead_units(case):
+        what = "most units of a layer died"
+    elif _is_worse_than_a_line(case):
+        what = "training rows are predicted worse than by a linear model"
+    else:
+        return ""
+    return f"{what}, and the learning rate is {_times_usual(case.config)}"
+
+
+def _is_rate_very_high(config: Config) -> bool:
+    optimizer = config.optimizer
+    times = optimizer.learning_rate / remedies.typical_learning_rate(optimizer)
+    return times > VERY_HIGH
+
+
+def _times_usual(config: Config) -> str:
+    optimizer = config.optimizer
+    usual = remedies.typical_learning_rate(optimizer)
+    times = number(optimizer.learning_rate / usual)
+    return f"{times} times the usual {usual:g} of {optimizer.name}"
 
 
 def rate_too_low(case: Case) -> Finding | None:
@@ -430,12 +448,27 @@ def no_better_than_constant(case: Case) -> Finding | None:
     return Finding(
         rule="no_better_than_constant",
         observation=_difference_words(case, concluded, "a constant prediction"),
-        meaning=ranking_words(case.ranking, concluded.verdict)
-        or "what the network has learned does not help to predict new rows: the columns may "
-        "hold no information about the target, or training failed; first check the table with "
-        "`dlcli inspect`",
-        patches=(),
+        meaning=_why_no_better_than_constant(case, concluded),
+        patches=present(remedies.usual_learning_rate(case.config))
+        if _is_rate_very_high(case.config) and not rate_too_high(case)
+        else (),
         source=_BASELINES,
+    )
+
+
+def _why_no_better_than_constant(case: Case, concluded: Conclusion) -> str:
+    rate = _times_usual(case.config) if _is_rate_very_high(case.config) else ""
+    if shows := skill_words(case.skill, concluded.verdict):
+        return f"{shows}; the likely cause is the learning rate, {rate}" if rate else shows
+    if rate:
+        return (
+            "the network does not predict new rows better than a constant; the likely cause is "
+            f"the learning rate, {rate}"
+        )
+    return (
+        "the network does not predict new rows better than a constant: the columns may hold no "
+        "information about the target, or training failed; first check the table with "
+        "`dlcli inspect`"
     )
 
 

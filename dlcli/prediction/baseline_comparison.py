@@ -265,26 +265,52 @@ def _percent(share: float) -> str:
     return f"{math.floor(1000 * min(1.0, max(0.0, share))) / 10:g} %"
 
 
-def ranking_words(auc: intervals.Estimate | None, verdict: intervals.Verdict) -> str:
-    """Return that a network ranks rows although a constant has probabilities as good.
+class Skill(NamedTuple):
+    """What shows that a network has learned something although its probabilities are poor."""
+
+    auc: intervals.Estimate | None = None
+    """The AUC on the decisive rows."""
+    accuracy: intervals.Estimate | None = None
+    """The accuracy on these rows."""
+    largest_share: float | None = None
+    """The share of the most frequent class of these rows: no constant has a higher accuracy."""
+
+
+def skill_words(skill: Skill, verdict: intervals.Verdict) -> str:
+    """Return that a network has learned something although a constant has probabilities as good.
 
     Args:
-        auc: the AUC on the rows of the verdict.
+        skill: the metrics on the rows of the verdict.
         verdict: the verdict on the network and the constant baseline.
 
     Returns:
-        A clause; empty if the confidence interval of the AUC includes 0.5, or is unknown.
+        A clause; empty if the confidence interval of the AUC includes 0.5, and the one of the
+        accuracy includes the share of the most frequent class, or if both are unknown.
     """
-    if auc is None or auc.value is None or auc.ends is None or auc.ends[0] <= _GUESSING:
-        return ""
-    decimals = wording.decimals_of_interval(auc)
-    value, low, high = (wording.rounded(each, decimals) for each in (auc.value, *auc.ends))
     compared = {"worse": "worse than", "same": "only as good as"}
     than = compared.get(verdict, "not clearly better than")
+    although = f"although its probabilities are {than} a constant prediction"
+    if (auc := _value_above(skill.auc, definitions.AUC.name, _GUESSING)) is not None:
+        return f"{auc} shows that the network ranks rows better than guessing, {although}"
+    most, name = skill.largest_share, definitions.ACCURACY.name
+    if most is None or (accuracy := _value_above(skill.accuracy, name, most)) is None:
+        return ""
+    share = wording.metric(name, most, decimals=2)
     return (
-        f"AUC {value} (95 % CI: {low} to {high}) shows that the network ranks rows better than "
-        f"guessing, although its probabilities are {than} a constant prediction"
+        f"{accuracy} shows that the network classifies rows better than always predicting the "
+        f"most frequent class ({share}), {although}"
     )
+
+
+def _value_above(found: intervals.Estimate | None, name: str, limit: float) -> str | None:
+    """Return a metric and its interval in words if the interval is above a limit."""
+    if found is None or found.value is None or found.ends is None or found.ends[0] <= limit:
+        return None
+    decimals = wording.decimals_of_interval(found)
+    value, low, high = (
+        wording.metric(name, each, decimals=decimals) for each in (found.value, *found.ends)
+    )
+    return f"{wording.metric_title(name)} {value} (95 % CI: {low} to {high})"
 
 
 def find_nearly_perfect(

@@ -12,9 +12,9 @@ import numpy as np
 from pydantic import BaseModel, ValidationError
 
 from dlcli.errors import RunError, joined, plural
-from dlcli.metrics.definitions import ACCURACY, AUC, METRICS
+from dlcli.metrics.definitions import ACCURACY, AUC, METRICS, largest_class
 from dlcli.metrics.intervals import Estimate
-from dlcli.prediction.baseline_comparison import Conclusion
+from dlcli.prediction.baseline_comparison import Conclusion, Skill
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
@@ -112,6 +112,14 @@ class CrossValidationRecord:
     def always(self) -> str:
         """The accuracy of always predicting the largest of unequal classes, in words."""
         return report_parts.always(self.document.classes, self._pooled, self.evaluated_rows)
+
+    @property
+    def skill(self) -> Skill:
+        """What shows on all rows of the folds that the networks have learned something."""
+        pooled, classes = self.document.pooled, self.document.classes
+        largest = largest_class(self._pooled, len(classes)) if classes else None
+        share = None if largest is None else largest[1]
+        return Skill(pooled.get(AUC.name), pooled.get(ACCURACY.name), share)
 
     @property
     def failed(self) -> int:
@@ -231,7 +239,7 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
                 name: Conclusion(found.verdict, "validation", {"validation": found})
                 for name, found in cv.baselines.items()
             },
-            ranking=cv.pooled.get(AUC.name),
+            skill=record.skill,
         )
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."

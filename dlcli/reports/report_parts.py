@@ -29,8 +29,7 @@ from dlcli.runs.run_folder import open_run
 from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
-    from dlcli.metrics.intervals import Estimate
-    from dlcli.prediction.baseline_comparison import Conclusion
+    from dlcli.prediction.baseline_comparison import Conclusion, Skill
     from dlcli.prediction.predictor import Selection
 
 AnyEvent = TypeVar("AnyEvent")
@@ -59,6 +58,8 @@ _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
 _OPEN_GAIN_OF_LAYERS = "These rows do not show whether the hidden layers help."
 MOST_CONFIG_CHARACTERS = 60_000
 """Maximum number of characters shown of a config, which may have many columns."""
+_FEWEST_OF_CLASSES = 5
+"""Minimum number of rows for a statement about their most frequent class."""
 _MOST_FILES = 100
 _MOST_NOTES = 20
 MOST_WARNINGS = 100
@@ -303,7 +304,7 @@ def baseline_sentences(
     name_rows: Callable[[str], str] | None = None,
     *,
     are_few: bool = False,
-    ranking: Estimate | None = None,
+    skill: Skill | None = None,
 ) -> Iterator[str]:
     """Yield sentences that compare a network with the baselines.
 
@@ -311,9 +312,9 @@ def baseline_sentences(
         conclusions: the conclusions by baseline.
         name_rows: returns the name of a set of rows, `150 test rows`, if there may be two sets.
         are_few: whether the rows are often too few for a conclusion.
-        ranking: the AUC on the decisive rows, see `ranking_words`.
+        skill: the metrics that may show that the network has learned something.
     """
-    from dlcli.prediction.baseline_comparison import ranking_words
+    from dlcli.prediction.baseline_comparison import skill_words
 
     for name in sorted(conclusions, key=lambda name: name == "constant"):  # the stronger one first
         found = conclusions[name]
@@ -331,8 +332,8 @@ def baseline_sentences(
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     constant, linear = conclusions.get("constant"), conclusions.get("linear")
     if constant is not None and constant.verdict in learned:
-        ranks = ranking_words(ranking, constant.verdict)
-        yield f"{ranks}." if ranks else learned[constant.verdict]
+        shows = "" if skill is None else skill_words(skill, constant.verdict)
+        yield f"{fmt.capitalize(shows)}." if shows else learned[constant.verdict]
     elif linear is not None and linear.is_inconclusive:
         yield _OPEN_GAIN_OF_LAYERS
     elif linear is not None and linear.verdict in _NO_GAIN_OF_LAYERS:
@@ -348,13 +349,17 @@ def always(classes: Sequence[str], metrics: Mapping[str, object], rows: int | No
         rows: the number of these rows, if known.
 
     Returns:
-        `always “no”: 83.7 %`; empty if no class is much larger than the others.
+        `always “no”, the most frequent class of these rows: 83.7 %`; empty if no class is much
+        larger than the others, or the rows are too few to compare classes.
     """
+    if rows is not None and rows < _FEWEST_OF_CLASSES:
+        return ""
     largest = largest_class(metrics, len(classes))
     if largest is None or largest[1] < UNEQUAL_CLASSES:
         return ""
     share = fmt.metric(ACCURACY.name, largest[1], rows)
-    return f"always “{fmt.shorten(classes[largest[0]])}”: {share}"
+    name = fmt.shorten(classes[largest[0]])
+    return f"always “{name}”, the most frequent class of these rows: {share}"
 
 
 def set_aside(rows: int) -> str:

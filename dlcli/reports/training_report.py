@@ -226,7 +226,7 @@ def verdict_sentences(
 ) -> Iterator[str]:
     """Yield sentences that compare a run with some of its baselines."""
     yield from report_parts.baseline_sentences(
-        conclusions, record.name_rows, are_few=_are_few(record), ranking=record.run.ranking
+        conclusions, record.name_rows, are_few=_are_few(record), skill=record.run.skill
     )
 
 
@@ -239,7 +239,7 @@ def _are_few(record: TrainingRecord) -> bool:
 
 
 def _headline(record: TrainingRecord, name: str, split: str) -> str:
-    """Describe a metric: `accuracy is 94.1 % (always “no”: 85.9 %)`."""
+    """Describe a metric: `accuracy is 94.1 % (always “no”, …: 85.9 %)`."""
     value = fmt.metric(name, record.run.metrics[split][name], record.counted_rows(split))
     always = record.always(split) if name == ACCURACY.name else ""
     return f"{fmt.metric_title(name)} is {value}{f' ({always})' if always else ''}"

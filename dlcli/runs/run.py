@@ -18,7 +18,7 @@ from dlcli import errors, safe_files
 from dlcli.config.config_file import ConfigFile, load_config_of_run
 from dlcli.config.config_schema import Config
 from dlcli.errors import RunError, UsageError, option, plural
-from dlcli.metrics.definitions import AUC
+from dlcli.metrics.definitions import ACCURACY, AUC, largest_class
 from dlcli.runs import file_formats
 from dlcli.runs.environment import TrainingData, data_entries
 from dlcli.runs.file_formats import Array
@@ -28,9 +28,13 @@ from dlcli.schema.urls import Location, Url
 if TYPE_CHECKING:
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
-    from dlcli.metrics.intervals import Estimate
     from dlcli.network.layers import Network
-    from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels, Conclusion
+    from dlcli.prediction.baseline_comparison import (
+        BaselineComparison,
+        BaselineModels,
+        Conclusion,
+        Skill,
+    )
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
@@ -390,22 +394,27 @@ class Run:
         return self.verdicts.conclude(self.config)
 
     @cached_property
-    def ranking(self) -> Estimate | None:
-        """The AUC on the rows that decide on the constant baseline.
+    def skill(self) -> Skill:
+        """What shows on the decisive rows that the network has learned something.
 
-        `None` if the network is better than that baseline, or for targets without an AUC.
+        Empty if the network is better than the constant baseline, or for targets without classes.
         """
         from dlcli.metrics.intervals import estimate_statistics
+        from dlcli.prediction.baseline_comparison import Skill
         from dlcli.prediction.predictions import HeldOut
 
         found = self.conclusions.get("constant")
         if found is None or found.verdict == "better" or self.predictions is None:
-            return None
+            return Skill()
         stored = self.predictions.of_split(found.decisive)
         if not stored.rows:
-            return None
-        statistics = HeldOut.of(stored, self.task).statistics([AUC.name])
-        return estimate_statistics(statistics).get(AUC.name)
+            return Skill()
+        held = HeldOut.of(stored, self.task)
+        known = estimate_statistics(held.statistics([AUC.name, ACCURACY.name]))
+        scores = self.metrics.get(found.decisive, {})
+        largest = largest_class(scores, len(self.task.classes)) if self.task.classes else None
+        share = None if largest is None else largest[1]
+        return Skill(known.get(AUC.name), known.get(ACCURACY.name), share)
 
     @cached_property
     def distillation(self) -> Distillation | None:

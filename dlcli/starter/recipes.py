@@ -138,7 +138,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     if facts.task.type != "count":  # whose loss has no such unit
         tolerance = _TOLERANCE
         patience = round(epochs * _PATIENCE)
-        why = f"epochs over {tolerance} worse than the best"
+        why = f"stops after {patience} epochs with val_loss > best + {tolerance}"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),
         Line("learning_rate_schedule", "cosine_decay_restarts", restarts),

@@ -63,6 +63,17 @@ def test_numbers_with_outliers_are_evaluated_by_their_absolute_error(named):
     assert named(metrics=on_both(scores), baselines=baseline(r2=0.0, mae=4.0)) == []
 
 
+def test_a_very_high_rate_is_named_if_a_linear_model_fits_training_rows_better(named):
+    classes = [[500, 0], [0, 500]]
+    scores = {"accuracy": 0.83, "log_loss": 0.3, "confusion": classes}
+    linear = {"accuracy": 0.98, "log_loss": 0.1, "confusion": classes}
+    constant = {"accuracy": 0.5, "log_loss": 0.69}
+    baselines = {"linear": on_both(linear), "constant": on_both(constant)}
+    fields = {"config": CLASSES, "rows": MANY, "baselines": baselines, "metrics": on_both(scores)}
+    assert "learning_rate_too_high" in named("optimizer.learning_rate=10", **fields)
+    assert "learning_rate_too_high" not in named("optimizer.learning_rate=0.005", **fields)
+
+
 def some_rare(usual, found, rows):
     """A confusion matrix: rows of one class, and of each rare one those that are found."""
     count = len(found) + 1

@@ -70,7 +70,7 @@ def test_unequal_classes_lead_with_auc_and_the_accuracy_of_the_largest_class(tmp
     sentence = view_of(tmp_path, found, rows).sentences[1]
     assert sentence == (
         "AUC is 0.88 (95 % CI: 0.75 to 1.00) and accuracy is 80 % (95 % CI: 60 % to 100 %; "
-        "always “cat”: 80 %)."
+        "always “cat”, the most frequent class of these rows: 80 %)."
     )
 
 
@@ -97,7 +97,9 @@ def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_pat
     assert view_of(tmp_path, found).sentences[2:4] == (
         "Not clearly better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the "
         "difference: −0.50 to +0.12).",
-        "These rows do not show that the network has learned anything.",
+        "Accuracy 88 % (95 % CI: 62 % to 100 %) shows that the network classifies rows better than "
+        "always predicting the most frequent class (50 %), although its probabilities are not "
+        "clearly better than a constant prediction.",
     )
 
 

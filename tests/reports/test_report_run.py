@@ -21,6 +21,7 @@ from dlcli.prediction.baseline_comparison import (
     BaselineDifference,
     Conclusion,
     NearlyPerfect,
+    Skill,
 )
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
@@ -28,7 +29,7 @@ from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.command_views import positive_class
 from dlcli.reports.diagnosis_report import diagnosis_view
 from dlcli.reports.report_files import render_report, to_html, unbroken, view_of
-from dlcli.reports.report_parts import TrainingRecord, baseline_sentences
+from dlcli.reports.report_parts import TrainingRecord, always, baseline_sentences
 from dlcli.reports.training_report import training_view
 from dlcli.reports.views import render_text
 from dlcli.runs.run_folder import open_run
@@ -267,7 +268,32 @@ def test_hidden_layers_do_not_clearly_help_if_the_largest_plausible_gain_is_smal
 def test_a_network_that_ranks_rows_has_learned_something(lower, sentence):
     found = {"constant": concluded(test=difference("not_significant"))}
     auc = Estimate(value=0.7, lower=lower, upper=0.81)
-    assert list(baseline_sentences(found, ranking=auc))[-1] == sentence
+    assert list(baseline_sentences(found, skill=Skill(auc=auc)))[-1] == sentence
+
+
+@pytest.mark.parametrize(
+    ("lower", "sentence"),
+    [
+        (
+            0.72,
+            "Accuracy 91 % (95 % CI: 72 % to 97 %) shows that the network classifies rows better "
+            "than always predicting the most frequent class (36 %), although its probabilities are "
+            "worse than a constant prediction.",
+        ),
+        (0.35, "The network has not learned anything useful for these rows yet."),
+    ],
+)
+def test_an_accuracy_above_the_most_frequent_class_shows_that_something_was_learned(
+    lower, sentence
+):
+    found = {"constant": concluded(test=difference("worse"))}
+    accuracy = Estimate(value=0.91, lower=lower, upper=0.97)
+    skill = Skill(accuracy=accuracy, largest_share=0.36)
+    assert list(baseline_sentences(found, skill=skill))[-1] == sentence
+
+
+def test_a_single_row_has_no_most_frequent_class():
+    assert always(["a", "b"], {"confusion": [[1, 0], [0, 0]]}, 1) == ""
 
 
 def test_a_diagnosis_without_findings_has_the_verdict_of_the_report(tmp_path):
@@ -361,15 +387,15 @@ def test_the_accuracy_of_unequal_classes_is_next_to_that_of_the_largest(tmp_path
     columns = {"x": [1, 2, 3, 4], "y": ["no", "yes"] * 2}
     run = make_run(tmp_path, columns, "y", metrics={"test": scores}, logged=logged, outputs=None)
     view = training_view(run)
-    always = "always “no”: 80 %"
-    assert view.sentences[0] == f"On 10 test rows, AUC is 0.75 and accuracy is 90 % ({always})."
+    no = "always “no”, the most frequent class of these rows: 80 %"
+    assert view.sentences[0] == f"On 10 test rows, AUC is 0.75 and accuracy is 90 % ({no})."
     assert [(each.label, each.value) for each in view.figures] == [
         ("AUC, test rows", "0.75"),
         ("Accuracy, test rows", "90 %"),
         ("Average precision, test rows", "0.50"),
         ("Parameters", "2"),
     ]
-    assert view.figures[1].note == always
+    assert view.figures[1].note == no
 
 
 def test_metrics_of_few_rows_are_called_uncertain(tmp_path):
