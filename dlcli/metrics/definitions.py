@@ -1,4 +1,4 @@
-"""The records of all metrics, and calibration.
+"""The records of all metrics.
 
 The definitions are the same as in scikit-learn, see
 https://scikit-learn.org/stable/modules/model_evaluation.html.
@@ -19,6 +19,8 @@ negatives:
   `2 tp / (2 tp + fp + fn)`; each is undefined if its denominator is 0.
 - `balanced_accuracy` is the mean recall of the classes that occur.
 - `macro_f1` is the mean F1 of the classes that occur or are predicted.
+- `calibration_error` compares the probability of the positive class, or for several classes the
+  probability of the most probable class, with the observed frequency, see `calibration`.
 - `auc` is undefined unless both classes occur.
 - `average_precision` is undefined unless the positive class occurs.
 
@@ -28,7 +30,7 @@ For labels:
   decisions correct.
 - `auc`, `average_precision` and `macro_f1` are means over the labels for which they are defined.
 - `micro_precision`, `micro_recall` and `micro_f1` are computed over all decisions.
-- `log_loss` and `brier` are means over all labels.
+- `log_loss`, `brier` and `calibration_error` are means over all labels.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -253,6 +255,14 @@ BRIER = _error(
         forms.MeanOf(lambda rows: np.square(rows.outputs - rows.true), needs_probabilities=True),
     ),
 )
+CALIBRATION_ERROR = _error(
+    "calibration_error",
+    aliases=("ece", "expected_calibration_error"),
+    bounds=(0.0, 1.0),
+    forms=dict.fromkeys(
+        ("two classes", "classes", "labels"), forms.CalibrationOf(interval="calibration")
+    ),
+)
 TOP_ACCURACY = _score(
     f"top_{TOP}_accuracy",
     title=f"top-{TOP} accuracy",
@@ -270,7 +280,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR, POISSON_DEVIANCE),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),
-            *(LOG_LOSS, BRIER, TOP_ACCURACY),
+            *(LOG_LOSS, BRIER, CALIBRATION_ERROR, TOP_ACCURACY),
         )
     }
 )
@@ -412,55 +422,3 @@ def stored_confusion(value: object) -> Floats | None:
     with np.errstate(all="ignore"):
         is_finite = np.isfinite(2 * matrix.sum())  # F1 doubles the sum
     return matrix if is_finite and matrix.min() >= 0 else None
-
-
-# Calibration
-
-
-@dataclass(frozen=True)
-class CalibrationBin:
-    """Rows with similar predicted probabilities."""
-
-    predicted: float
-    """The mean predicted probability."""
-    observed: float
-    """The share of positive rows."""
-    rows: int
-    share: float
-    """The share of the total weight."""
-
-
-def calibration_curve(
-    target: Array, probabilities: Floats, weights: Floats, bins: int = 10
-) -> list[CalibrationBin]:
-    """Compare probabilities with observed frequencies in bins of equal width.
-
-    Args:
-        target: 1 or true for the positive rows, shape `(rows,)`.
-        probabilities: the probabilities of the positive class, shape `(rows,)`; the last bin
-            includes 1.
-        weights: row weights, shape `(rows,)`.
-        bins: number of bins; empty bins are omitted.
-    """
-    # Rounding may move a probability slightly outside 0 to 1.
-    index = np.clip((probabilities * bins).astype(np.int64), 0, bins - 1)
-    total = weights.sum()
-    result = []
-    for at in range(bins):
-        rows = index == at
-        weight = weights[rows].sum()
-        if weight > 0:
-            predicted = np.average(probabilities[rows], weights=weights[rows])
-            observed = np.average(target[rows], weights=weights[rows])
-            count = int(np.count_nonzero(rows))
-            share = float(weight / total)
-            result.append(CalibrationBin(float(predicted), float(observed), count, share))
-    return result
-
-
-def expected_calibration_error(bins: list[CalibrationBin]) -> float:
-    """Return the expected calibration error, `Σ share · |observed - predicted|`.
-
-    Guo et al. 2017, https://arxiv.org/abs/1706.04599
-    """
-    return sum(each.share * abs(each.observed - each.predicted) for each in bins)

@@ -5,6 +5,7 @@ The record of a metric names its method:
 - `wilson`: Wilson's interval, for a share of rows.
 - `studentized`: SciPy's `bootstrap` of the studentized mean, for example of a loss.
 - `delong`: DeLong's interval on the logit scale, for the area under a ROC curve.
+- `calibration`: the interval of `CalibrationError`, for the calibration error.
 - `bca`: SciPy's BCa `bootstrap`, for every other metric.
 
 Differences and means use other methods:
@@ -30,6 +31,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.arrays import Floats
+from dlcli.metrics.calibration import CalibrationError
 from dlcli.metrics.definitions import is_higher_better, metric_bounds
 from dlcli.metrics.statistic import Mean, Ratio, Statistic, Z, effective_size, finite, mean_of_all
 from dlcli.safe_files import Document
@@ -209,6 +211,8 @@ def _interval(statistic: Statistic, resamples: int | None) -> Ends | str | None:
         return share_interval(statistic)
     if statistic.interval == "delong":
         return auc_interval(statistic)
+    if isinstance(statistic, CalibrationError):
+        return statistic.interval_ends()
     return _resampled_interval(statistic, resamples)
 
 

@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from dlcli.arrays import Floats, LazyModule, np
 
 if TYPE_CHECKING:
+    from dlcli.metrics import calibration
     from dlcli.metrics import statistic as statistics
 else:
+    calibration = LazyModule("dlcli.metrics.calibration")
     statistics = LazyModule("dlcli.metrics.statistic")
 
 Kind = Literal["numbers", "two classes", "classes", "labels"]
 """The kinds of targets for which metrics have different forms."""
-IntervalMethod = Literal["wilson", "studentized", "delong", "bca"]
+IntervalMethod = Literal["wilson", "studentized", "delong", "calibration", "bca"]
 """The method of the confidence interval of a metric, see `intervals`."""
 Operand = Any
 """A NumPy array, or a traced value of a training program, see `Traced`."""
@@ -278,6 +280,22 @@ class ExplainedVariance(SumForm):
         r2 = 1 - errors / (squares - true * (true / weights))
         # Keras returns 0 for a constant target.
         return np.mean(np.where(np.isinf(r2), 0.0, r2), axis=-1)
+
+
+class CalibrationOf(Form):
+    """The calibration error, see `calibration`."""
+
+    def suits(self, rows: Rows) -> bool:
+        return rows.has_probabilities
+
+    def statistic(self, rows: Rows) -> statistics.Statistic:
+        outputs, true = rows.outputs, rows.true
+        if rows.kind == "classes":  # the most probable class
+            likeliest = np.argmax(outputs, axis=1)
+            true = (likeliest == true)[:, np.newaxis]
+            outputs = np.take_along_axis(outputs, likeliest[:, np.newaxis], axis=1)
+        observed = true.T.astype(np.float64)
+        return calibration.CalibrationError(rows.weights, outputs.T, observed)
 
 
 class _RatioForm(SumForm):

@@ -313,7 +313,8 @@ def scatter_chart(
     """Draw points.
 
     Args:
-        rows: `x`, `y`, `s`, and optionally `w`, a weight that determines the size of a point.
+        rows: `x`, `y`, `s`, and optionally `w`, a weight that determines the size of a point; if a
+            row has `l` and `u`, a thin vertical line goes from `l` to `u`.
         styles: the look of each series; later series are on top.
         x: the horizontal axis, of numbers or names.
         y: the vertical axis.
@@ -327,6 +328,9 @@ def scatter_chart(
         scale = {"range": [30, 400]}
         shared["size"] = {"field": "w", "type": "quantitative", "scale": scale, "legend": None}
     layers = guides.layers(across, up)
+    spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
+    ends = {"x": across, "y": {**up, "field": "l"}, "y2": {"field": "u"}}
+    layers.append(_layer(spread, ends, [row for row in rows if row.get("l") is not None], "spread"))
     for name, style in styles.items():
         if any(row["s"] == name for row in rows):
             chosen = {"filter": {"field": "s", "equal": name}}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics
-from dlcli.metrics import definitions
+from dlcli.metrics import calibration, definitions
 from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
@@ -404,32 +404,54 @@ def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
     elif len(rows.task.classes) == 2:
         scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1])}"
     else:
-        is_right = rows.values == rows.predicted_values
-        scores, what = [Scores(is_right, rows.decoded.max(axis=1))], "of their predicted class"
-    bins = definitions.calibration_curve(
-        np.concatenate([each.is_positive for each in scores]),
-        np.concatenate([each.scores for each in scores]),
+        is_right = rows.values == rows.decoded.argmax(axis=1)
+        scores = [Scores(is_right, rows.decoded.max(axis=1))]
+        what = "of the most probable class"
+    observed = np.stack([each.is_positive for each in scores]).astype(np.float64)
+    predicted = np.stack([each.scores for each in scores])
+    bins = calibration.calibration_curve(
+        observed.ravel(),
+        predicted.ravel(),
         np.tile(rows.weights, len(scores)),
+        max(1, calibration.number_of_bins(rows.rows)),
     )
     points = [
-        {"x": each.predicted, "y": each.observed, "w": each.rows, "s": "rows"} for each in bins
+        {"x": e.predicted, "y": e.observed, "l": e.lower, "u": e.upper, "n": e.rows, "s": "rows"}
+        for e in bins
     ]
-    tips = {"x": "predicted|.1%", "y": "observed|.1%", "w": "rows|,d"}
+    ends = {"l": "95 % confidence interval from|.1%", "u": "to|.1%"}
+    tips = {"x": "predicted|.1%", "y": "observed|.1%", **ends, "n": "rows|,d"}
     guides = Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points)
-    style = {"rows": PointStyle("train", opacity=0.85)}
+    style = {"rows": PointStyle("train", size=60, opacity=0.85)}
     across, up = (
         Axis(title, format="%", domain=(0, 1))
         for title in ("predicted probability", "observed frequency")
     )
-    apart = f"{100 * definitions.expected_calibration_error(list(bins)):.1f} percentage points"
     return views.ChartBlock(
         title="Calibration of probabilities",
         spec=charts.scatter_chart(points, style, across, up, tips=tips, guides=guides),
-        description=f"Predicted probability and observed frequency differ by {apart} on average.",
-        reading=f"Rows are grouped by the predicted probability {what}. On the dashed line, "
-        "probabilities match the observed frequencies; below it they are too high. Large points "
-        "stand for many rows; small points vary at random.",
+        description=_describe_calibration(
+            calibration.CalibrationError(rows.weights, predicted, observed)
+        ),
+        reading=f"Rows are sorted by the predicted probability {what} and divided into groups of "
+        "about equal size. Points on the dashed line: probabilities match the observed "
+        "frequencies. Points below it: they are too high. Vertical lines are 95 % confidence "
+        "intervals; if one crosses the dashed line, the difference may be due to chance.",
         numbers=charts.numbers_table(points, tips),
+    )
+
+
+def _describe_calibration(error: calibration.CalibrationError) -> str:
+    """Describe the calibration error of rows, and the part that chance explains."""
+    if error.value is None:
+        return "There are too few rows to measure the calibration error."
+    value, chance, lower, upper = (
+        f"{100 * each:.1f}" for each in (error.value, error.by_chance, *error.interval_ends())
+    )
+    return (
+        f"The calibration error is {value} percentage points (95 % CI {lower} to {upper}): the "
+        "mean difference between predicted probability and observed frequency. On this many rows, "
+        f"exact probabilities would have an error of about {chance} by chance."
     )
 
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.metrics.definitions import (
-    CalibrationBin,
-    calibration_curve,
-    decision_metrics,
-    expected_calibration_error,
-    statistics_of,
-)
+from dlcli.metrics.definitions import decision_metrics, statistics_of
 from dlcli.metrics.metric import PairRows
 from dlcli.metrics.statistic import ThresholdCounts
 
@@ -85,25 +79,3 @@ def test_where_nothing_is_predicted_positive_precision_is_undefined():
     each = decision_metrics(np.array([1, 0, 1, 0]), np.zeros(4), np.ones(4))
     assert (each["selected"], each["precision"], each["recall"], each["f1"]) == (0, None, 0, 0)
     assert each["accuracy"] == 0.5
-
-
-def test_rows_of_about_one_probability_are_compared_with_what_came_about():
-    happened = np.array([False, True, True, True])
-    bins = calibration_curve(happened, np.array([0.1, 0.3, 0.8, 1.0]), np.ones(4), bins=2)
-    assert bins == [CalibrationBin(0.2, 0.5, 2, 0.5), CalibrationBin(0.9, 1.0, 2, 0.5)]
-
-
-def test_the_expected_error_is_the_mean_difference():
-    bins = [CalibrationBin(0.2, 0.5, 2, 0.5), CalibrationBin(0.9, 1.0, 2, 0.5)]
-    assert expected_calibration_error(bins) == pytest.approx(0.5 * 0.3 + 0.5 * 0.1)
-
-
-def test_a_bin_without_rows_is_omitted():
-    assert len(calibration_curve(np.array([True]), np.array([0.55]), np.ones(1))) == 1
-
-
-def test_weights_count():
-    [only] = calibration_curve(
-        np.array([True, False]), np.array([0.5, 0.5]), np.array([3.0, 1.0]), 1
-    )
-    assert only == CalibrationBin(0.5, 0.75, 2, 1.0)

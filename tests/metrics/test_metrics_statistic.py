@@ -56,6 +56,8 @@ def test_a_metric_of_resamples_is_that_of_repeated_rows(kind: str, weighted: boo
         name for name, value in metrics_of(held).items() if not isinstance(value, list | dict)
     ]
     for name, statistic in statistics.items():
+        if name == "calibration_error":  # whose bins are the same in all resamples
+            continue
         expected = [np.nan if each[name] is None else each[name] for each in drawn]
         values = statistic.of(counts * statistic.weights)
         np.testing.assert_allclose(values, expected, 1e-9, err_msg=name)

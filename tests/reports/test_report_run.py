@@ -669,7 +669,10 @@ def test_the_curves_of_two_classes_are_those_of_the_second(tmp_path):
     drawn = charts(view_of(class_run(tmp_path)), "result")
     # Of the pairs of a hostile and a cat row, 0.4 and 0.1, 0.4 and 0.6, 0.9 and both: one is wrong.
     assert drawn["ROC curve"].description.startswith("The AUC for cat is 0.750.")
-    assert drawn["Calibration of probabilities"].numbers.rows[0] == ("10.0 %", "0.0 %", "1")
+    # All rows are in one group: (0.4 + 0.1 + 0.9 + 0.6) / 4 is predicted, 2 of 4 are observed.
+    calibration = drawn["Calibration of probabilities"]
+    assert calibration.numbers.rows == (("50.0 %", "50.0 %", "15.0 %", "85.0 %", "4"),)
+    assert calibration.description.startswith("There are too few rows")
 
 
 def test_the_page_states_to_which_of_two_classes_a_metric_refers():
