@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from dlcli.arrays import Floats, Indices
-from dlcli.metrics.statistic import Array, Statistic, Z, class_sums, effective_size
+from dlcli.metrics.statistic import Array, Statistic, Z, class_sums, effective_size, wilson_interval
 
 MOST_BINS = 10
 """Maximum number of bins."""
@@ -54,7 +54,7 @@ class CalibrationError(Statistic):
             found += signs[bins] * residuals / len(self._residuals)
         return np.asarray(self.weights * found / self.weights.sum())
 
-    def interval_ends(self) -> tuple[float, float]:
+    def own_interval(self) -> tuple[float, float]:
         """Return a 95 % confidence interval, which includes 0 if probabilities may be exact.
 
         Chance alone makes the error positive. Let `s` be the standard error of the contribution of
@@ -167,8 +167,6 @@ def calibration_curve(
         weights: row weights, shape `(rows,)`, all above 0.
         bins: number of bins; empty bins are omitted.
     """
-    from dlcli.metrics.intervals import wilson_interval
-
     index, result = equal_bins(probabilities, weights, bins), []
     for at in np.unique(index):
         rows = index == at

@@ -259,9 +259,7 @@ CALIBRATION_ERROR = _error(
     "calibration_error",
     aliases=("ece", "expected_calibration_error"),
     bounds=(0.0, 1.0),
-    forms=dict.fromkeys(
-        ("two classes", "classes", "labels"), forms.CalibrationOf(interval="calibration")
-    ),
+    forms=dict.fromkeys(("two classes", "classes", "labels"), forms.CalibrationOf(interval="own")),
 )
 TOP_ACCURACY = _score(
     f"top_{TOP}_accuracy",

@@ -5,7 +5,7 @@ The record of a metric names its method:
 - `wilson`: Wilson's interval, for a share of rows.
 - `studentized`: SciPy's `bootstrap` of the studentized mean, for example of a loss.
 - `delong`: DeLong's interval on the logit scale, for the area under a ROC curve.
-- `calibration`: the interval of `CalibrationError`, for the calibration error.
+- `own`: the statistic's own interval, see `CalibrationError.own_interval`.
 - `bca`: SciPy's BCa `bootstrap`, for every other metric.
 
 Differences and means use other methods:
@@ -31,9 +31,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.arrays import Floats
-from dlcli.metrics.calibration import CalibrationError
 from dlcli.metrics.definitions import is_higher_better, metric_bounds
-from dlcli.metrics.statistic import Mean, Ratio, Statistic, Z, effective_size, finite, mean_of_all
+from dlcli.metrics.statistic import (
+    Mean,
+    Ratio,
+    Statistic,
+    Z,
+    effective_size,
+    finite,
+    mean_of_all,
+    wilson_interval,
+)
 from dlcli.safe_files import Document
 
 Statistics = Mapping[str, Statistic]
@@ -211,9 +219,7 @@ def _interval(statistic: Statistic, resamples: int | None) -> Ends | str | None:
         return share_interval(statistic)
     if statistic.interval == "delong":
         return auc_interval(statistic)
-    if isinstance(statistic, CalibrationError):
-        return statistic.interval_ends()
-    return _resampled_interval(statistic, resamples)
+    return statistic.own_interval() or _resampled_interval(statistic, resamples)
 
 
 def _paired_interval(first: Statistic, second: Statistic, resamples: int | None) -> Ends | str:
@@ -250,18 +256,6 @@ def share_interval(share: Ratio) -> Ends:
     """
     size = effective_size(share.weights[share.denominators > 0])
     return wilson_interval(float(share.of(share.weights)), size)
-
-
-def wilson_interval(value: float, size: float) -> Ends:
-    """Return the Wilson interval of a share `p` of `n` rows; `n` may be a fraction.
-
-    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 correct rows of 20, it is from
-    0.84 to 1, while resampling would give only 1. Wilson, JASA 22 (1927).
-    """
-    ratio = Z**2 / size
-    half = Z * math.sqrt((value * (1 - value) + ratio / 4) / size)
-    lower, upper = ((value + ratio / 2 + each) / (1 + ratio) for each in (-half, half))
-    return lower if value > 0 else 0.0, upper if value < 1 else 1.0
 
 
 def auc_interval(auc: Statistic) -> Ends | str:

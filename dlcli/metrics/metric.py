@@ -26,7 +26,7 @@ else:
 
 Kind = Literal["numbers", "two classes", "classes", "labels"]
 """The kinds of targets for which metrics have different forms."""
-IntervalMethod = Literal["wilson", "studentized", "delong", "calibration", "bca"]
+IntervalMethod = Literal["wilson", "studentized", "delong", "own", "bca"]
 """The method of the confidence interval of a metric, see `intervals`."""
 Operand = Any
 """A NumPy array, or a traced value of a training program, see `Traced`."""

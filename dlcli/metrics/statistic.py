@@ -80,6 +80,10 @@ class Statistic(ABC):
         """The magnitude of the values, to which rounding errors of the metric are relative."""
         return 1.0
 
+    def own_interval(self) -> tuple[float, float] | None:
+        """Return the 95 % confidence interval of a metric with a special one, else `None`."""
+        return None
+
     def minus(self, other: Statistic) -> Statistic:
         """Return the difference from another metric of the same rows."""
         return Difference(self.weights, other, self)
@@ -651,6 +655,18 @@ def mean_of_finite(values: Floats) -> Floats:
     """Return the mean of the finite values over the last axis; NaN if there are none."""
     known = np.isfinite(values)
     return ratio(np.where(known, values, 0.0).sum(axis=-1), known.sum(axis=-1))
+
+
+def wilson_interval(value: float, size: float) -> tuple[float, float]:
+    """Return the Wilson interval of a share `p` of `n` rows; `n` may be a fraction.
+
+    `(p + z²/2n ± z √(p (1 - p) / n + z²/4n²)) / (1 + z²/n)`. For 20 correct rows of 20, it is from
+    0.84 to 1, while resampling would give only 1. Wilson, JASA 22 (1927).
+    """
+    ratio = Z**2 / size
+    half = Z * math.sqrt((value * (1 - value) + ratio / 4) / size)
+    lower, upper = ((value + ratio / 2 + each) / (1 + ratio) for each in (-half, half))
+    return lower if value > 0 else 0.0, upper if value < 1 else 1.0
 
 
 # Input and output

@@ -446,7 +446,7 @@ def _describe_calibration(error: calibration.CalibrationError) -> str:
     if error.value is None:
         return "There are too few rows to measure the calibration error."
     value, chance, lower, upper = (
-        f"{100 * each:.1f}" for each in (error.value, error.by_chance, *error.interval_ends())
+        f"{100 * each:.1f}" for each in (error.value, error.by_chance, *error.own_interval())
     )
     return (
         f"The calibration error is {value} percentage points (95 % CI {lower} to {upper}): the "

@@ -12,8 +12,9 @@ from dlcli.metrics.calibration import (
     equal_bins,
 )
 from dlcli.metrics.definitions import statistics_of
-from dlcli.metrics.intervals import estimate_statistics, wilson_interval
+from dlcli.metrics.intervals import estimate_statistics
 from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows
+from dlcli.metrics.statistic import wilson_interval
 
 
 def pairs(true, probabilities, weights=None):
@@ -128,7 +129,7 @@ def test_the_interval_of_one_bin_is_computed_by_hand():
 
 def test_a_bin_in_which_nothing_happened_has_the_spread_of_its_probabilities():
     error = error_of(pairs([0] * 10, [0.1] * 10))  # 0.1 is plausible: 0 of 10 has probability 0.35
-    lower, upper = error.interval_ends()
+    lower, upper = error.own_interval()
     assert lower == 0
     assert upper == pytest.approx(0.1 + 1.959964 * 0.9**0.5 / 10)
 
@@ -136,7 +137,7 @@ def test_a_bin_in_which_nothing_happened_has_the_spread_of_its_probabilities():
 @pytest.mark.parametrize(("rows", "sharpness"), [(100, 1.0), (1_000, 1.0), (400, 2.5)])
 def test_the_interval_contains_the_true_error(rows, sharpness):
     true = error_of(drawn(200_000, sharpness, 99)).value if sharpness != 1 else 0.0
-    ends = [error_of(drawn(rows, sharpness, seed)).interval_ends() for seed in range(200)]
+    ends = [error_of(drawn(rows, sharpness, seed)).own_interval() for seed in range(200)]
     contained = np.mean([lower <= true + 1e-3 and true - 1e-3 <= upper for lower, upper in ends])
     assert contained >= 0.93
 
