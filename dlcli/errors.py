@@ -345,6 +345,7 @@ def predicted_target(*, of_several: bool) -> str:
 
 
 _MOST_COLUMNS = 12
+_MOST_KNOWN = 10
 
 
 def named_columns(names: Collection[str]) -> str:
@@ -352,10 +353,21 @@ def named_columns(names: Collection[str]) -> str:
     return f"column{'s' * (len(names) > 1)} {listed(names, _MOST_COLUMNS)}"
 
 
+def known_columns(columns: Collection[str]) -> str:
+    """Return the first columns of a table and the number of the others, to append to a message."""
+    if not columns:
+        return ""
+    rest = len(columns) - _MOST_KNOWN
+    more = f" and {rest:,} more" if rest > 0 else ""
+    named = ", ".join(islice(columns, _MOST_KNOWN))
+    is_one = len(columns) == 1
+    return f"; its only column is {named}" if is_one else f"; its columns are {named}{more}"
+
+
 def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
     """Return the error for missing columns of a table, or an empty string.
 
-    If a column is missing, the error suggests the most similar unused column.
+    The error suggests the most similar unused column, or lists the columns of the table.
 
     Args:
         read: the columns that the network reads.
@@ -367,6 +379,7 @@ def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
         return ""
     others = sorted(known.difference(read))
     hint = next(filter(None, (did_you_mean(name, others) for name in absent)), "")
+    hint = hint or known_columns(columns)
     return f"has no {named_columns(absent)}, which the network reads{hint}"
 
 

@@ -11,7 +11,15 @@ from dlcli.config.data_section import Data, Input, Target
 from dlcli.data_checks import category_checks, feature_checks, row_checks, target_checks
 from dlcli.data_checks.sample import DataFinding, Sample, draw_sample
 from dlcli.encoding import column_types
-from dlcli.errors import ConfigError, DataError, UsageError, did_you_mean, plural, printable
+from dlcli.errors import (
+    ConfigError,
+    DataError,
+    UsageError,
+    did_you_mean,
+    known_columns,
+    plural,
+    printable,
+)
 from dlcli.splitting import Split
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
@@ -20,7 +28,6 @@ from dlcli.tables.table_files import read_table
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 from dlcli.tasks.task import Task
 
-_COLUMNS_NAMED = 12
 _REASONS_TO_IGNORE = ("identifiers", "constants")
 
 
@@ -185,8 +192,7 @@ def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]
     columns = (names,) if isinstance(names, str) else tuple(dict.fromkeys(names))
     for column in columns:
         if column not in table.columns:
-            named = ", ".join(table.columns[:_COLUMNS_NAMED])
-            near = did_you_mean(column, table.columns) or f"; its columns are {named}"
+            near = did_you_mean(column, table.columns) or known_columns(table.columns)
             raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
     return columns
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -58,12 +59,21 @@ class Patch:
         return by_caller(self.options, f"overrides={values}")
 
     def command(self, config: Path) -> str:
-        """Return the command that trains a config with this patch, quoted for a shell.
+        """Return the command that trains a run's config with this patch, quoted for a shell.
+
+        It names the new run after the patch, so the runs of two suggestions have different names.
 
         Args:
-            config: the config's file; for a run, its `resolved.yaml`.
+            config: the `resolved.yaml` of the run.
         """
-        return f"{shlex.join(['dlcli', 'train', str(config)])} {self.options}"
+        run = re.sub("[^A-Za-z0-9._-]", "-", config.absolute().parent.name).lstrip("._-")
+        name = f"{run[: _LONGEST_NAME - len(self.name) - 1] or 'run'}-{self.name}"
+        command = shlex.join(["dlcli", "train", str(config)])
+        return f"{command} {self.options} --set name={name}"
+
+
+_LONGEST_NAME = 64
+"""Maximum length of the name of a run."""
 
 
 def _number_or_text(value: str) -> float | str:

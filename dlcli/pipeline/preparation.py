@@ -30,7 +30,7 @@ from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
-from dlcli.errors import did_you_mean, first_names, plural
+from dlcli.errors import did_you_mean, plural
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
 from dlcli.pipeline import events as event_types
@@ -226,7 +226,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
 def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.Problem]:
     file, columns = header
     if column not in columns:
-        hint = did_you_mean(column, columns) or f"; its columns are {first_names(columns, 12)}"
+        hint = did_you_mean(column, columns) or errors.known_columns(columns)
         yield errors.Problem(path, f"no column '{column}' in {file}{hint}")
 
 

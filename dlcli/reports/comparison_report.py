@@ -103,17 +103,21 @@ def _sentences(comparison: Comparison, names: Sequence[str]) -> Iterator[str]:
 
 def _what_differs(comparison: Comparison, sides: Sides) -> Iterator[views.ViewBlock | str]:
     """Yield the differences in configs, versions, machines and data."""
-    texts = range(len(sides) + 1)
+    texts, wraps = range(len(sides) + 1), len(sides) > 2
     if settings := comparison.settings[:_MOST_SETTINGS]:
         rows = [(each.path, *map(setting_text, each.values)) for each in settings]
-        yield views.TableBlock(("config", *sides), _shortened(rows, 200), text_columns=texts)
+        yield views.TableBlock(
+            ("config", *sides), _shortened(rows, 200), text_columns=texts, wraps=wraps
+        )
     else:
         yield "The configs are the same."
     if (rest := len(comparison.settings) - len(settings)) > 0:
         yield f"{plural(rest, 'more setting')} not shown; --json lists all of them."
     if facts := comparison.facts.items():
         rows = [(name, *(value or fmt.UNDEFINED for value in values)) for name, values in facts]
-        yield views.TableBlock(("environment", *sides), _shortened(rows, 100), text_columns=texts)
+        yield views.TableBlock(
+            ("environment", *sides), _shortened(rows, 100), text_columns=texts, wraps=wraps
+        )
     if comparison.same_data:
         yield f"The data are the same: {_file_names(comparison.sides[0].data)}"
     else:
@@ -194,7 +198,7 @@ def _metrics(comparison: Comparison, named: Sides) -> Iterator[views.TableBlock]
             rows.append(("", *(f"[{ends}" if ends else "" for *_, ends in parts)))
         marks += [direction_mark(name), *[""] * (len(rows) - len(marks) - 1)]
     caption = f"{rows_name}: {counted}, with 95 % confidence intervals"
-    yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks))
+    yield views.TableBlock(("", *names), tuple(rows), caption, marks=tuple(marks), wraps=True)
     yield from _baseline_tables(comparison, split)
     for name, difference in zip(names[1:], comparison.differences, strict=False):
         caption = f"Change from {names[0]} to {name}, {_compared_rows(comparison, difference)}"
@@ -219,7 +223,7 @@ def _baseline_tables(comparison: Comparison, split: str) -> Iterator[views.Table
     caption = f"{comparison.rows_name}: baselines{numbered if max(several.values()) > 1 else ''}"
     counts = [comparison.sides[runs[0] - 1].rows for runs in groups.values()]
     columns = [dict(metrics) for _, metrics in groups]
-    yield metric_table(heads, columns, counts, caption=caption)
+    yield replace(metric_table(heads, columns, counts, caption=caption), wraps=True)
 
 
 def _compared_rows(comparison: Comparison, difference: RunDifference) -> str:
@@ -260,7 +264,7 @@ def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlo
         if split != comparison.split and any(columns):
             rows = [TrainingRecord(side.run).counted_rows(split) for side in sides.values()]
             caption = fmt.shorten(comparison.rows_name_of(split))
-            yield metric_table([*sides], columns, rows, caption=caption)
+            yield replace(metric_table([*sides], columns, rows, caption=caption), wraps=True)
 
 
 def _interval_charts(sides: Sides) -> Iterator[views.ChartBlock]:

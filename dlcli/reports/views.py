@@ -100,6 +100,8 @@ class TableBlock(ViewBlock):
     """An explanation below the table, on pages only."""
     marks: tuple[str, ...] = ()
     """A symbol next to each row's name, on pages only: `↑` if higher is better."""
+    wraps: bool = False
+    """Whether columns that do not fit into a line of text follow below, after the first column."""
 
     @classmethod
     def of(
@@ -309,6 +311,11 @@ def render_table(table: TableBlock, width: int | None = None) -> list[str]:
         return lines
     columns = range(len(rows[0]))
     widths = [max(display_width(row[at]) for row in rows) for at in columns]
+    if width is not None and table.wraps:
+        groups = _column_groups(widths, width)
+        if len(groups) > 1:
+            parts = (render_table(_with_columns(table, each), width) for each in groups)
+            return [*lines, *[line for part in parts for line in ("", *part)][1:]]
     if width is not None:
         widths = _fit_widths(widths, table, body, width)
     for row in rows:
@@ -318,6 +325,26 @@ def render_table(table: TableBlock, width: int | None = None) -> list[str]:
         ]
         lines.append("  ".join(aligned).rstrip())
     return lines
+
+
+def _column_groups(widths: Sequence[int], total: int) -> list[list[int]]:
+    """Return the columns of each part of a wrapped table: the first one, and those that fit."""
+    groups: list[list[int]] = []
+    for at in range(1, len(widths)):
+        used = sum(widths[each] + 2 for each in groups[-1]) if groups else total
+        if used + widths[at] > total:
+            groups.append([0])
+        groups[-1].append(at)
+    return groups
+
+
+def _with_columns(table: TableBlock, columns: Sequence[int]) -> TableBlock:
+    """Return some columns of a table, without its caption."""
+    return TableBlock(
+        tuple(table.header[at] for at in columns),
+        tuple(tuple(row[at] for at in columns) for row in table.rows),
+        text_columns=[at for at, column in enumerate(columns) if column in table.text_columns],
+    )
 
 
 def _cut_cell(cell: str, width: int) -> str:

@@ -23,7 +23,10 @@ data: {train: slow.csv, target: y, validation: 0.25}
 hidden: [{units: 4, activation: relu}]
 epochs: 20
 """
-COMMAND = "dlcli train runs/slow/resolved.yaml --set optimizer.learning_rate=0.01"
+COMMAND = (
+    "dlcli train runs/slow/resolved.yaml --set optimizer.learning_rate=0.01 "
+    "--set name=slow-rate-times-10"
+)
 
 
 @pytest.fixture

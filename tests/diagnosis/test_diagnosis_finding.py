@@ -20,6 +20,8 @@ def test_a_command_can_be_pasted_into_a_shell():
         "hidden[0].dropout=0.3",
         "--set",
         "early_stopping={patience: 5}",
+        "--set",
+        "name=it-s-name",
     ]
 
 

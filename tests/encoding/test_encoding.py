@@ -89,7 +89,10 @@ def test_absent_columns_are_listed_all_at_once():
     with pytest.raises(DataError) as caught:
         matrix_of(fitted(), rows(size=[1.0]))
     assert str(caught.value) == (
-        snapshot("t.csv: has no columns 'color', 'fresh', which the network reads")
+        snapshot(
+            "t.csv: has no columns 'color', 'fresh', which the network reads; its only column is "
+            "size"
+        )
     )
 
 
@@ -101,7 +104,9 @@ def test_a_single_absent_column_is_reported_with_the_nearest_name():
 def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one():
     train = rows(income=[1.0, 2.0], home=["a", "b"], y=["a", "b"])
     chosen = {"income": Auto(), "home": Auto()}
-    with pytest.raises(DataError, match="'income', which the network reads$"):
+    with pytest.raises(
+        DataError, match="'income', which the network reads; its only column is home$"
+    ):
         matrix_of(fitted(train, chosen=chosen), rows(home=["a"]))
 
 

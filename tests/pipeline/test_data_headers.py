@@ -71,7 +71,7 @@ def test_held_out_rows_need_the_columns_that_the_network_reads() -> None:
     config = data(validation="data/valid.csv", test="data/test.csv")
     headers = (TRAIN, ("data/valid.csv", ("z", "y")), ("data/test.csv", ("X", "y")))
     assert problems(config, *headers) == [
-        "input.features: data/valid.csv has no column 'x', which the network reads",
+        "input.features: data/valid.csv has no column 'x', which the network reads; its columns are z, y",
         "input.features: data/test.csv has no columns 'x', 'z', which the network reads; did you mean 'X'?",
     ]
 
@@ -87,7 +87,7 @@ def test_the_nearest_column_of_a_held_out_file_is_suggested() -> None:
 def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one() -> None:
     headers = (("a.csv", ("income", "home", "y")), ("v.csv", ("home", "y")))
     assert problems(data(validation="v.csv"), *headers) == [
-        "input.features: v.csv has no column 'income', which the network reads"
+        "input.features: v.csv has no column 'income', which the network reads; its columns are home, y"
     ]
 
 

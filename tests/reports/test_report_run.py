@@ -871,6 +871,8 @@ def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     config = plain.path / "resolved.yaml"
     assert parts(view_of(plain), "next")[1] == blocks.FindingsBlock((found,), config)
     page = html.unescape(to_html(view_of(plain)))
-    assert f"<code>dlcli train {config} --set 'hidden[0].units=64'</code>" in page
+    assert (
+        f"<code>dlcli train {config} --set 'hidden[0].units=64' --set name=run-wider</code>" in page
+    )
     texts = ("r2 is 0.1", "the network is too small", "more units see more", "a book, 2016")
     assert all(f">{text}</" in page for text in texts)

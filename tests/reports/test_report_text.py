@@ -219,17 +219,31 @@ def test_a_terminal_shows_blocks_then_sentences_notes_and_links():
     ]
 
 
+def test_columns_that_do_not_fit_follow_below():
+    table = TableBlock(
+        ("", "first", "second", "third"), (("R²", "0.1", "0.22", "0.3"),), wraps=True
+    )
+    assert render_table(table, 19) == [
+        "    first  second",
+        "R²    0.1    0.22",
+        "",
+        "    third",
+        "R²    0.3",
+    ]
+    assert len(render_table(table, 24)) == 2
+
+
 def test_sentences_are_broken_at_the_width_and_commands_are_not():
     patch = Patch("wider", "g h", (("a", "1"),))
     finding = Finding("too_small", "a b c", "d e f", (patch,), source="")
-    view = View("", blocks=(FindingsBlock((finding,), Path("c")),), sentences=("one two three",))
+    view = View("", blocks=(FindingsBlock((finding,), Path("a/c")),), sentences=("one two three",))
     assert render_text(view, 16).splitlines() == [
         "1. too small",
         "   evidence  a b",
         "             c",
         "   meaning   d e",
         "             f",
-        "   try       dlcli train c --set a=1",
+        "   try       dlcli train a/c --set a=1 --set name=a-wider",
         "             g h",
         "",
         "one two three",
