@@ -276,6 +276,7 @@ def _network(event: events.NetworkEvent) -> list[str]:
     target = {
         "standard": " (on the standardized target)",
         "log1p": " (on the standardized logarithm of the target)",
+        "mean": " (on the target divided by its mean)",
         "none": " (on the unscaled target)",
         None: "",  # classes and labels
     }[event.target_scaling]

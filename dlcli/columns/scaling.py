@@ -135,6 +135,20 @@ class Divide(Choice, name="divide"):
         return LinearScaling(name="divide", scale=self.by)
 
 
+class DivideByMean(Choice, name="mean"):
+    """x/mean, computed on the training rows; 0 stays 0."""
+
+    def fit(self, values: Floats) -> "LinearScaling":
+        """Fit the scaling on training rows.
+
+        Args:
+            values: the values of the rows, none missing, with a positive mean, (rows,).
+        """
+        largest = float(np.max(np.abs(values), initial=0.0)) or 1.0
+        mean = float(np.mean(values / largest)) * largest  # the sum might overflow
+        return LinearScaling(name="mean", scale=mean if mean > 0 else 1.0)
+
+
 class Unscaled(Choice, name="none"):
     """x, unchanged."""
 
@@ -146,7 +160,7 @@ class Unscaled(Choice, name="none"):
 Scaling = Annotated[
     Standard | Robust | MinMax | Quantile | Log1p | Divide | Unscaled, OneOf("scaling")
 ]
-OutputScaling = Annotated[Standard | Log1p | Unscaled, OneOf("scaling")]
+OutputScaling = Annotated[Standard | Log1p | DivideByMean | Unscaled, OneOf("scaling")]
 
 
 @dataclass(frozen=True)
@@ -224,14 +238,15 @@ class LinearScaling(FittedScaling):
     """z = (f(x) − offset)/scale, with f(x) = log(1 + x) or x."""
 
     name: Annotated[
-        Literal["standard", "minmax", "log1p", "divide", "none", "log"],
+        Literal["standard", "minmax", "log1p", "divide", "mean", "none", "log"],
         AfterValidator(lambda name: "log1p" if name == "log" else name),
     ]
     """The name of the scaling in the config; earlier versions stored `log` for `log1p`."""
     offset: float = 0.0
     """The mean of f(x) in the training rows, their minimum, or 0."""
     scale: Annotated[float, Field(gt=0)] = 1.0
-    """The standard deviation of f(x) in the training rows, their range, a divisor, or 1."""
+    """The standard deviation of f(x) in the training rows, their range or mean, a divisor, or
+    1."""
 
     @property
     def formula(self) -> str:

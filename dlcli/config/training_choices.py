@@ -14,7 +14,15 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
-from dlcli.metrics.definitions import LOG_LOSS, POISSON_DEVIANCE, RMSE
+from dlcli.metrics.definitions import (
+    GAMMA_DEVIANCE,
+    LOG_LOSS,
+    POISSON_DEVIANCE,
+    RMSE,
+    TWEEDIE_DEVIANCE,
+    of_deviance,
+)
+from dlcli.metrics.deviances import Deviance, GammaDeviance, TweedieDeviance
 from dlcli.metrics.metric import Metric
 from dlcli.schema import section
 
@@ -31,6 +39,11 @@ class _Loss(section.Choice):
     """True if the loss depends on the position of 0, so the target must not be scaled."""
     requires_nonnegative: ClassVar[bool] = False
     """True if the loss is undefined for targets below 0."""
+    scales_with_target: ClassVar[bool] = False
+    """True if dividing target and output by the same number only multiplies the loss by another, so
+    the target is divided by its mean."""
+    requires_positive: ClassVar[bool] = False
+    """True if the loss is undefined for targets of 0 or below."""
     requires_nonzero: ClassVar[bool] = False
     """True if the loss is undefined for targets of 0."""
     output: ClassVar[OutputForm] = "number"
@@ -43,6 +56,8 @@ class _Loss(section.Choice):
     """True if the loss can be negative, so percentages of its value are not meaningful."""
     metric: ClassVar[Metric | None] = None
     """See `comparison_metric`."""
+    shows_metric: ClassVar[bool] = False
+    """True if a config without metrics shows the comparison metric for each epoch."""
     formula: ClassVar[Callable[..., Any] | None] = None
     """For a loss that Keras lacks: a NumPy function of the encoded target and the network's output.
     It returns the loss of each output, shape (rows, units). Training, exported scripts and the
@@ -137,6 +152,74 @@ class Poisson(_Loss, name="poisson"):
     requires_nonnegative = True
     output = "positive"
     default_activation = Exponential()
+
+
+_LEAST_MEAN = 1e-7
+"""Is added to predicted means, as in Keras's Poisson loss, so their powers are finite."""
+
+
+class _DevianceLoss(_Loss):
+    """The deviance of a distribution of amounts; the network predicts the mean."""
+
+    needs_original_scale = True
+    scales_with_target = True
+    output = "positive"
+    default_activation = Exponential()
+    shows_metric = True
+
+    @property
+    def deviance(self) -> Deviance:
+        """The deviance with its parameters."""
+        raise NotImplementedError
+
+    def formula(self, true: Any, output: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Return the deviance of each output, see `_Loss.formula`."""
+        return self.deviance.of(true, output + _LEAST_MEAN)
+
+
+TweediePower = Annotated[
+    float, Field(gt=1, lt=2), section.Expected("a number above 1 and below 2")
+]
+
+
+class Tweedie(_DevianceLoss, name="tweedie"):
+    """Tweedie deviance, for amounts that are often 0, such as the cost of insurance claims.
+
+    2·mean(y^(2−p)/((1−p)(2−p)) − y·ŷ^(1−p)/(1−p) + ŷ^(2−p)/(2−p)), where p is `power`. The output
+    is positive. It suits a sum of a random number of positive amounts, such as all claims in a
+    year.
+    """
+
+    requires_nonnegative = True
+    power: TweediePower = 1.5
+    """Number between 1 and 2: the variance of an amount is proportional to this power of its mean.
+    Near 1, the amounts are distributed as multiples of a count; near 2, as gamma amounts."""
+
+    @property
+    def deviance(self) -> Deviance:
+        """The Tweedie deviance of this power."""
+        return TweedieDeviance(self.power)
+
+    @property
+    def comparison_metric(self) -> Metric:
+        """The Tweedie deviance of this power."""
+        return of_deviance(TWEEDIE_DEVIANCE, self.deviance)
+
+
+class Gamma(_DevianceLoss, name="gamma"):
+    """Gamma deviance, 2·mean(log(ŷ/y) + y/ŷ − 1), for amounts above 0.
+
+    It suits amounts whose typical deviation is proportional to their mean, such as the cost of one
+    claim. The output is positive.
+    """
+
+    metric = GAMMA_DEVIANCE
+    requires_positive = True
+
+    @property
+    def deviance(self) -> Deviance:
+        """The gamma deviance."""
+        return GammaDeviance()
 
 
 class CosineSimilarity(_Loss, name="cosine_similarity"):

@@ -45,6 +45,13 @@ from typing import TYPE_CHECKING
 
 from dlcli.arrays import Floats, Indices, np
 from dlcli.metrics import metric as forms
+from dlcli.metrics.deviances import (
+    Deviance,
+    ExplainedDeviance,
+    GammaDeviance,
+    PoissonDeviance,
+    TweedieDeviance,
+)
 from dlcli.metrics.metric import Metric
 
 if TYPE_CHECKING:
@@ -59,16 +66,6 @@ EPS = sys.float_info.epsilon
 def cross_entropy(of_truth: forms.Operand) -> forms.Operand:
     """Return `-ln p` for the probability `p` of the true class, clipped to `[EPS, 1 - EPS]`."""
     return -np.log(np.clip(of_truth, EPS, 1 - EPS))
-
-
-def poisson_deviance(rows: forms.NumberRows) -> forms.Operand:
-    """Return the Poisson deviance of each count, `2 (y ln(y / ŷ) - y + ŷ)` with `0 ln 0 = 0`.
-
-    It is 0 for a perfect prediction, and undefined if 0 is predicted for a count above 0. McCullagh
-    and Nelder, Generalized Linear Models (1989), section 2.3.
-    """
-    true, mean = rows.true, rows.outputs
-    return 2 * (np.where(true > 0, true * np.log(true / mean), 0.0) - true + mean)
 
 
 def is_among_top(rows: forms.ClassRows) -> forms.Operand:
@@ -141,12 +138,56 @@ MEDIAN_ABSOLUTE_ERROR = _error(
     has_target_unit=True,
     forms={"numbers": forms.MedianOf(lambda rows: np.abs(rows.errors))},
 )
-POISSON_DEVIANCE = _error(
-    "poisson_deviance",
-    aliases=("mean_poisson_deviance",),
-    title="Poisson deviance",
-    forms={"numbers": forms.MeanOf(poisson_deviance)},
+D2 = _score(
+    "d2",
+    aliases=("d2_tweedie_score", "deviance_explained"),
+    bounds=(-math.inf, 1.0),
+    title="D²",
+    forms={"numbers": ExplainedDeviance(PoissonDeviance())},
     of_loss=True,
+    is_summary=True,
+)
+_deviance = partial(_error, of_loss=True)
+
+
+def of_deviance(metric: Metric, deviance: Deviance) -> Metric:
+    """Return the metric of a loss that is a deviance, with `D2` of the same deviance.
+
+    Args:
+        metric: the record of the deviance.
+        deviance: the deviance, with its parameters.
+    """
+    explained = replace(D2, forms={"numbers": ExplainedDeviance(deviance)})
+    form = forms.MeanOf(lambda rows: deviance.of(rows.true, rows.outputs))
+    return replace(metric, forms={"numbers": form}, companions=(explained,))
+
+
+POISSON_DEVIANCE = of_deviance(
+    _deviance(
+        "poisson_deviance",
+        aliases=("mean_poisson_deviance",),
+        title="Poisson deviance",
+        forms={},
+    ),
+    PoissonDeviance(),
+)
+TWEEDIE_DEVIANCE = of_deviance(
+    _deviance(
+        "tweedie_deviance",
+        aliases=("mean_tweedie_deviance",),
+        title="Tweedie deviance",
+        forms={},
+    ),
+    TweedieDeviance(1.5),
+)
+GAMMA_DEVIANCE = of_deviance(
+    _deviance(
+        "gamma_deviance",
+        aliases=("mean_gamma_deviance",),
+        title="gamma deviance",
+        forms={},
+    ),
+    GammaDeviance(),
 )
 ACCURACY = _score(
     "accuracy",
@@ -275,7 +316,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         each.name: each
         for each in (
-            *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR, POISSON_DEVIANCE),
+            *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR),
+            *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE, D2),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),
             *(LOG_LOSS, BRIER, CALIBRATION_ERROR, TOP_ACCURACY),
@@ -341,7 +383,8 @@ def metrics_of(rows: forms.Rows, of_loss: Metric | None = None) -> dict[str, Met
         rows: the rows, which may be empty.
         of_loss: the comparison metric of the loss, if it depends on the loss, see `Metric.of_loss`.
     """
-    own = {} if of_loss is None else {of_loss.name: of_loss}
+    of_loss_all = () if of_loss is None else (of_loss, *of_loss.companions)
+    own = {metric.name: metric for metric in of_loss_all}
     found = {name: own.get(name, metric) for name, metric in METRICS.items()}
     return {
         name: metric

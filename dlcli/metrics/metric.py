@@ -458,6 +458,8 @@ class Metric:
     config for classes or labels, the name of that metric stands for this metric."""
     of_loss: bool = False
     """True if the metric is computed only after training with a loss that is compared by it."""
+    companions: tuple[Metric, ...] = ()
+    """Other metrics of a loss that is compared by this metric, such as the explained deviance."""
     of_positive_class: bool = False
     """True if exchanging the two classes changes the metric."""
     of_order: bool = False

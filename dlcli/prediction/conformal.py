@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from dlcli.arrays import Floats
-from dlcli.columns.scaling import Log1p, Unscaled
+from dlcli.columns.scaling import DivideByMean, Log1p, Unscaled
 from dlcli.config.config_schema import Output
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
@@ -267,7 +267,7 @@ def _bounds(
         least, greatest = output.activation.bounds
         low = least if -math.inf < least <= values.min() else None
         high = greatest if values.max() <= greatest < math.inf else None
-    if task.type == "count" or isinstance(output.scaling, Log1p):
+    if task.type == "count" or isinstance(output.scaling, Log1p | DivideByMean):
         low = max(low or 0.0, 0.0)
     return low, high
 

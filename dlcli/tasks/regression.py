@@ -119,6 +119,8 @@ class _Numbers(Task):
         return f"one for each of the target's columns {self.name}"
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling:
+        if loss.scales_with_target:
+            return column_scaling.DivideByMean()
         is_free = activation.name == "linear" and not loss.needs_original_scale
         return column_scaling.Standard() if is_free else Unscaled()
 
@@ -134,6 +136,12 @@ class _Numbers(Task):
         errors = (*named, MAE.name, RMSE.name)
         known = (name for name in errors if name != R2.name and metrics.get(name) is not None)
         return R2.name, *list(known)[:1]
+
+    def epoch_metrics(self, loss: Loss) -> tuple[str, ...]:
+        names, first = super().epoch_metrics(loss), loss.comparison_metric
+        if first is None or not loss.shows_metric:
+            return names
+        return tuple(sorted(names, key=lambda name: name != first.name))
 
     @property
     def default_metric(self) -> Metric:
@@ -153,7 +161,7 @@ class _Numbers(Task):
         yield None, f"the target {self.name} is {self.words} and has no classes"
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
-        if not (loss.requires_nonnegative or loss.requires_nonzero):
+        if not (loss.requires_nonnegative or loss.requires_positive or loss.requires_nonzero):
             return
         for table in tables:
             for column in self.columns:
@@ -309,7 +317,11 @@ class Counts(_Numbers):
 
 def _refuse_undefined(table: Table, column: str, loss: Loss) -> None:
     values = table.numbers(column)
-    wrong = values < 0 if loss.requires_nonnegative else values == 0
-    needed = "of 0 or more" if loss.requires_nonnegative else "other than 0"
+    if loss.requires_positive:
+        wrong, needed = values <= 0, "above 0"
+    elif loss.requires_nonnegative:
+        wrong, needed = values < 0, "of 0 or more"
+    else:
+        wrong, needed = values == 0, "other than 0"
     message = f"the loss '{loss.name}' needs a target {needed}, got {{:g}}".format
     table.refuse(wrong, column, lambda at: message(values[at]))

@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -28,6 +29,7 @@ from dlcli.config import layer_choices, training_choices
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, SelectedInputs
+from dlcli.metrics.deviances import GammaDeviance, TweedieDeviance
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Network, Weights, activation_of
 from dlcli.runs.run_writer import Checkpoint
@@ -45,7 +47,7 @@ _SPARSE_COST = 8
 _UPDATE_COST = 16
 """Approximate number of operations to update a weight: most of the work for sparse rows."""
 _EPSILON = 1e-7
-"""The epsilon that Keras's Poisson loss adds to a prediction."""
+"""The epsilon that Keras's Poisson loss and the deviances add to a prediction."""
 
 
 class LinearEngine:
@@ -235,7 +237,10 @@ def _residuals(loss: Loss, network: Network) -> Residuals | None:
             _sparse_crossentropy,
         ),
         (training_choices.Poisson(), layer_choices.Exponential(), _poisson),
+        (training_choices.Gamma(), layer_choices.Exponential(), _gamma),
     ]
+    if isinstance(loss, training_choices.Tweedie):
+        known.append((loss, layer_choices.Exponential(), partial(_tweedie, loss.power)))
     activation = activation_of(network.layers[-1])
     return next((each for *pair, each in known if pair == [loss, activation]), None)
 
@@ -262,4 +267,20 @@ def _poisson(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     means = np.exp(sums)
     losses: Floats = means - labels * np.log(means + _EPSILON)
     gradient: Floats = means - labels * (means / (means + _EPSILON))
+    return losses.mean(axis=1), gradient / sums.shape[1]
+
+
+def _tweedie(power: float, sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    means = np.exp(sums)
+    shifted = means + _EPSILON
+    losses: Floats = TweedieDeviance(power).of(labels, shifted)
+    gradient: Floats = 2 * means * (shifted - labels) * shifted**-power
+    return losses.mean(axis=1), gradient / sums.shape[1]
+
+
+def _gamma(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    means = np.exp(sums)
+    shifted = means + _EPSILON
+    losses: Floats = GammaDeviance().of(labels, shifted)
+    gradient: Floats = 2 * means * (shifted - labels) / np.square(shifted)
     return losses.mean(axis=1), gradient / sums.shape[1]
