@@ -216,12 +216,13 @@ class Output(_Dense):
     label or target column."""
     activation: layer_choices.Activation | None = None
     """Activation. Omitted: it follows from the loss. It is sigmoid for two classes or labels;
-    softmax for more classes and for `kl_divergence`; exponential for `poisson` and
-    `mean_squared_logarithmic_error`; and linear for `hinge`, `squared_hinge` and all other losses
-    of numbers."""
+    softmax for more classes and for `kl_divergence`; exponential for `poisson`, `tweedie`, `gamma`
+    and `mean_squared_logarithmic_error`; and linear for `hinge`, `squared_hinge` and all other
+    losses of numbers."""
     scaling: OutputScaling | None = None
-    """Scaling of numeric targets before training; predictions are scaled back. Omitted: `standard`,
-    or `none` if the loss or the activation does not allow scaling."""
+    """Scaling of numeric targets before training; predictions are scaled back. Omitted: `standard`;
+    `mean` for `tweedie` and `gamma`; or `none` if the loss or the activation does not allow
+    scaling."""
     probability_floor: ProbabilityFloor | None = None
     """Keeps predicted probabilities away from 0 and 1. Each probability p becomes (1 − e)·p + e/k,
     where e is this number, and k is the number of classes, or 2 for a label. `auto`: 5 divided by
@@ -565,7 +566,10 @@ class Config(Section):
     loss: training_choices.Loss | None = None
     """Loss that training minimizes. Omitted: the default for the type of the target.
 
-    Examples: [huber, {name: categorical_crossentropy, label_smoothing: 0.1}]
+    Examples:
+      - huber
+      - {name: categorical_crossentropy, label_smoothing: 0.1}
+      - {name: tweedie, power: 1.5}
     """
     metrics: tuple[Metric, ...] | None = None
     """Metrics that are computed in each epoch and stored in history.csv, in addition to the loss.

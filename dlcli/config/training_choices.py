@@ -172,14 +172,12 @@ class _DevianceLoss(_Loss):
         """The deviance with its parameters."""
         raise NotImplementedError
 
-    def formula(self, true: Any, output: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+    def formula(self, true: Any, output: Any) -> Any:  # noqa: ANN401
         """Return the deviance of each output, see `_Loss.formula`."""
         return self.deviance.of(true, output + _LEAST_MEAN)
 
 
-TweediePower = Annotated[
-    float, Field(gt=1, lt=2), section.Expected("a number above 1 and below 2")
-]
+TweediePower = Annotated[float, Field(gt=1, lt=2), section.Expected("a number above 1 and below 2")]
 
 
 class Tweedie(_DevianceLoss, name="tweedie"):

@@ -12,9 +12,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from dlcli.arrays import np
 from dlcli.metrics.metric import Operand, SumForm
+
+if TYPE_CHECKING:
+    from dlcli.metrics.statistic import Statistic
 
 _LEAST_DEVIANCE = 1e-12
 """The deviance of a constant target is 0 up to this rounding error, relative to its terms."""
@@ -113,12 +117,21 @@ def _difference(greater: Operand, smaller: Operand) -> Operand:
 
 @dataclass(frozen=True)
 class ExplainedDeviance(SumForm):
-    """The share of the deviance from the mean that predictions explain, `1 - Σ d(y, ŷ) / Σ d(y, ȳ)`.
+    """The explained share of the deviance from the mean, `1 - Σ d(y, ŷ) / Σ d(y, ȳ)`.
 
     It is averaged over several columns, and undefined for a constant target.
     """
 
     deviance: Deviance
+
+    def statistic(self, rows: Operand) -> Statistic:
+        """Return the explained share as a function of row weights; undefined if it is infinite."""
+        from dlcli.metrics.statistic import FunctionOfSums
+
+        terms = tuple(term.T.astype(np.float64) for term in self.terms(rows))
+        return FunctionOfSums(
+            rows.weights, terms, lambda *sums: np.mean(self._of_columns(*sums), axis=-1)
+        )
 
     def terms(self, rows: Operand) -> tuple[Operand, ...]:
         """Return 1, the numbers, their terms and their deviances."""
@@ -128,6 +141,9 @@ class ExplainedDeviance(SumForm):
 
     def value(self, *sums: Operand) -> Operand:
         """Return the explained share, see `SumForm.value`."""
-        weight, total, terms, deviances = sums
-        explained = 1 - deviances / self.deviance.from_mean(weight, total, terms)
+        explained = self._of_columns(*sums)
         return np.mean(np.where(np.isinf(explained), 0.0, explained), axis=-1)
+
+    def _of_columns(self, *sums: Operand) -> Operand:
+        weight, total, terms, deviances = sums
+        return 1 - deviances / self.deviance.from_mean(weight, total, terms)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from dlcli.columns.scaling import DivideByMean, Unscaled
+from dlcli.columns.scaling import DivideByMean, OutputScaling, Unscaled
 from dlcli.config.config_schema import Config, Gate, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss
@@ -177,8 +177,8 @@ def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem
             names.sort(key=lambda name: name != loss.default_activation.name)
             message = f"'{activation.name}' does not fit the loss '{loss.name}'; use "
             yield Problem("output.activation", message + ", ".join(names))
-    fitting = [Unscaled(), *[DivideByMean()] * loss.scales_with_target]
+    fitting: list[OutputScaling] = [Unscaled(), *[DivideByMean()] * loss.scales_with_target]
     if has_numbers and loss.needs_original_scale and output.scaling not in (None, *fitting):
-        names = " or ".join(each.name for each in fitting[::-1])
+        usable = " or ".join(each.name for each in fitting[::-1])
         requires = "can't be trained on a shifted target" if len(fitting) > 1 else _UNSCALED
-        yield Problem("output.scaling", f"'{loss.name}' {requires}; use {names}")
+        yield Problem("output.scaling", f"'{loss.name}' {requires}; use {usable}")

@@ -61,6 +61,7 @@ CLASSES: list[tuple[ModuleType, type[Section]]] = [
     (module, section)
     for module, choice in CHOICES.items()
     for section in members_of(choice).values()
+    if getattr(section, "formula", None) is None  # Keras lacks these losses
 ]
 
 

@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dlcli.metrics.definitions import (
+    GAMMA_DEVIANCE,
     METRICS,
     POISSON_DEVIANCE,
+    TWEEDIE_DEVIANCE,
     metric_values,
     statistics_of,
     stored_confusion,
@@ -29,7 +31,7 @@ def regression_metrics(target, prediction, weight=None, *, deviance=False):
     columns = (
         np.reshape(part, (len(part), -1 if len(part) else 1)) for part in (target, prediction)
     )
-    of_loss = POISSON_DEVIANCE if deviance else None
+    of_loss = POISSON_DEVIANCE if deviance is True else deviance or None
     return metric_values(statistics_of(NumberRows.of(*columns, weight), of_loss))
 
 
@@ -595,7 +597,9 @@ def test_without_rows_every_metric_is_undefined(score, table):
 
 def test_every_metric_that_is_one_number_has_a_better_direction():
     named = {
-        *regression_metrics(NUMBERS, GUESSES, deviance=True),
+        *regression_metrics(NUMBERS, GUESSES, deviance=POISSON_DEVIANCE),
+        *regression_metrics(NUMBERS, GUESSES, deviance=TWEEDIE_DEVIANCE),
+        *regression_metrics(NUMBERS, GUESSES, deviance=GAMMA_DEVIANCE),
         *binary_metrics(TRUTHS, PROBABILITIES),
         *multiclass_metrics(FOUR, FOUR_PROBABILITIES),
         *multilabel_metrics(MARKS, MARK_PROBABILITIES),

@@ -176,6 +176,13 @@ LAYERS_AND_BATCHES = {
     },
 }
 WEIGHTS_AND_METRICS = {
+    "a Tweedie deviance": {
+        "rows": 11,
+        "validation": 5,
+        "weighted": "train validation",
+        **metrics("count", "tweedie_deviance", "d2", loss={"name": "tweedie", "power": 1.7}),
+    },
+    "a gamma deviance": metrics("count", "gamma_deviance", "d2", loss="gamma"),
     "four classes, orthogonal layer": metrics(
         "four",
         *("accuracy", "f1", "top_3_accuracy"),

@@ -58,12 +58,16 @@ def train_linear(job, checkpointer=None):
         ("four", {"rows": 4, "weighted": "train"}),  # all rows at once
         ("labels", {"rows": 13, "validation": 6, "weighted": "train"}),
         ("count", {"rows": 13, "validation": 6}),
+        ("count", {"rows": 13, "validation": 6, "loss": {"name": "tweedie", "power": 1.3}}),
+        ("count", {"rows": 13, "weighted": "train", "loss": "gamma"}),
     ],
 )
 def test_weights_history_and_best_epoch_are_those_of_the_compiled_engine(
     make_linear, train, target, rows
 ):
-    job = make_linear(target, {"epochs": 60}, **rows)
+    loss = {key: rows[key] for key in ("loss",) if key in rows}
+    rows = {key: value for key, value in rows.items() if key not in loss}
+    job = make_linear(target, {"epochs": 60, **loss}, **rows)
     assert suits(job)
     found, told = train_linear(job)
     wanted = train(job, "graph")

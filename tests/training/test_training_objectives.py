@@ -85,6 +85,12 @@ LOSSES = [
     ({"name": "huber", "delta": 1.0}, NUMBER, lambda y, p: huber(abs(y - p), 1.0)),
     ("log_cosh", NUMBER, lambda y, p: np.log(np.cosh(p - y))),
     ("poisson", NUMBER, lambda y, p: p - y * np.log(p)),
+    (
+        {"name": "tweedie", "power": 1.2},
+        NUMBER,
+        lambda y, p: 2 * (y**0.8 / (-0.2 * 0.8) + y * p**-0.2 / 0.2 + p**0.8 / 0.8),
+    ),
+    ("gamma", NUMBER, lambda y, p: 2 * (np.log(p / y) + y / p - 1)),
     ("cosine_similarity", SHARES, lambda y, p: -cosines(y, p)),
     ("kl_divergence", SHARES, lambda y, p: (y * np.log(y / p)).sum(axis=1)),
     ("binary_crossentropy", TWO, lambda y, p: -np.log(positive(y, p))),
