@@ -265,6 +265,14 @@ def _validate_as_json(config: Path, settings: tuple[str, ...], read_rows: bool) 
     console.print_json(result)
 
 
+_SAMPLERS = {
+    "tpe": "combinations chosen by TPE",
+    "random": "combinations drawn at random",
+    "grid": "each combination once",
+}
+"""How candidates are chosen, by sampler; `dlcli help tpe` explains the method."""
+
+
 def search_space_lines(tune: Tune, held_out: str) -> list[str]:
     """Describe a search: its budget and sampler, and the range of each setting.
 
@@ -281,9 +289,11 @@ def search_space_lines(tune: Tune, held_out: str) -> list[str]:
     budget = [plural(tune.most_trials, "trial")] if tune.most_trials is not None else []
     budget += [f"{fmt.number(tune.time)} seconds"] if tune.time is not None else []
     combinations = count_combinations(dimensions)
-    of = f" of {plural(combinations, 'combination')}" if combinations else ""
+    choice = _SAMPLERS[tune.sampler.name]
+    if combinations:
+        choice += f" ({combinations:,} in all)"
     rows = f"the {held_out} rows" if tune.folds is None else plural(tune.folds, "fold")
-    search = ", ".join([*budget, f"{tune.sampler.name}{of}", f"{tune.metric} of {rows}"])
+    search = ", ".join([*budget, choice, f"{tune.metric} of {rows}"])
     ranges = tuple((each.path, _range_text(each)) for each in dimensions)
     return render_table(TableBlock(("tune", search), ranges, text_columns=(0, 1)))
 

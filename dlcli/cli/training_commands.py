@@ -404,9 +404,10 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         "--ensemble",
         type=options.integer(2, 32),
         metavar="N",
-        help="Also train the N best candidates as one ensemble, weighted by their out-of-fold "
-        "predictions: one network of each candidate for each fold. The folds are ensemble.folds or "
-        "tune.folds of the config, else 5. [default: no ensemble]",
+        help="Also train an ensemble from the N best candidates of the search. Each of them "
+        "becomes K networks, one for each of K folds, so there are N × K networks. The predictions "
+        "are averaged with weights that fit the out-of-fold predictions best. K is ensemble.folds "
+        "or tune.folds of the config, else 5. [default: no ensemble]",
     ),
     *_workers_options("train each candidate together"),
 )

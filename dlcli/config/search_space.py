@@ -603,6 +603,8 @@ def _located(
         problem: the problem, at a value of the search space or elsewhere in the config.
         causes: the values that cause the problem; empty if all values do.
     """
+    if (message := _unknown_path(problem)) is not None:
+        problem = replace(problem, message=message)
     if not problem.position.line:  # Python and --set have one position for all
         key = problem.path.rpartition(".")[2]
         dimensions = [each for each in dimensions if each.path.rpartition(".")[2] == key]
@@ -622,6 +624,21 @@ def _located(
         return _with_values(problem, causes)
     note = "(with the first value of each setting in tune.space)"
     return replace(problem, message=f"{problem.message} {note}")
+
+
+def _unknown_path(problem: errors.Problem) -> str | None:
+    """Return the message for a path of a search space that resembles no key of a config."""
+    known = list(Config.model_fields)
+    if problem.message != f"unknown key{errors.did_you_mean_or_all(problem.path, known)}":
+        return None
+    if errors.did_you_mean(problem.path, known):
+        return None
+    in_layers = errors.most_similar(problem.path, list(Hidden.model_fields))
+    near = f"; did you mean '{HIDDEN_LAYERS}.{in_layers}'?" if in_layers else ""
+    return (
+        f"unknown setting; expected '{HIDDEN_LAYERS}' or the path of a setting, such as "
+        f"optimizer.learning_rate or batch_size{near}"
+    )
 
 
 def _positions(node: yaml.Node) -> Iterator[errors.Position]:

@@ -24,7 +24,7 @@ from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.sample import DataFinding, Sample, Severity, percent, quoted
-from dlcli.errors import DataError
+from dlcli.errors import DataError, joined, plural
 from dlcli.metrics.intervals import student_quantile
 from dlcli.splitting import time_ranks
 from dlcli.tables.table import Table
@@ -144,7 +144,8 @@ def find_duplicates_across(
         found = int(is_copy.sum())
         if not found:
             continue
-        counts.append(f"{found:,} of {table.rows:,} ({percent(found, table.rows)}) of {name}")
+        share = percent(found, table.rows)
+        counts.append(f"{found:,} of {plural(table.rows, f'{name} row')} ({share})")
         severities.add(_severity(found, table.rows))
         total += found
         if sample.task is not None and sample.task.classes:
@@ -153,9 +154,11 @@ def find_duplicates_across(
             contradicting += int((is_copy & ~same).sum())
     if not counts:
         return None
-    message = f"held-out rows with the same features as a training row: {', '.join(counts)}"
+    equal = "equals" if total == 1 else "equal"
+    message = f"{joined(counts)} {equal} a training row in all features"
     if contradicting:
-        message += f", {contradicting:,} of them with another target"
+        has = "has" if contradicting == 1 else "have"
+        message += f"; {contradicting:,} of these {has} another target"
     advice = "if they are copies, metrics are too optimistic: keep one of each"
     if not is_grouped:
         advice += ", or keep copies in the same set with data.split: {name: group, column: ...}"

@@ -19,7 +19,7 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.comparison import ComparedRun, row_keys, table_keys
 from dlcli.config.config_file import ConfigFile
 from dlcli.encoding.table_encoding import Encoding, encode_rows
-from dlcli.errors import ConfigError, Problem, RunError, UsageError, listed, plural
+from dlcli.errors import ConfigError, Problem, RunError, UsageError, listed, override, plural
 from dlcli.pipeline.preparation import DistilledRows, FitPlan, FitRows, data_fingerprints, named_run
 from dlcli.pipeline.run_recording import check_data
 from dlcli.runs.environment import content_id, data_entries
@@ -83,7 +83,10 @@ def require_teacher(run: Run) -> None:
         UsageError: for a single network, an ensemble without folds, or margins.
     """
     run.require_network()
-    way_out = "distill an ensemble with folds: ensemble: {members: 8}"
+    way_out = (
+        "only an ensemble with folds can be distilled; train one with "
+        f"{override('ensemble.members', 8)}"
+    )
     if run.config.ensemble is None:
         raise UsageError(f"{run.location}: is a single network; {way_out}")
     if run.config.ensemble_folds is None:

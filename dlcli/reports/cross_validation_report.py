@@ -182,7 +182,9 @@ def cross_validation_view(run: Run) -> views.View:
     cv, metrics = record.document, _metric_table(record)
     classes, labels = (cv.classes if cv.task == kind else () for kind in ("classes", "labels"))
     why, commands = _next_steps(record)
-    label = "predict" if report_parts.is_trained(run, "refit") else "train on all rows"
+    label = (
+        "predict" if report_parts.is_trained(run, "refit") else f"train on {_final_rows(record)}"
+    )
     view = views.View(
         kicker="dlcli report: cross-validation",
         lead=f"Predicts {report_parts.name_target(cv.target, classes, labels)}.",
@@ -462,19 +464,31 @@ def _how_it_was_split(cv: CrossValidation) -> str:
     return text
 
 
+def _final_rows(record: CrossValidationRecord) -> str:
+    """Name the rows that the final network is trained on."""
+    return "all rows except the test rows" if record.document.set_aside else "all rows"
+
+
 def _next_steps(record: CrossValidationRecord) -> tuple[str, list[list[str]]]:
     """Return instructions to train a final network, and the commands without `dlcli`."""
     run, epochs = record.run, record.document.best_epochs
+    rows = _final_rows(record)
     if report_parts.is_trained(run, "refit"):
         refit = str(run.path / "refit")
-        return "A network was trained on all rows:", [["predict", refit, "DATA"], ["report", refit]]
+        return f"A network was trained on {rows}:", [
+            ["predict", refit, "DATA"],
+            ["report", refit],
+        ]
     evaluated = "The networks of the folds are only used to evaluate the config and are not saved."
     if record.log.result and record.log.result.refit_problem:
-        return f"{evaluated} Training a network on all rows failed: see the warning above.", []
+        return (
+            f"{evaluated} Training a network on {rows} failed: see the warning above.",
+            [],
+        )
     if run.has(RunFile.REFIT) and epochs is not None:
         # Each member of an ensemble with folds uses its fold for early stopping.
         duration = "" if run.config.ensemble_folds else f", for {plural(epochs, 'epoch')}"
-        why = f"{evaluated} To predict, train a network on all rows{duration}:"
+        why = f"{evaluated} To predict, train a network on {rows}{duration}:"
         return why, [["train", str(run.path / RunFile.REFIT)]]
     why = f"{evaluated} To predict, train a network with the same config:"
     return why, [["train", str(run.resolved_path())]]

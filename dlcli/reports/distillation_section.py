@@ -44,19 +44,24 @@ def distillation_table(found: Distillation) -> views.TableBlock:
         rows.append((name, *shown, times))
     on = f" on {plural(found.rows, 'test row')}" if found.rows else ""
     caption = f"Comparison with the ensemble {fmt.shorten_middle(found.teacher)}{on}"
-    header = ("", "network", "ensemble", "difference [95 % CI]")
+    header = ("", "network", "ensemble", "difference [95 % CI] or ratio")
     return views.TableBlock(header, tuple(rows), caption, (0, 3))
 
 
-def distillation_sentences(found: Distillation) -> Iterator[str]:
-    """Yield what the held-out rows of a distilled network show."""
-    yield (
-        "Metrics of validation rows are much too optimistic, because the ensemble that the network "
-        "learned from was trained on these rows."
+def validation_note() -> str:
+    """Return why the validation metrics of a distilled network are no measure of its quality."""
+    return (
+        "The validation metrics above are much too optimistic: this network learned from an "
+        "ensemble that was trained on the validation rows, so it has seen their targets "
+        "indirectly. Use the test rows to evaluate it."
     )
+
+
+def distillation_sentences(found: Distillation) -> Iterator[str]:
+    """Yield why a distilled network is not compared with its ensemble, if it is not."""
     if not found.rows:
         yield (
-            "So the metrics are not compared with those of the ensemble. To compare them, train "
-            "the ensemble with data.test: 0.15 and distill it again, or compare both runs on new "
-            "rows with dlcli compare --data."
+            "There are no test rows, so the metrics are not compared with those of the ensemble. "
+            "To compare them, train the ensemble with data.test: 0.15 and distill it again, or "
+            "compare both runs on new rows with dlcli compare --data."
         )

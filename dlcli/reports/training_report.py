@@ -20,7 +20,11 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
 from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, log_labels, spans_decades
 from dlcli.reports.command_views import layer_table, metric_table, positive_class
-from dlcli.reports.distillation_section import distillation_sentences, distillation_table
+from dlcli.reports.distillation_section import (
+    distillation_sentences,
+    distillation_table,
+    validation_note,
+)
 from dlcli.reports.explanation_sections import (
     data_section,
     errors_section,
@@ -73,13 +77,15 @@ def training_view(run: Run) -> views.View:
     if target:
         named = report_parts.name_target(target.columns, target.classes, target.labels)
     compared = distillation_table(run.distillation) if run.distillation else None
+    has_validation = "validation" in record.splits
+    note = validation_note() if run.distillation and has_validation else None
     diagnosis = ("diagnosis", shlex.join(["dlcli", "diagnose", str(run.path)]))
     view = views.View(
         kicker="dlcli report",
         lead=f"Predicts {named}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
-        blocks=views.blocks([metrics if record.splits else None, compared]),
+        blocks=views.blocks([metrics if record.splits else None, note, compared]),
         links=(diagnosis,) if _needs_diagnosis(run) else (),
         sections=lambda: list(_sections(record, metrics)),
     )

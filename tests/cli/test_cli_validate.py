@@ -245,7 +245,7 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
     assert result.stdout.splitlines()[5:] == snapshot(
         [
             "",
-            "tune                     50 trials, tpe, val_loss of 3 folds",
+            "tune                     50 trials, combinations chosen by TPE, val_loss of 3 folds",
             "optimizer.learning_rate  0.0001 to 0.1, log",
             "hidden_layers.number     1 to 4",
             "hidden_layers.units      8, 16",
@@ -260,7 +260,7 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
 def test_a_search_without_a_space_is_shown_with_the_default(dlcli):
     result = dlcli("validate", "config.yaml", "--set", "tune.trials=7")
     assert result.stdout.splitlines()[6:9] == [
-        "tune                     7 trials, tpe, val_loss of 3 folds",
+        "tune                     7 trials, combinations chosen by TPE, val_loss of 3 folds",
         "hidden_layers.number     1, 2, 3",
         "hidden_layers.units      16, 32, 64",
     ]
@@ -271,7 +271,7 @@ def test_a_grid_is_shown_with_the_number_of_its_combinations(dlcli):
     grid = "tune={sampler: grid, time: 1m, space: {epochs: [1, 2], batch_size: {low: 3, high: 5}}}"
     result = dlcli("validate", "config.yaml", "--set", grid)
     assert result.stdout.splitlines()[6] == (
-        "tune        60 seconds, grid of 6 combinations, val_loss of the validation rows"
+        "tune        60 seconds, each combination once (6 in all), val_loss of the validation rows"
     )
 
 

@@ -138,7 +138,7 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
     assert lines[-3:] == [
         "run: runs/cv",
         "report: dlcli report runs/cv",
-        "train on all rows: dlcli train runs/cv/refit.yaml",
+        "train on all rows except the test rows: dlcli train runs/cv/refit.yaml",
     ]
     assert calls == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None, 1)]
 

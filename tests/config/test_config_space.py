@@ -451,6 +451,12 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
          "8:51: hidden[0].batch_normalization.momentu: unknown key; did you mean 'momentum'?"),
         ("learning_rate_schedule.decay_rate: [0.5, 0.9]",
          "8:5: learning_rate_schedule.decay_rate: unknown key; allowed: name"),
+        ("foo: [1, 2]",
+         "8:5: foo: unknown setting; expected 'hidden_layers' or the path of a setting, such as "
+         "optimizer.learning_rate or batch_size"),
+        ("dropot: [0.1, 0.2]",
+         "8:5: dropot: unknown setting; expected 'hidden_layers' or the path of a setting, such as "
+         "optimizer.learning_rate or batch_size; did you mean 'hidden_layers.dropout'?"),
     ],
 )  # fmt: skip
 def test_an_unknown_setting_is_reported_once_with_the_most_similar(

@@ -87,8 +87,7 @@ def test_held_out_rows_that_were_trained_on_are_counted(sample, table):
     assert (found.rows, found.severity) == (3, "warning")
     assert found.message == (
         snapshot(
-            "held-out rows with the same features as a training row: 3 of 20 (15 %) of test, "
-            "1 of them with another target"
+            "3 of 20 test rows (15 %) equal a training row in all features; 1 of these has another target"
         )
     )
 

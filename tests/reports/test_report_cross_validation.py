@@ -87,7 +87,7 @@ def test_a_terminal_shows_the_metrics_the_notes_and_the_way_to_train_on_all_rows
     assert lines[-3:] == [
         f"run: {run.path}",
         f"report: dlcli report {run.path}",
-        f"train on all rows: dlcli train {run.path}/refit.yaml",
+        f"train on all rows except the test rows: dlcli train {run.path}/refit.yaml",
     ]
 
 
@@ -283,13 +283,21 @@ def test_the_next_step_is_to_train_on_all_rows(tmp_path):
     assert codes(view) == [f"dlcli train {run.path}/refit.yaml", "dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
         "The networks of the folds are only used to evaluate the config and are not saved. To predict, train "
-        "a network on all rows, for 2 epochs:"
+        "a network on all rows except the test rows, for 2 epochs:"
     )
+
+
+def test_without_test_rows_the_final_network_is_trained_on_all_rows(tmp_path):
+    run = cross_validation_run(tmp_path, cross_validation(set_aside=0))
+    assert cross_validation_view(run).links[-1][0] == "train on all rows"
+    assert parts(cross_validation_view(run), "next")[0].text.endswith("on all rows, for 2 epochs:")
 
 
 def test_of_an_ensemble_each_member_has_its_own_number_of_epochs_on_all_rows(tmp_path, monkeypatch):
     monkeypatch.setattr("dlcli.config.config_schema.Config.ensemble_folds", 3)
-    assert parts(view_of(tmp_path), "next")[0].text.endswith("train a network on all rows:")
+    assert parts(view_of(tmp_path), "next")[0].text.endswith(
+        "train a network on all rows except the test rows:"
+    )
 
 
 def test_without_a_config_for_all_rows_the_same_config_is_trained(tmp_path):
@@ -312,7 +320,7 @@ def test_a_failed_training_on_all_rows_is_not_recommended(tmp_path):
     assert codes(view) == ["dlcli tune CONFIG"]
     assert parts(view, "next")[0].text == (
         "The networks of the folds are only used to evaluate the config and are not saved. Training a "
-        "network on all rows failed: see the warning above."
+        "network on all rows except the test rows failed: see the warning above."
     )
 
 
