@@ -132,7 +132,8 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
     compared = ""
     if (default := candidates.default) is not None:
         is_better = candidates.is_better(value_of(best), value_of(default))
-        compared = "; the default has" if is_better else ", no better than the default with"
+        given = "the config as given (“default”)"
+        compared = f"; {given} has" if is_better else f", no better than {given} with"
         compared += f" {candidates.shown(default.value)}"
     yield f"{tried}. The best is #{best.number}, with {value}{compared}."
     yield f"Its settings: {settings_text(best.values, 600)}."

@@ -54,7 +54,7 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "test accuracy      75.0 %  87.5 %    75.0 %",
         "",
         "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 over 5 "
-        "folds; the default has 0.44.",
+        "folds; the config as given (“default”) has 0.44.",
         "Its settings: optimizer.learning_rate 0.01, hidden_layers.units 32, "
         "hidden_layers.number 4.",
         "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
@@ -220,7 +220,7 @@ def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
 
 def test_a_best_candidate_that_is_no_better_than_the_default_is_reported(tmp_path):
     view = view_of(tmp_path, default=trial(None, 0.25))
-    assert view.sentences[0].endswith(", no better than the default with 0.25.")
+    assert view.sentences[0].endswith(", no better than the config as given (“default”) with 0.25.")
 
 
 def test_a_search_without_a_value_states_it(tmp_path):
