@@ -130,7 +130,8 @@ def predict(
       dlcli predict runs/bikes folder --output predictions --jobs 4
 
     The output has one row for each row of DATA, in the same order, with the column `prediction`
-    and, for classes, the columns `probability_<class>`. Rejected rows have no prediction.
+    and, for classes, the columns `probability_<class>`. Rejected rows have no prediction. CSV on a
+    terminal has six significant digits; in a file or a pipe, it has all digits.
 
     If DATA is a folder or a glob and --output is a folder, each table is predicted separately, in
     constant memory. After an interruption, run the same command again: it skips finished tables.

@@ -138,8 +138,9 @@ def write_rows(
 
     Numbers are written with the fewest digits that give the same float32 or float64 when read,
     booleans as `true` and `false`, missing values as an empty field or `null`. Texts are written
-    unchanged, so a class can be read back exactly; control characters are escaped only for a
-    terminal, which would execute them. In CSV, a list is a JSON array.
+    unchanged, so a class can be read back exactly. In CSV, a list is a JSON array. Only on a
+    terminal, CSV has six significant digits, and control characters are escaped, because a terminal
+    would execute them.
 
     Args:
         rows: the table.
@@ -181,6 +182,7 @@ class RowWriter:
             self._parquet.write_table(rows)
             return
         if self._form == "csv":
+            rows = _rounded(rows) if self._is_terminal else rows
             lines = _csv_lines(rows, self._is_safe, has_header=not self._has_header)
             self._has_header = True
         else:
@@ -193,6 +195,28 @@ class RowWriter:
         from pyarrow.parquet import ParquetWriter
 
         return ParquetWriter(pa.PythonFile(self._stream, "w"), schema)
+
+
+_DIGITS_ON_TERMINAL = 6
+"""Significant digits of numbers on a terminal, where people read them."""
+
+
+def _rounded(rows: pa.Table) -> pa.Table:
+    """Return a table whose columns of fractions are texts with six significant digits."""
+    columns = {}
+    for name in rows.column_names:
+        values = plain(rows.column(name))
+        if pa.types.is_floating(values.type):
+            texts = [None if each is None else _short(each) for each in values.to_pylist()]
+            values = pa.chunked_array([pa.array(texts, pa.string())])
+        columns[name] = values
+    return pa.table(columns)
+
+
+def _short(value: float) -> str:
+    """Format a number with six significant digits, or more for all digits of its integer part."""
+    is_large = 10**_DIGITS_ON_TERMINAL <= abs(value) < 1e15
+    return f"{value:.0f}" if is_large else f"{value:.{_DIGITS_ON_TERMINAL}g}"
 
 
 def check_spreadsheet_safe(spreadsheet_safe: bool, form: Format) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import re
@@ -14,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from inline_snapshot import snapshot
+
+from dlcli.prediction.prediction_tables import write_rows
 
 
 @pytest.mark.usefixtures("double")
@@ -309,3 +313,22 @@ def test_an_output_that_the_disk_has_no_room_for_is_named(name):
     )
     assert (done.returncode, done.stderr) == (1, f"error: {name}: File too large\n")
     assert sorted(os.listdir()) == ["double.yaml", "points.csv", "runs"]
+
+
+class _Terminal(io.BytesIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(1 / 3, "0.333333"), (12345678.9, "12345679"), (2e-9, "2e-09"), (-0.25, "-0.25")],
+)
+def test_a_terminal_shows_six_significant_digits(number, shown):
+    rows = pa.table({"prediction": pa.array([1.5, number], pa.float64())})
+    terminal, pipe = _Terminal(), io.BytesIO()
+    for stream in (terminal, pipe):
+        write_rows(rows, "csv", stream)
+    assert terminal.getvalue().decode() == f"prediction\n1.5\n{shown}\n"
+    read = csv.DictReader(pipe.getvalue().decode().splitlines())
+    assert [float(row["prediction"]) for row in read] == [1.5, number]
