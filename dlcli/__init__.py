@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dlcli.api.functions import cross_validate as cross_validate
     from dlcli.api.functions import diagnose as diagnose
     from dlcli.api.functions import distill as distill
+    from dlcli.api.functions import drift as drift
     from dlcli.api.functions import export as export
     from dlcli.api.functions import inspect as inspect
     from dlcli.api.functions import load as load
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from dlcli.api.results import ComparisonResult as ComparisonResult
     from dlcli.api.results import CrossValidationRun as CrossValidationRun
     from dlcli.api.results import DiagnosisResult as DiagnosisResult
+    from dlcli.api.results import DriftResult as DriftResult
     from dlcli.api.results import ExportResult as ExportResult
     from dlcli.api.results import InspectionResult as InspectionResult
     from dlcli.api.results import ReproductionResult as ReproductionResult
@@ -68,11 +70,14 @@ os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 _MODULES = {
     name: module
     for module, names in (
-        ("api.functions", "compare cross_validate diagnose distill export inspect load open_run"),
-        ("api.functions", "reproduce resume starter_config train tune"),
+        ("api.functions", "compare cross_validate diagnose distill drift export inspect load"),
+        ("api.functions", "open_run reproduce resume starter_config train tune"),
         ("api.models", "Model Prediction"),
         ("api.arguments", "events"),
-        ("api.results", "ComparisonResult CrossValidationRun DiagnosisResult ExportResult"),
+        (
+            "api.results",
+            "ComparisonResult CrossValidationRun DiagnosisResult DriftResult ExportResult",
+        ),
         ("api.results", "InspectionResult ReproductionResult SearchRun TrainingRun"),
         ("config.config_schema", "Config"),
         ("errors", "ConfigError DataError DivergenceError DlcliError ExportError Interrupted"),

@@ -268,6 +268,35 @@ def diagnose(run: results.AnyRun) -> results.DiagnosisResult:
     return results.DiagnosisResult(chosen, find_problems(chosen))
 
 
+def drift(
+    run: results.AnyRun,
+    data: object,
+    *,
+    reference: object = None,
+    progress: Progress = None,
+) -> results.DriftResult:
+    """Compare new rows with the training rows: each column, the predictions, and all together.
+
+    Args:
+        run: the run of a training.
+        data: a table of new rows, or the path of a file; the target is not required.
+        reference: a table to compare with, or the path of a file. [default: the training rows, read
+            again from their file]
+        progress: see `train`.
+
+    Raises:
+        RunError: if the run is missing or damaged, or has no network.
+        UsageError: if the training rows can't be read again.
+        DataError: if a table lacks columns of the network, or has no rows.
+    """
+    from dlcli.pipeline.drift import measure_drift
+
+    chosen, table = open_folder(_folder(run)), arguments.table_source(data)
+    before = None if reference is None else arguments.table_source(reference)
+    with listening(progress) as listener:
+        return results.DriftResult(measure_drift(chosen, table, before, listener))
+
+
 def export(
     run: results.AnyRun,
     format: FormatName,

@@ -18,6 +18,7 @@ from dlcli.exports.formats import FormatName
 from dlcli.pipeline.retraining import Reproduction
 from dlcli.reports import command_views, diagnosis_report
 from dlcli.reports.comparison_report import comparison_view
+from dlcli.reports.drift_report import drift_view
 from dlcli.reports.report_files import to_card, training_curves, view_of, write_report
 from dlcli.reports.views import View, render_text
 from dlcli.runs.documents import CrossValidation, Search
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from dlcli.comparison import Comparison
     from dlcli.data_checks.inspection import Inspection
     from dlcli.diagnosis.remedies import Finding
+    from dlcli.pipeline.drift import MeasuredDrift
 
 
 class _Shown:
@@ -273,6 +275,25 @@ class DiagnosisResult(_Shown):
 
     def _view(self) -> View:
         return diagnosis_report.diagnosis_view(self.run, self.findings)
+
+
+@dataclass(frozen=True)
+class DriftResult(_Shown):
+    """The comparison of new rows with the training rows."""
+
+    measured: MeasuredDrift = field(repr=False)
+
+    @property
+    def level(self) -> Literal["none", "moderate", "strong"]:
+        """The highest level of a column, of a prediction and of the classifier."""
+        return self.measured.document.level
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the object that `dlcli drift --json` prints."""
+        return self.measured.document.model_dump(mode="json")
+
+    def _view(self) -> View:
+        return drift_view(self.measured)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""`dlcli predict` and `evaluate`: the commands that use a trained network on other rows."""
+"""`dlcli predict`, `evaluate` and `drift`: the commands that use a trained network on new rows."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from dlcli.cli import console, options
-from dlcli.cli.input_arguments import RunAndData, run_and_data
+from dlcli.cli.input_arguments import RunAndData, refuse_run_folder, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
     from dlcli.tables.table import Table
 
+_LEAST_WIDTH = 80
+"""Width of tables in columns, if standard output is not a terminal."""
 _MOST_NAMES = 8
 """Maximum number of ignored columns that a message lists."""
 _BAD_ROW_HINT = (
@@ -325,6 +327,66 @@ def evaluate(
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, file)
+
+
+@click.command()
+@run_and_data
+@click.option(
+    "--reference",
+    type=options.LOCATION,
+    metavar="TABLE",
+    callback=refuse_run_folder,
+    help="Table or URL to compare with. [default: the training rows, read again from their file]",
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(["moderate", "strong", "never"]),
+    default="strong",
+    show_default=True,
+    help="Drift from which the exit code is 6.",
+)
+@options.output("FILE", "Also write the result to a new HTML file, with charts of the columns.")
+@options.json_object
+def drift(
+    paths: RunAndData,
+    reference: Location | None,
+    fail_on: Literal["moderate", "strong", "never"],
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare new rows with the training rows.
+
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, or `-`
+    for standard input; it does not need the target. Each column, the predictions and the rows as a
+    whole are compared. If they differ strongly, the exit code is 6.
+
+    \b
+      dlcli drift runs/bikes new_hours.csv
+      dlcli drift runs/bikes new_hours.csv --output drift.html
+      dlcli drift runs/bikes new_hours.csv --fail-on moderate --json
+    """  # noqa: D301  (Click does not wrap the lines after it)
+    from dlcli.cli.event_log import print_event
+    from dlcli.pipeline.drift import measure_drift, require_no_drift
+    from dlcli.reports.drift_report import drift_view
+    from dlcli.runs.run_folder import opened_network
+
+    if reference == Path("-"):
+        raise click.UsageError("--reference: name a file; standard input can't be read twice")
+    folder, data = paths
+    with opened_network(folder) as run:
+        measured = measure_drift(run, data, reference, print_event)
+    if output is not None:
+        from dlcli.reports.report_files import to_html
+
+        page = to_html(drift_view(measured))
+        with console.open_output(output) as stream:
+            stream.write(page.encode())
+    if as_json:
+        console.print_json(measured.document.model_dump(mode="json"))
+    else:
+        console.print_view(drift_view(measured), least_width=_LEAST_WIDTH)
+    if fail_on != "never":
+        require_no_drift(measured.document, fail_on)
 
 
 def _report(

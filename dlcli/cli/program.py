@@ -20,7 +20,7 @@ from dlcli import __version__, errors, is_command_line
 from dlcli.cli import options
 from dlcli.cli.config_commands import init, inspect, schema, validate
 from dlcli.cli.console import print_message
-from dlcli.cli.prediction_commands import evaluate, predict
+from dlcli.cli.prediction_commands import drift, evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, export, report, serve
 from dlcli.cli.training_commands import ARGUMENTS, cv, distill, reproduce, train, tune
 
@@ -375,7 +375,7 @@ def _explain(ctx: click.Context, words: str) -> str:
 
 main.add_groups(
     {
-        "Train and evaluate": (train, predict, evaluate),
+        "Train and evaluate": (train, predict, evaluate, drift),
         "Understand": (report, compare, diagnose),
         "Choose": (cv, tune),
         "Deploy": (export, serve, distill, reproduce),

@@ -117,7 +117,10 @@ def _types(event: FeaturesEvent) -> views.TableBlock:
 
 
 def column_cards(
-    columns: Sequence[document.ColumnStatistics], rows: int, held_out: int = 0
+    columns: Sequence[document.ColumnStatistics],
+    rows: int,
+    held_out: int = 0,
+    others: str = "held-out",
 ) -> views.ColumnCardsBlock:
     """Make a card for each column.
 
@@ -125,11 +128,15 @@ def column_cards(
         columns: the statistics of the columns.
         rows: the number of training rows.
         held_out: the number of held-out rows.
+        others: the adjective for these rows.
     """
     names = fmt.shorten_names(column.name for column in columns)
     cards = (
         views.ColumnCard(
-            name, _type(each), tuple(_facts(each, rows)), _column_chart(each, rows, held_out)
+            name,
+            _type(each),
+            tuple(_facts(each, rows)),
+            _column_chart(each, rows, held_out, others),
         )
         for name, each in zip(names, columns, strict=True)
     )
@@ -206,17 +213,17 @@ def _range(column: document.ColumnStatistics, first: str = "") -> str:
 
 
 def _column_chart(
-    column: document.ColumnStatistics, rows: int, held_out: int
+    column: document.ColumnStatistics, rows: int, held_out: int, others: str
 ) -> views.ChartBlock | None:
     if column.histogram is not None and any(column.histogram.train):
-        return _distribution(column, column.histogram)
+        return _distribution(column, column.histogram, others)
     if any(value.train for value in column.values[:_MOST_VALUES]):
-        return _frequencies(column, rows, held_out)
+        return _frequencies(column, rows, held_out, others)
     return None
 
 
 def _distribution(
-    column: document.ColumnStatistics, histogram: document.Histogram
+    column: document.ColumnStatistics, histogram: document.Histogram, others: str
 ) -> views.ChartBlock:
     """Draw a histogram of numbers or times."""
     edges, is_time, format_value = histogram.edges, _is_time(column), format_of(column)
@@ -239,7 +246,7 @@ def _distribution(
     form = "" if is_time else ".4~g" if fmt.has_years(column.minimum, column.maximum) else ",.4~g"
     labels = "format(datum.value, '~s')" if is_large else ""  # as a format, 0 would be `0k`
     name, mean = fmt.shorten(column.name), f", mean {format_value(column.mean)}"
-    shares = {"y": "of training rows|.1%", "h": "of held-out rows|.1%"}
+    shares = {"y": "of training rows|.1%", "h": f"of {others} rows|.1%"}
     return views.ChartBlock(
         title=name,
         spec=charts.histogram(
@@ -253,7 +260,9 @@ def _distribution(
     )
 
 
-def _frequencies(column: document.ColumnStatistics, train: int, held_out: int) -> views.ChartBlock:
+def _frequencies(
+    column: document.ColumnStatistics, train: int, held_out: int, others: str
+) -> views.ChartBlock:
     """Draw the shares of the most frequent values as bars."""
     values = column.values[:_MOST_VALUES]
     names = fmt.shorten_names((value.value for value in values), 24)
@@ -274,7 +283,7 @@ def _frequencies(column: document.ColumnStatistics, train: int, held_out: int) -
             rows,
             names,
             Axis(zero=True, hidden=True),
-            tips={"y": "value", "n": "training rows|,d", "h": "of held-out rows|.1%"},
+            tips={"y": "value", "n": "training rows|,d", "h": f"of {others} rows|.1%"},
             markers=marks,
             height=max(_HEIGHT, 17 * len(names)),
         ),
