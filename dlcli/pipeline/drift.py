@@ -176,7 +176,10 @@ def measure_drift(
     after = predictor.read(source, others=())
     problems = ValueProblems(lenient=True)
     predictions = predictor.predict(after, problems)
-    earlier, which = _earlier_predictions(run, before)
+    earlier, which = earlier_predictions(run)
+    if earlier is None:  # closer to the targets than the predictions of new rows
+        some = _some(before, MOST_ROWS)
+        earlier = predictor.predict(some, ValueProblems(lenient=True)).decoded
     columns = _columns(predictor, before, after, problems)
     of_predictions = [*_prediction_differences(predictor.task, earlier, predictions.decoded)]
     adjusted = _adjusted([*columns, *of_predictions])
@@ -255,18 +258,16 @@ def _reference_rows(run: Run, reference: Source | MemoryTable | None, events: Ev
     return table.written_like(run.encoding.notations)
 
 
-def _earlier_predictions(run: Run, before: Table) -> tuple[Outputs, str]:
-    """Return decoded predictions of rows that the network was not trained on, if there are any.
+def earlier_predictions(run: Run) -> tuple[Outputs | None, str]:
+    """Return the decoded predictions of rows that the network was not trained on, and their set.
 
-    Else those of training rows, which are closer to the targets than those of new rows.
+    Those of test rows; without test rows, those of validation rows or of out-of-fold rows.
     """
-    if run.predictions is not None:
-        for split in ("test", "validation"):
-            stored = run.predictions.of_split(split)
-            if stored.rows:
-                return HeldOut.of(stored, run.task).decoded, split
-    some = _some(before, MOST_ROWS)
-    return run.predictor.predict(some, ValueProblems(lenient=True)).decoded, "train"
+    for split in ("test", "validation") if run.predictions is not None else ():
+        stored = run.required_predictions.of_split(split)
+        if stored.rows:
+            return HeldOut.of(stored, run.task).decoded, split
+    return None, "train"
 
 
 # Differences

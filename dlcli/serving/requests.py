@@ -71,6 +71,9 @@ class ServerMetrics:
             registry=self._registry,
         )
         self._rows = counter("rows", "Predicted rows.", "model")
+        self._predictions = counter(
+            "predictions", "Predictions by class or range.", "model", "prediction"
+        )
         self._refused = counter("refused_rows", "Rows with an invalid value.", "model")
         self._by_column = [
             (counter(name, meaning, "model", "column"), count)
@@ -93,13 +96,15 @@ class ServerMetrics:
         requests.inc()
         took.observe(seconds)
 
-    def add_rows(self, model: str, rows: int, columns: Mapping[str, ColumnProblems]) -> None:
-        """Count the rows of a response, and the differences of each column from training rows."""
-        self._rows.labels(model).inc(rows)
-        for name, found in columns.items():
+    def add_rows(self, model: ServedModel, predicted: PredictedRows) -> None:
+        """Count the rows of a response, their predictions, and differences from training rows."""
+        self._rows.labels(model.name).inc(predicted.rows)
+        for name, count in model.ranges.count(predicted.predictions).items():
+            self._predictions.labels(model.name, name).inc(count)
+        for name, found in predicted.problems.columns.items():
             for counter, count_of in self._by_column:
                 if count := count_of(found):
-                    counter.labels(model, name).inc(count)
+                    counter.labels(model.name, name).inc(count)
 
     def add_refused(self, model: str, rows: int) -> None:
         """Count refused rows."""
@@ -158,7 +163,7 @@ class Models:
         except RequestError as error:
             self.metrics.add_refused(model.name, error.rows)
             raise
-        self.metrics.add_rows(model.name, predicted.rows, predicted.problems.columns)
+        self.metrics.add_rows(model, predicted)
         return predicted
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from dlcli.columns.column_exports import ClientColumn, KnownValues
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
 from dlcli.explanation.explanation_document import Histogram
+from dlcli.pipeline.drift import earlier_predictions
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.runs.run import Run
@@ -27,6 +29,10 @@ _TABLE = "the request"
 """The name of the rows in messages; responses omit it."""
 MOST_PROBLEMS = 20
 """Maximum number of listed problems in a response."""
+_RANGES = 10
+_MOST_CLASSES = 20
+"""Maximum number of classes that are counted separately, to limit the number of metrics."""
+_OTHER_CLASSES = "other classes"
 _JSON_TYPES = {str: "string", bool: "boolean", int: "integer", list: "array"}
 
 
@@ -135,6 +141,45 @@ class PredictedRows:
 
 
 @dataclass(frozen=True)
+class PredictionRanges:
+    """The names by which predictions are counted, so that a change of them can be noticed.
+
+    These are the classes, or for a single number ten ranges that are equally frequent among the
+    predictions of held-out rows. Other targets are not counted.
+    """
+
+    names: tuple[str, ...] = ()
+    ends: tuple[float, ...] = ()
+    """The upper ends of all ranges except the last; empty for classes."""
+
+    @classmethod
+    def of(cls, run: Run) -> PredictionRanges:
+        """Return the ranges of a run; without held-out rows, a number has none."""
+        task = run.task
+        if task.outcome == "classes":
+            listed = task.classes[:_MOST_CLASSES]
+            return cls((*listed, _OTHER_CLASSES) if task.width > len(listed) else listed)
+        decoded = earlier_predictions(run)[0]
+        if task.outcome != "numbers" or task.width > 1 or decoded is None:
+            return cls()
+        ends = np.unique(np.quantile(decoded[:, 0], np.linspace(0, 1, _RANGES + 1)[1:-1])).tolist()
+        shown = [f"{end:.6g}" for end in ends]
+        middle = (f"{low} to {high}" for low, high in pairwise(shown))
+        return cls((f"up to {shown[0]}", *middle, f"above {shown[-1]}"), tuple(ends))
+
+    def count(self, predictions: Predictions) -> dict[str, int]:
+        """Count predictions by name; names without a prediction are omitted."""
+        if not self.names:
+            return {}
+        if self.ends:
+            at = np.searchsorted(self.ends, predictions.decoded[:, 0])
+        else:
+            at = np.minimum(predictions.values, len(self.names) - 1)
+        counts = np.bincount(at, minlength=len(self.names)).tolist()
+        return {name: count for name, count in zip(self.names, counts, strict=True) if count}
+
+
+@dataclass(frozen=True)
 class ServedModel:
     """A trained network with a name, which several threads may use."""
 
@@ -146,6 +191,8 @@ class ServedModel:
     """The columns that each row must have, in the order of the training table."""
     form_predictor: Predictor
     """The predictor for the form, with prediction intervals if possible."""
+    ranges: PredictionRanges = PredictionRanges()
+    """The names by which predictions are counted."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
@@ -169,7 +216,8 @@ class ServedModel:
             message = f"'{files[0]}' is a column of image files, which a request can't contain"
             raise UsageError(f"{path}: {message}; use dlcli predict")
         for_form = run.predictor_with_intervals(level)
-        return cls(name, path, predictor, served_columns(run, predictor), for_form)
+        columns = served_columns(run, predictor)
+        return cls(name, path, predictor, columns, for_form, PredictionRanges.of(run))
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from dlcli.serving.served_model import PredictionRanges
 from tests.serving.conftest import ROW
 
 
@@ -53,7 +57,31 @@ def test_differences_from_the_training_rows_are_counted_by_column(client, count)
 
 def test_rows_like_the_training_rows_count_as_no_differences(client):
     client.post("/predict", [ROW])
-    assert not [key for key in metrics_of(client) if len(key) == 3 and key[2] == "houses"]
+    found = metrics_of(client)
+    assert not [key for key in found if len(key) == 3 and key[2] == "houses" and found[key] == 0]
+    assert {key[0] for key in found if "houses" in key} == {
+        "dlcli_rows_total",
+        "dlcli_rows_created",
+    }
+
+
+def test_predictions_are_counted_by_class(client):
+    client.post("/v1/models/pets:predict", {"inputs": [-50, 50, 50]})
+    found = metrics_of(client)
+    counts = {key[2]: found[key] for key in found if key[0] == "dlcli_predictions_total"}
+    assert sum(counts.values()) == 3
+    assert counts.keys() <= {"cat", "dog"}
+
+
+def test_a_number_is_counted_in_ten_ranges_of_the_held_out_predictions():
+    draw = np.random.default_rng(0)
+    ends = np.quantile(draw.standard_normal(1000), np.linspace(0.1, 0.9, 9))
+    ranges = PredictionRanges(tuple("abcdefghij"), tuple(ends))
+    new = draw.standard_normal((1000, 1)).astype(np.float32)
+    counts = ranges.count(SimpleNamespace(decoded=new))
+    assert min(counts.values()) > 70
+    assert max(counts.values()) < 130
+    assert ranges.count(SimpleNamespace(decoded=new + 100)) == {"j": 1000}
 
 
 def test_the_key_is_required(serve):
