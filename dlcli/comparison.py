@@ -570,8 +570,9 @@ def _config_keys(file: ConfigFile) -> dict[str, object]:
     found = {key: getattr(config, key) for key in type(config).model_fields}
     found["data"] = file.moved_data(Path.as_posix)
     found["engine"] = config.engine.name
-    if config.initial_weights is not None:
-        found["initial_weights"] = file.resolve(config.initial_weights).as_posix()
+    for key in ("initial_weights", "initial_encoding"):
+        if found[key] is not None:
+            found[key] = file.resolve(str(found[key])).as_posix()
     if config.distill is not None:
         teacher = file.resolve(config.distill.teacher).as_posix()
         found["distill"] = config.distill.model_copy(update={"teacher": teacher})

@@ -647,6 +647,15 @@ class Config(Section):
 
     Examples: [runs/bikes]
     """
+    initial_encoding: RunFolder | None = None
+    """Run folder whose fitted encoding is used: its scalings, categories and vocabularies, and the
+    scaling of a numeric target. Together with `initial_weights` of the same run, the weights of the
+    first layer keep their meaning. Categories that this run does not have are unknown, and the
+    settings of `input` other than the types of columns do not apply. Omitted: the encoding is
+    fitted to the training rows.
+
+    Examples: [runs/bikes]
+    """
     engine: Engine = AutoEngine()
     """Implementation of training. All engines yield the same weights, up to rounding.
 

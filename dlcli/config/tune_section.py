@@ -343,6 +343,7 @@ FIXED: Mapping[Path, str] = {
     ("tune",): "it defines the search",
     ("metrics",): "they have no effect on the network; to compare by a metric, set tune.metric",
     ("initial_weights",): "they fit only one network architecture",
+    ("initial_encoding",): "it fits only one set of columns",
     ("output", "units"): "they follow from the target",
     ("engine",): "it affects speed, not results",
     ("device",): "it affects speed, not results",

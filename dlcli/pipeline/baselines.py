@@ -301,6 +301,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
             "early_stopping": stopping,  # keeps the best epoch, but never stops
             "ensemble": None if folds is None else Ensemble(members=folds),
             "initial_weights": None,
+            "initial_encoding": None,
             "engine": AutoEngine(),
             "precision": "float32",
         }

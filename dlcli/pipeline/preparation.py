@@ -30,7 +30,7 @@ from dlcli.data_checks.sample import DataFinding
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
-from dlcli.errors import did_you_mean, plural
+from dlcli.errors import did_you_mean, first_names, plural
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
 from dlcli.pipeline import events as event_types
@@ -156,12 +156,13 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
             or for rows that are to be stored on disk.
         ConfigError, DataError: see `read_dataset`.
     """
-    if file.config.initial_weights is not None:
-        message = (
-            "may have been trained on rows that are held out here, so metrics would be too "
-            f"optimistic; omit it: {errors.override('initial_weights', None)}"
-        )
-        raise errors.ConfigError([errors.Problem("initial_weights", message)])
+    for key in ("initial_weights", "initial_encoding"):
+        if getattr(file.config, key) is not None:
+            message = (
+                "may have been trained on rows that are held out here, so metrics would be too "
+                f"optimistic; omit it: {errors.override(key, None)}"
+            )
+            raise errors.ConfigError([errors.Problem(key, message)])
     if file.config.distill is not None:
         message = (
             "the ensemble was trained on rows that are held out here, so metrics would be too "
@@ -400,13 +401,15 @@ class FitRows:
     decisions: Mapping[str, Decision]
     """The type of each column, with the reason."""
     encoding: Encoding
-    """The encoding, fitted on the training rows."""
+    """The encoding, fitted on the training rows or on those of an earlier run."""
     weight: str | None
     """The column of row weights, if there is one."""
     findings: Sequence[DataFinding] = ()
     """Problems that are likely to affect training or its metrics."""
     storage: Storage = IN_MEMORY
     """The storage of raw and encoded rows."""
+    is_fitted: bool = True
+    """Whether the encoding was fitted on these training rows, see `initial_encoding`."""
     encoded: Mapping[str, EncodedRows] = field(default_factory=dict)
     """The encoded rows by set, `train`, `validation`, `test`; empty before `encode_sets`."""
 
@@ -477,7 +480,7 @@ def prepare(
             notes=dataset.notes,
         )
     )
-    rows, plan = prepare_fit(config, dataset, dataset.split, events)
+    rows, plan = prepare_fit(config, dataset, dataset.split, events, initial_encoding(file))
     has_folds = config.ensemble_folds is not None
     if has_folds:
         member_folds(config, rows)  # refuses too few rows
@@ -487,7 +490,11 @@ def prepare(
 
 
 def prepare_fit(
-    config: Config, dataset: Dataset, split: Split, events: Events
+    config: Config,
+    dataset: Dataset,
+    split: Split,
+    events: Events,
+    fitted: Encoding | None = None,
 ) -> tuple[FitRows, FitPlan]:
     """Infer types, fit the encoding, and plan a fit on given rows.
 
@@ -496,11 +503,12 @@ def prepare_fit(
         dataset: see `prepare_rows`.
         split: the rows of each set.
         events: receives the inferred settings and the network.
+        fitted: see `prepare_rows`.
 
     Raises:
         ConfigError, DataError: see `prepare_rows`.
     """
-    rows = prepare_rows(config, dataset, split, events)
+    rows = prepare_rows(config, dataset, split, events, fitted)
     plan = plan_fit(config, rows, config.networks)
     network, head, settings = plan.network, plan.head, draw_settings(config)
     events.emit(
@@ -620,7 +628,13 @@ def warn_of_random_split(
         events.emit(finding_warning(table.file, advice.finding))
 
 
-def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events) -> FitRows:
+def prepare_rows(
+    config: Config,
+    dataset: Dataset,
+    split: Split,
+    events: Events,
+    fitted: Encoding | None = None,
+) -> FitRows:
     """Infer types and fit the encoding for given rows.
 
     Args:
@@ -628,9 +642,10 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
         dataset: the task, and all rows with a target, whose values must suit the loss.
         split: the rows of each set; statistics and vocabularies are computed on the training rows.
         events: receives the inferred settings.
+        fitted: the encoding of an earlier run; if omitted, it is fitted to the training rows.
 
     Raises:
-        ConfigError: if the config contradicts the data.
+        ConfigError: if the config contradicts the data, or the encoding.
         DataError: if values can't be encoded or do not suit the loss.
     """
     train, task, whole = split.train, dataset.task, dataset.whole
@@ -656,8 +671,11 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     task.check_values(head.loss, dataset.tables)
     for warning in task.training_warnings(head.output, train):
         events.warn(f"{train.file}: {warning}")
-    fitted = task.fit(head.output.scaling, train)
-    encoding = fit_encoding(decisions, varied_input(config), train, fitted)
+    if fitted is None:
+        of_train = task.fit(head.output.scaling, train)
+        encoding = fit_encoding(decisions, varied_input(config), train, of_train)
+    else:
+        encoding = _checked_encoding(fitted, decisions, task)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, GroupSplit)
     has_folds = config.ensemble_folds is not None
@@ -665,7 +683,10 @@ def prepare_rows(config: Config, dataset: Dataset, split: Split, events: Events)
     for finding in findings:
         events.emit(finding_warning(train.file, finding))
     weight, storage = config.data.sample_weight, dataset.storage
-    return FitRows(split, choice, task, decisions, encoding, weight, findings, storage)
+    return FitRows(
+        *(split, choice, task, decisions, encoding, weight, findings, storage),
+        is_fitted=fitted is None,
+    )
 
 
 def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None) -> FitRows:
@@ -695,7 +716,8 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
             message = f"{error.message} in the {name} rows; {way_out}"
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
-        notes = [] if name == "train" else problems.notes(table.place)
+        is_known = name == "train" and rows.is_fitted
+        notes = [] if is_known else problems.notes(table.place)
         if notes and report is not None:
             report(f"{name} rows of {table.file}", notes)
         else:
@@ -742,6 +764,46 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])
     return earlier.weights
+
+
+def initial_encoding(file: ConfigFile) -> Encoding | None:
+    """Return the encoding of the run in `initial_encoding`; `None` if it is not set.
+
+    Raises:
+        RunError: if the run does not exist, or has no network.
+    """
+    if file.config.initial_encoding is None:
+        return None
+    run = open_run(named_run(file, file.config.initial_encoding))
+    run.require_training()
+    return run.encoding
+
+
+def _checked_encoding(
+    encoding: Encoding, decisions: Mapping[str, Decision], task: Task
+) -> Encoding:
+    """Return the encoding of an earlier run if it fits the columns and the target.
+
+    Raises:
+        ConfigError: if types of columns, classes or columns of the target differ.
+    """
+    there = {each.column: each.type for each in encoding.features}
+    here = {name: each.feature.type for name, each in decisions.items() if each.feature.is_read}
+    message = ""
+    for name in [*there, *here]:
+        if there.get(name) != here.get(name):
+            types = (known.get(name, "not used") for known in (there, here))
+            message = "column '{}' is {} there and {} here; set its type in input.features"
+            message = message.format(name, *types)
+            break
+    earlier = encoding.task
+    if (earlier.type, earlier.columns, earlier.names) != (task.type, task.columns, task.names):
+        message = f"its target {earlier.name} is {earlier.words}, and here {task.words}"
+        if earlier.columns == task.columns and earlier.names != task.names:
+            message += f": {first_names(earlier.names)} there, {first_names(task.names)} here"
+    if message:
+        raise errors.ConfigError([errors.Problem("initial_encoding", message)])
+    return encoding
 
 
 def named_run(file: ConfigFile, folder: str) -> Path:

@@ -396,14 +396,18 @@ def moved_config(file: ConfigFile, folder: Path, *, keep_tune: bool = False) -> 
         keep_tune: whether to keep the search space, which training does not read.
     """
     config = file.config
-    earlier, distill = config.initial_weights, config.distill
+    distill = config.distill
     if distill is not None:
         teacher = relative_path(named_run(file, distill.teacher), folder)
         distill = distill.model_copy(update={"teacher": teacher})
     update = {
         "name": file.name,
         "data": file.moved_data(lambda path: relative_path(path, folder)),
-        "initial_weights": earlier and relative_path(named_run(file, earlier), folder),
+        **{
+            key: earlier and relative_path(named_run(file, earlier), folder)
+            for key in ("initial_weights", "initial_encoding")
+            for earlier in [getattr(config, key)]
+        },
         "distill": distill,
     }
     if not keep_tune:
