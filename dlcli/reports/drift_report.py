@@ -24,7 +24,8 @@ _METHOD = (
     "PSI, the population stability index, measures how much the shares of a column's values "
     "changed: below 0.1, little; from 0.25, much. The p-value is the probability of such a "
     "difference, or a larger one, if nothing had changed; it is adjusted for the number of "
-    "columns. Drift is reported from a PSI of 0.1 and with a p-value below 0.05."
+    "columns. Drift is reported from a PSI of 0.1 and with a p-value below 0.05. New values are "
+    "out of the range of the training rows, unknown categories, or unreadable."
 )
 
 
@@ -73,11 +74,12 @@ def _table(
             "drift": lambda each: "" if each.level == "none" else each.level,
             "PSI": lambda each: f"{each.psi:.2f}",
             "p": lambda each: _p_value(each.p_value),
-            "missing": _missing,
             "before → now": lambda each: _change(each, known.get(each.name)),
+            "missing": _missing,
+            "new values": _new_values,
         },
         caption,
-        text_columns=(0, 1, 4, 5),
+        text_columns=(0, 1, 4),
         most=_MOST_LISTED,
         noun="columns",
     )
@@ -87,28 +89,30 @@ def _p_value(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.2g}" if value < 0.1 else f"{value:.2f}"
 
 
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f}" if share >= 0.1 else f"{100 * share:.2g}"
+
+
 def _missing(each: Difference) -> str:
     if not each.missing_before and not each.missing:
         return ""
-    before, now = (f"{100 * share:.2g}" for share in (each.missing_before, each.missing))
-    return f"{before} → {now} %"
+    return f"{_percent(each.missing_before)} → {_percent(each.missing)} %"
+
+
+def _new_values(each: Difference) -> str:
+    """Return the number of rows whose value the training rows do not have."""
+    count = each.outside + each.unseen + each.unreadable
+    return f"{count:,}" if count else ""
 
 
 def _change(each: Difference, column: ColumnStatistics | None) -> str:
     if each.value is not None and each.share_before is not None and each.share is not None:
-        before, now = (f"{100 * share:.2g}" for share in (each.share_before, each.share))
-        change = f"'{fmt.shorten(each.value, _LONGEST_VALUE)}' {before} → {now} %"
-    elif each.median is not None or each.median_before is not None:
-        form = format_of(column)
-        change = f"median {form(each.median_before)} → {form(each.median)}"
-    else:
-        change = ""
-    more = [f"{each.outside:,} out of range"] if each.outside else []
-    if each.unseen:
-        more.append(f"{each.unseen:,} unknown")
-    if each.unreadable:
-        more.append(f"{each.unreadable:,} unreadable")
-    return "; ".join(filter(None, (change, *more)))
+        before, now = map(_percent, (each.share_before, each.share))
+        return f"'{fmt.shorten(each.value, _LONGEST_VALUE)}' {before} → {now} %"
+    if each.median is None and each.median_before is None:
+        return ""
+    form = format_of(column)
+    return f"median {form(each.median_before)} → {form(each.median)}"
 
 
 def _sentences(drift: Drift) -> Iterator[str]:
@@ -152,15 +156,16 @@ def _advice(drift: Drift) -> Iterator[str]:
     unknown = [each for each in drift.changed if each.unseen]
     if unknown:
         names = fmt.join_names([f"'{each.name}'" for each in unknown])
-        yield f"Check the spelling of the unknown categories in {names}, or train with new rows."
+        values = " and ".join(f"'{value}'" for value in unknown[0].unseen_values[:1])
+        yield f"Unknown categories in {names}, such as {values}: check their spelling."
     if not drift.changed and drift.classifier_level != "none":
         yield (
             "As no single column shows drift, the columns may depend on each other in another way "
             "than in the training rows."
         )
     yield (
-        "Drift does not mean larger errors. If you know the targets of these rows, measure them "
-        "with `dlcli evaluate`. If they are larger, train again with new rows."
+        "Drift alone does not mean larger errors. If you know the targets of new rows, compare "
+        "the errors with `dlcli evaluate`; if they are larger, train again with new rows."
     )
 
 
