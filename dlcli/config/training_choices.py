@@ -406,7 +406,7 @@ class _Optimizer(_CommonParameters):
         ("lr", "learning_rate_init"), "learning_rate"
     )
     elsewhere: ClassVar[Mapping[str, str]] = {
-        "momentum": "for momentum, use {name: sgd, momentum: VALUE}"
+        "momentum": "for momentum, use {name: sgd, momentum: 0.9}"
     }
     learning_rate: section.Positive = 0.001
     """Learning rate."""

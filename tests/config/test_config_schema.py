@@ -232,10 +232,10 @@ CONFLICTS = [
      "optimizer.global_clipnorm: can't be combined with clipvalue; choose one of them"),
     ("optimizer={name:\xa0adam,momentum:\xa00.8}",
      "optimizer.momentum: unknown key; adam has no momentum; its most similar setting is beta_1,"
-     " by default 0.9; for momentum, use {name: sgd, momentum: 0.8}"),
+     " by default 0.9; for momentum, use {name: sgd, momentum: 0.9}"),
     ("optimizer={name:\xa0adagrad,momentum:\xa00.8}",
      "optimizer.momentum: unknown key; adagrad has no momentum; for momentum, use"
-     " {name: sgd, momentum: 0.8}"),
+     " {name: sgd, momentum: 0.9}"),
     ("optimizer={name:\xa0lion,ema_momentum:\xa00.5}",
      "optimizer.ema_momentum: has no effect without use_ema: true"),
     ("optimizer={name:\xa0lion,ema_overwrite_frequency:\xa05}",

@@ -407,8 +407,8 @@ def test_without_a_file_a_problem_is_not_taken_for_one_of_another_setting() -> N
         check_tune(make_config({**config, "tune": tune}))
     assert sorted(str(caught.value).splitlines()) == [
         "batch_size: expected a positive integer, got 0",
-        "optimizer.momentum: unknown key; did you mean 'ema_momentum'? (with optimizer.name: "
-        "'adam')",
+        "optimizer.momentum: unknown key; adam has no momentum; its most similar setting is beta_1, by "
+        "default 0.9; for momentum, use {name: sgd, momentum: 0.9} (with optimizer.name: 'adam')",
     ]
 
 
@@ -501,8 +501,9 @@ def test_a_value_that_conflicts_with_the_config_is_named(problems: Problems, lin
 
 def test_a_value_that_conflicts_with_the_first_of_another_is_named(problems: Problems) -> None:
     assert problems("optimizer.name: [sgd, adam]", "optimizer.momentum: {low: 0, high: 0.9}") == [
-        "c.yaml:9:31: optimizer.momentum: unknown key; did you mean 'ema_momentum'?"
-        " (with optimizer.name: 'adam')"
+        "c.yaml:9:31: optimizer.momentum: unknown key; adam has no momentum; its most similar "
+        "setting is beta_1, by default 0.9; for momentum, use {name: sgd, momentum: 0.9} "
+        "(with optimizer.name: 'adam')"
     ]
 
 
