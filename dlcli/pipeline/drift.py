@@ -96,6 +96,9 @@ class Difference(Document):
     median_before: Number = None
     median: Number = None
     """Medians of earlier and of new rows, for numbers, and for times in seconds since 1970."""
+    mean_before: Number = None
+    mean: Number = None
+    """Their means."""
     value: str | None = None
     """The category whose share changes most; `None` for numbers."""
     share_before: Number = None
@@ -365,6 +368,8 @@ def _numbers(name: str, before: Floats, after: Floats) -> Difference:
         missing=counts[1, -1] / len(after),
         median_before=finite(np.median(old)) if len(old) else None,
         median=finite(np.median(new)) if len(new) else None,
+        mean_before=finite(float(np.mean(old))) if len(old) else None,
+        mean=finite(float(np.mean(new))) if len(new) else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from dlcli import __version__
@@ -28,6 +28,8 @@ _METHOD = (
     "out of the range of the training rows, unknown categories, or unreadable."
 )
 
+_BARS = "Bars show the shares of the training rows, orange lines those of the new rows."
+
 
 def drift_view(measured: MeasuredDrift) -> views.View:
     """Show which columns and predictions of new rows differ from earlier rows."""
@@ -45,7 +47,7 @@ def drift_view(measured: MeasuredDrift) -> views.View:
         return [
             views.section("columns", "Columns", _METHOD, columns),
             views.section("predictions", "Predictions", predictions),
-            views.section("distributions", "Distributions", cards),
+            views.section("distributions", "Distributions", _BARS if cards else None, cards),
         ]
 
     return views.View(
@@ -67,21 +69,20 @@ def _predictions_title(drift: Drift) -> str:
 def _table(
     differences: tuple[Difference, ...], known: dict[str, ColumnStatistics], caption: str
 ) -> views.TableBlock:
+    cells: dict[str, Callable[[Difference], str]] = {
+        "": lambda each: fmt.shorten(each.name),
+        "drift": lambda each: "" if each.level == "none" else each.level,
+        "PSI": lambda each: f"{each.psi:.2f}",
+        "p": lambda each: _p_value(each.p_value),
+        "before → now": lambda each: _change(each, known.get(each.name)),
+        "missing": _missing,
+        "new values": _new_values,
+    }
+    for name, cell in (("missing", _missing), ("new values", _new_values)):
+        if not any(map(cell, differences)):
+            del cells[name]
     return views.TableBlock.of(
-        differences,
-        {
-            "": lambda each: fmt.shorten(each.name),
-            "drift": lambda each: "" if each.level == "none" else each.level,
-            "PSI": lambda each: f"{each.psi:.2f}",
-            "p": lambda each: _p_value(each.p_value),
-            "before → now": lambda each: _change(each, known.get(each.name)),
-            "missing": _missing,
-            "new values": _new_values,
-        },
-        caption,
-        text_columns=(0, 1, 4),
-        most=_MOST_LISTED,
-        noun="columns",
+        differences, cells, caption, text_columns=(0, 1, 4), most=_MOST_LISTED, noun="columns"
     )
 
 
@@ -111,8 +112,11 @@ def _change(each: Difference, column: ColumnStatistics | None) -> str:
         return f"'{fmt.shorten(each.value, _LONGEST_VALUE)}' {before} → {now} %"
     if each.median is None and each.median_before is None:
         return ""
-    form = format_of(column)
-    return f"median {form(each.median_before)} → {form(each.median)}"
+    form, name, pair = format_of(column), "median", (each.median_before, each.median)
+    if each.median == each.median_before:
+        name, pair = "mean", (each.mean_before, each.mean)
+    before, now = (form(value) for value in pair)
+    return f"{name} {before} → {now}"
 
 
 def _sentences(drift: Drift) -> Iterator[str]:
