@@ -67,7 +67,7 @@ def test_commands_are_listed_in_the_order_of_use(dlcli):
     listed = dlcli("--help").stdout.partition("Train and evaluate:\n")[2].partition("\n\n")[0]
     names = [line.split()[0] for line in listed.splitlines()]
     assert names == [
-        *("train", "predict", "evaluate"),
+        *("train", "predict", "evaluate", "drift"),
         *("Understand:", "report", "compare", "diagnose"),
         *("Choose:", "cv", "tune"),
         *("Deploy:", "export", "serve", "distill", "reproduce"),
