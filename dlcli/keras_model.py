@@ -151,6 +151,8 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
             pairs = zip(outputs, shares.tolist(), strict=True)
             scaled = [keras.layers.Rescaling(share)(each) for each, share in pairs]
             mean = keras.layers.Add(name="mean")(scaled)
+    if predictor.task.levels:
+        mean = keras.ops.sort(mean, axis=-1)
     return keras.Model(inputs, predictor.with_floor(mean), name="network")
 
 

@@ -9,6 +9,7 @@ defaults follow https://keras.io/api/losses/ and https://keras.io/api/optimizers
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -21,9 +22,11 @@ from dlcli.metrics.definitions import (
     RMSE,
     TWEEDIE_DEVIANCE,
     of_deviance,
+    of_levels,
 )
 from dlcli.metrics.deviances import Deviance, GammaDeviance, TweedieDeviance
 from dlcli.metrics.metric import Metric
+from dlcli.metrics.quantiles import pinball_loss
 from dlcli.schema import section
 
 TargetForm = Literal["number", "numbers", "two classes", "classes", "labels"]
@@ -62,6 +65,11 @@ class _Loss(section.Choice):
     """For a loss that Keras lacks: a NumPy function of the encoded target and the network's output.
     It returns the loss of each output, shape (rows, units). Training, exported scripts and the
     metric are derived from it, see `Traced`."""
+
+    @property
+    def units_per_number(self) -> int:
+        """The number of outputs for each number of the target."""
+        return 1
 
     @property
     def comparison_metric(self) -> Metric | None:
@@ -218,6 +226,53 @@ class Gamma(_DevianceLoss, name="gamma"):
     def deviance(self) -> Deviance:
         """The gamma deviance."""
         return GammaDeviance()
+
+
+Levels = Annotated[
+    tuple[section.OpenFraction, ...],
+    Field(min_length=1, max_length=25),
+    section.Expected("a list of 1 to 25 numbers between 0 and 1"),
+]
+
+
+class QuantileLoss(_Loss, name="quantile"):
+    """Pinball loss: the network predicts a quantile of the target for each of the `levels`.
+
+    It is the mean over the levels a of max(a·(y − q), (a − 1)·(y − q)), where q is the predicted
+    quantile. There is one output for each level. The quantiles of a row are its outputs in
+    ascending order, so they never cross. The prediction is the quantile of the level nearest to
+    0.5.
+    """
+
+    aliases = ("pinball",)
+    fits = ("number",)
+    shows_metric = True
+    levels: Levels = (0.1, 0.5, 0.9)
+    """The shares of rows whose target is expected below each quantile, ascending. With
+    `[0.1, 0.5, 0.9]`, the network predicts the median, and an interval that contains 80 % of the
+    targets.
+
+    Examples: [[0.9], [0.05, 0.25, 0.5, 0.75, 0.95]]
+    """
+
+    def conflicts(self) -> Iterator[section.Conflict]:
+        """Yield levels that are not ascending."""
+        if any(first >= second for first, second in pairwise(self.levels)):
+            yield "levels", "must be ascending and different, such as [0.1, 0.5, 0.9]"
+
+    @property
+    def units_per_number(self) -> int:
+        """The number of levels."""
+        return len(self.levels)
+
+    def formula(self, true: Any, output: Any) -> Any:  # noqa: ANN401
+        """Return the pinball loss of each output, see `_Loss.formula`."""
+        return pinball_loss(self.levels, true, output)
+
+    @property
+    def comparison_metric(self) -> Metric:
+        """The pinball loss of these levels."""
+        return of_levels(self.levels)
 
 
 class CosineSimilarity(_Loss, name="cosine_similarity"):

@@ -17,6 +17,7 @@ import numpy as np
 from dlcli.columns.column_type import ColumnEncoder, in_input_order
 from dlcli.columns.graph_operations import Operations, Value, by_formula
 from dlcli.config.layer_choices import Activation, Gelu
+from dlcli.metrics.quantiles import middle_of
 from dlcli.network import layers
 from dlcli.network.activations import Floats
 from dlcli.network.activations import activate as activate_array
@@ -199,12 +200,18 @@ class _Predicted:
         return outputs if unit is None else self._in_unit(unit, outputs)
 
     def _numbers(self, outputs: Value, folds: Sequence[Value]) -> dict[str, Value]:
-        found = {"prediction": outputs}
+        task, ops = self.predictor.task, self.ops
+        found, quantiles = {"prediction": outputs}, {}
+        if task.levels:
+            width = len(task.levels)
+            each = [ops.ranked(outputs, rank, width) for rank in range(1, width + 1)]
+            found = {"prediction": ops.as_column(each[middle_of(task.levels)])}
+            quantiles = {"quantiles": ops.concat([*map(ops.as_column, each)])}
         if self.predictor.conformal is not None:
             found |= self._intervals(self.predictor.conformal, folds)
-        if self.predictor.task.width == 1:
-            return {name: self.ops.column(values, 0) for name, values in found.items()}
-        return found
+        if task.width == 1:
+            found = {name: ops.column(values, 0) for name, values in found.items()}
+        return found | quantiles
 
     def _intervals(self, conformal: Conformal, folds: Sequence[Value]) -> dict[str, Value]:
         """Return the ends of prediction intervals, (rows, columns), as in `Conformal.regions`."""
@@ -214,7 +221,8 @@ class _Predicted:
         scale, offset = (ops.constant(np.array([each])) for each in (unit.scale, unit.offset))
         numbers = [ops.log1p(fold) if unit.is_log else fold for fold in folds]
         centers = [(each - offset) / scale for each in numbers]
-        low, high = (None if end is None else float(end) for end in conformal.bounds)
+        if self.predictor.task.has_interval:
+            return self._corrected_quantiles(conformal, centers, unit)
         ends: dict[str, Value] = {}
         for name, sign in (("lower", -1.0), ("upper", 1.0)):
             columns = []
@@ -222,9 +230,31 @@ class _Predicted:
                 signed = [ops.column(each, at) * sign for each in centers]
                 columns.append(ops.as_column(self._ranked_sum(signed, scores, rank)))
             y = self._in_unit(unit, ops.concat(columns) * sign)
-            y = y if low is None else ops.apply("maximum", y, low)
-            ends[name] = y if high is None else ops.apply("minimum", y, high)
+            ends[name] = self._within_bounds(conformal, y)
         return ends
+
+    def _corrected_quantiles(
+        self, conformal: Conformal, folds: Sequence[Value], unit: OutputUnit
+    ) -> dict[str, Value]:
+        """Return the corrected outermost quantiles, (rows, 1), as in `Conformal.regions`."""
+        ops, width = self.ops, len(self.predictor.task.levels)
+        rank, [scores] = conformal.stored_rank(self.predictor.level), conformal.scores
+        below = [ops.ranked(fold, 1, width) * -1.0 for fold in folds]
+        above = [ops.ranked(fold, width, width) for fold in folds]
+        first = self._ranked_sum(below, scores, rank) * -1.0
+        second = self._ranked_sum(above, scores, rank)
+        ends = {"lower": ("minimum", first, second), "upper": ("maximum", first, second)}
+        return {
+            name: self._within_bounds(
+                conformal, self._in_unit(unit, ops.as_column(ops.apply(*each)))
+            )
+            for name, each in ends.items()
+        }
+
+    def _within_bounds(self, conformal: Conformal, y: Value) -> Value:
+        low, high = (None if end is None else float(end) for end in conformal.bounds)
+        y = y if low is None else self.ops.apply("maximum", y, low)
+        return y if high is None else self.ops.apply("minimum", y, high)
 
     def _in_unit(self, unit: OutputUnit, x: Value) -> Value:
         """Convert outputs, float64 (rows, columns), to the target's unit."""

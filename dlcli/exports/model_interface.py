@@ -52,10 +52,12 @@ def outputs_of(predictions: Predictions) -> dict[str, NDArray[Any]]:
     task, regions = predictions.task, predictions.regions
     found: dict[str, NDArray[Any]] = {}
     if task.outcome == "numbers":
-        found["prediction"] = predictions.decoded
+        found["prediction"] = predictions.values
         if isinstance(regions, Intervals):
             found |= {"lower": regions.array[:, :, 0], "upper": regions.array[:, :, 1]}
-        return {name: values[:, 0] if task.width == 1 else values for name, values in found.items()}
+        if task.width == 1:
+            found = {name: values[:, 0] for name, values in found.items()}
+        return {**found, "quantiles": predictions.decoded} if task.levels else found
     if task.outcome == "classes":
         found["prediction"] = task.class_values[predictions.values]
     else:
@@ -97,6 +99,7 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
     level = f"{100 * predictor.level:g} %"
     return {
         "prediction": prediction,
+        "quantiles": f"The quantiles of the levels {', '.join(map(str, task.levels))}.",
         "probabilities": f"The probabilities of {names}.",
         "margin": f"Above 0 for {each[-1]}.",
         "lower": f"The lower end of the {level} prediction interval.",

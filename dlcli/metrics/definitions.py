@@ -53,6 +53,7 @@ from dlcli.metrics.deviances import (
     TweedieDeviance,
 )
 from dlcli.metrics.metric import Metric
+from dlcli.metrics.quantiles import pinball_loss
 
 if TYPE_CHECKING:
     from dlcli.metrics.statistic import Array, Metrics, Number, Statistic
@@ -189,6 +190,35 @@ GAMMA_DEVIANCE = of_deviance(
     ),
     GammaDeviance(),
 )
+PINBALL_LOSS = _error(
+    "pinball_loss",
+    aliases=("mean_pinball_loss",),
+    has_target_unit=True,
+    forms={"numbers": forms.MeanOf(lambda rows: np.abs(rows.errors) / 2)},
+    of_loss=True,
+)
+COVERAGE = _score(
+    "coverage",
+    title="coverage",
+    forms={"numbers": forms.HitRate(lambda rows: rows.is_covered)},
+    of_loss=True,
+    in_percent=True,
+)
+MEAN_WIDTH = _error(
+    "mean_width",
+    has_target_unit=True,
+    forms={"numbers": forms.MeanOf(lambda rows: rows.widths)},
+    of_loss=True,
+)
+
+
+def of_levels(levels: Sequence[float]) -> Metric:
+    """Return the pinball loss, averaged over levels, with the coverage of the outermost pair."""
+    form = forms.MeanOf(lambda rows: pinball_loss(levels, rows.true, rows.quantiles))
+    pair = (COVERAGE, MEAN_WIDTH) if len(levels) > 1 else ()
+    return replace(PINBALL_LOSS, forms={"numbers": form}, companions=pair)
+
+
 ACCURACY = _score(
     "accuracy",
     aliases=(
@@ -318,6 +348,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         for each in (
             *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR),
             *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE, D2),
+            *(PINBALL_LOSS, COVERAGE, MEAN_WIDTH),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),
             *(LOG_LOSS, BRIER, CALIBRATION_ERROR, TOP_ACCURACY),

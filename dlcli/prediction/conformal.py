@@ -25,7 +25,7 @@ from dlcli.config.config_schema import Output
 from dlcli.errors import UsageError, option, plural
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions, Regions
 from dlcli.safe_files import Count, Document
-from dlcli.tasks.task import TargetValues
+from dlcli.tasks.task import TargetValues, Task
 
 REPORTED_LEVEL = 0.9
 """Level of the prediction intervals of test rows whose coverage is stored for the report."""
@@ -60,7 +60,8 @@ class Conformal(Document):
 
     For numbers, the score of a row is |z − ẑ|, the distance between value and prediction, both
     scaled as in training; with a logarithmic scaling, intervals are therefore proportional to the
-    prediction. For classes, it is 1 − p with the probability p of the true class, or −m with its
+    prediction. For several quantiles, it is the distance of the value from the interval between the
+    first and the last quantile, negative within the interval. For classes, it is 1 − p with the probability p of the true class, or −m with its
     margin m. All rows count equally, except that rows of weight 0 are omitted.
 
     If there are many rows, only the largest of each `stride` successive scores is stored, which
@@ -127,7 +128,7 @@ class Conformal(Document):
             return self
         predictions, values, regions = predictions.take(kept), values[kept], regions.take(kept)
         columns = []
-        for at, predicted in enumerate(predictions.decoded.T):
+        for at, predicted in enumerate(predictions.values.T):
             edges = np.unique(np.quantile(predicted, np.linspace(0, 1, _RANGES + 1)))
             index = np.searchsorted(edges[1:-1], predicted, side="right")
             ranges = []
@@ -239,6 +240,9 @@ class Conformal(Document):
             included = np.asarray(lower < rank)
             included[np.arange(len(included)), predictions.values] = True
             return ClassSets(task, included)
+        if task.has_interval:
+            ends = self._corrected_quantiles(task, folds, rank)
+            return Intervals(task, self._within_bounds(ends))
         ends = np.empty((*predictions.outputs.shape, 2))
         for at, scores in enumerate(self.scores):
             centers = np.array([fold.outputs[:, at] for fold in folds], np.float64)
@@ -246,10 +250,25 @@ class Conformal(Document):
             ends[:, at, 1] = _ranked_sum(centers, scores, rank)
         for end in (0, 1):
             ends[:, :, end] = task.decode(ends[:, :, end])
+        return Intervals(task, self._within_bounds(ends))
+
+    def _corrected_quantiles(self, task: Task, folds: Sequence[Predictions], rank: int) -> Floats:
+        """Return the outermost quantiles, moved by the scores of held-out rows, (rows, 1, 2).
+
+        Conformalized quantile regression: Romano, Patterson, Candès 2019,
+        https://arxiv.org/abs/1905.03222. With the folds of an ensemble, it is combined as in CV+.
+        """
+        [scores] = self.scores
+        low, high = np.array([_outermost(fold) for fold in folds]).swapaxes(0, 1)
+        ends = np.stack([-_ranked_sum(-low, scores, rank), _ranked_sum(high, scores, rank)], 1)
+        # Negative scores may exchange the ends of a narrow interval; decoding sorts them.
+        return np.asarray(task.decode(ends)[:, np.newaxis])
+
+    def _within_bounds(self, ends: Floats) -> Floats:
         least, greatest = self.bounds
         if least is not None or greatest is not None:
             np.clip(ends, least, greatest, out=ends)
-        return Intervals(task, ends)
+        return ends
 
 
 def _bounds(
@@ -285,11 +304,21 @@ def _true_scores(predictions: Predictions, values: TargetValues) -> Floats:
     if predictions.task.outcome == "classes":
         scores = np.take_along_axis(_class_scores(predictions), values[:, np.newaxis], axis=1)
         size = np.maximum(1, np.abs(scores))
+    elif predictions.task.has_interval:
+        low, high = (ends[:, np.newaxis] for ends in _outermost(predictions))
+        scores = np.maximum(low - values, values - high)
+        size = np.maximum(np.abs(values), np.maximum(np.abs(low), np.abs(high)))
     else:
         scores = np.abs(values - predictions.outputs.astype(np.float64))
         size = np.maximum(np.abs(values), np.abs(predictions.outputs))
     largest = sys.float_info.max
     return np.nan_to_num(scores + _ROUNDING * size, nan=largest, posinf=largest)
+
+
+def _outermost(predictions: Predictions) -> tuple[Floats, Floats]:
+    """Return the first and the last of several quantiles, scaled as in training, both (rows,)."""
+    outputs = predictions.outputs.astype(np.float64)
+    return outputs.min(axis=1), outputs.max(axis=1)
 
 
 def _class_scores(predictions: Predictions) -> Floats:

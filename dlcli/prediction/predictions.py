@@ -174,7 +174,9 @@ class Predictions:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The probabilities, the margins, or the numbers in their unit."""
+        """The probabilities, the margins, or the predicted numbers in their unit."""
+        if self.task.outcome == "numbers":
+            return self.values.astype(np.float64)
         scores = self.decoded if self.probabilities is None else self.probabilities
         return scores.astype(np.float64)
 
@@ -206,8 +208,9 @@ class Predictions:
         """Return the predictions as columns, by name.
 
         The columns are `prediction` (`prediction_<column>` for several target columns); `lower` and
-        `upper` or `prediction_set`, if requested; and for each class or label
-        `probability_<class>`, or `margin`, which is above 0 for the second class.
+        `upper` or `prediction_set`, if requested; for each class or label
+        `probability_<class>`, or `margin`, which is above 0 for the second class; and for each
+        level of quantiles `prediction_<level>`.
 
         Args:
             as_computed: whether to return probabilities and margins of one network as float32, the
@@ -217,7 +220,8 @@ class Predictions:
         regions = {} if self.regions is None else self.regions.columns()
         columns = self.task.score_columns(self.outputs).items()
         scores = {name: floats(values) for name, values in columns}
-        if as_computed and self.outputs.dtype == np.float32:
+        is_share = self.task.outcome != "numbers"
+        if as_computed and is_share and self.outputs.dtype == np.float32:
             scores = {name: values.cast(pa.float32()) for name, values in scores.items()}
         return {**self.task.value_columns(self.values, "prediction"), **regions, **scores}
 

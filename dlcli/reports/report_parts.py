@@ -161,9 +161,9 @@ class PredictedRows(HeldOut):
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:
         """The predicted numeric columns."""
-        result = []
+        result, predicted = [], self.task.predict(self.decoded)
         for at, column in enumerate(self.task.columns):
-            target, prediction = self.values[:, at], self.decoded[:, at]
+            target, prediction = self.values[:, at], predicted[:, at]
             finite = np.isfinite(target) & np.isfinite(prediction)
             kept = target[finite], prediction[finite], self.weights[finite]
             result.append(PredictedNumbers(column, *kept))

@@ -215,11 +215,12 @@ class Run:
             raise self._error(f"its {RunFile.RESOLVED} is not complete")
         layout = self.encoding.layout.read_with(config.input.encoding)
         network = build_network(layout, config.hidden, config.output)
-        if not task.accepts_units(network.outputs):
+        trained = task.for_loss(config.loss)
+        if not trained.accepts_units(network.outputs):
             has = f"the target of {RunFile.ENCODING} is {task.words}"
             message = f"output.units is {network.outputs}, but {has}"
             raise self._error(f"its files do not match: {message}")
-        return network, task.for_loss(config.loss)
+        return network, trained
 
     @cached_property
     def ensemble(self) -> Ensemble | None:

@@ -18,7 +18,7 @@ from dlcli.columns.scaling import LinearScaling, OutputScaling, Unscaled
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Activation
-from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson
+from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, QuantileLoss
 from dlcli.errors import DataError
 from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
 from dlcli.metrics.metric import Metric, NumberRows
@@ -31,7 +31,7 @@ Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Whether each row has an invalid value, (rows,), and a function from its index to the problem."""
 
 
-class _Numbers(Task):
+class Numbers(Task):
     """Base of regression and counts."""
 
     scalings: tuple[LinearScaling, ...] = ()
@@ -115,7 +115,12 @@ class _Numbers(Task):
 
     # Output, loss and metrics.
 
+    def output_units(self, loss: Loss) -> int:
+        return self.width * loss.units_per_number
+
     def explain_units(self, loss: Loss) -> str:
+        if loss.units_per_number > 1:
+            return f"one for each of the levels of the loss '{loss.name}'"
         return f"one for each of the target's columns {self.name}"
 
     def default_scaling(self, loss: Loss, activation: Activation) -> OutputScaling:
@@ -204,7 +209,11 @@ class _Numbers(Task):
 
     # Predictions.
 
-    def for_loss(self, loss: Loss | None) -> Self:
+    def for_loss(self, loss: Loss | None) -> Numbers:
+        if isinstance(loss, QuantileLoss):
+            from dlcli.tasks.quantiles import quantiles_of
+
+            return quantiles_of(self, loss)
         return self.model_copy(update={"loss": loss})
 
     def decode(self, outputs: Outputs) -> Floats:
@@ -292,7 +301,7 @@ class _Numbers(Task):
         return tuple(f"{prefix}_{column}" for column in self.columns)
 
 
-class Regression(_Numbers):
+class Regression(Numbers):
     """One or more numbers."""
 
     kind: Literal["regression"] = "regression"
@@ -301,7 +310,7 @@ class Regression(_Numbers):
     usual_loss = MeanSquaredError
 
 
-class Counts(_Numbers):
+class Counts(Numbers):
     """One or more counts: integers from 0; the prediction is their mean."""
 
     kind: Literal["counts"] = "counts"

@@ -130,6 +130,16 @@ class Task(Fitted):
         return np.array([], dtype=object)
 
     @property
+    def levels(self) -> tuple[float, ...]:
+        """The levels of the quantiles that the outputs are; empty for other tasks."""
+        return ()
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether outputs are several quantiles, from which prediction intervals are computed."""
+        return len(self.levels) > 1
+
+    @property
     def words(self) -> str:
         """The target in words: `a number`, `3 classes`."""
         return f"{self.width:,} {self.outcome}"
@@ -256,7 +266,8 @@ class Task(Fitted):
 
     def metric_names(self, loss: Loss) -> tuple[str, ...]:
         """Return the names of the metrics that are single numbers."""
-        task, decoded = self.for_loss(loss), np.empty((0, self.width))
+        task = self.for_loss(loss)
+        decoded = np.empty((0, len(task.decoded_columns)))
         return tuple(task.statistics(DecodedRows(task.predict(decoded), decoded, None)))
 
     def epoch_metrics(self, loss: Loss) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ model is 0.129 instead of 0.099 on the shipped digits, and 0.543 instead of 0.45
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, SelectedInputs
 from dlcli.metrics.deviances import GammaDeviance, TweedieDeviance
+from dlcli.metrics.quantiles import pinball_loss
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Network, Weights, activation_of
 from dlcli.runs.run_writer import Checkpoint
@@ -241,6 +242,8 @@ def _residuals(loss: Loss, network: Network) -> Residuals | None:
     ]
     if isinstance(loss, training_choices.Tweedie):
         known.append((loss, layer_choices.Exponential(), partial(_tweedie, loss.power)))
+    if isinstance(loss, training_choices.QuantileLoss):
+        known.append((loss, layer_choices.Linear(), partial(_pinball, loss.levels)))
     activation = activation_of(network.layers[-1])
     return next((each for *pair, each in known if pair == [loss, activation]), None)
 
@@ -268,6 +271,15 @@ def _poisson(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     losses: Floats = means - labels * np.log(means + _EPSILON)
     gradient: Floats = means - labels * (means / (means + _EPSILON))
     return losses.mean(axis=1), gradient / sums.shape[1]
+
+
+def _pinball(
+    levels: Sequence[float], sums: Floats, labels: NDArray[Any]
+) -> tuple[Floats, Floats]:
+    losses: Floats = pinball_loss(levels, labels, sums)
+    shares = np.asarray(levels, sums.dtype)
+    gradient: Floats = np.where(labels > sums, -shares, 1 - shares) / sums.dtype.type(len(shares))
+    return losses.mean(axis=1, dtype=sums.dtype), gradient
 
 
 def _tweedie(power: float, sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:

@@ -499,7 +499,8 @@ def keras_metrics(
             labels = np.argmax(labels, axis=1)
         return kind(labels, predicted, None)
 
-    one_row = rows_of(np.zeros((1, outputs)), np.zeros((1, outputs)))
+    true = task.width if task.outcome == "numbers" else outputs
+    one_row = rows_of(np.zeros((1, true)), np.zeros((1, outputs)))
     known = metrics_of(one_row, trained.loss_metric)
     made: list[keras.metrics.Metric] = []
     for name in names:
