@@ -243,12 +243,14 @@ class _Predicted:
         above = [ops.ranked(fold, width, width) for fold in folds]
         first = self._ranked_sum(below, scores, rank) * -1.0
         second = self._ranked_sum(above, scores, rank)
-        ends = {"lower": ("minimum", first, second), "upper": ("maximum", first, second)}
+        # Negative scores may exchange the ends of a narrow interval.
+        ends = {
+            "lower": ops.apply("minimum", first, second),
+            "upper": ops.apply("maximum", first, second),
+        }
         return {
-            name: self._within_bounds(
-                conformal, self._in_unit(unit, ops.as_column(ops.apply(*each)))
-            )
-            for name, each in ends.items()
+            name: self._within_bounds(conformal, self._in_unit(unit, ops.as_column(end)))
+            for name, end in ends.items()
         }
 
     def _within_bounds(self, conformal: Conformal, y: Value) -> Value:

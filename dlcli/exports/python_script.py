@@ -34,6 +34,7 @@ from dlcli.errors import DlcliError, ExportError, RunError, joined, printable
 from dlcli.exports.export_folder import new_folder
 from dlcli.exports.formats import FolderFormat
 from dlcli.metrics.definitions import METRICS, is_higher_better
+from dlcli.metrics.quantiles import middle_of
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.schema.section import Section
@@ -663,6 +664,10 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         weighting = ", weights=weights"
     if task.outcome == "numbers":
         yield "    true = rows[TARGET].apply(as_number).to_numpy()"
+        if task.levels:
+            middle = middle_of(task.levels)
+            note = f"  # the quantile of the level {task.levels[middle]:g}"
+            yield f"    predicted = predicted[:, [{middle}]]{note}"
         yield "    errors = predicted - true"
         yield f"    squares = np.average(errors**2, axis=0{weighting})"
         yield f"    center = np.average(true, axis=0{weighting})"

@@ -136,6 +136,8 @@ def distill_rows(teacher: Run, rows: FitRows, plan: FitPlan) -> DistilledRows:
     if labels.ndim == 1 or known.has_probabilities != task.has_probabilities:
         way_out = "categorical_crossentropy" if labels.ndim == 1 else "binary_crossentropy"
         raise _refused("loss", f"'{head.loss.name}' can't use probabilities; use {way_out}")
+    if task.levels:
+        raise _refused("distill", f"can't be combined with the loss '{head.loss.name}'; omit it")
     found, predicted = _out_of_fold(teacher, train, encoded.weights)
     soft, weight = labels.astype(np.float32), np.float32(distill.target_weight)
     soft[found] = weight * soft[found] + (1 - weight) * task.soft_labels(predicted, units)

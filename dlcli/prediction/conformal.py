@@ -61,8 +61,9 @@ class Conformal(Document):
     For numbers, the score of a row is |z − ẑ|, the distance between value and prediction, both
     scaled as in training; with a logarithmic scaling, intervals are therefore proportional to the
     prediction. For several quantiles, it is the distance of the value from the interval between the
-    first and the last quantile, negative within the interval. For classes, it is 1 − p with the probability p of the true class, or −m with its
-    margin m. All rows count equally, except that rows of weight 0 are omitted.
+    first and the last quantile, negative within the interval. For classes, it is 1 − p with the
+    probability p of the true class, or −m with its margin m. All rows count equally, except that
+    rows of weight 0 are omitted.
 
     If there are many rows, only the largest of each `stride` successive scores is stored, which
     makes intervals or sets slightly larger.

@@ -57,7 +57,7 @@ class Quantiles(Numbers):
         [own] = self._scalings
         pairs = zip(tasks, outputs, strict=True)
         each = [task.scalings[0].invert(outputs) for task, outputs in pairs]
-        return own.apply(mean_of_members(each, weights))
+        return own.apply(mean_of_members(each, weights).astype(np.float64))
 
     def predict(self, decoded: Outputs) -> Outputs:
         return decoded[:, self.middle : self.middle + 1]

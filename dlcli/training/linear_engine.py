@@ -273,9 +273,7 @@ def _poisson(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     return losses.mean(axis=1), gradient / sums.shape[1]
 
 
-def _pinball(
-    levels: Sequence[float], sums: Floats, labels: NDArray[Any]
-) -> tuple[Floats, Floats]:
+def _pinball(levels: Sequence[float], sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     losses: Floats = pinball_loss(levels, labels, sums)
     shares = np.asarray(levels, sums.dtype)
     gradient: Floats = np.where(labels > sums, -shares, 1 - shares) / sums.dtype.type(len(shares))

@@ -147,6 +147,20 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"loss": "mse", "output": {"units": 1, "activation": "linear"}},
         {"kind": "regression", "columns": ["y"], "scalings": [LOG]},
     ),
+    "three quantiles": (
+        {
+            "loss": {"name": "quantile", "levels": [0.1, 0.4, 0.9]},
+            "output": {"units": 3, "activation": "linear"},
+        },
+        {"kind": "regression", "columns": ["y"], "scalings": [LOG]},
+    ),
+    "a quantile": (
+        {
+            "loss": {"name": "quantile", "levels": [0.8]},
+            "output": {"units": 1, "activation": "linear"},
+        },
+        {"kind": "counts", "columns": ["y"], "scalings": [STANDARD]},
+    ),
     "two numbers": (
         {"loss": "mse", "output": {"units": 2, "activation": "linear"}},
         {"kind": "regression", "columns": ["u", "v"], "scalings": [STANDARD, STANDARD]},

@@ -48,7 +48,7 @@ NUMBER = [
     "mean_squared_logarithmic_error",
     "poisson",
 ]
-DEVIANCES = ["tweedie", "gamma"]
+OTHERS = ["tweedie", "gamma"]
 """Losses of a number that Keras lacks."""
 FITTING = {
     "number": NUMBER,
@@ -198,7 +198,9 @@ def test_a_declared_scaling_is_kept(scaling):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_loss_either_fits_the_target_or_is_the_one_problem(loss, target):
-    if loss in FITTING[target] or (loss in DEVIANCES and NUMBER[0] in FITTING[target]):
+    if loss == "quantile" and target in ("number", "count"):
+        assert head(target, loss=loss) == (3, "linear", "standard", "quantile")
+    elif loss in FITTING[target] or (loss in OTHERS and NUMBER[0] in FITTING[target]):
         assert head(target, loss=loss)[3] == loss
     else:
         (problem,) = problems(target, loss=loss)
@@ -242,7 +244,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'cosine_similarity' does not fit the target 'y' (a number); use one of "
             "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, or several columns as data.target",
+            "gamma, quantile, or several columns as data.target",
         ),
         (
             "number",
@@ -250,7 +252,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'binary_crossentropy' does not fit the target 'y' (a number); use one "
             "of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, or data.target: {column: ..., type: categorical}",
+            "gamma, quantile, or data.target: {column: ..., type: categorical}",
         ),
         (
             "two",

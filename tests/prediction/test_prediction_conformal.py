@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dlcli.config.config_schema import Output
-from dlcli.config.training_choices import Hinge
+from dlcli.config.training_choices import Hinge, QuantileLoss
 from dlcli.errors import RunError, UsageError
 from dlcli.prediction import conformal
 from dlcli.prediction.conformal import Conformal
@@ -325,3 +325,44 @@ def test_a_document_that_no_training_writes_is_refused(change, message):
     fields = {"format": 1, "rows": [2], "stride": 1, "scores": [[[1.0, 2.0]]], **change}
     with pytest.raises(RunError, match=message):
         parse_document(Conformal, json.dumps(fields), "conformal.json:")
+
+
+QUANTILES = NUMBER.for_loss(QuantileLoss(levels=(0.2, 0.8)))
+
+
+def cqr(folds, new, level):
+    """Romano et al. 2019, by its definition, with all candidates of CV+ if there are folds."""
+    lowers, uppers = [], []
+    for (outputs, values), (low, high) in zip(folds, new, strict=True):
+        for (first, second), true in zip(np.sort(outputs), values[:, 0], strict=True):
+            score = max(first - true, true - second)
+            lowers.append(low - score)
+            uppers.append(high + score)
+    rank = math.ceil(level * (len(lowers) + 1) - 1e-9)
+    return sorted(lowers)[-rank], sorted(uppers)[rank - 1]
+
+
+@pytest.mark.parametrize("sizes", [(40,), (13, 12, 9)], ids=["validation rows", "folds"])
+@pytest.mark.parametrize("level", [0.6, 0.9])
+def test_quantiles_are_corrected_by_conformalized_quantile_regression(level, sizes):
+    rng = np.random.default_rng(4)
+    folds = [(rng.normal(0, 0.5, (n, 2)) + [0.5, -0.5], rng.normal(size=(n, 1))) for n in sizes]
+    new = [rng.normal(size=(20, 2)) for _ in folds]
+    lower, upper = ends(fit(QUANTILES, *folds), QUANTILES, level, *new)
+    for row in range(20):
+        expected = cqr(folds, [sorted(each[row]) for each in new], level)
+        assert (lower[row, 0], upper[row, 0]) == pytest.approx(sorted(expected), abs=1e-5)
+
+
+def test_quantiles_that_cover_too_much_are_narrowed():
+    values, wide = column(*range(-10, 11)), np.tile([[-30.0, 30.0]], (21, 1))
+    lower, upper = ends(split(QUANTILES, wide, values), QUANTILES, 0.5, wide[:1])
+    assert -12 < lower[0, 0] < -4
+    assert 4 < upper[0, 0] < 12
+
+
+def test_narrow_quantiles_do_not_change_places():
+    values, wide = column(*range(-10, 11)), np.tile([[-30.0, 30.0]], (21, 1))
+    fitted = split(QUANTILES, wide, values)
+    lower, upper = ends(fitted, QUANTILES, 0.5, np.array([[0.0, 1.0]]))
+    assert lower < upper

@@ -182,6 +182,14 @@ WEIGHTS_AND_METRICS = {
         "weighted": "train validation",
         **metrics("count", "tweedie_deviance", "d2", loss={"name": "tweedie", "power": 1.7}),
     },
+    "quantiles": {
+        **metrics(
+            "number",
+            *("pinball_loss", "coverage", "mean_width", "r2"),
+            loss={"name": "quantile", "levels": (0.1, 0.5, 0.9)},
+        ),
+        "weighted": "train validation",
+    },
     "a gamma deviance": metrics("count", "gamma_deviance", "d2", loss="gamma"),
     "four classes, orthogonal layer": metrics(
         "four",

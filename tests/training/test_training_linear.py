@@ -60,6 +60,10 @@ def train_linear(job, checkpointer=None):
         ("count", {"rows": 13, "validation": 6}),
         ("count", {"rows": 13, "validation": 6, "loss": {"name": "tweedie", "power": 1.3}}),
         ("count", {"rows": 13, "weighted": "train", "loss": "gamma"}),
+        (
+            "number",
+            {"rows": 13, "validation": 6, "loss": {"name": "quantile", "levels": (0.2, 0.9)}},
+        ),
     ],
 )
 def test_weights_history_and_best_epoch_are_those_of_the_compiled_engine(
