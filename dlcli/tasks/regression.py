@@ -1,4 +1,4 @@
-"""Tasks whose target is one or more numbers: amounts and counts."""
+"""Tasks whose target is one or more numbers: amounts, counts, and quantiles of them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, QuantileLoss
 from dlcli.errors import DataError
 from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
-from dlcli.metrics.metric import Metric, NumberRows
-from dlcli.metrics.statistic import Metrics
+from dlcli.metrics.metric import Metric, NumberRows, Rows
+from dlcli.metrics.quantiles import middle_of, pinball_loss, quantile_rows
+from dlcli.metrics.statistic import Metrics, finite, weighted_quantile
 from dlcli.tables.table import Table
 from dlcli.tasks import task as base
 from dlcli.tasks.task import Outputs, TargetValues, Task, mean_of_members
@@ -31,7 +32,7 @@ Problems = Iterator[tuple[NDArray[np.bool_], Callable[[int], str]]]
 """Whether each row has an invalid value, (rows,), and a function from its index to the problem."""
 
 
-class Numbers(Task):
+class _Numbers(Task):
     """Base of regression and counts."""
 
     scalings: tuple[LinearScaling, ...] = ()
@@ -209,11 +210,9 @@ class Numbers(Task):
 
     # Predictions.
 
-    def for_loss(self, loss: Loss | None) -> Numbers:
+    def for_loss(self, loss: Loss | None) -> _Numbers:
         if isinstance(loss, QuantileLoss):
-            from dlcli.tasks.quantiles import quantiles_of
-
-            return quantiles_of(self, loss)
+            return _quantiles_of(self, loss)
         return self.model_copy(update={"loss": loss})
 
     def decode(self, outputs: Outputs) -> Floats:
@@ -301,7 +300,7 @@ class Numbers(Task):
         return tuple(f"{prefix}_{column}" for column in self.columns)
 
 
-class Regression(Numbers):
+class Regression(_Numbers):
     """One or more numbers."""
 
     kind: Literal["regression"] = "regression"
@@ -310,7 +309,7 @@ class Regression(Numbers):
     usual_loss = MeanSquaredError
 
 
-class Counts(Numbers):
+class Counts(_Numbers):
     """One or more counts: integers from 0; the prediction is their mean."""
 
     kind: Literal["counts"] = "counts"
@@ -322,6 +321,108 @@ class Counts(Numbers):
         yield from super()._out_of_range(values, scaling)
         message = "a count must be a non-negative integer, got {:.12g}".format
         yield (values < 0) | (values > np.floor(values)), lambda at: message(values[at])
+
+
+class _Quantiles(_Numbers):
+    """Base of the quantiles of a number and of a count.
+
+    The network has one output for each level. The quantiles of a row are its outputs in ascending
+    order, so they never cross. The prediction is the quantile of the level nearest to 0.5.
+    """
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        levels: tuple[float, ...] = self.loss.levels
+        return levels
+
+    @property
+    def middle(self) -> int:
+        """The index of the level whose quantile is the prediction."""
+        return middle_of(self.levels)
+
+    @property
+    def rows_type(self) -> type[Rows]:  # type: ignore[override]
+        """The type of rows with all quantiles."""
+        return quantile_rows(self.middle)
+
+    def accepts_units(self, units: int) -> bool:
+        return units == len(self.levels)
+
+    # Predictions.
+
+    def decode(self, outputs: Outputs) -> Floats:
+        [scaling] = self._scalings
+        return np.sort(scaling.invert(outputs), axis=1)
+
+    def average(
+        self, outputs: Sequence[Outputs], tasks: Sequence[Self], weights: Sequence[float]
+    ) -> Outputs:
+        [own] = self._scalings
+        pairs = zip(tasks, outputs, strict=True)
+        each = [task.scalings[0].invert(outputs) for task, outputs in pairs]
+        return own.apply(mean_of_members(each, weights).astype(np.float64))
+
+    def predict(self, decoded: Outputs) -> Outputs:
+        return decoded[:, self.middle : self.middle + 1]
+
+    def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
+        [values] = self.values(train, ValueProblems()).T
+        rows = np.ones(len(values)) if weights is None else weights
+        centers = [weighted_quantile(values, rows, level) for level in self.levels]
+        return np.asarray(self._scalings[0].apply(np.array(centers)))
+
+    # Evaluation.
+
+    def metrics(self, rows: base.DecodedRows) -> Metrics:
+        """Compute all metrics, and for each level the loss and the share of values below."""
+        made: Any = self.rows_type.of(rows.values, rows.decoded, rows.weights)
+        losses = pinball_loss(self.levels, made.true, made.quantiles)
+        is_below = made.true <= made.quantiles
+        by_level: dict[str, Metrics] = {}
+        for at, level in enumerate(self.levels):
+            columns = {"pinball_loss": losses[:, at], "share_below": is_below[:, at]}
+            by_level[f"{level:g}"] = {
+                name: finite(float(np.average(column, weights=made.weights)))
+                if len(column)
+                else None
+                for name, column in columns.items()
+            }
+        return {**super().metrics(rows), "by_level": by_level}
+
+    def errors(self, values: TargetValues, outputs: Outputs) -> Floats:
+        return np.abs(self.predict(self.decode(outputs)) - values)
+
+    # Columns of stored predictions.
+
+    def score_columns(self, outputs: Outputs) -> dict[str, NDArray[Any]]:
+        return dict(zip(self.decoded_columns, self.decode(outputs).T, strict=True))
+
+    @property
+    def decoded_columns(self) -> tuple[str, ...]:
+        return tuple(f"prediction_{level:g}" for level in self.levels)
+
+
+class NumberQuantiles(_Quantiles, Regression):
+    """The quantiles of a number."""
+
+    kind: Literal["regression"] = "regression"
+
+
+class CountQuantiles(_Quantiles, Counts):
+    """The quantiles of a count."""
+
+    kind: Literal["counts"] = "counts"
+
+
+def _quantiles_of(task: _Numbers, loss: Any) -> _Quantiles:  # noqa: ANN401
+    """Return the task of the quantiles of a numeric target.
+
+    Args:
+        task: the task of the target.
+        loss: the loss, with the levels of the quantiles.
+    """
+    kind = CountQuantiles if isinstance(task, Counts) else NumberQuantiles
+    return kind(columns=task.columns, scalings=task.scalings, reason=task.reason, loss=loss)
 
 
 def _refuse_undefined(table: Table, column: str, loss: Loss) -> None:
