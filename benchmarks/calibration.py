@@ -7,6 +7,23 @@ T is fitted to the out-of-fold rows: p becomes p^(1/T), divided by the sum over 
 2017, https://arxiv.org/abs/1706.04599). For two classes, an isotonic function is fitted to the same
 rows (Zadrozny and Elkan 2002). Each changed log loss is compared with the unchanged one on the test
 rows, with its 95 % confidence interval.
+
+Neither is an improvement beyond noise on any table, so dlcli has no such calibration (December
+2026, two CPU cores, `--rows 1000`):
+
+    table                      training rows  log loss     T  change with T            isotonic
+    credit_g                             666     .4970  1.09  -.0021 [-.0076, +.0029]    +.0015
+    maternal_health_risk                 676     .5844  1.21  -.0018 [-.0171, +.0117]
+    website_phishing                     902     .2729  1.05  -.0002 [-.0033, +.0024]
+    marketing_campaign                 1,000     .2723  1.10  +.0007 [-.0025, +.0035]    +.0010
+    churn                              1,000     .2290  1.08  +.0023 [-.0005, +.0047]    -.0007
+    bank_customer_churn                1,000     .3467  1.02  +.0003 [-.0003, +.0009]    -.0014
+    online_shoppers_intention          1,000     .2608  1.08  +.0028 [+.0002, +.0049]    +.0050
+    in_vehicle_coupon_recom.           1,000     .6056  1.08  +.0003 [-.0018, +.0022]    +.0064
+    hr_analytics_job_change            1,000     .4715  1.03  +.0002 [-.0009, +.0012]    -.0013
+
+A single network is more overconfident than the mean of eight, so the temperature of out-of-fold
+rows, which single networks predict, is too high for the ensemble.
 """
 
 from __future__ import annotations

@@ -579,9 +579,13 @@ class Config(Section):
     """
     class_weight: ClassWeight | None = None
     """Weight of each class in the loss: a mapping from class to weight, or `balanced`, which gives
-    all classes the same total weight. Metrics of epochs on training rows are weighted in the same
-    way; final metrics are not. `data.sample_weight` can also be set: training then multiplies both
-    weights, and final metrics use only the sample weights. Omitted: 1 for each class.
+    all classes the same total weight. The predicted class is the one with the largest product of
+    weight and probability. Probabilities are not affected: after training with cross-entropy, the
+    output's bias is corrected, so they are again those of the training rows. With other losses,
+    `label_smoothing`, or an output without bias, they are not corrected. Metrics of epochs on
+    training rows are weighted; final metrics are not. `data.sample_weight` can also be set:
+    training then multiplies both weights, and final metrics use only the sample weights. Omitted: 1
+    for each class.
 
     Examples: [balanced, {fraud: 50, honest: 1}]
     """

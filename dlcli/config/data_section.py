@@ -196,6 +196,13 @@ TargetChoice = Annotated[
 _AT_THE_TOP = ("name", "seed", "loss", "metrics", "class_weight", "epochs", "batch_size")
 
 
+Prevalence = Annotated[
+    Mapping[str, section.OpenFraction],
+    Field(min_length=1),
+    section.Expected("a frequency between 0 and 1 for each class"),
+]
+
+
 class Data(section.Section):
     """Files, target, and split into training, validation and test rows."""
 
@@ -267,6 +274,16 @@ class Data(section.Section):
     """Column with the weight of each row, 0 or more. It is not used as a feature.
 
     Examples: [weight]
+    """
+    prevalence: Prevalence | None = None
+    """Frequency of the classes among the rows to be predicted, if it differs from that of the
+    training rows, for example because rare cases were collected on purpose. The output's bias is
+    then changed after training, so predicted probabilities are right for these frequencies (Saerens
+    et al. 2002). The rows of each class must be similar to those of the training rows. Classes that
+    are not listed share the rest in proportion to their training rows. Metrics are still computed
+    from rows with their own frequencies. Omitted: the frequencies of the training rows.
+
+    Examples: [{fraud: 0.002}]
     """
     missing: Missing = "auto"
     """Words that mean a missing value, in addition to empty fields: a list for all columns, or a

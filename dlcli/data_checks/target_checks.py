@@ -187,11 +187,10 @@ def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:
     message = f"imbalanced classes: {extremes}"
     advice = "accuracy is misleading: see balanced_accuracy in the results; "
     if len(ranked) == 2:
-        advice += "to find more rows of the rare class, move the decision threshold rather than "
-        advice += "weight the classes, because weights distort the probabilities"
+        advice += "to find more rows of the rare class, lower its decision threshold, or set "
+        advice += "class_weight: balanced"
     else:
-        advice += "class_weight: balanced finds more rows of rare classes, but distorts the "
-        advice += "probabilities"
+        advice += "class_weight: balanced finds more rows of rare classes"
     return DataFinding("class_imbalance", "note", task.columns, None, message, advice)
 
 

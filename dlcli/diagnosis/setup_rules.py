@@ -201,10 +201,9 @@ class _Class:
 
 _WAY_OUT = {
     True: "First move the decision threshold: the report lists recall and precision at other "
-    "thresholds, and the probabilities stay right. Class weights also increase the recall of the "
-    "rare class, but they distort the probabilities",
-    False: "Class weights increase the recall of rare classes, at the cost of other classes and of "
-    "the probabilities",
+    "thresholds. Class weights also increase the recall of the rare class, at the cost of "
+    "precision",
+    False: "Class weights increase the recall of rare classes, at the cost of other classes",
 }
 """The advice on rare classes: for two classes, and for more."""
 

@@ -9,6 +9,7 @@ with the model.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -84,7 +85,12 @@ class ExportDocument(Document):
 
 
 def compare(
-    expected: Arrays, computed: Arrays, tolerance: float = TOLERANCE, *, of_numbers: bool
+    expected: Arrays,
+    computed: Arrays,
+    tolerance: float = TOLERANCE,
+    *,
+    of_numbers: bool,
+    class_weights: Sequence[float] = (),
 ) -> Agreement:
     """Compare the outputs of an exported model with dlcli's.
 
@@ -93,6 +99,7 @@ def compare(
         computed: the model's.
         tolerance: maximum difference of a number, as a share of the output's scale.
         of_numbers: whether the target is numeric, so outputs have the units of its columns.
+        class_weights: the weights in the decision between classes, see `Task.class_weights`.
     """
     largest: dict[str, float] = {}
     relative: dict[str, float] = {}
@@ -115,7 +122,7 @@ def compare(
         else:
             same = (values == wanted).reshape(rows, -1).all(axis=1)
             equal[name] = int(same.sum())
-            doubtful = _doubtful(name, expected, tolerance)
+            doubtful = _doubtful(name, expected, tolerance, class_weights)
             if not (same | doubtful).all():
                 failures.append(f"{name}: differs in {int((~same & ~doubtful).sum())} rows")
     return Agreement(
@@ -170,7 +177,9 @@ def _may_overflow(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(~(np.abs(values) < _LARGE))
 
 
-def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_]:
+def _doubtful(
+    name: str, expected: Arrays, tolerance: float, class_weights: Sequence[float]
+) -> NDArray[np.bool_]:
     """Return the mask of rows whose class or set may change within the tolerance, (rows,)."""
     rows = len(expected[name])
     scores = next((expected[each] for each in _DECIDING if each in expected), None)
@@ -187,8 +196,9 @@ def _doubtful(name: str, expected: Arrays, tolerance: float) -> NDArray[np.bool_
         return np.asarray(near.any(axis=1))
     if expected[name].ndim == 2:  # labels
         return np.asarray((np.abs(scores - 0.5) <= 2 * tolerance).any(axis=1))
-    ordered = np.sort(scores, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance)
+    weights = np.array(class_weights or (1.0,))
+    ordered = np.sort(scores * weights, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance * weights.max())
 
 
 # The rows

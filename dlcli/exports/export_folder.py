@@ -221,7 +221,13 @@ def _check(
         inputs = format.values(exported, table)
         outputs = format.outputs(predictor.predict(table, ValueProblems(lenient=True)))
         found = runner(inputs)
-        agreement = agreements.compare(outputs, found, format.tolerance, of_numbers=of_numbers)
+        agreement = agreements.compare(
+            outputs,
+            found,
+            format.tolerance,
+            of_numbers=of_numbers,
+            class_weights=predictor.task.class_weights,
+        )
         reason = _unread_values(exported, table) if agreement.failures else ""
         _require(agreement, str(run.path), kind, reason)
         checked[kind] = agreement

@@ -286,9 +286,10 @@ class _Predicted:
         ops, task = self.ops, self.predictor.task
         if task.width == 2:
             last = ops.column(outputs, self.predictor.network.outputs - 1)
-            index = ops.cast(last > (0.5 if task.has_probabilities else 0.0), "int64")
+            index = ops.cast(last > task.threshold, "int64")
         else:
-            index = ops.argmax(outputs)
+            weights = task.class_weights
+            index = ops.argmax(outputs * ops.constant(np.array(weights)) if weights else outputs)
         found = {"prediction": ops.lookup(task.class_values, index)}
         if task.has_probabilities:
             found["probabilities"] = ops.cast(self._shares(outputs), "float32")

@@ -678,11 +678,12 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         yield '    print(f"{name}: rmse {rmse:.4g}, mae {mae:.4g}, r2 {r2:.4g}")'
         return
     if facts.predictor.network.outputs == 1 or task.outcome == "labels":
-        border = "0.5" if task.has_probabilities else "0"
+        border = f"{task.threshold:.6g}"
         yield f"    is_right = (predicted > {border}) == encode_target(rows)"
         yield f"    accuracy = np.average(is_right.mean(axis=1){weighting})"
     else:
-        yield "    is_right = predicted.argmax(axis=1) == class_codes(rows)"
+        products = "(predicted * CLASS_WEIGHTS)" if task.class_weights else "predicted"
+        yield f"    is_right = {products}.argmax(axis=1) == class_codes(rows)"
         yield f"    accuracy = np.average(is_right{weighting})"
     yield '    print(f"{name}: accuracy {accuracy:.4g}")'
 

@@ -43,7 +43,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from dlcli.arrays import Floats, Indices, np
+from dlcli.arrays import Floats, np
 from dlcli.metrics import metric as forms
 from dlcli.metrics.deviances import (
     Deviance,
@@ -448,11 +448,6 @@ def metric_values(statistics: Mapping[str, Statistic]) -> Metrics:
     if isinstance(decided, ClassMean):
         values["confusion"] = decided.confusion().tolist()
     return values
-
-
-def decide(positive: Array, *, probabilistic: bool = True) -> Indices:
-    """Return 1 where a probability is above 0.5, or a margin is above 0, else 0."""
-    return (positive > (0.5 if probabilistic else 0.0)).astype(np.int64)
 
 
 def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str, Number]:

@@ -85,6 +85,7 @@ class NumberRows(Rows):
         return self.outputs - self.true
 
 
+@dataclass(frozen=True)
 class LabelRows(Rows):
     """Labels, 1 if a row has the label, else 0, and their probabilities, both (rows, labels).
 
@@ -92,17 +93,18 @@ class LabelRows(Rows):
     """
 
     kind: ClassVar[Kind] = "labels"
-    _border: ClassVar[float] = 0.5
+    border: float = 0.5
+    """The probability above which a label is predicted."""
 
     @cached_property
     def decided(self) -> Operand:
         """1 for a predicted label, else 0, (rows, labels)."""
-        return np.where(self.outputs > self._border, 1, 0)
+        return np.where(self.outputs > self.border, 1, 0)
 
     @cached_property
     def is_right(self) -> Operand:
         """Whether a decision is correct, (rows, labels)."""
-        return (self.outputs > self._border) == (self.true > 0)
+        return (self.outputs > self.border) == (self.true > 0)
 
     @cached_property
     def of_truth(self) -> Operand:
@@ -110,6 +112,7 @@ class LabelRows(Rows):
         return np.where(self.true == 1, self.outputs, 1 - self.outputs)
 
 
+@dataclass(frozen=True)
 class PairRows(LabelRows):
     """Two classes, 1 for the second one, else 0, and its probability, both (rows, 1)."""
 
@@ -127,6 +130,7 @@ class PairRows(LabelRows):
         return _by_class(self.true, self.decided, self.classes)
 
 
+@dataclass(frozen=True)
 class MarginRows(PairRows):
     """Two classes, 1 for the second one, else 0, and a margin, both (rows, 1).
 
@@ -134,9 +138,10 @@ class MarginRows(PairRows):
     """
 
     has_probabilities = False
-    _border = 0.0
+    border: float = 0.0
 
 
+@dataclass(frozen=True)
 class ClassRows(Rows):
     """Class indices, (rows,), and the probabilities of all classes, (rows, classes).
 
@@ -144,6 +149,8 @@ class ClassRows(Rows):
     """
 
     kind = "classes"
+    class_weights: tuple[float, ...] = ()
+    """Weights by which probabilities are multiplied before the largest product is chosen."""
 
     @property
     def classes(self) -> int:
@@ -153,7 +160,7 @@ class ClassRows(Rows):
     @cached_property
     def decided(self) -> Operand:
         """The indices of the predicted classes, (rows,)."""
-        return np.argmax(self.outputs, axis=1)
+        return choose_class(self.outputs, self.class_weights)
 
     @cached_property
     def is_right(self) -> Operand:
@@ -170,6 +177,35 @@ class ClassRows(Rows):
         """The classes as labels."""
         columns = self.true[:, np.newaxis], self.decided[:, np.newaxis]
         return _by_class(*columns, self.classes)
+
+
+TIED = 1e-6
+"""Relative difference up to which products of weight and probability are equal. For a constant
+prediction with balanced weights, all are equal up to rounding; its class is the most frequent."""
+
+
+def choose_class(probabilities: Operand, class_weights: tuple[float, ...]) -> Operand:
+    """Return the class with the largest product of weight and probability, (rows,).
+
+    Args:
+        probabilities: the probabilities of all classes, (rows, classes).
+        class_weights: the weight of each class; empty for equal weights.
+    """
+    if not class_weights:
+        return np.argmax(probabilities, axis=1)
+    products = probabilities * np.array(class_weights)
+    tied = products >= products.max(axis=1, keepdims=True) * (1 - TIED)
+    return np.argmax(np.where(tied, probabilities, -1.0), axis=1)
+
+
+def weighted_threshold(class_weights: tuple[float, ...]) -> float:
+    """Return the probability above which the second of two classes is predicted.
+
+    With the weights v and w of both classes, w·p > v·(1 − p) if p > v / (v + w).
+    """
+    first, second = class_weights
+    share = first / (first + second)
+    return share * (1 + math.copysign(TIED, 0.5 - share))
 
 
 def _by_class(true: Operand, decided: Operand, classes: int) -> LabelRows:

@@ -56,8 +56,8 @@ def resolve_head(config: Config, task: Task) -> Head:
     """Complete omitted settings of output, loss and metrics.
 
     Args:
-        config: its `output`, `loss`, `metrics`, `class_weight`, `gates`, `tune.metric` and monitors
-            are read.
+        config: its `output`, `loss`, `metrics`, `class_weight`, `data.prevalence`, `gates`,
+            `tune.metric` and monitors are read.
         task: the task.
 
     Raises:
@@ -128,6 +128,10 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         for name, message in task.class_weight_problems(config.class_weight):
             path = ("class_weight",) if name is None else ("class_weight", name)
             yield Problem(format_path(path), message)
+    if (prevalence := config.data.prevalence) is not None:
+        for name, message in task.prevalence_problems(prevalence, loss, head.output):
+            place = ("data", "prevalence") if name is None else ("data", "prevalence", name)
+            yield Problem(format_path(place), message)
 
 
 def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:

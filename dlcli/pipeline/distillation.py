@@ -29,6 +29,8 @@ from dlcli.runs.run_folder import open_run
 from dlcli.splitting import generator_of
 from dlcli.tables.stored_columns import take_rows
 from dlcli.tables.table import Table
+from dlcli.tasks import prior_shift
+from dlcli.tasks.task import Outputs
 
 SWAPPED = 0.3
 """Share of the columns of a synthetic row that have the value of another training row.
@@ -140,7 +142,16 @@ def distill_rows(teacher: Run, rows: FitRows, plan: FitPlan) -> DistilledRows:
         raise _refused("distill", f"can't be combined with the loss '{head.loss.name}'; omit it")
     found, predicted = _out_of_fold(teacher, train, encoded.weights)
     soft, weight = labels.astype(np.float32), np.float32(distill.target_weight)
-    soft[found] = weight * soft[found] + (1 - weight) * task.soft_labels(predicted, units)
+    fitted = task.with_frequencies(encoded.target, encoded.weights, plan.config)
+    is_corrected = teacher.config.class_weight is None or known.class_weights
+    weights = fitted.class_weights if is_corrected else ()
+
+    def soft_labels(predicted: Outputs) -> NDArray[np.float32]:
+        for ratios in filter(None, (known.unshifted_ratios, weights)):  # as in the loss
+            predicted = prior_shift.shift(predicted, ratios)
+        return task.soft_labels(predicted, units)
+
+    soft[found] = weight * soft[found] + (1 - weight) * soft_labels(predicted)
     count = min(distill.synthetic_rows * train.rows, MOST_SYNTHETIC)
     if not count:
         return DistilledRows(encoded, soft)
@@ -153,7 +164,7 @@ def distill_rows(teacher: Run, rows: FitRows, plan: FitPlan) -> DistilledRows:
     decoded = teacher.predictor.predict(added, ValueProblems(lenient=True)).decoded
     target = both.target.copy()
     target[train.rows :] = task.encode_predictions(task.predict(decoded))
-    soft = np.concatenate([soft, task.soft_labels(decoded, units)])
+    soft = np.concatenate([soft, soft_labels(decoded)])
     return DistilledRows(replace(both, target=target), soft)
 
 

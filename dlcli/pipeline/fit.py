@@ -40,6 +40,7 @@ from dlcli.metrics.intervals import (
 )
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.network.head import resolve_head
+from dlcli.network.layers import Weights
 from dlcli.pipeline import members, preparation
 from dlcli.pipeline.events import DeviceEvent, Events
 from dlcli.pipeline.members import FitObserver, FittedMember, Member, MemberDivergence
@@ -58,7 +59,8 @@ from dlcli.prediction.predictor import (
 from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
-from dlcli.tasks.task import DecodedRows, Outputs
+from dlcli.tasks import prior_shift
+from dlcli.tasks.task import DecodedRows, Outputs, Task
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 
 if TYPE_CHECKING:
@@ -494,8 +496,12 @@ def fit(
     soft = None
     if plan.distilled is not None:
         train, soft = plan.distilled
-    job = Job(plan.config, plan.network, plan.head, rows.encoding.task, train, validation)
+    task = rows.encoding.task.with_frequencies(train.target, train.weights, plan.config)
+    rows = replace(rows, encoding=rows.encoding.model_copy(update={"task": task}))
+    job = Job(plan.config, plan.network, plan.head, task, train, validation)
     start_at, placed = plan.initial_weights, plan.device_inputs
+    if start_at is not None and task.class_weights:  # as in the loss
+        start_at = prior_shift.shift_bias(start_at, task.class_weights)
     job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
     job = replace(job, soft_labels=soft)
     observer = observer or FitObserver()
@@ -535,6 +541,7 @@ def _fit_members(
         rate = own.config.input.scaling_multiplier
         size, seed = len(own.train.inputs), own.config.seed
         model = MemberModel(own.network, own.task)
+        trained = replace(trained, weights=with_corrected_bias(trained.weights, own.task))
         return FittedMember(seed, size, member.held_out, rate, trained, model, member.settings)
 
     def fit_all() -> Iterator[FittedMember]:
@@ -554,6 +561,16 @@ def _fit_members(
     except MemberDivergence as caught:
         observer.diverged(caught.error, caught.job)
         raise caught.error from None
+
+
+def with_corrected_bias(weights: Weights, task: Task) -> Weights:
+    """Return trained weights with the output's bias of the probabilities to predict.
+
+    Checkpoints contain the trained bias, so resumed training is not affected.
+    """
+    if not task.training_ratios:
+        return weights
+    return prior_shift.shift_bias(weights, [1 / ratio for ratio in task.training_ratios])
 
 
 def fit_member(

@@ -30,11 +30,13 @@ from dlcli.config.data_section import FEWEST_TRIAL_ROWS
 from dlcli.config.search_space import Value, draw_settings, with_settings
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.diagnosis.findings import advise_on_divergence
+from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, Interrupted, printable
 from dlcli.network.layers import build_network
 from dlcli.pipeline.preflight import available_memory, required_memory
 from dlcli.pipeline.preparation import FitPlan, FitRows, member_folds
 from dlcli.prediction.predictor import MemberModel, Selection
+from dlcli.tasks.task import Task
 from dlcli.training_job import EpochProgress, Job, TrainingResult
 
 SECONDS_TO_ADD = 0.3
@@ -196,9 +198,20 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
         task = job.task.fit(job.head.output.scaling, target.take(fold.train))
         encoded = replace(job.train, target=task.encode(target, ValueProblems()))
         train, held_out = encoded.select(fold.train), encoded.select(fold.held_out)
+        task = _with_own_class_weights(task, job, train)
         own = replace(member.job, task=task, train=train, validation=held_out)
         own = replace(own, rows_of_largest=largest)
         yield member._replace(job=own, held_out=fold.held_out)
+
+
+def _with_own_class_weights(task: Task, job: Job, train: EncodedRows) -> Task:
+    """Return the task of a member, with the class weights of its training rows.
+
+    The frequencies of the classes are those of the rows of all members.
+    """
+    own = task.with_frequencies(train.target, train.weights, job.config)
+    shared = {"frequencies": job.task.frequencies, "prevalence": job.task.prevalence}
+    return own.model_copy(update=shared)
 
 
 def _with_settings(job: Job, settings: Mapping[str, Value]) -> Job:

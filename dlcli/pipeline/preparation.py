@@ -46,6 +46,7 @@ from dlcli.tables.source_files import Source, expand, name_of
 from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
+from dlcli.tasks import prior_shift
 from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
 from dlcli.tasks.task import Task
 from dlcli.training_job import Device, choose_engine
@@ -741,6 +742,8 @@ def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None
 def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
     """Return the weights of the run in `initial_weights`; `None` if it is not set.
 
+    Their probabilities are those of its training rows, without class weights and `prevalence`.
+
     Raises:
         ConfigError: if names or shapes differ from the network's.
         RunError: if the run does not exist.
@@ -763,7 +766,8 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
                 f"{there.get(name, 'absent')} there and {here.get(name, 'absent')} here"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])
-    return earlier.weights
+    ratios = earlier.task.unshifted_ratios
+    return prior_shift.shift_bias(earlier.weights, ratios) if ratios else earlier.weights
 
 
 def initial_encoding(file: ConfigFile) -> Encoding | None:

@@ -464,9 +464,11 @@ def _free_folder(run: Run, patch: Patch) -> Path:
 def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> Trial:
     """Compare the run of a patch with the diagnosed run."""
     metrics, usual = after.metrics.get(SPLIT, {}), (before or after).run.config
-    if after.run.config.class_weight is not None:  # shifts the probabilities on purpose
-        usual = after.run.config
-    wanted = (after.run.task.comparison_metric(usual), *_OTHER_METRICS)
+    task = after.run.task
+    # Class weights are for rare classes, which hardly affect the log loss.
+    ranks = after.run.config.class_weight is not None or task.shifts_probabilities(usual)
+    main = task.ranking_metric if ranks else task.comparison_metric(usual)
+    wanted = (main, *_OTHER_METRICS)
     metric = next((each.name for each in wanted if metrics.get(each.name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)
     if metric is None:

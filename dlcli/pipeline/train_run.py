@@ -51,6 +51,7 @@ from dlcli.runs.run import Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
+from dlcli.tasks import prior_shift
 from dlcli.training_job import Job, RunCheckpointer, TrainingResult
 
 SAMPLE_ROWS = 2_000
@@ -453,7 +454,10 @@ def explain_result(result: FitResult) -> Explanation:
         config = with_settings(job.config, member.settings)
         config = config.model_copy(update={"seed": member.seed})
         job = replace(job, config=config, network=model.network, task=model.task, train=train)
-    norms = partial(gradient_norms, job, member.training.weights)
+    trained, ratios = member.training.weights, member.model.task.training_ratios
+    if ratios:  # the gradient of the loss, which has class weights
+        trained = prior_shift.shift_bias(trained, ratios)
+    norms = partial(gradient_norms, job, trained)
     tables = {name: (table, result.encoded[name]) for name, table in result.tables.items()}
     folds: list[Indices] = []
     if result.config.ensemble_folds is not None:

@@ -155,7 +155,7 @@ class PredictedRows(HeldOut):
     @cached_property
     def predicted_values(self) -> NDArray[np.int64]:
         """The indices of the predicted classes, shape `(rows,)`."""
-        rows: Any = self.task.rows_type.of(self.values, self.decoded)
+        rows: Any = self.task.metric_rows(self.values, self.decoded, None)
         return np.reshape(rows.decided, -1)
 
     @cached_property

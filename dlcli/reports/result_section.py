@@ -472,7 +472,8 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
         f"Decision thresholds for {name}",
         note=f"A row is predicted as {name} if its probability is above the threshold. A lower "
         "threshold finds more of these rows but also more false positives; the best threshold "
-        "depends on the costs of both kinds of error. The column “prediction” uses 0.5. To use "
+        "depends on the costs of both kinds of error. The column “prediction” uses "
+        f"{rows.task.threshold:.3g}. To use "
         f"another threshold, filter the column “probability_{name}”.",
     )
 

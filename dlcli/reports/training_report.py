@@ -32,6 +32,7 @@ from dlcli.reports.explanation_sections import (
     warning_blocks,
 )
 from dlcli.reports.network_drawing import drawn_layers, network_svg
+from dlcli.reports.probability_sentences import probability_sentences
 from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.result_section import result_section
 from dlcli.runs.documents import thinned
@@ -198,6 +199,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
         yield f"{fmt.capitalize(lead + doubt.observation)}; {doubt.meaning}."
     are_few = _are_few(record)
     yield from verdict_sentences(record, run.conclusions)
+    yield from probability_sentences(run.task, run.config)
     if record.log.baselines and record.log.baselines.no_linear:
         yield f"There is no linear baseline: {fmt.shorten(record.log.baselines.no_linear, 200)}."
     if split == "train":

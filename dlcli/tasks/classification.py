@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import compress
 from typing import Annotated, Any, ClassVar, Literal, Self
 
@@ -17,11 +18,21 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
 from dlcli.config.layer_choices import Softmax
-from dlcli.errors import did_you_mean, first_names
+from dlcli.errors import ConfigError, Problem, did_you_mean, first_names
 from dlcli.metrics import definitions
-from dlcli.metrics.metric import ClassRows, LabelRows, MarginRows, PairRows, weighted_mean
+from dlcli.metrics.metric import (
+    ClassRows,
+    LabelRows,
+    MarginRows,
+    PairRows,
+    choose_class,
+    weighted_mean,
+    weighted_threshold,
+)
 from dlcli.metrics.statistic import Metrics
+from dlcli.schema.yaml_document import format_path
 from dlcli.tables.table import Table
+from dlcli.tasks import prior_shift
 from dlcli.tasks import task as base
 from dlcli.tasks.task import Outputs, TargetValues, Task
 
@@ -59,6 +70,13 @@ class _Classes(Task):
             raise ValueError("classes have no labels")
         if self.stored != "text" and not all(map(_PATTERNS[self.stored].fullmatch, self.classes)):
             raise ValueError(f"the classes are not of the type '{self.stored}'")
+        for each in (self.frequencies, self.prevalence, self.class_weights):
+            if each and (len(each) != len(self.classes) or min(each) < 0):
+                raise ValueError("expected a number of 0 or more for each class")
+        if 0.0 in (*self.prevalence, *self.class_weights):
+            raise ValueError("expected a prevalence and a weight above 0 for each class")
+        if (self.prevalence or self.class_weights) and not self.frequencies:
+            raise ValueError("a prevalence and class weights require frequencies")
         return self
 
     summary_metrics = (
@@ -120,6 +138,13 @@ class _Classes(Task):
                 near = did_you_mean(name, self.classes)
                 yield name, f"no such class{near or f'; there are {first_names(self.classes)}'}"
 
+    def prevalence_problems(
+        self, prevalence: Mapping[str, float], loss: training_choices.Loss, output: Output
+    ) -> Iterator[tuple[str | None, str]]:
+        if reason := prior_shift.obstacle(loss, output):
+            yield None, f"can't correct the probabilities, because {reason}"
+        yield from prior_shift.frequency_problems(prevalence, self.classes)
+
     # Training.
 
     def loss_labels(
@@ -142,14 +167,37 @@ class _Classes(Task):
         if class_weight is None:
             return super().loss_weights(encoded, weights, None)
         weights = np.ones(len(encoded)) if weights is None else weights
-        if isinstance(class_weight, Mapping):
-            factors = np.array([class_weight.get(name, 1.0) for name in self.classes])
-        else:
-            sums = np.bincount(encoded, weights, minlength=self.width)
-            present = sums > 0
-            factors = sums.sum() / (present.sum() * np.where(present, sums, 1.0))
-        product: Floats = weights * factors[encoded]
+        product: Floats = weights * self._class_factors(encoded, weights, class_weight)[encoded]
         return product.astype(np.float32)
+
+    def _class_factors(
+        self, encoded: TargetValues, weights: Floats | None, class_weight: ClassWeight
+    ) -> Floats:
+        """Return the weight of each class, see `loss_weights`; 1 for a class without rows."""
+        if isinstance(class_weight, Mapping):
+            return np.array([class_weight.get(name, 1.0) for name in self.classes])
+        sums = np.bincount(encoded, weights, minlength=self.width)
+        present = sums > 0
+        return np.where(present, sums.sum() / (present.sum() * np.where(present, sums, 1.0)), 1.0)
+
+    def with_frequencies(
+        self, encoded: TargetValues, weights: Floats | None, config: Config
+    ) -> Self:
+        sums = np.bincount(encoded, weights, minlength=self.width)
+        frequencies, given = tuple((sums / sums.sum()).tolist()), config.data.prevalence
+        update: dict[str, tuple[float, ...]] = {"frequencies": frequencies}
+        if given is not None:
+            for name in given:
+                if not frequencies[self.classes.index(name)]:
+                    path = format_path(("data", "prevalence", name))
+                    raise ConfigError([Problem(path, "no training row has this class")])
+            known = prior_shift.complete_frequencies(given, self.classes, frequencies)
+            update["prevalence"] = known
+        assert config.loss is not None  # resolved
+        if config.class_weight and not prior_shift.obstacle(config.loss, config.output):
+            factors = self._class_factors(encoded, weights, config.class_weight)
+            update["class_weights"] = tuple(factors.tolist())
+        return self.model_copy(update=update)
 
     # Predictions.
 
@@ -212,8 +260,20 @@ class Binary(_Classes):
     def decode(self, outputs: Outputs) -> Outputs:
         return outputs[:, -1:]
 
+    @property
+    def threshold(self) -> float:
+        """The probability above which the second class is predicted, see `class_weights`."""
+        return weighted_threshold(self.class_weights) if self.class_weights else super().threshold
+
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        return definitions.decide(decoded[:, 0], probabilistic=self.has_probabilities)
+        return (decoded[:, 0] > self.threshold).astype(np.int64)
+
+    def metric_rows(
+        self, values: TargetValues, decoded: Outputs, weights: Floats | None
+    ) -> PairRows:
+        rows = self.rows_type.of(values, decoded, weights)
+        assert isinstance(rows, PairRows)
+        return replace(rows, border=self.threshold)
 
     def soft_labels(self, decoded: Outputs, units: int) -> NDArray[np.float32]:
         both = self.probabilities(decoded).astype(np.float32)
@@ -244,6 +304,10 @@ class _Margin(Binary):
         return np.asarray(np.maximum(0.0, 1.0 - sides * outputs))
 
     @property
+    def threshold(self) -> float:
+        return 0.0
+
+    @property
     def score_names(self) -> tuple[str, ...]:
         return self.classes[1:]
 
@@ -265,7 +329,13 @@ class Multiclass(_Classes):
     ranking_metric = definitions.BALANCED_ACCURACY
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        return np.asarray(decoded.argmax(axis=1))
+        return np.asarray(choose_class(decoded, self.class_weights))
+
+    def metric_rows(
+        self, values: TargetValues, decoded: Outputs, weights: Floats | None
+    ) -> ClassRows:
+        rows = ClassRows.of(values, decoded, weights)
+        return replace(rows, class_weights=self.class_weights) if self.class_weights else rows
 
 
 class Multilabel(Task):
@@ -362,7 +432,7 @@ class Multilabel(Task):
     # Predictions.
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
-        return definitions.decide(decoded)
+        return (decoded > self.threshold).astype(np.int64)
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         return weighted_mean(self.encode(train, ValueProblems()), weights)

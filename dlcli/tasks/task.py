@@ -33,6 +33,7 @@ from dlcli.metrics.definitions import (
 from dlcli.metrics.metric import Metric, Rows
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
+from dlcli.tasks import prior_shift
 
 TargetValues = NDArray[Any]
 """True or predicted values: numbers in their unit, (rows, columns); class indices, (rows,); or 1
@@ -75,6 +76,16 @@ class Task(Fitted):
     labels: tuple[str, ...] = ()
     """The label names, in the order of the outputs; a row may have any number of labels. Empty for
     other tasks."""
+    frequencies: tuple[float, ...] = ()
+    """The frequency of each class in the training rows; empty for other tasks, and before
+    training."""
+    prevalence: tuple[float, ...] = ()
+    """The frequencies to which probabilities are shifted, see `data.prevalence`; empty for the
+    frequencies of the training rows."""
+    class_weights: tuple[float, ...] = ()
+    """The weight of each class in the loss, for which probabilities are corrected; empty without
+    weights, or without the correction. The predicted class is the one with the largest product of
+    weight and probability."""
     reason: str = Field(default="", exclude=True)
     """The reason for this task: `declared`, or a property of the rows. Empty after fitting."""
 
@@ -113,6 +124,11 @@ class Task(Fitted):
     def width(self) -> int:
         """The number of columns of numbers, classes, or labels."""
         return len(self.names)
+
+    @property
+    def threshold(self) -> float:
+        """The score above which the second of two classes, or a label, is predicted."""
+        return 0.5
 
     @property
     def has_column_per_output(self) -> bool:
@@ -220,8 +236,9 @@ class Task(Fitted):
         """Return the metric for the comparison of a network with baselines.
 
         It is a proper score that training optimizes, if there is one: the log loss of
-        probabilities; for numbers, see the subclass. Class weights and losses other than
-        cross-entropy change probabilities on purpose, so their ranking is compared instead.
+        probabilities; for numbers, see the subclass. Losses other than cross-entropy, another
+        prevalence, and class weights without a correction change probabilities on purpose, so their
+        ranking is compared instead.
 
         Args:
             config: the resolved config.
@@ -229,9 +246,21 @@ class Task(Fitted):
         assert config.loss is not None  # resolved
         metric = config.loss.comparison_metric
         is_proper = metric is not None and self.rows_type.kind in metric.forms
-        if metric is None or not is_proper or config.class_weight is not None:
+        if metric is None or not is_proper or self.shifts_probabilities(config):
             return self.ranking_metric
         return metric
+
+    def shifts_probabilities(self, config: Config) -> bool:
+        """Return whether probabilities are not those of the training rows.
+
+        Args:
+            config: the resolved config.
+        """
+        if config.data.prevalence is not None:
+            return True
+        assert config.loss is not None  # resolved
+        is_weighted = config.class_weight is not None
+        return is_weighted and bool(prior_shift.obstacle(config.loss, config.output))
 
     @property
     def loss_metric(self) -> Metric | None:
@@ -295,6 +324,12 @@ class Task(Fitted):
     @abstractmethod
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:
         """Yield the problems of the config's class weights, each with its key or `None`."""
+
+    def prevalence_problems(
+        self, prevalence: Mapping[str, float], loss: Loss, output: Output
+    ) -> Iterator[tuple[str | None, str]]:
+        """Yield the problems of `data.prevalence`, each with its class or `None`."""
+        yield None, f"requires classes, but the target {self.name} consists of {self.outcome}"
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
         """Refuse target values for which a loss is undefined.
@@ -360,6 +395,36 @@ class Task(Fitted):
             class_weight: the class weights of the config; only for tasks with classes.
         """
         return None if weights is None else weights.astype(np.float32)
+
+    def with_frequencies(
+        self, encoded: TargetValues, weights: Floats | None, config: Config
+    ) -> Self:
+        """Return the task with the frequencies of classes, and the class weights to correct for.
+
+        Args:
+            encoded: the target of the training rows, see `encode`.
+            weights: the rows' weights, (rows,), or `None`.
+            config: the resolved config, with `data.prevalence` and `class_weight`.
+        """
+        return self
+
+    @property
+    def unshifted_ratios(self) -> tuple[float, ...]:
+        """Frequency divided by `prevalence` of each class; empty without a prevalence."""
+        pairs = zip(self.frequencies, self.prevalence, strict=False)
+        return tuple(old / new if old else 1.0 for old, new in pairs)
+
+    @property
+    def training_ratios(self) -> tuple[float, ...]:
+        """The factors of the probabilities in training, relative to the predicted probabilities.
+
+        They are w·π/π' for class weights w, the frequencies π of the training rows, and
+        `prevalence` π'; empty if both are the same.
+        """
+        weights, ratios = self.class_weights, self.unshifted_ratios
+        if not weights or not ratios:
+            return weights or ratios
+        return tuple(w * ratio for w, ratio in zip(weights, ratios, strict=True))
 
     @property
     def output_unit(self) -> OutputUnit | None:
@@ -444,8 +509,18 @@ class Task(Fitted):
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-        made = self.rows_type.of(rows.values, rows.decoded, rows.weights)
+        made = self.metric_rows(rows.values, rows.decoded, rows.weights)
         return statistics_of(made, self.loss_metric)
+
+    def metric_rows(self, values: TargetValues, decoded: Outputs, weights: Floats | None) -> Rows:
+        """Return rows of positive weight in the form that metrics accept.
+
+        Args:
+            values: the true values.
+            decoded: the decoded outputs, see `decode`.
+            weights: the rows' weights, (rows,), or `None`.
+        """
+        return self.rows_type.of(values, decoded, weights)
 
     @abstractmethod
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:

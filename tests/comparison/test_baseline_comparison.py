@@ -7,8 +7,10 @@ import pytest
 
 from dlcli.columns.scaling import Log1p, Standard
 from dlcli.config.config_schema import Config, Output
+from dlcli.config.data_section import Data
 from dlcli.config.training_choices import (
     BinaryCrossentropy,
+    CategoricalFocalCrossentropy,
     Hinge,
     MeanAbsoluteError,
     MeanSquaredError,
@@ -103,10 +105,11 @@ CROSS = SparseCategoricalCrossentropy()
     ("task", "loss", "scaling", "class_weight", "metric"),
     [
         (TWO, BinaryCrossentropy(), None, None, "log_loss"),
-        (TWO, BinaryCrossentropy(), None, "balanced", "auc"),
+        (TWO, BinaryCrossentropy(), None, "balanced", "log_loss"),
+        (TWO, BinaryCrossentropy(label_smoothing=0.1), None, "balanced", "auc"),
         (TWO, Hinge(), None, None, "auc"),
         (ABC, CROSS, None, None, "log_loss"),
-        (ABC, CROSS, None, "balanced", "balanced_accuracy"),
+        (ABC, CategoricalFocalCrossentropy(), None, "balanced", "balanced_accuracy"),
         (LABELS, BinaryCrossentropy(), None, None, "log_loss"),
         (NUMBER, MeanSquaredError(), Standard(), None, "rmse"),
         (NUMBER, MeanSquaredError(), Log1p(), None, "mae"),
@@ -116,10 +119,17 @@ CROSS = SparseCategoricalCrossentropy()
     ],
 )
 def test_models_are_compared_by_what_training_optimizes(task, loss, scaling, class_weight, metric):
-    output = Output.model_construct(scaling=scaling)
-    config = Config.model_construct(loss=loss, output=output, class_weight=class_weight)
+    output = Output(scaling=scaling)
+    data = Data.model_construct(prevalence=None)
+    config = Config.model_construct(loss=loss, output=output, class_weight=class_weight, data=data)
     assert task.comparison_metric(config).name == metric
     assert isinstance(task, Binary) or metric in task.metric_names(loss)
+
+
+def test_models_for_another_prevalence_are_compared_by_their_ranking():
+    data = Data.model_construct(prevalence={"yes": 0.1})
+    config = Config.model_construct(loss=BinaryCrossentropy(), output=Output(), data=data)
+    assert TWO.comparison_metric(config).name == "auc"
 
 
 @pytest.mark.parametrize(

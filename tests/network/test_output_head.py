@@ -451,7 +451,8 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             {"tune": {"metric": "val_micro_f1", "folds": 5}},
             "tune.metric: 'val_micro_f1' does not fit the target 'y' (2 classes); "
             "allowed: val_loss, val_accuracy, val_balanced_accuracy, val_auc, "
-            "val_average_precision, val_precision, val_recall, val_f1, val_log_loss, val_brier",
+            "val_average_precision, val_precision, val_recall, val_f1, val_log_loss, val_brier, "
+            "val_calibration_error",
         ),
     ],
 )

@@ -234,10 +234,9 @@ def test_class_weights_are_compared_by_their_ranking_and_what_becomes_worse_is_n
     (trial,) = try_patches(run, [("imbalance", patch("balanced", "class_weight", "balanced"))])
 
     assert (trial.metric, trial.helped) == ("auc", False)
-    assert {"log_loss", "brier", "accuracy"} <= {*trial.worse}
-    assert _trial_verdict(trial) == (
-        "no difference; significantly worse: accuracy, log loss, Brier score"
-    )
+    assert "accuracy" in trial.worse
+    assert not {"log_loss", "brier"} & {*trial.worse}  # probabilities are corrected
+    assert _trial_verdict(trial).startswith("no difference; significantly worse: accuracy")
 
 
 @pytest.mark.slow
