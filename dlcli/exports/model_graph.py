@@ -288,8 +288,11 @@ class _Predicted:
             last = ops.column(outputs, self.predictor.network.outputs - 1)
             index = ops.cast(last > task.threshold, "int64")
         else:
-            weights = task.class_weights
-            index = ops.argmax(outputs * ops.constant(np.array(weights)) if weights else outputs)
+            products = outputs
+            if task.class_weights:
+                weights = ops.constant(np.array([task.class_weights]))
+                products = ops.cast(outputs, "float64") * weights
+            index = ops.argmax(products)
         found = {"prediction": ops.lookup(task.class_values, index)}
         if task.has_probabilities:
             found["probabilities"] = ops.cast(self._shares(outputs), "float32")

@@ -180,6 +180,20 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {"kind": "binary", "columns": ["y"], "classes": ["0", "1"], "stored": "integer"},
     ),
+    "two weighted classes": (
+        {"loss": "binary_crossentropy", "output": {"units": 1, "activation": "sigmoid"}},
+        {
+            "kind": "binary",
+            "columns": ["y"],
+            "classes": ["0", "1"],
+            "frequencies": [0.8, 0.2],
+            "class_weights": [1, 4],
+        },
+    ),
+    "three weighted classes": (
+        {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
+        {**COLORS, "frequencies": [0.5, 0.3, 0.2], "class_weights": [1, 2, 9]},
+    ),
     "a margin": (
         {"loss": "hinge", "output": {"units": 1, "activation": "linear"}},
         {"kind": "binary", "columns": ["y"], "classes": ["ja", "nein, nie"]},
@@ -282,7 +296,13 @@ def test_predictions_by_tensorflow_are_dlclis(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["two classes, two units", "three classes", "classes of whole numbers with a floor"]
+    "name",
+    [
+        "two classes, two units",
+        "three classes",
+        "three weighted classes",
+        "classes of whole numbers with a floor",
+    ],
 )
 def test_predictions_by_litert_are_dlclis_and_of_the_types_described(
     name: str, tmp_path: Path
