@@ -53,6 +53,16 @@ def check_level(interval: float) -> None:
     _require(is_share, "interval", "a share between 0 and 1", interval)
 
 
+def check_frequencies(name: str, frequencies: object) -> None:
+    """Raise `UsageError` unless an argument maps classes to shares between 0 and 1."""
+    is_valid = isinstance(frequencies, Mapping) and all(
+        isinstance(key, str) and isinstance(share, Real) and 0 < float(share) < 1
+        for key, share in frequencies.items()
+    )
+    expected = "a mapping from classes to shares between 0 and 1"
+    _require(is_valid and bool(frequencies), name, expected, frequencies)
+
+
 def check_tolerance(tolerance: float | None) -> None:
     """Raise `UsageError` for a tolerance below 0, or of 1 or more."""
     is_share = tolerance is None or (isinstance(tolerance, Real) and 0 <= tolerance < 1)

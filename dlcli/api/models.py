@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.api.arguments import check_level, column_names, table_source, warn
+from dlcli.api.arguments import check_frequencies, check_level, column_names, table_source, warn
 from dlcli.columns.value_problems import Place
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
@@ -104,7 +104,12 @@ class Model:
         return found.inputs
 
     def predict(
-        self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
+        self,
+        data: object,
+        *,
+        interval: float | None = None,
+        prevalence: Mapping[str, float] | None = None,
+        on_bad_row: OnBadRow = "error",
     ) -> Prediction:
         """Predict each row of a table, in order.
 
@@ -113,14 +118,18 @@ class Model:
                 target is not required.
             interval: add prediction intervals with this coverage, such as 0.9; for classes,
                 prediction sets.
+            prevalence: convert probabilities to other frequencies of the classes among the rows,
+                such as `{"yes": 0.02}`; other classes share the rest in proportion to their
+                training rows. [default: the training rows, or `data.prevalence`]
             on_bad_row: `error` refuses a value that can't be read; `warn` treats it as missing.
 
         Raises:
             DataError: for data that are not a table, missing columns, or values that
                 can't be read.
-            UsageError: if the run has no held-out rows for intervals.
+            UsageError: if the run has no held-out rows for intervals, or probabilities can't be
+                converted.
         """
-        predictor = self._warned_predictor(interval, on_bad_row)
+        predictor = self._warned_predictor(interval, on_bad_row, prevalence)
         bad_rows = BadRows(on_bad_row)
         found = TablePrediction(predictor, _warn, bad_rows).predict(table_source(data))
         treatment = bad_rows.words(found.differences.bad_rows)
@@ -132,6 +141,7 @@ class Model:
         rows: Sequence[Mapping[str, object]],
         *,
         interval: float | None = None,
+        prevalence: Mapping[str, float] | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Prediction:
         """Predict a few rows: like `predict`, but many times as fast for up to 64 rows.
@@ -139,14 +149,18 @@ class Model:
         Args:
             rows: for each row, a mapping from columns to values; absent columns are missing values.
             interval: see `predict`.
+            prevalence: see `predict`.
             on_bad_row: see `predict`.
 
         Raises:
             DataError, UsageError: see `predict`.
         """
         if not isinstance(rows, list | tuple):
-            return self.predict(rows, interval=interval, on_bad_row=on_bad_row)
-        predictor, bad_rows = self._warned_predictor(interval, on_bad_row), BadRows(on_bad_row)
+            return self.predict(
+                rows, interval=interval, prevalence=prevalence, on_bad_row=on_bad_row
+            )
+        predictor = self._warned_predictor(interval, on_bad_row, prevalence)
+        bad_rows = BadRows(on_bad_row)
         prediction = TablePrediction(predictor, _warn, bad_rows)
         predictions, found = prediction.predict_records(rows, table_source)
         treatment = bad_rows.words(found.bad_rows)
@@ -159,6 +173,7 @@ class Model:
         *,
         keep: str | Sequence[str] = (),
         interval: float | None = None,
+        prevalence: Mapping[str, float] | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Batch:
         """Predict some rows of a longer table, such as the batches of Ray Data and Spark.
@@ -173,6 +188,7 @@ class Model:
             keep: one or more columns to copy, before the predictions.
             interval: see `predict`. A pickled model contains the intervals of the levels that were
                 requested before. For other levels, the process needs the run folder.
+            prevalence: see `predict`.
             on_bad_row: see `predict`.
 
         Returns:
@@ -181,7 +197,7 @@ class Model:
         Raises:
             DataError, UsageError: see `predict`; also if a column to keep is missing.
         """
-        predictor = self._predictor(interval, on_bad_row)
+        predictor = self._predictor(interval, on_bad_row, prevalence)
         rows = memory_table(batch, "batch").data
         table, kept = predictor.batch(rows, "batch"), column_names("keep", keep)
         predictions = predictor.predict(table, BadRows(on_bad_row).new_record())
@@ -226,8 +242,20 @@ class Model:
         others = {} if interval_found is None else {"interval": interval_found}
         return {**found.evaluation.metrics, **others}
 
-    def _predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
+    def _predictor(
+        self,
+        interval: float | None,
+        on_bad_row: OnBadRow,
+        prevalence: Mapping[str, float] | None = None,
+    ) -> Predictor:
         """Check the arguments, and return the predictor with intervals at a level."""
+        predictor = self._predictor_at(interval, on_bad_row)
+        if prevalence is None:
+            return predictor
+        check_frequencies("prevalence", prevalence)
+        return predictor.with_prevalence(prevalence)
+
+    def _predictor_at(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
         check_word("on_bad_row", on_bad_row, ("error", "warn"))
         if interval is None:
             return self.predictor
@@ -237,9 +265,14 @@ class Model:
                 self._by_level[interval] = run.predictor_at(interval)
         return self._by_level[interval]
 
-    def _warned_predictor(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
+    def _warned_predictor(
+        self,
+        interval: float | None,
+        on_bad_row: OnBadRow,
+        prevalence: Mapping[str, float] | None = None,
+    ) -> Predictor:
         """Return the predictor, and warn if the coverage of its intervals is uncertain."""
-        predictor = self._predictor(interval, on_bad_row)
+        predictor = self._predictor(interval, on_bad_row, prevalence)
         if predictor.uncertainty:
             warn(predictor.uncertainty)
         return predictor

@@ -113,6 +113,14 @@ def integer(low: int, high: int) -> Number:
     return Number(expected, int, lambda number: low <= number <= high)
 
 
+def share_of(text: str) -> float | None:
+    """Return a share between 0 and 1; `None` for another text."""
+    with suppress(ValueError):
+        number = float(text)
+        return number if 0 < number < 1 else None
+    return None
+
+
 def _check_level(ctx: click.Context, parameter: click.Parameter, level: str | None) -> float | None:
     """Return the level of prediction intervals, a share between 0 and 1."""
     if level is None:

@@ -75,6 +75,24 @@ def _interval_option(result: str) -> options.Option:
     return options.interval(f"{result} with this coverage, e.g. 0.9.")
 
 
+def _check_prevalence(
+    ctx: click.Context, parameter: click.Parameter, values: Sequence[str]
+) -> dict[str, float]:
+    """Return the frequency of each class, a share between 0 and 1."""
+    found: dict[str, float] = {}
+    for value in values:
+        name, _, text = value.rpartition("=")
+        share = options.share_of(text)
+        if not name or share is None:
+            raise click.BadParameter(
+                f"expected a class and a share between 0 and 1, such as yes=0.02, got {value}"
+            )
+        if name in found:
+            raise click.BadParameter(f"the class {name} is given twice")
+        found[name] = share
+    return found
+
+
 @click.command()
 @run_and_data
 @options.output(
@@ -103,6 +121,14 @@ def _interval_option(result: str) -> options.Option:
     help="Escape CSV cells that Excel would run as formulas.",
 )
 @_interval_option("Add prediction intervals (`lower`, `upper`) or, for classes, prediction sets")
+@click.option(
+    "--prevalence",
+    multiple=True,
+    metavar="CLASS=SHARE",
+    callback=_check_prevalence,
+    help="Convert probabilities to another frequency of a class among the rows, e.g. yes=0.02. "
+    "Repeatable. [default: the frequencies of the training rows, or `data.prevalence`]",
+)
 @_bad_row_options
 @click.option(
     "--json",
@@ -129,6 +155,7 @@ def predict(
       dlcli predict runs/bikes data/bikes.csv --output predictions.csv
       dlcli predict runs/bikes data/bikes.csv --keep hour
       dlcli predict runs/bikes data/bikes.csv --interval 0.9
+      dlcli predict runs/fraud new.csv --prevalence yes=0.02
       dlcli predict runs/bikes folder --output predictions --jobs 4
 
     The output has one row for each row of DATA, in the same order, with the column `prediction`
@@ -193,7 +220,7 @@ def _predict_table(
     run, data = paths
     with console.open_output(output) as stream:
         with opened_network(run) as opened:
-            predictor = opened.predictor_at(wanted.level)
+            predictor = wanted.predictor(opened)
         prediction = TablePrediction(predictor, console.print_message, wanted.bad_rows)
         found = prediction.predict(data, wanted.keep)
         table, predictions, problems = found.table, found.predictions, found.problems

@@ -47,6 +47,7 @@ _OPTIONS = {
     "keep": "--keep",
     "spreadsheet_safe": "--spreadsheet-safe",
     "interval": "--interval",
+    "prevalence": "--prevalence",
     "on_bad_row": "--on-bad-row",
 }
 """The option of each field of a plan."""
@@ -143,6 +144,7 @@ class _PredictionPlan(safe_files.Document):
     keep: list[str]
     spreadsheet_safe: bool
     interval: float | None
+    prevalence: dict[str, float] = {}
     on_bad_row: str
     inputs: dict[str, _Version]
     """The version of the input file of each part, by the name of the part."""
@@ -190,7 +192,7 @@ def predict_folder(
         TrainingError: if the processes were killed.
         OSError: with the name of the part, if it can't be written.
     """
-    predictor = run.predictor_at(options.level)
+    predictor = options.predictor(run)
     parts = _find_parts(data, folder, options)
     _refuse_other_files(folder)  # before any file is created in it
     for base in filter(None, (folder, options.bad_rows.rejected)):
@@ -485,6 +487,7 @@ def _plan(run: Run, options: PredictionOptions, parts: Sequence[_FilePart]) -> _
         keep=[*options.keep],
         spreadsheet_safe=options.spreadsheet_safe,
         interval=options.level,
+        prevalence=dict(options.prevalence),
         on_bad_row=options.bad_rows.treatment,
         inputs={part.name: _Version.of(part.source) for part in parts},
     )

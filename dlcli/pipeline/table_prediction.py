@@ -6,7 +6,7 @@ Each message about the rows is worded here, and passed to the caller's `Report`.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -22,6 +22,7 @@ from dlcli.prediction.prediction_tables import Format, assemble
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.runs.environment import TrainingData
+from dlcli.runs.run import Run
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
@@ -76,6 +77,17 @@ class PredictionOptions:
     form: Format | None = None
     """The format of all parts; if omitted, the format of each file, or Parquet for Arrow files."""
     level: float | None = None
+    prevalence: Mapping[str, float] = field(default_factory=dict)
+    """Other frequencies of the classes, see `Predictor.with_prevalence`; empty for none."""
+
+    def predictor(self, run: Run) -> Predictor:
+        """Return the network of a run, with intervals and for the frequencies of the classes.
+
+        Raises:
+            RunError, UsageError: see `Run.predictor_at` and `Predictor.with_prevalence`.
+        """
+        predictor = run.predictor_at(self.level)
+        return predictor.with_prevalence(self.prevalence) if self.prevalence else predictor
 
     def rows(self, predictions: Predictions, table: Table, problems: ValueProblems) -> pa.Table:
         """Return the rows to write: columns to keep and predictions, without rejected rows."""

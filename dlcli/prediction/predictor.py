@@ -18,7 +18,7 @@ from dlcli.config.search_space import Value
 from dlcli.encoding.column_types import words_to_read
 from dlcli.encoding.encoded_rows import InMemoryInputs, Inputs
 from dlcli.encoding.table_encoding import Encoding, row_weights
-from dlcli.errors import DataError, named_columns
+from dlcli.errors import DataError, UsageError, named_columns, option
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate
 from dlcli.metrics.statistic import Metrics
 from dlcli.network.layers import Network, Weights, forward_each, rows_at_once
@@ -33,6 +33,7 @@ from dlcli.tables.source_files import Source
 from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import MissingWords, read_table
+from dlcli.tasks import prior_shift
 from dlcli.tasks.inference import AnyTask, drop_missing_targets
 from dlcli.tasks.task import DecodedRows, Outputs, Task
 
@@ -182,6 +183,8 @@ class Predictor:
     """Held-out errors, if prediction intervals or prediction sets are requested."""
     level: float = REPORTED_LEVEL
     """The level of the prediction intervals or prediction sets."""
+    prior_ratios: tuple[float, ...] = ()
+    """The ratio of new to old frequency of each class, see `with_prevalence`."""
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields for pickling, without cached values."""
@@ -429,7 +432,37 @@ class Predictor:
 
     def decode(self, outputs: Outputs) -> Predictions:
         """Return the predictions of outputs before decoding, (rows, units)."""
+        if self.prior_ratios:
+            outputs = prior_shift.shift(outputs, self.prior_ratios)
         return Predictions(self.task, outputs)
+
+    def with_prevalence(self, prevalence: Mapping[str, float]) -> Predictor:
+        """Return the predictor with probabilities for other frequencies of the classes.
+
+        Args:
+            prevalence: the frequency of some classes; the others share the rest in proportion to
+                their current frequencies.
+
+        Raises:
+            UsageError: for a target without classes, frequencies that do not fit, or probabilities
+                that can't be converted.
+        """
+        task, config, name = self.task, self.config, option("prevalence")
+        assert config.loss is not None  # resolved
+        for key, problem in task.prevalence_problems(prevalence, config.loss, config.output):
+            raise UsageError(f"{name}{'' if key is None else f' {key}'}: {problem}")
+        if self.conformal is not None:
+            other = option("interval")
+            raise UsageError(f"{name} can't be combined with {other}, whose coverage would change")
+        known = task.prevalence or task.frequencies
+        if not known:
+            raise UsageError(f"{name}: the run is of an earlier version; train it again")
+        new = prior_shift.complete_frequencies(prevalence, task.classes, known)
+        for name_of_class, old in zip(task.classes, known, strict=True):
+            if not old and name_of_class in prevalence:
+                raise UsageError(f"{name} {name_of_class}: no training row has this class")
+        ratios = tuple(b / a if a else 1.0 for a, b in zip(known, new, strict=True))
+        return replace(self, prior_ratios=ratios)
 
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
         """Return the columns of a table that are not in the training table and not used.
