@@ -97,6 +97,8 @@ def build_model(
             # An operation instead of a layer of dlcli, so the model loads without dlcli.
             apply = getattr(keras.activations, layer.activation.name)
             x = apply(x, **parameters_of(layer.activation))
+    if (at := network.front.exposure) is not None:
+        x = x * inputs[:, at : at + 1]
     return keras.Model(inputs, x, name="network")
 
 

@@ -19,6 +19,7 @@ _TYPES: dict[str, tuple[str, ...]] = {
         "number_encoders.NumericEncoder",
         "number_encoders.PiecewiseLinearEncoder",
         "number_encoders.VariedEncoder",
+        "exposure.ExposureEncoder",
     ),
     "boolean": ("boolean.Boolean", "boolean.BooleanEncoder"),
     "categorical": (

@@ -475,7 +475,10 @@ def _require_layers(value: object) -> object:
 
 
 _IN_LAYERS = ("dropout", "batch_normalization", "kernel_regularizer", "kernel_initializer")
-_IN_DATA = ("train", "validation", "test", "target", "split", "sample_weight", "missing", "format")
+_IN_DATA = (
+    *("train", "validation", "test", "target", "split", "sample_weight", "exposure", "missing"),
+    "format",
+)
 _IN_OPTIMIZER = ("learning_rate", "weight_decay", "clipnorm", "clipvalue", "use_ema")
 _LEARNING_RATE = "write optimizer: {name: adam, learning_rate: VALUE}"
 _VALIDATION = "write data: {validation: VALUE, ...}"

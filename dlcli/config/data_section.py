@@ -285,6 +285,15 @@ class Data(section.Section):
 
     Examples: [{fraud: 0.002}]
     """
+    exposure: section.ColumnName | None = None
+    """Column with the exposure of each row, a number above 0, such as the years of a contract. The
+    network predicts a rate, and each prediction is the rate times the exposure of the row; the
+    column is not a feature. It is for the losses `poisson`, `tweedie` and `gamma`, in which the
+    logarithm of the exposure is an offset, as in a generalized linear model. New rows need the
+    column as well; an exposure of 1 gives the rate.
+
+    Examples: [years]
+    """
     missing: Missing = "auto"
     """Words that mean a missing value, in addition to empty fields: a list for all columns, or a
     mapping from columns to lists. `auto`: the usual words, such as NA, N/A, NaN, null, None, ? and
@@ -335,9 +344,9 @@ class Data(section.Section):
 
     @property
     def reserved(self) -> tuple[str, ...]:
-        """Columns with a special role: target, weight, group or time."""
+        """Columns with a special role: target, weight, exposure, group or time."""
         split = self.split
-        columns = [*self.target.columns, self.sample_weight]
+        columns = [*self.target.columns, self.sample_weight, self.exposure]
         columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []
         return tuple(column for column in columns if column is not None)
 
@@ -358,13 +367,19 @@ class Data(section.Section):
         if self.target.delimiter is not None:
             because = "with data.target.delimiter, because an empty field means no labels"
             yield from self.without_effect("on_missing_target", because=because)
-        if self.sample_weight in self.target.columns:
-            yield "sample_weight", "is also the target"
+        yield from self._columns_with_two_roles()
+
+    def _columns_with_two_roles(self) -> Iterator[section.Conflict]:
+        roles = dict.fromkeys(self.target.columns, "target")
+        named = [("sample_weight", self.sample_weight), ("exposure", self.exposure)]
         if isinstance(self.split, GroupSplit | TimeSplit):
-            if self.split.column in self.target.columns:
-                yield "split.column", "is also the target"
-            if self.split.column == self.sample_weight:
-                yield "split.column", "is also the weight"
+            named.append(("split.column", self.split.column))
+        for key, column in named:
+            if column is None:
+                continue
+            if column in roles:
+                yield key, f"is also the {roles[column]}"
+            roles.setdefault(column, "weight" if key == "sample_weight" else key)
 
 
 # The section `input`

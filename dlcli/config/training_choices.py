@@ -45,6 +45,8 @@ class _Loss(section.Choice):
     scales_with_target: ClassVar[bool] = False
     """True if dividing target and output by the same number only multiplies the loss by another, so
     the target is divided by its mean."""
+    allows_exposure: ClassVar[bool] = False
+    """True if the output may be a rate that is multiplied by an exposure, see `data.exposure`."""
     requires_positive: ClassVar[bool] = False
     """True if the loss is undefined for targets of 0 or below."""
     requires_nonzero: ClassVar[bool] = False
@@ -70,6 +72,11 @@ class _Loss(section.Choice):
     def units_per_number(self) -> int:
         """The number of outputs for each number of the target."""
         return 1
+
+    @property
+    def exposure_power(self) -> float:
+        """The power of an exposure e by which the loss of the rate y/e is multiplied."""
+        return 1.0
 
     @property
     def comparison_metric(self) -> Metric | None:
@@ -155,6 +162,7 @@ class Poisson(_Loss, name="poisson"):
     """mean(ŷ − y·log ŷ), for counts; the output is positive."""
 
     metric = POISSON_DEVIANCE
+    allows_exposure = True
     is_signed = True
     needs_original_scale = True
     requires_nonnegative = True
@@ -171,6 +179,7 @@ class _DevianceLoss(_Loss):
 
     needs_original_scale = True
     scales_with_target = True
+    allows_exposure = True
     output = "positive"
     default_activation = Exponential()
     shows_metric = True
@@ -207,6 +216,11 @@ class Tweedie(_DevianceLoss, name="tweedie"):
         return TweedieDeviance(self.power)
 
     @property
+    def exposure_power(self) -> float:
+        """2 − p, see `_Loss.exposure_power`."""
+        return 2 - self.power
+
+    @property
     def comparison_metric(self) -> Metric:
         """The Tweedie deviance of this power."""
         return of_deviance(TWEEDIE_DEVIANCE, self.deviance)
@@ -226,6 +240,11 @@ class Gamma(_DevianceLoss, name="gamma"):
     def deviance(self) -> Deviance:
         """The gamma deviance."""
         return GammaDeviance()
+
+    @property
+    def exposure_power(self) -> float:
+        """0, see `_Loss.exposure_power`."""
+        return 0.0
 
 
 Levels = Annotated[

@@ -457,7 +457,7 @@ def _is_number_or_date(column: str, data: Data, features: Features) -> bool:
     if column in data.target.columns:
         return data.target.type in ("numeric", "count")
     feature = features.get(column)
-    is_weight = column == data.sample_weight
+    is_weight = column in (data.sample_weight, data.exposure)
     return is_weight or (feature is not None and feature.has_usual_missing_words)
 
 

@@ -21,6 +21,7 @@ from pydantic import TypeAdapter
 from dlcli.arrays import Matrix
 from dlcli.columns import column_type, value_problems
 from dlcli.columns.column_type import ColumnEncoder, ColumnGroup, DenseEncoder, SparseEncoder
+from dlcli.columns.exposure import ExposureEncoder
 from dlcli.columns.layout import Expansion, Layout
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.scaling import Fitted
@@ -147,7 +148,11 @@ class Encoding(Fitted):
 
 
 def fit_encoding(
-    decisions: Mapping[str, column_type.Decision], section: Input, train: Table, task: Task
+    decisions: Mapping[str, column_type.Decision],
+    section: Input,
+    train: Table,
+    task: Task,
+    exposure: str | None = None,
 ) -> Encoding:
     """Fit the encoders of all columns on training rows.
 
@@ -156,6 +161,7 @@ def fit_encoding(
         section: the default settings of features.
         train: the training rows.
         task: the task, fitted on the training rows.
+        exposure: the column of exposures, if any.
 
     Raises:
         DataError, ConfigError: see `ColumnType.fit`.
@@ -173,6 +179,8 @@ def fit_encoding(
         return TypeAdapter[FeatureEncoder](FeatureEncoder).validate_json(text)
 
     features = train.by_column([*chosen], fit, Fitted.model_dump_json, load)
+    if exposure is not None:
+        features = [*features, ExposureEncoder.fit_to(exposure, train)]
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=tuple(features), task=task, notations=notations)
 

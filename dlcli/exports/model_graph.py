@@ -69,6 +69,8 @@ def encode(
 
 def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, Floats]) -> Value:
     """Compute a network's output on the scale of training, float32 (rows, outputs)."""
+    exposure = network.front.exposure
+    exposures = None if exposure is None else ops.as_column(ops.column(x, exposure))
     x = _front(ops, network.front, x, weights)
     for layer in network.layers:
         if isinstance(layer, layers.DenseLayer):
@@ -79,7 +81,7 @@ def forward(ops: Operations, network: Network, x: Value, weights: Mapping[str, F
             x = activate(ops, layer.activation, x)
         elif isinstance(layer, layers.NormalizationLayer):
             x = by_formula(ops, partial(layer.forward, arrays=weights), x)
-    return x
+    return x if exposures is None else x * exposures
 
 
 def _front(ops: Operations, front: layers.Front, x: Value, weights: Mapping[str, Floats]) -> Value:

@@ -109,6 +109,9 @@ class _Facts:
         if predictor.config.distill is not None:
             message = "it learned from an ensemble, which a script can't read"
             raise ExportError(f"{run.path}: {message}; choose another format")
+        if predictor.config.data.exposure is not None:
+            message = "data.exposure is set, which a script does not support"
+            raise ExportError(f"{run.path}: {message}; choose another format")
         try:
             paths: dict[str, Path] = {
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources

@@ -9,7 +9,7 @@ from dlcli.columns.scaling import DivideByMean, OutputScaling, Unscaled
 from dlcli.config.config_schema import Config, Gate, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed
 from dlcli.schema.section import members_of
 from dlcli.schema.yaml_document import format_path
 from dlcli.tasks.task import Task
@@ -123,6 +123,7 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         message = f"'{loss.name}' {misfit}; use one of {fitting}{task.other_type_for(loss)}"
         yield Problem("loss", message)
     yield from _output_problems(head, config, task)
+    yield from _exposure_problems(loss, config)
     yield from _metric_problems(head, config, task, misfit)
     if config.class_weight:
         for name, message in task.class_weight_problems(config.class_weight):
@@ -157,6 +158,13 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
         held_out = [f"val_{name}" for name in ("loss", *known)]
         message = f"'{tune.metric}' {misfit}{did_you_mean_or_all(tune.metric, held_out)}"
         yield Problem("tune.metric", message)
+
+
+def _exposure_problems(loss: Loss, config: Config) -> Iterator[Problem]:
+    if config.data.exposure is not None and not loss.allows_exposure:
+        known = [name for name, other in members_of(Loss).items() if other.allows_exposure]
+        message = f"'{loss.name}' has no exposure; omit it, or use the loss {listed(known)}"
+        yield Problem("data.exposure", message)
 
 
 def _output_problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli.columns.category import EmbeddingTable
+from dlcli.columns.exposure import ExposureForm
 from dlcli.columns.image import Augmentation, ImageForm
 from dlcli.columns.layout import Layout
 from dlcli.columns.number_encoders import PeriodicForm, PeriodicLinearForm
@@ -305,6 +306,8 @@ class Front:
     periodic: tuple[Periodic, ...] = ()
     embeddings: tuple[EmbeddingLayer, ...] = ()
     augments: tuple[AugmentLayer, ...] = ()
+    exposure: int | None = None
+    """The column of the encoded matrix that multiplies the output of the network, if any."""
 
     @property
     def units(self) -> int:
@@ -337,11 +340,14 @@ def build_front(layout: Layout) -> Front:
     periodic: list[tuple[PeriodicForm | PeriodicLinearForm, int]] = []
     embeddings: list[EmbeddingLayer] = []
     augments: list[AugmentLayer] = []
+    exposure: int | None = None
     for block, start in zip(layout.blocks, starts, strict=False):
         form = block.form
         if block.encoding not in (None, layout.encoding):
             continue
-        if isinstance(form, EmbeddingTable):
+        if isinstance(form, ExposureForm):
+            exposure = start
+        elif isinstance(form, EmbeddingTable):
             name = f"embedding_{len(embeddings) + 1}"
             embeddings.append(EmbeddingLayer(name, start, form.rows, form.units, block.column))
         elif isinstance(form, PeriodicForm | PeriodicLinearForm):
@@ -352,7 +358,8 @@ def build_front(layout: Layout) -> Front:
             name = f"augmentation_{len(augments) + 1}"
             augments.append(AugmentLayer(name, start, form.shape, form.augmentation))
     grouped = _group_by_form(periodic)
-    return Front(layout.width, tuple(unchanged), grouped, tuple(embeddings), tuple(augments))
+    layers = grouped, tuple(embeddings), tuple(augments)
+    return Front(layout.width, tuple(unchanged), *layers, exposure)
 
 
 def _group_by_form(
@@ -461,7 +468,19 @@ class Network:
         for layer in self.layers:
             with np.errstate(all="ignore"):
                 x = layer.forward(x, arrays)
+                if layer is self.layers[-1]:
+                    x = self.with_exposure(x, matrix)
             yield layer, x
+
+    def with_exposure(self, outputs: Floats, matrix: Floats) -> Floats:
+        """Multiply the outputs of the last layer by the exposures of the rows, if there are any.
+
+        Args:
+            outputs: the outputs of the last layer, (rows, outputs).
+            matrix: encoded rows, (rows, inputs).
+        """
+        at = self.front.exposure
+        return outputs if at is None else outputs * matrix[:, at : at + 1]
 
 
 def forward_each(inputs: Inputs, members: Sequence[tuple[Network, Weights]]) -> list[Floats]:
@@ -481,7 +500,7 @@ def forward_each(inputs: Inputs, members: Sequence[tuple[Network, Weights]]) -> 
                 x = network.front.forward(matrix, arrays)
                 for layer in network.layers:
                     x = layer.forward(x, arrays)
-                outputs.append(x)
+                outputs.append(network.with_exposure(x, matrix))
     return [
         inputs.gather(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
         for outputs in parts

@@ -27,6 +27,7 @@ from dlcli.prediction import baseline_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
+from dlcli.tasks.task import exposures_of
 from dlcli.training_job import StopOnSignal, choose_engine
 
 Baselines = dict[str, dict[str, Metrics]]
@@ -351,6 +352,9 @@ def _starting_point(result: FitResult) -> tuple[float, float]:
     if result.rows.encoding.task.outcome != "numbers" or math.isfinite(activation.reach[1]):
         return rate, 0.0
     mean = float(target.mean(dtype="float64"))
+    exposures = exposures_of(result.tables["train"], result.config.data.exposure)
+    if exposures is not None:
+        mean /= float(exposures.mean())
     if isinstance(activation, Exponential):
         rate = min(rate, EXPONENTIAL_RATE / plan.network.front.units)
         return rate, math.log(mean) if mean > 0 else 0.0

@@ -217,6 +217,7 @@ def _constant_rows(
     """
     repeated = [
         np.broadcast_to(fold.stored.constant, (rows.rows, len(fold.stored.constant)))
+        * (1.0 if rows.exposures is None else rows.exposures)
         for fold, rows in zip(folds, held_out, strict=True)
         if rows is not None
     ]

@@ -59,8 +59,12 @@ from dlcli.prediction.predictor import (
 from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
+<<<<<<< HEAD
 from dlcli.tasks import prior_shift
 from dlcli.tasks.task import DecodedRows, Outputs, Task
+=======
+from dlcli.tasks.task import DecodedRows, Outputs, exposures_of
+>>>>>>> 1cf289a3 (Add data.exposure, by which the rate that the network predicts is multiplied)
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 
 if TYPE_CHECKING:
@@ -434,6 +438,9 @@ class FitResult:
         """Return the rows of a set with their true values and the constant model's predictions."""
         rows, outputs = self.encoded[name], self.constant_outputs
         repeated = np.broadcast_to(outputs, (len(rows.inputs), len(outputs)))
+        exposures = exposures_of(self.tables[name], self.config.data.exposure)
+        if exposures is not None:
+            repeated = repeated * exposures
         return self.predictor.decode(repeated).with_truth(self.tables[name], rows.weights)
 
     def prediction_table(
@@ -457,12 +464,14 @@ class FitResult:
             table, predictions = table.take(some), predictions.take(some)
             weights = None if weights is None else weights[some]
         has_files = any(each.files for each in self.tables.values())
+        exposures = exposures_of(table, self.config.data.exposure)
         return pa.table(
             {
                 **({"file": table.file_names()} if has_files else {}),
                 "row": integers(table.row_numbers),
                 **(columns or {}),
                 **({} if weights is None else {"weight": floats(weights)}),
+                **({} if exposures is None else {"exposure": floats(exposures[:, 0])}),
                 **predictions.truth(table),
                 **predictions.columns(),
             }

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dlcli import errors
 from dlcli.columns.column_type import Decision
+from dlcli.columns.exposure import ExposureEncoder
 from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
@@ -211,8 +212,9 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         for at, column in enumerate(data.target.columns):
             index = "" if isinstance(data.target.column, str) else f"[{at}]"
             problems += _missing_column(f"data.target.column{index}", column, header)
-        if data.sample_weight is not None:
-            problems += _missing_column("data.sample_weight", data.sample_weight, header)
+        roles = {"data.sample_weight": data.sample_weight, "data.exposure": data.exposure}
+        for path, name in roles.items():
+            problems += [] if name is None else _missing_column(path, name, header)
     try:
         chosen = column_types.choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if feature.is_read]
@@ -674,9 +676,10 @@ def prepare_rows(
         events.warn(f"{train.file}: {warning}")
     if fitted is None:
         of_train = task.fit(head.output.scaling, train)
-        encoding = fit_encoding(decisions, varied_input(config), train, of_train)
+        exposure = config.data.exposure
+        encoding = fit_encoding(decisions, varied_input(config), train, of_train, exposure)
     else:
-        encoding = _checked_encoding(fitted, decisions, task)
+        encoding = _checked_encoding(fitted, decisions, task, config.data.exposure)
     choice = dataset.split_choice
     is_grouped = isinstance(choice, GroupSplit)
     has_folds = config.ensemble_folds is not None
@@ -784,7 +787,7 @@ def initial_encoding(file: ConfigFile) -> Encoding | None:
 
 
 def _checked_encoding(
-    encoding: Encoding, decisions: Mapping[str, Decision], task: Task
+    encoding: Encoding, decisions: Mapping[str, Decision], task: Task, exposure: str | None
 ) -> Encoding:
     """Return the encoding of an earlier run if it fits the columns and the target.
 
@@ -793,7 +796,11 @@ def _checked_encoding(
     """
     there = {each.column: each.type for each in encoding.features}
     here = {name: each.feature.type for name, each in decisions.items() if each.feature.is_read}
+    exposures = [each.column for each in encoding.features if isinstance(each, ExposureEncoder)]
+    here |= dict.fromkeys(exposures, "numeric")
     message = ""
+    if exposures != [exposure] * (exposure is not None):
+        message = f"data.exposure is {', '.join(exposures) or 'not set'} there"
     for name in [*there, *here]:
         if there.get(name) != here.get(name):
             types = (known.get(name, "not used") for known in (there, here))

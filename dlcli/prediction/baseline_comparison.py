@@ -24,7 +24,7 @@ from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights, build_network
 from dlcli.prediction.predictor import Evaluation, MemberModel, Predictor
 from dlcli.safe_files import Document
-from dlcli.tasks.task import DecodedRows, Task
+from dlcli.tasks.task import DecodedRows, Task, exposures_of
 
 HeldOutSet = Literal["test", "validation"]
 SimpleModel = Literal["linear", "network", "constant"]
@@ -448,6 +448,9 @@ class BaselineModels:
         outputs = {}
         if "constant" in names:
             constant = self.constant[np.newaxis].astype(np.float64)
+            column = self.predictor.config.data.exposure
+            if (exposures := exposures_of(evaluation.evaluated, column)) is not None:
+                constant = constant * exposures
             outputs["constant"] = self.predictor.decode(constant).decoded
         if "linear" in names and self.linear is not None:
             problems = ValueProblems(lenient=True)  # already reported for the network

@@ -262,6 +262,8 @@ class HeldOut(DecodedRows):
     """The task of the run, see `Task.for_loss`."""
     row: NDArray[np.int64]
     """Row numbers in their files, `(rows,)`."""
+    exposures: Floats | None = None
+    """The exposures of the rows, `(rows, 1)`, if there are any."""
     files: Sequence[str] | None = None
     """The file of each row, `(rows,)`, if there are several."""
 
@@ -290,6 +292,7 @@ class HeldOut(DecodedRows):
             weights,
             task=task,
             row=columns.integers("row"),
+            exposures=columns.floats("exposure") if columns.has("exposure") else None,
             files=columns.texts("file") if columns.has("file") else None,
         )
 
@@ -306,6 +309,7 @@ class HeldOut(DecodedRows):
             decoded=self.decoded[indices],
             weights=None if self.weights is None else self.weights[indices],
             row=self.row[indices],
+            exposures=None if self.exposures is None else self.exposures[indices],
             files=None if self.files is None else [self.files[index] for index in indices],
         )
 

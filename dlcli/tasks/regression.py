@@ -234,6 +234,11 @@ class _Numbers(Task):
 
     def constant_outputs(self, train: Table, weights: Floats | None, config: Config) -> Floats:
         values = self.values(train, ValueProblems())
+        if (exposures := base.exposures_of(train, config.data.exposure)) is not None:
+            assert config.loss is not None  # resolved
+            values = values / exposures
+            own = exposures[:, 0] ** config.loss.exposure_power
+            weights = own if weights is None else own * weights
         centers = self.comparison_metric(config).center(values, weights)
         pairs = zip(self._scalings, centers, strict=True)
         return np.array([scaling.apply(np.array([center]))[0] for scaling, center in pairs])

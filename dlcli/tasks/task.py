@@ -494,7 +494,8 @@ class Task(Fitted):
             config: the resolved config, for the number of output units and `comparison_metric`.
 
         Returns:
-            The outputs before decoding, (units,). For numbers: the mean Σwy / Σw of each column, or
+            The outputs before decoding, (units,); with `data.exposure`, for an exposure of 1. For
+            numbers: the mean Σwy / Σw of each column, or
             the weighted median if the comparison metric is the absolute error, which it minimizes.
             For classes: the share of each class, like scikit-learn's
             `DummyClassifier(strategy="prior")`, or a margin of 1 for the more frequent class, and
@@ -610,6 +611,11 @@ def mean_of_members(values: Sequence[Outputs], weights: Sequence[float]) -> Outp
     if len({*weights}) == 1:
         return np.asarray(np.mean(values, axis=0, dtype=np.float64))
     return np.asarray(np.average(np.asarray(values, np.float64), axis=0, weights=weights))
+
+
+def exposures_of(table: Table, column: str | None) -> Floats | None:
+    """Return the exposures of rows, (rows, 1), or `None` without a column of exposures."""
+    return None if column is None else table.numbers(column)[:, np.newaxis]
 
 
 def refuse_missing(table: Table, column: str, problems: ValueProblems, hint: str = "") -> None:
