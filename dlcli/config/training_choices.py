@@ -236,6 +236,10 @@ class Gamma(_DevianceLoss, name="gamma"):
     metric = GAMMA_DEVIANCE
     requires_positive = True
 
+    def formula(self, true: Any, output: Any) -> Any:  # noqa: ANN401
+        """Return the deviance of each output; also finite for rows of zeros, which are padding."""
+        return self.deviance.of(true + _LEAST_MEAN, output + _LEAST_MEAN)
+
     @property
     def deviance(self) -> Deviance:
         """The gamma deviance."""

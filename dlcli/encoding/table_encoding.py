@@ -173,14 +173,15 @@ def fit_encoding(
     }
 
     def fit(column: str, rows: Table) -> FeatureEncoder:
+        if column == exposure:
+            return ExposureEncoder.fit_to(column, rows)
         return chosen[column].fit(column, rows, section)
 
     def load(text: str) -> FeatureEncoder:
         return TypeAdapter[FeatureEncoder](FeatureEncoder).validate_json(text)
 
-    features = train.by_column([*chosen], fit, Fitted.model_dump_json, load)
-    if exposure is not None:
-        features = [*features, ExposureEncoder.fit_to(exposure, train)]
+    columns = [*chosen, *([] if exposure is None else [exposure])]
+    features = train.by_column(columns, fit, Fitted.model_dump_json, load)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
     return Encoding(features=tuple(features), task=task, notations=notations)
 

@@ -68,7 +68,10 @@ class PoissonDeviance(Deviance):
 
 @dataclass(frozen=True)
 class TweedieDeviance(Deviance):
-    """`2 (y^(2-p) / ((1-p)(2-p)) - y ŷ^(1-p) / (1-p) + ŷ^(2-p) / (2-p))`, for amounts from 0."""
+    """`2 (y^(2-p) / ((1-p)(2-p)) - y ŷ^(1-p) / (1-p) + ŷ^(2-p) / (2-p))`, for amounts from 0.
+
+    It is undefined if 0 is predicted for an amount above 0.
+    """
 
     power: float
     """The power p of the mean that the variance is proportional to, between 1 and 2."""
@@ -78,7 +81,7 @@ class TweedieDeviance(Deviance):
         first, second = 1 - self.power, 2 - self.power
         return 2 * (
             np.power(true, second) / (first * second)
-            - true * np.power(mean, first) / first
+            - np.where(true > 0, true * np.power(mean, first), 0.0) / first
             + np.power(mean, second) / second
         )
 

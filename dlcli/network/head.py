@@ -9,7 +9,7 @@ from dlcli.columns.scaling import DivideByMean, OutputScaling, Unscaled
 from dlcli.config.config_schema import Config, Gate, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss
-from dlcli.errors import ConfigError, Problem, did_you_mean_or_all, listed
+from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
 from dlcli.schema.section import members_of
 from dlcli.schema.yaml_document import format_path
 from dlcli.tasks.task import Task
@@ -163,7 +163,8 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
 def _exposure_problems(loss: Loss, config: Config) -> Iterator[Problem]:
     if config.data.exposure is not None and not loss.allows_exposure:
         known = [name for name, other in members_of(Loss).items() if other.allows_exposure]
-        message = f"'{loss.name}' has no exposure; omit it, or use the loss {listed(known)}"
+        others = ", ".join(known)
+        message = f"'{loss.name}' has no exposure; omit it, or use one of the losses {others}"
         yield Problem("data.exposure", message)
 
 

@@ -291,6 +291,6 @@ def _tweedie(power: float, sums: Floats, labels: NDArray[Any]) -> tuple[Floats, 
 def _gamma(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     means = np.exp(sums)
     shifted = means + _EPSILON
-    losses: Floats = GammaDeviance().of(labels, shifted)
-    gradient: Floats = 2 * means * (shifted - labels) / np.square(shifted)
+    losses: Floats = GammaDeviance().of(labels + _EPSILON, shifted)
+    gradient: Floats = 2 * means * (means - labels) / np.square(shifted)
     return losses.mean(axis=1), gradient / sums.shape[1]

@@ -555,7 +555,8 @@ class SumMetric(keras.metrics.Metric):
         summed = tf.concat([tf.cast(term.value, self.dtype) for term in terms], axis=1)
         if sample_weight is not None:
             weights = tf.cast(tf.convert_to_tensor(sample_weight), self.dtype)
-            summed *= tf.reshape(weights, [-1, 1])
+            # Padding has the weight 0, and its terms may be undefined.
+            summed = tf.math.multiply_no_nan(summed, tf.reshape(weights, [-1, 1]))
         self._sums.assign_add(tf.reduce_sum(summed, axis=0))
 
     def result(self) -> tf.Tensor:

@@ -79,3 +79,9 @@ def test_the_interval_of_the_explained_share_contains_it():
     found = estimate_statistics({"d2": statistic})["d2"]
     assert found.lower < statistic.value < found.upper
     assert found.upper - found.lower < 0.4
+
+
+def test_an_amount_of_0_has_a_deviance_from_a_mean_of_0():
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = TweedieDeviance(1.5).of(np.array([0.0, 0.0, 2.0]), np.array([0.0, 4.0, 0.0]))
+    assert found.tolist() == [0, 8, np.inf]
