@@ -59,12 +59,8 @@ from dlcli.prediction.predictor import (
 from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
-<<<<<<< HEAD
 from dlcli.tasks import prior_shift
-from dlcli.tasks.task import DecodedRows, Outputs, Task
-=======
-from dlcli.tasks.task import DecodedRows, Outputs, exposures_of
->>>>>>> 1cf289a3 (Add data.exposure, by which the rate that the network predicts is multiplied)
+from dlcli.tasks.task import DecodedRows, Outputs, Task, exposures_of
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 
 if TYPE_CHECKING:
