@@ -341,6 +341,8 @@ class ColumnEncoder(Fitted):
     """True if values are paths of files, which are not part of a request to a server."""
     is_sparse: ClassVar[bool] = False
     """True if most inputs are 0; such inputs follow the inputs of all other columns."""
+    is_exposure: ClassVar[bool] = False
+    """True if the input multiplies the output of the network, see `data.exposure`."""
 
     def files(self, table: "Table") -> list[Path]:
         """Return the files that the values of rows refer to, each once."""

@@ -37,6 +37,7 @@ class ExposureEncoder(NumericEncoder):
     """An exposure as one input, unchanged; a number above 0 is required in each row."""
 
     encoding: Literal["exposure"] = "exposure"  # type: ignore[assignment]
+    is_exposure = True
 
     @classmethod
     def fit_to(cls, column: str, train: "Table") -> Self:

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from dlcli import errors
 from dlcli.columns.column_type import Decision
-from dlcli.columns.exposure import ExposureEncoder
 from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
@@ -796,7 +795,7 @@ def _checked_encoding(
     """
     there = {each.column: each.type for each in encoding.features}
     here = {name: each.feature.type for name, each in decisions.items() if each.feature.is_read}
-    exposures = [each.column for each in encoding.features if isinstance(each, ExposureEncoder)]
+    exposures = [each.column for each in encoding.features if each.is_exposure]
     here |= dict.fromkeys(exposures, "numeric")
     message = ""
     if exposures != [exposure] * (exposure is not None):
