@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal, TypeVar, cast
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dlcli.api.arguments import check_frequencies, check_level, column_names, table_source, warn
 from dlcli.columns.value_problems import Place
+from dlcli.config.config_file import parse_decision
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
 from dlcli.pipeline.table_prediction import BadRows, RowDifferences, TablePrediction
@@ -81,6 +82,22 @@ class Model:
         """The names of the network's inputs, in the order of the columns of `encode`."""
         blocks = self.predictor.encoding.layout.blocks
         return tuple(name for block in blocks for name in block.inputs)
+
+    def with_decision(self, decision: str | Mapping[str, object]) -> Model:
+        """Return the model with another rule for the predicted class; probabilities do not change.
+
+        Args:
+            decision: the rule, as in the config: `"threshold: 0.3"`, `{"maximize": "f1"}`, or
+                `"default"` for the most probable class.
+
+        Raises:
+            ConfigError: if the rule is invalid.
+            UsageError: if the run has no probabilities of classes, or no rows to choose a threshold
+                on.
+        """
+        with opened_network(self.path) as run:
+            decided = run.decided_by(parse_decision(decision))
+            return replace(self, predictor=decided.predictor)
 
     def encode(self, data: object, *, on_bad_row: OnBadRow = "error") -> NDArray[np.float32]:
         """Encode each row of a table as the inputs of the network, such as those of `model.keras`.
@@ -262,7 +279,9 @@ class Model:
         check_level(interval)
         if interval not in self._by_level:
             with opened_network(self.path) as run:
-                self._by_level[interval] = run.predictor_at(interval)
+                predictor = run.predictor_at(interval)
+            decision = self.predictor.decision
+            self._by_level[interval] = replace(predictor, decision=decision)
         return self._by_level[interval]
 
     def _warned_predictor(

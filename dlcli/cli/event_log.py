@@ -333,6 +333,11 @@ def _selected(event: events.SelectedEvent) -> list[str]:
 
 
 @event_lines.register
+def _decision(event: events.DecisionEvent) -> list[str]:
+    return [event.words]
+
+
+@event_lines.register
 def _trained(event: events.TrainedEvent) -> list[str]:
     epochs, best = event.epochs, event.best_epoch
     kept = f"; kept the best weights (epoch {best})" if best not in (None, epochs) else ""

@@ -17,6 +17,7 @@ from dlcli.errors import UsageError, local_path_advice
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from dlcli.config.decision_section import Decision
     from dlcli.schema.urls import Location
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -213,6 +214,27 @@ output_file = output(
 def interval(text: str) -> Option:
     """Make the option for the level of prediction intervals, with its help."""
     return click.option("--interval", "level", metavar="LEVEL", callback=_check_level, help=text)
+
+
+def _parse_decision(
+    ctx: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[Decision | None] | None:
+    """Return the decision in a tuple; `None` if the option is not set."""
+    if text is None:
+        return None
+    from dlcli.config.config_file import parse_decision
+
+    return (parse_decision(text),)
+
+
+decision = click.option(
+    "--decision",
+    metavar="RULE",
+    callback=_parse_decision,
+    help="Another rule for the predicted class, as in the config: 'threshold: 0.3', "
+    "'maximize: f1', 'costs: {false_positive: 1, false_negative: 20}', or default for the most "
+    "probable class. [default: the rule of the run]",
+)
 
 
 def jobs(work: str, share: str = "an equal share of the CPU threads") -> Option:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dlcli.columns.value_problems import Place, ValueProblems
+    from dlcli.config.decision_section import Decision
     from dlcli.pipeline.events import Event
     from dlcli.pipeline.table_prediction import (
         BadRows,
@@ -129,6 +130,7 @@ def _check_prevalence(
     help="Convert probabilities to another frequency of a class among the rows, e.g. yes=0.02. "
     "Repeatable. [default: the frequencies of the training rows, or `data.prevalence`]",
 )
+@options.decision
 @_bad_row_options
 @click.option(
     "--json",
@@ -141,6 +143,7 @@ def predict(
     paths: RunAndData,
     output: Location | None,
     jobs: int | None,
+    decision: tuple[Decision | None] | None,
     on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
@@ -169,12 +172,15 @@ def predict(
 
     wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
     if output is not None and _is_folder_of_parts(paths[1], output, wanted.form):
+        if decision is not None:
+            message = "--decision can't be used for a folder; train with the decision in the config"
+            raise click.UsageError(message)
         _predict_folder(paths, Path(output), wanted, jobs or 1, as_json)
         return
     if jobs is not None:
         way_out = "DATA must be a local folder or glob, and --output a folder"
         raise click.UsageError(f"--jobs applies to predictions of several files: {way_out}")
-    _predict_table(paths, output, wanted, as_json)
+    _predict_table(paths, output, wanted, decision, as_json)
 
 
 def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
@@ -200,7 +206,11 @@ def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -
 
 
 def _predict_table(
-    paths: RunAndData, output: Location | None, wanted: PredictionOptions, as_json: bool
+    paths: RunAndData,
+    output: Location | None,
+    wanted: PredictionOptions,
+    decision: tuple[Decision | None] | None,
+    as_json: bool,
 ) -> None:
     """Predict the rows of one table."""
     from dlcli.pipeline.table_prediction import TablePrediction
@@ -220,7 +230,8 @@ def _predict_table(
     run, data = paths
     with console.open_output(output) as stream:
         with opened_network(run) as opened:
-            predictor = wanted.predictor(opened)
+            decided = opened if decision is None else opened.decided_by(*decision)
+            predictor = wanted.predictor(decided)
         prediction = TablePrediction(predictor, console.print_message, wanted.bad_rows)
         found = prediction.predict(data, wanted.keep)
         table, predictions, problems = found.table, found.predictions, found.problems
@@ -288,11 +299,13 @@ def _predict_folder(
 @click.command()
 @run_and_data
 @_interval_option("Also compute the coverage and mean width of prediction intervals or sets")
+@options.decision
 @_bad_row_options
 @options.json_object
 def evaluate(
     paths: RunAndData,
     level: float | None,
+    decision: tuple[Decision | None] | None,
     on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
@@ -309,14 +322,15 @@ def evaluate(
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
-    from dlcli.reports.command_views import evaluation_view
+    from dlcli.reports.command_views import decision_sentences, evaluation_view
     from dlcli.runs.run_folder import opened_network
 
     bad_rows = _bad_rows(on_bad_row, rejected, _BAD_TARGET_HINT)
     _require_new_file(rejected)
     run, data = paths
     with opened_network(run, with_baselines=True) as opened:
-        predictor, trained_on = opened.predictor_at(level), opened.trained_on
+        decided = opened if decision is None else opened.decided_by(*decision)
+        predictor, trained_on = decided.predictor_at(level), opened.trained_on
         named = required_baselines(predictor.config.gates)
         models = opened.baseline_models if named else None
     if predictor.task.classes:
@@ -331,6 +345,10 @@ def evaluate(
     result["metrics"] = evaluation.metrics
     if evaluation.interval is not None:
         result["interval"] = evaluation.interval
+    rule, effect = predictor.decision, predictor.task.decision_effect(evaluation.decoded)
+    if rule is not None and effect is not None:
+        known = {"threshold": rule.threshold, "objective": rule.objective}
+        result["decision"] = {**known, **effect.model_dump(mode="json")}
     if gates:
         result["gates"] = [each.model_dump(mode="json") for each in gates]
     _report(
@@ -349,6 +367,7 @@ def evaluate(
             predictor.task.classes,
             evaluation.interval,
             evaluation.without_weight,
+            [] if rule is None else [*decision_sentences(rule, predictor.task.classes, effect)],
         )
         console.print_view(view)
         for each in gates:

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Files
+from dlcli.config.decision_section import Decision
 from dlcli.config.tune_section import Tune
 from dlcli.errors import ConfigError, Position, Problem, plural, printable
 from dlcli.schema.section import MAX_PROBLEMS, UNKNOWN_KEY, Choice, Section
@@ -174,6 +175,24 @@ def make_config(
     """
     text = source if isinstance(source, str) else dump_yaml(to_plain(source))
     return _checked(text, parse(text, ""), _IN_MEMORY, overrides, tables)
+
+
+def parse_decision(value: object) -> Decision | None:
+    """Check the value of the option or argument `decision`, which is written as in a config.
+
+    Args:
+        value: YAML, with or without braces; or a mapping. `default` is the most probable class.
+
+    Raises:
+        ConfigError: with all problems.
+    """
+    if value == "default":
+        return None
+    if isinstance(value, str) and not value.lstrip().startswith("{"):
+        value = f"{{{value}}}"
+    base = "data: {train: data.csv, target: y, validation: 0.15}\nhidden: []\nepochs: 1\n"
+    given = value if isinstance(value, str) else dump_yaml(to_plain(value), flow=True)
+    return make_config(f"{base}decision: {given}").config.decision
 
 
 def _checked(

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field
 from dlcli.columns.scaling import OutputScaling
 from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
+from dlcli.config.decision_section import Decision
 from dlcli.config.tune_section import FIXED, Tune, Variants, settings_conflicts, space_conflicts
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS, metric_bounds
@@ -592,6 +593,13 @@ class Config(Section):
 
     Examples: [balanced, {fraud: 50, honest: 1}]
     """
+    decision: Decision | None = None
+    """How probabilities become a predicted class: a threshold, or costs of wrong predictions.
+    Omitted: the most probable class; of two classes, the positive one if its probability is above
+    0.5.
+
+    Examples: [{maximize: f1}, {costs: {false_positive: 1, false_negative: 20}}]
+    """
     optimizer: training_choices.Optimizer = training_choices.Adam()
     """Optimizer that updates the weights.
 
@@ -769,6 +777,14 @@ class Config(Section):
         if self.tune and "seed" in (self.tune.space or ()) and any(self.data.shares):
             reason = "it also determines the rows of data.validation and data.test"
             yield "tune.space.seed", f"can't be varied: {reason}"
+        if self.decision and self.decision.needs_rows and (self.distill or not self.has_validation):
+            way_out = "set data.validation: 0.15, or ensemble: {members: 8}"
+            if self.distill:
+                way_out = "set decision.threshold, such as that of the ensemble"
+            reason = (
+                "requires rows that were not used for training, to choose the threshold on them"
+            )
+            yield "decision.maximize", f"{reason}; {way_out}"
         if self.exclude_from_weight_decay and not optimizer.weight_decay:
             yield "exclude_from_weight_decay", "has no effect without optimizer.weight_decay"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):

@@ -342,6 +342,11 @@ TOP_ACCURACY = _score(
     },
 )
 
+COST = _error(
+    "cost",
+    forms={"two classes": forms.CostOf(interval="studentized"), "classes": forms.CostOf()},
+)
+
 METRICS: Mapping[str, Metric] = MappingProxyType(
     {
         each.name: each
@@ -351,7 +356,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
             *(PINBALL_LOSS, COVERAGE, MEAN_WIDTH),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),
-            *(LOG_LOSS, BRIER, CALIBRATION_ERROR, TOP_ACCURACY),
+            *(LOG_LOSS, BRIER, CALIBRATION_ERROR, TOP_ACCURACY, COST),
         )
     }
 )
@@ -459,11 +464,12 @@ def decision_metrics(target: Array, predicted: Array, weight: Array) -> dict[str
         weight: row weights, shape `(rows,)`.
 
     Returns:
-        Precision, recall, F1, accuracy, and `selected`, the share of rows predicted as class 1.
+        Precision, recall, F1, accuracy, balanced accuracy, and `selected`, the share of rows
+        predicted as class 1.
     """
     true, decided = (np.reshape(each, (-1, 1)).astype(np.int64) for each in (target, predicted))
     rows = forms.PairRows(true, decided, weight)
-    chosen = (PRECISION, RECALL, F1, ACCURACY)
+    chosen = (PRECISION, RECALL, F1, ACCURACY, BALANCED_ACCURACY)
     found = {each.name: each.forms[rows.kind].statistic(rows).value for each in chosen}
     from dlcli.metrics.statistic import Ratio
 

@@ -45,6 +45,8 @@ class Rows:
     """The predictions; see the subclass for the shape."""
     weights: Operand
     """Row weights, (rows,), all above 0; `None` in a training program, which weights the sums."""
+    costs: Operand = None
+    """The cost of each predicted class (columns) by true class (rows); `None` if unknown."""
 
     kind: ClassVar[Kind]
     has_probabilities: ClassVar[bool] = True
@@ -151,6 +153,8 @@ class ClassRows(Rows):
     kind = "classes"
     class_weights: tuple[float, ...] = ()
     """Weights by which probabilities are multiplied before the largest product is chosen."""
+    minimizes_costs: bool = False
+    """Whether the class of least expected cost is predicted."""
 
     @property
     def classes(self) -> int:
@@ -160,6 +164,8 @@ class ClassRows(Rows):
     @cached_property
     def decided(self) -> Operand:
         """The indices of the predicted classes, (rows,)."""
+        if self.minimizes_costs:
+            return np.argmin(self.outputs @ self.costs, axis=1)
         return choose_class(self.outputs, self.class_weights)
 
     @cached_property
@@ -316,6 +322,17 @@ class ExplainedVariance(SumForm):
         r2 = 1 - errors / (squares - true * (true / weights))
         # Keras returns 0 for a constant target.
         return np.mean(np.where(np.isinf(r2), 0.0, r2), axis=-1)
+
+
+class CostOf(Form):
+    """The mean cost of the predicted classes."""
+
+    def suits(self, rows: Rows) -> bool:
+        return rows.costs is not None
+
+    def statistic(self, rows: Any) -> statistics.Statistic:  # noqa: ANN401
+        true, decided = (each.reshape(-1) for each in (rows.true, rows.decided))
+        return statistics.Mean(rows.weights, rows.costs[true, decided][np.newaxis])
 
 
 class CalibrationOf(Form):

@@ -133,6 +133,13 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         for name, message in task.prevalence_problems(prevalence, loss, head.output):
             place = ("data", "prevalence") if name is None else ("data", "prevalence", name)
             yield Problem(format_path(place), message)
+    if config.decision is not None:
+        if not task.for_loss(loss).has_probabilities and task.classes:
+            message = f"requires probabilities, but '{loss.name}' has none; use another loss"
+            yield Problem("decision", message)
+        else:
+            for key, message in task.decision_problems(config.decision):
+                yield Problem("decision" if key is None else f"decision.{key}", message)
 
 
 def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:

@@ -120,6 +120,12 @@ def cross_validate(
 def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) -> Run:
     file, log = recording.file, recording.events
     config = file.config
+    if config.decision is not None and config.decision.needs_rows:
+        message = (
+            "would choose another threshold in each fold; cross-validate without it: "
+            f"{errors.override('decision', None)}; `dlcli train` chooses it"
+        )
+        raise errors.ConfigError([errors.Problem("decision.maximize", message)])
     if recording.writer is None and jobs > 1:
         plan = plan.model_copy(update={"threads": threads_per_worker(config.threads)})
     dataset = read_candidates(file, log)

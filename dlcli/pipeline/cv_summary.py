@@ -103,7 +103,7 @@ def combine_folds(
     Raises:
         RunError: if stored predictions do not fit each other.
     """
-    choice, task = dataset.split_choice, dataset.task.for_loss(config.loss)
+    choice, task = dataset.split_choice, dataset.task.for_folds(config)
 
     def read(table: pa.Table) -> HeldOut:
         return HeldOut.of(StoredPredictions(table, f"{path}: its predictions"), task)

@@ -301,6 +301,22 @@ class SelectedEvent(Event, kind="selected"):
     """The selection of its groups."""
 
 
+class DecisionEvent(Event, kind="decision"):
+    """The decision for a class was chosen, see the config's `decision`."""
+
+    words: str
+    """The decision and its reason."""
+    threshold: float | None
+    """For two classes, the probability above which the second one is predicted."""
+    objective: str
+    """What is maximized, such as `f1`; `cost` for the least expected cost; `threshold` if it was
+    given."""
+    origin: Literal["out-of-fold", "validation"] | None
+    """The rows on which the threshold was chosen."""
+    rows: Count
+    """The number of these rows."""
+
+
 @dataclass(frozen=True)
 class ClusterFigures:
     """The size and the speed of a cluster."""

@@ -60,6 +60,7 @@ from dlcli.runs.documents import rounded_median
 from dlcli.splitting import Split
 from dlcli.tables.table import Table
 from dlcli.tasks import prior_shift
+from dlcli.tasks.decision import FittedDecision, Origin, fit_decision
 from dlcli.tasks.task import DecodedRows, Outputs, Task, exposures_of
 from dlcli.training_job import Checkpointer, Device, EpochProgress, Job, TrainingResult
 
@@ -206,6 +207,8 @@ class FitResult:
     """The duration of encoding and training."""
     selection: Selection | None = None
     """The selection of the groups of an ensemble; `None` if all members predict."""
+    decision: FittedDecision | None = None
+    """The decision for a class, see `decided`."""
     _predictions: dict[str, Predictions] = field(default_factory=dict, repr=False)
     _metrics: dict[str, Metrics] = field(default_factory=dict, repr=False)
 
@@ -252,7 +255,8 @@ class FitResult:
         each = tuple(member.model for member in self.members)
         models = () if self.config.ensemble is None else each
         weights, network = self.training.weights, each[0].network
-        return Predictor(self.config, self.rows.encoding, network, weights, models)
+        encoding, decision = self.rows.encoding, self.decision
+        return Predictor(self.config, encoding, network, weights, models, decision=decision)
 
     @property
     def tables(self) -> dict[str, Table]:
@@ -330,6 +334,22 @@ class FitResult:
         test = self.encoded["test"]
         tested = predictor.predict_encoded(test.inputs)
         return conformal.with_test(tested, self.decoded("test").values, test.weights)
+
+    def decided(self, *, on_validation_rows: bool) -> FitResult:
+        """Return the result with the decision of the config, if it has one.
+
+        Args:
+            on_validation_rows: whether a threshold may be chosen on the validation rows; for an
+                ensemble with folds, these are its out-of-fold rows.
+        """
+        section, task = self.config.decision, self.predictor.task
+        has_rows = on_validation_rows and "validation" in self.tables
+        if section is None or (section.needs_rows and not has_rows):
+            return self
+        known = self.decoded("validation") if has_rows else None
+        origin: Origin = "validation" if self.config.ensemble_folds is None else "out-of-fold"
+        decision = fit_decision(section, task.classes, known, origin)
+        return replace(self, decision=decision, _predictions={}, _metrics={})
 
     def row_losses(self, name: str, outputs: Outputs | None = None) -> NDArray[np.float64]:
         """Return the loss of each row of a set, without weights and regularization penalty.
@@ -694,6 +714,8 @@ class FitContext:
         if config.ensemble is None:  # members share the threads
             self.at_once = members.networks_at_once(self.fits, rows, plan)
         result = fit(rows, plan, checkpointer, observer)
+        # The rows of a fold, on which the result is evaluated, are in place of test rows.
+        result = result.decided(on_validation_rows=rows.split.test is not None)
         return replace(result, seconds=time.perf_counter() - start)
 
     def _encoded(

@@ -146,6 +146,7 @@ def train_recorded(recording: Recording) -> Run:
             rows = TypeReasons.applied(rows, writer)
             # Fit, explain, evaluate; each is saved at once.
             result = fit_with_checkpoints(rows, plan, writer, events)
+            result = save_decision(result, writer, events)
             save_network(result, writer)
             metrics = save_metrics(result, writer)
             baselines, comparison = save_baselines(result, writer, events)
@@ -397,6 +398,26 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     with writer.stored(RunFile.MODEL) as path:
         model.save(path)
     writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
+
+
+def save_decision(result: FitResult, writer: RunWriter, events: Events) -> FitResult:
+    """Choose and store the decision for a class, if the config has one."""
+    result = result.decided(on_validation_rows=True)
+    if (decision := result.decision) is not None:
+        writer.write_text(RunFile.DECISION, decision.model_dump_json())
+        classes = result.predictor.task.classes
+        events.emit(
+            event_types.DecisionEvent(
+                threshold=decision.threshold,
+                objective=decision.objective,
+                origin=decision.origin,
+                rows=decision.rows,
+                words=f"{decision.describe(classes)} ({decision.reason})",
+            )
+        )
+        if decision.unmet:
+            events.warn(f"decision: {decision.unmet}")
+    return result
 
 
 def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:

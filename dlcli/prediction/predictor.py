@@ -34,6 +34,7 @@ from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import MissingWords, read_table
 from dlcli.tasks import prior_shift
+from dlcli.tasks.decision import FittedDecision
 from dlcli.tasks.inference import AnyTask, drop_missing_targets
 from dlcli.tasks.task import DecodedRows, Outputs, Task
 
@@ -185,6 +186,8 @@ class Predictor:
     """The level of the prediction intervals or prediction sets."""
     prior_ratios: tuple[float, ...] = ()
     """The ratio of new to old frequency of each class, see `with_prevalence`."""
+    decision: FittedDecision | None = None
+    """The decision for a class; `None` for the most probable class, and for other targets."""
 
     def __getstate__(self) -> dict[str, object]:
         """Return the fields for pickling, without cached values."""
@@ -209,7 +212,10 @@ class Predictor:
     @cached_property
     def task(self) -> Task:
         """The prediction task, see `Task.for_loss`."""
-        return self.encoding.task.for_loss(self.config.loss)
+        task = self.encoding.task.for_loss(self.config.loss)
+        return (
+            task if self.decision is None else task.model_copy(update={"decision": self.decision})
+        )
 
     @property
     def members(self) -> int:

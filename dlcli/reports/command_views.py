@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from dlcli.columns.registry import type_named
 from dlcli.columns.type_inference import numbered_prefix
 from dlcli.errors import joined, plural
-from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.definitions import COST, METRICS
 from dlcli.metrics.statistic import finite_number
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlcli.network.layers import LayerSummary
     from dlcli.pipeline.retraining import Reproduction
     from dlcli.runs.documents import Finalist, FoldResult
+    from dlcli.tasks.decision import DecisionEffect, FittedDecision
 
 _MOST_PARTS_SHOWN = 10
 """Maximum number of classes, labels or columns shown."""
@@ -113,6 +114,7 @@ def evaluation_view(
     classes: Sequence[str],
     interval: Mapping[str, Any] | None = None,
     without_weight: int = 0,
+    sentences: Sequence[str] = (),
 ) -> views.View:
     """Show the metrics of a run on other rows, also per class, label or column if there are few.
 
@@ -123,6 +125,7 @@ def evaluation_view(
         interval: the `level`, coverage and mean width of prediction intervals, or these
             `by_column`.
         without_weight: the number of rows with weight 0, shown separately.
+        sentences: further results.
     """
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
@@ -138,7 +141,7 @@ def evaluation_view(
         if isinstance(parts, Mapping) and len(parts) <= _MOST_PARTS_SHOWN:
             heads = [fmt.shorten(name) for name in parts]
             blocks.append(metric_table(heads, [*parts.values()], [counted] * len(parts)))
-    texts = positive_class(metrics, classes)
+    texts = [*positive_class(metrics, classes), *sentences]
     of_level = None
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})
@@ -147,6 +150,25 @@ def evaluation_view(
         caption = f"{100 * interval['level']:g} % prediction {'sets' if is_sets else 'intervals'}"
         of_level = metric_table(heads, [*parts.values()], caption=caption)
     return views.View(blocks=views.blocks([*blocks, *texts, of_level]))
+
+
+def decision_sentences(
+    decision: FittedDecision, classes: Sequence[str], effect: DecisionEffect | None
+) -> Iterator[str]:
+    """Yield how a class is predicted, and what this changes on rows."""
+    names = fmt.shorten_names(classes)
+    yield f"Predicted class: {decision.describe(names)} ({decision.reason})."
+    if decision.unmet:
+        yield f"{fmt.capitalize(decision.unmet)}."
+    if effect is None:
+        return
+    title, usual = fmt.metric_title(effect.metric), "without this rule"
+    if effect.usual_threshold is not None:
+        usual = f"with the threshold {fmt.number(effect.usual_threshold)}"
+    mean = "The mean cost of a row" if effect.metric == COST.name else fmt.capitalize(title)
+    now, before = (fmt.estimate(each, effect.metric) for each in (effect.value, effect.usual))
+    change = fmt.estimate(effect.difference, effect.metric, is_difference=True)
+    yield f"{mean} is {now}; {usual}, it is {before} (difference {change})."
 
 
 def metric_table(

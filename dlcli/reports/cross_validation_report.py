@@ -97,7 +97,7 @@ class CrossValidationRecord:
     @cached_property
     def headlines(self) -> tuple[str, ...]:
         """The metrics of the first sentence over all rows, chosen as for a training."""
-        task = self._task().for_loss(self.run.config.loss)
+        task = self._task().for_folds(self.run.config)
         return task.headlines(self.run.config.metrics or (), self._pooled)
 
     @cached_property
@@ -151,7 +151,7 @@ class CrossValidationRecord:
             return None
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
-        rows = PredictedRows.read(columns, self._task().for_loss(self.run.config.loss), "test")
+        rows = PredictedRows.read(columns, self._task().for_folds(self.run.config), "test")
         return rows if rows.rows else None
 
     def _task(self) -> Task:

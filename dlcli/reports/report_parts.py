@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,8 +155,7 @@ class PredictedRows(HeldOut):
     @cached_property
     def predicted_values(self) -> NDArray[np.int64]:
         """The indices of the predicted classes, shape `(rows,)`."""
-        rows: Any = self.task.metric_rows(self.values, self.decoded, None)
-        return np.reshape(rows.decided, -1)
+        return np.reshape(self.task.predict(self.decoded), -1)
 
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:

@@ -19,7 +19,12 @@ from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import formatting as fmt
 from dlcli.reports import report_parts, views
 from dlcli.reports.charts import TENFOLD, Axis, Guides, line_chart, log_labels, spans_decades
-from dlcli.reports.command_views import layer_table, metric_table, positive_class
+from dlcli.reports.command_views import (
+    decision_sentences,
+    layer_table,
+    metric_table,
+    positive_class,
+)
 from dlcli.reports.distillation_section import (
     distillation_sentences,
     distillation_table,
@@ -224,6 +229,13 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
             "Epoch 1 was the best: further training only made predictions of validation rows worse."
         )
     yield from positive_class(scores, record.log.target.classes if record.log.target else ())
+    yield from _further_sentences(run)
+
+
+def _further_sentences(run: Run) -> Iterator[str]:
+    """Yield what a run has besides metrics: a decision, a teacher, and gates."""
+    if run.decision is not None:
+        yield from decision_sentences(run.decision, run.task.classes, run.decision_effect)
     if run.distillation is not None:
         yield from distillation_sentences(run.distillation)
     yield from (each.sentence for each in run.gates)

@@ -71,6 +71,8 @@ class RunFile(StrEnum):
     """The members of an ensemble."""
     CONFORMAL = "conformal.json", _DOCUMENT_BYTES
     """The errors of held-out rows, for prediction intervals and prediction sets."""
+    DECISION = "decision.json", _DOCUMENT_BYTES
+    """The decision for a class, and the rows on which it was chosen."""
     MODEL = "model.keras"
     """The model for use in Keras code; dlcli never loads it."""
     METRICS = "metrics.json", _DOCUMENT_BYTES

@@ -26,6 +26,7 @@ from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
 from dlcli.schema.urls import Location, Url
 
 if TYPE_CHECKING:
+    from dlcli.config.decision_section import Decision
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.layers import Network
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.gates import GateResult
     from dlcli.prediction.predictor import Ensemble, MemberModel, Predictor
     from dlcli.runs.documents import CrossValidation, Search
+    from dlcli.tasks.decision import DecisionEffect, FittedDecision, Origin
     from dlcli.tasks.task import StoredPredictions, Task
 
 MetricsBySplit = dict[str, dict[str, object]]
@@ -220,7 +222,30 @@ class Run:
             has = f"the target of {RunFile.ENCODING} is {task.words}"
             message = f"output.units is {network.outputs}, but {has}"
             raise self._error(f"its files do not match: {message}")
-        return network, trained
+        return network, self._decided(trained)
+
+    def _decided(self, task: Task) -> Task:
+        """Return the task with the decision of the run.
+
+        Raises:
+            RunError: if the decision does not fit the classes.
+        """
+        if self.decision is None:
+            return task
+        if not (task.classes and task.has_probabilities and self.decision.fits(task.width)):
+            raise self._error(f"its files do not match: {RunFile.DECISION} is of another target")
+        return task.decided_by(self.decision)
+
+    @cached_property
+    def decision(self) -> FittedDecision | None:
+        """The decision for a class; `None` for the most probable class, and for other targets."""
+        from dlcli.tasks.decision import FittedDecision
+
+        if self.has(RunFile.DECISION):
+            return self.parse(RunFile.DECISION, FittedDecision)
+        if self.config.decision is not None and not self.is_diverged:
+            raise self._error(f"has no {RunFile.DECISION}; train it again")
+        return None
 
     @cached_property
     def ensemble(self) -> Ensemble | None:
@@ -250,7 +275,8 @@ class Run:
                 raise self._error(f"its {RunFile.ENSEMBLE} {message}")
             models = tuple(self._models(config, ensemble))
             config, network = ensemble.chosen(config), models[0].network
-        predictor = Predictor(config, self.encoding, network, {}, models)
+        decision = self.task.decision
+        predictor = Predictor(config, self.encoding, network, {}, models, decision=decision)
         weights = self.read_arrays(RunFile.WEIGHTS, predictor.weight_shapes)
         return replace(predictor, weights=weights)
 
@@ -276,6 +302,43 @@ class Run:
                 layout = self.encoding.layout.read_with(own.input.encoding)
                 networks[key] = build_network(layout, own.hidden, own.output)
             yield MemberModel(networks[key], member.task, member.weight)
+
+    def decided_by(self, decision: Decision | None) -> Run:
+        """Return the run with another decision for a class.
+
+        Args:
+            decision: the decision; a threshold is chosen on the held-out rows of the run, except
+                test rows. `None`: the most probable class.
+
+        Raises:
+            UsageError: if the target has no classes, or the run has no such rows.
+        """
+        from dlcli.prediction.predictions import HeldOut
+        from dlcli.tasks.decision import fit_decision
+
+        task, fitted, known = self.task, None, None
+        if not task.has_probabilities or not task.classes:
+            kind = "margins" if task.classes else task.outcome
+            message = f"requires probabilities of classes, but the run predicts {kind}"
+            raise UsageError(f"{self.location}: {option('decision')} {message}")
+        if decision is not None:
+            for key, problem in task.decision_problems(decision):
+                raise UsageError(f"{option('decision')}: {f'{key}: ' if key else ''}{problem}")
+            stored = None if self.predictions is None else self.predictions.of_split("validation")
+            if stored is not None and stored.rows and self.config.distill is None:
+                known = HeldOut.of(stored, task)
+            elif decision.needs_rows:
+                message = (
+                    "maximize chooses the threshold on rows that were not used for training, but "
+                    "the run has no validation rows"
+                )
+                raise UsageError(f"{self.location}: {option('decision')}: {message}")
+            folds = self.config.ensemble_folds
+            origin: Origin = "validation" if folds is None else "out-of-fold"
+            fitted = fit_decision(decision, task.classes, known, origin)
+        other = replace(self)
+        vars(other)["decision"] = fitted  # instead of reading it from the file
+        return other
 
     def predictor_at(self, level: float | None) -> Predictor:
         """Return the network with prediction intervals or prediction sets at a level.
@@ -416,6 +479,19 @@ class Run:
         largest = largest_class(scores, len(self.task.classes)) if self.task.classes else None
         share = None if largest is None else largest[1]
         return Skill(known.get(AUC.name), known.get(ACCURACY.name), share)
+
+    @cached_property
+    def decision_effect(self) -> DecisionEffect | None:
+        """What the decision changes on the test rows; `None` without both.
+
+        Validation rows are not used, because the threshold was chosen on them.
+        """
+        from dlcli.prediction.predictions import HeldOut
+
+        if self.decision is None or self.predictions is None:
+            return None
+        stored = self.predictions.of_split("test")
+        return self.task.decision_effect(HeldOut.of(stored, self.task)) if stored.rows else None
 
     @cached_property
     def distillation(self) -> Distillation | None:

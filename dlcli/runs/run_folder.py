@@ -261,6 +261,7 @@ _NEEDED = (
     RunFile.WEIGHTS,
     RunFile.ENSEMBLE,
     RunFile.CONFORMAL,
+    RunFile.DECISION,
     RunFile.ENVIRONMENT,
     RunFile.METRICS,
 )

@@ -17,6 +17,7 @@ from dlcli.arrays import Floats, integers, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config import training_choices
 from dlcli.config.config_schema import ClassWeight, Config, Output
+from dlcli.config.decision_section import Decision
 from dlcli.config.layer_choices import Softmax
 from dlcli.errors import ConfigError, Problem, did_you_mean, first_names
 from dlcli.metrics import definitions
@@ -34,6 +35,7 @@ from dlcli.schema.yaml_document import format_path
 from dlcli.tables.table import Table
 from dlcli.tasks import prior_shift
 from dlcli.tasks import task as base
+from dlcli.tasks.decision import decision_problems
 from dlcli.tasks.task import Outputs, TargetValues, Task
 
 StorageType = Literal["text", "integer", "boolean"]
@@ -144,6 +146,9 @@ class _Classes(Task):
         if reason := prior_shift.obstacle(loss, output):
             yield None, f"can't correct the probabilities, because {reason}"
         yield from prior_shift.frequency_problems(prevalence, self.classes)
+
+    def decision_problems(self, decision: Decision) -> Iterator[tuple[str | None, str]]:
+        yield from decision_problems(decision, self.classes)
 
     # Training.
 
@@ -262,7 +267,12 @@ class Binary(_Classes):
 
     @property
     def threshold(self) -> float:
-        """The probability above which the second class is predicted, see `class_weights`."""
+        """The probability above which the second class is predicted.
+
+        It is chosen by the decision, or follows from the class weights.
+        """
+        if self.decision is not None and self.decision.threshold is not None:
+            return self.decision.threshold
         return weighted_threshold(self.class_weights) if self.class_weights else super().threshold
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
@@ -273,7 +283,8 @@ class Binary(_Classes):
     ) -> PairRows:
         rows = self.rows_type.of(values, decoded, weights)
         assert isinstance(rows, PairRows)
-        return replace(rows, border=self.threshold)
+        costs = None if self.decision is None else self.decision.cost_matrix
+        return replace(rows, border=self.threshold, costs=costs)
 
     def soft_labels(self, decoded: Outputs, units: int) -> NDArray[np.float32]:
         both = self.probabilities(decoded).astype(np.float32)
@@ -329,12 +340,16 @@ class Multiclass(_Classes):
     ranking_metric = definitions.BALANCED_ACCURACY
 
     def predict(self, decoded: Outputs) -> NDArray[np.int64]:
+        if self.decision is not None:
+            return self.decision.predict(decoded)
         return np.asarray(choose_class(decoded, self.class_weights))
 
     def metric_rows(
         self, values: TargetValues, decoded: Outputs, weights: Floats | None
     ) -> ClassRows:
         rows = ClassRows.of(values, decoded, weights)
+        if self.decision is not None:
+            return replace(rows, costs=self.decision.cost_matrix, minimizes_costs=True)
         return replace(rows, class_weights=self.class_weights) if self.class_weights else rows
 
 

@@ -17,6 +17,7 @@ from dlcli.arrays import Floats, integers, strings, to_numpy
 from dlcli.columns.scaling import Fitted, OutputScaling
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import ClassWeight, Config, Output
+from dlcli.config.decision_section import Decision
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, TargetForm
 from dlcli.errors import RunError, first_names
@@ -30,10 +31,12 @@ from dlcli.metrics.definitions import (
     metric_values,
     statistics_of,
 )
+from dlcli.metrics.intervals import estimate_statistic_differences, estimate_statistics
 from dlcli.metrics.metric import Metric, Rows
 from dlcli.metrics.statistic import Metrics, Statistic
 from dlcli.tables.table import Table
 from dlcli.tasks import prior_shift
+from dlcli.tasks.decision import DecisionEffect, FittedDecision, fit_decision
 
 TargetValues = NDArray[Any]
 """True or predicted values: numbers in their unit, (rows, columns); class indices, (rows,); or 1
@@ -88,6 +91,9 @@ class Task(Fitted):
     weight and probability."""
     reason: str = Field(default="", exclude=True)
     """The reason for this task: `declared`, or a property of the rows. Empty after fitting."""
+    decision: FittedDecision | None = Field(default=None, exclude=True)
+    """The decision for a class; `None` for the most probable class, and for other targets. It is
+    stored in a file of the run, not with the task."""
 
     rows_type: ClassVar[type[Rows]]
     """The type of rows with decoded outputs that metrics accept."""
@@ -331,6 +337,11 @@ class Task(Fitted):
         """Yield the problems of `data.prevalence`, each with its class or `None`."""
         yield None, f"requires classes, but the target {self.name} consists of {self.outcome}"
 
+    def decision_problems(self, decision: Decision) -> Iterator[tuple[str | None, str]]:
+        """Yield the problems of the config's decision, each with its key or `None`."""
+        kind = "labels" if self.labels else "numbers"
+        yield None, f"requires classes, but the target {self.name} consists of {kind}; omit it"
+
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
         """Refuse target values for which a loss is undefined.
 
@@ -441,6 +452,20 @@ class Task(Fitted):
         """
         return self
 
+    def for_folds(self, config: Config) -> Task:
+        """Return the task for the networks of a cross-validation, see `for_loss`.
+
+        Their decision is the same in all folds, so it does not depend on rows.
+        """
+        task = self.for_loss(config.loss)
+        if config.decision is None or config.decision.needs_rows:
+            return task
+        return task.decided_by(fit_decision(config.decision, task.classes))
+
+    def decided_by(self, decision: FittedDecision | None) -> Self:
+        """Return the task with a decision for a class; `None` for the most probable class."""
+        return self.model_copy(update={"decision": decision})
+
     def decode(self, outputs: Outputs) -> Outputs:
         """Convert a network's outputs to the form that metrics compare with true values.
 
@@ -512,6 +537,24 @@ class Task(Fitted):
         """Return the metrics that are single numbers as functions of the row weights."""
         made = self.metric_rows(rows.values, rows.decoded, rows.weights)
         return statistics_of(made, self.loss_metric)
+
+    def decision_effect(self, rows: DecodedRows) -> DecisionEffect | None:
+        """Compare the decision for a class with the usual one; `None` without a decision."""
+        if self.decision is None:
+            return None
+        name, plain = self.decision.metric, self.decided_by(None)
+        own, usual = (
+            task.metric_rows(rows.values, rows.decoded, rows.weights) for task in (self, plain)
+        )
+        usual = replace(usual, costs=self.decision.cost_matrix)
+        now, before = ({name: statistics_of(each)[name]} for each in (own, usual))
+        return DecisionEffect(
+            metric=name,
+            value=estimate_statistics(now)[name],
+            usual=estimate_statistics(before)[name],
+            usual_threshold=plain.threshold if len(self.classes) == 2 else None,
+            difference=estimate_statistic_differences(before, now, paired=True)[name],
+        )
 
     def metric_rows(self, values: TargetValues, decoded: Outputs, weights: Floats | None) -> Rows:
         """Return rows of positive weight in the form that metrics accept.

@@ -1,0 +1,338 @@
+"""The decision for a class, given the probabilities of all classes.
+
+Costs are decided by the class of least expected cost (Elkan 2001, "The foundations of
+cost-sensitive learning"): for two classes, the second one is predicted if its probability is above
+FP / (FP + FN), with the costs FP of a false positive and FN of a false negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from dlcli.arrays import Floats
+from dlcli.config.decision_section import FALSE_NEGATIVE, FALSE_POSITIVE, Decision
+from dlcli.errors import did_you_mean, first_names, number, plural
+from dlcli.metrics.definitions import F1, decision_metrics
+from dlcli.metrics.intervals import DifferenceEstimate, Estimate
+from dlcli.metrics.statistic import Ratio
+from dlcli.metrics.wording import metric_title
+from dlcli.safe_files import Count, Document
+
+DEFAULT_THRESHOLD = 0.5
+MOST_POINTS = 200
+"""Maximum number of thresholds that are tried."""
+Origin = Literal["out-of-fold", "validation"]
+_SELECTED = "selected"
+_Cost = Annotated[float, Field(ge=0)]
+
+
+class DecidedRows(Protocol):
+    """True classes, probabilities and weights of rows, as in `DecodedRows`."""
+
+    @property
+    def values(self) -> NDArray[Any]:
+        """The true classes, (rows,)."""
+
+    @property
+    def decoded(self) -> NDArray[np.floating[Any]]:
+        """The probabilities of the second class, (rows, 1); unused for more classes."""
+
+    @property
+    def weights(self) -> Floats | None:
+        """The rows' weights, (rows,), or `None`."""
+
+
+class CurvePoint(Document):
+    """What a threshold yields on the rows on which it is chosen."""
+
+    threshold: float
+    value: float | None
+    """The metric, or the mean cost of a row; `None` if undefined."""
+    is_allowed: bool = True
+    """Whether all constraints are met."""
+
+
+class FittedDecision(Document):
+    """How a class is predicted, and the rows on which this was chosen."""
+
+    format: Literal[1] = 1
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    """For two classes: the second one is predicted if its probability is above it."""
+    costs: Annotated[tuple[tuple[_Cost, ...], ...], Field(max_length=10_000)] | None = None
+    """The cost of each predicted class (columns) by true class (rows)."""
+    objective: str
+    """What is chosen, such as `f1` or `cost`; `threshold` if it was given."""
+    constraints: Mapping[str, float] = {}
+    """The smallest accepted recall or precision, or the largest share of `positives`."""
+    unmet: str = ""
+    """The constraint that no threshold meets, in words."""
+    origin: Origin | None = None
+    """The rows on which the threshold was chosen, and which the curve describes."""
+    rows: Count = 0
+    """The number of these rows."""
+    curve: Annotated[tuple[CurvePoint, ...], Field(max_length=2 * MOST_POINTS)] = ()
+    """The metric or the cost by threshold."""
+
+    def fits(self, classes: int) -> bool:
+        """Return whether it decides between this number of classes."""
+        if self.costs is not None and {len(self.costs), *map(len, self.costs)} != {classes}:
+            return False
+        return self.costs is not None if self.threshold is None else classes == 2
+
+    def predict(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
+        """Return the index of the predicted class of each row.
+
+        Args:
+            probabilities: for two classes, of the second class, (rows, 1); else (rows, classes).
+        """
+        if self.threshold is not None:
+            return (probabilities[:, -1] > self.threshold).astype(np.int64)
+        assert self.costs is not None  # one of both
+        return np.asarray(np.argmin(probabilities @ np.array(self.costs), axis=1))
+
+    @property
+    def cost_matrix(self) -> Floats | None:
+        """The costs as an array, (true classes, predicted classes)."""
+        return None if self.costs is None else np.array(self.costs)
+
+    def describe(self, classes: Sequence[str]) -> str:
+        """Describe the decision: `yes if its probability is above 0.12`."""
+        if self.threshold is None:
+            return "the class of least expected cost"
+        return f"{classes[-1]} if its probability is above {number(self.threshold)}"
+
+    @property
+    def metric(self) -> str:
+        """The metric by which it is judged."""
+        return F1.name if self.objective == "threshold" else self.objective
+
+    @property
+    def reason(self) -> str:
+        """How it was chosen: `chosen on 1,200 out-of-fold rows to maximize f1`."""
+        if self.objective == "threshold":
+            return "a fixed threshold"
+        if self.objective == "cost":
+            return "for the least expected cost"
+        bounds = ", ".join(
+            f"{name} {'at most' if name == 'positives' else 'at least'} {value:g}"
+            for name, value in self.constraints.items()
+        )
+        kind = "out-of-fold row" if self.origin == "out-of-fold" else "validation row"
+        goal = f"to maximize {metric_title(self.objective)}{f' with {bounds}' if bounds else ''}"
+        return f"chosen on {plural(self.rows, kind)} {goal}"
+
+
+class DecisionEffect(Document):
+    """What a decision changes on rows."""
+
+    metric: str
+    """The metric that the decision maximizes, or `cost`."""
+    value: Estimate
+    """Its value."""
+    usual: Estimate
+    """Its value without the decision: for the most probable class, or with class weights."""
+    usual_threshold: float | None
+    """The threshold without the decision; `None` for more than two classes."""
+    difference: DifferenceEstimate
+    """The difference: with the decision minus without it."""
+
+
+def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the problems of a decision with the classes of the target, each with its key."""
+    if len(classes) != 2:
+        for key in ("maximize", "threshold"):
+            if getattr(decision, key) is not None:
+                message = "set decision.costs, with the cost of each predicted class by true class"
+                yield key, f"requires two classes, but there are {len(classes)}; {message}"
+    if decision.costs is None:
+        return
+    if binary := [name for name in _BINARY if name in decision.costs]:
+        yield from _binary_problems(decision.costs, classes, binary[0])
+        return
+    for name, value in decision.costs.items():
+        known = {name: value, **(value if isinstance(value, Mapping) else {})}
+        if not isinstance(value, Mapping):
+            yield f"costs.{name}", "expected the cost of each predicted class: {CLASS: 1, ...}"
+        for each in known.keys() - {*classes}:
+            near = did_you_mean(each, classes) or f"; there are {first_names(classes)}"
+            yield f"costs.{name}", f"no such class as '{each}'{near}"
+    if not any(_matrix(decision, classes).flat):
+        yield "costs", "all costs are 0, so all decisions are equal"
+
+
+_BINARY = (FALSE_POSITIVE, FALSE_NEGATIVE)
+
+
+def _binary_problems(
+    costs: Mapping[str, object], classes: Sequence[str], key: str
+) -> Iterator[tuple[str, str]]:
+    """Yield the problems of the costs of false positives and false negatives."""
+    if len(classes) != 2:
+        yield "costs", f"{key} requires two classes, but there are {len(classes)}"
+    for name in costs.keys() - {*_BINARY}:
+        yield f"costs.{name}", f"can't be combined with {key}; omit one of them"
+    for name in _BINARY:
+        if not isinstance(costs.get(name), float | int) or not costs[name]:
+            message = f"requires a number above 0 for {name}; else one class is always predicted"
+            yield "costs", message
+
+
+def _matrix(decision: Decision, classes: Sequence[str]) -> Floats:
+    """Return the cost of each predicted class (columns) by true class (rows)."""
+    costs, matrix = decision.costs or {}, np.zeros((len(classes), len(classes)))
+    for name, value in costs.items():
+        if isinstance(value, Mapping):
+            row = classes.index(name) if name in classes else 0
+            for predicted, cost in value.items():
+                if predicted in classes:
+                    matrix[row, classes.index(predicted)] = cost
+        elif name == FALSE_POSITIVE:
+            matrix[0, 1] = value
+        elif name == FALSE_NEGATIVE:
+            matrix[1, 0] = value
+    return matrix
+
+
+def fit_decision(
+    decision: Decision,
+    classes: Sequence[str],
+    held_out: DecidedRows | None = None,
+    origin: Origin | None = None,
+) -> FittedDecision:
+    """Choose the threshold of a decision, or compute it from costs.
+
+    Args:
+        decision: the section of the config, without problems.
+        classes: the classes, the positive one of two last.
+        held_out: rows that the network was not trained on; required if `decision.needs_rows`.
+        origin: the kind of these rows.
+    """
+    if len(classes) > 2:
+        return FittedDecision(costs=_tuples(_matrix(decision, classes)), objective="cost")
+    costs = threshold = None
+    if decision.costs is not None:
+        costs = _matrix(decision, classes)
+        # Predict the second class if (1 − p)·c01 + p·c11 < (1 − p)·c00 + p·c10.
+        gain, loss = costs[1, 0] - costs[1, 1], costs[0, 1] - costs[0, 0]
+        threshold = float(np.clip(loss / (loss + gain), 0, 1)) if loss + gain else DEFAULT_THRESHOLD
+    objective = decision.maximize or ("threshold" if costs is None else "cost")
+    fitted = FittedDecision(
+        threshold=threshold if decision.threshold is None else decision.threshold,
+        costs=None if costs is None else _tuples(costs),
+        objective=objective,
+        constraints=_constraints(decision),
+    )
+    if held_out is None or objective == "threshold":
+        return fitted
+    tried = _try_thresholds(fitted, held_out)
+    points = tuple(point for point, _ in tried)
+    fitted = fitted.model_copy(
+        update={"curve": points, "origin": origin, "rows": len(held_out.values)}
+    )
+    if fitted.threshold is not None:
+        return fitted
+    allowed = [each for each in points if each.is_allowed and each.value is not None]
+    if not allowed:
+        best, unmet = _nearest(tried, fitted.constraints)
+        return fitted.model_copy(update={"threshold": best.threshold, "unmet": unmet})
+    best = max(allowed, key=lambda each: (each.value or 0, -abs(each.threshold - 0.5)))
+    return fitted.model_copy(update={"threshold": best.threshold})
+
+
+Measures = Mapping[str, float | None]
+Tried = tuple[CurvePoint, Measures]
+
+
+def _try_thresholds(fitted: FittedDecision, held_out: DecidedRows) -> list[Tried]:
+    """Return the point of each threshold, and all its measures."""
+    values, weights = held_out.values, held_out.weights
+    scores = held_out.decoded[:, -1].astype(np.float64)
+    weights = np.ones(len(values)) if weights is None else weights
+    costs = None if fitted.costs is None else np.array(fitted.costs)
+    found = []
+    for each in _candidates(scores, values == 1):
+        measures = _measures(_confusion(scores > each, values == 1, weights), costs)
+        is_allowed = all(
+            _meets(name, measures[_NAMES[name]], bound)
+            for name, bound in fitted.constraints.items()
+        )
+        value = measures[fitted.objective]
+        found.append((CurvePoint(threshold=each, value=value, is_allowed=is_allowed), measures))
+    return found
+
+
+_NAMES = {"recall": "recall", "precision": "precision", "positives": _SELECTED}
+
+
+def _constraints(decision: Decision) -> dict[str, float]:
+    found = {}
+    for name in ("recall", "precision"):
+        if (bound := getattr(decision, name)) is not None:
+            found[name] = bound.at_least
+    if decision.positives is not None:
+        found["positives"] = decision.positives.at_most
+    return found
+
+
+def _meets(name: str, value: float | None, bound: float) -> bool:
+    if value is None:  # the precision without a positive prediction
+        return False
+    return value <= bound if name == "positives" else value >= bound
+
+
+def _nearest(tried: Sequence[Tried], constraints: Mapping[str, float]) -> tuple[CurvePoint, str]:
+    """Return the point with the highest precision, which alone can be out of reach, and a note."""
+    others = {name: bound for name, bound in constraints.items() if name != "precision"}
+
+    def precision(each: Tried) -> float:
+        measures, value = each[1], each[1]["precision"]
+        meets = (_meets(name, measures[_NAMES[name]], bound) for name, bound in others.items())
+        return value if value is not None and all(meets) else -1.0
+
+    best, measures = max(tried, key=precision)
+    wanted = " and ".join(
+        f"{name} {'<=' if name == 'positives' else '>='} {bound:g}"
+        for name, bound in constraints.items()
+    )
+    highest = number(measures["precision"])
+    return best, f"no threshold has {wanted} on these rows; the highest precision is {highest}"
+
+
+def _candidates(scores: Floats, is_positive: NDArray[np.bool_]) -> list[float]:
+    """Return thresholds between distinct scores, ascending, with 0.5, at most `MOST_POINTS`."""
+    distinct = np.unique(scores)
+    inner = (distinct[1:] + distinct[:-1]) / 2
+    if len(inner) > MOST_POINTS - 3:
+        grid = np.linspace(0, 1, (MOST_POINTS - 3) // 2)
+        both = [np.quantile(each, grid) for each in (inner, scores[is_positive]) if len(each)]
+        inner = inner[
+            np.unique(np.searchsorted(inner, np.concatenate(both)).clip(0, len(inner) - 1))
+        ]
+    ends = [max(0.0, distinct[0] / 2), (1 + distinct[-1]) / 2]
+    return [*map(float, np.unique(np.concatenate([ends, inner, [DEFAULT_THRESHOLD]])).clip(0, 1))]
+
+
+def _confusion(
+    decided: NDArray[np.bool_], is_positive: NDArray[np.bool_], weights: Floats
+) -> Floats:
+    """Return the weights by true class (rows) and predicted class (columns), (2, 2)."""
+    cells = 2 * is_positive.astype(np.int64) + decided
+    return np.asarray(np.bincount(cells, weights, minlength=4), np.float64).reshape(2, 2)
+
+
+def _measures(confusion: Floats, costs: Floats | None) -> Measures:
+    """Return all metrics that depend on the threshold, the share of positives, and the cost."""
+    truth, decided = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    found = dict(decision_metrics(truth, decided, confusion.ravel()))
+    if costs is not None:
+        found["cost"] = Ratio(confusion.ravel(), costs.ravel(), np.ones(4)).value
+    return found
+
+
+def _tuples(matrix: Floats) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, matrix.tolist()))

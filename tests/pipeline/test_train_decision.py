@@ -1,0 +1,195 @@
+"""Decisions of a training: chosen on held-out rows, stored, and used by all that predicts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import dlcli
+from dlcli.cli.program import main
+from dlcli.runs.manifest import RunFile
+from dlcli.runs.run_folder import open_run
+
+CONFIG = """\
+data: {train: rows.csv, target: {column: fraud, positive_class: "yes"}, validation: 0.3, test: 0.3}
+hidden: []
+epochs: 5
+optimizer: {name: adam, learning_rate: 0.05}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with rows.csv and trained runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("decisions")
+        patch.chdir(folder)
+        draw = np.random.default_rng(0)
+        x = draw.standard_normal(600)
+        fraud = np.where(x + draw.standard_normal(600) > 1.6, "yes", "no")
+        x = x.clip(-2, 2)
+        lines = [f"{a:.4f},{b}" for a, b in zip(x, fraud, strict=True)]
+        Path("rows.csv").write_text("\n".join(["x,fraud", *lines]) + "\n")
+        dlcli.train(CONFIG, output="plain")
+        dlcli.train(CONFIG + "decision: {maximize: f1}\n", output="f1")
+        dlcli.train(
+            CONFIG.replace(" validation: 0.3,", "")
+            + "decision: {maximize: f1}\nensemble: {members: 3}\n",
+            output="ensemble",
+        )
+        yield folder
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, [*arguments])
+
+
+def predicted(*arguments):
+    """The predicted classes and probabilities of rows.csv."""
+    result = command("predict", *arguments)
+    assert result.exit_code == 0, result.stderr
+    cells = [line.split(",") for line in result.stdout.splitlines()[1:]]
+    return np.array([cell[0] for cell in cells]), np.array([float(cell[-1]) for cell in cells])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "origin", "rows"), [("f1", "validation", 180), ("ensemble", "out-of-fold", 420)]
+)
+def test_the_threshold_is_chosen_on_held_out_rows(folder, name, origin, rows):
+    found = open_run(Path(name)).decision
+    assert (found.origin, found.rows, found.objective) == (origin, rows, "f1")
+    assert 0 < found.threshold < 0.5
+    held_out = open_run(Path(name)).predictions.of_split("validation")
+    assert held_out.rows == rows
+
+
+@pytest.mark.slow
+def test_it_changes_no_weight_and_no_probability(folder):
+    plain, decided = (predicted(name, "rows.csv") for name in ("plain", "f1"))
+    assert (plain[1] == decided[1]).all()
+    threshold = open_run(Path("f1")).decision.threshold
+    assert (decided[0] == np.where(plain[1] > threshold, "yes", "no")).all()
+    assert (plain[0] == np.where(plain[1] > 0.5, "yes", "no")).all()
+
+
+@pytest.mark.slow
+def test_metrics_are_of_the_decision(folder):
+    run = open_run(Path("f1"))
+    stored = run.predictions.of_split("test")
+    values = run.task.read_values(stored, "target")
+    decided = run.task.read_decoded(stored)[:, 0] > run.decision.threshold
+    assert run.metrics["test"]["recall"] == decided[values == 1].mean()
+    assert run.metrics["test"]["confusion"][1][1] == decided[values == 1].sum()
+
+
+@pytest.mark.slow
+def test_the_result_states_it_with_the_default_beside_it(folder):
+    text = str(dlcli.open_run("f1"))
+    assert "Predicted class: yes if its probability is above 0." in text
+    assert "(chosen on 180 validation rows to maximize F1)" in text
+    assert "; with the threshold 0.5, it is 0" in text
+
+
+@pytest.mark.slow
+def test_evaluate_states_it_too(folder):
+    result = command("evaluate", "f1", "rows.csv", "--json")
+    found = json.loads(result.stdout)["decision"]
+    assert found["objective"] == found["metric"] == "f1"
+    assert found["value"]["value"] > found["usual"]["value"]
+    assert "Predicted class: yes if" in command("evaluate", "f1", "rows.csv").stdout
+
+
+@pytest.mark.slow
+def test_another_rule_can_be_chosen_for_a_prediction(folder):
+    classes, scores = predicted("plain", "rows.csv", "--decision", "threshold: 0.1")
+    assert (classes == np.where(scores > 0.1, "yes", "no")).all()
+    costs = "costs: {false_positive: 1, false_negative: 3}"
+    assert (
+        predicted("f1", "rows.csv", "--decision", costs)[0] == np.where(scores > 0.25, "yes", "no")
+    ).all()
+    default = predicted("f1", "rows.csv", "--decision", "default")[0]
+    assert (default == predicted("plain", "rows.csv")[0]).all()
+    again = predicted("plain", "rows.csv", "--decision", "maximize: f1")[0]
+    assert (again == predicted("f1", "rows.csv")[0]).all()
+
+
+@pytest.mark.slow
+def test_a_model_in_python_has_it_and_can_have_another(folder):
+    model = dlcli.load("f1")
+    scores = model.predict("rows.csv").probabilities[:, 1]
+
+    def is_yes(threshold):
+        return np.where(scores > threshold, "yes", "no").tolist()
+
+    threshold = open_run(Path("f1")).decision.threshold
+    assert list(model.predict("rows.csv").values) == is_yes(threshold)
+    other = model.with_decision({"threshold": 0.1})
+    assert list(other.predict("rows.csv").values) == is_yes(0.1)
+    assert list(model.with_decision("default").predict("rows.csv").values) == is_yes(0.5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rule", "code", "message"),
+    [
+        ("threshold: 3", 2, "decision.threshold: expected a number between 0 and 1, got 3"),
+        ("costs: {nope: {no: 1}}", 2, "--decision: costs.nope: no such class as 'nope'"),
+    ],
+)
+def test_a_wrong_rule_is_refused(folder, rule, code, message):
+    result = command("predict", "plain", "rows.csv", "--decision", rule)
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_without_rows_to_choose_on_there_is_a_way_out(folder):
+    config = CONFIG.replace("validation: 0.3, ", "") + "decision: {maximize: f1}\n"
+    with pytest.raises(dlcli.ConfigError) as caught:
+        dlcli.train(config, output="none")
+    assert "decision.maximize: requires rows that were not used for training, to choose" in str(
+        caught.value
+    )
+    assert "set data.validation: 0.15, or ensemble: {members: 8}" in str(caught.value)
+
+
+@pytest.mark.slow
+def test_a_number_has_no_decision(folder):
+    config = CONFIG.replace('{column: fraud, positive_class: "yes"}', "x")
+    with pytest.raises(dlcli.ConfigError, match="decision: requires classes, but the target 'x'"):
+        dlcli.train(config + "decision: {threshold: 0.2}\n", output="none")
+
+
+@pytest.mark.slow
+def test_a_run_without_its_decision_is_damaged(folder):
+    import shutil
+
+    shutil.copytree("f1", "damaged")
+    manifest = json.loads((folder / "damaged/manifest.json").read_text())
+    del manifest["files"]["decision.json"]
+    (folder / "damaged" / RunFile.DECISION).unlink()
+    result = command("predict", "damaged", "rows.csv")
+    assert result.exit_code == 5
+
+
+@pytest.mark.slow
+def test_cross_validation_has_the_mean_cost(folder):
+    config = CONFIG.replace(" validation: 0.3, test: 0.3", "")
+    costs = "decision: {costs: {false_positive: 1, false_negative: 3}}\n"
+    found = dlcli.cross_validate(config + costs, folds=2, output="cv")
+    stored = open_run(Path("cv")).predictions
+    scores = stored.floats("probability_yes")[:, 0]
+    truth = np.array(stored.texts("target")) == "yes"
+    cost = 3 * (truth & (scores <= 0.25)) + (~truth & (scores > 0.25))
+    assert found.metrics["cost"] == pytest.approx(cost.mean())
+
+
+def test_a_threshold_to_choose_in_each_fold_is_refused(folder):
+    with pytest.raises(dlcli.ConfigError) as caught:
+        dlcli.cross_validate(CONFIG + "decision: {maximize: f1}\n", folds=2, output="none")
+    assert "decision.maximize: would choose another threshold in each fold" in str(caught.value)
