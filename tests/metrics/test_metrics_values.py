@@ -605,7 +605,8 @@ def test_every_metric_that_is_one_number_has_a_better_direction():
         *multilabel_metrics(MARKS, MARK_PROBABILITIES),
     }
     quantiles = {"pinball_loss", "coverage", "mean_width"}  # see test_metrics_quantiles
-    assert named - {"confusion", "by_label"} == METRICS.keys() - quantiles
+    others = quantiles | {"cost"}  # see tests/tasks/test_decision
+    assert named - {"confusion", "by_label"} == METRICS.keys() - others
 
 
 def test_perfect_predictions_reach_the_better_end_of_every_metric():
