@@ -66,6 +66,7 @@ TITLES = {
     "hidden": "layers of neurons, activations, dropout, regularization",
     "output": "the output layer",
     "loss": "losses for regression and classification",
+    "decision": "thresholds and costs of classes",
     "optimizer": "Adam, SGD and other optimizers",
     "learning_rate_multipliers": "learning rates of kernels, biases and encodings",
     "learning_rate_schedule": "warm-up, decay, warm restarts",

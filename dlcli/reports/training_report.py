@@ -233,7 +233,7 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
 
 
 def _further_sentences(run: Run) -> Iterator[str]:
-    """Yield what a run has besides metrics: a decision, a teacher, and gates."""
+    """Yield further results of a run: a decision, a teacher, and gates."""
     if run.decision is not None:
         yield from decision_sentences(run.decision, run.task.classes, run.decision_effect)
     if run.distillation is not None:
