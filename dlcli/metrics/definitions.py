@@ -49,6 +49,7 @@ from dlcli.metrics.deviances import (
     Deviance,
     ExplainedDeviance,
     GammaDeviance,
+    GiniIndex,
     PoissonDeviance,
     TweedieDeviance,
 )
@@ -148,11 +149,20 @@ D2 = _score(
     of_loss=True,
     is_summary=True,
 )
+GINI = _score(
+    "gini",
+    aliases=("normalized_gini",),
+    bounds=(-1.0, 1.0),
+    title="normalized Gini",
+    forms={"numbers": GiniIndex()},
+    of_loss=True,
+    of_order=True,
+)
 _deviance = partial(_error, of_loss=True)
 
 
 def of_deviance(metric: Metric, deviance: Deviance) -> Metric:
-    """Return the metric of a loss that is a deviance, with `D2` of the same deviance.
+    """Return the metric of a loss that is a deviance, with `D2` of the same deviance and `GINI`.
 
     Args:
         metric: the record of the deviance.
@@ -160,7 +170,7 @@ def of_deviance(metric: Metric, deviance: Deviance) -> Metric:
     """
     explained = replace(D2, forms={"numbers": ExplainedDeviance(deviance)})
     form = forms.MeanOf(lambda rows: deviance.of(rows.true, rows.outputs))
-    return replace(metric, forms={"numbers": form}, companions=(explained,))
+    return replace(metric, forms={"numbers": form}, companions=(explained, GINI))
 
 
 POISSON_DEVIANCE = of_deviance(
@@ -352,7 +362,7 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         each.name: each
         for each in (
             *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR),
-            *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE, D2),
+            *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE, D2, GINI),
             *(PINBALL_LOSS, COVERAGE, MEAN_WIDTH),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),

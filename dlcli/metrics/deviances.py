@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlcli.arrays import np
-from dlcli.metrics.metric import Operand, SumForm
+from dlcli.metrics.metric import Form, Operand, SumForm
 
 if TYPE_CHECKING:
     from dlcli.metrics.statistic import Statistic
@@ -150,3 +150,16 @@ class ExplainedDeviance(SumForm):
     def _of_columns(self, *sums: Operand) -> Operand:
         weight, total, terms, deviances = sums
         return 1 - deviances / self.deviance.from_mean(weight, total, terms)
+
+
+class GiniIndex(Form):
+    """The normalized Gini index, averaged over several columns; undefined for negative numbers."""
+
+    def statistic(self, rows: Operand) -> Statistic:
+        """Return the index as a function of row weights."""
+        from dlcli.metrics.concentration import NormalizedGini
+        from dlcli.metrics.statistic import LabelMean
+
+        pairs = zip(rows.true.T, rows.outputs.T, strict=True)
+        each = tuple(NormalizedGini(rows.weights, *pair) for pair in pairs)
+        return each[0] if len(each) == 1 else LabelMean(rows.weights, each)

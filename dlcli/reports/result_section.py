@@ -23,6 +23,7 @@ from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis, Guides, PointStyle
 from dlcli.reports.distillation_section import distillation_table
 from dlcli.reports.explanation_sections import format_of
+from dlcli.reports.lift_charts import level_chart, lift_chart
 from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
 from dlcli.runs.run import Run
 
@@ -128,7 +129,8 @@ def prediction_blocks(
         seed: the seed for sampling points if there are too many.
         metrics: the metrics of all rows of the set, as in metrics.json.
     """
-    names, task = rows.task.charts, rows.task
+    task = rows.task
+    names = (*task.charts, *task.charts_of_loss)
     if task.outcome == "numbers":
         return _number_blocks(rows, names, seed)
     drawn: list[views.ViewBlock] = []
@@ -485,6 +487,8 @@ def _number_blocks(rows: PredictedRows, names: Sequence[str], seed: int) -> list
         "predicted_and_true": partial(_scatter, seed=seed, most=MOST_ROWS_DRAWN // len(outputs)),
         "residuals": _error_histogram,
         "deciles": lambda output: _decile_chart(error_by_decile(output)),
+        "lift": lift_chart,
+        "levels": lambda _: level_chart(rows),
     }
     for place, output in enumerate(outputs):
         drawn = [makers[name](output) for name in names] if len(output.target) else []

@@ -61,6 +61,11 @@ class _Numbers(Task):
         return len(self.columns)
 
     @property
+    def charts_of_loss(self) -> tuple[str, ...]:
+        has_lift = self.loss is not None and self.loss.allows_exposure
+        return (*["lift"] * has_lift, *["levels"] * bool(self.levels))
+
+    @property
     def words(self) -> str:
         return f"a {self.noun}" if self.width == 1 else f"{self.width:,} {self.noun}s"
 

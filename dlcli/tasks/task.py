@@ -111,10 +111,16 @@ class Task(Fitted):
     """Whether outputs are probabilities; false for numbers and margins."""
     error_metric: ClassVar[Metric | None] = LOG_LOSS
     """The metric that is the mean of `errors`, or their root mean square; `None` for the hinge."""
+
     charts: ClassVar[tuple[str, ...]]
     """The charts of predictions, in the order of the report."""
 
     # Description.
+
+    @property
+    def charts_of_loss(self) -> tuple[str, ...]:
+        """Further charts of predictions, which depend on the training loss."""
+        return ()
 
     @property
     def name(self) -> str:

@@ -34,7 +34,7 @@ def test_encodings_are_fitted_to_what_a_fold_learns_from(outcomes):
 def test_an_encoding_that_is_fitted_to_all_rows_is_caught(outcomes, monkeypatch):
     whole = []
 
-    def leaky(decisions, section, table, target):
+    def leaky(decisions, section, table, target, _):
         whole.append(table)
         return fit_encoding(decisions, section, max(whole, key=lambda each: each.rows), target)
 
