@@ -342,6 +342,7 @@ FIXED: Mapping[Path, str] = {
     ("name",): "it has no effect on the network",
     ("tune",): "it defines the search",
     ("metrics",): "they have no effect on the network; to compare by a metric, set tune.metric",
+    ("decision",): "it has no effect on the network",
     ("initial_weights",): "they fit only one network architecture",
     ("initial_encoding",): "it fits only one set of columns",
     ("output", "units"): "they follow from the target",

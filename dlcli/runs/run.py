@@ -241,11 +241,9 @@ class Run:
         """The decision for a class; `None` for the most probable class, and for other targets."""
         from dlcli.tasks.decision import FittedDecision
 
-        if self.has(RunFile.DECISION):
-            return self.parse(RunFile.DECISION, FittedDecision)
-        if self.config.decision is not None and not self.is_diverged:
-            raise self._error(f"has no {RunFile.DECISION}; train it again")
-        return None
+        if self.config.decision is None or self.is_diverged:
+            return None
+        return self.parse(RunFile.DECISION, FittedDecision)
 
     @cached_property
     def ensemble(self) -> Ensemble | None:

@@ -14,9 +14,9 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{at}: &a{at} [{', '.join([f'*a{at - 1}'] * 10)}]\n" for at in range(1, 10)
 )
 KEYS = (
-    "name, seed, data, input, hidden, output, loss, metrics, class_weight, optimizer, "
+    "name, seed, data, input, hidden, output, loss, metrics, class_weight, decision, optimizer, "
     "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, "
-    "batch_size, early_stopping, ensemble, distill, initial_weights, "
+    "batch_size, early_stopping, ensemble, distill, initial_weights, initial_encoding, "
     "engine, device, threads, precision, gates, checkpoint, tune"
 )
 POSITIVE = "expected a positive integer"

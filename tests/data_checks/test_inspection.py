@@ -128,7 +128,7 @@ def test_held_out_rows_are_compared_with_training_rows(table):
     kind = infer_task(Target(column="y"), [rows])
     found = inspect_split(split, rows, kind, {"x": NUMBER, "z": NUMBER}, Input())
     assert checks(found) == ["duplicates_across_split"]
-    assert "10 of 20 (50 %) of test" in found[0].message
+    assert "10 of 20 test rows (50 %) equal a training row" in found[0].message
 
 
 def test_of_a_large_table_some_rows_are_looked_at_and_their_number_is_reported(table, monkeypatch):

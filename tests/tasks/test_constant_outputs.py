@@ -8,6 +8,7 @@ import pytest
 
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.config_schema import Config, Output
+from dlcli.config.data_section import Data
 from dlcli.config.training_choices import Hinge, MeanAbsoluteError, MeanSquaredError
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Binary, Multiclass, Multilabel
@@ -19,6 +20,8 @@ STANDARD = LinearScaling(name="standard", offset=10.0, scale=4.0)
 LOG = LinearScaling(name="log1p", offset=1.0, scale=2.0)
 UNSCALED = LinearScaling(name="none")
 
+DATA = Data(train="t.csv", target="y")
+
 
 def rows(**columns):
     table = pa.table(columns)
@@ -26,7 +29,9 @@ def rows(**columns):
 
 
 def constant(target, table, weights=None, outputs=1, loss=MSE):
-    config = Config.model_construct(loss=loss, output=Output(units=outputs), class_weight=None)
+    config = Config.model_construct(
+        loss=loss, output=Output(units=outputs), class_weight=None, data=DATA
+    )
     return target.constant_outputs(table, weights, config).tolist()
 
 

@@ -9,6 +9,7 @@ import pytest
 from dlcli.columns.scaling import LinearScaling
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config, Output
+from dlcli.config.data_section import Data
 from dlcli.config.training_choices import BinaryCrossentropy, Hinge, MeanSquaredError, Poisson
 from dlcli.encoding.table_encoding import Encoding
 from dlcli.metrics.definitions import METRICS
@@ -44,6 +45,8 @@ TASKS = {
         {"tags": ["b|a", "", "b"]},
     ),
 }
+
+DATA = Data(train="t.csv", target="y")
 
 
 @pytest.fixture(params=TASKS)
@@ -101,7 +104,7 @@ def test_statistics_have_the_names_and_values_of_metrics(task, table, outputs, w
 def test_a_constant_prediction_has_the_width_of_the_output(task, table):
     loss = task.default_loss(Output())
     output = Output(units=task.output_units(loss))
-    config = Config.model_construct(loss=loss, output=output, class_weight=None)
+    config = Config.model_construct(loss=loss, output=output, class_weight=None, data=DATA)
     assert task.constant_outputs(table, None, config).shape == (output.units,)
 
 
