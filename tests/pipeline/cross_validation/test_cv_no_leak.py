@@ -34,11 +34,7 @@ def test_encodings_are_fitted_to_what_a_fold_learns_from(outcomes):
 def test_an_encoding_that_is_fitted_to_all_rows_is_caught(outcomes, monkeypatch):
     whole = []
 
-<<<<<<< HEAD
-    def leaky(decisions, section, table, target, _):
-=======
     def leaky(decisions, section, table, target, *more):
->>>>>>> fe2f2f6e (Follow new keys, messages and arguments in tests; read a decision only where the config has one)
         whole.append(table)
         return fit_encoding(
             decisions, section, max(whole, key=lambda each: each.rows), target, *more
