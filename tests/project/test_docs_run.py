@@ -24,7 +24,7 @@ FOR_RELEASES = (
     *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
     "result",
     *("serve", "tracking", "README", "pipeline", "categories", "predict-many", "gallery"),
-    *("migrate", "recipes", "distill"),
+    *("migrate", "recipes", "distill", "amounts"),
 )
 """Pages whose trainings and exports take more than three seconds.
 
