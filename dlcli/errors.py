@@ -298,12 +298,30 @@ def install_command(extra: str) -> str:
     return f"in the folder of dlcli's source: pip install '.[{extra}]'"
 
 
-def require_packages(needed_by: str, extra: str, *packages: str) -> None:
-    """Check that packages of an extra are installed, without loading them.
+_DISTRIBUTIONS = {"vl_convert": "vl-convert-python"}
+"""The names by which packages are installed, if they are not the import names."""
+
+
+def _requirement_command(package: str) -> str:
+    """Return the command that installs a package that dlcli always requires."""
+    name = _DISTRIBUTIONS.get(package, package)
+    from importlib.metadata import PackageNotFoundError, requires  # slow, and rarely needed
+
+    try:
+        known = requires("dlcli-keras") or []
+    except PackageNotFoundError:  # dlcli runs from a folder
+        known = []
+    wanted = next((each for each in known if re.match(rf"{name}\b(?!-)", each)), name)
+    return f"with: pip install '{wanted}'"
+
+
+def require_packages(needed_by: str, extra: str | None, *packages: str) -> None:
+    """Check that packages are installed, without loading them.
 
     Args:
-        needed_by: the command or option that requires them.
-        extra: the extra of dlcli.
+        needed_by: the command, option or task that requires them.
+        extra: the extra of dlcli that contains them; `None` for packages that dlcli always
+            requires, but which an image for predictions may lack.
         packages: import names.
 
     Raises:
@@ -312,9 +330,10 @@ def require_packages(needed_by: str, extra: str, *packages: str) -> None:
     for package in packages:
         spec = find_spec(package)
         if spec is None or spec.origin is None:  # a folder without a package has no origin
+            command = _requirement_command(package) if extra is None else install_command(extra)
             raise UsageError(
                 f"{needed_by} needs the package {package}, which is not installed; install it "
-                f"{install_command(extra)}"
+                f"{command}"
             )
 
 

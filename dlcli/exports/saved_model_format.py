@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from dlcli.columns.column_exports import ModelInput
 from dlcli.columns.graph_operations import BLANKS, NO_DIGITS, Dtype, Function, Operations, Value
 from dlcli.columns.tokens import WORD
-from dlcli.errors import ExportError
+from dlcli.errors import ExportError, require_packages
 from dlcli.exports import model_interface as interface
 from dlcli.exports.model_graph import encode, predict
 from dlcli.exports.model_interface import Arrays, Exported, Runner
@@ -43,6 +43,7 @@ def tensorflow_loaded() -> Iterator[Any]:
     """
     from dlcli.pipeline.fit import hide_unused_packages, quiet_tensorflow
 
+    require_packages("this export", None, "tensorflow", "keras")
     with quiet_tensorflow(), hide_unused_packages():
         import tensorflow as tf
     logger = tf.get_logger()

@@ -30,7 +30,7 @@ from dlcli.cluster import ALONE, Cluster, Workers
 from dlcli.columns.value_problems import ValueNote
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows
-from dlcli.errors import DivergenceError
+from dlcli.errors import DivergenceError, require_packages
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import (
     DifferenceEstimate,
@@ -92,12 +92,14 @@ def load_tensorflow(config: Config, events: Events, cluster: Cluster = ALONE) ->
         ConfigError: if the config requires a GPU and there is none.
         UsageError: if TensorFlow already runs in this process with another device or threads.
     """
-    with quiet_tensorflow():
-        is_loaded = "tensorflow" in sys.modules
-        with nullcontext() if is_loaded else pause_collection(), hide_unused_packages():
-            from dlcli.training.engines import prepare_device
+    is_loaded = "tensorflow" in sys.modules
+    if not is_loaded:
+        require_packages("training", None, "tensorflow", "keras")
+    paused = nullcontext() if is_loaded else pause_collection()
+    with quiet_tensorflow(), paused, hide_unused_packages():
+        from dlcli.training.engines import prepare_device
 
-            device = prepare_device(config.device, config.threads, cluster.local_rank)
+        device = prepare_device(config.device, config.threads, cluster.local_rank)
     events.emit(DeviceEvent(device=device.name, threads=device.threads, gpus=device.gpus))
     return device
 

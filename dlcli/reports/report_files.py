@@ -16,7 +16,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlcli.errors import by_caller
+from dlcli.errors import by_caller, require_packages
 from dlcli.glossary import explanation_of
 from dlcli.pipeline.events import Listener, ReportEvent, WarningEvent
 from dlcli.reports import formatting as fmt
@@ -242,6 +242,7 @@ def to_png(charts: Sequence[ChartBlock], title: str, *, is_transparent: bool = F
         title: the title above the charts.
         is_transparent: whether to omit the background.
     """
+    require_packages("drawing charts", None, "vl_convert")
     import vl_convert
 
     colors, background = (ON_BOTH, "transparent") if is_transparent else (LIGHT, "white")
@@ -295,6 +296,7 @@ def _bundle() -> str:
     Creating it takes about as long as the rest of a small page. A cached file is replaced if its
     digest differs, because it is damaged or from another request.
     """
+    require_packages("a report with charts", None, "vl_convert")
     import vl_convert
 
     path = _cache_folder() / f"vega-{version('vl-convert-python')}.js"

@@ -9,10 +9,13 @@ import sys
 import threading
 from importlib import import_module
 from importlib.machinery import PathFinder
+from importlib.util import find_spec
 
 import pytest
 
+from dlcli import errors
 from dlcli.config.config_schema import Config
+from dlcli.errors import UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.fit import (
     LOG_LEVEL,
@@ -123,3 +126,19 @@ def test_retracing_is_not_warned_of_though_a_block_within_has_ended(caplog):
     logger.warning("6 calls triggered tf.function retracing")
 
     assert caplog.messages == ["something else", "6 calls triggered tf.function retracing"]
+
+
+@pytest.mark.parametrize("package", ["tensorflow", "keras"])
+def test_without_tensorflow_the_error_says_how_to_install_it(monkeypatch, package):
+    """An image for predictions has none."""
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
+    monkeypatch.setattr(
+        errors, "find_spec", lambda name: None if name == package else find_spec(name)
+    )
+    with pytest.raises(UsageError) as caught:
+        load_tensorflow(Config.model_construct(device="cpu", threads=1), Events())
+    assert (
+        f"training needs the package {package}, which is not installed; install it with: "
+        in str(caught.value)
+    )
+    assert f"pip install '{package}" in str(caught.value)
