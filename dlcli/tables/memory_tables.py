@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
@@ -221,7 +221,7 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
         return _fixed_width(values, pa.from_numpy_dtype(values.dtype.newbyteorder("=")))
     if kind == "b":
         return _fixed_width(values.view(np.uint8), pa.uint8()).cast(pa.bool_())
-    if kind == "M":
+    if kind in "mM":
         return _of_objects([*values], name, column)
     message = f"holds {values.dtype}, which is not supported; convert it to numbers or text"
     raise DataError(message, file=name, column=column)
@@ -302,10 +302,14 @@ def typed_values(values: Sequence[object], name: str, column: str) -> tuple[Valu
 
 
 def _python_value(value: object) -> object:
-    """Convert a NumPy number or time to Python; return any other value unchanged."""
+    """Convert a NumPy number or time to Python, and a duration to seconds."""
+    if isinstance(value, np.timedelta64):
+        return None if np.isnat(value) else float(value / np.timedelta64(1, "ns")) / 1e9
+    if isinstance(value, timedelta):  # as that of pandas is
+        return value.total_seconds()
     if isinstance(value, np.datetime64):  # with nanoseconds it would become a number
         return value.astype("datetime64[us]").item()
-    if isinstance(value, np.generic) and not isinstance(value, np.timedelta64):
+    if isinstance(value, np.generic):
         return value.item()
     return value
 
@@ -324,8 +328,6 @@ def _text(value: object) -> str | None:
         return value
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, np.timedelta64):  # NumPy regards it as an integer
-        return None
     is_plain = isinstance(value, str | Real | Decimal | date | time)
     if is_plain or type(value).__name__ in _TYPES_WITH_TEXT:
         return str(value).encode(errors="replace").decode()

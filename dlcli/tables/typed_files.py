@@ -117,7 +117,8 @@ def with_plain_types(batches: Batches, file: str) -> Batches:
     """Convert columns of rare types to types that all of Arrow's functions support.
 
     pyarrow can read and print views, run-end encodings, narrow decimals and extension types, but
-    can't select rows of some of them or compare them. Times of day become text.
+    can't select rows of some of them or compare them. Times of day become text, and durations
+    numbers of seconds.
 
     Raises:
         DataError: for lists or objects of such values.
@@ -135,6 +136,9 @@ def with_plain_types(batches: Batches, file: str) -> Batches:
     converted = (list(map(_with_plain_type, batch.columns)) for batch in batches.rows)
     rows = (pa.RecordBatch.from_arrays(columns, schema=schema) for columns in converted)
     return replace(batches, schema=schema, rows=rows)
+
+
+_PER_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 @cache  # a table may have a million columns
@@ -161,6 +165,8 @@ def _with_plain_type(values: pa.Array) -> pa.Array:
         return values.cast(pa.decimal128(storage.precision, storage.scale))
     if pa.types.is_time(storage):  # of day, as in CSV
         return pc.replace_substring_regex(values.cast(pa.string()), r"\.0+$", "")
+    if pa.types.is_duration(storage):
+        return pc.divide(values.cast(pa.int64()).cast(pa.float64()), _PER_SECOND[storage.unit])
     plain_type = _without_views(storage)
     return values if plain_type == storage else values.cast(plain_type)
 
