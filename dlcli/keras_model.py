@@ -165,7 +165,7 @@ def weights_of(model: keras.Model, network: Network) -> layers.Weights:
     """
     arrays = {name: variable.value.numpy() for name, variable in named_variables(model, network)}
     first = model.get_layer(network.layers[0].name)
-    return {**arrays, network.first_kernel: keras.ops.convert_to_numpy(first.kernel)}
+    return {**arrays, network.first_kernel: keras.ops.convert_to_tensor(first.kernel).numpy()}
 
 
 def assign_weights(model: keras.Model, network: Network, arrays: layers.Weights) -> None:

@@ -41,7 +41,7 @@ def tensorflow_loaded() -> Iterator[Any]:
     Yields:
         `tf`.
     """
-    from dlcli.pipeline.fit import hide_unused_packages, quiet_tensorflow
+    from dlcli.pipeline.fit import hide_unused_packages, quiet_tensorflow, without_array_warnings
 
     require_packages("this export", None, "tensorflow", "keras")
     with quiet_tensorflow(), hide_unused_packages():
@@ -50,7 +50,8 @@ def tensorflow_loaded() -> Iterator[Any]:
     level = logger.level
     logger.setLevel("ERROR")
     try:
-        yield tf
+        with without_array_warnings():
+            yield tf
     finally:
         logger.setLevel(level)
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -167,6 +168,17 @@ def without_retracing_warnings() -> Iterator[None]:
         yield
     finally:
         logger.removeFilter(is_other)
+
+
+@contextmanager
+def without_array_warnings() -> Iterator[None]:
+    """Suppress NumPy's warnings about Keras's variables, which no user can act on.
+
+    Keras 3.15's `Variable.__array__` lacks the argument `copy` of NumPy 2; it copies.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        yield
 
 
 @contextmanager
@@ -532,7 +544,8 @@ def fit(
     job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
     job = replace(job, soft_labels=soft)
     observer = observer or FitObserver()
-    trained = tuple(_fit_members(job, rows, plan, checkpointer, observer))
+    with without_array_warnings():
+        trained = tuple(_fit_members(job, rows, plan, checkpointer, observer))
     config = job.config.with_scaling_layer(trained[0].learning_rate_multiplier)
     job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row is held out for a member

@@ -37,7 +37,13 @@ from dlcli.pipeline import run_recording
 from dlcli.pipeline.baselines import save_baselines
 from dlcli.pipeline.distillation import distill_rows, find_teacher, fingerprint_of
 from dlcli.pipeline.events import Events, Listener, ignore
-from dlcli.pipeline.fit import FitResult, fit, load_tensorflow, release_memory
+from dlcli.pipeline.fit import (
+    FitResult,
+    fit,
+    load_tensorflow,
+    release_memory,
+    without_array_warnings,
+)
 from dlcli.pipeline.members import FactorTrial, FitObserver
 from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
@@ -395,7 +401,7 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     if result.ensemble is not None:
         writer.write_text(RunFile.ENSEMBLE, result.ensemble.model_dump_json())
     model = build_trained_model(result.predictor)
-    with writer.stored(RunFile.MODEL) as path:
+    with writer.stored(RunFile.MODEL) as path, without_array_warnings():
         model.save(path)
     writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
 

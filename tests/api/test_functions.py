@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -693,3 +694,12 @@ def test_an_exported_model_predicts_the_same(run, runs):
     assert card.startswith("# Model card: first\n")
     with pytest.raises(dlcli.UsageError, match="interval: expected a share"):
         dlcli.export(run, "onnx", runs / "other", interval=90)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["compiled", "keras"])
+def test_no_warning_of_keras_reaches_the_caller(folder, engine):
+    """Such a warning would fail the tests of a project that turns warnings into errors."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dlcli.train(CONFIG, TABLE, overrides={"epochs": 2, "engine": engine}, output=f"w-{engine}")
