@@ -321,6 +321,14 @@ def _number_option(
     show_default=True,
     help="Address to bind (0.0.0.0: all interfaces).",
 )
+@click.option(
+    "--allow-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Accept requests for this host name. Repeatable. [default: only names of this machine if "
+    "--host is local, else any name]",
+)
 @_number_option("--port", (0, 65_535), 8000, help="Port to listen on (0: any free port).")
 @options.interval("Add prediction intervals or prediction sets with this coverage, e.g. 0.9.")
 @_number_option(
@@ -335,6 +343,7 @@ def serve(
     run: Path | None,
     named: dict[str, Path],
     host: str,
+    allowed_hosts: tuple[str, ...],
     port: int,
     level: float | None,
     **numbers: int,
@@ -364,7 +373,8 @@ def serve(
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or set it to a key")
     limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
     runs = model_names([run] if run else [], named)
-    settings = Settings(runs, host, port, limits, level, key, numbers["workers"])
+    workers = numbers["workers"]
+    settings = Settings(runs, host, port, limits, level, key, workers, allowed_hosts)
     gc.freeze()  # imported objects are permanent
     gc.enable()  # a server runs for long, unlike other commands
     run_server(settings, console.print_message)

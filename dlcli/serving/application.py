@@ -8,8 +8,9 @@ import hmac
 import sys
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -31,13 +32,22 @@ _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
 """The header that makes browsers prompt for the key, as the password of any user."""
 
 
-def make_application(models: Models, key: str | None = None) -> Starlette:
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+"""The names of this machine in requests that it sends to itself."""
+
+
+def make_application(
+    models: Models, key: str | None = None, hosts: Collection[str] | None = None
+) -> Starlette:
     """Return the ASGI application of a server.
 
     Args:
         models: the served models.
         key: the API key, which clients must send as bearer token, in the header `X-API-Key`, or as
             password; if omitted, all requests are allowed.
+        hosts: the accepted names in the header `Host`, in lower case; if omitted, any name. A web
+            page can otherwise read the responses of a local server if the name of the page's
+            server is changed to the address of this machine (DNS rebinding).
     """
     guarded = {
         **_own_routes(models, has_key=key is not None),
@@ -46,8 +56,13 @@ def make_application(models: Models, key: str | None = None) -> Starlette:
     }
     keys = {**dict.fromkeys(guarded, key), **dict.fromkeys(open_to_all := health_routes(models))}
     handlers = {**guarded, **open_to_all}
+    # A check of the health names the address of a container, and reads nothing.
+    names = {**dict.fromkeys(guarded, hosts), **dict.fromkeys(open_to_all, None)}
     return _Application(
-        {place: _guarded(place[1], each, models, keys[place]) for place, each in handlers.items()}
+        {
+            place: _guarded(place[1], each, models, keys[place], names[place])
+            for place, each in handlers.items()
+        }
     )
 
 
@@ -114,8 +129,10 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
     }
 
 
-def _guarded(path: str, handler: Handler, models: Models, key: str | None = None) -> Handler:
-    """Return a handler that also checks the key, limits the time, converts errors and counts."""
+def _guarded(
+    path: str, handler: Handler, models: Models, key: str | None, hosts: Collection[str] | None
+) -> Handler:
+    """Return a handler that checks key and host, limits the time, converts errors and counts."""
     limits, metrics = models.limits, models.metrics
 
     async def handle(request: Request) -> Response:
@@ -129,6 +146,9 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
 
     async def respond(request: Request) -> Response:
         try:
+            if hosts is not None and (name := _host_of(request)) not in hosts:
+                message = f"unknown host '{name[:200]}'; to accept it, start the server with"
+                return json_response({"error": f"{message} --allow-host {name[:200]}"}, 400)
             if key is not None and not _has_key(request, key):
                 response = json_response({"error": "expected the server's API key"}, 401)
                 response.headers.update(_CHALLENGE)
@@ -145,6 +165,14 @@ def _guarded(path: str, handler: Handler, models: Models, key: str | None = None
             return json_response({"error": "internal error; see the server's log"}, 500)
 
     return handle
+
+
+def _host_of(request: Request) -> str:
+    """Return the name or address in the header `Host`, in lower case; empty if there is none."""
+    try:
+        return urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
+    except ValueError:  # such as an address without its closing bracket
+        return ""
 
 
 def _explained(error: RequestError) -> Response:

@@ -49,6 +49,20 @@ class Settings:
     """The API key that clients must send, if any."""
     workers: int = 1
     """Number of processes."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Names in the header `Host` that requests may have in addition to those of this machine."""
+
+    @property
+    def hosts(self) -> frozenset[str] | None:
+        """The accepted names in the header `Host`; `None` for any name.
+
+        A server that other machines can reach accepts any name, unless some are given.
+        """
+        from dlcli.serving.application import LOCAL_HOSTS
+
+        if not self.allowed_hosts and self.host not in LOCAL_HOSTS:
+            return None
+        return LOCAL_HOSTS | {self.host, *(each.lower() for each in self.allowed_hosts)}
 
 
 def load_models(settings: Settings) -> dict[str, ServedModel]:
@@ -109,7 +123,9 @@ def _run_one(
         threading.Thread(target=load_again, daemon=True).start()
 
     with _handling(_HANGUP, reload):
-        server = uvicorn.Server(_config(settings, make_application(models, settings.key)))
+        server = uvicorn.Server(
+            _config(settings, make_application(models, settings.key, settings.hosts))
+        )
         _announce(settings, listening, report)  # after this, signals are handled
         server.run(sockets=[listening])
 
@@ -123,18 +139,15 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
     ended_by: list[int] = []
 
     class Supervisor(Multiprocess):
+        def end(self, number: int, frame: FrameType | None) -> None:
+            """End at once, also while workers are replaced and other signals wait."""
+            ended_by.append(number)
+            self.should_exit.set()
+
         def keep_subprocess_alive(self) -> None:
             for process in self.processes:
                 process.child_conn.close()  # so the exit of a starting worker is noticed
             super().keep_subprocess_alive()
-
-        def handle_int(self) -> None:
-            ended_by.append(signal.SIGINT)
-            super().handle_int()
-
-        def handle_term(self) -> None:
-            ended_by.append(signal.SIGTERM)
-            super().handle_term()
 
         def handle_hup(self) -> None:
             try:
@@ -156,6 +169,8 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
         os.environ[FOLDER_VARIABLE] = folder
         application = partial(_application, settings)
         supervisor = Supervisor(_config(settings, application, is_factory=True), [listening])
+        for number in handled:
+            signal.signal(number, supervisor.end)
         _announce(settings, listening, report)
         supervisor.run()
     for number, handler in handled.items():
@@ -177,7 +192,7 @@ def _application(settings: Settings) -> Starlette:
     except DlcliError as error:  # the supervisor starts another worker
         sys.stderr.write(f"warning: a worker could not start: {error}\n")
         raise SystemExit(1) from None
-    return make_application(Models(models, settings.limits), settings.key)
+    return make_application(Models(models, settings.limits), settings.key, settings.hosts)
 
 
 def _config(settings: Settings, application: Any, *, is_factory: bool = False) -> Any:  # noqa: ANN401

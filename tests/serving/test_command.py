@@ -173,6 +173,19 @@ def test_workers_share_metrics_and_are_replaced_by_others_that_answer(link):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="there is no SIGHUP")
+def test_a_server_that_is_to_end_does_not_replace_workers_first(runs):
+    with started(runs["houses"], "--workers", "2") as (process, port):
+        assert ask(port)[0] == 200
+        for _ in range(20):
+            process.send_signal(signal.SIGHUP)
+            time.sleep(0.02)  # signals of the same number that arrive together are one
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 143
+        assert process.stderr.read().count("reloaded") <= 1
+
+
+@pytest.mark.slow
 def test_workers_end_with_a_server_that_is_killed(runs):
     with started(runs["houses"], "--workers", "2") as (process, port):
         assert ask(port)[0] == 200
