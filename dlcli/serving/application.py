@@ -9,9 +9,11 @@ import sys
 import time
 import traceback
 from collections.abc import Collection, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
+import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -206,13 +208,108 @@ async def _explain_status(request: Request, error: HTTPException) -> Response:
     return response
 
 
+MOST_HEADER_BYTES = 2**15
+"""Maximum size of the first line and the headers of a request in bytes."""
+HEADER_SECONDS = 10.0
+"""Time in seconds in which the headers of a request must arrive."""
+MOST_CONNECTIONS = 900
+"""Maximum number of open connections of a process; many systems allow 1,024 open files."""
+_BYTES_AT_ONCE = 2**12
+_FRAMING = 8
+"""Maximum size of the framing of a body in chunks, as a multiple of the body."""
+
+
 class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # of two classes
-    """Uvicorn's connection, which also processes requests that arrive while the server stops.
+    """Uvicorn's connection with limits, which also processes requests while the server stops.
+
+    Uvicorn limits neither the size of headers nor the time until they arrive, so a client could
+    fill the memory or open connections without end, before it is asked for a key.
 
     When Uvicorn stops, it immediately closes idle connections, so clients that send a request at
     this moment get no response. This class waits some time for such a request; its response
     announces that the connection closes.
     """
+
+    _awaits_headers = True
+    _header_bytes = 0
+    """Size of the incomplete headers."""
+    _framing_bytes = 0
+    """Bytes of the request after its headers, without the body; the body is `_body_bytes`."""
+    _body_bytes = 0
+    _timer: asyncio.TimerHandle | None = None
+    """Ends the connection if the headers do not arrive in time."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:
+        """Wait for a request, unless there are too many connections."""
+        super().connection_made(transport)
+        if len(self.connections) > MOST_CONNECTIONS:
+            self._refuse(503, "too many connections")
+        else:
+            self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what has arrived: headers in small parts, so that their size is limited."""
+        while data and not self.transport.is_closing():
+            if not self._awaits_headers:
+                self._framing_bytes += len(data)
+                super().data_received(data)
+                if self._framing_bytes > MOST_HEADER_BYTES + _FRAMING * self._body_bytes:
+                    self._refuse(431, "the request has too many bytes besides its body")
+                return
+            part, data = data[:_BYTES_AT_ONCE], data[_BYTES_AT_ONCE:]
+            self._start_timer()
+            super().data_received(part)
+            if self._awaits_headers:
+                self._header_bytes += len(part)
+                if self._header_bytes > MOST_HEADER_BYTES:
+                    most = MOST_HEADER_BYTES >> 10
+                    self._refuse(431, f"expected headers of at most {most} KiB")
+
+    def on_body(self, body: bytes) -> None:
+        """Count the bytes of a body."""
+        self._framing_bytes -= len(body)
+        self._body_bytes += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_message_complete()
+        self._awaits_headers, self._header_bytes = True, 0
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(HEADER_SECONDS, self._end_wait)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _end_wait(self) -> None:
+        self._timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._start_timer()  # the next request has begun before this response
+        elif not self.transport.is_closing():
+            self._refuse(408, f"the headers did not arrive within {HEADER_SECONDS:g} s")
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Send an error, and close the connection."""
+        if self.transport.is_closing():
+            return
+        content = orjson.dumps({"error": message})
+        lines = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+            "content-type: application/json",
+            f"content-length: {len(content)}",
+            "connection: close",
+        )
+        self.transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode() + content)
+        self.transport.close()
 
     _is_ending = False
 
@@ -227,6 +324,8 @@ class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # 
 
     def on_headers_complete(self) -> None:
         """Begin a request."""
+        self._awaits_headers, self._framing_bytes, self._body_bytes = False, 0, 0
+        self._stop_timer()
         super().on_headers_complete()
         if self._is_ending and self.cycle is not None:
             self.cycle.keep_alive = False
