@@ -259,7 +259,7 @@ class PatientConnection(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # 
                 self._framing_bytes += len(data)
                 super().data_received(data)
                 if self._framing_bytes > MOST_HEADER_BYTES + _FRAMING * self._body_bytes:
-                    self._refuse(431, "the request has too many bytes besides its body")
+                    self._refuse(431, "the request has too many bytes around its body")
                 return
             part, data = data[:_BYTES_AT_ONCE], data[_BYTES_AT_ONCE:]
             self._start_timer()
