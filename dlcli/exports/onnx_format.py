@@ -79,6 +79,9 @@ class OnnxOperations(Operations):
     """Nodes as `onnx.NodeProto`, in order."""
     constants: list[Any] = field(default_factory=list)
     """Constants as `onnx.TensorProto`."""
+    tokens: list[str] = field(default_factory=list)
+    """The outputs of tokenizers, whose type ONNX can't infer: its checker and the quantization of
+    ONNX Runtime would end the process."""
     _known: dict[tuple[object, ...], Node] = field(default_factory=dict)
     """The constants by content, so each is stored once."""
 
@@ -216,15 +219,25 @@ class OnnxOperations(Operations):
 
     def _tokens(self, x: Node, pattern: str, pad: str = "") -> Node:
         """Return the longest matches of a pattern in texts, (rows, most matches)."""
-        return self.node(
+        found = self.node(
             "Tokenizer",
-            [x],
+            [self._with_row(x)],
             domain="com.microsoft",
             mark=0,
             mincharnum=1,
             pad_value=pad,
             tokenexp=pattern,
         )
+        self.tokens.append(found.name)
+        return self._without_row(found)
+
+    def _with_row(self, texts: Node) -> Node:
+        """Append an empty text, because operators for texts fail without rows."""
+        return self.node("Concat", [texts, self.constant(np.array([""], dtype=object))], axis=0)
+
+    def _without_row(self, x: Node) -> Node:
+        """Remove the result of the text that `_with_row` appends."""
+        return self.node("Slice", [x, self._integers(0), self._integers(-1), self._integers(0)])
 
     def _filled(self, matrix: Node, like: Node, texts: Sequence[str]) -> Node:
         """Append constant texts to each row of a matrix, which may have no columns."""
@@ -268,8 +281,11 @@ class OnnxOperations(Operations):
         split = [token.split(" ") for token in tokens]
         vocabulary = {word: at for at, word in enumerate({w: 0 for ws in split for w in ws}, 1)}
         spelled = {each: code for word, code in vocabulary.items() for each in _spellings(word)}
-        lower = self.node("StringNormalizer", [x], case_change_action="LOWER", locale=_LOCALE)
-        words = self._filled(self._tokens(lower, WORD), x, [""])
+        extended = self._with_row(x)
+        lower = self.node(
+            "StringNormalizer", [extended], case_change_action="LOWER", locale=_LOCALE
+        )
+        words = self._filled(self._tokens(lower, WORD), lower, [""])
         codes = self.codes(words, spelled, 0)
         order = sorted(range(len(tokens)), key=lambda at: len(split[at]))
         pool = [vocabulary[word] for at in order for word in split[at]]
@@ -278,7 +294,7 @@ class OnnxOperations(Operations):
             sum(len(words) for words in split if len(words) < length)
             for length in range(1, longest + 1)
         ]
-        return self.node(
+        counts = self.node(
             "TfIdfVectorizer",
             [codes],
             np.float32,
@@ -290,6 +306,7 @@ class OnnxOperations(Operations):
             ngram_indexes=order,
             pool_int64s=pool,
         )
+        return self._without_row(counts)
 
 
 def _spellings(word: str) -> list[str]:
@@ -345,6 +362,10 @@ outputs = session.run(
             [_tensor(each.name, _DTYPES[each.type], each.shape) for each in inputs],
             [_tensor(each.name, node.dtype, each.shape) for each, node in outputs.items()],
             ops.constants,
+            value_info=[
+                helper.make_tensor_value_info(name, onnx.TensorProto.STRING, [_ROWS, f"{name}:1"])
+                for name in ops.tokens
+            ],
         )
         model = helper.make_model(
             made,
