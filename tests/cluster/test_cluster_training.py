@@ -60,6 +60,26 @@ ensemble: {members: 2, folds: 2}
 batch_size: 1
 epochs: 2
 """
+RATES = """
+seed: 6
+data: {train: table.csv, validation: 0.25, target: {column: weight, type: numeric}, exposure: age}
+input: {features: {size: numeric, color: categorical}}
+hidden: [{units: 5, activation: tanh}]
+loss: {name: tweedie, power: 1.4}
+metrics: [tweedie_deviance, d2]
+batch_size: 16
+epochs: 3
+"""
+QUANTILES = """
+seed: 7
+data: {train: table.csv, validation: 0.25, target: price, sample_weight: weight}
+input: {features: {size: numeric, color: categorical}}
+hidden: [{units: 5, activation: tanh}]
+loss: {name: quantile, levels: [0.1, 0.5, 0.9]}
+metrics: [pinball_loss, coverage]
+batch_size: 7
+epochs: 3
+"""
 
 
 def _write_table(folder: Path, rows: int = 71) -> None:
@@ -80,13 +100,14 @@ def test_workers_train_what_one_process_trains(
     """In float64, so that only the order of additions differs; batches of 1 leave workers idle."""
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     _write_table(tmp_path)
-    for name, text in {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE}.items():
+    configs = {"a": REGRESSION, "b": CLASSES, "c": ENSEMBLE, "d": RATES, "e": QUANTILES}
+    for name, text in configs.items():
         (tmp_path / f"{name}.yaml").write_text(text)
 
-    ended = forks.run(str(tmp_path), "abc", "abc", module="tests.cluster.train_together")
+    ended = forks.run(str(tmp_path), "abcde", "abcde", module="tests.cluster.train_together")
 
     assert ended.code == 0, ended.errors
-    for name in "abc":
+    for name in configs:
         _compare(tmp_path, name)
 
 

@@ -41,7 +41,7 @@ def train(folder: Path, names: str, cluster: Cluster) -> int:
         rows = encode_sets(rows, events)
         # Keras's float type stands for both, where the config says float32.
         config = file.config.model_copy(update={"precision": "float64"})
-        result = fit(rows, replace(plan, config=config))
+        result = fit(rows, replace(plan, config=plan.head.resolve(config)))
         name = f"{file.path.stem}-{cluster.size}-{cluster.rank}"
         np.savez(folder / f"{name}.npz", **result.training.weights)
         predictions = result.predictions("validation").outputs
