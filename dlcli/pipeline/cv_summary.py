@@ -106,7 +106,8 @@ def combine_folds(
     choice, task = dataset.split_choice, dataset.task.for_folds(config)
 
     def read(table: pa.Table) -> HeldOut:
-        return HeldOut.of(StoredPredictions(table, f"{path}: its predictions"), task)
+        rows = HeldOut.of(StoredPredictions(table, f"{path}: its predictions"), task)
+        return rows.decided_by_weights(config)
 
     def read_fold(fold: FinishedFold) -> HeldOut | None:
         if fold.predictions is None:
@@ -213,8 +214,10 @@ def _constant_rows(
 ) -> list[HeldOut]:
     """Return the predictions of a constant model for the rows of each repeat.
 
-    The model of each fold is fitted to the target of its training rows.
+    The model of each fold is fitted to the target of its training rows. It predicts the most
+    frequent class; products with balanced class weights would differ only by chance.
     """
+    plain = [rows.task.model_copy(update={"class_weights": ()}) for rows in by_repeat]
     repeated = [
         np.broadcast_to(fold.stored.constant, (rows.rows, len(fold.stored.constant)))
         * (1.0 if rows.exposures is None else rows.exposures)
@@ -223,9 +226,8 @@ def _constant_rows(
     ]
     ends = np.cumsum([rows.rows for rows in by_repeat])[:-1]
     outputs = np.split(np.concatenate(repeated), ends)
-    return [
-        replace(rows, decoded=constant) for rows, constant in zip(by_repeat, outputs, strict=True)
-    ]
+    triples = zip(by_repeat, plain, outputs, strict=True)
+    return [replace(rows, task=task, decoded=constant) for rows, task, constant in triples]
 
 
 def _pooled_constant(

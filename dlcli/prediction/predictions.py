@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from dlcli.arrays import Floats, floats, integers
 from dlcli.columns.value_problems import ValueProblems
+from dlcli.config.config_schema import Config
 from dlcli.errors import RunError
 from dlcli.metrics.statistic import Array, Statistic, finite
 from dlcli.tables.table import Table
@@ -295,6 +296,17 @@ class HeldOut(DecodedRows):
             exposures=columns.floats("exposure") if columns.has("exposure") else None,
             files=columns.texts("file") if columns.has("file") else None,
         )
+
+    def decided_by_weights(self, config: Config) -> Self:
+        """Return the rows with the class weights of a config in their decisions.
+
+        Balanced weights are those of these rows, so they must be all rows of a cross-validation.
+
+        Args:
+            config: the resolved config.
+        """
+        task = self.task.with_class_weights(self.values, self.weights, config)
+        return replace(self, task=task)
 
     @property
     def rows(self) -> int:

@@ -152,7 +152,7 @@ class CrossValidationRecord:
         if columns.has("repeat"):
             columns = columns.filtered(np.asarray(columns.integers("repeat") == 1))
         rows = PredictedRows.read(columns, self._task().for_folds(self.run.config), "test")
-        return rows if rows.rows else None
+        return rows.decided_by_weights(self.run.config) if rows.rows else None
 
     def _task(self) -> Task:
         """Return the task for reading stored predictions, without scalings."""

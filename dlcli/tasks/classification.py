@@ -188,16 +188,21 @@ class _Classes(Task):
     def with_frequencies(
         self, encoded: TargetValues, weights: Floats | None, config: Config
     ) -> Self:
+        task, given = self.with_class_weights(encoded, weights, config), config.data.prevalence
+        if given is None:
+            return task
+        for name in given:
+            if not task.frequencies[self.classes.index(name)]:
+                path = format_path(("data", "prevalence", name))
+                raise ConfigError([Problem(path, "no training row has this class")])
+        known = prior_shift.complete_frequencies(given, self.classes, task.frequencies)
+        return task.model_copy(update={"prevalence": known})
+
+    def with_class_weights(
+        self, encoded: TargetValues, weights: Floats | None, config: Config
+    ) -> Self:
         sums = np.bincount(encoded, weights, minlength=self.width)
-        frequencies, given = tuple((sums / sums.sum()).tolist()), config.data.prevalence
-        update: dict[str, tuple[float, ...]] = {"frequencies": frequencies}
-        if given is not None:
-            for name in given:
-                if not frequencies[self.classes.index(name)]:
-                    path = format_path(("data", "prevalence", name))
-                    raise ConfigError([Problem(path, "no training row has this class")])
-            known = prior_shift.complete_frequencies(given, self.classes, frequencies)
-            update["prevalence"] = known
+        update = {"frequencies": tuple((sums / (sums.sum() or 1)).tolist())}
         assert config.loss is not None  # resolved
         if config.class_weight and not prior_shift.obstacle(config.loss, config.output):
             factors = self._class_factors(encoded, weights, config.class_weight)

@@ -425,6 +425,12 @@ class Task(Fitted):
         """
         return self
 
+    def with_class_weights(
+        self, encoded: TargetValues, weights: Floats | None, config: Config
+    ) -> Self:
+        """Return the task as in `with_frequencies`, but without a prevalence, for any rows."""
+        return self
+
     @property
     def unshifted_ratios(self) -> tuple[float, ...]:
         """Frequency divided by `prevalence` of each class; empty without a prevalence."""
