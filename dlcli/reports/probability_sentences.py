@@ -16,7 +16,9 @@ _MOST_CLASSES = 5
 
 def probability_sentences(task: Task, config: Config) -> Iterator[str]:
     """Yield sentences on the effect of class weights and `data.prevalence` on probabilities."""
-    if task.class_weights:
+    if task.class_weights and task.decision is not None:
+        yield "Probabilities are corrected for the class weights."
+    elif task.class_weights:
         rule = "the class with the largest product of weight and probability"
         if len(task.classes) == 2:
             name, border = fmt.shorten(task.classes[1]), fmt.percent(task.threshold)

@@ -14,8 +14,10 @@ import dlcli
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError, Interrupted
+from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.events import EpochEvent
 from dlcli.pipeline.train_run import train
+from dlcli.reports.cross_validation_report import CrossValidationRecord
 from dlcli.reports.training_report import training_view
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import open_run
@@ -114,6 +116,19 @@ def test_several_classes_are_corrected_and_decided_by_their_weights():
     table = run.predictor.read(Path("rows.csv"))
     predicted = run.predictor.predict(table, ValueProblems()).values
     assert predicted.tolist() == (found * weights).argmax(axis=1).tolist()
+
+
+@pytest.mark.slow
+def test_a_cross_validation_decides_by_the_weights_of_all_rows(tmp_path):
+    file = load_config(Path("c.yaml"), ("class_weight=balanced",))
+    run = cross_validate(file, CrossValidationPlan(folds=2), tmp_path / "cv")
+    document = run.cross_validation
+    pooled = {name: each.value for name, each in document.pooled.items()}
+    assert pooled["balanced_accuracy"] > 0.7
+    assert document.constant["recall"] == 0
+    rows = CrossValidationRecord(run, document).predicted
+    right = (rows.predicted_values == 1) & (rows.values == 1)
+    assert right.sum() / (rows.values == 1).sum() == pytest.approx(pooled["recall"])
 
 
 @pytest.mark.slow
