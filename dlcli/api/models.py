@@ -229,7 +229,12 @@ class Model:
         return _like(batch, predicted.cast(pa.schema(fields)))
 
     def evaluate(
-        self, data: object, *, interval: float | None = None, on_bad_row: OnBadRow = "error"
+        self,
+        data: object,
+        *,
+        interval: float | None = None,
+        by: str | Sequence[str] = (),
+        on_bad_row: OnBadRow = "error",
     ) -> dict[str, Any]:
         """Compute the metrics of the rows of a table.
 
@@ -239,11 +244,15 @@ class Model:
             data: a table that contains the target, see `dlcli.train`, or the path of a file.
             interval: also compute prediction intervals of this level, and return the share of the
                 rows that they cover and their mean width.
+            by: one or more columns; also compute the metrics of each group of rows with the same
+                value. `sex*region` combines columns; numbers are divided into ranges.
             on_bad_row: see `predict`; `warn` omits rows whose target can't be read.
 
         Returns:
             The metrics by name, `None` if undefined. With an interval, `interval` is a mapping with
             `level`, `coverage` and `mean_width` (for prediction sets, `mean_size`).
+            With columns, `groups` is a list with the groups and the largest differences of each
+            column, as in the JSON of `dlcli evaluate --by`.
 
         Raises:
             DataError, UsageError: see `predict`.
@@ -251,12 +260,15 @@ class Model:
         predictor = self._warned_predictor(interval, on_bad_row)
         bad_rows = BadRows(on_bad_row)
         prediction = TablePrediction(predictor, _warn, bad_rows)
-        found = prediction.evaluate(table_source(data), self.training_data)
+        columns = column_names("by", by)
+        found = prediction.evaluate(table_source(data), self.training_data, columns)
         treatment = bad_rows.words(found.differences.bad_rows, found.skipped)
         table = found.evaluation.table
         self._warn_of(found.differences, table.file, treatment, table.place)
         interval_found = found.evaluation.interval
-        others = {} if interval_found is None else {"interval": interval_found}
+        others: dict[str, Any] = {} if interval_found is None else {"interval": interval_found}
+        if found.groups is not None:
+            others["groups"] = [each.model_dump(mode="json") for each in found.groups.columns]
         return {**found.evaluation.metrics, **others}
 
     def _predictor(

@@ -300,12 +300,20 @@ def _predict_folder(
 @run_and_data
 @_interval_option("Also compute the coverage and mean width of prediction intervals or sets")
 @options.decision
+@click.option(
+    "--by",
+    multiple=True,
+    metavar="COLUMNS",
+    help="Also compute the metrics of each group of rows with the same value of a column, e.g. "
+    "sex,region. sex*region combines columns. Numbers are divided into ranges. Repeatable.",
+)
 @_bad_row_options
 @options.json_object
 def evaluate(
     paths: RunAndData,
     level: float | None,
     decision: tuple[Decision | None] | None,
+    by: tuple[str, ...],
     on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
@@ -319,10 +327,13 @@ def evaluate(
     \b
       dlcli evaluate runs/bikes new_hours.csv
       dlcli evaluate runs/bikes new_hours.csv --interval 0.9 --json
+      dlcli evaluate runs/bikes new_hours.csv --by weather,hour
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
+    from dlcli.prediction.groups import columns_to_read
     from dlcli.reports.command_views import decision_sentences, evaluation_view
+    from dlcli.reports.group_section import groups_view
     from dlcli.runs.run_folder import opened_network
 
     bad_rows = _bad_rows(on_bad_row, rejected, _BAD_TARGET_HINT)
@@ -336,7 +347,7 @@ def evaluate(
     if predictor.task.classes:
         bad_rows = replace(bad_rows, hint=bad_rows.hint + _NEW_CLASS_HINT)
     prediction = TablePrediction(predictor, console.print_message, bad_rows)
-    found = prediction.evaluate(data, trained_on)
+    found = prediction.evaluate(data, trained_on, by)
     evaluation, file = found.evaluation, found.table.file
     _write_rejected(evaluation.table, found.problems, rejected)
     rows = models.decoded(named, evaluation) if models else {}
@@ -349,13 +360,15 @@ def evaluate(
     if rule is not None and effect is not None:
         known = {"threshold": rule.threshold, "objective": rule.objective}
         result["decision"] = {**known, **effect.model_dump(mode="json")}
+    if found.groups is not None:
+        result["groups"] = [each.model_dump(mode="json") for each in found.groups.columns]
     if gates:
         result["gates"] = [each.model_dump(mode="json") for each in gates]
     _report(
         predictor,
         found.differences,
         file,
-        predictor.unread_columns(found.table),
+        predictor.unread_columns(found.table, columns_to_read(by)),
         bad_rows.words(found.differences.bad_rows, found.skipped),
         result if as_json else None,
         evaluation.table.place,
@@ -370,6 +383,9 @@ def evaluate(
             [] if rule is None else [*decision_sentences(rule, predictor.task.classes, effect)],
         )
         console.print_view(view)
+        if found.groups is not None:
+            click.echo()
+            console.print_view(groups_view(found.groups), least_width=_LEAST_WIDTH)
         for each in gates:
             click.echo(each.sentence)
     require_gates(gates, file)

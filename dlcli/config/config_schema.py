@@ -15,6 +15,7 @@ from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS, metric_bounds
 from dlcli.schema.section import (
     Choice,
+    ColumnName,
     Conflict,
     Expected,
     Flag,
@@ -34,7 +35,7 @@ from dlcli.schema.section import (
     to_metric,
     value_error,
 )
-from dlcli.schema.yaml_document import Path
+from dlcli.schema.yaml_document import Path, format_path
 
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1,000,000")]
 JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
@@ -280,6 +281,7 @@ FIXED_FOR_MEMBERS: Mapping[Path, str] = {
     ("ensemble",): "it defines the networks",
     ("seed",): "each network has a different one",
     ("gates",): "they have no effect on the networks",
+    ("evaluate_by",): "it has no effect on the networks",
     ("precision",): "it affects speed and memory",
 }
 """Settings that are the same for all networks of an ensemble, and why."""
@@ -312,9 +314,9 @@ class Ensemble(Section):
     `tune.space`, from which the settings of each further group are drawn at random. These settings
     can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`, `metrics`,
     `class_weight`, `decision`, `seed`, `precision`, `initial_weights`, `initial_encoding`,
-    `ensemble`, `tune`, `gates`, `engine`, `device`, `threads`, `checkpoint` and `name`.
-    `folds: auto` can't be combined with `vary`. Omitted: all networks have the settings of the
-    config.
+    `ensemble`, `tune`, `gates`, `evaluate_by`, `engine`, `device`, `threads`, `checkpoint` and
+    `name`. `folds: auto` can't be combined with `vary`. Omitted: all networks have the settings of
+    the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
@@ -432,6 +434,14 @@ class Gate(Section):
     compare: Literal["value", "confidence_bound"] = "value"
     """Number to compare with `at_least` and `at_most`: the `value` of the metric, or the worse end
     of its 95 % confidence interval (`confidence_bound`)."""
+    for_each: ColumnName | None = None
+    """Column whose values divide the rows into groups, each of which must meet the requirements;
+    `sex*region` combines two columns. The network need not read the column. Numbers with more than
+    ten different values are divided into four ranges with about as many rows. Can't be combined
+    with `better_than`. Omitted: all rows together."""
+    min_rows: PositiveInt | None = None
+    """Number of rows below which a group of `for_each` is not checked; its name is reported.
+    Omitted: 30."""
 
 
 class Checkpointing(Section):
@@ -698,7 +708,17 @@ class Config(Section):
     not met, the run is kept, but the exit code is 6. `dlcli cv` checks the gates on the rows of all
     folds, and `dlcli evaluate` on its table. Omitted: none.
 
-    Examples: [{test.accuracy: {at_least: 0.9, better_than: linear}}]
+    Examples:
+      - test.accuracy: {at_least: 0.9, better_than: linear}
+      - test.recall: {at_least: 0.8, for_each: region}
+    """
+    evaluate_by: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
+    """Columns by which the metrics of held-out rows are computed for each group of rows, with 95 %
+    confidence intervals and the largest differences. `sex*region` combines two columns. The
+    network need not read the columns: to exclude one, set its type to `ignored`. Columns of
+    `for_each` in `gates` are included. Omitted: none.
+
+    Examples: [[sex, region]]
     """
     checkpoint: Checkpointing = Checkpointing()
     """How often the state of training is stored, so interrupted training can be resumed.
@@ -726,6 +746,15 @@ class Config(Section):
         split, named = self.data.split, self.input.features or {}
         time = split.column if isinstance(split, TimeSplit) and split.column in named else None
         return tuple(column for column in self.data.reserved if column != time)
+
+    @property
+    def group_columns(self) -> dict[str, str]:
+        """The columns by whose groups rows are evaluated, with the path of each in the config."""
+        found = {name: f"evaluate_by[{at}]" for at, name in enumerate(self.evaluate_by or ())}
+        for name, gate in (self.gates or {}).items():
+            if gate.for_each is not None:
+                found.setdefault(gate.for_each, format_path(("gates", name, "for_each")))
+        return found
 
     @property
     def networks(self) -> int:
@@ -786,6 +815,9 @@ class Config(Section):
                 "requires rows that were not used for training, to choose the threshold on them"
             )
             yield "decision.maximize", f"{reason}; {way_out}"
+        has_held_out = self.data.test is not None or self.has_validation
+        if self.evaluate_by is not None and not has_held_out:
+            yield "evaluate_by", "requires held-out rows; set data.test: 0.15"
         if self.exclude_from_weight_decay and not optimizer.weight_decay:
             yield "exclude_from_weight_decay", "has no effect without optimizer.weight_decay"
         if self.metrics and len(set(self.metrics)) < len(self.metrics):
@@ -828,6 +860,11 @@ class Config(Section):
             if split == "validation" and self.distill is not None:
                 reason = "distill.teacher was trained on the validation rows; use test rows"
                 yield path, reason
+            if gate.for_each is not None and gate.better_than is not None:
+                reason = "can't be combined with for_each; write a separate gate without for_each"
+                yield (*path, "better_than"), reason
+            if gate.for_each is None and gate.min_rows is not None:
+                yield (*path, "min_rows"), "has no effect without for_each"
             if split == "train" and gate.better_than is not None:
                 yield (*path, "better_than"), "can't be used with training rows; use test rows"
             if gate.better_than == "linear" and is_linear:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from dlcli import errors
@@ -35,8 +36,9 @@ from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.gates import check_gate, required_baselines
-from dlcli.runs.documents import FoldResult, scalar_metrics, some_epochs
+from dlcli.prediction.gates import GateResult, check_gate, check_group_gate, required_baselines
+from dlcli.prediction.predictions import HeldOut
+from dlcli.runs.documents import CrossValidation, FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.run import Run
 from dlcli.runs.run_writer import RunWriter, check_folder
@@ -167,17 +169,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
             refitted = _refit(writer, log, file.tables) if plan.refit else None
         gates = None
         if resolved.gates:
-            checked = [
-                check_gate(
-                    name,
-                    gate,
-                    found.pooled.get(name.partition(".")[2]),
-                    found.baselines,
-                    "rows of all folds",
-                )
-                for name, gate in resolved.gates.items()
-                if not name.startswith("train.")
-            ]
+            checked = _check_gates(resolved, found, predictions, dataset, path)
             gates = run_recording.store_gates(checked, writer)
         log.emit(
             events.CrossValidationResultEvent(
@@ -190,6 +182,42 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
             )
         )
         return writer.finish("cv")
+
+
+def _check_gates(
+    config: Config, found: CrossValidation, predictions: pa.Table, dataset: Dataset, path: str
+) -> list[GateResult]:
+    """Check all gates except gates of training rows on the rows of all folds.
+
+    Args:
+        config: the resolved config of the folds.
+        found: the result.
+        predictions: the predictions of all folds; groups are evaluated on those of the first
+            repeat, which predicts each row once.
+        dataset: all rows.
+        path: the run folder, for messages.
+    """
+    results = []
+    for name, gate in (config.gates or {}).items():
+        if name.startswith("train."):
+            continue
+        if gate.for_each is None:
+            pooled = found.pooled.get(name.partition(".")[2])
+            results.append(check_gate(name, gate, pooled, found.baselines, "rows of all folds"))
+            continue
+        once = predictions.filter(pc.field("repeat") == predictions["repeat"][0])
+        task = dataset.task.for_loss(config.loss)
+        held = HeldOut.of(StoredPredictions(once, f"{path}: its predictions"), task)
+        table = dataset.candidates
+        numbers = np.zeros(table.rows) if table.file_numbers is None else table.file_numbers
+        files = dict.fromkeys(table.files or (table.file,))
+        by_number = dict(enumerate(files))
+        keys = zip(map(by_number.get, numbers.tolist()), table.row_numbers.tolist(), strict=True)
+        index = {key: at for at, key in enumerate(keys)}
+        names = [table.file] * held.rows if held.files is None else held.files
+        rows = np.array([index[key] for key in zip(names, held.row.tolist(), strict=True)])
+        results.append(check_group_gate(name, gate, task, table.take(rows), held, {}))
+    return results
 
 
 @dataclass(frozen=True, eq=False)
@@ -634,9 +662,14 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
             "this gate is skipped"
         )
         log.warn(f"{RunFile.REFIT}: gates.{name} {message}")
+    evaluate_by = config.evaluate_by
+    if evaluate_by and data.test is None and not data.has_validation:
+        log.warn(f"{RunFile.REFIT}: evaluate_by requires held-out rows; it is omitted")
+        evaluate_by = None
     return config.model_copy(
         update={
             "data": data,
+            "evaluate_by": evaluate_by,
             "early_stopping": None,
             "epochs": epochs,
             "learning_rate_schedule": schedule or training_choices.ConstantLearningRate(),

@@ -211,6 +211,7 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         for at, column in enumerate(data.target.columns):
             index = "" if isinstance(data.target.column, str) else f"[{at}]"
             problems += _missing_column(f"data.target.column{index}", column, header)
+        problems += _missing_group_columns(config, header)
         roles = {"data.sample_weight": data.sample_weight, "data.exposure": data.exposure}
         for path, name in roles.items():
             problems += [] if name is None else _missing_column(path, name, header)
@@ -248,6 +249,12 @@ def read_headers(file: ConfigFile) -> list[Header]:
         with _naming_key(file, key):
             headers.append((name, read_header(source, data.format)))
     return headers
+
+
+def _missing_group_columns(config: Config, header: Header) -> Iterator[errors.Problem]:
+    for column, path in config.group_columns.items():
+        for part in [column] if column in header[1] else column.split("*"):
+            yield from _missing_column(path, part.strip(), header)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from dlcli.arrays import Matrix
 from dlcli.columns.value_problems import ColumnProblems, Place, ValueProblems
 from dlcli.encoding.table_encoding import Encoding, difference_lines, find_differences
 from dlcli.errors import by_caller, in_cell
+from dlcli.prediction.groups import Groups, columns_to_read, measure_groups, split_names
 from dlcli.prediction.prediction_tables import Format, assemble
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Evaluation, Predictor
@@ -210,6 +211,8 @@ class EvaluatedTable:
     problems: ValueProblems
     """Values that can't be used or that training didn't see, of `evaluation.table`."""
     differences: RowDifferences
+    groups: Groups | None = None
+    """The metrics of groups, if requested."""
 
     @property
     def omitted(self) -> int:
@@ -279,18 +282,25 @@ class TablePrediction:
         rows = self.predictor.few_rows(records, lambda: self._read(as_source(records)), "data")
         return self.predictor.predict(rows, problems), RowDifferences.of(problems, rows)
 
-    def evaluate(self, source: Source | MemoryTable, trained_on: TrainingData) -> EvaluatedTable:
+    def evaluate(
+        self,
+        source: Source | MemoryTable,
+        trained_on: TrainingData,
+        by: Sequence[str] = (),
+    ) -> EvaluatedTable:
         """Compute the metrics of the rows of a table.
 
         Args:
             source: a table that contains the target.
             trained_on: the tables that the model was trained on, whose metrics are too optimistic.
+            by: columns whose groups are also evaluated; their names may be joined by commas.
 
         Raises:
             DataError: see `Predictor.evaluate`.
         """
         problems, predictor = self.bad_rows.new_record(), self.predictor
-        table = self._read(source, predictor.metric_columns)
+        others = columns_to_read([*by, *predictor.config.group_columns])
+        table = self._read(source, [*predictor.metric_columns, *others])
         if warning := trained_on.warning(source, table.file):
             self.report("warning", warning)
         rejects = self.bad_rows.treatment == "reject"
@@ -298,7 +308,12 @@ class TablePrediction:
         for message in filter(None, (evaluation.warning, evaluation.shortfall)):
             self.report("warning", f"{table.file}: {message}")
         differences = RowDifferences.of(problems, evaluation.table)
-        return EvaluatedTable(table, evaluation, problems, differences)
+        groups = None
+        if by:
+            task, rows, decoded = predictor.task, evaluation.evaluated, evaluation.decoded
+            names, file = split_names(by, rows.columns), table.file
+            groups = measure_groups(task, rows, decoded, names, predictor.encoders, rows=file)
+        return EvaluatedTable(table, evaluation, problems, differences, groups)
 
     def _read(self, source: Source | MemoryTable, others: Sequence[str] = ()) -> Table:
         """Read a table; all of its columns if rejected rows are written."""

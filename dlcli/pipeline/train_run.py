@@ -50,7 +50,8 @@ from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_we
 from dlcli.pipeline.run_recording import Recording, TypeReasons
 from dlcli.pipeline.teacher_comparison import save_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison
-from dlcli.prediction.gates import GateResult, check_gate
+from dlcli.prediction.gates import GateResult, check_gate, check_group_gate
+from dlcli.prediction.groups import measure_groups
 from dlcli.prediction.predictor import Selection
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import Run, initial_weights_option
@@ -157,6 +158,7 @@ def train_recorded(recording: Recording) -> Run:
             metrics = save_metrics(result, writer)
             baselines, comparison = save_baselines(result, writer, events)
             distillation = None if teacher is None else save_comparison(result, teacher, writer)
+            save_groups(result, writer)
             gates = save_gates(result, comparison, writer)
             events.emit(
                 event_types.TrainingResultEvent(
@@ -448,6 +450,24 @@ def save_metrics(result: FitResult, writer: RunWriter) -> dict[str, Metrics]:
     return metrics
 
 
+def save_groups(result: FitResult, writer: RunWriter) -> None:
+    """Store the metrics of groups of held-out rows, if the config names columns for them."""
+    columns = result.config.group_columns
+    held_out = [name for name in ("test", "validation") if name in result.tables]
+    if not columns or not held_out:
+        return
+    name, predictor = held_out[0], result.predictor
+    groups = measure_groups(
+        predictor.task,
+        result.tables[name],
+        result.decoded(name),
+        [*columns],
+        predictor.encoders,
+        rows=name,
+    )
+    writer.write_text(RunFile.GROUPS, groups.model_dump_json())
+
+
 def save_gates(
     result: FitResult, comparison: BaselineComparison, writer: RunWriter
 ) -> Sequence[GateResult] | None:
@@ -464,6 +484,11 @@ def save_gates(
     results = []
     for name, gate in gates.items():
         split, _, metric = name.partition(".")
+        if gate.for_each is not None:
+            table, decoded = result.tables[split], result.decoded(split)
+            task, encoders = result.predictor.task, result.predictor.encoders
+            results.append(check_group_gate(name, gate, task, table, decoded, encoders))
+            continue
         estimate = estimates.get(split, {}).get(metric)
         results.append(check_gate(name, gate, estimate, comparison.on(split)))
     return run_recording.store_gates(results, writer)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+import numpy as np
+
+from dlcli.columns.registry import FeatureEncoder
 from dlcli.config.config_schema import Gate
-from dlcli.errors import RequirementError, number
+from dlcli.errors import RequirementError, number, printable, truncate
 from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.prediction.baseline_comparison import BaselineDifference, compare_to_baseline
+from dlcli.prediction.groups import FEW_ROWS, LONGEST_NAME, column_groups
 from dlcli.prediction.predictor import Evaluation, Predictor
 from dlcli.safe_files import Document
-from dlcli.tasks.task import DecodedRows
+from dlcli.tables.table import Table
+from dlcli.tasks.task import DecodedRows, Task
 
+_MOST_NAMES = 5
 _VERDICTS = {
     "worse": "worse than",
     "same": "not better than",
@@ -33,6 +40,10 @@ class GateResult(Document):
     """The ends of its 95 % confidence interval; `None` if undefined."""
     rows: str | None = None
     """The evaluated rows, if they are not the rows of the set: `rows of all folds`."""
+    group: str | None = None
+    """The group with the worst value, for a gate with `for_each`."""
+    few_rows: tuple[str, ...] = ()
+    """Groups that were not checked, because they have fewer rows than `min_rows`."""
     failures: tuple[str, ...]
     """The reasons why the gate fails, in words; empty if it passes."""
 
@@ -47,7 +58,12 @@ class GateResult(Document):
         if self.failures:
             return f"Gate failed: {'; '.join(self.failures)}."
         value = "" if self.value is None else f" = {number(self.value)}"
-        return f"Gate passed: {_named(self.gate, self.rows)}{value}."
+        few = ""
+        if self.few_rows:
+            names = ", ".join(self.few_rows[:_MOST_NAMES])
+            more = len(self.few_rows) - _MOST_NAMES
+            few = f"; too few rows to check: {names}{f' and {more} more' if more > 0 else ''}"
+        return f"Gate passed: {_named(self.gate, self.rows)}{value}{few}."
 
 
 class GateResults(Document):
@@ -124,6 +140,50 @@ def _missed(what: str, value: float, side: str, bound: float) -> str:
     return f"{what} = {shown} (required {side} {limit})"
 
 
+def check_group_gate(
+    name: str,
+    gate: Gate,
+    task: Task,
+    table: Table,
+    decoded: DecodedRows,
+    encoders: Mapping[str, FeatureEncoder],
+) -> GateResult:
+    """Check a gate on each group of a column.
+
+    Groups with fewer rows than `Gate.min_rows` are not checked, but named in the result.
+
+    Args:
+        name: the name of the gate.
+        gate: its requirements, with `for_each`.
+        task: the task, see `Task.for_loss`.
+        table: the rows.
+        decoded: their true values and predictions.
+        encoders: the encoder of each column that the network reads.
+
+    Raises:
+        DataError: if the table lacks the column.
+    """
+    assert gate.for_each is not None
+    metric = name.partition(".")[2]
+    found = column_groups(task, table, decoded, gate.for_each, encoders, metric)
+    least = FEW_ROWS if gate.min_rows is None else gate.min_rows
+    checked = [each for each in found.groups if each.rows >= least]
+    few = tuple(each.group for each in found.groups if each.rows < least)
+    shown = printable(truncate(gate.for_each, LONGEST_NAME))
+    if not checked:
+        failure = f"{name}: no group of '{shown}' has at least {least:,} rows"
+        return GateResult(gate=name, value=None, few_rows=few, failures=(failure,))
+    results = []
+    for each in checked:
+        result = check_gate(name, gate, each.metrics[metric], {}, f"{shown} = {each.group}")
+        results.append(result.model_copy(update={"group": each.group}))
+    upward = is_higher_better(metric) if gate.at_least is None else True
+    values = [-math.inf if each.value is None else each.value for each in results]
+    worst = results[int(np.argmin(values) if upward else np.argmax(values))]
+    failures = tuple(failure for each in results for failure in each.failures)
+    return worst.model_copy(update={"failures": failures, "few_rows": few})
+
+
 def check_evaluation(
     predictor: Predictor, evaluation: Evaluation, baseline_rows: Mapping[str, DecodedRows]
 ) -> tuple[GateResult, ...]:
@@ -146,15 +206,24 @@ def check_evaluation(
         for name, rows in baseline_rows.items()
     }
     metrics = {name: name.partition(".")[2] for name in chosen}
+    table, decoded = evaluation.evaluated, evaluation.decoded
     statistics = task.statistics(evaluation.decoded)
     estimates = estimate_statistics(
         {name: each for name, each in statistics.items() if name in metrics.values()}
     )
     return tuple(
-        check_gate(name, gate, estimates[metrics[name]], baselines)
+        check_group_gate(name, gate, task, table, decoded, predictor.encoders)
+        if gate.for_each is not None
+        else check_gate(name, gate, estimates[metrics[name]], baselines)
         for name, gate in chosen.items()
         if metrics[name] in estimates
     )
+
+
+def group_columns(gates: Mapping[str, Gate] | None) -> list[str]:
+    """Return the columns that gates name in `for_each`, without repetition."""
+    named = (gate.for_each for gate in (gates or {}).values())
+    return [*dict.fromkeys(name for name in named if name is not None)]
 
 
 def required_baselines(gates: Mapping[str, Gate] | None) -> list[str]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import AliasChoices, Field
 
 from dlcli.arrays import Indices, Matrix
+from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import Value
@@ -469,6 +470,11 @@ class Predictor:
                 raise UsageError(f"{name} {name_of_class}: no training row has this class")
         ratios = tuple(b / a if a else 1.0 for a, b in zip(known, new, strict=True))
         return replace(self, prior_ratios=ratios)
+
+    @property
+    def encoders(self) -> dict[str, FeatureEncoder]:
+        """The encoder of each column that the network reads."""
+        return {each.column: each for each in self.encoding.features}
 
     def unread_columns(self, table: Table, keep: Sequence[str] = ()) -> list[str]:
         """Return the columns of a table that are not in the training table and not used.

@@ -36,6 +36,7 @@ from dlcli.reports.explanation_sections import (
     explanation_section,
     warning_blocks,
 )
+from dlcli.reports.group_section import groups_section
 from dlcli.reports.network_drawing import drawn_layers, network_svg
 from dlcli.reports.probability_sentences import probability_sentences
 from dlcli.reports.report_parts import TrainingRecord
@@ -110,6 +111,8 @@ def _sections(record: TrainingRecord, metrics: views.TableBlock) -> Iterator[vie
     run, network = record.run, record.log.network
     if not run.is_diverged:
         yield result_section(record, metrics)
+        if run.groups is not None:
+            yield groups_section(run.groups, run.config.adjective(run.groups.rows))
     yield explanation_section(record)
     findings = diagnose(run)[:_MOST_FINDINGS]
     text = "The most important finding comes first. Each lists changes to the config to try."

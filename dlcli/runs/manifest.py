@@ -87,6 +87,8 @@ class RunFile(StrEnum):
     """The comparison with the baselines, and signs of data leakage."""
     DISTILLATION = "distillation.json", _DOCUMENT_BYTES
     """The comparison of a distilled network with its teacher."""
+    GROUPS = "groups.json", _DOCUMENT_BYTES
+    """The metrics of groups of held-out rows."""
     GATES = "gates.json", _DOCUMENT_BYTES
     """The results of the quality gates."""
     PREDICTIONS = "predictions.parquet", 2**36

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.conformal import Conformal
     from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
+    from dlcli.prediction.groups import Groups
     from dlcli.prediction.predictor import Ensemble, MemberModel, Predictor
     from dlcli.runs.documents import CrossValidation, Search
     from dlcli.tasks.decision import DecisionEffect, FittedDecision, Origin
@@ -497,6 +498,13 @@ class Run:
         from dlcli.prediction.distillation_document import Distillation
 
         return self._find(RunFile.DISTILLATION, Distillation)
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """The metrics of groups of held-out rows; `None` without `evaluate_by`."""
+        from dlcli.prediction.groups import Groups
+
+        return self._find(RunFile.GROUPS, Groups)
 
     @cached_property
     def gates(self) -> tuple[GateResult, ...]:
