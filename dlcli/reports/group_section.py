@@ -19,7 +19,7 @@ def groups_view(groups: Groups) -> views.View:
 
 
 def groups_section(groups: Groups, adjective: str) -> views.PageSection:
-    """Show the groups of each column on the page of a run.
+    """Show the groups of each column in the HTML report.
 
     Args:
         groups: the groups.
