@@ -9,7 +9,7 @@ with the model.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +27,9 @@ from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document, FileDigest
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
+
+Margins = Callable[[NDArray[Any]], NDArray[np.float64]]
+"""The margin of each row's decision, (rows,), by the probabilities of the classes."""
 
 _FAR = 1e6
 """Minimum absolute value of an extreme prediction, relative to the 90th percentile."""
@@ -90,7 +93,7 @@ def compare(
     tolerance: float = TOLERANCE,
     *,
     of_numbers: bool,
-    class_weights: Sequence[float] = (),
+    margins: Margins | None = None,
 ) -> Agreement:
     """Compare the outputs of an exported model with dlcli's.
 
@@ -99,7 +102,8 @@ def compare(
         computed: the model's.
         tolerance: maximum difference of a number, as a share of the output's scale.
         of_numbers: whether the target is numeric, so outputs have the units of its columns.
-        class_weights: the weights in the decision between classes, see `Task.class_weights`.
+        margins: the margins of the decision between classes, see `Task.margins`; omitted: of the
+            most probable class.
     """
     largest: dict[str, float] = {}
     relative: dict[str, float] = {}
@@ -122,7 +126,7 @@ def compare(
         else:
             same = (values == wanted).reshape(rows, -1).all(axis=1)
             equal[name] = int(same.sum())
-            doubtful = _doubtful(name, expected, tolerance, class_weights)
+            doubtful = _doubtful(name, expected, tolerance, margins)
             if not (same | doubtful).all():
                 failures.append(f"{name}: differs in {int((~same & ~doubtful).sum())} rows")
     return Agreement(
@@ -178,7 +182,7 @@ def _may_overflow(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def _doubtful(
-    name: str, expected: Arrays, tolerance: float, class_weights: Sequence[float]
+    name: str, expected: Arrays, tolerance: float, margins: Margins | None
 ) -> NDArray[np.bool_]:
     """Return the mask of rows whose class or set may change within the tolerance, (rows,)."""
     rows = len(expected[name])
@@ -196,9 +200,10 @@ def _doubtful(
         return np.asarray(near.any(axis=1))
     if expected[name].ndim == 2:  # labels
         return np.asarray((np.abs(scores - 0.5) <= 2 * tolerance).any(axis=1))
-    weights = np.array(class_weights or (1.0,))
-    ordered = np.sort(scores * weights, axis=1)
-    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance * weights.max())
+    if margins is not None:
+        return np.asarray(margins(scores) <= tolerance)
+    ordered = np.sort(scores, axis=1)
+    return np.asarray(ordered[:, -1] - ordered[:, -2] <= 2 * tolerance)
 
 
 # The rows

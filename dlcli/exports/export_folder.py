@@ -226,7 +226,7 @@ def _check(
             found,
             format.tolerance,
             of_numbers=of_numbers,
-            class_weights=predictor.task.class_weights,
+            margins=predictor.task.margins,
         )
         reason = _unread_values(exported, table) if agreement.failures else ""
         _require(agreement, str(run.path), kind, reason)

@@ -291,7 +291,9 @@ class _Predicted:
             index = ops.cast(last > task.threshold, "int64")
         else:
             products = outputs
-            if task.class_weights:
+            if (costs := task.cost_matrix) is not None:
+                products = ops.matmul(ops.cast(outputs, "float64"), -costs)
+            elif task.class_weights:
                 weights = ops.constant(np.array([task.class_weights]))
                 products = ops.cast(outputs, "float64") * weights
             index = ops.argmax(products)

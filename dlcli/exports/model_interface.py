@@ -25,6 +25,7 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Multilabel
+from dlcli.tasks.task import Task
 
 Arrays = Mapping[str, NDArray[Any]]
 """Values of inputs or outputs by name; the first axis is the rows."""
@@ -93,7 +94,7 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
     of_columns = f": {names}" if task.width > 1 else ""
     prediction = {
         "numbers": f"The predicted value in the target's unit{of_columns}.",
-        "classes": "The predicted class.",
+        "classes": _class_meaning(task),
         "labels": f"1 for each label that the row has: {names}.",
     }[task.outcome]
     level = f"{100 * predictor.level:g} %"
@@ -106,6 +107,13 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
         "upper": f"The upper end of the {level} prediction interval.",
         "prediction_set": f"Whether each class is in the {level} prediction set: {names}.",
     }
+
+
+def _class_meaning(task: Task) -> str:
+    """Return the meaning of a predicted class, with the decision."""
+    if task.decision is None:
+        return "The predicted class."
+    return f"The predicted class: {task.decision.describe([*map(as_code, task.classes)])}."
 
 
 @dataclass(frozen=True)

@@ -685,8 +685,13 @@ def _evaluation_code(facts: _Facts) -> Iterator[str]:
         yield f"    is_right = (predicted > {border}) == encode_target(rows)"
         yield f"    accuracy = np.average(is_right.mean(axis=1){weighting})"
     else:
-        products = "(predicted * CLASS_WEIGHTS)" if task.class_weights else "predicted"
-        yield f"    is_right = {products}.argmax(axis=1) == class_codes(rows)"
+        chosen = "predicted.argmax(axis=1)"
+        if task.cost_matrix is not None:
+            chosen = "(predicted @ COSTS).argmin(axis=1)  # the least expected cost"
+        elif task.class_weights:
+            chosen = "(predicted * CLASS_WEIGHTS).argmax(axis=1)"
+        yield f"    decided = {chosen}"
+        yield "    is_right = decided == class_codes(rows)"
         yield f"    accuracy = np.average(is_right{weighting})"
     yield '    print(f"{name}: accuracy {accuracy:.4g}")'
 

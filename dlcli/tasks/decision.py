@@ -117,7 +117,7 @@ class FittedDecision(Document):
         if self.objective == "threshold":
             return "a fixed threshold"
         if self.objective == "cost":
-            return "for the least expected cost"
+            return "from the costs in the config"
         bounds = ", ".join(
             f"{name} {'at most' if name == 'positives' else 'at least'} {value:g}"
             for name, value in self.constraints.items()

@@ -478,6 +478,32 @@ class Task(Fitted):
         """Return the task with a decision for a class; `None` for the most probable class."""
         return self.model_copy(update={"decision": decision})
 
+    @property
+    def cost_matrix(self) -> Floats | None:
+        """The costs by which the decision chooses among more than two classes, else `None`.
+
+        The shape is (true classes, predicted classes). Two classes have a `threshold`.
+        """
+        is_two = len(self.classes) == 2
+        return None if self.decision is None or is_two else self.decision.cost_matrix
+
+    def margins(self, probabilities: Outputs) -> Floats:
+        """Return how much a probability must change, at least, to change the predicted class.
+
+        Args:
+            probabilities: the probability of each class, (rows, classes).
+
+        Returns:
+            (rows,), at least 0.
+        """
+        if len(self.classes) == 2:
+            return np.asarray(np.abs(probabilities[:, 1] - self.threshold))
+        costs, weights = self.cost_matrix, np.array(self.class_weights or (1.0,))
+        scores = probabilities * weights if costs is None else -(probabilities @ costs)
+        scale = 2 * weights.max() if costs is None else costs.max() * len(self.classes)
+        ordered = np.sort(scores, axis=1)
+        return np.asarray((ordered[:, -1] - ordered[:, -2]) / scale)
+
     def decode(self, outputs: Outputs) -> Outputs:
         """Convert a network's outputs to the form that metrics compare with true values.
 

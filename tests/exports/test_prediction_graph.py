@@ -30,6 +30,7 @@ from dlcli.network.layers import build_network
 from dlcli.prediction.conformal import Conformal
 from dlcli.prediction.predictor import MemberModel, Predictor, member_weight
 from dlcli.schema.section import members_of
+from dlcli.tasks.decision import FittedDecision
 from dlcli.tasks.task import Task
 
 RNG = np.random.default_rng(3)
@@ -209,12 +210,28 @@ TASKS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         },
         {**COLORS, "classes": ["1", "2", "4"], "stored": "integer"},
     ),
+    "two classes at a threshold": (
+        {"loss": "binary_crossentropy", "output": {"units": 1, "activation": "sigmoid"}},
+        {"kind": "binary", "columns": ["y"], "classes": ["no", "yes"]},
+    ),
+    "three classes with costs": (
+        {"output": {"units": 3, "activation": "softmax"}, "loss": "categorical_crossentropy"},
+        COLORS,
+    ),
     "labels with a floor": (
         {
             "loss": "binary_crossentropy",
             "output": {"units": 2, "activation": "sigmoid", "probability_floor": 0.2},
         },
         {"kind": "multilabel", "columns": ["a", "b"], "labels": ["a", "b"], "stored": "boolean"},
+    ),
+}
+
+
+DECISIONS = {
+    "two classes at a threshold": FittedDecision(threshold=0.8, objective="f1"),
+    "three classes with costs": FittedDecision(
+        costs=((0, 1, 4), (2, 0, 9), (1, 5, 0)), objective="cost"
     ),
 }
 
@@ -245,7 +262,8 @@ def predictor_of(name: str, members: int) -> Predictor:
             for each in model.network.weights
         ]
     weights = {name: RNG.normal(0, 1.5, each.shape).astype(np.float32) for name, each in arrays}
-    predictor = Predictor(config, encoding, built, weights, tuple(models))
+    decision = DECISIONS.get(name)
+    predictor = Predictor(config, encoding, built, weights, tuple(models), decision=decision)
     if encoding.task.outcome == "labels":
         return predictor
     folds = config.ensemble_folds or 1
@@ -257,7 +275,35 @@ def predictor_of(name: str, members: int) -> Predictor:
         scores=tuple(tuple(tuple(sorted(fold)) for fold in each) for each in scores.tolist()),
         bounds=(None, 5e3),
     )
-    return Predictor(config, encoding, built, weights, tuple(models), conformal, level=0.8)
+    return replace(predictor, conformal=conformal, level=0.8)
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_the_meaning_of_a_class_states_its_decision(name: str) -> None:
+    [found] = [
+        each for each in outputs_of_model(predictor_of(name, 1)) if each.name == "prediction"
+    ]
+    words = {
+        "two classes at a threshold": "`yes` if its probability is above 0.8",
+        "three classes with costs": "the class of least expected cost",
+    }
+    assert found.meaning == f"The predicted class: {words[name]}."
+
+
+@pytest.mark.parametrize("name", ["two weighted classes", "three weighted classes", *DECISIONS])
+def test_a_class_changes_only_if_a_probability_changes_by_the_margin(name: str) -> None:
+    task, draw = predictor_of(name, 1).task, np.random.default_rng(0)
+    shares = draw.dirichlet(np.ones(task.width), 2000)
+    others = draw.dirichlet(np.ones(task.width), 2000)
+    near = shares + draw.random((2000, 1)) * 0.1 * (others - shares)
+
+    chosen, other = (
+        task.predict(each if task.width > 2 else each[:, 1:]) for each in (shares, near)
+    )
+
+    moved = np.abs(near - shares).max(axis=1)
+    assert (chosen != other).sum() > 20
+    assert (moved >= task.margins(shares) - 1e-5)[chosen != other].all()
 
 
 def test_a_level_is_not_rounded_to_all_rows() -> None:
@@ -301,6 +347,8 @@ def test_predictions_by_tensorflow_are_dlclis(name: str) -> None:
         "two classes, two units",
         "three classes",
         "three weighted classes",
+        "two classes at a threshold",
+        "three classes with costs",
         "classes of whole numbers with a floor",
     ],
 )
