@@ -83,10 +83,18 @@ class DenseLayer:
 
     def forward(self, x: Floats, arrays: Weights) -> Floats:
         """Map (rows, inputs) to (rows, units)."""
-        sums: Floats = x @ arrays[f"{self.name}/kernel"]
+        return self.finish(self.products(x, arrays), arrays)
+
+    def products(self, x: Floats, arrays: Weights) -> Floats:
+        """Return x·kernel, (rows, units)."""
+        products: Floats = x @ arrays[f"{self.name}/kernel"]
+        return products
+
+    def finish(self, products: Floats, arrays: Weights) -> Floats:
+        """Return the output for x·kernel, (rows, units)."""
         if self.use_bias:
-            sums = sums + arrays[f"{self.name}/bias"]
-        return self._activate(sums)
+            products = products + arrays[f"{self.name}/bias"]
+        return self._activate(products)
 
     @cached_property
     def _activate(self) -> Callable[[Floats], Floats]:

@@ -408,6 +408,10 @@ class Predictor:
             outputs[rows] = self.outputs(inputs_of(rows), numbers)
         return self.decode(outputs)
 
+    def mean_of_members(self, outputs: Sequence[Outputs]) -> Outputs:
+        """Return the outputs before decoding, (rows, units), given those of each member."""
+        return self._average(outputs, range(1, self.members + 1))
+
     def _average(self, outputs: Sequence[Outputs], numbers: Sequence[int]) -> Outputs:
         mean = outputs[0]
         if self.models:
