@@ -458,6 +458,23 @@ class Checkpointing(Section):
     interruption."""
 
 
+MOST_BACKGROUND_ROWS = 256
+
+
+class Explaining(Section):
+    """What the run folder contains to explain predictions, see `dlcli explain`."""
+
+    background_rows: Annotated[
+        int,
+        Field(ge=0, le=MOST_BACKGROUND_ROWS),
+        Expected(f"an integer from 0 to {MOST_BACKGROUND_ROWS}"),
+    ] = 32
+    """Number of training rows that are stored in the run folder, in encoded form. An explanation
+    compares a prediction with the mean prediction for these rows. With more rows, explanations are
+    more precise and take longer. `0`: the run folder contains no training rows; `dlcli explain`
+    then requires `--background FILE`."""
+
+
 class AutoEngine(Choice, name="auto"):
     """The engine `compiled`."""
 
@@ -724,6 +741,11 @@ class Config(Section):
     """How often the state of training is stored, so interrupted training can be resumed.
 
     Examples: [{seconds: 60}]
+    """
+    explanation: Explaining = Explaining()
+    """What the run folder contains to explain predictions.
+
+    Examples: [{background_rows: 0}]
     """
     tune: Tune | None = None
     """Search space and settings of `dlcli tune`; other commands ignore them.

@@ -350,6 +350,7 @@ FIXED: Mapping[Path, str] = {
     ("device",): "it affects speed, not results",
     ("threads",): "they affect speed, not results",
     ("checkpoint",): "it affects storage, not results",
+    ("explanation",): "it affects explanations, not predictions",
 }
 """Settings that are the same for all candidates, and why."""
 _OTHER_LOSS = "it changes the loss that candidates are compared by; set another tune.metric"

@@ -163,6 +163,8 @@ class Explanation(Document):
     layer."""
     worst: tuple[WorstRow, ...] = ()
     """The held-out rows with the largest errors, the worst first."""
+    background_rows: Count = 0
+    """Number of training rows in `background.npz`."""
 
     @property
     def unit(self) -> str:

@@ -47,7 +47,7 @@ standard error."""
 MOST_PAIRS = 16
 _SEED = 20_170_525
 """Seed of the permutations: the same rows always have the same values."""
-_NUMBERS_AT_ONCE = 2**21
+_NUMBERS_AT_ONCE = 2**19
 """Approximate number of activations of a layer, of all members, that are computed at once."""
 _SMALLEST_PROBABILITY = 1e-12
 """Probabilities are at least this far from 0 and 1 before they become log-odds."""
@@ -261,9 +261,7 @@ class ShapleyExplainer:
         UsageError: see `choose_unit`.
     """
 
-    def __init__(
-        self, predictor: Predictor, background: Matrix, unit: UnitChoice = "auto"
-    ) -> None:
+    def __init__(self, predictor: Predictor, background: Matrix, unit: UnitChoice = "auto") -> None:
         self.predictor, self.background = predictor, background
         self.unit = choose_unit(predictor.task, unit)
         self.columns = tuple(feature.column for feature in predictor.encoding.features)

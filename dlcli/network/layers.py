@@ -91,9 +91,9 @@ class DenseLayer:
         return products
 
     def finish(self, products: Floats, arrays: Weights) -> Floats:
-        """Return the output for x·kernel, (rows, units)."""
+        """Return the output for x·kernel, (rows, units), which is overwritten."""
         if self.use_bias:
-            products = products + arrays[f"{self.name}/bias"]
+            products += arrays[f"{self.name}/bias"]
         return self._activate(products)
 
     @cached_property

@@ -28,6 +28,7 @@ from dlcli.config.search_space import with_settings
 from dlcli.data_checks.sample import draw
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.errors import DivergenceError, RunError, plural
+from dlcli.explanation.background import background_of
 from dlcli.explanation.explaining import explain
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.intervals import Estimate, estimate_statistics
@@ -54,7 +55,7 @@ from dlcli.prediction.gates import GateResult, check_gate, check_group_gate
 from dlcli.prediction.groups import measure_groups
 from dlcli.prediction.predictor import Selection
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
-from dlcli.runs.run import Run, initial_weights_option
+from dlcli.runs.run import BACKGROUND_ARRAY, Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
@@ -405,7 +406,13 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     model = build_trained_model(result.predictor)
     with writer.stored(RunFile.MODEL) as path, without_array_warnings():
         model.save(path)
-    writer.write_text(RunFile.EXPLANATION, explain_result(result).model_dump_json())
+    explanation = explain_result(result)
+    if count := result.config.explanation.background_rows:
+        rows = {"train": (result.tables["train"], result.encoded["train"])}
+        background = background_of(result.predictor, rows, count)
+        writer.write_arrays(RunFile.BACKGROUND, {BACKGROUND_ARRAY: background})
+        explanation = explanation.model_copy(update={"background_rows": len(background)})
+    writer.write_text(RunFile.EXPLANATION, explanation.model_dump_json())
 
 
 def save_decision(result: FitResult, writer: RunWriter, events: Events) -> FitResult:

@@ -97,6 +97,8 @@ class RunFile(StrEnum):
     """The row, split, target and prediction of a sample of the training rows."""
     EXPLANATION = "explanation.json", _DOCUMENT_BYTES
     """The explanation of the network."""
+    BACKGROUND = "background.npz"
+    """Encoded training rows, with whose predictions explanations compare a prediction."""
     EVENTS = "events.jsonl", 2**34
     """The log of events."""
     ENVIRONMENT = "environment.json", _DOCUMENT_BYTES

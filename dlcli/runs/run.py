@@ -27,6 +27,7 @@ from dlcli.schema.urls import Location, Url
 
 if TYPE_CHECKING:
     from dlcli.config.decision_section import Decision
+    from dlcli.arrays import Matrix
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.layers import Network
@@ -46,6 +47,8 @@ if TYPE_CHECKING:
     from dlcli.tasks.task import StoredPredictions, Task
 
 MetricsBySplit = dict[str, dict[str, object]]
+BACKGROUND_ARRAY = "rows"
+"""The name of the array in `background.npz`."""
 
 
 @dataclass(frozen=True)
@@ -565,6 +568,24 @@ class Run:
 
         found = self._find(RunFile.EXPLANATION, Explanation)
         return found or Explanation(rows={}, sampled_rows={})
+
+    @cached_property
+    def background(self) -> Matrix | None:
+        """Encoded training rows for explanations, (rows, inputs); `None` if there are none.
+
+        Raises:
+            RunError: if they are damaged, or do not fit the network.
+        """
+        from dlcli.explanation.background import background_problem
+
+        rows = self.explanation.background_rows
+        if not rows or not self.has(RunFile.BACKGROUND):
+            return None
+        shapes = {BACKGROUND_ARRAY: (rows, self.network.inputs)}
+        background: Matrix = self.read_arrays(RunFile.BACKGROUND, shapes)[BACKGROUND_ARRAY]
+        if problem := background_problem(self.encoding.layout, background):
+            raise safe_files.damaged(self.location / RunFile.BACKGROUND, problem)
+        return background
 
     # Files
 

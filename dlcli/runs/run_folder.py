@@ -265,6 +265,7 @@ _NEEDED = (
     RunFile.ENVIRONMENT,
     RunFile.METRICS,
 )
+_OF_EXPLANATIONS = (RunFile.EXPLANATION, RunFile.BACKGROUND)
 _OF_BASELINES = (RunFile.BASELINES, RunFile.BASELINE_WEIGHTS)
 _BLOCK_BYTES = 2**20
 
@@ -425,7 +426,9 @@ def read_mlflow_run(run: Path) -> str | None:
 
 
 @contextmanager
-def opened_network(location: Location, *, with_baselines: bool = False) -> Iterator[Run]:
+def opened_network(
+    location: Location, *, with_baselines: bool = False, with_background: bool = False
+) -> Iterator[Run]:
     """Open a run with a network for predictions, at a path or URL.
 
     For a run at a URL, the files for predictions are copied to a temporary folder, which is
@@ -434,6 +437,7 @@ def opened_network(location: Location, *, with_baselines: bool = False) -> Itera
     Args:
         location: the run folder, or its URL.
         with_baselines: whether to also copy the baselines.
+        with_background: whether to also copy the files that explanations require.
 
     Raises:
         RunError: if the run is missing, unfinished, damaged or of a newer format, or has no
@@ -445,7 +449,8 @@ def opened_network(location: Location, *, with_baselines: bool = False) -> Itera
         yield run
         return
     with tempfile.TemporaryDirectory(prefix="dlcli-") as folder:
-        run = _copy(location, (*_NEEDED, *_OF_BASELINES * with_baselines), Path(folder))
+        others = (*_OF_BASELINES * with_baselines, *_OF_EXPLANATIONS * with_background)
+        run = _copy(location, (*_NEEDED, *others), Path(folder))
         run.require_network()
         yield run
 
