@@ -20,6 +20,7 @@ from dlcli import __version__, errors, is_command_line
 from dlcli.cli import options
 from dlcli.cli.config_commands import init, inspect, schema, validate
 from dlcli.cli.console import print_message
+from dlcli.cli.explanation_commands import explain
 from dlcli.cli.prediction_commands import drift, evaluate, predict
 from dlcli.cli.run_commands import compare, diagnose, export, report, serve
 from dlcli.cli.training_commands import ARGUMENTS, cv, distill, reproduce, train, tune
@@ -201,7 +202,7 @@ _MEANT = {
         "train": ("fit", "run", "learn", "start"),
         "predict": ("infer", "inference", "apply"),
         "evaluate": ("test", "eval", "score", "metrics"),
-        "report": ("explain", "plot", "show"),
+        "report": ("plot", "show"),
         "cv": ("crossvalidate", "crossval", "crossvalidation"),
         "tune": ("search", "optimize", "optimise", "hyperopt"),
         "init": ("new", "create"),
@@ -376,7 +377,7 @@ def _explain(ctx: click.Context, words: str) -> str:
 main.add_groups(
     {
         "Train and evaluate": (train, predict, evaluate, drift),
-        "Understand": (report, compare, diagnose),
+        "Understand": (explain, report, compare, diagnose),
         "Choose": (cv, tune),
         "Deploy": (export, serve, distill, reproduce),
         "Prepare": (init, inspect, validate, schema),

@@ -18,10 +18,11 @@ from functools import cached_property
 from typing import Literal, cast
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.arrays import Floats, Indices, Matrix
-from dlcli.errors import UsageError
+from dlcli.arrays import Floats, Indices, Matrix, floats, integers, strings
+from dlcli.errors import UsageError, did_you_mean_or_all, option
 from dlcli.explanation.prediction_analysis import WORK_PER_NUMBER
 from dlcli.network.layers import DenseLayer, Network, Weights
 from dlcli.prediction.predictor import Predictor
@@ -90,6 +91,53 @@ class ShapleyValues:
         """True if all sets of columns were evaluated."""
         return self.pairs is None
 
+    def of(self, name: str | None) -> ShapleyValues:
+        """Return the values with an output to show for all rows.
+
+        Args:
+            name: a class, a label or a target column; if `None`, `chosen` is unchanged.
+
+        Raises:
+            UsageError: for an unknown name.
+        """
+        if name is None:
+            return self
+        check_output(name, self.outputs)
+        return replace(self, chosen=np.full(len(self), self.outputs.index(name)))
+
+    def shown(self, row: int) -> tuple[str, float, Floats, Floats]:
+        """Return a row's output to show, its prediction, its values and their standard errors."""
+        at = int(self.chosen[row])
+        values, errors = self.values[row, :, at], self.standard_errors[row, :, at]
+        return self.outputs[at], float(self.predictions[row, at]), values, errors
+
+    def shown_mean(self, row: int) -> float:
+        """Return the mean prediction for the output that is shown for a row."""
+        return float(self.means[self.chosen[row]])
+
+    def to_arrow(self, rows: Indices) -> pa.Table:
+        """Return a table of the outputs to show, with a row for each row.
+
+        Args:
+            rows: the row numbers, (rows,).
+
+        Returns:
+            The columns `row`, `explained`, `prediction`, `mean_prediction`, and for each column
+            `shapley_<column>` and `standard_error_<column>`.
+        """
+        each = [self.shown(row) for row in range(len(self))]
+        columns: dict[str, pa.Array] = {
+            "row": integers(rows),
+            "explained": strings([name for name, *_ in each], pa.string()),
+            "prediction": floats(np.array([number for _, number, *_ in each], np.float64)),
+            "mean_prediction": floats(np.asarray(self.means[self.chosen], np.float64)),
+        }
+        for prefix, at in (("shapley", 2), ("standard_error", 3)):
+            for index, column in enumerate(self.columns):
+                numbers = np.array([found[at][index] for found in each], np.float64)  # type: ignore[index]
+                columns[f"{prefix}_{column}"] = floats(numbers)
+        return pa.table(columns)
+
     def take(self, rows: Indices) -> ShapleyValues:
         """Return the values of some rows, in the given order."""
         return replace(
@@ -99,6 +147,12 @@ class ShapleyValues:
             predictions=self.predictions[rows],
             chosen=self.chosen[rows],
         )
+
+
+def check_output(name: str, outputs: Sequence[str]) -> None:
+    """Raise `UsageError` unless a name is one of the explained outputs."""
+    if name not in outputs:
+        raise UsageError(f"{option('of')}: no output '{name}'{did_you_mean_or_all(name, outputs)}")
 
 
 def choose_unit(task: Task, unit: UnitChoice = "auto") -> Unit:
@@ -175,7 +229,7 @@ def _exact_weights(columns: int) -> Floats:
 
 
 def _all_sets(columns: int) -> NDArray[np.bool_]:
-    """Return all sets of columns, the empty one first and the full one last, (2^columns, columns)."""
+    """Return all sets of columns, from the empty to the full one, (2^columns, columns)."""
     return (np.arange(2**columns)[:, np.newaxis] >> np.arange(columns) & 1).astype(bool)
 
 
@@ -218,7 +272,7 @@ class _Member:
 
     @property
     def read(self) -> NDArray[np.bool_]:
-        """Whether the network reads each column, (columns,)."""
+        """Whether the network reads each column, except the exposure, (columns,)."""
         return np.array([bool(kernel.any()) for kernel in self._kernels])
 
     def products(self, matrix: Matrix) -> Matrix:
@@ -230,11 +284,12 @@ class _Member:
                 np.matmul(front[:, indices], kernel, out=found[:, at])
         return found
 
-    def outputs(self, products: Matrix) -> Floats:
+    def outputs(self, products: Matrix, exposures: Floats | None) -> Floats:
         """Return the outputs of sums of the columns' products, (rows, units of the output).
 
         Args:
             products: the sums, which are overwritten, (rows, units).
+            exposures: the exposures that multiply the outputs, (rows,), if there are any.
         """
         layers = self.network.layers
         x: Floats = products
@@ -246,7 +301,7 @@ class _Member:
                 x = layer.finish(products.astype(np.float64) if is_last else products, self.weights)
             else:
                 x = layer.forward(x, self.weights)
-        return x
+        return x if exposures is None else x * exposures[:, np.newaxis]
 
 
 class ShapleyExplainer:
@@ -273,6 +328,15 @@ class ShapleyExplainer:
             for number in numbers
         ]
         read = np.any([member.read for member in self._members], axis=0)
+        self._exposure = predictor.network.front.exposure
+        if self._exposure is not None:
+            name = next(
+                block.column
+                for block, span in predictor.encoding.layout.slices()
+                if span.start <= self._exposure < span.stop
+            )
+            read[self.columns.index(name)] = True
+            self._exposure_column = int(np.count_nonzero(read[: self.columns.index(name)]))
         self._read = np.flatnonzero(read)
 
     def explain(self, matrix: Matrix) -> ShapleyValues:
@@ -363,10 +427,14 @@ class ShapleyExplainer:
 
     def _whole(self, matrix: Matrix) -> Floats:
         """Return the predictions of encoded rows, (rows, outputs)."""
-        found = [member.products(matrix).sum(axis=1) for member in self._members]
+        exposures = self._exposures(matrix)
         return self._predictions(
-            [each.outputs(sums) for each, sums in zip(self._members, found, strict=True)]
+            [each.outputs(each.products(matrix).sum(axis=1), exposures) for each in self._members]
         )
+
+    def _exposures(self, matrix: Matrix) -> Floats | None:
+        """Return the exposures of encoded rows, (rows,); `None` if there are none."""
+        return None if self._exposure is None else matrix[:, self._exposure].astype(np.float64)
 
     def _predictions(self, outputs: Sequence[Floats]) -> Floats:
         """Return the mean predictions of all members in the unit of the values."""
@@ -397,6 +465,7 @@ class ShapleyExplainer:
         numbers = max(columns * sum(each.units for each in members), len(flat) * outputs)
         rows_at_once = max(1, _NUMBERS_AT_ONCE // numbers)
         of_background = [self._products(each, self.background) for each in members]
+        exposures = self._exposures(self.background)
         for first in range(0, len(matrix), rows_at_once):
             some = matrix[first : first + rows_at_once]
             full = self._whole(some)
@@ -408,8 +477,15 @@ class ShapleyExplainer:
                 rests = [_sums_of_backgrounds(1 - has, each, own) for each in of_background]
                 parts = [*zip(members, of_rows, rests, strict=True)]
                 for row in range(len(some)):
+                    factors = None
+                    if exposures is not None and self._exposure is not None:
+                        is_own = has[:, self._exposure_column] > 0
+                        factors = np.where(is_own, some[row, self._exposure], exposures[own])
                     found[row, part] = self._predictions(
-                        [each.outputs(has @ products[row] + rest) for each, products, rest in parts]
+                        [
+                            each.outputs(has @ products[row] + rest, factors)
+                            for each, products, rest in parts
+                        ]
                     )
             for row, values in enumerate(found):
                 yield first + row, full[row], values.reshape(backgrounds, sets, outputs)

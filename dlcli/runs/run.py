@@ -26,8 +26,8 @@ from dlcli.runs.manifest import DIVERGED, KIND_NAMES, Manifest, RunFile
 from dlcli.schema.urls import Location, Url
 
 if TYPE_CHECKING:
-    from dlcli.config.decision_section import Decision
     from dlcli.arrays import Matrix
+    from dlcli.config.decision_section import Decision
     from dlcli.encoding.table_encoding import Encoding
     from dlcli.explanation.explanation_document import Explanation
     from dlcli.network.layers import Network

@@ -1,0 +1,164 @@
+"""`dlcli explain`: why a trained network predicts a value for a row."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from dlcli.cli import console, options
+from dlcli.cli.input_arguments import RunAndData, run_and_data
+from dlcli.errors import plural
+
+if TYPE_CHECKING:
+    from dlcli.explanation.shapley import UnitChoice
+    from dlcli.pipeline.table_explanation import ExplainedTable
+    from dlcli.schema.urls import Location
+
+FIRST_ROWS = 5
+"""Number of rows that are explained if none are chosen."""
+MOST_CHOSEN = 10_000
+
+
+def _parse_rows(
+    ctx: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[int, ...] | None:
+    """Return the row numbers of a list such as `3,17`."""
+    if text is None:
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < len(part) < 16 for part in parts):
+        raise click.BadParameter(f"expected row numbers such as 3,17, got {text}")
+    if len(parts) > MOST_CHOSEN:
+        raise click.BadParameter(f"expected at most {MOST_CHOSEN:,} rows, got {len(parts):,}")
+    return tuple(dict.fromkeys(map(int, parts)))
+
+
+@click.command()
+@run_and_data
+@click.option(
+    "--rows",
+    metavar="N,N,...",
+    callback=_parse_rows,
+    help=f"Rows to explain, from 1. [default: the first {FIRST_ROWS}; with --output, all]",
+)
+@click.option(
+    "--top",
+    type=options.integer(1, 1000),
+    default=5,
+    show_default=True,
+    metavar="N",
+    help="Number of columns to print for each row.",
+)
+@click.option(
+    "--of",
+    "name",
+    metavar="NAME",
+    help="Class, label or target column to explain. [default: the positive or predicted class, the "
+    "most probable label, the first target column]",
+)
+@click.option(
+    "--unit",
+    type=click.Choice(["auto", "probability", "log-odds"]),
+    default="auto",
+    show_default=True,
+    help="Unit of the values. auto: the unit of the target or, for classes and labels, "
+    "probability. log-odds: ln(p / (1 − p)), for two classes.",
+)
+@click.option(
+    "--background",
+    type=options.LOCATION,
+    metavar="FILE",
+    help="Table of rows to compare with, such as the training file. [default: training rows that "
+    "the run folder contains]",
+)
+@options.output("FILE", "New CSV, Parquet or JSON lines file for the values of all columns.")
+@options.json_object
+def explain(
+    paths: RunAndData,
+    rows: tuple[int, ...] | None,
+    top: int,
+    name: str | None,
+    unit: UnitChoice,
+    background: Location | None,
+    output: Location | None,
+    as_json: bool,
+) -> None:
+    """Explain the predictions for rows of a table.
+
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
+    input. It need not contain the target.
+
+    \b
+      dlcli explain runs/bikes data/bikes.csv --rows 3,17
+      dlcli explain runs/bikes data/bikes.csv --top 10 --json
+      dlcli explain runs/bikes data/bikes.csv --output explanations.csv
+
+    For each row, the command prints the prediction, the mean prediction, and how much each column
+    contributes to the difference (Shapley values). The contributions of all columns add up to the
+    prediction minus the mean.
+    """  # noqa: D301  (Click does not wrap the lines after it)
+    from dlcli.explanation.shapley import ShapleyExplainer, check_output
+    from dlcli.pipeline.table_explanation import background_for, explain_table
+    from dlcli.pipeline.table_prediction import BadRows
+    from dlcli.prediction.prediction_tables import choose_format, write_rows
+    from dlcli.reports.shapley_views import shapley_view
+    from dlcli.runs.run_folder import opened_network
+
+    run, data = paths
+    form = choose_format(None, output)
+    with opened_network(run, with_background=True) as opened:
+        predictor = opened.predictor
+        matrix = background_for(opened, predictor, background)
+    explainer = ShapleyExplainer(predictor, matrix, unit)
+    if name is not None:
+        check_output(name, explainer.outputs)
+    most = FIRST_ROWS if output is None else None
+    found = explain_table(explainer, data, console.print_message, BadRows(), rows, most)
+    values = found.values.of(name)
+    for warning in found.differences.warnings(found.table.file, predictor.encoding):
+        console.print_message("warning", warning)
+    if output is not None:
+        with console.open_output(output) as stream:
+            write_rows(values.to_arrow(found.rows), form, stream)
+    if as_json:
+        console.print_json(_document(str(run), found, name))
+    elif output is None:
+        target = ", ".join(predictor.task.columns)
+        view = shapley_view(values, found.texts(), found.rows.tolist(), target, top)
+        console.print_view(view)
+    else:
+        console.print_next(explanations=f"{output}, {plural(len(values), 'row')}")
+
+
+def _document(run: str, found: ExplainedTable, name: str | None) -> dict[str, object]:
+    """Return the result as JSON."""
+    values, texts = found.values.of(name), found.texts()
+    rows = []
+    for at, row in enumerate(found.rows.tolist()):
+        explained, prediction, effects, errors = values.shown(at)
+        columns = [
+            {
+                "column": column,
+                "value": texts[column][at],
+                "shapley": float(effect),
+                "standard_error": float(error),
+            }
+            for column, effect, error in zip(values.columns, effects, errors, strict=True)
+        ]
+        rows.append(
+            {
+                "row": row,
+                "explained": explained,
+                "prediction": prediction,
+                "mean_prediction": values.shown_mean(at),
+                "columns": sorted(columns, key=lambda each: -abs(each["shapley"])),  # type: ignore[arg-type]
+            }
+        )
+    return {
+        "run": run,
+        "unit": values.unit,
+        "background_rows": values.background_rows,
+        "permutation_pairs": values.pairs,
+        "rows": rows,
+    }

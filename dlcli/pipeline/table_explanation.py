@@ -1,0 +1,130 @@
+"""Explain the predictions for rows of a table, for the command and for the Python API."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcli.arrays import Indices, Matrix
+from dlcli.errors import DataError, RunError, UsageError, by_caller, option, plural, truncate
+from dlcli.explanation.background import choose_background
+from dlcli.explanation.shapley import ShapleyExplainer, ShapleyValues
+from dlcli.pipeline.table_prediction import BadRows, Report, RowDifferences
+from dlcli.prediction.predictor import Predictor
+from dlcli.runs.run import Run
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.source_files import Source
+from dlcli.tables.table import Table
+
+MOST_CELL_CHARACTERS = 40
+MOST_FILE_ROWS = 2_000
+"""Maximum number of rows of `--background` that are used."""
+
+
+@dataclass(frozen=True)
+class ExplainedTable:
+    """Rows of a table, and the Shapley values of their predictions."""
+
+    table: Table
+    """The explained rows."""
+    rows: Indices
+    """Their positions in the whole table, from 1, (rows,)."""
+    values: ShapleyValues
+    differences: RowDifferences
+    """The differences of the explained rows from the training rows."""
+
+    def texts(self) -> dict[str, list[str | None]]:
+        """Return the values of each column that the network reads, as short texts."""
+        return {
+            column: [
+                None if text is None else truncate(text, MOST_CELL_CHARACTERS)
+                for text in self.table.texts(column)
+            ]
+            for column in self.values.columns
+        }
+
+
+def background_for(
+    run: Run,
+    predictor: Predictor,
+    source: Source | MemoryTable | None = None,
+    bad_rows: BadRows = BadRows(),  # noqa: B008  (immutable)
+) -> Matrix:
+    """Return the background rows for explanations, (rows, inputs).
+
+    Args:
+        run: the run, which may contain background rows.
+        predictor: the run's network.
+        source: a table whose rows replace the stored ones.
+        bad_rows: the treatment of values that can't be encoded.
+
+    Raises:
+        UsageError: if the run has no background rows and there is no table.
+        RunError: if they are damaged.
+        DataError: if the table has no rows, lacks columns, or has values that can't be encoded.
+    """
+    if source is not None:
+        table = predictor.read(source, others=())
+        if not table.rows:
+            raise DataError("has no rows", file=table.file)
+        count = predictor.config.explanation.background_rows or 32
+        some = np.linspace(0, table.rows - 1, min(table.rows, MOST_FILE_ROWS)).astype(np.int64)
+        matrix = predictor.encode(table.take(some), bad_rows.new_record())
+        return choose_background(predictor, matrix, count)
+    if (found := run.background) is None:
+        what = "the training file or a part of it"
+        raise UsageError(
+            f"{run.location}: contains no training rows to compare with; add "
+            f"{by_caller('--background FILE', 'background=DATA')}, {what}"
+        )
+    return found
+
+
+def explain_table(
+    explainer: ShapleyExplainer,
+    source: Source | MemoryTable,
+    report: Report,
+    bad_rows: BadRows,
+    rows: Sequence[int] | None = None,
+    most: int | None = None,
+) -> ExplainedTable:
+    """Explain the predictions for rows of a table.
+
+    Args:
+        explainer: computes the values.
+        source: the table.
+        report: receives notes about the file.
+        bad_rows: the treatment of values that can't be encoded.
+        rows: the positions of the rows, from 1; if omitted, all rows.
+        most: the maximum number of rows if `rows` is omitted; a note reports further rows.
+
+    Raises:
+        UsageError: for a row that the table does not have.
+        DataError: if the table has no rows, lacks columns, or has values that can't be encoded.
+    """
+    predictor = explainer.predictor
+    table = predictor.read(source, others=())
+    for note in sorted(table.file_notes, key=lambda note: note.is_doubtful):
+        report("warning" if note.is_doubtful else "note", note.message)
+    if not table.rows:
+        raise DataError("has no rows", file=table.file)
+    if rows is None:
+        chosen = np.arange(table.rows if most is None else min(table.rows, most))
+        if len(chosen) < table.rows:
+            first = plural(len(chosen), "row")
+            message = f"explained the first {first} of {table.rows:,}; choose others with --rows"
+            report("note", f"{table.file}: {message}, or explain all with --output FILE")
+    else:
+        wrong = [row for row in rows if not 1 <= row <= table.rows]
+        if wrong:
+            message = f"{table.file} has {plural(table.rows, 'row')}, got row {wrong[0]}"
+            raise UsageError(f"{option('rows')}: {message}")
+        chosen = np.array(rows, np.int64) - 1
+    some = table.take(chosen)
+    problems = bad_rows.new_record()
+    values = explainer.explain(predictor.encode(some, problems))
+    if not np.isfinite(values.predictions).all() or not np.isfinite(values.values).all():
+        raise RunError("a prediction is not finite, so it can't be explained")
+    return ExplainedTable(some, chosen + 1, values, RowDifferences.of(problems, some))

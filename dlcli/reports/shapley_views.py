@@ -1,0 +1,124 @@
+"""Views of Shapley values: for each row, its prediction, and a bar for each of the top columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dlcli.errors import plural
+from dlcli.explanation.shapley import ShapleyValues, Unit
+from dlcli.metrics.statistic import Floats
+from dlcli.reports import formatting as fmt
+from dlcli.reports import views
+
+_WIDTH = 20
+"""Width of the longest bar, in characters."""
+_BAR = "█"
+_PARTS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+
+
+def shapley_view(
+    values: ShapleyValues,
+    texts: Mapping[str, Sequence[str | None]],
+    rows: Sequence[int],
+    target: str,
+    top: int,
+) -> views.View:
+    """Show the explanation of rows.
+
+    Args:
+        values: the Shapley values.
+        texts: the values of each column, (rows,).
+        rows: the row numbers.
+        target: the name of the target.
+        top: the maximum number of columns for each row.
+    """
+    tables = [_table(values, texts, at, row, target, top) for at, row in enumerate(rows)]
+    return views.View(blocks=views.blocks([*tables, method_sentence(values)]))
+
+
+def method_sentence(values: ShapleyValues) -> str:
+    """Return a sentence about the meaning and precision of the values."""
+    rows = plural(values.background_rows, "training row")
+    precision = "exact"
+    if values.pairs is not None:
+        orders = 2 * values.pairs * values.background_rows
+        precision = f"± one standard error, from {orders:,} orders of the columns"
+    unit = "" if values.unit == "target" else f", in {_UNITS[values.unit]}"
+    return f"Shapley values ({precision}){unit}: changes from the mean prediction for {rows}."
+
+
+_UNITS: Mapping[Unit, str] = {
+    "probability": "percentage points of the probability",
+    "log-odds": "log-odds",
+    "margin": "units of the margin",
+}
+
+
+def format_prediction(unit: Unit, number: float) -> str:
+    """Format a prediction in a unit."""
+    return fmt.percent(number) if unit == "probability" else fmt.number(number)
+
+
+def _table(
+    values: ShapleyValues,
+    texts: Mapping[str, Sequence[str | None]],
+    at: int,
+    row: int,
+    target: str,
+    top: int,
+) -> views.TableBlock:
+    name, prediction, effects, errors = values.shown(at)
+    order = top_columns(effects, top)
+    shown = format_prediction(values.unit, prediction)
+    mean = format_prediction(values.unit, values.shown_mean(at))
+    explained = (
+        fmt.shorten(target) if name == target else f"{fmt.shorten(target)} = {fmt.shorten(name)}"
+    )
+    kind = f"{values.unit} of " if values.unit in ("log-odds", "margin") else ""
+    caption = f"row {row:,}: {kind}{explained}: {shown} (mean {mean})"
+    largest = max((abs(effects[index]) for index in order), default=0.0)
+    lines = []
+    for index in order:
+        column, effect, error = values.columns[index], effects[index], errors[index]
+        text = texts[column][at]
+        lines.append(
+            (
+                f"  {fmt.shorten(column, 30)}",
+                "missing" if text is None else fmt.shorten(text, 30),
+                *format_effect(values.unit, effect, error, is_exact=values.is_exact),
+                bar(effect, largest),
+            )
+        )
+    rest = np.delete(effects, order)
+    if np.any(rest != 0):
+        others = plural(len(rest), "other column")
+        number, _ = format_effect(values.unit, float(rest.sum()), 0.0, is_exact=True)
+        lines.append((f"  {others}", "", number, "", bar(float(rest.sum()), largest)))
+    return views.TableBlock(("",) * 5, tuple(lines), caption, text_columns=(0, 1, 3, 4))
+
+
+def top_columns(effects: Floats, top: int) -> list[int]:
+    """Return the indices of the largest effects that are not 0, the largest first."""
+    order = np.argsort(-np.abs(effects), kind="stable")[:top]
+    return [int(index) for index in order if effects[index] != 0]
+
+
+def format_effect(unit: Unit, effect: float, error: float, *, is_exact: bool) -> tuple[str, str]:
+    """Format an effect with its sign, and its standard error."""
+    scale, digits = (100.0, 1) if unit == "probability" else (1.0, None)
+    number = f"{abs(scale * effect):.{digits}f}" if digits else fmt.number(abs(effect))
+    sign = "−" if effect < 0 else "+"
+    doubt = ""
+    if not is_exact:
+        size = f"{scale * error:.{digits}f}" if digits else f"{error:.2g}"
+        doubt = f"± {size}"
+    return f"{sign}{number}", doubt
+
+
+def bar(effect: float, largest: float) -> str:
+    """Draw a bar whose length is the share of the largest effect; a minus sign precedes it."""
+    eighths = round(8 * _WIDTH * min(1.0, abs(effect) / largest)) if largest else 0
+    drawn = _BAR * (eighths // 8) + _PARTS[eighths % 8]
+    return f"{'−' if effect < 0 else '+'} {drawn}"
