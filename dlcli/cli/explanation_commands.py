@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,7 +11,6 @@ from dlcli.cli.input_arguments import RunAndData, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from dlcli.explanation.shapley import UnitChoice
     from dlcli.pipeline.table_explanation import ExplainedTable
     from dlcli.schema.urls import Location
 
@@ -78,11 +77,9 @@ def explain(
     paths: RunAndData,
     rows: tuple[int, ...] | None,
     top: int,
-    name: str | None,
-    unit: UnitChoice,
-    background: Location | None,
     output: Location | None,
     as_json: bool,
+    **others: Any,  # noqa: ANN401
 ) -> None:
     """Explain the predictions for rows of a table.
 
@@ -106,11 +103,12 @@ def explain(
     from dlcli.runs.run_folder import opened_network
 
     run, data = paths
+    name: str | None = others["name"]
     form = choose_format(None, output)
     with opened_network(run, with_background=True) as opened:
         predictor = opened.predictor
-        matrix = background_for(opened, predictor, background)
-    explainer = ShapleyExplainer(predictor, matrix, unit)
+        matrix = background_for(opened, predictor, others["background"])
+    explainer = ShapleyExplainer(predictor, matrix, others["unit"])
     if name is not None:
         check_output(name, explainer.outputs)
     most = FIRST_ROWS if output is None else None

@@ -22,11 +22,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.arrays import Floats, Indices, Matrix, floats, integers, strings
+from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import UsageError, did_you_mean_or_all, option
 from dlcli.explanation.prediction_analysis import WORK_PER_NUMBER
 from dlcli.network.layers import DenseLayer, Network, Weights
 from dlcli.prediction.predictor import Predictor
-from dlcli.tasks.task import Task
+from dlcli.tasks.task import Outputs, Task
 
 Unit = Literal["target", "probability", "log-odds", "margin"]
 """The unit of Shapley values: the target's unit, a probability, log-odds ln(p / (1 − p)) of the
@@ -225,7 +226,7 @@ def _exact_weights(columns: int) -> Floats:
     weights = np.array(
         [1 / (columns * math.comb(columns - 1, size)) for size in range(columns)] + [0.0]
     )
-    return np.where(has, weights[sizes - 1], -weights[sizes])
+    return np.asarray(np.where(has, weights[sizes - 1], -weights[sizes]))
 
 
 def _all_sets(columns: int) -> NDArray[np.bool_]:
@@ -284,7 +285,7 @@ class _Member:
                 np.matmul(front[:, indices], kernel, out=found[:, at])
         return found
 
-    def outputs(self, products: Matrix, exposures: Floats | None) -> Floats:
+    def outputs(self, products: Outputs, exposures: Floats | None) -> Outputs:
         """Return the outputs of sums of the columns' products, (rows, units of the output).
 
         Args:
@@ -292,7 +293,7 @@ class _Member:
             exposures: the exposures that multiply the outputs, (rows,), if there are any.
         """
         layers = self.network.layers
-        x: Floats = products
+        x = products
         for at, layer in enumerate(layers):
             if isinstance(layer, DenseLayer):
                 # The activation of the output in float64: 1 − p is accurate if p is almost 1.
@@ -376,15 +377,18 @@ class ShapleyExplainer:
             standard_errors=errors,
             predictions=predictions,
             means=empty.mean(axis=0),
-            chosen=self._chosen(predictions),
+            chosen=self._chosen(matrix, predictions),
             background_rows=len(self.background),
             pairs=pairs,
         )
 
-    def _chosen(self, predictions: Floats) -> Indices:
-        if self.predictor.task.outcome == "numbers":
+    def _chosen(self, matrix: Matrix, predictions: Floats) -> Indices:
+        task = self.predictor.task
+        if len(self.outputs) == 1 or task.outcome == "numbers":
             return np.zeros(len(predictions), np.int64)
-        return np.asarray(predictions.argmax(axis=1))
+        if task.outcome == "labels":
+            return np.asarray(predictions.argmax(axis=1))
+        return np.asarray(self.predictor.predict_encoded(InMemoryInputs(matrix)).values)
 
     def plan(self, rows: int) -> int | None:
         """Return the number of pairs of permutations for each background row.
@@ -436,7 +440,7 @@ class ShapleyExplainer:
         """Return the exposures of encoded rows, (rows,); `None` if there are none."""
         return None if self._exposure is None else matrix[:, self._exposure].astype(np.float64)
 
-    def _predictions(self, outputs: Sequence[Floats]) -> Floats:
+    def _predictions(self, outputs: Sequence[Outputs]) -> Floats:
         """Return the mean predictions of all members in the unit of the values."""
         predictions = self.predictor.decode(self.predictor.mean_of_members(outputs))
         scores = predictions.scores[:, -len(self.outputs) :]
