@@ -13,10 +13,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dlcli.api.arguments import check_frequencies, check_level, column_names, table_source, warn
+from dlcli.arrays import Matrix
 from dlcli.columns.value_problems import Place
 from dlcli.config.config_file import parse_decision
 from dlcli.config.config_schema import Config
 from dlcli.errors import check_word, plural
+from dlcli.explanation.shapley import ShapleyExplainer, UnitChoice
+from dlcli.pipeline.table_explanation import (
+    ExplainedTable,
+    background_from,
+    explain_table,
+    stored_background,
+)
 from dlcli.pipeline.table_prediction import BadRows, RowDifferences, TablePrediction
 from dlcli.prediction.prediction_tables import assemble
 from dlcli.prediction.predictions import Intervals, Predictions
@@ -24,13 +32,17 @@ from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.report_files import to_card
-from dlcli.reports.views import View, render_table
+from dlcli.reports.shapley_views import shapley_view
+from dlcli.reports.views import View, render_table, render_text
 from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_folder import opened_network
 from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import memory_table
+from dlcli.tasks.task import Task
 
 _SHOWN_ROWS = 10
+_SHOWN_EXPLANATIONS = 5
+_SHOWN_COLUMNS = 5
 OnBadRow = Literal["error", "warn"]
 Batch = TypeVar("Batch")
 """The type of an object with some rows of a table."""
@@ -51,6 +63,8 @@ class Model:
         default_factory=dict, init=False, repr=False, compare=False
     )
     """The predictors with intervals, by requested level."""
+    _background: list[Matrix] = field(default_factory=list, init=False, repr=False, compare=False)
+    """The background rows of the run, once an explanation has read them."""
 
     @classmethod
     def of(cls, folder: Location) -> Model:
@@ -271,6 +285,48 @@ class Model:
             others["groups"] = [each.model_dump(mode="json") for each in found.groups.columns]
         return {**found.evaluation.metrics, **others}
 
+    def explain(
+        self,
+        data: object,
+        *,
+        unit: UnitChoice = "auto",
+        background: object = None,
+        on_bad_row: OnBadRow = "error",
+    ) -> PredictionExplanation:
+        """Compute how much each column contributes to the prediction of each row (Shapley values).
+
+        For each row, the contributions of all columns add up to the prediction minus the mean
+        prediction for the background rows, which are training rows in the run folder.
+
+        Args:
+            data: see `predict`.
+            unit: `auto`: the unit of the target or, for classes and labels, probability;
+                `log-odds`: ln(p / (1 − p)), for two classes.
+            background: a table of rows to compare with, instead of those in the run folder.
+            on_bad_row: see `predict`.
+
+        Raises:
+            DataError: see `predict`.
+            UsageError: for a unit that the target does not have, or if the run folder contains no
+                training rows and `background` is omitted.
+        """
+        check_word("unit", unit, ("auto", "probability", "log-odds"))
+        check_word("on_bad_row", on_bad_row, ("error", "warn"))
+        bad_rows = BadRows(on_bad_row)
+        source = None if background is None else table_source(background)
+        if source is not None:
+            matrix = background_from(self.predictor, source, bad_rows)
+        else:
+            if not self._background:
+                with opened_network(self.path, with_background=True) as run:
+                    self._background.append(stored_background(run))
+            matrix = self._background[0]
+        explainer = ShapleyExplainer(self.predictor, matrix, unit)
+        found = explain_table(explainer, table_source(data), _warn, bad_rows)
+        treatment = bad_rows.words(found.differences.bad_rows)
+        self._warn_of(found.differences, found.table.file, treatment, found.table.place)
+        return PredictionExplanation(found, self.predictor.task, _index_of(data))
+
     def _predictor(
         self,
         interval: float | None,
@@ -411,6 +467,89 @@ class Prediction:
         columns = self.to_arrow().slice(0, _SHOWN_ROWS).to_pydict()
         rows = tuple(tuple(map(_cell, row)) for row in zip(*columns.values(), strict=True))
         return views.TableBlock(tuple(columns), rows, text_columns=())
+
+
+@dataclass(frozen=True)
+class PredictionExplanation:
+    """Shapley values of the predictions of the rows of a table.
+
+    It has the Arrow PyCapsule interface, so polars, pandas 3 and DuckDB can read it.
+    """
+
+    explained: ExplainedTable = field(repr=False)
+    task: Task = field(repr=False)
+    index: Any = field(default=None, repr=False, compare=False)
+    """The index of the explained pandas data frame; `None` for other tables."""
+
+    def __len__(self) -> int:
+        return len(self.explained.values)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that the network reads."""
+        return self.explained.values.columns
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The explained outputs: target columns, classes or labels; the second of two classes."""
+        return self.explained.values.outputs
+
+    @property
+    def unit(self) -> str:
+        """The unit of all values: `target`, `probability`, `log-odds` or `margin`."""
+        return self.explained.values.unit
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The Shapley values, (rows, columns), or (rows, columns, outputs) if there are several."""
+        return self._squeezed(self.explained.values.values)
+
+    @property
+    def standard_errors(self) -> NDArray[np.float64]:
+        """The standard errors of the values, in the same shape; 0 if the values are exact."""
+        return self._squeezed(self.explained.values.standard_errors)
+
+    @property
+    def predictions(self) -> NDArray[np.float64]:
+        """The predictions in the unit, (rows,) or (rows, outputs)."""
+        return self._squeezed(self.explained.values.predictions)
+
+    @property
+    def mean_predictions(self) -> NDArray[np.float64]:
+        """The mean predictions for the background rows, (outputs,)."""
+        return self.explained.values.means
+
+    @property
+    def is_exact(self) -> bool:
+        """True if the values are exact, not estimated from permutations."""
+        return self.explained.values.is_exact
+
+    def _squeezed(self, array: NDArray[np.float64]) -> NDArray[np.float64]:
+        return array[..., 0] if array.shape[-1] == 1 else array
+
+    def to_arrow(self) -> pa.Table:
+        """Return a table with the columns that `dlcli explain --output` writes."""
+        return self.explained.values.to_arrow(self.explained.rows)
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def to_pandas(self) -> Any:  # noqa: ANN401  (pandas has no types of its own)
+        """Return a pandas data frame with these columns and the index of the explained one."""
+        frame = self.to_arrow().to_pandas()
+        return frame if self.index is None else frame.set_axis(self.index)
+
+    def _view(self) -> View:
+        found = self.explained
+        some = found.rows[:_SHOWN_EXPLANATIONS].tolist()
+        target = ", ".join(self.task.columns)
+        return shapley_view(found.values, found.texts(), some, target, _SHOWN_COLUMNS)
+
+    def __str__(self) -> str:
+        return render_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return to_card(self._view())
 
 
 def _like(batch: Batch, rows: pa.Table) -> Batch:

@@ -96,7 +96,7 @@ def explain(
     prediction minus the mean.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.explanation.shapley import ShapleyExplainer, check_output
-    from dlcli.pipeline.table_explanation import background_for, explain_table
+    from dlcli.pipeline.table_explanation import background_from, explain_table, stored_background
     from dlcli.pipeline.table_prediction import BadRows
     from dlcli.prediction.prediction_tables import choose_format, write_rows
     from dlcli.reports.shapley_views import shapley_view
@@ -107,7 +107,10 @@ def explain(
     form = choose_format(None, output)
     with opened_network(run, with_background=True) as opened:
         predictor = opened.predictor
-        matrix = background_for(opened, predictor, others["background"])
+        if others["background"] is None:
+            matrix = stored_background(opened)
+        else:
+            matrix = background_from(predictor, others["background"], BadRows())
     explainer = ShapleyExplainer(predictor, matrix, others["unit"])
     if name is not None:
         check_output(name, explainer.outputs)

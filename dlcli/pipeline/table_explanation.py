@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcli.arrays import Indices, Matrix
+from dlcli.config.config_schema import Explaining
 from dlcli.errors import DataError, RunError, UsageError, by_caller, option, plural, truncate
-from dlcli.explanation.background import choose_background
+from dlcli.explanation.background import MOST_SAMPLED, choose_background
 from dlcli.explanation.shapley import ShapleyExplainer, ShapleyValues
 from dlcli.pipeline.table_prediction import BadRows, Report, RowDifferences
 from dlcli.prediction.predictor import Predictor
@@ -19,8 +20,7 @@ from dlcli.tables.source_files import Source
 from dlcli.tables.table import Table
 
 MOST_CELL_CHARACTERS = 40
-MOST_FILE_ROWS = 2_000
-"""Maximum number of rows of `--background` that are used."""
+_USUAL_ROWS = Explaining().background_rows
 
 
 @dataclass(frozen=True)
@@ -46,33 +46,35 @@ class ExplainedTable:
         }
 
 
-def background_for(
-    run: Run,
-    predictor: Predictor,
-    source: Source | MemoryTable | None = None,
-    bad_rows: BadRows = BadRows(),  # noqa: B008  (immutable)
+def background_from(
+    predictor: Predictor, source: Source | MemoryTable, bad_rows: BadRows
 ) -> Matrix:
-    """Return the background rows for explanations, (rows, inputs).
+    """Choose background rows from a table, (rows, inputs).
 
     Args:
-        run: the run, which may contain background rows.
-        predictor: the run's network.
-        source: a table whose rows replace the stored ones.
+        predictor: the network.
+        source: the table.
         bad_rows: the treatment of values that can't be encoded.
 
     Raises:
-        UsageError: if the run has no background rows and there is no table.
-        RunError: if they are damaged.
         DataError: if the table has no rows, lacks columns, or has values that can't be encoded.
     """
-    if source is not None:
-        table = predictor.read(source, others=())
-        if not table.rows:
-            raise DataError("has no rows", file=table.file)
-        count = predictor.config.explanation.background_rows or 32
-        some = np.linspace(0, table.rows - 1, min(table.rows, MOST_FILE_ROWS)).astype(np.int64)
-        matrix = predictor.encode(table.take(some), bad_rows.new_record())
-        return choose_background(predictor, matrix, count)
+    table = predictor.read(source, others=())
+    if not table.rows:
+        raise DataError("has no rows", file=table.file)
+    count = predictor.config.explanation.background_rows or _USUAL_ROWS
+    some = np.linspace(0, table.rows - 1, min(table.rows, MOST_SAMPLED)).astype(np.int64)
+    matrix = predictor.encode(table.take(some), bad_rows.new_record())
+    return choose_background(predictor, matrix, count)
+
+
+def stored_background(run: Run) -> Matrix:
+    """Return the background rows of a run, (rows, inputs).
+
+    Raises:
+        UsageError: if the run has none.
+        RunError: if they are damaged.
+    """
     if (found := run.background) is None:
         what = "the training file or a part of it"
         raise UsageError(

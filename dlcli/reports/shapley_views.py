@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -79,22 +80,23 @@ def _table(
     kind = f"{values.unit} of " if values.unit in ("log-odds", "margin") else ""
     caption = f"row {row:,}: {kind}{explained}: {shown} (mean {mean})"
     largest = max((abs(effects[index]) for index in order), default=0.0)
-    lines = []
+    lines, decimals = [], decimals_of(values.unit, largest)
     for index in order:
-        column, effect, error = values.columns[index], effects[index], errors[index]
+        column, effect = values.columns[index], float(effects[index])
+        error = None if values.is_exact else float(errors[index])
         text = texts[column][at]
         lines.append(
             (
                 f"  {fmt.shorten(column, 30)}",
                 "missing" if text is None else fmt.shorten(text, 30),
-                *format_effect(values.unit, effect, error, is_exact=values.is_exact),
+                *format_effect(values.unit, effect, error, decimals),
                 bar(effect, largest),
             )
         )
     rest = np.delete(effects, order)
     if np.any(rest != 0):
         others = plural(len(rest), "other column")
-        number, _ = format_effect(values.unit, float(rest.sum()), 0.0, is_exact=True)
+        number, _ = format_effect(values.unit, float(rest.sum()), None, decimals)
         lines.append((f"  {others}", "", number, "", bar(float(rest.sum()), largest)))
     return views.TableBlock(("",) * 5, tuple(lines), caption, text_columns=(0, 1, 3, 4))
 
@@ -105,20 +107,23 @@ def top_columns(effects: Floats, top: int) -> list[int]:
     return [int(index) for index in order if effects[index] != 0]
 
 
-def format_effect(unit: Unit, effect: float, error: float, *, is_exact: bool) -> tuple[str, str]:
-    """Format an effect with its sign, and its standard error."""
-    scale, digits = (100.0, 1) if unit == "probability" else (1.0, None)
-    number = f"{abs(scale * effect):.{digits}f}" if digits else fmt.number(abs(effect))
+def format_effect(unit: Unit, effect: float, error: float | None, decimals: int) -> tuple[str, str]:
+    """Format an effect with its sign, and its standard error unless it is exact (`None`)."""
+    scale = 100.0 if unit == "probability" else 1.0
     sign = "−" if effect < 0 else "+"
-    doubt = ""
-    if not is_exact:
-        size = f"{scale * error:.{digits}f}" if digits else f"{error:.2g}"
-        doubt = f"± {size}"
-    return f"{sign}{number}", doubt
+    doubt = "" if error is None else f"± {scale * error:,.{decimals}f}"
+    return f"{sign}{abs(scale * effect):,.{decimals}f}", doubt
+
+
+def decimals_of(unit: Unit, largest: float) -> int:
+    """Return the number of decimals with which the largest effect has three digits."""
+    if unit == "probability":
+        return 1
+    digits = 2 - math.floor(math.log10(largest)) if largest > 0 else 2
+    return min(max(digits, 0), 12)
 
 
 def bar(effect: float, largest: float) -> str:
-    """Draw a bar whose length is the share of the largest effect; a minus sign precedes it."""
+    """Draw a bar whose length is the share of the largest effect."""
     eighths = round(8 * _WIDTH * min(1.0, abs(effect) / largest)) if largest else 0
-    drawn = _BAR * (eighths // 8) + _PARTS[eighths % 8]
-    return f"{'−' if effect < 0 else '+'} {drawn}"
+    return _BAR * (eighths // 8) + _PARTS[eighths % 8]
