@@ -1,0 +1,68 @@
+"""`dlcli explain` on a small run."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+import dlcli
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("explain")
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(60, 2))
+    lines = [f"{a:.3f},{b:.3f},{'yes' if a + b > 0 else 'no'}" for a, b in numbers]
+    (path / "t.csv").write_text("\n".join(["a,b,approved", *lines]) + "\n")
+    config = "data: {train: t.csv, target: approved}\nhidden: []\nepochs: 2\n"
+    (path / "t.yaml").write_text(config)
+    (path / "bare.yaml").write_text(f"{config}explanation: {{background_rows: 0}}\n")
+    for name in ("t", "bare"):
+        dlcli.train(path / f"{name}.yaml", path / name, progress=False)
+    return path
+
+
+def test_the_contributions_of_a_row_add_up(folder, dlcli_run):
+    result = dlcli_run("explain", folder / "t", folder / "t.csv", "--rows", "3,17", "--json")
+    document = json.loads(result.stdout)
+    assert [row["row"] for row in document["rows"]] == [3, 17]
+    assert (document["unit"], document["background_rows"]) == ("probability", 32)
+    predicted = dlcli.load(folder / "t").predict(folder / "t.csv").probabilities
+    for row in document["rows"]:
+        total = sum(column["shapley"] for column in row["columns"])
+        assert total == pytest.approx(row["prediction"] - row["mean_prediction"])
+        assert row["prediction"] == pytest.approx(predicted[row["row"] - 1, 1], abs=1e-6)
+
+
+def test_without_rows_the_first_five_are_printed(folder, dlcli_run):
+    result = dlcli_run("explain", folder / "t", folder / "t.csv")
+    assert [line.partition(":")[0] for line in result.stdout.splitlines() if "mean " in line] == [
+        *(f"row {row}" for row in range(1, 6)),
+        "Shapley values (exact), in percentage points of the probability",
+    ]
+    assert "explained the first 5 rows of 60" in result.stderr
+
+
+def test_a_file_has_the_values_of_all_rows(folder, dlcli_run, tmp_path):
+    file = tmp_path / "e.parquet"
+    dlcli_run("explain", folder / "t", folder / "t.csv", "--output", file)
+    table = pq.read_table(file)
+    explanation = dlcli.load(folder / "t").explain(folder / "t.csv")
+    assert table.equals(explanation.to_arrow())
+    assert table.num_rows == 60
+    assert explanation.values.shape == (60, 2)
+
+
+def test_without_stored_rows_a_table_is_required(folder, dlcli_run):
+    assert not (folder / "bare" / "background.npz").exists()
+    arguments = ("explain", folder / "bare", folder / "t.csv", "--rows", "1")
+    result = dlcli_run(*arguments, exit_code=2)
+    assert "contains no training rows to compare with; add --background FILE" in result.stderr
+    assert "row 1: " in dlcli_run(*arguments, "--background", folder / "t.csv").stdout
+
+
+def test_a_row_that_does_not_exist(folder, dlcli_run):
+    result = dlcli_run("explain", folder / "t", folder / "t.csv", "--rows", "61", exit_code=2)
+    assert "t.csv has 60 rows, got row 61" in result.stderr
