@@ -76,6 +76,7 @@ TITLES = {
     "engine": "how the network is trained",
     "gates": "quality gates on metrics",
     "checkpoint": "when to store the state of training",
+    "explanation": "training rows for explanations",
     "tune": "hyperparameter search",
 }
 """What the page of each key is about, in words that people search for."""

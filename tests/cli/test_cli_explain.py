@@ -5,8 +5,20 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 import dlcli
+from dlcli.cli.program import main
+
+
+@pytest.fixture
+def dlcli_run():
+    def call(*arguments, exit_code=0):
+        result = CliRunner().invoke(main, [*map(str, arguments)])
+        assert result.exit_code == exit_code, result.output
+        return result
+
+    return call
 
 
 @pytest.fixture(scope="module")

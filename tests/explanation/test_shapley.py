@@ -5,6 +5,7 @@ from itertools import permutations
 
 import numpy as np
 import pytest
+from small_networks import UNSCALED, case, rows_of
 
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import UsageError
@@ -13,7 +14,6 @@ from dlcli.explanation.background import background_problem, choose_background
 from dlcli.explanation.prediction_analysis import input_indices
 from dlcli.explanation.shapley import ShapleyExplainer
 from dlcli.prediction.predictor import MemberModel, member_weight
-from small_networks import UNSCALED, case, rows_of
 
 ROWS = 24
 HIDDEN = ({"units": 8, "activation": "relu"}, {"units": 4, "activation": "tanh"})
