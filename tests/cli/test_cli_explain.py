@@ -32,7 +32,7 @@ def folder(tmp_path_factory):
     (path / "t.yaml").write_text(config)
     (path / "bare.yaml").write_text(f"{config}explanation: {{background_rows: 0}}\n")
     for name in ("t", "bare"):
-        dlcli.train(path / f"{name}.yaml", path / name, progress=False)
+        dlcli.train(path / f"{name}.yaml", output=path / name, progress=False)
     return path
 
 
