@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from dlcli.config.training_choices import WeightKind
 from dlcli.network import layers
 from dlcli.network.layers import Network
+from dlcli.network.monotone import bounds_of
 from dlcli.prediction.predictor import Predictor
 from dlcli.schema.section import Section
 from dlcli.tasks.task import Task
@@ -161,11 +162,14 @@ def build_trained_model(predictor: Predictor) -> keras.Model:
 def weights_of(model: keras.Model, network: Network) -> layers.Weights:
     """Copy the weights of a model by name, such as `hidden_1/kernel`.
 
-    The first kernel includes the factors of the scaling layer.
+    The first kernel includes the factors of the scaling layer. Weights of a monotone network are
+    within their bounds, although Keras's moving average of weights (`use_ema`) may exceed them.
     """
     arrays = {name: variable.value.numpy() for name, variable in named_variables(model, network)}
     first = model.get_layer(network.layers[0].name)
-    return {**arrays, network.first_kernel: keras.ops.convert_to_tensor(first.kernel).numpy()}
+    arrays[network.first_kernel] = keras.ops.convert_to_tensor(first.kernel).numpy()
+    clipped = ((name, bounds.clip(arrays[name])) for name, bounds in bounds_of(network).items())
+    return {**arrays, **dict(clipped)}
 
 
 def assign_weights(model: keras.Model, network: Network, arrays: layers.Weights) -> None:

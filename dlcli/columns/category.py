@@ -116,6 +116,14 @@ class Categorical(column_type.ColumnType):
 
     Examples: [[small, medium, large]]
     """
+    monotone: column_type.Monotone | None = None
+    """Direction of the column's effect on predictions, guaranteed for all rows; requires `order`.
+    `increasing`: no prediction falls if the value becomes a higher category. `decreasing`: none
+    rises. The activations of all layers must be monotone, such as `relu`. Missing values may have
+    any effect. Omitted: any effect.
+
+    Examples: [increasing]
+    """
     missing: CategoricalMissing = MissingCategory()
     """Treatment of missing values."""
     unseen: Literal["other", "error"] = "other"
@@ -128,12 +136,19 @@ class Categorical(column_type.ColumnType):
         if self.unseen == "error" and self.min_count > 1:
             yield "unseen", f"error can't be combined with min_count: {self.min_count}"
         if self.order is None:
+            if self.monotone:
+                yield "monotone", "requires the order of the categories; set order: [low, high]"
             return
         for key in ("encoding", "min_count", "max_categories"):
             if self.differs(key):
                 yield key, "has no effect with order, which lists the categories; omit one of them"
         if repeated := [name for name, count in Counter(self.order).items() if count > 1]:
             yield "order", f"has {repeated[0]!r} twice"
+
+    @property
+    def direction(self) -> column_type.Monotone | None:
+        """The direction in which predictions may change, see `ColumnType`."""
+        return self.monotone
 
     def identity(self, column: str, whole: "Table") -> str | None:
         """Return the reason if a column only identifies the rows, else None."""
@@ -208,6 +223,7 @@ class Categorical(column_type.ColumnType):
             missing_input=is_category and missing > 0,
             unseen=self.unseen,
             median=int(np.sort(ranks)[(len(ranks) - 1) // 2]),
+            monotone=self.monotone,
         )
 
     # Checks and starter configs.
@@ -642,6 +658,8 @@ class OrderEncoder(CategoryEncoder):
     median: NonNegativeInt
     """The code of the median category of the training rows, which stands for values without a
     code."""
+    monotone: column_type.Monotone | None = None
+    """The direction in which predictions may change as the category rises."""
     uncoded = "encoded as the median category of the training rows"
 
     @model_validator(mode="after")
@@ -656,7 +674,9 @@ class OrderEncoder(CategoryEncoder):
         steps = tuple(f"{self.column} >= {category}" for category in self.categories[1:])
         marks = (f"{self.column} is missing",) * self.missing_input
         missing = (Block(self.column, "numeric", marks),) if marks else ()
-        return (Block(self.column, "numeric", steps, compact="bins"), *missing)
+        direction = column_type.direction_of(self.monotone)
+        ordered = Block(self.column, "numeric", steps, compact="bins", monotone=direction)
+        return (ordered, *missing)
 
     def encode(self, rows: "Rows", out: Matrix, problems: "ValueProblems") -> None:
         """Write the last input that is 1, see `CompactForm`, and the missing indicator."""

@@ -59,6 +59,16 @@ GroupClass = Callable[[Sequence[tuple[Any, slice]]], "ColumnGroup"]
 """A subclass of `ColumnGroup`."""
 
 
+Monotone = Literal["increasing", "decreasing"]
+"""The direction in which predictions may change as a column's value rises."""
+_DIRECTIONS: Mapping[Monotone | None, int] = {"increasing": 1, "decreasing": -1, None: 0}
+
+
+def direction_of(monotone: Monotone | None) -> int:
+    """Return `Block.monotone` for a direction."""
+    return _DIRECTIONS[monotone]
+
+
 _STRAYS_ADVICE = (
     "so training will refuse the other values; correct them, add them to data.missing, or declare "
     "the column categorical"
@@ -75,6 +85,10 @@ class ColumnType(Section):
     type: str
     """The name in the config; each type has a literal."""
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "monotone": "only numbers and ordered categories can be monotone; declare the column "
+        "numeric, or categorical with order",
+    }
     is_read: ClassVar[bool] = True
     """False if the network does not read such a column."""
     plural: ClassVar[str] = ""
@@ -184,6 +198,11 @@ class ColumnType(Section):
             block: inputs of a column of this type.
             defaults: the config's `input`.
         """
+        return None
+
+    @property
+    def direction(self) -> Monotone | None:
+        """The direction in which predictions may change as the column's value rises, if set."""
         return None
 
     @property
@@ -312,6 +331,11 @@ class ColumnEncoder(Fitted):
     @abstractmethod
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
+
+    @property
+    def direction(self) -> int:
+        """1 or −1 if predictions must not fall or not rise as the value rises, else 0."""
+        return next((block.monotone for block in self.blocks if block.monotone), 0)
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -42,6 +42,9 @@ class Block:
     """The compact form; `None` if all inputs are stored."""
     encoding: object = None
     """The section `input.encoding` of the networks that read the block; `None` if all read it."""
+    monotone: int = 0
+    """1 or −1 if predictions must not fall or not rise as the inputs rise; 0 if they may do both.
+    The inputs of such a block never fall as the column's value rises."""
 
     @property
     def compact_width(self) -> int:

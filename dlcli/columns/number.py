@@ -15,7 +15,7 @@ from dlcli.columns import column_type
 from dlcli.columns import scaling as scalings
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block
-from dlcli.columns.numeric_encodings import NumericEncoding, PiecewiseLinear, Varied
+from dlcli.columns.numeric_encodings import Direct, NumericEncoding, PiecewiseLinear, Varied
 from dlcli.errors import ConfigError, Problem, listed
 from dlcli.schema import section
 from dlcli.schema.yaml_document import format_path
@@ -72,11 +72,29 @@ class Numeric(column_type.ColumnType):
     in at least two training rows. For ID-like numeric columns, such as store numbers."""
     missing: NumericMissing = column_type.MedianImputation()
     """Treatment of missing values."""
+    monotone: column_type.Monotone | None = None
+    """Direction of the column's effect on predictions, guaranteed for all rows. `increasing`: if
+    only this column's value rises, no prediction falls. `decreasing`: none rises. The activations
+    of all layers must be monotone, such as `relu`. Missing values may have any effect. Omitted:
+    any effect.
+
+    Examples: [increasing]
+    """
 
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield a scaling that the piecewise-linear encoding does not use."""
         if self.scaling and isinstance(self.encoding, PiecewiseLinear):
             yield "scaling", "has no effect with encoding: piecewise_linear"
+        if self.monotone and self.encoding and not is_monotone(self.encoding):
+            yield "monotone", f"{_REFUSED} encoding: {self.encoding.name}; {_MONOTONE_ENCODINGS}"
+        if self.monotone and self.one_hot_values:
+            reason = "one_hot_values, which gives single values an effect of their own; omit it"
+            yield "monotone", f"{_REFUSED} {reason}"
+
+    @property
+    def direction(self) -> column_type.Monotone | None:
+        """The direction in which predictions may change, see `ColumnType`."""
+        return self.monotone
 
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of mostly this type has a value of another type."""
@@ -138,6 +156,7 @@ class Numeric(column_type.ColumnType):
             "fill": fill,
             "indicator": column_type.needs_indicator(policy, len(present) < len(values)),
             "categories": number_encoders.frequent_values(self.one_hot_values, present),
+            "monotone": self.monotone,
         }
         edges = tuple(
             number_encoders.fit_edges(each.bins, present)
@@ -198,6 +217,31 @@ class Numeric(column_type.ColumnType):
         most = min(values.distinct, _MOST_EMBEDDED)
         encoded = f"{{type: categorical, encoding: embedding, max_categories: {most}}}"
         return f"if these are IDs, not quantities: {encoded}"
+
+
+_REFUSED = "can't be combined with"
+_MONOTONE_ENCODINGS = "use encoding: piecewise_linear or none"
+
+
+def is_monotone(encoding: NumericEncoding) -> bool:
+    """Return whether no input falls as the number rises."""
+    return isinstance(encoding, Direct | PiecewiseLinear)
+
+
+def periodic_monotone(
+    encoding: NumericEncoding, features: Mapping[str, column_type.ColumnType]
+) -> Iterator[section.Conflict]:
+    """Yield the monotone features that have a periodic encoding by default.
+
+    Args:
+        encoding: the default encoding of features.
+        features: the declared types.
+    """
+    for column, feature in features.items():
+        is_own = isinstance(feature, Numeric) and feature.encoding is None
+        if is_own and feature.direction and not is_monotone(encoding):
+            message = f"{_REFUSED} input.encoding: {encoding.name}; give the feature"
+            yield ("features", column, "monotone"), f"{message} encoding: piecewise_linear or none"
 
 
 def unused_scalings(

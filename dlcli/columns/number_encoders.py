@@ -150,6 +150,8 @@ class NumberEncoder(column_type.FilledEncoder):
     """The maximum of the training rows."""
     categories: scalings.Increasing = ()
     """The values with a one-hot input."""
+    monotone: column_type.Monotone | None = None
+    """The direction in which predictions may change as the number rises."""
 
     if TYPE_CHECKING:
 
@@ -386,7 +388,10 @@ class NumericEncoder(ScaledEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        scaled = Block(self.column, "numeric", (self.column,), self.periodic)
+        direction = column_type.direction_of(self.monotone)
+        scaled = Block(
+            self.column, "numeric", (self.column,), self.periodic, monotone=direction
+        )
         return (scaled, *self.further_blocks)
 
     @property
@@ -530,7 +535,9 @@ class PiecewiseLinearEncoder(NumberEncoder):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
         names = self._bins.names(self.column)
-        return (Block(self.column, "numeric", names, compact="bins"), *self.further_blocks)
+        direction = column_type.direction_of(self.monotone)
+        bins = Block(self.column, "numeric", names, compact="bins", monotone=direction)
+        return (bins, *self.further_blocks)
 
     @property
     def _bins(self) -> Bins:
@@ -581,11 +588,11 @@ class VariedEncoder(ScaledEncoder):
     @property
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
-        column = self.column
+        column, direction = self.column, column_type.direction_of(self.monotone)
         varied = (
-            Block(column, "numeric", (column,), periodic_form(each), encoding=each)
+            Block(column, "numeric", (column,), periodic_form(each), None, each, direction)
             if bins is None
-            else Block(column, "numeric", bins.names(column), compact="bins", encoding=each)
+            else Block(column, "numeric", bins.names(column), None, "bins", each, direction)
             for each, bins in self._variants
         )
         return (*varied, *self.further_blocks)

@@ -814,6 +814,7 @@ class Config(Section):
         yield from self._monitor_conflicts()
         yield from self._ensemble_conflicts()
         yield from self._epoch_conflicts()
+        yield from self._monotone_conflicts()
         yield from self._gate_conflicts()
         stopping, optimizer = self.early_stopping, self.optimizer
         at_end = optimizer.use_ema and optimizer.ema_overwrite_frequency is None
@@ -891,6 +892,18 @@ class Config(Section):
                 yield (*path, "better_than"), "can't be used with training rows; use test rows"
             if gate.better_than == "linear" and is_linear:
                 yield (*path, "better_than"), "can't be used with a linear network"
+
+    def _monotone_conflicts(self) -> Iterator[Conflict]:
+        """Yield activations that fall somewhere, if a column is monotone."""
+        monotone = (name for name, each in (self.input.features or {}).items() if each.direction)
+        if (column := next(monotone, None)) is None:
+            return
+        for index, layer in enumerate(self.hidden):
+            if not layer.activation.is_monotone:
+                falls = f"'{layer.activation.name}' falls for some inputs"
+                rising = "use relu, elu, softplus, tanh or another one that never falls"
+                path = ("hidden", index, "activation")
+                yield path, f"{falls}, so '{column}' can't be monotone; {rising}"
 
     def _epoch_conflicts(self) -> Iterator[Conflict]:
         stopping, schedule = self.early_stopping, self.learning_rate_schedule

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from dlcli.columns.number import unused_scalings
+from dlcli.columns.number import periodic_monotone, unused_scalings
 from dlcli.columns.numeric_encodings import Direct, NumericEncoding
 from dlcli.columns.registry import COLUMN_TYPES, Feature
 from dlcli.columns.scaling import Scaling, Standard
@@ -524,3 +524,4 @@ class Input(section.Section):
             yield "features", "is empty; omit it to use all columns"
         is_default = not self.differs("scaling")
         yield from unused_scalings(self.encoding, self.features or {}, is_default=is_default)
+        yield from periodic_monotone(self.encoding, self.features or {})

@@ -26,11 +26,18 @@ class _Activation(Choice):
     """Smallest and largest value without parameters."""
     across_units: ClassVar[bool] = False
     """True if it normalizes over the units, so a single unit is constant."""
+    never_falls: ClassVar[bool] = True
+    """True if the output never falls as x rises, with the default parameters."""
 
     @property
     def bounds(self) -> tuple[float, float]:
         """Smallest and largest value."""
         return self.reach
+
+    @property
+    def is_monotone(self) -> bool:
+        """True if the output never falls as x rises, given the parameters."""
+        return self.never_falls
 
 
 class Celu(_Activation, name="celu"):
@@ -57,6 +64,8 @@ class Exponential(_Activation, name="exponential"):
 class Gelu(_Activation, name="gelu"):
     """x·Φ(x), where Φ is the normal distribution function: a smooth ReLU."""
 
+    never_falls = False
+
     approximate: Flag = False
     """Approximate Φ by a hyperbolic tangent."""
 
@@ -78,6 +87,7 @@ class HardSigmoid(_Activation, name="hard_sigmoid"):
 class HardSilu(_Activation, name="hard_silu"):
     """x · hard_sigmoid(x)."""
 
+    never_falls = False
     aliases = ("hard_swish", "hardswish")
 
 
@@ -110,10 +120,13 @@ class LogSoftmax(_Activation, name="log_softmax"):
     """log(softmax(x)), where softmax is computed over the units."""
 
     across_units = True
+    never_falls = False
 
 
 class Mish(_Activation, name="mish"):
     """x · tanh(softplus(x))."""
+
+    never_falls = False
 
 
 class Relu(_Activation, name="relu"):
@@ -133,6 +146,11 @@ class Relu(_Activation, name="relu"):
         """Smallest and largest value, given the parameters."""
         low = -math.inf if self.negative_slope else min(0.0, self.threshold)
         return low, math.inf if self.max_value is None else self.max_value
+
+    @property
+    def is_monotone(self) -> bool:
+        """True unless the output falls at a threshold below 0."""
+        return self.threshold >= 0
 
 
 class Relu6(_Activation, name="relu6"):
@@ -157,6 +175,7 @@ class Sigmoid(_Activation, name="sigmoid"):
 class Silu(_Activation, name="silu"):
     """x · sigmoid(x), also called swish."""
 
+    never_falls = False
     aliases = ("swish",)
 
 
@@ -173,6 +192,7 @@ class Softmax(_Activation, name="softmax"):
     gives = ("number", "positive", "shares")
     reach = (0.0, 1.0)
     across_units = True
+    never_falls = False
 
 
 class Softplus(_Activation, name="softplus"):
@@ -230,6 +250,11 @@ class Threshold(_Activation, name="threshold"):
     """Value above which the output is x."""
     default_value: Number
     """Output for all other x."""
+
+    @property
+    def is_monotone(self) -> bool:
+        """True if the output does not fall at the threshold."""
+        return self.default_value <= self.threshold
 
 
 Activation = Annotated[_Activation, OneOf("activation")]

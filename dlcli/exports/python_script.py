@@ -62,10 +62,17 @@ def export_script(run: Run, output: Path) -> Path:
 
     Raises:
         UsageError: if the folder exists or can't be created.
-        ExportError: if a script can't read the table: in memory, missing, or in several files.
+        ExportError: if a script can't read the table (in memory, missing, or in several files), or
+            a column is monotone.
         RunError: if the run has no network or is damaged.
     """
     run.require_network()
+    for feature in run.encoding.features:
+        if feature.direction:
+            raise ExportError(
+                f"'{feature.column}' is monotone, which a script can't guarantee; export another "
+                "format, such as keras or onnx"
+            )
     facts = _Facts.of(run, output.resolve())
     text = _render(facts)
     ast.parse(text, SCRIPT)

@@ -124,6 +124,7 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         yield Problem("loss", message)
     yield from _output_problems(head, config, task)
     yield from _exposure_problems(loss, config)
+    yield from _monotone_problems(head.output, config, task)
     yield from _metric_problems(head, config, task, misfit)
     if config.class_weight:
         for name, message in task.class_weight_problems(config.class_weight):
@@ -140,6 +141,23 @@ def _problems(head: Head, config: Config, task: Task) -> Iterator[Problem]:
         else:
             for key, message in task.decision_problems(config.decision):
                 yield Problem("decision" if key is None else f"decision.{key}", message)
+
+
+def _monotone_problems(output: Output, config: Config, task: Task) -> Iterator[Problem]:
+    """Yield monotone columns whose effect the output can't guarantee."""
+    activation = output.activation
+    if activation is None or activation.is_monotone:
+        return
+    monotone = (name for name, each in (config.input.features or {}).items() if each.direction)
+    for column in monotone:
+        message = f"can't be guaranteed with the output activation '{activation.name}'; "
+        if not activation.across_units:
+            message += "choose an activation that never falls"
+        elif len(task.classes) == 2:
+            message += "use loss: binary_crossentropy, with one output unit"
+        else:
+            message += "use a target of two classes, labels or numbers, or omit it"
+        yield Problem(format_path(("input", "features", column, "monotone")), message)
 
 
 def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dlcli import errors
-from dlcli.columns.column_type import Decision
+from dlcli.columns.column_type import Decision, direction_of
 from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
@@ -33,6 +33,7 @@ from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, r
 from dlcli.errors import did_you_mean, first_names, plural
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
+from dlcli.network.monotone import bounds_of
 from dlcli.pipeline import events as event_types
 from dlcli.pipeline.events import Events, WarningEvent
 from dlcli.runs.environment import fingerprint
@@ -775,6 +776,13 @@ def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
                 f"{there.get(name, 'absent')} there and {here.get(name, 'absent')} here"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])
+    for name, bounds in bounds_of(network).items():
+        if not bounds.contain(earlier.weights[name]):
+            message = (
+                f"{run.path} was trained without these monotone columns: '{name}' has weights of "
+                "the other sign; omit monotone, or omit initial_weights"
+            )
+            raise errors.ConfigError([errors.Problem("initial_weights", message)])
     ratios = earlier.task.unshifted_ratios
     return prior_shift.shift_bias(earlier.weights, ratios) if ratios else earlier.weights
 
@@ -813,6 +821,10 @@ def _checked_encoding(
             message = "column '{}' is {} there and {} here; set its type in input.features"
             message = message.format(name, *types)
             break
+    for each in encoding.features:
+        given = decisions[each.column].feature.direction if each.column in decisions else None
+        if not message and each.direction != direction_of(given):
+            message = f"column '{each.column}' has another 'monotone' there; set the same here"
     earlier = encoding.task
     if (earlier.type, earlier.columns, earlier.names) != (task.type, task.columns, task.names):
         message = f"its target {earlier.name} is {earlier.words}, and here {task.words}"

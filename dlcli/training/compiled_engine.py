@@ -28,6 +28,7 @@ from dlcli.config.training_choices import ConstantLearningRate, PiecewiseConstan
 from dlcli.encoding.encoded_rows import ShardedInputs
 from dlcli.keras_model import weights_of
 from dlcli.network.layers import DenseLayer
+from dlcli.network.monotone import directions_of_inputs, is_monotone
 from dlcli.runs.run_writer import Checkpoint
 from dlcli.training import chunked_program, compiled_program, objectives
 from dlcli.training.compiled_program import VALIDATION_ROWS, Program, ResidentProgram, State
@@ -170,6 +171,8 @@ def can_have_any_size(job: Job) -> bool:
     lowers loops (see `keeps_loops`), the implementation of products also depends on it.
     """
     optimizer, layers = job.config.optimizer, job.network.layers
+    if is_monotone(job.network):  # the bounds of weights are constants of the program
+        return False
     if optimizer.name in OPTIMIZERS_BY_SHAPE or optimizer.gradient_accumulation_steps is not None:
         return False
     sections = [each.kernel_regularizer for each in layers if isinstance(each, DenseLayer)]
@@ -204,6 +207,7 @@ def program_key(job: Job, jit_compile: bool, *, any_size: bool = False) -> str:
         *(config.learning_rate_multipliers, config.exclude_from_weight_decay),
         *(config.early_stopping, multiplier),
         multiplier and network.columns_of_inputs.tolist(),
+        is_monotone(network) and directions_of_inputs(network).tolist(),
         *(job.head.loss, job.head.metrics, unit.names if unit else job.task.outcome),
         *(batch_size, steps, job.validation is None, -(-validation // VALIDATION_ROWS)),
         *(job.train.weights is None, job.loss_weights is None),

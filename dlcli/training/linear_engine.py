@@ -33,6 +33,7 @@ from dlcli.metrics.deviances import GammaDeviance, TweedieDeviance
 from dlcli.metrics.quantiles import pinball_loss
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Network, Weights, activation_of
+from dlcli.network.monotone import bounds_of
 from dlcli.runs.run_writer import Checkpoint
 from dlcli.training.randomness import epoch_order
 
@@ -185,6 +186,7 @@ class _LinearModel:
         self._values[-1] = layer.bias_initializer.value
         self._gradient, self._mean, self._square = (np.zeros_like(self._values) for _ in range(3))
         self._step, self._steps = 0, job.config.epochs * job.steps
+        self._bounds = bounds_of(job.network).get(f"{layer.name}/kernel")
 
     def weights(self) -> Weights:
         """Copy the weights, by name."""
@@ -225,6 +227,8 @@ class _LinearModel:
         size = self.rate * math.sqrt(1 - optimizer.beta_2**self._step)
         size /= 1 - optimizer.beta_1**self._step
         self._values -= size * self._mean / (np.sqrt(self._square) + optimizer.epsilon)
+        if self._bounds is not None:
+            self._values[:-1] = self._bounds.clip(self._values[:-1])
 
 
 def _residuals(loss: Loss, network: Network) -> Residuals | None:

@@ -29,7 +29,8 @@ from dlcli.config.layer_choices import L1, L2, OrthogonalRegularizer
 from dlcli.config.training_choices import Loss, PiecewiseConstant, WeightKind
 from dlcli.metrics.definitions import metrics_of
 from dlcli.metrics.metric import ClassRows, Operand, Rows, SumForm
-from dlcli.network.layers import DenseLayer, DropoutLayer, Layer
+from dlcli.network.layers import DenseLayer, DropoutLayer, Layer, Network
+from dlcli.network.monotone import Bounds, bounds_of, bounds_of_changes
 from dlcli.schema.section import Section
 from dlcli.tasks.task import OutputUnit, Task
 from dlcli.training import randomness
@@ -258,6 +259,7 @@ def build_learner(
     )
     if job.initial_weights is not None:
         keras_model.assign_weights(model, job.network, job.initial_weights)
+    constrain(model, job.network, config.input.scaling_multiplier)
     if any_size:
         _forget_shapes(model.variables)
     kinds = [*keras_model.weight_kinds(model, job.network)]
@@ -271,6 +273,48 @@ def build_learner(
     metrics = keras_metrics(job.head.metrics, job.task, outputs, section, runtime, soft)
     loss = loss_of(job, is_compact=not is_reference)
     return Learner(model, optimizer, loss, metrics, keys, runtime, any_size, share)
+
+
+def constrain(model: keras.Model, network: Network, multiplier: float | None) -> None:
+    """Move the weights into the bounds of a monotone network, now and after each step.
+
+    Args:
+        model: the model.
+        network: its layers.
+        multiplier: the learning rate multiplier of the scaling layer; `None` without one.
+    """
+    bounds = bounds_of(network)
+    if not bounds:
+        return
+    limits = {
+        id(variable): bounds[name]
+        for name, variable in keras_model.named_variables(model, network)
+        if name in bounds
+    }
+    for kind, variable in keras_model.weight_kinds(model, network):
+        if kind == "scaling_layer" and multiplier is not None:
+            limits[id(variable)] = bounds_of_changes(network, multiplier)
+    for variable in model.trainable_variables:
+        if id(variable) in limits:
+            variable.constraint = Within(limits[id(variable)])
+            variable.assign(variable.constraint(variable))
+
+
+class Within(keras.constraints.Constraint):
+    """Moves each element of a weight to the nearest value within its bounds.
+
+    Args:
+        bounds: the bounds, with the shape of the weight.
+    """
+
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+
+    def __call__(self, w: Any) -> Any:  # noqa: ANN401
+        """Return the nearest values."""
+        values, bounds = tf.convert_to_tensor(w), self._bounds
+        low, high = (tf.constant(each, values.dtype) for each in (bounds.low, bounds.high))
+        return tf.minimum(tf.maximum(values, low), high)
 
 
 def _dense_class(
