@@ -389,9 +389,7 @@ class NumericEncoder(ScaledEncoder):
     def blocks(self) -> tuple[Block, ...]:
         """The blocks of inputs that encode the column."""
         direction = column_type.direction_of(self.monotone)
-        scaled = Block(
-            self.column, "numeric", (self.column,), self.periodic, monotone=direction
-        )
+        scaled = Block(self.column, "numeric", (self.column,), self.periodic, monotone=direction)
         return (scaled, *self.further_blocks)
 
     @property

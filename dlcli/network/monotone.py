@@ -16,8 +16,10 @@ units enter the output as concave functions. So this is the construction of Runj
 Training starts with the weights of the initializers and moves each weight that exceeds its bounds
 to the nearest bound, before the first step and after each one. So about half of the bounded weights
 start at 0. If they were reflected instead, all terms of a sum would have the same sign: with two
-layers of 64 units, the error of three synthetic tables was 0 to 20 % larger, see
-benchmarks/monotone.md.
+layers of 64 `relu` units, the RMSE of a synthetic table of five monotone columns was 0.37 instead
+of 0.31, and 0.32 without bounds; on two other tables, there was no clear difference. The absolute
+values of free weights had the same errors as these bounds, `softplus` of free weights larger ones,
+and so had a network with a Lipschitz constant and a linear term (Kitouni et al. 2023).
 """
 
 from __future__ import annotations
@@ -48,9 +50,10 @@ class Bounds:
     low: NDArray[np.float32]
     high: NDArray[np.float32]
 
-    def clip(self, values: NDArray[np.floating]) -> NDArray[np.floating]:
+    def clip(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the nearest values within the bounds."""
-        return np.clip(values, self.low, self.high)
+        nearest: NDArray[np.float32] = np.clip(values, self.low, self.high)
+        return nearest
 
     def contain(self, values: NDArray[np.floating]) -> bool:
         """Return whether all values are within the bounds."""

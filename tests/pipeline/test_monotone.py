@@ -189,30 +189,42 @@ def problem_of(*given, **options):
 
 
 def test_an_activation_that_falls_somewhere_is_refused():
-    assert problem_of(hidden="[{units: 4, activation: gelu}]") == snapshot()
+    assert problem_of(hidden="[{units: 4, activation: gelu}]") == snapshot(
+        "hidden[0].activation: 'gelu' falls for some inputs, so 'a' can't be monotone; use relu, elu, softplus, tanh or another one that never falls"
+    )
 
 
 def test_a_periodic_encoding_is_refused():
     features = {"a": "{type: numeric, monotone: increasing, encoding: periodic}", "c": "numeric"}
-    assert problem_of(features=features) == snapshot()
+    assert problem_of(features=features) == snapshot(
+        "input.features.a.monotone: can't be combined with encoding: periodic; use encoding: piecewise_linear or none"
+    )
 
 
 def test_one_hot_values_are_refused():
     features = {"a": "{type: numeric, monotone: increasing, one_hot_values: 5}"}
-    assert problem_of(features=features) == snapshot()
+    assert problem_of(features=features) == snapshot(
+        "input.features.a.monotone: can't be combined with one_hot_values, which gives single values an effect of their own; omit it"
+    )
 
 
 def test_categories_without_an_order_are_refused():
     features = {"size": "{type: categorical, monotone: increasing}"}
-    assert problem_of(features=features) == snapshot()
+    assert problem_of(features=features) == snapshot(
+        "input.features.size.monotone: requires the order of the categories; set order: [low, high]"
+    )
 
 
 def test_another_type_of_column_is_refused():
-    assert problem_of(features={"kind": "{type: text, monotone: increasing}"}) == snapshot()
+    assert problem_of(features={"kind": "{type: text, monotone: increasing}"}) == snapshot(
+        "input.features.kind.monotone: unknown key; only numbers and ordered categories can be monotone; declare the column numeric, or categorical with order"
+    )
 
 
 def test_several_classes_are_refused():
-    assert problem_of(features={"a": FEATURES["a"]}, target="grade") == snapshot()
+    assert problem_of(features={"a": FEATURES["a"]}, target="grade") == snapshot(
+        "input.features.a.monotone: can't be guaranteed with the output activation 'softmax'; use a target of two classes, labels or numbers, or omit it"
+    )
 
 
 def test_initial_weights_of_the_other_sign_are_refused(tmp_path):
@@ -225,4 +237,4 @@ def test_initial_weights_of_the_other_sign_are_refused(tmp_path):
 
 def test_a_script_is_refused(trained, tmp_path):
     with pytest.raises(ExportError, match="monotone"):
-        dlcli.export(trained().path, "script", tmp_path / "script")
+        dlcli.export(trained().path, "python", tmp_path / "script")
