@@ -88,7 +88,7 @@ class Numeric(column_type.ColumnType):
         if self.monotone and self.encoding and not is_monotone(self.encoding):
             yield "monotone", f"{_REFUSED} encoding: {self.encoding.name}; {_MONOTONE_ENCODINGS}"
         if self.monotone and self.one_hot_values:
-            reason = "one_hot_values, which gives single values an effect of their own; omit it"
+            reason = "one_hot_values, which treats single values separately; omit it"
             yield "monotone", f"{_REFUSED} {reason}"
 
     @property

@@ -204,7 +204,7 @@ def test_a_periodic_encoding_is_refused():
 def test_one_hot_values_are_refused():
     features = {"a": "{type: numeric, monotone: increasing, one_hot_values: 5}"}
     assert problem_of(features=features) == snapshot(
-        "input.features.a.monotone: can't be combined with one_hot_values, which gives single values an effect of their own; omit it"
+        "input.features.a.monotone: can't be combined with one_hot_values, which treats single values separately; omit it"
     )
 
 
