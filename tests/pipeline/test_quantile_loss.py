@@ -12,7 +12,9 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError
 from dlcli.pipeline.preflight import check
+from dlcli.pipeline.retraining import distill
 from dlcli.pipeline.train_run import train
+from dlcli.runs.run_folder import open_run
 from dlcli.tables.table_files import read_table
 
 pytestmark = pytest.mark.usefixtures("compiled_once")
@@ -122,3 +124,10 @@ def test_settings_that_contradict_the_levels_are_refused(more, data, message):
     with pytest.raises(ConfigError) as caught:
         check(config_for(SMALL + more, data))
     assert message in str(caught.value)
+
+
+@pytest.mark.slow
+def test_quantiles_are_not_distilled():
+    train(config_for(f"{SMALL}ensemble: {{members: 2}}\n"), Path("run"))
+    with pytest.raises(ConfigError, match="can't be combined with the loss 'quantile'"):
+        distill(open_run(Path("run")), Path("student"))
