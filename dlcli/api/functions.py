@@ -253,7 +253,7 @@ def compare(*runs: results.AnyRun, data: object = None) -> results.ComparisonRes
 
 
 def diagnose(run: results.AnyRun) -> results.DiagnosisResult:
-    """Find problems of a run and suggest remedies.
+    """Find problems in a run and suggest remedies.
 
     Args:
         run: the run of a training, which may have diverged.

@@ -41,39 +41,28 @@ _BAD_ROW_HINT = (
     "--on-bad-row reject --rejected FILE writes their rows to FILE"
 )
 _BAD_TARGET_HINT = (
-    "hint: --on-bad-row warn omits rows whose target can't be used, and treats other such values "
-    "as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
+    "hint: --on-bad-row warn omits rows with an unusable target, and treats unusable values of "
+    "features as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
 )
 _NEW_CLASS_HINT = "; to include rows of a new class, train on a table that contains this class"
-_bad_row_options = options.combined(
-    click.option(
+_REJECTED = "New CSV, Parquet or JSON lines file for rejected rows with the reasons"
+
+
+def _bad_row_option(values: str, warn: str) -> options.Option:
+    """Make the option for bad rows.
+
+    Args:
+        values: the values that it applies to.
+        warn: the treatment of these values by `warn`.
+    """
+    return click.option(
         "--on-bad-row",
         type=click.Choice(["error", "warn", "reject"]),
         default="error",
         show_default=True,
-        help="Treatment of values that can't be read or that the config forbids, and of classes "
-        "in the target that are not in the training data. error: stop. warn: treat values of "
-        "features as missing, and omit rows with such a target from the metrics. reject: write "
-        "their rows to the file of --rejected.",
-    ),
-    options.output(
-        "FILE",
-        "New CSV, Parquet or JSON lines file for rejected rows with the reasons; a folder if "
-        "--output is a folder.",
-        "--rejected",
-        is_local=True,
-        or_folder=True,
-    ),
-)
-
-
-def _interval_option(result: str) -> options.Option:
-    """Make the option for prediction intervals.
-
-    Args:
-        result: the effect of the option.
-    """
-    return options.interval(f"{result} with this coverage, e.g. 0.9.")
+        help=f"Treatment of {values}. error: stop. warn: {warn}. reject: write their rows to the "
+        "file of --rejected.",
+    )
 
 
 def _check_prevalence(
@@ -121,7 +110,10 @@ def _check_prevalence(
     is_flag=True,
     help="Escape CSV cells that Excel would run as formulas.",
 )
-@_interval_option("Add prediction intervals (`lower`, `upper`) or, for classes, prediction sets")
+@options.interval(
+    "Add prediction intervals (`lower`, `upper`) or, for classes, prediction sets with this "
+    "coverage, e.g. 0.9."
+)
 @click.option(
     "--prevalence",
     multiple=True,
@@ -131,7 +123,16 @@ def _check_prevalence(
     "Repeatable. [default: the frequencies of the training rows, or `data.prevalence`]",
 )
 @options.decision
-@_bad_row_options
+@_bad_row_option(
+    "values that can't be read or that the config forbids", "treat these values as missing"
+)
+@options.output(
+    "FILE",
+    f"{_REJECTED}; a folder if --output is a folder.",
+    "--rejected",
+    is_local=True,
+    or_folder=True,
+)
 @click.option(
     "--json",
     "as_json",
@@ -298,7 +299,10 @@ def _predict_folder(
 
 @click.command()
 @run_and_data
-@_interval_option("Also compute the coverage and mean width of prediction intervals or sets")
+@options.interval(
+    "Also compute the actual coverage and the mean width of prediction intervals or sets with this "
+    "nominal coverage, e.g. 0.9."
+)
 @options.decision
 @click.option(
     "--by",
@@ -307,7 +311,12 @@ def _predict_folder(
     help="Also compute the metrics of each group of rows with the same value of a column, e.g. "
     "sex,region. sex*region combines columns. Numbers are divided into ranges. Repeatable.",
 )
-@_bad_row_options
+@_bad_row_option(
+    "values that can't be read or that the config forbids, and of classes in the target that are "
+    "not in the training data",
+    "treat unusable values of features as missing, and omit rows with an unusable target",
+)
+@options.output("FILE", f"{_REJECTED}.", "--rejected", is_local=True)
 @options.json_object
 def evaluate(
     paths: RunAndData,

@@ -125,16 +125,17 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     "--try",
     "tries",
     is_flag=True,
-    help="Train the suggestions, at most six runs in RUN-tries/, and report which ones improve the "
-    "result on the validation rows.",
+    help="Train a network with each suggestion, at most six runs in RUN-tries/, and report which "
+    "suggestions improve the result on the validation rows.",
 )
 @options.json_object
 def diagnose(run: Run, tries: bool, as_json: bool) -> None:
-    """Find problems of a run and suggest remedies.
+    """Find problems in a run and suggest remedies.
 
-    RUN is a run folder of `dlcli train`, also of a training that diverged. The table is not read.
-    With --try, the suggestions are trained on the same data and compared on the validation rows.
-    Test rows are not used: a metric on rows that were used for a choice is too optimistic.
+    RUN is a run folder of `dlcli train`, including one whose training diverged. The table is not
+    read. With --try, a network is trained with each suggestion on the same data. The networks are
+    compared only on the validation rows, because a metric on rows that were used for a choice is
+    too optimistic. The evidence of a problem may include test metrics.
 
     \b
       dlcli diagnose runs/bikes
@@ -203,8 +204,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     "--quantize",
     type=click.Choice(["dynamic"]),
     help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. "
-    "Predicted numbers may then change by up to 10 % of a large prediction (the 90th percentile of "
-    "absolute predictions).",
+    "Predicted numbers may then change by up to 10 % of the 90th percentile of the absolute "
+    "predictions.",
 )
 @options.json_object
 def export(
@@ -313,7 +314,7 @@ def _number_option(
     multiple=True,
     metavar="NAME=RUN",
     callback=_named_runs,
-    help="Also serve a run under this name. Repeatable. [default: the name of the run folder]",
+    help="Serve a run under this name, in addition to RUN or without RUN. Repeatable.",
 )
 @click.option(
     "--host",
@@ -350,7 +351,7 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP (REST and web form).
 
-    RUN is a run folder of `dlcli train`. A request contains a JSON array with one object per row;
+    RUN is a run folder of `dlcli train`, served under the name of its folder. A request contains a JSON array with one object per row;
     the response is an array of objects with the columns of `dlcli predict`. If the environment
     variable DLCLI_API_KEY is set, requests must send this key.
 

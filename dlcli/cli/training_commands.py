@@ -97,8 +97,8 @@ _trackers = options.combined(
         "--mlflow",
         is_flag=True,
         callback=_check_installed,
-        help="Also log parameters, metrics and files to MLflow at MLFLOW_TRACKING_URI. Requires "
-        "the extra `mlflow`. [default: mlflow.db in the current folder]",
+        help="Also log parameters, metrics and files to MLflow at MLFLOW_TRACKING_URI, or to "
+        "mlflow.db in the current folder if that is not set. Requires the extra `mlflow`.",
     ),
 )
 
@@ -324,9 +324,8 @@ _FOLD_OPTIONS = (
     click.option(
         "--refit",
         is_flag=True,
-        help="Afterwards, train a final network on all rows except the test rows, for the median "
-        "of the folds' best epochs, in "
-        "RUN/refit.",
+        help="Afterwards, train a final network on all rows except the test rows and save it in "
+        "RUN/refit. Its number of epochs is the median of the folds' best epochs.",
     ),
     options.jobs("train folds"),
 )
@@ -397,8 +396,9 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
     click.option(
         "--nested",
         is_flag=True,
-        help="Also repeat the search once per outer fold, each time without that fold, and "
-        "evaluate the result on it. This yields an unbiased estimate at several times the cost.",
+        help="For each of K outer folds, also repeat the search without that fold and evaluate its "
+        "result on that fold. K is the number of folds of the search, else 5. This yields an "
+        "unbiased estimate at K times the cost.",
     ),
     click.option(
         "--ensemble",
@@ -406,7 +406,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         metavar="N",
         help="Also train an ensemble from the N best candidates of the search. Each of them "
         "becomes K networks, one for each of K folds, so there are N × K networks. The predictions "
-        "are averaged with weights that fit the out-of-fold predictions best. K is ensemble.folds "
+        "are averaged with the weights that minimize the out-of-fold error. K is ensemble.folds "
         "or tune.folds of the config, else 5. [default: no ensemble]",
     ),
     *_workers_options("train each candidate together"),
@@ -475,7 +475,7 @@ def tune(
 @_new_run_folder("-reproduced")
 @_json_lines
 def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: bool) -> None:
-    """Retrain a run and check that it reproduces.
+    """Retrain a run and check that the result is the same.
 
     RUN is a run folder of `dlcli train`. Its complete config is trained again in a new run folder.
     Then data (SHA-256), versions, machine, statistics of the training rows, weights and metrics are
@@ -507,14 +507,14 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
 def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: bool) -> None:
     """Train one small network on the predictions of an ensemble.
 
-    RUN is a run folder of an ensemble with folds, as `dlcli init` configures it. The network
-    has the layers of the config. It learns the target and, for each training row, the prediction of
-    the members that were not trained on this row. 15 % of the training rows become validation rows.
-    Paths in `--set` are relative to the current folder.
+    RUN is a run folder of an ensemble with folds: each member was validated on a fold of the
+    training rows, as in configs of `dlcli init` with the preset good or best. The network has the
+    hidden layers of one member; use --set to change them. It learns the target and, for each
+    training row, the prediction of the members that were not trained on this row. 15 % of the
+    training rows become validation rows. Paths in `--set` are relative to the current folder.
 
-    The result compares size and prediction time of the network with the ensemble, and the accuracy
-    if the ensemble has test rows. Other commands accept the new run; only prediction intervals are
-    not available.
+    The result compares the network's size and prediction time with the ensemble's and, if there are
+    test rows, its metrics. Other commands accept the new run, but it has no prediction intervals.
 
     \b
       dlcli distill runs/bikes
