@@ -324,8 +324,8 @@ More help: dlcli help glossary, dlcli help exit-codes, dlcli help completion
 def show_help(ctx: click.Context, words: tuple[str, ...]) -> None:
     """Explain a command, a term, a key of the config or a topic.
 
-    A TERM is a word of the glossary. A KEY is a path such as ensemble.vary, its last part (vary), or
-    a value of the key. A TOPIC is completion, exit-codes or glossary.
+    A TERM is a word of the glossary. A KEY is a path such as ensemble.vary, its last part (vary),
+    or a value of the key. A TOPIC is completion, exit-codes or glossary.
 
     \b
       dlcli help train

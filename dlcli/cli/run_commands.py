@@ -351,9 +351,9 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP (REST and web form).
 
-    RUN is a run folder of `dlcli train`, served under the name of its folder. A request contains a JSON array with one object per row;
-    the response is an array of objects with the columns of `dlcli predict`. If the environment
-    variable DLCLI_API_KEY is set, requests must send this key.
+    RUN is a run folder of `dlcli train`, served under the name of its folder. A request contains a
+    JSON array with one object per row; the response is an array of objects with the columns of
+    `dlcli predict`. If the environment variable DLCLI_API_KEY is set, requests must send this key.
 
     \b
       dlcli serve runs/bikes
