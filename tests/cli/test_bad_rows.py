@@ -22,8 +22,8 @@ OPTIONS_HINT = (
     "--on-bad-row reject --rejected FILE writes their rows to FILE\n"
 )
 TARGET_HINT = (
-    "hint: --on-bad-row warn omits rows whose target can't be used, and treats other such values "
-    "as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
+    "hint: --on-bad-row warn omits rows with an unusable target, and treats unusable values of "
+    "features as missing; --on-bad-row reject --rejected FILE writes all these rows to FILE"
 )
 
 
