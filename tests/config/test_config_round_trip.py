@@ -253,6 +253,7 @@ device: auto
 threads: auto
 precision: float32
 checkpoint: {seconds: 30.0}
+explanation: {background_rows: 32}
 """)
 
 
