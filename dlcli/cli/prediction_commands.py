@@ -341,6 +341,7 @@ def evaluate(
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.prediction.groups import columns_to_read
+    from dlcli.prediction.reliability import measure_reliability
     from dlcli.reports.command_views import decision_sentences, evaluation_view
     from dlcli.reports.group_section import groups_view
     from dlcli.runs.run_folder import opened_network
@@ -363,6 +364,9 @@ def evaluate(
     gates = check_evaluation(predictor, evaluation, rows)
     result = {"run": str(run), "rows": evaluation.rows, "left_out": found.omitted}
     result["metrics"] = evaluation.metrics
+    reliability = measure_reliability(predictor.task, evaluation.decoded)
+    if reliability is not None:
+        result["calibration"] = reliability.model_dump(mode="json")
     if evaluation.interval is not None:
         result["interval"] = evaluation.interval
     rule, effect = predictor.decision, predictor.task.decision_effect(evaluation.decoded)
@@ -390,6 +394,7 @@ def evaluate(
             evaluation.interval,
             evaluation.without_weight,
             [] if rule is None else [*decision_sentences(rule, predictor.task.classes, effect)],
+            reliability,
         )
         console.print_view(view)
         if found.groups is not None:

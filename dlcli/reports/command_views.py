@@ -12,8 +12,10 @@ from dlcli.columns.type_inference import numbered_prefix
 from dlcli.errors import joined, plural
 from dlcli.metrics.definitions import COST, METRICS
 from dlcli.metrics.statistic import finite_number
+from dlcli.prediction.reliability import Reliability
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
+from dlcli.reports.calibration_section import calibration_table, describe_calibration
 
 if TYPE_CHECKING:
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
@@ -115,6 +117,7 @@ def evaluation_view(
     interval: Mapping[str, Any] | None = None,
     without_weight: int = 0,
     sentences: Sequence[str] = (),
+    reliability: Reliability | None = None,
 ) -> views.View:
     """Show the metrics of a run on other rows, also per class, label or column if there are few.
 
@@ -126,6 +129,7 @@ def evaluation_view(
             `by_column`.
         without_weight: the number of rows with weight 0, shown separately.
         sentences: further results.
+        reliability: the reliability of probabilities.
     """
     sizes = [("rows", f"{rows - without_weight:,}")]
     if without_weight:
@@ -142,6 +146,9 @@ def evaluation_view(
             heads = [fmt.shorten(name) for name in parts]
             blocks.append(metric_table(heads, [*parts.values()], [counted] * len(parts)))
     texts = [*positive_class(metrics, classes), *sentences]
+    if reliability is not None and reliability.error.value is not None:
+        blocks.append(calibration_table(reliability, "by_label" in metrics))
+        texts.append(describe_calibration(reliability))
     of_level = None
     if interval is not None:
         parts = interval.get("by_column", {"": {n: v for n, v in interval.items() if n != "level"}})

@@ -14,17 +14,18 @@ from numpy.typing import NDArray
 from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics
-from dlcli.metrics import calibration, definitions
+from dlcli.metrics import definitions
 from dlcli.metrics.metric import Kind
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
+from dlcli.reports.calibration_section import calibration_charts
 from dlcli.reports.charts import Axis, Guides, PointStyle
 from dlcli.reports.distillation_section import distillation_table
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.lift_charts import level_chart, lift_chart
-from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, Scores, TrainingRecord
+from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, TrainingRecord
 from dlcli.runs.run import Run
 
 MOST_DRAWN_CLASSES = 25
@@ -143,7 +144,7 @@ def prediction_blocks(
         part = "label" if task.labels else "class"
         drawn += [_CURVES[name](counted, part) for name in names if name in _CURVES]
     if "calibration" in names:
-        drawn.append(_calibration_chart(rows))
+        drawn += calibration_charts(rows)
     if "thresholds" in names:
         tables.append(_threshold_table(rows))
     parts = _metrics_of_parts("label", metrics.get("by_label"), "two classes", rows.rows)
@@ -397,64 +398,6 @@ def thinned_path(x: Floats, y: Floats, most: int) -> NDArray[np.int64]:
     distance = np.concatenate([[0.0], np.cumsum(steps)])
     wanted = np.linspace(0, distance[-1], most)
     return np.unique([0, *np.searchsorted(distance, wanted[1:-1]), len(x) - 1])
-
-
-def _calibration_chart(rows: PredictedRows) -> views.ChartBlock:
-    """Draw the calibration of the second of two classes, the predicted class, or the labels."""
-    if rows.task.labels:
-        scores, what = list(rows.scores.values()), "of each label"
-    elif len(rows.task.classes) == 2:
-        scores, what = list(rows.scores.values()), f"of {fmt.shorten(rows.task.classes[1])}"
-    else:
-        is_right = rows.values == rows.decoded.argmax(axis=1)
-        scores = [Scores(is_right, rows.decoded.max(axis=1))]
-        what = "of the most probable class"
-    observed = np.stack([each.is_positive for each in scores]).astype(np.float64)
-    predicted = np.stack([each.scores for each in scores])
-    bins = calibration.calibration_curve(
-        observed.ravel(),
-        predicted.ravel(),
-        np.tile(rows.weights, len(scores)),
-        max(1, calibration.number_of_bins(rows.rows)),
-    )
-    points = [
-        {"x": e.predicted, "y": e.observed, "l": e.lower, "u": e.upper, "n": e.rows, "s": "rows"}
-        for e in bins
-    ]
-    ends = {"l": "95 % confidence interval from|.1%", "u": "to|.1%"}
-    tips = {"x": "predicted|.1%", "y": "observed|.1%", **ends, "n": "rows|,d"}
-    guides = Guides(reference=[{"x": 0, "y": 0}, {"x": 1, "y": 1}], path=points)
-    style = {"rows": PointStyle("train", size=60, opacity=0.85)}
-    across, up = (
-        Axis(title, format="%", domain=(0, 1))
-        for title in ("predicted probability", "observed frequency")
-    )
-    return views.ChartBlock(
-        title="Calibration of probabilities",
-        spec=charts.scatter_chart(points, style, across, up, tips=tips, guides=guides),
-        description=_describe_calibration(
-            calibration.CalibrationError(rows.weights, predicted, observed)
-        ),
-        reading=f"Rows are sorted by the predicted probability {what} and divided into groups of "
-        "about equal size. Points on the dashed line: probabilities match the observed "
-        "frequencies. Points below it: they are too high. Vertical lines are 95 % confidence "
-        "intervals; if one crosses the dashed line, the difference may be due to chance.",
-        numbers=charts.numbers_table(points, tips),
-    )
-
-
-def _describe_calibration(error: calibration.CalibrationError) -> str:
-    """Describe the calibration error of rows, and the part that chance explains."""
-    if error.value is None:
-        return "There are too few rows to measure the calibration error."
-    value, chance, lower, upper = (
-        f"{100 * each:.1f}" for each in (error.value, error.by_chance, *error.own_interval())
-    )
-    return (
-        f"The calibration error is {value} percentage points (95 % CI {lower} to {upper}): the "
-        "mean difference between predicted probability and observed frequency. On this many rows, "
-        f"exact probabilities would have an error of about {chance} by chance."
-    )
 
 
 def _threshold_table(rows: PredictedRows) -> views.TableBlock:
