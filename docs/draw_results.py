@@ -17,6 +17,7 @@ import altair
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
 from picture_theme import ACCENT, BELOW, BLUE, GRAY, GREEN, ORANGE, chart, save
 
 import dlcli
@@ -105,6 +106,38 @@ def draw_thresholds() -> None:
     picture += default.mark_rule(strokeDash=[4, 4], color=GRAY).encode(x="threshold:Q")
     picture += default.mark_text(align="left", dx=5, y=190).encode(x="threshold:Q", text="words:N")
     save(picture.properties(width=380, height=210), "thresholds")
+
+
+def draw_costs() -> None:
+    """Draw the mean cost of a visit at each threshold, on validation and on test rows."""
+    costs = {"false_positive": 1, "false_negative": 9}
+    with tempfile.TemporaryDirectory() as folder:
+        config = str(ROOT / "configs" / "shoppers.yaml")
+        settings = {"epochs": 20, "decision": {"costs": costs}}
+        dlcli.train(config, overrides=settings, output=Path(folder, "run"))
+        rows = pq.read_table(Path(folder, "run", "predictions.parquet"))
+    splits = np.array(rows["split"].to_pylist())
+    is_purchase = np.array(rows["target"].to_pylist()) == "yes"
+    probability = rows["probability_yes"].to_numpy()
+    points = []
+    for name in ("validation", "test"):
+        truth, score = is_purchase[splits == name], probability[splits == name]
+        for at in np.linspace(0.005, 0.995, 199).tolist():
+            missed, false = truth & (score <= at), ~truth & (score > at)
+            cost = np.mean(costs["false_negative"] * missed + costs["false_positive"] * false)
+            points.append({"threshold": at, "cost": float(cost), "rows": name})
+    lines = chart(points).mark_line(strokeWidth=2.5, interpolate="step-after")
+    colors = {name: SETS[name] for name in ("validation", "test")}
+    picture = lines.encode(
+        x=altair.X("threshold:Q").scale(domain=[0, 1]),
+        y=altair.Y("cost:Q", title="mean cost of a row").scale(domain=[0, 1.5]),
+        color=color_of(colors, "rows", legend=BELOW),
+    )
+    for at, words in ((0.1, "chosen"), (0.5, "default")):
+        rule = chart([{"threshold": at, "words": words}])
+        picture += rule.mark_rule(strokeDash=[4, 4], color=GRAY).encode(x="threshold:Q")
+        picture += rule.mark_text(align="left", dx=5, y=12).encode(x="threshold:Q", text="words:N")
+    save(picture.properties(width=380, height=210), "costs")
 
 
 # Numbers
@@ -304,6 +337,7 @@ def draw_missing() -> None:
 PICTURES = {
     "confusion": draw_confusion,
     "thresholds": draw_thresholds,
+    "costs": draw_costs,
     "intervals": draw_intervals,
     "learning-curve": draw_learning_curve,
     "bikes": draw_bikes,

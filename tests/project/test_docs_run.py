@@ -21,7 +21,16 @@ ROOT = Path(__file__).parents[2]
 PAGES = pages_to_run()
 FOR_RELEASES = (
     *("2-xor", "3-overfitting", "4-images", "5-text-and-a-game", "6-choosing", "7-experiments"),
-    *("8-ensembles", "imbalanced", "intervals", "cluster", "export", "commands", "choose"),
+    *(
+        "8-ensembles",
+        "imbalanced",
+        "decisions",
+        "intervals",
+        "cluster",
+        "export",
+        "commands",
+        "choose",
+    ),
     "result",
     *("serve", "tracking", "README", "pipeline", "categories", "predict-many", "gallery"),
     *("migrate", "recipes", "distill", "amounts"),
