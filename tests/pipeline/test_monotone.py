@@ -238,3 +238,24 @@ def test_initial_weights_of_the_other_sign_are_refused(tmp_path):
 def test_a_script_is_refused(trained, tmp_path):
     with pytest.raises(ExportError, match="monotone"):
         dlcli.export(trained().path, "python", tmp_path / "script")
+
+
+def test_an_onnx_model_keeps_the_directions(trained, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    dlcli.export(trained().path, "onnx", tmp_path / "onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
+    rows = Rows(PAIRS, seed=9)
+
+    def predict(columns):
+        given = {name: np.array(each) for name, each in columns.items()}
+        given = {
+            name: each.astype(object) if each.dtype.kind == "U" else each
+            for name, each in given.items()
+        }
+        [*values] = session.run(
+            None, {each.name: given[each.name] for each in session.get_inputs()}
+        )
+        return np.asarray(values[0], float).reshape(-1)
+
+    before, after = predict(rows.columns), predict(rows.better().columns)
+    assert ((after - before) / before.std()).min() >= ROUNDING
