@@ -176,6 +176,9 @@ def decision_sentences(
     now, before = (fmt.estimate(each, effect.metric) for each in (effect.value, effect.usual))
     change = fmt.estimate(effect.difference, effect.metric, is_difference=True)
     yield f"{mean} is {now}; {usual}, it is {before} (difference {change})."
+    for name, estimate in effect.constrained.items():
+        limit, found = decision.constraints[name], fmt.estimate(estimate, name)
+        yield f"{fmt.capitalize(name)} is {found} on these rows (required: at least {limit:g})."
 
 
 def metric_table(

@@ -140,6 +140,8 @@ class DecisionEffect(Document):
     """The threshold without the decision; `None` for more than two classes."""
     difference: DifferenceEstimate
     """The difference: with the decision minus without it."""
+    constrained: Mapping[str, Estimate] = {}
+    """The metrics that the decision limits, `recall` and `precision`."""
 
 
 def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -585,13 +585,16 @@ class Task(Fitted):
             task.metric_rows(rows.values, rows.decoded, rows.weights) for task in (self, plain)
         )
         usual = replace(usual, costs=self.decision.cost_matrix)
-        now, before = ({name: statistics_of(each)[name]} for each in (own, usual))
+        of_own = statistics_of(own)
+        now, before = {name: of_own[name]}, {name: statistics_of(usual)[name]}
+        limited = {each: of_own[each] for each in self.decision.constraints if each in of_own}
         return DecisionEffect(
             metric=name,
             value=estimate_statistics(now)[name],
             usual=estimate_statistics(before)[name],
             usual_threshold=plain.threshold if len(self.classes) == 2 else None,
             difference=estimate_statistic_differences(before, now, paired=True)[name],
+            constrained=estimate_statistics(limited),
         )
 
     def metric_rows(self, values: TargetValues, decoded: Outputs, weights: Floats | None) -> Rows:

@@ -105,6 +105,17 @@ def test_evaluate_states_it_too(folder):
 
 
 @pytest.mark.slow
+def test_a_limited_metric_is_stated_with_its_limit(folder):
+    rule = "maximize: precision, recall: {at_least: 0.8}"
+    result = command("evaluate", "f1", "rows.csv", "--decision", rule, "--json")
+    recall = json.loads(result.stdout)["decision"]["constrained"]["recall"]
+    assert recall["lower"] < recall["value"] < recall["upper"]
+    text = command("evaluate", "f1", "rows.csv", "--decision", rule).stdout
+    assert f"Recall is {recall['value']:.2f}"[:12] in text
+    assert "on these rows (required: at least 0.8)." in text
+
+
+@pytest.mark.slow
 def test_another_rule_can_be_chosen_for_a_prediction(folder):
     classes, scores = predicted("plain", "rows.csv", "--decision", "threshold: 0.1")
     assert (classes == np.where(scores > 0.1, "yes", "no")).all()
