@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 FIRST_ROWS = 5
 """Number of rows that are explained if none are chosen."""
 MOST_CHOSEN = 10_000
+MOST_CHANGES = 5
+"""Maximum number of changes that are listed for a row."""
 
 
 def _parse_rows(
@@ -31,6 +33,13 @@ def _parse_rows(
     if len(parts) > MOST_CHOSEN:
         raise click.BadParameter(f"expected at most {MOST_CHOSEN:,} rows, got {len(parts):,}")
     return tuple(dict.fromkeys(map(int, parts)))
+
+
+def _parse_names(
+    ctx: click.Context, parameter: click.Parameter, text: str | None
+) -> tuple[str, ...]:
+    """Return the names of a list such as `age,sex`."""
+    return tuple(part.strip() for part in (text or "").split(",") if part.strip())
 
 
 @click.command()
@@ -71,6 +80,19 @@ def _parse_rows(
     help="Table of rows to compare with, such as the training file. [default: training rows that "
     "the run folder contains]",
 )
+@click.option(
+    "--change",
+    metavar="TARGET=VALUE",
+    help="Instead, list the smallest changes of one to three columns that lead to this class, or "
+    "to a number such as 'price=>250000'. The new values are within the ranges and categories of "
+    "the training rows.",
+)
+@click.option(
+    "--fixed",
+    metavar="COLUMN,...",
+    callback=_parse_names,
+    help="Columns that --change keeps as they are.",
+)
 @options.output("FILE", "New CSV, Parquet or JSON lines file for the values of all columns.")
 @options.json_object
 def explain(
@@ -90,6 +112,7 @@ def explain(
       dlcli explain runs/bikes data/bikes.csv --rows 3,17
       dlcli explain runs/bikes data/bikes.csv --top 10 --json
       dlcli explain runs/bikes data/bikes.csv --output explanations.csv
+      dlcli explain runs/bikes data/bikes.csv --rows 3 --change 'rentals=>100' --fixed hour
 
     For each row, the command prints the prediction, the mean prediction, and how much each column
     contributes to the difference (Shapley values). The contributions of all columns add up to the
@@ -102,6 +125,11 @@ def explain(
     from dlcli.reports.shapley_views import shapley_view
     from dlcli.runs.run_folder import opened_network
 
+    if others["change"] is not None:
+        _list_changes(paths, rows, output, others, as_json=as_json)
+        return
+    if others["fixed"]:
+        raise click.UsageError("--fixed applies to --change")
     run, data = paths
     name: str | None = others["name"]
     form = choose_format(None, output)
@@ -163,3 +191,37 @@ def _document(run: str, found: ExplainedTable, name: str | None) -> dict[str, ob
         "permutation_pairs": values.pairs,
         "rows": rows,
     }
+
+
+def _list_changes(
+    paths: RunAndData,
+    rows: tuple[int, ...] | None,
+    output: Location | None,
+    others: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    """Print the smallest changes that lead to a wanted prediction."""
+    from dlcli.pipeline.table_explanation import choose_rows
+    from dlcli.pipeline.wanted_changes import Wish, changes_json, search_changes
+    from dlcli.reports.shapley_views import changes_view
+    from dlcli.runs.run_folder import opened_network
+
+    names = {"name": "--of", "background": "--background"}
+    refused = [option for key, option in names.items() if others[key] is not None]
+    refused += ["--output"] if output is not None else []
+    if refused:
+        raise click.UsageError(f"{refused[0]} can't be combined with --change")
+    run, data = paths
+    with opened_network(run, with_background=True) as opened:
+        predictor = opened.predictor
+        wish = Wish.parse(others["change"], predictor.task)
+        table = predictor.read(data, others=())
+        chosen = choose_rows(table, console.print_message, rows, FIRST_ROWS)
+        some, numbers = table.take(chosen), (chosen + 1).tolist()
+        found = search_changes(opened, predictor, some, wish, others["fixed"], MOST_CHANGES)
+    if as_json:
+        each = [{"row": row, **changes_json(one)} for row, one in zip(numbers, found, strict=True)]
+        console.print_json({"run": str(run), "change": others["change"], "rows": each})
+    else:
+        console.print_view(changes_view(found, some, numbers))

@@ -110,6 +110,30 @@ def explain_table(
     table = predictor.read(source, others=())
     for note in sorted(table.file_notes, key=lambda note: note.is_doubtful):
         report("warning" if note.is_doubtful else "note", note.message)
+    chosen = choose_rows(table, report, rows, most)
+    some = table.take(chosen)
+    problems = bad_rows.new_record()
+    values = explainer.explain(predictor.encode(some, problems))
+    if not np.isfinite(values.predictions).all() or not np.isfinite(values.values).all():
+        raise RunError("a prediction is not finite, so it can't be explained")
+    return ExplainedTable(some, chosen + 1, values, RowDifferences.of(problems, some))
+
+
+def choose_rows(
+    table: Table, report: Report, rows: Sequence[int] | None, most: int | None
+) -> Indices:
+    """Return the indices of the rows to explain.
+
+    Args:
+        table: the table.
+        report: receives a note if not all rows are explained.
+        rows: the positions of the rows, from 1; if omitted, all rows.
+        most: the maximum number of rows if `rows` is omitted.
+
+    Raises:
+        UsageError: for a row that the table does not have.
+        DataError: if the table has no rows.
+    """
     if not table.rows:
         raise DataError("has no rows", file=table.file)
     if rows is None:
@@ -117,16 +141,11 @@ def explain_table(
         if len(chosen) < table.rows:
             first = plural(len(chosen), "row")
             message = f"explained the first {first} of {table.rows:,}; choose others with --rows"
-            report("note", f"{table.file}: {message}, or explain all with --output FILE")
+            report("note", f"{table.file}: {message}")
     else:
         wrong = [row for row in rows if not 1 <= row <= table.rows]
         if wrong:
             message = f"{table.file} has {plural(table.rows, 'row')}, got row {wrong[0]}"
             raise UsageError(f"{option('rows')}: {message}")
         chosen = np.array(rows, np.int64) - 1
-    some = table.take(chosen)
-    problems = bad_rows.new_record()
-    values = explainer.explain(predictor.encode(some, problems))
-    if not np.isfinite(values.predictions).all() or not np.isfinite(values.values).all():
-        raise RunError("a prediction is not finite, so it can't be explained")
-    return ExplainedTable(some, chosen + 1, values, RowDifferences.of(problems, some))
+    return chosen

@@ -10,8 +10,11 @@ import numpy as np
 from dlcli.errors import plural
 from dlcli.explanation.shapley import ShapleyValues, Unit
 from dlcli.metrics.statistic import Floats
+from dlcli.pipeline.wanted_changes import RowChanges
+from dlcli.prediction.predictions import Predictions
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
+from dlcli.tables.table import Table
 
 _WIDTH = 20
 """Width of the longest bar, in characters."""
@@ -127,3 +130,46 @@ def bar(effect: float, largest: float) -> str:
     """Draw a bar whose length is the share of the largest effect."""
     eighths = round(8 * _WIDTH * min(1.0, abs(effect) / largest)) if largest else 0
     return _BAR * (eighths // 8) + _PARTS[eighths % 8]
+
+
+def changes_view(found: Sequence[RowChanges], table: Table, rows: Sequence[int]) -> views.View:
+    """Show the smallest changes of rows that lead to a wanted prediction.
+
+    Args:
+        found: the changes of each row.
+        table: the rows.
+        rows: the row numbers.
+    """
+    parts: list[views.ViewBlock | str] = []
+    for at, (row, each) in enumerate(zip(rows, found, strict=True)):
+        caption = f"row {row:,}: {_prediction_text(each.before)}"
+        if each.is_met:
+            parts.append(f"{caption}; this is the wanted prediction already")
+        elif not each.changes:
+            parts.append(f"{caption}; no change of up to three columns leads to the wanted one")
+        else:
+            lines = []
+            for change, after in each.changes:
+                steps = []
+                for column, value in change.values.items():
+                    before = table.texts(column)[at]
+                    old = "missing" if before is None else fmt.shorten(before, 30)
+                    new = fmt.number(value) if isinstance(value, float) else fmt.shorten(value, 30)
+                    steps.append(f"{fmt.shorten(column, 30)} {old} → {new}")
+                lines.append((f"  {', '.join(steps)}", _prediction_text(after)))
+            parts.append(views.TableBlock(("", ""), tuple(lines), caption, text_columns=(0, 1)))
+    return views.View(blocks=views.blocks(parts))
+
+
+def _prediction_text(predictions: Predictions) -> str:
+    """Format the prediction of a row, for a class with its probability."""
+    first = {name: values[0] for name, values in predictions.lists().items()}
+    texts = []
+    for name, value in first.items():
+        if name.startswith("prediction") and name != "prediction_set":
+            label = name.removeprefix("prediction").removeprefix("_")
+            text = fmt.number(value) if isinstance(value, float) else fmt.shorten(value)
+            share = first.get(f"probability_{value}")
+            text += f" ({fmt.percent(share)})" if isinstance(share, float) else ""
+            texts.append(f"{label}: {text}" if label else text)
+    return ", ".join(texts)

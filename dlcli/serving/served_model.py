@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dlcli.columns.column_exports import ClientColumn, KnownValues
+from dlcli.columns.column_exports import ClientColumn
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
-from dlcli.explanation.explanation_document import Histogram
+from dlcli.pipeline.client_columns import served_columns
 from dlcli.pipeline.drift import earlier_predictions
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
@@ -373,30 +373,6 @@ def model_names(runs: Sequence[Path], named: Mapping[str, Path]) -> dict[str, Pa
 
 
 # The columns of requests and responses, for the documentation and the form
-
-
-def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
-    """Describe the columns that each row must have, in the order of the training table.
-
-    Args:
-        run: the run, whose explanation may contain frequent values and medians.
-        predictor: the predictor of the run.
-    """
-    statistics = {each.name: each for each in run.explanation.columns}
-    found = []
-    for feature in predictor.encoding.features:
-        notation, known = predictor.notation(feature.column), statistics.get(feature.column)
-        frequent = [each.value for each in known.values] if known else []
-        middle = _median(known.histogram) if known and known.histogram else None
-        found.append(feature.client_column(notation, KnownValues(frequent, middle)))
-    return tuple(found)
-
-
-def _median(histogram: Histogram) -> float:
-    """Return the center of the bin that contains the median."""
-    counts, edges = np.array(histogram.train), histogram.edges
-    at = min(int(np.searchsorted(np.cumsum(counts), counts.sum() / 2)), len(counts) - 1)
-    return (edges[at] + edges[at + 1]) / 2
 
 
 def output_types_of(predictor: Predictor) -> dict[str, str]:

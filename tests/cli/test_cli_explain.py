@@ -78,3 +78,54 @@ def test_without_stored_rows_a_table_is_required(folder, dlcli_run):
 def test_a_row_that_does_not_exist(folder, dlcli_run):
     result = dlcli_run("explain", folder / "t", folder / "t.csv", "--rows", "61", exit_code=2)
     assert "t.csv has 60 rows, got row 61" in result.stderr
+
+
+def changes_of(run, folder, *arguments):
+    result = run("explain", folder / "t", folder / "t.csv", "--json", *arguments)
+    return json.loads(result.stdout)["rows"]
+
+
+def test_each_change_leads_to_the_wanted_class_and_keeps_fixed_columns(folder, dlcli_run):
+    table = [line.split(",") for line in (folder / "t.csv").read_text().splitlines()[1:]]
+    model, tried = dlcli.load(folder / "t"), 0
+    ranges = [(min(c), max(c)) for c in zip(*((float(a), float(b)) for a, b, _ in table))]
+    for row in changes_of(dlcli_run, folder, "--change", "approved=yes"):
+        a, b, _ = table[row["row"] - 1]
+        assert row["is_met"] == (row["prediction"] == "yes")
+        for change in row["changes"]:
+            tried += 1
+            values = {"a": float(a), "b": float(b), **change["values"]}
+            assert model.predict_rows([values]).values[0] == "yes"
+            for (low, high), name in zip(ranges, "ab", strict=True):
+                assert low - 1e-9 <= change["values"].get(name, low) <= high + 1e-9
+    assert tried
+    for row in changes_of(dlcli_run, folder, "--change", "approved=yes", "--fixed", "a"):
+        assert all(set(change["values"]) == {"b"} for change in row["changes"])
+
+
+def test_the_change_of_one_column_is_the_nearest_value_that_suffices(folder, dlcli_run):
+    model = dlcli.load(folder / "t")
+    rows = changes_of(dlcli_run, folder, "--change", "approved=yes", "--fixed", "b")
+    for row in rows:
+        for change in row["changes"]:
+            line = (folder / "t.csv").read_text().splitlines()[row["row"]]
+            a, b = map(float, line.split(",")[:2])
+            nearer = a + 0.8 * (change["values"]["a"] - a)
+            step = abs(change["values"]["a"] - a)
+            if step > 1:  # the values are about 0.2 apart
+                assert model.predict_rows([{"a": nearer, "b": b}]).values[0] == "no"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--change", "approved=maybe"], "--change: no class 'maybe'"),
+        (["--change", "yes"], "--change: expected approved=VALUE, got yes"),
+        (["--change", "approved=yes", "--fixed", "c"], "--fixed: no column 'c'"),
+        (["--fixed", "a"], "--fixed applies to --change"),
+        (["--rows", "x"], "expected row numbers such as 3,17, got x"),
+    ],
+)
+def test_wrong_options(folder, dlcli_run, arguments, message):
+    result = dlcli_run("explain", folder / "t", folder / "t.csv", *arguments, exit_code=2)
+    assert message in result.stderr
