@@ -88,7 +88,8 @@ def changes_of(run, folder, *arguments):
 def test_each_change_leads_to_the_wanted_class_and_keeps_fixed_columns(folder, dlcli_run):
     table = [line.split(",") for line in (folder / "t.csv").read_text().splitlines()[1:]]
     model, tried = dlcli.load(folder / "t"), 0
-    ranges = [(min(c), max(c)) for c in zip(*((float(a), float(b)) for a, b, _ in table))]
+    columns = ([float(line[at]) for line in table] for at in range(2))
+    ranges = [(min(column), max(column)) for column in columns]
     for row in changes_of(dlcli_run, folder, "--change", "approved=yes"):
         a, b, _ = table[row["row"] - 1]
         assert row["is_met"] == (row["prediction"] == "yes")
