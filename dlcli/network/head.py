@@ -10,6 +10,7 @@ from dlcli.config.config_schema import Config, Gate, Output
 from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss
 from dlcli.errors import ConfigError, Problem, did_you_mean_or_all
+from dlcli.metrics.definitions import COST
 from dlcli.schema.section import members_of
 from dlcli.schema.yaml_document import format_path
 from dlcli.tasks.task import Task
@@ -162,6 +163,8 @@ def _monotone_problems(output: Output, config: Config, task: Task) -> Iterator[P
 
 def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Iterator[Problem]:
     epoch_metrics, known = task.epoch_metrics(head.loss), task.metric_names(head.loss)
+    if config.decision is not None and config.decision.costs is not None:
+        known = (*known, COST.name)
     for index, metric in enumerate(head.metrics):
         if metric not in epoch_metrics:
             message = f"'{metric}' {misfit}; use {', '.join(epoch_metrics)}"

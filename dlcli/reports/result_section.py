@@ -22,6 +22,7 @@ from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.calibration_section import calibration_charts
 from dlcli.reports.charts import Axis, Guides, PointStyle
+from dlcli.reports.decision_chart import decision_chart
 from dlcli.reports.distillation_section import distillation_table
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.lift_charts import level_chart, lift_chart
@@ -59,6 +60,8 @@ def result_section(record: TrainingRecord, metrics: views.TableBlock) -> views.P
         blocks += [table, *_metrics_of_parts("column", by_column, "numbers", counted)]
     if run.distillation is not None:
         blocks.append(distillation_table(run.distillation))
+    if run.decision is not None and (chart := decision_chart(run.decision)) is not None:
+        blocks.append(views.GridBlock((chart,)))
     for place, rows in enumerate(record.predicted):
         adjective = run.config.adjective(rows.split)
         found = prediction_blocks(rows, run.config.seed, run.metrics.get(rows.split, {}))
@@ -419,7 +422,7 @@ def _threshold_table(rows: PredictedRows) -> views.TableBlock:
         "threshold finds more of these rows but also more false positives; the best threshold "
         "depends on the costs of both kinds of error. The column “prediction” uses "
         f"{rows.task.threshold:.3g}. To use "
-        f"another threshold, filter the column “probability_{name}”.",
+        "another threshold, set `decision` in the config, or use `dlcli predict --decision`.",
     )
 
 

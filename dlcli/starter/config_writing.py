@@ -269,6 +269,9 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
         counts = f"{min(rows):,} to {max(rows):,} rows"
         why = f"classes have {counts}; equal weight, but biased probabilities"
         yield comment(f"class_weight: balanced  # {why}")
+        if len(rows) == 2:
+            why = "or costs: {false_positive: 1, false_negative: 20}"
+            yield comment(f"decision: {{maximize: f1}}  # another threshold than 0.5; {why}")
 
 
 def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:

@@ -204,3 +204,29 @@ def test_a_threshold_to_choose_in_each_fold_is_refused(folder):
     with pytest.raises(dlcli.ConfigError) as caught:
         dlcli.cross_validate(CONFIG + "decision: {maximize: f1}\n", folds=2, output="none")
     assert "decision.maximize: would choose another threshold in each fold" in str(caught.value)
+
+
+COSTS = "decision: {costs: {false_positive: 1, false_negative: 3}}\n"
+
+
+@pytest.mark.slow
+def test_a_gate_limits_the_cost_on_test_rows(folder):
+    Path("gate.yaml").write_text(CONFIG + COSTS + "gates: {test.cost: {at_most: 0.001}}\n")
+    result = command("train", "gate.yaml", "--quiet", "--output", "gate")
+    assert result.exit_code == 6
+    assert "gate failed: test.cost = " in result.stderr
+
+
+@pytest.mark.slow
+def test_a_search_minimizes_the_cost(folder):
+    space = "tune: {metric: val_cost, trials: 3, space: {optimizer.learning_rate: [0.001, 0.1]}}\n"
+    Path("tune.yaml").write_text(CONFIG + COSTS + space)
+    result = command("tune", "tune.yaml", "--quiet", "--output", "tune")
+    assert result.exit_code == 0, result.stderr
+    assert "with a validation cost of " in result.stdout
+
+
+def test_the_cost_needs_costs(folder):
+    config = CONFIG + "gates: {test.cost: {at_most: 0.1}}\n"
+    with pytest.raises(dlcli.ConfigError, match="'cost' does not fit the target"):
+        dlcli.train(config, output="none")
