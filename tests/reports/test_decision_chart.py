@@ -22,7 +22,7 @@ def test_it_names_the_cost_at_the_chosen_threshold_and_the_lowest_one():
     found = decision_chart(rule)
     assert found.title == "Mean cost of a row by threshold"
     assert found.description == (
-        "Mean cost of a row on 1,200 validation rows: 0.250 near the threshold 0.1; the lowest is "
+        "Mean cost of a row on 1,200 validation rows: 0.25 near the threshold 0.1; the lowest is "
         "0.125, at 0.2."
     )
     assert len(found.numbers.rows) == 3
@@ -33,7 +33,7 @@ def test_a_metric_has_its_highest_value_and_no_point_where_it_is_undefined():
         decided([(0.05, 0.5), (0.2, 0.75), (0.9, None)], threshold=0.2, objective="f1")
     )
     assert found.title == "F1 by threshold"
-    assert found.description.endswith("the highest is 0.750, at 0.2.")
+    assert found.description.endswith("the highest is 0.75, at 0.2.")
     assert len(found.numbers.rows) == 2
 
 
