@@ -76,7 +76,7 @@ def write_atomically(path: Path, *, is_locked: bool = True) -> Iterator[Path]:
 def refuse_existing_file(path: Path) -> None:
     """Raise `UsageError` if a path that is about to be written exists."""
     if os.path.lexists(path):
-        raise UsageError(f"{path}: already exists; use another name or remove this file first")
+        raise UsageError(f"{path}: already exists; use another name or remove it first")
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import click
 from dlcli.cli import console, options
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.run_commands import print_export
-from dlcli.errors import RunError, listed
+from dlcli.errors import RunError, UsageError, listed
 
 if TYPE_CHECKING:
     from dlcli.config.search_space import Dimension
@@ -220,7 +220,10 @@ def _validate_run(folder: Path, as_json: bool) -> None:
         run = open_run(folder)
     except RunError as error:
         if (folder / EXPORT_SCRIPT).is_file():
-            error.add_note(f"hint: run {EXPORT_SCRIPT} to check an exported script")
+            raise UsageError(
+                f"{folder}: is an exported script, which can't be validated; run its "
+                f"{EXPORT_SCRIPT} instead"
+            ) from error
         raise
     run.verify()
     count = len(run.manifest.files)

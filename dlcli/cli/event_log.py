@@ -238,7 +238,7 @@ def _features(event: events.FeaturesEvent) -> list[str]:
     lines = [_column_line(kind, reasons) for kind, reasons in by_type.items()]
     if unnamed:
         lines.append(_column_line("ignored", unnamed))
-        lines.append('to include them, add "*": auto to input.features, or "*" to a list of names')
+        lines.append('to include them, add "*": auto to input.features (or "*", if it is a list)')
     return lines
 
 
@@ -342,7 +342,7 @@ def _trained(event: events.TrainedEvent) -> list[str]:
     epochs, best = event.epochs, event.best_epoch
     kept = f"; kept the best weights (epoch {best})" if best not in (None, epochs) else ""
     if event.members is not None:
-        kept = f"; {event.members} networks, each with its best weights"
+        kept = f"; {event.members} networks"
     lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(event.seconds)}{kept}"]
     if cluster := event.cluster:
         share = cluster.communication_share

@@ -104,7 +104,7 @@ class Range(section.Section):
     def conflicts(self) -> Iterator[section.Conflict]:
         """Yield ends in the wrong order, and impossible steps."""
         if self.low >= self.high:
-            yield "high", f"expected a number above low, {self.low}, got {self.high}"
+            yield "high", f"expected a number greater than low ({self.low}), got {self.high}"
         elif self.step is not None and self.step > self.high - self.low:
             yield "step", f"expected a step of at most high - low, got {self.step}"
         if self.log and self.low <= 0:

@@ -104,7 +104,7 @@ def find_duplicates(sample: Sample) -> DataFinding | None:
     count = f"{repeated:,} of {table.rows:,} ({percent(repeated, table.rows)})"
     message = f"rows with the same features as an earlier row: {count}"
     advice = (
-        "if they are copies, keep one of each; else copies of training rows may become test rows"
+        "if they are copies, keep only one of each, so no copy of a training row becomes a test row"
     )
     severity = _severity(repeated, table.rows)
     if sample.task is not None:

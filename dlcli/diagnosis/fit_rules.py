@@ -491,15 +491,17 @@ def no_better_than_linear(case: Case) -> Finding | None:
         if concluded.is_inconclusive or found.largest_gain is None:
             return None
     # The linear baseline has different training settings, so its metrics may differ.
-    why = "removes the hidden layers, like the linear baseline, and keeps your training settings"
+    is_worse = concluded.verdict == "worse"
+    effect = "make predictions worse" if is_worse else "add little or nothing"
+    why = "removes the hidden layers, so the model is linear, and keeps your training settings"
     return Finding(
         rule="no_better_than_linear",
         observation=_difference_words(case, concluded, "the linear baseline"),
-        meaning="the hidden layers add little or nothing: the effects of the columns are linear "
-        "and add up, "
-        "there are too few rows to learn more, or training failed",
+        meaning=f"the hidden layers {effect}; possible causes: the effects of the columns are "
+        "linear and additive, there are too few rows to learn more, or training failed",
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
+        title="worse than linear" if is_worse else "",
     )
 
 

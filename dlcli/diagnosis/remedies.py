@@ -98,6 +98,13 @@ class Finding:
     """Changes to try, the most promising first; empty if no config change can help."""
     source: str
     """The literature behind the rule, with the year."""
+    title: str = ""
+    """The title for people. [default: the name of the rule]"""
+
+    @property
+    def heading(self) -> str:
+        """The title, else the name of the rule in words."""
+        return self.title or self.rule.replace("_", " ")
 
 
 def number(value: float) -> str:

@@ -321,8 +321,8 @@ def small_validation(case: Case) -> Finding | None:
         observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
         meaning="so few rows can't distinguish a good network from a lucky one; early stopping and "
-        "every choice based on them is largely random. Hold out more rows, or evaluate configs by "
-        "cross-validation, with `dlcli cv`",
+        "every choice based on these rows are largely random. Hold out more rows, or evaluate "
+        "configs by cross-validation, with `dlcli cv`",
         patches=tuple(
             Patch("validation", why, (("data.validation", each),)) for each in enough[:1]
         ),

@@ -332,7 +332,7 @@ def readme_of(exported: Exported, document: ExportDocument, usage: str, bad_valu
     parts = [
         f"# {single_line(document.run)}, as {document.format}",
         f"Exported by dlcli {document.dlcli}: predicts {target}. "
-        "It accepts any number of rows; each requires a value for every input below.",
+        "It accepts any number of rows; each requires an entry for every input below.",
         f"```python\n{usage}```",
         "## Inputs",
         bad_values,

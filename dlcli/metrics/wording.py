@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from dlcli.errors import UNDEFINED, number, printable, truncate
-from dlcli.metrics.definitions import METRICS
+from dlcli.metrics.definitions import LOG_LOSS, METRICS
 from dlcli.metrics.statistic import finite_number
 
 if TYPE_CHECKING:
@@ -111,9 +111,30 @@ def estimate(value: Estimate | None, name: str = "", *, is_difference: bool = Fa
         return UNDEFINED
     in_percent = _is_in_percent(name)
     unit = "" if not in_percent else " points" if is_difference else " %"
-    show = _shown_to(decimals_of_interval(value), in_percent=in_percent, has_sign=is_difference)
-    ends = "" if value.ends is None else f" [{', '.join(map(show, value.ends))}]"
+    decimals = None if _is_open(name, value) else decimals_of_interval(value)
+    show = _shown_to(decimals, in_percent=in_percent, has_sign=is_difference)
+    ends = ""
+    if value.ends is not None:
+        ends = f" [{', '.join(_end(name, each, show) for each in value.ends)}]"
     return f"{show(value.value)}{unit}{ends}"
+
+
+def _is_open(name: str, value: Estimate) -> bool:
+    """Return whether an end of an interval of log loss is only limited by clipped probabilities.
+
+    Log loss has no upper limit. That of clipped probabilities, 36, contains no information.
+    """
+    return value.ends is not None and any(_is_limit(name, each) for each in value.ends)
+
+
+def _is_limit(name: str, end: float) -> bool:
+    return name == LOG_LOSS.name and abs(end) >= LOG_LOSS.bounds[1]
+
+
+def _end(name: str, value: float, show: Callable[[float], str]) -> str:
+    if _is_limit(name, value):
+        return f"{MINUS}∞" if value < 0 else "∞"
+    return show(value)
 
 
 def decimals_of_interval(value: Estimate) -> int | None:
@@ -140,7 +161,8 @@ def versus(
         where: the rows, if any: `on 150 test rows`.
         names_interval: whether to write `95 % CI of the difference`; false for a repetition.
     """
-    decimals, in_percent = decimals_of_interval(change), _is_in_percent(name)
+    decimals = None if _is_open(name, change) else decimals_of_interval(change)
+    in_percent = _is_in_percent(name)
     values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
     values = f"{values} {where}".rstrip()
     if change.ends is None:
@@ -150,7 +172,8 @@ def versus(
             else values
         )
     show = _shown_to(decimals, in_percent=in_percent, has_sign=True)
-    ends = f"{' to '.join(map(show, change.ends))}{' percentage points' if in_percent else ''}"
+    ends = " to ".join(_end(name, each, show) for each in change.ends)
+    ends += " percentage points" if in_percent else ""
     return f"{values} ({'95 % CI of the difference: ' if names_interval else ''}{ends})"
 
 

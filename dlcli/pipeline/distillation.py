@@ -86,8 +86,8 @@ def require_teacher(run: Run) -> None:
     """
     run.require_network()
     way_out = (
-        "only an ensemble with folds can be distilled; train one with "
-        f"{override('ensemble.members', 8)}"
+        "only an ensemble with folds can be distilled; create its config with dlcli init, or train "
+        f"one without data.validation and with {override('ensemble.members', 8)}"
     )
     if run.config.ensemble is None:
         raise UsageError(f"{run.location}: is a single network; {way_out}")

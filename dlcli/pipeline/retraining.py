@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import shlex
@@ -25,7 +26,16 @@ from dlcli.config.config_schema import Distill
 from dlcli.config.data_section import MEMORY
 from dlcli.config.training_choices import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from dlcli.diagnosis.remedies import Finding, Patch
-from dlcli.errors import ConfigError, DivergenceError, OutOfMemoryError, UsageError, listed, plural
+from dlcli.errors import (
+    ConfigError,
+    DivergenceError,
+    OutOfMemoryError,
+    UsageError,
+    listed,
+    plural,
+    printable,
+    truncate,
+)
 from dlcli.metrics.definitions import ACCURACY, LOG_LOSS, RMSE, is_higher_better
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.metrics.statistic import finite
@@ -48,6 +58,8 @@ VALIDATION_SHARE = 0.15
 """Share of the training rows that a distilled network is validated on."""
 MOST_PATCHES = 6
 """Maximum number of patches that are tried."""
+_MOST_PATHS = 5
+"""Maximum number of differing keys that a message lists."""
 SPLIT = "validation"
 """The evaluation set. Test rows are not used, because rows that select the best of several patches
 no longer give an unbiased result."""
@@ -190,8 +202,18 @@ def _compare_versions(changes: Mapping[str, str], now: Mapping[str, object]) -> 
 def _compare_encodings(run: Run, again: Run) -> ReproducedPart:
     """Compare the encodings, which are fitted before training."""
     same = run.manifest.files[RunFile.ENCODING] == again.manifest.files[RunFile.ENCODING]
-    equal, other = "the same statistics and categories", "different statistics, categories or rows"
-    return ReproducedPart("encoding", same, equal if same else other)
+    if same:
+        return ReproducedPart("encoding", True, "the same statistics and categories")
+    before, now = (_by_path(json.loads(each.read_text(RunFile.ENCODING))) for each in (run, again))
+    changed = [path for path, value in before.items() if path in now and value != now[path]]
+    absent = sorted(before.keys() ^ now.keys())
+    shown = listed([printable(truncate(path, 60)) for path in (changed or absent)[:_MOST_PATHS]])
+    if changed:
+        return ReproducedPart("encoding", False, f"different statistics or categories in {shown}")
+    finding = (
+        f"only one of the runs has {shown}; another version of dlcli may have trained {run.path}"
+    )
+    return ReproducedPart("encoding", False, finding)
 
 
 def _compare_weights(run: Run, again: Run) -> ReproducedPart:

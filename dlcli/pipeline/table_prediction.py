@@ -59,7 +59,7 @@ class BadRows:
             skipped: the number of these rows that are omitted because of an unusable target.
         """
         if self.rejected is not None:
-            return f"rejected to {self.rejected}"
+            return f"rejected and written to {self.rejected}"
         if not skipped:
             return "treated as missing"
         if skipped == count:

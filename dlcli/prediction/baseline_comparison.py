@@ -298,7 +298,7 @@ def skill_words(skill: Skill, verdict: intervals.Verdict) -> str:
     share = wording.metric(name, most, decimals=2)
     return (
         f"{accuracy} shows that the network classifies rows better than always predicting the "
-        f"most frequent class ({share}), {although}"
+        f"most frequent class of these rows ({share}), {although}"
     )
 
 

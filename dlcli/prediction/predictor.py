@@ -516,7 +516,7 @@ class Predictor:
         weight = self.config.data.sample_weight
         absent = [column for column in self.metric_columns if column not in table.columns]
         if absent:
-            message = f"has no {named_columns(absent)}, which metrics are computed from"
+            message = f"has no {named_columns(absent)}, which the metrics need"
             raise DataError(message, file=table.file)
         warning, data = "", self.config.data
         if data.on_missing_target == "drop" and not reject:

@@ -199,6 +199,10 @@ def _sentences(record: TrainingRecord) -> Iterator[str]:
     rows, scores, counted = record.counted_rows(split), run.metrics[split], record.name_rows(split)
     values = joined([_headline(record, name, split) for name in headlines])
     yield f"On {counted}, {values}{_of_each_column(scores, headlines[0], rows)}."
+    if split == "validation" and run.config.distill is not None:  # no verdict on such rows
+        yield "These metrics are too optimistic: the ensemble was trained on these rows."
+        yield from _further_sentences(run)
+        return
     doubt = run.verdicts.suspicion(
         out_of_fold=record.is_out_of_fold, of_several=len(run.config.data.target.columns) > 1
     )

@@ -395,7 +395,7 @@ def _block_lines(block: ViewBlock, width: int | None) -> Iterator[str]:
 def _finding_lines(block: FindingsBlock, width: int | None) -> Iterator[str]:
     for number, finding in enumerate(block.findings, start=1):
         yield from [""] if number > 1 else []
-        yield f"{number}. {finding.rule.replace('_', ' ')}"
+        yield f"{number}. {finding.heading}"
         yield from _labelled("evidence", finding.observation, width)
         yield from _labelled("meaning", finding.meaning, width)
         for patch in finding.patches:

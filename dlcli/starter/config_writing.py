@@ -263,7 +263,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     else:
         yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
     if preset != "simple" and facts.task.outcome != "numbers":
-        why = "no predicted probability is almost 0 or 1"
+        why = "keeps probabilities away from 0 and 1"
         yield Line("output", "{probability_floor: auto}", why)
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"

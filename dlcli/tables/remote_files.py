@@ -327,7 +327,7 @@ def check_writable(url: Url) -> None:
     if url.is_http:
         raise UsageError(f"{url}: can't write to a web server; use a file or another kind of URL")
     if file_info(url).type != FileType.NotFound:
-        raise UsageError(f"{url}: already exists; use another name or remove this file first")
+        raise UsageError(f"{url}: already exists; use another name or remove it first")
     bucket = Url(f"{url.scheme}://{url.path.partition('/')[0]}")
     if url.scheme in BUCKETS and file_info(bucket).type == FileType.NotFound:
         raise UsageError(f"{url}: no such bucket")

@@ -146,7 +146,7 @@ def recognize(head: bytes, file: str) -> Format:
         if head.startswith(magic):
             return format
     if _ending(file) in (".yaml", ".yml"):
-        raise DataError("is YAML, such as a config; expected a table", file=file)
+        raise DataError("is a YAML file, perhaps a config; expected a table", file=file)
     named = _ENDINGS.get(_ending(file))
     if (_CERTAIN_JSON_OBJECTS if named == "csv" else _JSON_OBJECTS).match(text):
         return "jsonl"

@@ -81,7 +81,7 @@ def test_a_rejected_row_keeps_its_position_and_is_written_with_the_reason(dlcli)
     assert result.exit_code == 0
     assert result.stdout == "id,prediction\na,3\nb,\nc,5\nd,\n"
     assert result.stderr == (
-        "warning: bad.csv: 2 rows have values that can't be used, rejected to rejected.csv: "
+        "warning: bad.csv: 2 rows have values that can't be used, rejected and written to rejected.csv: "
         f"{ONE}; {TWO}\n"
     )
     assert Path("rejected.csv").read_text() == (
@@ -300,7 +300,7 @@ def test_rejected_rows_of_several_files_name_their_file(dlcli):
     policy = ("--on-bad-row", "reject", "--rejected", "rejected.csv")
     result = dlcli("predict", "runs/double", "day*.csv", *policy)
     assert result.stdout == 'prediction\n3\n""\n'
-    assert "rejected to rejected.csv: day2.csv: row 1, column 'x'" in result.stderr
+    assert "rejected and written to rejected.csv: day2.csv: row 1, column 'x'" in result.stderr
     assert Path("rejected.csv").read_text().splitlines()[1].startswith("day2.csv,1,")
 
 

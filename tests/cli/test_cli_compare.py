@@ -116,7 +116,7 @@ def test_a_page_is_written_to_a_new_file_only(dlcli, folder):
     again = dlcli("compare", "far", "near", "--output", "page.html")
     assert (again.exit_code, again.stdout) == (2, "")
     assert again.stderr == (
-        snapshot("error: page.html: already exists; use another name or remove this file first\n")
+        snapshot("error: page.html: already exists; use another name or remove it first\n")
     )
     assert (folder / "page.html").read_text(encoding="utf-8") == page
 

@@ -59,7 +59,7 @@ def test_unnamed_columns_come_last_with_the_setting_that_includes_them():
         "1 numeric (set in the config): b",
         "1 ignored (set in the config): c",
         "2 ignored (not in input.features): a, d",
-        'to include them, add "*": auto to input.features, or "*" to a list of names',
+        'to include them, add "*": auto to input.features (or "*", if it is a list)',
     ]
 
 

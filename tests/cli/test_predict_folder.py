@@ -304,7 +304,7 @@ def test_rejected_rows_go_to_a_file_of_the_same_name(dlcli):
 
     assert result.exit_code == 0
     assert (
-        "1 row has a value that can't be used, rejected to bad: data/b.parquet: row 1, column"
+        "1 row has a value that can't be used, rejected and written to bad: data/b.parquet: row 1, column"
         in (result.stderr)
     )
     assert read("b.parquet")["prediction"] == [None, 5]

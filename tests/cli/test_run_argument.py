@@ -119,9 +119,9 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
         (
             ["predict", "runs/double", "new.yaml"],
             3,
-            "new.yaml: is YAML, such as a config; expected",
+            "new.yaml: is a YAML file, perhaps a config; expected",
         ),
-        (["init", "new.yaml"], 3, "new.yaml: is YAML, such as a config; expected a table"),
+        (["init", "new.yaml"], 3, "new.yaml: is a YAML file, perhaps a config; expected a table"),
         (["inspect", "runs/double"], 2, "runs/double: is a run folder, expected a table"),
     ],
 )

@@ -220,7 +220,7 @@ FORMS = "expected a list of choices or a range such as {low: 1, high: 3}"
          ["7:19: tune.space.epochs.low: expected a number, got 'a'",
           "7:28: tune.space.epochs.high: expected a number, got true"]),
         ("epochs: {low: 3, high: 3}",
-         ["7:28: tune.space.epochs.high: expected a number above low, 3, got 3"]),
+         ["7:28: tune.space.epochs.high: expected a number greater than low (3), got 3"]),
         ("epochs: {low: 1, high: 3, step: 0}",
          ["7:37: tune.space.epochs.step: expected a number above 0, got 0"]),
         ("epochs: {low: 1, high: 3, step: 3}",

@@ -266,8 +266,10 @@ def test_a_network_without_hidden_layers_is_not_called_the_linear_baseline(case)
     assert patch.overrides == ("hidden=[]",)
     assert (
         patch.why
-        == "removes the hidden layers, like the linear baseline, and keeps your training settings"
+        == "removes the hidden layers, so the model is linear, and keeps your training settings"
     )
+    assert finding.heading == "worse than linear"
+    assert finding.meaning.startswith("the hidden layers make predictions worse")
 
 
 @pytest.mark.parametrize("verdict", ["worse", "not_significant"])

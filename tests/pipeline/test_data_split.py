@@ -298,8 +298,8 @@ def test_similar_rows_and_copies_in_other_folds_of_an_ensemble_are_warned_of() -
     [warning] = warnings_of("", table=copies, check="duplicates", more=folds)
     assert warning == (
         "d.csv: rows with the same features as an earlier row: 10 of 100 (10 %), 10 of them with "
-        "the same target; if they are copies, keep one of each; else copies of training rows may "
-        "become test rows"
+        "the same target; if they are copies, keep only one of each, so no copy of a training row "
+        "becomes a test row"
     )
     assert warnings_of("", table=copies, check="duplicates") == []
 

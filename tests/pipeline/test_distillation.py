@@ -348,8 +348,8 @@ def test_a_run_without_out_of_fold_predictions_is_refused(teachers, folder):
         messages.append(str(caught.value))
     assert messages == snapshot(
         [
-            "single: is a single network; only an ensemble with folds can be distilled; train one with --set ensemble.members=8",
-            "shared: its members share all training rows, so it has no out-of-fold predictions; only an ensemble with folds can be distilled; train one with --set ensemble.members=8",
+            "single: is a single network; only an ensemble with folds can be distilled; create its config with dlcli init, or train one without data.validation and with --set ensemble.members=8",
+            "shared: its members share all training rows, so it has no out-of-fold predictions; only an ensemble with folds can be distilled; create its config with dlcli init, or train one without data.validation and with --set ensemble.members=8",
             "margins: its loss 'hinge' gives margins, and distillation requires probabilities; use binary_crossentropy",
         ]
     )

@@ -166,9 +166,7 @@ def test_scores_of_no_row_are_none(stored):
 def test_scores_need_target_and_weight(stored):
     with pytest.raises(DataError) as caught:
         stored().predictor.evaluate(rows(x=[1.0], colour=["red"]), ValueProblems())
-    assert str(caught.value) == snapshot(
-        "t.csv: has no columns 'y', 'w', which metrics are computed from"
-    )
+    assert str(caught.value) == snapshot("t.csv: has no columns 'y', 'w', which the metrics need")
 
 
 def test_predictions_need_the_columns_that_were_read(stored):

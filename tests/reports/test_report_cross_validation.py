@@ -98,7 +98,7 @@ def test_a_network_that_is_no_better_than_the_constant_model_is_reported(tmp_pat
         "Not clearly better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the "
         "difference: −0.50 to +0.12).",
         "Accuracy 88 % (95 % CI: 62 % to 100 %) shows that the network classifies rows better than "
-        "always predicting the most frequent class (50 %), although its probabilities are not "
+        "always predicting the most frequent class of these rows (50 %), although its probabilities are not "
         "clearly better than a constant prediction.",
     )
 

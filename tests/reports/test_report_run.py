@@ -277,7 +277,7 @@ def test_a_network_that_ranks_rows_has_learned_something(lower, sentence):
         (
             0.72,
             "Accuracy 91 % (95 % CI: 72 % to 97 %) shows that the network classifies rows better "
-            "than always predicting the most frequent class (36 %), although its probabilities are "
+            "than always predicting the most frequent class of these rows (36 %), although its probabilities are "
             "worse than a constant prediction.",
         ),
         (0.35, "The network has not learned anything useful for these rows yet."),
