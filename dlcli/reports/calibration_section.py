@@ -35,8 +35,9 @@ def calibration_charts(rows: PredictedRows) -> Iterator[views.ChartBlock]:
         description=describe_calibration(found),
         reading=f"Rows are sorted by the predicted probability {what} and divided into groups of "
         "about equal size. Points on the dashed line: probabilities match the observed "
-        "frequencies. Points below it: they are too high. Vertical lines are 95 % confidence "
-        "intervals; if one crosses the dashed line, the difference may be due to chance.",
+        "frequencies. Points below it: the probabilities are too high. Vertical lines are 95 % "
+        "confidence intervals; if one crosses the dashed line, the difference may be due to "
+        "chance.",
         numbers=charts.numbers_table(points, tips),
     )
 
