@@ -203,8 +203,10 @@ class _Classes(Task):
     ) -> Self:
         sums = np.bincount(encoded, weights, minlength=self.width)
         update = {"frequencies": tuple((sums / (sums.sum() or 1)).tolist())}
+        if not config.class_weight:
+            return self.model_copy(update=update)
         assert config.loss is not None  # resolved
-        if config.class_weight and not prior_shift.obstacle(config.loss, config.output):
+        if not prior_shift.obstacle(config.loss, config.output):
             factors = self._class_factors(encoded, weights, config.class_weight)
             update["class_weights"] = tuple(factors.tolist())
         return self.model_copy(update=update)
