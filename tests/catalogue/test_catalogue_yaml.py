@@ -17,7 +17,7 @@ KEYS = (
     "name, seed, data, input, hidden, output, loss, metrics, class_weight, decision, optimizer, "
     "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, "
     "batch_size, early_stopping, ensemble, distill, initial_weights, initial_encoding, "
-    "engine, device, threads, precision, gates, evaluate_by, checkpoint, tune"
+    "engine, device, threads, precision, gates, evaluate_by, checkpoint, explanation, tune"
 )
 POSITIVE = "expected a positive integer"
 
