@@ -230,3 +230,38 @@ def test_the_cost_needs_costs(folder):
     config = CONFIG + "gates: {test.cost: {at_most: 0.1}}\n"
     with pytest.raises(dlcli.ConfigError, match="'cost' does not fit the target"):
         dlcli.train(config, output="none")
+
+
+@pytest.mark.slow
+def test_a_server_decides_as_predict_does(folder):
+    from dlcli.serving.served_model import ServedModel
+
+    found = open_run(Path("f1")).decision
+    served = ServedModel.load("f1", folder / "f1")
+    assert served.predictor.task.threshold == found.threshold
+    rows = [{"x": at} for at in np.linspace(-2, 2, 200).tolist()]
+    columns = served.predict(rows).columns
+    scores = np.array(columns["probability_yes"])
+    assert columns["prediction"] == np.where(scores > found.threshold, "yes", "no").tolist()
+    assert ((scores > found.threshold) != (scores > 0.5)).any()
+
+
+@pytest.mark.slow
+def test_an_onnx_export_decides_as_the_run_does(folder):
+    import onnxruntime
+
+    result = command("export", "f1", "--format", "onnx", "--output", "onnx")
+    assert result.exit_code == 0, result.stderr
+    session = onnxruntime.InferenceSession(str(folder / "onnx" / "model.onnx"))
+    x = np.linspace(-2, 2, 200)[:, np.newaxis]
+    kind = session.get_inputs()[0]
+    dtype = np.float64 if "double" in kind.type else np.float32
+    shape = (200,) if len(kind.shape) == 1 else (200, 1)
+    values = session.run(
+        ["prediction", "probabilities"], {kind.name: x.astype(dtype).reshape(shape)}
+    )
+    threshold = open_run(Path("f1")).decision.threshold
+    expected = np.where(values[1][:, 1] > threshold, "yes", "no")
+    assert values[0].tolist() == expected.tolist()
+    assert (expected != np.where(values[1][:, 1] > 0.5, "yes", "no")).any()
+    assert "if its probability is above 0." in (folder / "onnx" / "README.md").read_text()
