@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import UsageError, did_you_mean, did_you_mean_or_all, option
 from dlcli.explanation.changes import Candidates, Change, find_changes
+from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.explanation.prediction_analysis import input_indices
 from dlcli.metrics.statistic import Floats
 from dlcli.pipeline.client_columns import served_columns
@@ -120,16 +121,30 @@ def search_changes(
     for name in fixed:
         if name not in names:
             raise UsageError(f"{option('fixed')}: no column '{name}'{did_you_mean(name, names)}")
+    known = {each.name: each for each in run.explanation.columns}
     along = {
-        column.name: tuple(column.along)
+        column.name: _whole(column.along) if _is_whole(known.get(column.name)) else column.along
         for column in served_columns(run, predictor)
         if column.along and column.name not in fixed
     }
-    spreads = {each.name: each.deviation for each in run.explanation.columns}
+    spreads = {name: each.deviation for name, each in known.items()}
     return [
         _of_row(predictor, rows.take(np.array([at])), along, spreads, wish, most)
         for at in range(rows.rows)
     ]
+
+
+def _is_whole(column: ColumnStatistics | None) -> bool:
+    """Return whether the training rows only have whole numbers, which the bins show."""
+    if column is None or column.histogram is None:
+        return False
+    return all(edge % 1 == 0.5 for edge in column.histogram.edges)  # see `bin_edges`
+
+
+def _whole(values: Sequence[object]) -> list[object]:
+    """Return values with rounded numbers, each once."""
+    rounded = (round(value) if isinstance(value, float) else value for value in values)
+    return [*dict.fromkeys(rounded)]
 
 
 def _of_row(

@@ -130,3 +130,18 @@ def test_the_change_of_one_column_is_the_nearest_value_that_suffices(folder, dlc
 def test_wrong_options(folder, dlcli_run, arguments, message):
     result = dlcli_run("explain", folder / "t", folder / "t.csv", *arguments, exit_code=2)
     assert message in result.stderr
+
+
+def test_a_column_of_whole_numbers_changes_to_whole_numbers(tmp_path, dlcli_run):
+    hours = [at % 24 for at in range(72)]
+    lines = [f"{hour},{hour / 7:.3f},{'yes' if hour > 13 else 'no'}" for hour in hours]
+    (tmp_path / "t.csv").write_text("\n".join(["hour,size,approved", *lines]) + "\n")
+    config = "data: {train: t.csv, target: approved}\nhidden: []\nepochs: 40\n"
+    (tmp_path / "t.yaml").write_text(config)
+    dlcli.train(tmp_path / "t.yaml", output=tmp_path / "t", progress=False)
+    arguments = ["explain", tmp_path / "t", tmp_path / "t.csv", "--rows", "1", "--json"]
+    found = json.loads(dlcli_run(*arguments, "--change", "approved=yes").stdout)
+    changed = [change["values"] for change in found["rows"][0]["changes"]]
+    values = [value["hour"] for value in changed if "hour" in value]
+    assert values
+    assert all(isinstance(value, int) for value in values)
