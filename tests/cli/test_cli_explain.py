@@ -133,15 +133,18 @@ def test_wrong_options(folder, dlcli_run, arguments, message):
 
 
 def test_a_column_of_whole_numbers_changes_to_whole_numbers(tmp_path, dlcli_run):
-    hours = [at % 24 for at in range(72)]
-    lines = [f"{hour},{hour / 7:.3f},{'yes' if hour > 13 else 'no'}" for hour in hours]
+    draw = np.random.default_rng(1)
+    hours, sizes = draw.integers(0, 24, 90), draw.normal(12, 6, 90)
+    is_late = hours + sizes + draw.normal(0, 6, 90) > 24
+    cells = zip(hours, sizes, is_late, strict=True)
+    lines = [f"{hour},{size:.3f},{'yes' if late else 'no'}" for hour, size, late in cells]
     (tmp_path / "t.csv").write_text("\n".join(["hour,size,approved", *lines]) + "\n")
     config = "data: {train: t.csv, target: approved}\nhidden: []\nepochs: 40\n"
     (tmp_path / "t.yaml").write_text(config)
     dlcli.train(tmp_path / "t.yaml", output=tmp_path / "t", progress=False)
-    arguments = ["explain", tmp_path / "t", tmp_path / "t.csv", "--rows", "1", "--json"]
+    arguments = ["explain", tmp_path / "t", tmp_path / "t.csv", "--json"]
     found = json.loads(dlcli_run(*arguments, "--change", "approved=yes").stdout)
-    changed = [change["values"] for change in found["rows"][0]["changes"]]
+    changed = [change["values"] for row in found["rows"] for change in row["changes"]]
     values = [value["hour"] for value in changed if "hour" in value]
     assert values
     assert all(isinstance(value, int) for value in values)
