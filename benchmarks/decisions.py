@@ -2,9 +2,9 @@
 
     python -m benchmarks.decisions TABLE.csv TARGET POSITIVE [SPLITS]
 
-A false negative costs nine times as much as a false positive. Each network is trained on 60 % of the
-rows; its mean cost on the other rows is that of the threshold 0.1, which dlcli computes from the
-costs, that of `TunedThresholdClassifierCV` around the same network, and that of the threshold 0.5.
+A false negative costs nine times as much as a false positive. Each network is trained on 60 % of
+the rows. Its mean cost on the other rows is that of the threshold 0.1, which follows from the
+costs, of `TunedThresholdClassifierCV` around the same network, and of the threshold 0.5.
 """
 
 from __future__ import annotations
