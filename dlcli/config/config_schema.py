@@ -453,7 +453,7 @@ class Checkpointing(Section):
         return f"write {{seconds: {value if is_number(value) else 30}}}"
 
     seconds: Positive = 30.0
-    """Time between two checkpoints in seconds. If storing a checkpoint takes long, dlcli waits at
+    """Time between two checkpoints in seconds. If storing a checkpoint is slow, dlcli waits at
     least ten times as long. Checkpoints are also stored at the beginning, at the end and on
     interruption."""
 
