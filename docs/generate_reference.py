@@ -45,7 +45,7 @@ editors.
 - Spellings of Keras and scikit-learn with the same meaning, such as `Adam`, `swish`, `mse` or
   `MeanSquaredError`, are accepted. The resolved config in the run folder has the names listed here.
 - An integer may have an exponent, such as `1e3`.
-- `[0, 1)` means from 0 to 1 without 1.
+- `[0, 1)` means from 0 (included) to 1 (excluded).
 
 The examples are parts of a config such as this one:
 

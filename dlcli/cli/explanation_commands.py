@@ -48,7 +48,8 @@ def _parse_names(
     "--rows",
     metavar="N,N,...",
     callback=_parse_rows,
-    help=f"Rows to explain, from 1. [default: the first {FIRST_ROWS}; with --output, all]",
+    help="Numbers of the rows to explain, counted from 1. "
+    f"[default: the first {FIRST_ROWS}; with --output, all]",
 )
 @click.option(
     "--top",

@@ -232,8 +232,8 @@ decision = click.option(
     metavar="RULE",
     callback=_parse_decision,
     help="Another rule for the predicted class, as in the config: 'threshold: 0.3', "
-    "'maximize: f1', 'costs: {false_positive: 1, false_negative: 20}', or default for the most "
-    "probable class. [default: the rule of the run]",
+    "'maximize: f1', 'costs: {false_positive: 1, false_negative: 20}', or the word 'default', for "
+    "the most probable class. [default: the rule of the run]",
 )
 
 

@@ -419,7 +419,7 @@ def evaluate(
     type=click.Choice(["moderate", "strong", "never"]),
     default="strong",
     show_default=True,
-    help="Drift from which the exit code is 6.",
+    help="Lowest level of drift that causes exit code 6.",
 )
 @options.output("FILE", "Also write the result to a new HTML file, with charts of the columns.")
 @options.json_object

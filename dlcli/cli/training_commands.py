@@ -398,7 +398,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         is_flag=True,
         help="For each of K outer folds, also repeat the search without that fold and evaluate its "
         "result on that fold. K is the number of folds of the search, else 5. This yields an "
-        "unbiased estimate at K times the cost.",
+        "unbiased estimate, but the search takes about K + 1 times as long.",
     ),
     click.option(
         "--ensemble",
@@ -436,8 +436,8 @@ def tune(
 
     RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml has the fewest parameters
     of all candidates that are at most one standard error worse than the best. Both are trained in
-    full and compared with CONFIG on the test rows. With --ensemble, so is RUN/ensemble.yaml, the
-    ensemble of the best candidates.
+    full and compared with CONFIG on the test rows. With --ensemble, RUN/ensemble.yaml, the
+    ensemble of the best candidates, is also trained and compared.
 
     \b
       dlcli tune bikes.yaml

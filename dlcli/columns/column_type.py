@@ -260,8 +260,8 @@ class Auto(ColumnType):
     """One of the types below, inferred from all rows of the training file that have a target.
 
     `auto` ignores identifiers, row numbers and constants. It also ignores columns on which training
-    might fail: numbers or dates mixed with a few other values and, in files with 20 or more rows,
-    columns with fewer than 8 values that are not missing.
+    might fail: columns of numbers or dates mixed with a few other values, and, in files with 20 or
+    more rows, columns with fewer than 8 non-missing values.
     """
 
     type: Literal["auto"] = "auto"

@@ -76,8 +76,8 @@ class Datetime(column_type.ColumnType):
     that fits a value is used. Omitted: the format is detected from all training rows; if several
     formats fit, dates are ambiguous and refused."""
     timezone: TimeZone = "UTC"
-    """Time zone for the parts, such as the hour. Values without a UTC offset are also in this time
-    zone."""
+    """Time zone for the parts, such as the hour. Values without a UTC offset are read as
+    times in this time zone."""
     missing: DatetimeMissing = column_type.MedianImputation()
     """Treatment of missing values."""
 

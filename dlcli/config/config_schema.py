@@ -229,7 +229,8 @@ class Output(_Dense):
     """Keeps predicted probabilities away from 0 and 1. Each probability p becomes (1 − e)·p + e/k,
     where e is this number, and k is the number of classes, or 2 for a label. `auto`: 5 divided by
     the number of training rows, at most 0.1. In an ensemble, the floor is applied to the mean
-    probability. All results contain it; losses and metrics of single epochs do not. Omitted: none.
+    probability. It applies to all predictions and final metrics, but not to the losses and metrics
+    of single epochs. Omitted: none.
 
     Examples: [auto, 0.001]
     """
@@ -297,8 +298,9 @@ class Ensemble(Section):
         return f"write {{members: {value if is_count else 8}}}"
 
     members: Members
-    """Number of networks, from 2 to 64. With a mapping in `vary`, a multiple of the number of folds
-    and at least twice as many; with a list in `vary`, the number of folds for each group."""
+    """Number of networks, from 2 to 64. If `vary` is a mapping, `members` must be a multiple
+    of `folds`, and at least 2 × `folds`. If `vary` is a list of g items, `members` must be
+    (g + 1) × `folds`. With `folds: none`, count `folds` as 1."""
     folds: EnsembleFolds = "auto"
     """Number of folds into which the training rows are split, at most `members`. Each network is
     validated on one fold and trained on all others, so the ensemble uses all rows for training. The
@@ -401,8 +403,8 @@ class Distill(Section):
     weight of the true target, in [0, 1)."""
     synthetic_rows: NonNegativeInt = 4
     """Number of synthetic rows for each training row, up to 100,000 rows in all. A synthetic row is
-    a copy of a training row in which 30 % of the columns have values from other training rows. Its
-    target is the prediction of the whole ensemble."""
+    a copy of a training row in which each column takes the value of another training row with a
+    probability of 30 %. Its target is the prediction of the whole ensemble."""
 
 
 class Gate(Section):
@@ -612,7 +614,7 @@ class Config(Section):
     class_weight: ClassWeight | None = None
     """Weight of each class in the loss: a mapping from class to weight, or `balanced`, which gives
     all classes the same total weight. The predicted class is the one with the largest product of
-    weight and probability. Probabilities are not affected: after training with cross-entropy, the
+    weight and probability. With cross-entropy, probabilities are not affected: after training, the
     output's bias is corrected, so they are again those of the training rows. With other losses,
     `label_smoothing`, or an output without bias, they are not corrected. Metrics of epochs on
     training rows are weighted; final metrics are not. `data.sample_weight` can also be set:
@@ -692,10 +694,10 @@ class Config(Section):
     """
     initial_encoding: RunFolder | None = None
     """Run folder whose fitted encoding is used: its scalings, categories and vocabularies, and the
-    scaling of a numeric target. Together with `initial_weights` of the same run, the weights of the
-    first layer keep their meaning. Categories that this run does not have are unknown, and the
-    settings of `input` other than the types of columns do not apply. Omitted: the encoding is
-    fitted to the training rows.
+    scaling of a numeric target. If `initial_weights` names the same run, the weights of the first
+    layer keep their meaning. Categories that this run does not have are unknown, and the settings
+    of `input` other than the types of columns do not apply. Omitted: the encoding is fitted to the
+    training rows.
 
     Examples: [runs/bikes]
     """
@@ -730,10 +732,10 @@ class Config(Section):
       - test.recall: {at_least: 0.8, for_each: region}
     """
     evaluate_by: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
-    """Columns by which the metrics of held-out rows are computed for each group of rows, with 95 %
-    confidence intervals and the largest differences. `sex*region` combines two columns. The
-    network need not read the columns: to exclude one, set its type to `ignored`. Columns of
-    `for_each` in `gates` are included. Omitted: none.
+    """Columns that divide the held-out rows into groups. The metrics of each group are computed,
+    with 95 % confidence intervals and the largest differences between groups. `sex*region` combines
+    two columns. The network need not read the columns: to exclude one, set its type to `ignored`.
+    Columns of `for_each` in `gates` are included. Omitted: none.
 
     Examples: [[sex, region]]
     """

@@ -145,8 +145,8 @@ class Target(section.Section):
     type: Literal["auto", "numeric", "count", "categorical", "multi_label"] = "auto"
     """Type of the target: `numeric`, a number; `count`, an integer of 0 or more; `categorical`, one
     of several classes; or `multi_label`, any number of labels. With `auto`, text, booleans and
-    columns with exactly two integers, such as 0 and 1, are classes; several columns of booleans or
-    of 0 and 1 are labels; all others are numbers."""
+    columns with exactly two distinct integers, such as 0 and 1, are classes; several columns of
+    booleans or of 0 and 1 are labels; all others are numbers."""
     delimiter: LabelDelimiter | None = None
     """Text between labels if one column contains all labels of a row: `|` for values such as `a|b`.
     An empty field means that the row has no labels.
@@ -154,9 +154,9 @@ class Target(section.Section):
     Examples: ["|"]
     """
     positive_class: ClassName | None = None
-    """The class of a binary target that precision and recall refer to. A target of numbers then
-    also has classes. Omitted: the second class in sort order; for a pair of words such as yes and
-    no, or ja and nein, the one that means yes.
+    """The class of a binary target that precision and recall refer to. If it is set,
+    a target of two numbers is treated as classes, too. Omitted: the second class in sort order; for
+    a pair of words such as yes and no, or ja and nein, the one that means yes.
 
     Examples: [malignant]
     """

@@ -51,16 +51,16 @@ class Decision(Section):
     maximize: DecidedMetric | None = None
     """Choose the threshold for which this metric is largest, for two classes."""
     recall: AtLeast | None = None
-    """Only thresholds with this recall, such as `{at_least: 0.9}`. Requires `maximize`."""
+    """Only thresholds with at least this recall, such as `{at_least: 0.9}`. Requires `maximize`."""
     precision: AtLeast | None = None
-    """Only thresholds with this precision. Requires `maximize`."""
+    """Only thresholds with at least this precision. Requires `maximize`."""
     positives: AtMost | None = None
     """Only thresholds for which at most this share of rows is predicted as the positive class, such
     as `{at_most: 0.05}` for the number of customers that can be called. Requires `maximize`."""
     costs: CostValues | None = None
     """Costs of wrong predictions. For two classes: `false_positive` and `false_negative`. For any
     number of classes: the cost of each predicted class, by true class; a missing cost is 0. The
-    class of least expected cost is predicted."""
+    class with the lowest expected cost is predicted."""
     threshold: OpenFraction | None = None
     """Predict the positive class if its probability is above this number."""
 

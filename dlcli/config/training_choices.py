@@ -208,7 +208,8 @@ class Tweedie(_DevianceLoss, name="tweedie"):
     requires_nonnegative = True
     power: TweediePower = 1.5
     """Number between 1 and 2: the variance of an amount is proportional to this power of its mean.
-    Near 1, the amounts are distributed as multiples of a count; near 2, as gamma amounts."""
+    Near 1, amounts are distributed like a count times a constant; near 2, like a gamma
+    distribution."""
 
     @property
     def deviance(self) -> Deviance:
@@ -261,9 +262,9 @@ Levels = Annotated[
 class QuantileLoss(_Loss, name="quantile"):
     """Pinball loss: the network predicts a quantile of the target for each of the `levels`.
 
-    It is the mean over the levels a of max(a·(y − q), (a − 1)·(y − q)), where q is the predicted
-    quantile. There is one output for each level. The quantiles of a row are its outputs in
-    ascending order, so they never cross. The prediction is the quantile of the level nearest to
+    The loss is the mean of max(a·(y − q), (a − 1)·(y − q)) over the levels *a*, where q is the
+    predicted quantile. There is one output for each level. The quantiles of a row are its outputs
+    in ascending order, so they never cross. The prediction is the quantile of the level nearest to
     0.5.
     """
 
@@ -388,7 +389,7 @@ class CategoricalFocalCrossentropy(_SharesLoss, name="categorical_focal_crossent
 class CategoricalGeneralizedCrossEntropy(_SharesLoss, name="categorical_generalized_cross_entropy"):
     """(1 − p^q)/q, where p is the probability of the true class (Zhang & Sabuncu 2018).
 
-    For training rows of which some have a wrong class.
+    For training data with some mislabeled rows.
     """
 
     q: section.OpenFraction = 0.5
@@ -643,7 +644,8 @@ class Muon(_Optimizer, name="muon"):
     epsilon: section.Positive = 1e-7
     """Small number that keeps the divisor above 0."""
     exclude_layers: LayerNames | None = None
-    """Layers that AdamW trains, by a part of their names, such as `[output]`. Omitted: none."""
+    """AdamW trains the layers whose names contain one of these texts, such as `[output]`. Omitted:
+    none."""
     exclude_embeddings: section.Flag = True
     """Train embeddings with AdamW."""
     muon_a: section.Number = 3.4445

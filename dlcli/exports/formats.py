@@ -28,7 +28,9 @@ ENTRIES: Mapping[FormatName, Entry] = {
         "onnx_format", "preprocessing, network and decoding in one graph for ONNX Runtime"
     ),
     "saved_model": Entry("saved_model_format", "the same graph as a TensorFlow SavedModel"),
-    "litert": Entry("litert_format", "the same graph for LiteRT; clients encode text and dates"),
+    "litert": Entry(
+        "litert_format", "the network for LiteRT; clients encode categories, texts and dates"
+    ),
     "keras": Entry("keras_format", "only the network, for encoded rows"),
     "python": Entry("python_script", "a script that trains the same network with pandas and Keras"),
     "card": Entry("model_card", "a model card in Markdown"),

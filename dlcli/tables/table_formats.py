@@ -47,7 +47,7 @@ class AutoFormat(Choice, name="auto"):
 
 
 class CsvFormat(Choice, name="csv"):
-    """Text with a header line. Settings of `auto` are detected for each file, and printed."""
+    """Text with a header line. Settings that are `auto` are detected for each file, and printed."""
 
     delimiter: Delimiter = "auto"
     """Character between fields. `auto` detects commas, tabs, semicolons, bars and spaces."""
