@@ -46,7 +46,7 @@ ClassWeight = Annotated[
 RunName = Annotated[
     str,
     Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"),
-    Expected("up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit"),
+    Expected("up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit"),
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**32), Expected("an integer from 0 to 4,294,967,295")]
 Threads = Annotated[

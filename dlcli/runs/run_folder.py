@@ -201,8 +201,8 @@ def _make_named(folder: Path) -> list[Path]:
 def _make_numbered(base: Path, name: str) -> list[Path]:
     if not _NAME.fullmatch(name):
         raise UsageError(
-            f"{name!r} is not a valid run name: expected up to 64 of A-Z a-z 0-9 . _ -, the "
-            "first a letter or digit; set another with `name` in the config"
+            f"{name!r} is not a valid run name: expected up to 64 characters (A-Z a-z 0-9 . _ -), "
+            "beginning with a letter or digit; set another with `name` in the config"
         )
     folder, number = base / name, 1
     while True:

@@ -16,7 +16,7 @@ ROWS = {
 }
 UNITS = "2:18: hidden[0].units: expected a positive integer up to 1,000,000, got"
 RATE = "4:39: optimizer.learning_rate: expected a number above 0, got"
-NAME = "4:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit, got"
+NAME = "4:7: name: expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit, got"
 FOR_NUMBERS = (
     "use one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
     "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, gamma, quantile, or data.target: {column: ..., type: "

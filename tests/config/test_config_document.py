@@ -364,7 +364,7 @@ def test_a_problem_is_one_line_without_control_characters(
         [
             'c.yaml:4:1: ["new\\nline"]: unknown key',
             "c.yaml:5:7: loss: unknown loss '\\x1b[31mred\\x85'",
-            "c.yaml:6:7: name: expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+            "c.yaml:6:7: name: expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit,"
             " got 'a\\nb'",
         ]
     )

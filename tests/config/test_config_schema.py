@@ -120,11 +120,11 @@ WORDS = "expected auto, a list of words in quotes, or a mapping from columns to 
         ("engine=compield", "unknown engine 'compield'; did you mean 'compiled'?"),
         ("metrics=5", "expected a list, got 5"),
         ("input=5", "expected keys and values, got 5"),
-        ("name=../up", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+        ("name=../up", "expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit,"
                        " got '../up'"),
-        ("name=.hidden", "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+        ("name=.hidden", "expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit,"
                          " got '.hidden'"),
-        ("name=" + "a" * 65, "expected up to 64 of A-Z a-z 0-9 . _ -, the first a letter or digit,"
+        ("name=" + "a" * 65, "expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit,"
                              f" got '{'a' * 56}..."),
         ("class_weight={a: 0}", "expected balanced, or a weight above 0 for each class,"
                                 ' got {"a": 0}'),
