@@ -135,8 +135,7 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     RUN is a run folder of `dlcli train`, including one whose training diverged. The table is not
     read. With --try, a network is trained with each suggestion on the same data. The networks are
     compared only on the validation rows, because a metric on rows that were used for a choice is
-    too optimistic. A finding may quote test metrics as evidence, but no suggestion is chosen by
-    them.
+    too optimistic. A finding may quote test metrics as evidence; --try does not use them.
 
     \b
       dlcli diagnose runs/bikes
