@@ -113,7 +113,9 @@ def init(
         from dlcli.tables.table_files import read_header
 
         named = listed(read_header(data), most=12)
-        raise click.UsageError(f"missing option '--target', the column to predict; one of {named}")
+        raise click.UsageError(
+            f"missing option '--target', the column to predict; choose one of {named}"
+        )
     else:
         raise click.UsageError("expected DATA and --target COLUMN, or --example NAME alone")
 

@@ -132,7 +132,7 @@ def _usage_text(error: click.ClickException) -> str:
             return f"no such option '{error.option_name}'{_setting(error) or near}"
         case click.MissingParameter(param=click.Parameter() as param):
             words = param.type.choices if isinstance(param.type, click.Choice) else ()
-            way_out = f"; one of {', '.join(words)}" if words else ""
+            way_out = f"; choose one of {', '.join(words)}" if words else ""
             return f"missing {param.param_type_name} {param.get_error_hint(error.ctx)}{way_out}"
         case click.BadParameter(param=click.Parameter() as param):
             message = error.message.removesuffix(".")

@@ -220,8 +220,9 @@ def export(
 
     RUN is a run folder of `dlcli train`. Before the export is saved, its predictions are compared
     with those of dlcli, on held-out rows and on synthetic rows with missing values, unseen
-    categories and unusual texts. If they differ, nothing is written. `dlcli validate FOLDER`
-    repeats the comparison. A card describes the purpose, data, quality and limits of a model.
+    categories and unusual texts. If they differ, nothing is written. For models, `dlcli
+    validate FOLDER` repeats the comparison. A card describes the purpose, data, quality and
+    limits of a model.
 
     \b
       dlcli export runs/bikes --format onnx --output bikes-onnx

@@ -311,10 +311,10 @@ class Ensemble(Section):
     vary: Variants | None = None
     """Settings that differ between groups of networks. A group has one network for each fold, all
     with the same settings; with 32 members and 8 folds, there are four groups. The first group has
-    the settings of the config. If `vary` is a list, each item has the settings of one further
-    group, by path. If it is a mapping, it has a list of choices or a range for each path, as in
-    `tune.space`, from which the settings of each further group are drawn at random. These settings
-    can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`, `metrics`,
+    the settings of the config. If `vary` is a list, each item gives the settings of one more
+    group, with paths as keys. If it is a mapping, it has a list of choices or a range for each
+    path, as in `tune.space`, from which the settings of each further group are drawn at random.
+    These settings can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`, `metrics`,
     `class_weight`, `decision`, `seed`, `precision`, `initial_weights`, `initial_encoding`,
     `ensemble`, `tune`, `gates`, `evaluate_by`, `engine`, `device`, `threads`, `checkpoint`,
     `explanation` and `name`. `folds: auto` can't be combined with `vary`. Omitted: all networks

@@ -35,7 +35,7 @@ Files = Annotated[
     section.Expected("a file", section.with_quotes),
     BeforeValidator(_check_urls),
 ]
-_SHARE_OR_FILE = "a share of the rows between 0 and 1, or a file"
+_SHARE_OR_FILE = "a share of the rows above 0 and below 1, or a file"
 
 
 def _refuse_percentage(value: object) -> object:
@@ -358,8 +358,8 @@ class Data(section.Section):
         if sum(self.shares) >= 1:
             yield (
                 "test",
-                f"validation and test take {sum(self.shares):g} of the rows, so none are left for "
-                "training",
+                f"validation and test take {100 * sum(self.shares):.4g} % of the rows, so none are "
+                "left for training",
             )
         if not self.shares[0]:
             because = "without a share of the rows for validation"

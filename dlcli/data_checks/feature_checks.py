@@ -283,7 +283,7 @@ def find_many_missing(sample: Sample) -> DataFinding | None:
         if (missing := rows - column.present) >= MANY_MISSING * rows
     }
     advice = "find out why: whether a value is missing may be more informative than the value"
-    return column_finding("many_missing", "note", found, "no value in many rows", advice)
+    return column_finding("many_missing", "note", found, "many missing values", advice)
 
 
 def find_missing_words(sample: Sample) -> DataFinding | None:

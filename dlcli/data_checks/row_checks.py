@@ -159,7 +159,7 @@ def find_duplicates_across(
     if contradicting:
         has = "has" if contradicting == 1 else "have"
         message += f"; {contradicting:,} of these {has} another target"
-    advice = "if they are copies, metrics are too optimistic: keep one of each"
+    advice = "if they are copies, metrics are too optimistic: keep only one of each"
     if not is_grouped:
         advice += ", or keep copies in the same set with data.split: {name: group, column: ...}"
     severity: Severity = "warning" if "warning" in severities else "note"

@@ -68,7 +68,8 @@ def rate_too_high(case: Case) -> Finding | None:
     observations = [_oscillation(case, train), _training_rise(case, train), collapse]
     if not any(observations):
         return None
-    observations.append(f"optimizer.learning_rate is {config.optimizer.learning_rate:g}")
+    times = f", {_times_usual(config)}" if collapse else ""
+    observations.append(f"optimizer.learning_rate is {config.optimizer.learning_rate:g}{times}")
     return Finding(
         rule="learning_rate_too_high",
         observation="; ".join(filter(None, observations)),
@@ -144,7 +145,7 @@ def _collapse(case: Case) -> str:
         what = "training rows are predicted worse than by a linear model"
     else:
         return ""
-    return f"{what}, and the learning rate is {_times_usual(case.config)}"
+    return what
 
 
 def _is_rate_very_high(config: Config) -> bool:

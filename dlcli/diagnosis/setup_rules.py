@@ -318,6 +318,7 @@ def small_validation(case: Case) -> Finding | None:
     why = "holds out more rows, so fewer rows are used for training"
     return Finding(
         rule="small_validation",
+        title="small validation set",
         observation=f"there {'is' if rows == 1 else 'are'} {plural(rows, 'validation row')}{rarest}"
         f"{_likely_range(case, rows)}",
         meaning="so few rows can't distinguish a good network from a lucky one; early stopping and "

@@ -167,13 +167,13 @@ def _metric_problems(head: Head, config: Config, task: Task, misfit: str) -> Ite
         known = (*known, COST.name)
     for index, metric in enumerate(head.metrics):
         if metric not in epoch_metrics:
-            message = f"'{metric}' {misfit}; use {', '.join(epoch_metrics)}"
+            message = f"'{metric}' {misfit}; use one or more of {', '.join(epoch_metrics)}"
             yield Problem(f"metrics[{index}]", message)
     for key in ("early_stopping", "learning_rate_schedule"):
         monitor = getattr(getattr(config, key), "monitor", "loss")
         name = monitor.removeprefix("val_")
         if name not in {"loss", *epoch_metrics, *head.metrics}:
-            message = f"'{monitor}' {misfit}; use loss, {', '.join(epoch_metrics)}"
+            message = f"'{monitor}' {misfit}; use one of loss, {', '.join(epoch_metrics)}"
             yield Problem(f"{key}.monitor", message)
         elif name not in {"loss", *head.metrics}:
             yield Problem(f"{key}.monitor", f"'{monitor}' is not computed; add it to metrics")

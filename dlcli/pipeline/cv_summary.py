@@ -373,8 +373,8 @@ def notes_of(
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
         )
     yield (
-        "the intervals for all rows show how much other evaluation rows would change the result; "
-        "those for the mean of folds also show the effect of other training rows"
+        "the intervals for all rows reflect only the choice of evaluation rows; those for the mean "
+        "of folds also reflect the choice of training rows"
     )
 
 

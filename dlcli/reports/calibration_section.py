@@ -67,8 +67,9 @@ def describe_calibration(found: Reliability) -> str:
     )
     return (
         f"The calibration error is {value} percentage points (95 % CI: {lower} to {upper}): the "
-        "mean difference between predicted probability and observed frequency. On this many rows, "
-        f"exact probabilities would have an error of about {chance} by chance."
+        "mean difference between predicted probability and observed frequency. With this many "
+        "rows, even perfectly calibrated probabilities would show an error of about "
+        f"{chance} percentage points."
     )
 
 

@@ -43,7 +43,7 @@ def diagnosis_view(
     table = views.TableBlock.of(
         trials,
         {
-            "patch": lambda trial: trial.patch.name,
+            "suggestion": lambda trial: trial.patch.name,
             "metric": lambda trial: trial.metric or fmt.UNDEFINED,
             "before": lambda trial: fmt.number(trial.before),
             "after": lambda trial: fmt.number(trial.after),
@@ -58,10 +58,10 @@ def diagnosis_view(
         return views.View(title, sentences=(sentence,), blocks=(table,))
     others = "new rows (`dlcli evaluate`)" if run.config.data.test is None else "test rows"
     sentence = (
-        "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
+        "The best of several suggestions was chosen on these rows, so its metrics are too optimistic: "
         f"evaluate it on {others}, once, at the end."
     )
-    link = ("best change", best.patch.command(run.resolved_path()))
+    link = ("best suggestion", best.patch.command(run.resolved_path()))
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))
 
 

@@ -365,10 +365,13 @@ def _curves_chart(
         least = int(np.argmin(values))
         parts = "classes (one-vs-rest)" if part == "class" else f"{part}s"
         mean = fmt.rounded(float(np.mean(values)), 3)
+        lowest = fmt.rounded(values[least], 3)
         description = (
             f"The mean {measure} of {len(names)} {parts} is {mean}; "
-            f"the lowest is {fmt.rounded(values[least], 3)} ({names[least]})."
+            f"the lowest is {lowest} ({names[least]})."
         )
+        if fmt.rounded(max(values), 3) == lowest:
+            description = f"The {measure} of each of the {len(names)} {parts} is {lowest}."
     across, up = (Axis(axis, domain=(0, 1)) for axis in axes)
     tips = {"s": part, "x": f"{axes[0]}|.3f", "y": f"{axes[1]}|.3f"}
     guides = Guides(reference=reference)

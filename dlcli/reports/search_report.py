@@ -63,7 +63,12 @@ def search_view(run: Run) -> views.View:
             views.section("ensemble", "Ensemble", *of_ensemble),
             views.section("next", "Next steps", *_next_steps(run, candidates)),
             views.section("candidates", "Candidates", *listed),
-            views.section("size", "Smallest good network", _WHY_SMALL if size else None, size),
+            views.section(
+                "size",
+                "Smallest good network",
+                _WHY_SMALL.format(candidates.metric) if size else None,
+                size,
+            ),
             views.section("varied", "Settings", *_setting_blocks(candidates)),
             views.section("course", "Course of the search", history),
             report_parts.config_section(run, _how_it_searched(candidates)),
@@ -210,9 +215,9 @@ def _figures(candidates: Candidates) -> Iterator[views.Figure]:
         small = candidates.smallest or best
         note = "of the best"
         if not candidates.default_is_smallest:
-            note += ", which is the smallest good candidate"
+            note += ", which is also the smallest within one standard error"
         if small is not best:
-            note = f"of the smallest good candidate; the best has {best.parameters:,}"
+            note = f"of the smallest within one standard error; the best has {best.parameters:,}"
         yield views.Figure("Parameters", fmt.count(small.parameters), note)
     final, default_run = map(candidates.finalists.get, ("best", "default"))
     if final is not None and final.metric is not None:
@@ -255,7 +260,7 @@ _BIASED = (
     "choose them, so their metrics are too optimistic. Set data.test to get unbiased metrics."
 )
 _WHY_SMALL = (
-    "The value of a candidate depends on the evaluation rows; the standard error estimates by how "
+    "The {} of a candidate depends on the evaluation rows; the standard error estimates by how "
     "much. Candidates within one standard error of the best are equally good within this "
     "uncertainty. Prefer the one with the fewest parameters: it overfits least, is faster and is "
     "easier to understand (Breiman et al. 1984)."

@@ -173,7 +173,9 @@ def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
                 if len(record) != width:
                     message = f"has {plural(len(record), 'field')}, but the header has {width}"
                     question = "; is the header further down, or are quotes missing around text?"
-                    message += f"; see line {reader.line_num}{question if width == 1 else ''}"
+                    message += (
+                        f" (line {reader.line_num} of the file){question if width == 1 else ''}"
+                    )
                     raise DataError(message, file=stored.file, row=row)
                 line = reader.line_num
         except csv.Error:

@@ -400,7 +400,8 @@ class Table:
             at = int(np.argmax(wrong))
             file, row = self.where(at)
             others = int(np.count_nonzero(wrong)) - 1
-            more = f" ({plural(others, 'more such row')})" if others else ""
+            have = "has" if others == 1 else "have"
+            more = f"; {plural(others, 'more row')} {have} this problem" if others else ""
             raise DataError(problem(at) + more, file=file, row=row, column=name)
 
     @cached_property

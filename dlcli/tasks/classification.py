@@ -433,7 +433,7 @@ class Multilabel(Task):
 
     def other_type_for(self, loss: training_choices.Loss) -> str:
         if self.width > 1 and self.delimiter is None and "numbers" in loss.fits:
-            return ", or data.target: {column: [...], type: numeric}"
+            return "; for numbers, set data.target: {column: [...], type: numeric}"
         return ""
 
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:

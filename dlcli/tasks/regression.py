@@ -162,10 +162,10 @@ class _Numbers(Task):
     def other_type_for(self, loss: Loss) -> str:
         if self.width == 1:
             if "numbers" in loss.fits:
-                return ", or several columns as data.target"
-            return ", or data.target: {column: ..., type: categorical}"
+                return "; it fits several columns as data.target"
+            return "; for classes, set data.target: {column: ..., type: categorical}"
         if "labels" in loss.fits:
-            return ", or data.target: {column: [...], type: multi_label}"
+            return "; for labels, set data.target: {column: [...], type: multi_label}"
         return ""
 
     def class_weight_problems(self, class_weight: ClassWeight) -> Iterator[tuple[str | None, str]]:

@@ -19,7 +19,7 @@ RATE = "4:39: optimizer.learning_rate: expected a number above 0, got"
 NAME = "4:7: name: expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit, got"
 FOR_NUMBERS = (
     "use one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
-    "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, gamma, quantile, or data.target: {column: ..., type: "
+    "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, gamma, quantile; for classes, set data.target: {column: ..., type: "
     "categorical}"
 )
 FOR_TWO = (
@@ -169,7 +169,7 @@ REFUSED = {
     ),
     "shares of more than all rows": (
         data("validation: 0.6, test: 0.6"),
-        "1:62: data.test: validation and test take 1.2 of the rows, so none are left for training",
+        "1:62: data.test: validation and test take 120 % of the rows, so none are left for training",
     ),
     "classes of a number, with nothing to deal out": (
         data("split: stratified"),

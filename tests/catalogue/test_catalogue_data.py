@@ -102,13 +102,13 @@ REFUSED = {
         with_fourth("1.5,9,9"),
         CONFIG,
         3,
-        "t.csv: row 4: has 3 fields, but the header has 2; see line 5",
+        "t.csv: row 4: has 3 fields, but the header has 2 (line 5 of the file)",
     ),
     "a short row": (
         with_fourth("1.5"),
         CONFIG,
         3,
-        "t.csv: row 4: has 1 field, but the header has 2; see line 5",
+        "t.csv: row 4: has 1 field, but the header has 2 (line 5 of the file)",
     ),
     "a NUL": (
         with_fourth("1.5,\0"),

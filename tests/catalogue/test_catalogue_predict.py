@@ -117,14 +117,14 @@ REFUSED_ROWS = {
     "an infinity": (
         "x,colour\n3,red\ninf,red\n-inf,red\n",
         3,
-        "new.csv: row 2, column 'x': expected a finite number, got 'inf' (1 more such row)",
+        "new.csv: row 2, column 'x': expected a finite number, got 'inf'; 1 more row has this problem",
     ),
     "no rows": ("x,colour\n", 3, "new.csv: has a header but no rows"),
     "nothing": ("", 3, "new.csv: is empty, expected a header and rows"),
     "a row that is too long": (
         "x,colour\n3,red,9\n",
         3,
-        "new.csv: row 1: has 3 fields, but the header has 2; see line 2",
+        "new.csv: row 1: has 3 fields, but the header has 2 (line 2 of the file)",
     ),
 }
 

@@ -38,7 +38,7 @@ def bad(double):
 def test_a_bad_row_is_an_error_by_default(dlcli, policy):
     result = dlcli("predict", "runs/double", "bad.csv", *policy)
     assert (result.exit_code, result.stdout) == (3, "")
-    assert result.stderr == f"error: bad.csv: {ONE} (1 more such row)\n{OPTIONS_HINT}"
+    assert result.stderr == f"error: bad.csv: {ONE}; 1 more row has this problem\n{OPTIONS_HINT}"
 
 
 @pytest.mark.usefixtures("double")

@@ -66,7 +66,7 @@ def test_a_finding_has_an_observation_its_meaning_and_a_change_to_try(dlcli):
         ]
     )
     assert f"   try       {COMMAND}" in lines
-    assert "2. small validation" in lines
+    assert "2. small validation set" in lines
 
 
 @pytest.mark.usefixtures("double")

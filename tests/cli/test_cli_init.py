@@ -259,7 +259,7 @@ def test_a_table_needs_a_target_and_the_columns_are_named(dlcli):
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
         snapshot(
-            "error: missing option '--target', the column to predict; one of 'size', 'price'\n"
+            "error: missing option '--target', the column to predict; choose one of 'size', 'price'\n"
             "see: dlcli init --help\n"
         )
     )

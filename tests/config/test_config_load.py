@@ -42,7 +42,7 @@ loss: !!binary aGk=
             "c.yaml:1:1: sed: unknown key; did you mean 'seed'?",
             "c.yaml:3:3: data.target: is required",
             "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
-            "c.yaml:4:15: data.validation: expected a share of the rows between 0 and 1, or a file,"
+            "c.yaml:4:15: data.validation: expected a share of the rows above 0 and below 1, or a file,"
             " got 2; for 2 % write 0.02",
             "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1,000,000, got 'ten'",
             "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",

@@ -101,9 +101,9 @@ WORDS = "expected auto, a list of words in quotes, or a mapping from columns to 
         ("early_stopping.patience=-1", f"{FROM_0}, got -1"),
         ("early_stopping.patience=1.0", f"{FROM_0}, got 1.0"),
         ("early_stopping.monitor=5", "expected the name of a loss or metric, got 5"),
-        ("data.validation=1", "expected a share of the rows between 0 and 1, or a file, got 1"),
-        ("data.validation=0", "expected a share of the rows between 0 and 1, or a file, got 0"),
-        ("data.validation=true", "expected a share of the rows between 0 and 1, or a file,"
+        ("data.validation=1", "expected a share of the rows above 0 and below 1, or a file, got 1"),
+        ("data.validation=0", "expected a share of the rows above 0 and below 1, or a file, got 0"),
+        ("data.validation=true", "expected a share of the rows above 0 and below 1, or a file,"
                                  " got true"),
         ("data.train=5", "expected a file, got 5; write '5' in quotes"),
         ("data.train=''", "expected a file, got ''"),
@@ -183,7 +183,7 @@ def test_an_integer_is_accepted_as_a_float(load_with: Load) -> None:
 
 
 CONFLICTS = [
-    ("data.validation=0.5 data.test=0.5", "data.test: validation and test take 1 of the rows, so"
+    ("data.validation=0.5 data.test=0.5", "data.test: validation and test take 100 % of the rows, so"
                                           " none are left for training"),
     ("learning_rate_schedule={name:\xa0cosine_decay_restarts,first_decay_epochs:\xa01,cycles:\xa03}",
      "learning_rate_schedule.cycles: has no effect with first_decay_epochs"),

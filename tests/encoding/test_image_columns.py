@@ -355,8 +355,8 @@ def test_the_first_bad_row_is_reported_be_it_empty_or_broken(tmp_path):
     with pytest.raises(DataError) as caught:
         inputs(encoder(), rows)
     assert str(caught.value) == (
-        f"{tmp_path / 't.csv'}: row 2, column 'photo': is empty, expected the path of an image "
-        "(1 more such row)"
+        f"{tmp_path / 't.csv'}: row 2, column 'photo': is empty, expected the path of an image"
+        "; 1 more row has this problem"
     )
 
 

@@ -125,7 +125,7 @@ def test_a_forbidden_missing_value_is_an_error_that_counts_the_others():
         inputs(encoder, [1, None, None, None], first_row=11)
     assert str(caught.value) == (
         snapshot(
-            "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it (2 more such rows)"
+            "t.csv: row 12, column 'x': is empty; 'missing: error' forbids it; 2 more rows have this problem"
         )
     )
 

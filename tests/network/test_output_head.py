@@ -244,7 +244,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'cosine_similarity' does not fit the target 'y' (a number); use one of "
             "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, quantile, or several columns as data.target",
+            "gamma, quantile; it fits several columns as data.target",
         ),
         (
             "number",
@@ -252,7 +252,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'binary_crossentropy' does not fit the target 'y' (a number); use one "
             "of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, quantile, or data.target: {column: ..., type: categorical}",
+            "gamma, quantile; for classes, set data.target: {column: ..., type: categorical}",
         ),
         (
             "two",
@@ -273,8 +273,8 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "labels",
             "mean_squared_error",
             "loss: 'mean_squared_error' does not fit the target 'u', 'v', 'w' (3 labels); "
-            "use one of binary_crossentropy, binary_focal_crossentropy, "
-            "or data.target: {column: [...], type: numeric}",
+            "use one of binary_crossentropy, binary_focal_crossentropy; "
+            "for numbers, set data.target: {column: [...], type: numeric}",
         ),
         (
             "numbers",
@@ -282,7 +282,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'binary_crossentropy' does not fit the target 'u', 'v' (2 numbers); use "
             "one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, cosine_similarity, kl_divergence, or data.target: {column: [...], type: multi_label}",
+            "gamma, cosine_similarity, kl_divergence; for labels, set data.target: {column: [...], type: multi_label}",
         ),
         (
             "three",

@@ -318,5 +318,5 @@ def test_what_is_in_use_already_is_no_advice_on_copies(is_grouped: bool) -> None
         lines.append(f"{row // 4}," * is_grouped + f"{copy + 0.5},{copy * 13},{copy * 7},{copy}")
     data, check = f", test: 0.2, split: {split}", "duplicates_across_split"
     [warning] = warnings_of(data, table="\n".join(lines), check=check)
-    assert "keep one of each" in warning
+    assert "keep only one of each" in warning
     assert ("data.split: {name: group" in warning) != is_grouped

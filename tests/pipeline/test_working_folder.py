@@ -119,7 +119,7 @@ def test_an_interruption_of_a_training_leaves_what_it_takes_to_go_on(event, outp
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ("1,2,3", "row 9: has 3 fields, but the header has 2; see line 10"),
+        ("1,2,3", "row 9: has 3 fields, but the header has 2 (line 10 of the file)"),
         ("one,2", "row 9, column 'x': expected a finite number, got 'one'"),
         ("1,inf", "row 9, column 'y': expected a finite number, got 'inf'"),
     ],

@@ -820,9 +820,7 @@ def test_a_date_on_a_page_is_not_broken_and_other_text_is_escaped() -> None:
 
 def test_labels_are_not_called_classes(tmp_path):
     drawn = charts(view_of(RUNS["labels in columns"](tmp_path)), "result")
-    assert drawn["ROC curve"].description == (
-        "The mean AUC of 2 labels is 1.000; the lowest is 1.000 (a)."
-    )
+    assert drawn["ROC curve"].description == ("The AUC of each of the 2 labels is 1.000.")
     assert drawn["Precision and recall"].numbers.header[0] == "label"
 
 

@@ -235,7 +235,7 @@ def test_the_page_shows_the_most_important_figures(tmp_path):
     assert figures(view_of(tmp_path)) == [
         ("Validation loss of the best", "0.25", "± 0.06 (standard error)"),
         ("Validation loss of the default", "0.44", ""),
-        ("Parameters", "50", "of the smallest good candidate; the best has 900"),
+        ("Parameters", "50", "of the smallest within one standard error; the best has 900"),
         ("Accuracy of the best, test rows", "87.5 %", "default: 75.0 %"),
         ("Candidates", "5", "1 stopped early, 1 failed"),
         ("Rows", "8", "2 test rows were set aside"),

@@ -317,7 +317,7 @@ class TestTime:
         assert str(caught.value) == (
             snapshot(
                 "data.csv: row 11, column 'by': expected a number or a date such as 2024-03-31, got "
-                "'true' (1 more such row)"
+                "'true'; 1 more row has this problem"
             )
         )
 

@@ -68,7 +68,7 @@ class TestDelimiter:
     def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
         assert refusal(b"# made in May\na,b\n1,2\n") == (
             snapshot(
-                "data.csv: row 1: has 2 fields, but the header has 1; see line 2; is the header further "
+                "data.csv: row 1: has 2 fields, but the header has 1 (line 2 of the file); is the header further "
                 "down, or are quotes missing around text?"
             )
         )
@@ -117,7 +117,7 @@ class TestDelimiter:
 
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
-            snapshot("data.csv: row 2: has 3 fields, but the header has 2; see line 3")
+            snapshot("data.csv: row 2: has 3 fields, but the header has 2 (line 3 of the file)")
         )
 
     @pytest.mark.parametrize("delimiter", [":", " ", "~"])
@@ -304,7 +304,7 @@ class TestEncoding:
 
     def test_a_malformed_row_has_its_place_in_utf_16_too(self):
         found = refusal('a,b\n1,"2\n"\n3\n'.encode("utf-16"))
-        assert found == "data.csv: row 2: has 1 field, but the header has 2; see line 4"
+        assert found == "data.csv: row 2: has 1 field, but the header has 2 (line 4 of the file)"
 
     def test_standard_input_is_looked_at_too(self, monkeypatch):
         content = io.BytesIO("a;b\né;1,5\n".encode("latin-1"))

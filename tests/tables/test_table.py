@@ -215,12 +215,12 @@ class TestRefusingCsv:
             ),
             pytest.param(
                 "a,b\n1,2\n\n3\n",
-                "row 2: has 1 field, but the header has 2; see line 4",
+                "row 2: has 1 field, but the header has 2 (line 4 of the file)",
                 id="short row",
             ),
             pytest.param(
                 'a,b\n"1\n1",2\n3,4,5\n',
-                "row 2: has 3 fields, but the header has 2; see line 4",
+                "row 2: has 3 fields, but the header has 2 (line 4 of the file)",
                 id="long row",
             ),
             pytest.param(

@@ -148,7 +148,7 @@ class TestJoining:
         write("parts/a.csv", "x,y\n1,2\n")
         write("parts/b.csv", "x,y\n1,2\n3\n")
         assert refusal(DataError, read_table, "parts/*.csv") == (
-            snapshot("parts/b.csv: row 2: has 1 field, but the header has 2; see line 3")
+            snapshot("parts/b.csv: row 2: has 1 field, but the header has 2 (line 3 of the file)")
         )
 
     @pytest.mark.parametrize("on_disk", [None, Path()])

@@ -215,7 +215,8 @@ def test_of_several_columns_of_numbers_one_may_be_constant():
 
 
 @pytest.mark.parametrize(
-    ("values", "others"), [([1.5, None, 3.0], ""), (["a", "", " ", "b"], " (1 more such row)")]
+    ("values", "others"),
+    [([1.5, None, 3.0], ""), (["a", "", " ", "b"], "; 1 more row has this problem")],
 )
 def test_a_missing_target_is_refused_with_its_row(values, others):
     with pytest.raises(DataError) as caught:
@@ -413,7 +414,7 @@ def test_a_label_that_no_table_had_is_refused_with_its_row():
     with pytest.raises(DataError) as caught:
         target.encode(rows(first_row=4, tags=["", "a|z", "z"]), ValueProblems())
     message = snapshot(
-        "t.csv: row 5, column 'tags': 'z' is not one of the labels (a, {b}) (1 more such row)"
+        "t.csv: row 5, column 'tags': 'z' is not one of the labels (a, {b}); 1 more row has this problem"
     )
     assert str(caught.value) == message
 
