@@ -320,9 +320,9 @@ def _metric_table(record: CrossValidationRecord) -> views.TableBlock:
             "constant": lambda name: fmt.metric(name, cv.constant.get(name), cv.rows),
         },
         note="↑ higher is better, ↓ lower is better. “All rows” combines the predictions of all "
-        "folds; its confidence interval reflects only the choice of evaluation rows. The interval of "
-        "the mean also reflects the choice of training rows; it is widened because folds share most "
-        "of their training rows (Nadeau and Bengio 2003). “±” is the standard deviation over "
+        "folds; its confidence interval reflects only the choice of evaluation rows. The interval "
+        "of the mean also reflects the choice of training rows; it is widened because folds share "
+        "most of their training rows (Nadeau and Bengio 2003). “±” is the standard deviation over "
         "folds. “Constant” always predicts the mean (the median if absolute errors are compared) "
         "or the most frequent class.",
     )

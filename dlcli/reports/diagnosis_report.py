@@ -58,8 +58,8 @@ def diagnosis_view(
         return views.View(title, sentences=(sentence,), blocks=(table,))
     others = "new rows (`dlcli evaluate`)" if run.config.data.test is None else "test rows"
     sentence = (
-        "The best of several suggestions was chosen on these rows, so its metrics are too optimistic: "
-        f"evaluate it on {others}, once, at the end."
+        "The best of several suggestions was chosen on these rows, so its metrics are too "
+        f"optimistic: evaluate it on {others}, once, at the end."
     )
     link = ("best suggestion", best.patch.command(run.resolved_path()))
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))

@@ -329,7 +329,8 @@ class Task(Fitted):
     def other_type_for(self, loss: Loss) -> str:
         """Return a setting with which the target would fit a loss, or an empty string.
 
-        It ends an error message: `; for classes, set data.target: {column: ..., type: categorical}`.
+        It ends an error message:
+        `; for classes, set data.target: {column: ..., type: categorical}`.
         """
         return ""
 

@@ -137,12 +137,12 @@ REFUSED = {
     ),
     "accuracy on a regression": (
         f"{CONFIG}metrics: [mae, accuracy]\n",
-        "4:16: metrics[1]: 'accuracy' does not fit the target 'y' (a number); use mae, mse, "
+        "4:16: metrics[1]: 'accuracy' does not fit the target 'y' (a number); use one or more of mae, mse, "
         "rmse, r2",
     ),
     "an error in units on classes": (
         f"{TWO}metrics: [r2]\n",
-        "4:11: metrics[0]: 'r2' does not fit the target 'y' (2 classes); use accuracy, "
+        "4:11: metrics[0]: 'r2' does not fit the target 'y' (2 classes); use one or more of accuracy, "
         "balanced_accuracy, auc, precision, recall, f1, log_loss, brier",
     ),
     "class weights on a number": (

@@ -135,7 +135,7 @@ def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
     tried(poor)
     shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("validation rows:\n")[2]
     assert shown.splitlines() == [
-        f"patch          metric  before  after  {'verdict':<{len(problem)}}  run",
+        f"suggestion     metric  before  after  {'verdict':<{len(problem)}}  run",
         f"rate-times-10  rmse         -     50  {problem}  runs/slow-tries/x",
         "",
         "Nothing that was tried is significantly better.",
@@ -153,14 +153,14 @@ def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
     failed = "failed: training diverged: the loss became inf in epoch 2"
     assert result.exit_code == 0
     assert result.stdout.partition("validation rows:\n")[2].splitlines() == [
-        f"patch           metric  before  after  {'verdict':<{len(failed)}}  run",
+        f"suggestion      metric  before  after  {'verdict':<{len(failed)}}  run",
         f"rate-times-10   rmse         -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
         f"rate-times-100  -            -      -  {failed}  -",
         "",
-        "The best of several changes was chosen on these rows, so its metrics are too optimistic: "
+        "The best of several suggestions was chosen on these rows, so its metrics are too optimistic: "
         "evaluate it on new rows (`dlcli evaluate`), once, at the end.",
         "",
-        f"best change: {COMMAND}",
+        f"best suggestion: {COMMAND}",
     ]
     assert result.stderr.splitlines() == [
         "trying 1 of 3: rate-times-10: optimizer.learning_rate=0.01",

@@ -139,7 +139,7 @@ def test_f1_of_two_classes_is_that_of_the_second():
     assert resolve_head(given, TARGETS["two"]).resolve(given).metrics == ("f1",)
     assert problems("two", metrics=("macro_f1",)) == [
         "metrics[0]: 'macro_f1' does not fit the target 'y' (2 classes); "
-        "use accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier"
+        "use one or more of accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier"
     ]
 
 
@@ -327,7 +327,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "labels",
             {"metrics": ("recall",)},
-            "metrics[0]: 'recall' does not fit the target 'u', 'v', 'w' (3 labels); use accuracy, "
+            "metrics[0]: 'recall' does not fit the target 'u', 'v', 'w' (3 labels); use one or more of accuracy, "
             "subset_accuracy, auc, macro_f1, micro_precision, micro_recall, micro_f1, log_loss, "
             "brier",
         ),
@@ -335,7 +335,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             "number",
             {"metrics": ("poisson_deviance",)},
             "metrics[0]: 'poisson_deviance' does not fit the target 'y' (a number); "
-            "use mae, mse, rmse, r2",
+            "use one or more of mae, mse, rmse, r2",
         ),
         (
             "number",
@@ -416,19 +416,19 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
         (
             "number",
             {"metrics": ("mae", "accuracy")},
-            "metrics[1]: 'accuracy' does not fit the target 'y' (a number); use mae, mse, rmse, r2",
+            "metrics[1]: 'accuracy' does not fit the target 'y' (a number); use one or more of mae, mse, rmse, r2",
         ),
         (
             "two",
             {"metrics": ("r2",)},
             "metrics[0]: 'r2' does not fit the target 'y' (2 classes); "
-            "use accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier",
+            "use one or more of accuracy, balanced_accuracy, auc, precision, recall, f1, log_loss, brier",
         ),
         (
             "three",
             {"metrics": ("top_3_accuracy",)},
             "metrics[0]: 'top_3_accuracy' does not fit the target 'y' (3 classes); "
-            "use accuracy, balanced_accuracy, macro_f1, log_loss",
+            "use one or more of accuracy, balanced_accuracy, macro_f1, log_loss",
         ),
         (
             "number",
@@ -439,7 +439,7 @@ def test_a_loss_that_contradicts_the_target_is_reported_with_those_that_fit(targ
             "three",
             {"early_stopping": {"monitor": "val_auc"}},
             "early_stopping.monitor: 'val_auc' does not fit the target 'y' (3 classes); "
-            "use loss, accuracy, balanced_accuracy, macro_f1, log_loss",
+            "use one of loss, accuracy, balanced_accuracy, macro_f1, log_loss",
         ),
         (
             "number",
