@@ -317,8 +317,8 @@ class Ensemble(Section):
     These settings can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`,
     `metrics`, `class_weight`, `decision`, `seed`, `precision`, `initial_weights`,
     `initial_encoding`, `ensemble`, `tune`, `gates`, `evaluate_by`, `engine`, `device`, `threads`,
-    `checkpoint`, `explanation` and `name`. `folds: auto` can't be combined with `vary`. Omitted: all
-    networks have the settings of the config.
+    `checkpoint`, `explanation` and `name`. `folds: auto` can't be combined with `vary`. Omitted:
+    all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}
