@@ -185,7 +185,7 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     if (config / EXPORT_DOCUMENT).is_file():
         from dlcli.exports.export_folder import validate_export
 
-        print_export(validate_export(config), as_json)
+        print_export(validate_export(config), as_json, validated=True)
         return
     if config.is_dir() or looks_like_missing_run(config):
         _validate_run(config, as_json)

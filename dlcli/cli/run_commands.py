@@ -244,8 +244,8 @@ def export(
         raise click.UsageError("missing option '--output', the path to create")
 
 
-def print_export(exported: Export, as_json: bool) -> None:
-    """Print the result of an export's check, and its folder."""
+def print_export(exported: Export, as_json: bool, *, validated: bool = False) -> None:
+    """Print the result of an export's check, and its folder or that it is valid."""
     document = exported.document
     if as_json:
         fields = {} if document is None else document.model_dump(mode="json")
@@ -268,7 +268,11 @@ def print_export(exported: Export, as_json: bool) -> None:
             parts.append(f"numbers agree within {max(differences):.1e} (relative)")
         shown = rows.replace("made-up", "synthetic")  # the key of earlier versions
         click.echo(f"{found.rows:,} {shown}: {', '.join(parts)}")
-    click.echo(f"export: {exported.path}")
+    if validated:
+        verdict = "the predictions agree" if document.checked else "the files are intact"
+        click.echo(f"{exported.path}: {verdict}")
+    else:
+        click.echo(f"export: {exported.path}")
 
 
 KEY_VARIABLE = "DLCLI_API_KEY"

@@ -326,8 +326,11 @@ def baseline_sentences(
             where = f"on {name_rows(split)}" if name_rows and is_named else ""
             values = each.metric, each.network, each.baseline
             parts.append(fmt.versus(*values, each, where=where, names_interval=not parts))
-        verdict = f"{_BASELINE_VERDICTS[found.verdict]} the {name} baseline"
-        yield f"{verdict}: {fmt.metric_title(found.difference.metric)} {', '.join(parts)}."
+        verdict = _BASELINE_VERDICTS[found.verdict]
+        if found.verdict == "not_significant" and (found.difference.gain or 0) < 0:
+            verdict = "Not better than"
+        title = fmt.metric_title(found.difference.metric)
+        yield f"{verdict} the {name} baseline: {title} {', '.join(parts)}."
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     constant, linear = conclusions.get("constant"), conclusions.get("linear")
     if constant is not None and constant.verdict in learned:

@@ -37,7 +37,7 @@ def test_an_export_is_compared_with_dlcli_and_can_be_validated_again(dlcli):
 
     shutil.rmtree("runs")
     again = dlcli("validate", "out")
-    assert (again.exit_code, again.stdout) == (0, f"{checks[1]}\nexport: out\n")
+    assert (again.exit_code, again.stdout) == (0, f"{checks[1]}\nout: the predictions agree\n")
 
 
 @pytest.mark.usefixtures("double")
@@ -229,7 +229,7 @@ def test_a_keras_model_is_never_loaded_again(dlcli):
     changed = dlcli("validate", "a/out")
 
     assert exported.stdout.splitlines()[-1] == "export: a/out"
-    assert (again.exit_code, again.stdout) == (0, "export: a/out\n")
+    assert (again.exit_code, again.stdout) == (0, "a/out: the files are intact\n")
     assert again.stderr == (
         snapshot(
             "note: the files are intact; the model was not loaded, because loading may run code\n"
