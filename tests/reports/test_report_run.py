@@ -247,6 +247,12 @@ def test_a_network_is_compared_with_each_baseline(linear, constant, sentences):
     assert list(baseline_sentences(found)) == sentences
 
 
+def test_a_network_with_a_larger_loss_is_not_better_although_the_difference_is_uncertain():
+    found = concluded(test=difference("not_significant", 0.125, (-0.125, 0.5)))
+    first, *_ = baseline_sentences({"linear": found})
+    assert first.startswith("Not better than the linear baseline: log loss 0.50 vs 0.38")
+
+
 def test_hidden_layers_do_not_clearly_help_if_the_largest_plausible_gain_is_small():
     found = concluded(test=difference("not_significant", -0.01, (-0.02, 0.01)))
     *_, sentence = baseline_sentences({"linear": found})
