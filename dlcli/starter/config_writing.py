@@ -267,7 +267,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
         yield Line("output", "{probability_floor: auto}", why)
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"
-        why = f"classes have {counts}; equal weight, but biased probabilities"
+        why = f"classes have {counts}; rare classes weigh as much"
         yield comment(f"class_weight: balanced  # {why}")
         if len(rows) == 2:
             why = "or costs: {false_positive: 1, false_negative: 20}"
