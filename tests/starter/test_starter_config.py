@@ -405,10 +405,7 @@ def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
 ) -> None:
     names = ["a"] * 15 + ["b"] * rare
     text = starter(table(tmp_path, x=[i / 7 for i in range(15 + rare)], y=names))
-    said = (
-        f"# class_weight: balanced  # classes have {rare} to 15 rows; equal weight, but biased "
-        "probabilities"
-    )
+    said = f"# class_weight: balanced  # classes have {rare} to 15 rows; rare classes weigh as much"
     assert (said in text) == named
     uncommented = text.replace("# class_weight", "class_weight")
     assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
