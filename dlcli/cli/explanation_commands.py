@@ -85,8 +85,8 @@ def _parse_names(
     "--change",
     metavar="TARGET=VALUE",
     help="Instead, list the smallest changes of one to three columns that lead to this class, or "
-    "to a number such as 'price=>250000'. The new values are within the ranges and categories of "
-    "the training rows.",
+    "to a number in this range: 'price>250000'. The new values are within the ranges and categories "
+    "of the training rows.",
 )
 @click.option(
     "--fixed",
@@ -113,7 +113,7 @@ def explain(
       dlcli explain runs/bikes data/bikes.csv --rows 3,17
       dlcli explain runs/bikes data/bikes.csv --top 10 --json
       dlcli explain runs/bikes data/bikes.csv --output explanations.csv
-      dlcli explain runs/bikes data/bikes.csv --rows 3 --change 'rentals=>100' --fixed hour
+      dlcli explain runs/bikes data/bikes.csv --rows 3 --change 'rentals>100' --fixed hour
 
     For each row, the command prints the prediction, the mean prediction, and how much each column
     contributes to the difference (Shapley values). The contributions of all columns add up to the

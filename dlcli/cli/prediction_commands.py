@@ -119,8 +119,9 @@ def _check_prevalence(
     multiple=True,
     metavar="CLASS=SHARE",
     callback=_check_prevalence,
-    help="Convert probabilities to another frequency of a class among the rows, e.g. yes=0.02. "
-    "Repeatable. [default: the frequencies of the training rows, or `data.prevalence`]",
+    help="Share of a class among the rows that you predict, e.g. yes=0.02, if it differs from the "
+    "training rows. Probabilities are converted to this share. Repeatable. [default: "
+    "data.prevalence of the config, else the share in the training rows]",
 )
 @options.decision
 @_bad_row_option(

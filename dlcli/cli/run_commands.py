@@ -36,7 +36,8 @@ def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) ->
     """Create the HTML report of a run.
 
     RUN is a run folder of `dlcli train`, `cv` or `tune`. The report is one self-contained file that
-    works offline. The table is not needed to create it again.
+    works offline. It is created from the run folder alone; the
+    table is not read.
 
     \b
       dlcli report runs/bikes
@@ -132,10 +133,10 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
 def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     """Find problems in a run and suggest remedies.
 
-    RUN is a run folder of `dlcli train`, including one whose training diverged. The table is not
-    read. With --try, a network is trained with each suggestion on the same data. The networks are
-    compared only on the validation rows, because a metric on rows that were used for a choice is
-    too optimistic. A finding may quote test metrics as evidence; --try does not use them.
+    RUN is a run folder of `dlcli train`, including one whose training diverged. Problems are found
+    from the run folder alone. With --try, the table is read again, and a network is trained with
+    each suggestion. These networks are compared on the validation rows, so the test rows stay
+    unused for choices and their metrics remain unbiased.
 
     \b
       dlcli diagnose runs/bikes
@@ -204,8 +205,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     "--quantize",
     type=click.Choice(["dynamic"]),
     help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. "
-    "Predicted numbers may then change by up to 10 % of the 90th percentile of the absolute "
-    "predictions.",
+    "The export is refused if a predicted number changes by more than 10 % of the 90th percentile "
+    "of the absolute predictions.",
 )
 @options.json_object
 def export(

@@ -239,7 +239,8 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             metavar="SECONDS",
             default=300,
             show_default=True,
-            help="How long workers wait for each other before training.",
+            help="How long each worker waits for the others before training. If one is missing "
+            "then, the command fails.",
         ),
     )
 
@@ -382,7 +383,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         type=options.integer(2, 1000),
         metavar="K",
         help="Number of folds to evaluate each candidate on, at least 2, instead of the validation "
-        "rows. [default: tune.folds of the config]",
+        "rows. [default: tune.folds of the config; without it, the validation rows are used]",
     ),
     options.jobs("evaluate candidates"),
     click.option(
@@ -407,7 +408,7 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         help="Also train an ensemble from the N best candidates of the search. Each of them "
         "becomes K networks, one for each of K folds, so there are N × K networks. The predictions "
         "are averaged with the weights that minimize the out-of-fold error. K is ensemble.folds "
-        "or tune.folds of the config, else 5. [default: no ensemble]",
+        "of the config, else its tune.folds, else 5. [default: no ensemble]",
     ),
     *_workers_options("train each candidate together"),
 )
@@ -511,7 +512,7 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
     training rows, as in configs of `dlcli init` with the preset good or best. The network has the
     hidden layers of one member; use --set to change them. It learns the target and, for each
     training row, the prediction of the members that were not trained on this row. 15 % of the
-    training rows become validation rows. Paths in `--set` are relative to the current folder.
+    training rows become validation rows. Files named in --set are relative to the current folder.
 
     The result compares the network's size and prediction time with the ensemble's and, if there are
     test rows, its metrics. Other commands accept the new run, but it has no prediction intervals.

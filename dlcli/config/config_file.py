@@ -43,7 +43,7 @@ Tables = Mapping[str, object]
 """Tables in memory, by the keys of `data` whose value is `MEMORY`."""
 EDITOR_COMMENT = """\
 # yaml-language-server: $schema=./dlcli.schema.json
-# Editors check the file with this schema; to create it: dlcli schema --output dlcli.schema.json
+# Editors check this file with the schema; create it with: dlcli schema --output dlcli.schema.json
 """
 """The beginning of a config file with a schema in the same folder."""
 _IN_MEMORY = FilePath("run.yaml")

@@ -68,7 +68,7 @@ def rate_too_high(case: Case) -> Finding | None:
     observations = [_oscillation(case, train), _training_rise(case, train), collapse]
     if not any(observations):
         return None
-    times = f", {_times_usual(config)}" if collapse else ""
+    times = f"; that is {_times_usual(config)}" if collapse else ""
     observations.append(f"optimizer.learning_rate is {config.optimizer.learning_rate:g}{times}")
     return Finding(
         rule="learning_rate_too_high",
@@ -242,8 +242,7 @@ def still_improving(case: Case) -> Finding | None:
     return Finding(
         rule="still_improving",
         observation=f"{words} still fell at the end: from {number(last.values[0])} to "
-        f"{number(last.values[-1])} in the last {len(last)} of {len(curve)} epochs, "
-        f"{percent(gain / curve.fall)} of its total decrease",
+        f"{number(last.values[-1])} in the last {len(last)} of {len(curve)} epochs",
         meaning="training ended before it converged",
         patches=(remedies.more_epochs(case.config, 3), remedies.learning_rate(case.config, 3)),
         source=f"{_GOODFELLOW}, section 7.8; {_PRECHELT}",
@@ -499,7 +498,8 @@ def no_better_than_linear(case: Case) -> Finding | None:
         rule="no_better_than_linear",
         observation=_difference_words(case, concluded, "the linear baseline"),
         meaning=f"the hidden layers {effect}; possible causes: the effects of the columns are "
-        "linear and additive, there are too few rows to learn more, or training failed",
+        "linear and additive, there are too few rows to learn more, training ended too early, or "
+        "it failed",
         patches=(Patch("linear", why, (("hidden", "[]"),)),),
         source=_BASELINES,
         title="worse than linear" if is_worse else "",

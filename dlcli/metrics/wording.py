@@ -163,7 +163,9 @@ def versus(
     """
     decimals = None if _is_open(name, change) else decimals_of_interval(change)
     in_percent = _is_in_percent(name)
-    values = " vs ".join(metric(name, value, decimals=decimals) for value in (first, second))
+    values = " vs ".join(
+        metric(name, value, decimals=_least_decimals(value, decimals)) for value in (first, second)
+    )
     values = f"{values} {where}".rstrip()
     if change.ends is None:
         return (
@@ -175,6 +177,13 @@ def versus(
     ends = " to ".join(_end(name, each, show) for each in change.ends)
     ends += " percentage points" if in_percent else ""
     return f"{values} ({'95 % CI of the difference: ' if names_interval else ''}{ends})"
+
+
+def _least_decimals(value: float | None, decimals: int | None) -> int | None:
+    """Return the decimals that leave three digits of a value if digits before the point round."""
+    if not value or decimals is None or decimals >= 0:
+        return decimals
+    return max(decimals, min(0, 2 - math.floor(math.log10(abs(value)))))
 
 
 def _shown_to(decimals: int | None, *, in_percent: bool, has_sign: bool) -> Callable[[float], str]:

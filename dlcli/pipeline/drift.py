@@ -308,18 +308,20 @@ def _column(encoder: FeatureEncoder, old: Table, new: Table) -> Difference:
     return _categories(encoder.column, *_texts(encoder.column, old, new))
 
 
-def _texts(column: str, old: Table, new: Table) -> tuple[NDArray[Any], NDArray[Any], list[str]]:
+def _texts(
+    column: str, old: Table, new: Table
+) -> tuple[NDArray[Any], NDArray[Any], Sequence[str | None]]:
     """Return the codes of the texts of both tables, -1 where missing, and the texts.
 
-    A column of free text has one code for all texts, so only missing values are compared.
+    A column of free text has one code without a text, so only missing values are compared.
     """
     try:
         codes, texts = old.codes(column)
         new_codes, new_texts = new.codes(column)
     except DataError:  # lists of numbers, such as the pixels of an image
-        return _presence(old.missing(column)), _presence(new.missing(column)), ["a value"]
+        return _presence(old.missing(column)), _presence(new.missing(column)), [None]
     if len(texts) > max(MOST_CATEGORIES, _FREE_TEXT * np.count_nonzero(codes >= 0)):
-        return _presence(codes < 0), _presence(new_codes < 0), ["a value"]
+        return _presence(codes < 0), _presence(new_codes < 0), [None]
     index = {text: at for at, text in enumerate(texts)}
     known = [index.setdefault(text, len(index)) for text in new_texts]
     return codes, np.array([*known, -1], np.int64)[new_codes], [*index]
@@ -384,14 +386,16 @@ def _part_counts(old: Floats, new: Floats) -> Indices:
     return np.array([*counts])
 
 
-def _categories(name: str, before: Indices, after: Indices, texts: Sequence[str]) -> Difference:
+def _categories(
+    name: str, before: Indices, after: Indices, texts: Sequence[str | None]
+) -> Difference:
     """Compare categories.
 
     Args:
         name: the name of the column.
         before: the index of the text of each earlier row, -1 where missing.
         after: the same of new rows.
-        texts: the categories.
+        texts: the categories; `None` for a group without a name.
     """
     counts = np.array([np.bincount(each + 1, minlength=len(texts) + 1) for each in (before, after)])
     shares = counts / counts.sum(axis=1, keepdims=True)

@@ -39,7 +39,7 @@ class Wish:
 
     @classmethod
     def parse(cls, text: str, task: Task) -> Wish:
-        """Parse a wish such as `approved=yes`, `price=>250000` or `price<=100`.
+        """Parse a wish such as `approved=yes`, `price>250000` or `price<=100`.
 
         Raises:
             UsageError: if it does not fit the task.
@@ -50,7 +50,7 @@ class Wish:
         if task.outcome == "labels":
             raise UsageError(f"{name}: requires a target of numbers or classes, not labels")
         if at <= 0 or column not in task.columns:
-            expected = f"{task.columns[0]}={'>' if task.outcome == 'numbers' else ''}VALUE"
+            expected = f"{task.columns[0]}{'>' if task.outcome == 'numbers' else '='}VALUE"
             near = did_you_mean(column, task.columns) if at > 0 else ""
             raise UsageError(f"{name}: expected {expected}, got {text}{near}")
         if task.outcome == "classes":
@@ -59,14 +59,13 @@ class Wish:
                 known = did_you_mean_or_all(wanted, task.classes)
                 raise UsageError(f"{name}: no class '{wanted}'{known}")
             return cls(task, task.classes.index(wanted))
-        value = value.removeprefix("=").strip() if value[1:2] in ("<", ">") else value
         sign = next((each for each in _COMPARISONS if value.startswith(each)), "")
         try:
             bound = float(value.removeprefix(sign))
         except ValueError:
             bound = math.nan
         if not sign or not math.isfinite(bound):
-            message = f"expected a bound such as {column}=>100 or {column}=<100, got {text}"
+            message = f"expected a bound such as {column}>100 or {column}<=100, got {text}"
             raise UsageError(f"{name}: {message}")
         return cls(task, task.columns.index(column), sign, bound)
 

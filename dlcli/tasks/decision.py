@@ -149,7 +149,9 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
     if len(classes) != 2:
         for key in ("maximize", "threshold"):
             if getattr(decision, key) is not None:
-                message = "set decision.costs, with the cost of each predicted class by true class"
+                message = (
+                    f"for more, use decision.costs: {{{classes[0]}: {{{classes[1]}: 1, ...}}, ...}}"
+                )
                 yield key, f"requires two classes, but there are {len(classes)}; {message}"
     if decision.costs is None:
         return
