@@ -85,8 +85,8 @@ def _parse_names(
     "--change",
     metavar="TARGET=VALUE",
     help="Instead, list the smallest changes of one to three columns that lead to this class, or "
-    "to a number in this range: 'price>250000'. The new values are within the ranges and categories "
-    "of the training rows.",
+    "to a number in this range: 'price>250000'. The new values are within the ranges and "
+    "categories of the training rows.",
 )
 @click.option(
     "--fixed",

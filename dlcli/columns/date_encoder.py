@@ -160,8 +160,8 @@ class DatetimeEncoder(column_type.FilledEncoder):
             )
         example = ", such as 2024-12-31T23:59" if "iso" in self.formats else ""
         words = (
-            f"A date in UTC, in the format {self._written_formats}{example}, without an offset other "
-            "than Z; empty for a missing value. Any other text counts as missing."
+            f"A date in UTC, in the format {self._written_formats}{example}, without an offset "
+            "other than Z; empty for a missing value. Any other text counts as missing."
         )
         return column_exports.ModelInput(self.column, "string", (words, *self.missing_advice))
 
