@@ -206,6 +206,11 @@ class ColumnType(Section):
         return None
 
     @property
+    def rising(self) -> "ColumnType | None":
+        """The same type with `monotone: increasing`, for starter configs, if this is possible."""
+        return None
+
+    @property
     def augmentation_to_try(self) -> str | None:
         """A suggested value of `augmentation`, if none is set."""
         return None

@@ -96,6 +96,11 @@ class Numeric(column_type.ColumnType):
         """The direction in which predictions may change, see `ColumnType`."""
         return self.monotone
 
+    @property
+    def rising(self) -> "Numeric | None":
+        """The type with `monotone: increasing`, see `ColumnType`."""
+        return None if self.one_hot_values else self.model_copy(update={"monotone": "increasing"})
+
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of mostly this type has a value of another type."""
         numbers = column.numbers()

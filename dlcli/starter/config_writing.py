@@ -110,8 +110,9 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     else:
         path = str(data) if isinstance(data, Url) else relative_path(Path(data), config_folder)
     notes = [comment(message) for message in (*table.notes, *table.warnings)]
-    features = aligned(_feature_lines(facts.columns, targets), indent=4)
     recipe = make_recipe(preset, facts)
+    lines = [*_feature_lines(facts.columns, targets), *_monotone_lines(facts, recipe)]
+    features = aligned(lines, indent=4)
     training = recipe.text
     return "\n".join(
         [
@@ -374,6 +375,20 @@ def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:
         return [_column_line(replace(column, reason=reason)), *below]
     hint = column.feature.starter_hint(column.name, column.values, is_inferred=column.auto)
     return [_column_line(column), *map(comment, filter(None, [column.evidence, hint]))]
+
+
+def _monotone_lines(facts: TableFacts, recipe: Recipe) -> Iterator[Line]:
+    """Yield a comment with the first number as a monotone column, if the network allows one."""
+    is_long = len(facts.columns) > _MANY
+    if is_long or len(facts.task.classes) > 2 or recipe.has_waves:
+        return
+    layers = "" if recipe.is_rising else " and silu by relu"
+    for column in facts.columns:
+        if (rising := column.feature.rising) is not None and not column.leaks:
+            why = "if predictions must never fall as a number rises"
+            yield comment(f"{why}, replace its line{layers}:")
+            yield comment(f"{scalar(column.name)}: {_written(rising)}")
+            return
 
 
 def _column_line(column: ColumnFacts) -> Line:

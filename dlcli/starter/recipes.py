@@ -35,6 +35,16 @@ class Recipe:
     """The section `ensemble`, if it has several lines."""
 
     @property
+    def has_waves(self) -> bool:
+        """Whether some networks encode numbers as waves, which rise and fall."""
+        return "periodic" in self.ensemble
+
+    @property
+    def is_rising(self) -> bool:
+        """Whether the activations of all layers never fall, as monotone columns require."""
+        return "silu" not in self.hidden
+
+    @property
     def text(self) -> str:
         """The training and the ensemble as YAML."""
         return aligned(self.training) + self.ensemble

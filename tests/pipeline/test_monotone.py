@@ -6,16 +6,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from inline_snapshot import snapshot
 
 import dlcli
 from dlcli.config.config_file import load_config
-from dlcli.errors import ConfigError, ExportError
+from dlcli.errors import ConfigError, ExportError, Interrupted
+from dlcli.exports.formats import load_format
 from dlcli.network.monotone import bounds_of
+from dlcli.pipeline.events import EpochEvent
 from dlcli.pipeline.preflight import check
 from dlcli.pipeline.train_run import train
+from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import open_run
+from dlcli.tables.memory_tables import memory_table
 from tests.pipeline.test_baselines import linear_weights, untrained
 
 pytestmark = [
@@ -240,22 +245,37 @@ def test_a_script_is_refused(trained, tmp_path):
         dlcli.export(trained().path, "python", tmp_path / "script")
 
 
-def test_an_onnx_model_keeps_the_directions(trained, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    dlcli.export(trained().path, "onnx", tmp_path / "onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "onnx" / "model.onnx")
-    rows = Rows(PAIRS, seed=9)
+PACKAGES = {"onnx": "onnxruntime", "litert": "ai_edge_litert", "saved_model": "tensorflow"}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_an_exported_model_keeps_the_directions(name, trained, tmp_path):
+    pytest.importorskip(PACKAGES[name])
+    run, rows = trained(), Rows(PAIRS, seed=9)
+    dlcli.export(run.path, name, tmp_path / name)
+    format, predictor = load_format(name), run.predictor
+    runner, exported = format.load(tmp_path / name), format.describe(predictor)
 
     def predict(columns):
-        given = {name: np.array(each) for name, each in columns.items()}
-        given = {
-            name: each.astype(object) if each.dtype.kind == "U" else each
-            for name, each in given.items()
-        }
-        [*values] = session.run(
-            None, {each.name: given[each.name] for each in session.get_inputs()}
-        )
-        return np.asarray(values[0], float).reshape(-1)
+        table = predictor.read(memory_table(pa.table(columns)))
+        found = runner(format.values(exported, table))
+        return found["prediction"].astype(float).ravel()
 
     before, after = predict(rows.columns), predict(rows.better().columns)
+    assert before == pytest.approx(outputs_of(run, rows)[:, 0], abs=1e-4)
     assert ((after - before) / before.std()).min() >= ROUNDING
+
+
+def test_an_interrupted_run_resumes_to_the_bit(tmp_path):
+    file = config_for("checkpoint: {seconds: 1.0e-9}")
+    whole = train(file, tmp_path / "whole")
+
+    def interrupt(event):
+        if isinstance(event, EpochEvent) and event.epoch == 4:
+            raise Interrupted("here", 2)
+
+    with pytest.raises(Interrupted):
+        train(file, tmp_path / "part", interrupt)
+    resumed = train(tmp_path / "part")
+    for name in (RunFile.WEIGHTS, RunFile.HISTORY, RunFile.METRICS):
+        assert (whole.path / name).read_bytes() == (resumed.path / name).read_bytes(), name

@@ -102,6 +102,8 @@ input:
     length: numeric      # all values are numbers, 4.3 to 7.9, 1 missing
     colour: categorical  # text, 2 values: red (3), blue (1)
     plain: ignored       # the same value in all rows: k
+    # if predictions must never fall as a number rises, replace its line:
+    # length: {type: numeric, monotone: increasing}
 
 hidden:  # for 4 rows, one small layer: more units may overfit
   - {units: 16, activation: relu}
@@ -390,6 +392,27 @@ def test_an_order_is_suggested_for_the_words_of_a_scale(tmp_path: Path) -> None:
     )
     hint = "# if their order matters: {type: categorical, order: [small, medium, Large]}"
     assert [line.strip() for line in text.splitlines() if "order matters" in line] == [hint]
+
+
+@pytest.mark.parametrize("preset", ["simple", "good"])
+def test_the_comment_on_a_monotone_column_can_be_followed(tmp_path: Path, preset: Preset) -> None:
+    x = [i * 7 % 60 / 3 for i in range(60)]
+    columns = {"name": ["a", "b", "c"] * 20, "x": x, "y": [i % 9 + 0.5 for i in range(60)]}
+    text = starter(table(tmp_path, **columns), preset=preset)
+    way, written = re.findall("    # (if predictions must.*)\n    # (.*)\n", text)[0]
+    assert way.endswith("silu by relu:") == (preset == "good")
+    followed = text.replace("activation: silu", "activation: relu").replace(f"# {written}", "")
+    config, made = prepared(re.sub("\n    x: .*", f"\n    {written}", followed), tmp_path)
+    assert [each.column for each in made.encoding.features if each.direction == 1] == ["x"]
+    assert len(config.hidden) >= 1
+
+
+def test_no_monotone_column_is_suggested_where_it_would_be_refused(tmp_path: Path) -> None:
+    x = [i * 7 % 60 / 3 for i in range(60)]
+    data = table(tmp_path, x=x, y=[i % 9 + 0.5 for i in range(60)], kind=["a", "b", "c"] * 20)
+    assert "monotone" not in starter(data, "kind")  # three classes
+    assert "monotone" not in starter(data, preset="best")  # waves in a group
+    assert "monotone" in starter(data)
 
 
 def test_an_embedding_is_suggested_for_very_many_categories(tmp_path: Path) -> None:
