@@ -13,19 +13,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, cast
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from dlcli.arrays import Floats, Indices, Matrix, floats, integers, strings
+from dlcli.cluster import available_processors
 from dlcli.encoding.encoded_rows import InMemoryInputs
 from dlcli.errors import UsageError, did_you_mean_or_all, option
+from dlcli.explanation.coalitions import (
+    Coalitions,
+    exact_coalitions,
+    fewest_pairs,
+    sampled_coalitions,
+)
+from dlcli.explanation.column_products import ColumnProducts, multiply, sums_of_backgrounds
 from dlcli.explanation.prediction_analysis import WORK_PER_NUMBER
-from dlcli.network.layers import DenseLayer, Network, Weights
+from dlcli.network.layers import Network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tasks.task import Outputs, Task
 
@@ -38,17 +46,13 @@ MOST_EXACT_COLUMNS = 10
 MOST_EXACT_WORK = 2e12
 """Maximum number of multiplications for exact values of all rows, about 30 s on two cores; beyond
 it, sets of columns are sampled."""
-WORK_OF_ROW = 2e9
-"""Number of multiplications for sampled values of a row, about 30 ms on two cores."""
-WORK_OF_ROWS = 8e11
-"""The same for all rows, about 12 s; with more rows, each row gets less, down to
-`FEWEST_PAIRS`."""
-FEWEST_PAIRS = 2
-"""Minimum number of pairs of permutations for each background row; their difference estimates the
-standard error."""
+WORK_OF_ROW = 8e8
+"""Number of multiplications for sampled values of a row, about 40 ms on a core."""
+WORK_OF_ROWS = 4e11
+"""The same for all rows, about 18 s on a core; with more rows, each row gets less, down to
+`fewest_pairs`."""
 MOST_PAIRS = 16
-_SEED = 20_170_525
-"""Seed of the permutations: the same rows always have the same values."""
+"""Maximum number of pairs of permutations for each background row."""
 _NUMBERS_AT_ONCE = 2**19
 """Approximate number of activations of a layer, of all members, that are computed at once."""
 _SMALLEST_PROBABILITY = 1e-12
@@ -81,7 +85,7 @@ class ShapleyValues:
     background_rows: int
     """The number of background rows."""
     pairs: int | None
-    """The number of pairs of permutations for each background row; `None` for exact values."""
+    """The number of pairs of permutations; `None` for exact values."""
 
     def __len__(self) -> int:
         """Number of rows."""
@@ -178,133 +182,6 @@ def _is_binary(task: Task) -> bool:
     return task.outcome == "classes" and task.width == 2
 
 
-@dataclass(frozen=True, eq=False)
-class _Coalitions:
-    """The sets of columns that are evaluated for each background row, and how to combine them."""
-
-    masks: NDArray[np.float32]
-    """1 for a column with the row's value, 0 for the background row's: (background rows, sets,
-    columns)."""
-    permutations: Indices | None = None
-    """The order of the columns in each permutation, (background rows, pairs, 2, columns); `None` if
-    the sets are all sets of columns, except the empty and the full one."""
-
-    def combine(self, values: Floats, full: Floats, empty: Floats) -> tuple[Floats, Floats]:
-        """Return the Shapley values of a row and their standard errors, (columns, outputs).
-
-        Args:
-            values: the prediction for each set, (background rows, sets, outputs).
-            full: the row's prediction, (outputs,).
-            empty: the background rows' predictions, (background rows, outputs).
-        """
-        columns = self.masks.shape[2]
-        if self.permutations is None:
-            of_sets = np.concatenate([[empty.mean(axis=0)], values.mean(axis=0), [full]])
-            exact: Floats = _exact_weights(columns) @ of_sets
-            return exact, np.zeros_like(exact)
-        backgrounds, pairs = self.permutations.shape[:2]
-        outputs = values.shape[2]
-        paths = np.empty((backgrounds, pairs, 2, columns + 1, outputs))
-        paths[..., 0, :] = empty[:, np.newaxis, np.newaxis]
-        paths[..., 1:-1, :] = values.reshape(backgrounds, pairs, 2, columns - 1, outputs)
-        paths[..., -1, :] = full
-        steps = np.empty((backgrounds, pairs, 2, columns, outputs))
-        order = self.permutations[..., np.newaxis]
-        np.put_along_axis(steps, order, np.diff(paths, axis=3), axis=3)
-        of_pairs = steps.mean(axis=2)
-        variances = of_pairs.var(axis=1, ddof=1).mean(axis=0)
-        return of_pairs.mean(axis=(0, 1)), np.sqrt(variances / (backgrounds * pairs))
-
-
-def _exact_weights(columns: int) -> Floats:
-    """Return the weight of each set of columns in the value of each column, (columns, 2^columns).
-
-    φ_c = Σ_S∌c |S|! (n − |S| − 1)! / n! · (v(S ∪ {c}) − v(S)) (Shapley 1953).
-    """
-    has = _all_sets(columns).T
-    sizes = has.sum(axis=0).astype(np.int64)
-    weights = np.array(
-        [1 / (columns * math.comb(columns - 1, size)) for size in range(columns)] + [0.0]
-    )
-    return np.asarray(np.where(has, weights[sizes - 1], -weights[sizes]))
-
-
-def _all_sets(columns: int) -> NDArray[np.bool_]:
-    """Return all sets of columns, from the empty to the full one, (2^columns, columns)."""
-    return (np.arange(2**columns)[:, np.newaxis] >> np.arange(columns) & 1).astype(bool)
-
-
-def _exact_coalitions(columns: int, backgrounds: int) -> _Coalitions:
-    sets = _all_sets(columns)[1:-1].astype(np.float32)
-    return _Coalitions(np.broadcast_to(sets, (backgrounds, *sets.shape)))
-
-
-def _sampled_coalitions(columns: int, backgrounds: int, pairs: int) -> _Coalitions:
-    """Draw pairs of a random permutation and its reverse for each background row.
-
-    The errors of the two largely cancel (antithetic sampling; Mitchell et al. 2022,
-    arXiv:2104.12199).
-    """
-    rng = np.random.default_rng(_SEED)
-    shape = (backgrounds, pairs, columns)
-    forward = rng.permuted(np.broadcast_to(np.arange(columns), shape), axis=2)
-    permutations = np.stack([forward, forward[..., ::-1]], axis=2)
-    ranks = np.argsort(permutations, axis=3)[..., np.newaxis, :]
-    masks = ranks < np.arange(1, columns)[:, np.newaxis]
-    return _Coalitions(masks.reshape(backgrounds, -1, columns).astype(np.float32), permutations)
-
-
-class _Member:
-    """A network whose first Dense layer adds up the products of columns."""
-
-    def __init__(self, network: Network, weights: Weights, columns: Sequence[str]) -> None:
-        self.network, self.weights = network, weights
-        kernel = weights[network.first_kernel]
-        names = [*dict.fromkeys(block.column for block in network.layout.blocks)]
-        at = {name: index for index, name in enumerate(names)}
-        read = network.columns_of_inputs
-        self._sources = [np.flatnonzero(read == at.get(column, -1)) for column in columns]
-        self._kernels = [kernel[indices] for indices in self._sources]
-
-    @property
-    def units(self) -> int:
-        """The units of the first Dense layer."""
-        return self.network.layers[0].units
-
-    @property
-    def read(self) -> NDArray[np.bool_]:
-        """Whether the network reads each column, except the exposure, (columns,)."""
-        return np.array([bool(kernel.any()) for kernel in self._kernels])
-
-    def products(self, matrix: Matrix) -> Matrix:
-        """Return the product of each column's inputs and kernel, (rows, columns, units)."""
-        front = self.network.front.forward(matrix, self.weights)
-        found = np.zeros((len(matrix), len(self._sources), self.units), np.float32)
-        for at, (indices, kernel) in enumerate(zip(self._sources, self._kernels, strict=True)):
-            if len(indices):
-                np.matmul(front[:, indices], kernel, out=found[:, at])
-        return found
-
-    def outputs(self, products: Outputs, exposures: Floats | None) -> Outputs:
-        """Return the outputs of sums of the columns' products, (rows, units of the output).
-
-        Args:
-            products: the sums, which are overwritten, (rows, units).
-            exposures: the exposures that multiply the outputs, (rows,), if there are any.
-        """
-        layers = self.network.layers
-        x = products
-        for at, layer in enumerate(layers):
-            if isinstance(layer, DenseLayer):
-                # The activation of the output in float64: 1 − p is accurate if p is almost 1.
-                products = x if at == 0 else layer.products(x, self.weights)
-                is_last = at == len(layers) - 1
-                x = layer.finish(products.astype(np.float64) if is_last else products, self.weights)
-            else:
-                x = layer.forward(x, self.weights)
-        return x if exposures is None else x * exposures[:, np.newaxis]
-
-
 class ShapleyExplainer:
     """Computes the Shapley values of encoded rows.
 
@@ -325,7 +202,7 @@ class ShapleyExplainer:
         self.outputs = names[-1:] if _is_binary(predictor.task) else names
         numbers = range(1, predictor.members + 1)
         self._members = [
-            _Member(predictor.network_of(number), predictor.weights_of(number), self.columns)
+            ColumnProducts(predictor.network_of(number), predictor.weights_of(number), self.columns)
             for number in numbers
         ]
         read = np.any([member.read for member in self._members], axis=0)
@@ -365,7 +242,7 @@ class ShapleyExplainer:
             values[:, self._read[0]] = predictions - empty.mean(axis=0)
         else:
             coalitions = self._coalitions(pairs)
-            for row, full, outputs in self._evaluate(matrix, coalitions.masks):
+            for row, full, outputs in self._evaluate(matrix, coalitions):
                 predictions[row] = full
                 found = coalitions.combine(outputs, full, empty)
                 values[row, self._read], errors[row, self._read] = found
@@ -391,7 +268,7 @@ class ShapleyExplainer:
         return np.asarray(self.predictor.predict_encoded(InMemoryInputs(matrix)).values)
 
     def plan(self, rows: int) -> int | None:
-        """Return the number of pairs of permutations for each background row.
+        """Return the number of pairs of permutations, of all background rows.
 
         Args:
             rows: the number of rows to explain.
@@ -406,9 +283,9 @@ class ShapleyExplainer:
         exact = rows * backgrounds * 2**columns * of_set if columns <= MOST_EXACT_COLUMNS else None
         if exact is not None and exact <= MOST_EXACT_WORK:
             return None
-        of_pair = 2 * (columns - 1) * backgrounds * of_set
+        of_pair = 2 * (columns - 1) * of_set
         pairs = int(min(WORK_OF_ROW, WORK_OF_ROWS / max(rows, 1)) // of_pair)
-        return max(FEWEST_PAIRS, min(pairs, MOST_PAIRS))
+        return max(fewest_pairs(backgrounds), min(pairs, MOST_PAIRS * backgrounds))
 
     @staticmethod
     def _work(network: Network, columns: int) -> int:
@@ -418,11 +295,11 @@ class ShapleyExplainer:
         numbers = sum(layer.units for layer in network.layers)
         return columns * first.units + products + WORK_PER_NUMBER * numbers
 
-    def _coalitions(self, pairs: int | None) -> _Coalitions:
+    def _coalitions(self, pairs: int | None) -> Coalitions:
         columns, backgrounds = len(self._read), len(self.background)
         if pairs is None:
-            return _exact_coalitions(columns, backgrounds)
-        return _sampled_coalitions(columns, backgrounds, pairs)
+            return exact_coalitions(columns, backgrounds)
+        return sampled_coalitions(columns, backgrounds, pairs)
 
     @cached_property
     def _empty(self) -> Floats:
@@ -450,65 +327,75 @@ class ShapleyExplainer:
         return cast(Floats, np.log(scores) - np.log1p(-scores))
 
     def _evaluate(
-        self, matrix: Matrix, masks: NDArray[np.float32]
+        self, matrix: Matrix, coalitions: Coalitions
     ) -> Iterator[tuple[int, Floats, Floats]]:
         """Yield each row's index, prediction, and predictions for sets of columns.
 
         Args:
             matrix: the rows, (rows, inputs).
-            masks: the sets for each background row, (background rows, sets, columns).
+            coalitions: the sets.
 
         Yields:
-            The index; (outputs,); (background rows, sets, outputs).
+            The index; (outputs,); (sets, outputs).
         """
-        backgrounds, sets, columns = masks.shape
-        flat, owners = masks.reshape(-1, columns), np.repeat(np.arange(backgrounds), sets)
-        members, outputs = self._members, len(self.outputs)
+        (sets, columns), members = coalitions.masks.shape, self._members
+        outputs, threads = len(self.outputs), available_processors()
         widest = sum(max(layer.units for layer in each.network.layers) for each in members)
-        at_once = max(1, _NUMBERS_AT_ONCE // widest)
-        numbers = max(columns * sum(each.units for each in members), len(flat) * outputs)
+        # The same number of parts for each thread.
+        parts = threads * math.ceil(sets * widest / (threads * _NUMBERS_AT_ONCE))
+        slices = [slice(sets * at // parts, sets * (at + 1) // parts) for at in range(parts)]
+        numbers = max(columns * sum(each.units for each in members), sets * outputs)
         rows_at_once = max(1, _NUMBERS_AT_ONCE // numbers)
         of_background = [self._products(each, self.background) for each in members]
-        exposures = self._exposures(self.background)
-        for first in range(0, len(matrix), rows_at_once):
-            some = matrix[first : first + rows_at_once]
-            full = self._whole(some)
-            of_rows = [self._products(each, some) for each in members]
-            found = np.empty((len(some), len(flat), outputs))
-            for start in range(0, len(flat), at_once):
-                part = slice(start, start + at_once)
-                has, own = flat[part], owners[part]
-                rests = [_sums_of_backgrounds(1 - has, each, own) for each in of_background]
-                parts = [*zip(members, of_rows, rests, strict=True)]
-                for row in range(len(some)):
-                    factors = None
-                    if exposures is not None and self._exposure is not None:
-                        is_own = has[:, self._exposure_column] > 0
-                        factors = np.where(is_own, some[row, self._exposure], exposures[own])
-                    found[row, part] = self._predictions(
-                        [
-                            each.outputs(has @ products[row] + rest, factors)
-                            for each, products, rest in parts
-                        ]
-                    )
-            for row, values in enumerate(found):
-                yield first + row, full[row], values.reshape(backgrounds, sets, outputs)
+        with ThreadPoolExecutor(threads) as pool:
+            for first in range(0, len(matrix), rows_at_once):
+                some = matrix[first : first + rows_at_once]
+                of_rows = [self._products(each, some) for each in members]
+                found = np.empty((len(some), sets, outputs))
+                evaluate = partial(
+                    self._evaluate_part, some, coalitions, of_rows, of_background, found
+                )
+                list(pool.map(evaluate, slices))
+                full = self._whole(some)
+                for row, values in enumerate(found):
+                    yield first + row, full[row], values
 
-    def _products(self, member: _Member, matrix: Matrix) -> Matrix:
+    def _evaluate_part(
+        self,
+        matrix: Matrix,
+        coalitions: Coalitions,
+        of_rows: Sequence[Matrix],
+        of_background: Sequence[Matrix],
+        found: Floats,
+        part: slice,
+    ) -> None:
+        """Compute the predictions of rows for some sets of columns.
+
+        Args:
+            matrix: the rows, (rows, inputs).
+            coalitions: the sets.
+            of_rows: the rows' products of each network, (rows, columns, units).
+            of_background: the same of the background rows.
+            found: receives the predictions, (rows, sets, outputs).
+            part: the sets to evaluate.
+        """
+        has, own = coalitions.masks[part], coalitions.owners[part]
+        rests = [sums_of_backgrounds(1 - has, each, own) for each in of_background]
+        exposures = self._exposures(self.background)
+        with np.errstate(all="ignore"):  # not shared by threads
+            for row in range(len(matrix)):
+                factors = None
+                if exposures is not None and self._exposure is not None:
+                    is_own = has[:, self._exposure_column] > 0
+                    factors = np.where(is_own, matrix[row, self._exposure], exposures[own])
+                each = zip(self._members, of_rows, rests, strict=True)
+                found[row, part] = self._predictions(
+                    [
+                        member.outputs(multiply(has, products[row]) + rest, factors)
+                        for member, products, rest in each
+                    ]
+                )
+
+    def _products(self, member: ColumnProducts, matrix: Matrix) -> Matrix:
         """Return the products of the columns that some network reads, (rows, columns, units)."""
         return member.products(matrix)[:, self._read]
-
-
-def _sums_of_backgrounds(masks: Matrix, products: Matrix, owners: Indices) -> Matrix:
-    """Return the sums of background rows' products over sets of columns, (sets, units).
-
-    Args:
-        masks: the sets, (sets, columns).
-        products: of the background rows, (background rows, columns, units).
-        owners: the background row of each set, ascending, (sets,).
-    """
-    sums = np.empty((len(masks), products.shape[2]), np.float32)
-    starts = np.searchsorted(owners, np.arange(len(products) + 1))
-    for row, (start, stop) in enumerate(zip(starts[:-1], starts[1:], strict=True)):
-        np.matmul(masks[start:stop], products[row], out=sums[start:stop])
-    return sums

@@ -47,7 +47,7 @@ def method_sentence(values: ShapleyValues) -> str:
     rows = plural(values.background_rows, "training row")
     precision = "exact"
     if values.pairs is not None:
-        orders = 2 * values.pairs * values.background_rows
+        orders = 2 * values.pairs
         precision = f"± one standard error, from {orders:,} orders of the columns"
     unit = "" if values.unit == "target" else f", in {_UNITS[values.unit]}"
     return f"Shapley values ({precision}){unit}: changes from the mean prediction for {rows}."
