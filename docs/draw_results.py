@@ -334,6 +334,39 @@ def draw_missing() -> None:
     save(altair.hconcat(*panels, spacing=30), "missing")
 
 
+MONOTONE_PAGE = ROOT / "docs" / "how-to" / "monotone.md"
+PATIENTS = 12
+
+
+def draw_monotone() -> None:
+    """Draw the predictions of some patients by their blood pressure, with a direction or not."""
+    diabetes = pa_csv.read_csv(ROOT / "data" / "diabetes.csv")
+    features = diabetes.drop_columns(["progression"])
+    patients = features.take(np.linspace(0, diabetes.num_rows - 1, PATIENTS).astype(int))
+    page = MONOTONE_PAGE.read_text(encoding="utf-8")
+    config = page.partition("# bmi.yaml\n")[2].partition("```")[0].replace("data/", f"{ROOT}/data/")
+    pressures, lines = np.linspace(62, 133, 72).tolist(), []
+    for kind, change in (("free", ", monotone: increasing"), ("monotone", "")):
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "bmi.yaml")
+            path.write_text(config.replace(change, ""), encoding="utf-8")
+            dlcli.train(str(path), output=Path(folder, "run"), progress=False)
+            model = dlcli.load(Path(folder, "run"))
+            at = patients.column_names.index("blood_pressure")
+            for pressure in pressures:
+                rows = patients.set_column(at, "blood_pressure", pa.array([pressure] * PATIENTS))
+                for patient, value in enumerate(np.asarray(model.predict(rows).values).ravel()):
+                    line = {"patient": patient, "network": kind}
+                    lines.append({**line, "pressure": pressure, "y": float(value)})
+    base = chart(lines).mark_line(strokeWidth=1.5, opacity=0.8, color=BLUE)
+    picture = base.encode(
+        x=altair.X("pressure:Q", title="blood pressure").scale(zero=False, nice=False),
+        y=altair.Y("y:Q", title="predicted progression").scale(zero=False),
+        detail="patient:N",
+    ).properties(width=230, height=210)
+    save(picture.facet(column=altair.Column("network:N", title=None)), "monotone")
+
+
 PICTURES = {
     "confusion": draw_confusion,
     "thresholds": draw_thresholds,
@@ -343,6 +376,7 @@ PICTURES = {
     "bikes": draw_bikes,
     "splits": draw_splits,
     "missing": draw_missing,
+    "monotone": draw_monotone,
 }
 
 

@@ -25,6 +25,7 @@ FOR_RELEASES = (
         "8-ensembles",
         "imbalanced",
         "decisions",
+        "monotone",
         "intervals",
         "cluster",
         "export",
