@@ -59,6 +59,7 @@ class Numeric(column_type.ColumnType):
     """A column of numbers."""
 
     plural = "numbers"
+    identifier_share = 0.9
     has_usual_missing_words = True
     synonyms: ClassVar[Mapping[str, str]] = {"max_categories": "one_hot_values"}
 
@@ -120,7 +121,11 @@ class Numeric(column_type.ColumnType):
         from dlcli.columns.type_inference import identity_of_numbers
 
         numbers = self.amounts(whole.column(column))
-        return None if numbers is None else identity_of_numbers(column, numbers[~np.isnan(numbers)])
+        return (
+            None
+            if numbers is None
+            else identity_of_numbers(column, numbers[~np.isnan(numbers)], self.identifier_share)
+        )
 
     def fit(self, column: str, train: "Table", defaults: Defaults) -> "NumberEncoder":
         """Fit the encoder of a column on training rows.

@@ -340,16 +340,21 @@ def identity_of_categories(view: ColumnView, share: float) -> str | None:
     if distinct == present and (is_long or has_identifier_name(view.column.name)):
         return _ALL_DIFFER
     if is_long and distinct >= share * present:
-        return f"{distinct:,} values in {plural(present, 'row')}: an identifier"
+        return _few_repeat(distinct, present)
     return None
 
 
+def _few_repeat(distinct: int, rows: int) -> str:
+    return f"{distinct:,} values in {plural(rows, 'row')}: an identifier"
+
+
 @np.errstate(over="ignore", invalid="ignore")  # numbers may be infinite or very large
-def identity_of_numbers(column: str, numbers: Floats) -> str | None:
+def identity_of_numbers(column: str, numbers: Floats, share: float) -> str | None:
     """Return the reason if numbers only identify or number the rows, else None.
 
-    The numbers must be distinct integers. Quantities may also be distinct, so one of the following
-    must also hold:
+    The numbers must be distinct integers; in a column of 20 or more numbers that is named like an
+    identifier, a few may be repeated. Quantities may also be distinct, so one of the following must
+    also hold:
 
     - The column has the name of an identifier.
     - The column has a name such as `no` or `nr`, and the numbers are nearly consecutive.
@@ -361,11 +366,18 @@ def identity_of_numbers(column: str, numbers: Floats) -> str | None:
     Args:
         column: the name of the column.
         numbers: the numbers that are not missing, in the order of the file.
+        share: minimum share of distinct numbers if a few may be repeated.
     """
     is_whole = bool((numbers == np.floor(numbers)).all())  # false for NaN, an unreadable value
-    if len(numbers) < 2 or not is_whole or len(np.unique(numbers)) < len(numbers):
+    if len(numbers) < 2 or not is_whole:
         return None
     has_name = has_identifier_name(column)
+    distinct = len(np.unique(numbers))
+    if distinct < len(numbers):
+        is_long = len(numbers) >= MIN_ROWS
+        if has_name and is_long and distinct >= share * len(numbers):
+            return _few_repeat(distinct, len(numbers))
+        return None
     is_time = are_years(numbers.min(), numbers.max()) or _TIME_NAME.search(column)
     if len(numbers) >= MIN_ROWS and (has_name or not is_time):
         steps = np.diff(numbers)

@@ -282,8 +282,13 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
         column: the name of the column.
         table: the rows.
         whole: all rows of the same file, from which identifiers are recognized; `table` if omitted.
+            If the type of `column` in `table` can't read one of its values, the type is inferred
+            from `whole`, so that predictions for all these rows are possible.
     """
     decision = _infer(table, column)
+    if whole is not None and whole.rows > table.rows and _is_unreadable(decision, whole, column):
+        counted = type_inference.summarize_column(table, column)
+        decision = replace(_infer(whole, column), values=counted)
     values, feature = decision.values, decision.feature
     assert values is not None  # inferred
     whole = table if whole is None else whole
@@ -295,6 +300,11 @@ def infer_type(column: str, table: Table, whole: Table | None = None) -> Decisio
     if identity is None:
         return decision
     return Decision(Ignored(), identity, otherwise=decision, values=values)
+
+
+def _is_unreadable(decision: Decision, table: Table, column: str) -> bool:
+    feature = decision.feature
+    return feature.is_read and feature.has_unreadable(table.column(column))
 
 
 def count_all_rows(decisions: Mapping[str, Decision], table: Table) -> dict[str, Decision]:

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 from dlcli import errors
 from dlcli.columns.column_type import Auto, ColumnType
-from dlcli.columns.type_inference import MIN_ROWS, numbered_prefix, span
+from dlcli.columns.type_inference import MIN_ROWS, has_code_name, numbered_prefix, span
 from dlcli.config.config_file import make_config, relative_path
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
@@ -384,7 +384,9 @@ def _monotone_lines(facts: TableFacts, recipe: Recipe) -> Iterator[Line]:
         return
     layers = "" if recipe.is_rising else " and silu by relu"
     for column in facts.columns:
-        if (rising := column.feature.rising) is not None and not column.leaks:
+        if has_code_name(column.name) or column.leaks:
+            continue
+        if (rising := column.feature.rising) is not None:
             why = "if predictions must never fall as a number rises"
             yield comment(f"{why}, replace its line{layers}:")
             yield comment(f"{scalar(column.name)}: {_written(rising)}")

@@ -27,6 +27,7 @@ from dlcli.encoding.column_types import (
     ROWS_LOOKED_AT,
     choose_features,
     decide_types,
+    infer_type,
     matching_name,
     type_warnings,
 )
@@ -381,6 +382,21 @@ def test_different_numbers_that_may_be_counts_are_not_an_identifier(name):
 def test_a_name_in_nearly_each_row_is_an_identifier():
     values = [*(f"n{at}" for at in range(39)), "n0"]
     assert decided(values) == ("ignored", "39 values in 40 rows: an identifier")
+
+
+def test_integers_named_like_an_identifier_may_repeat_in_few_rows():
+    values = [*RANDOM_NUMBERS, RANDOM_NUMBERS[0]]
+    assert decided(values, "Id") == ("ignored", "40 values in 41 rows: an identifier")
+    assert decided(values, "amount")[0] == "numeric"
+    assert decided([*RANDOM_NUMBERS, *RANDOM_NUMBERS[:5]], "Id")[0] == "numeric"
+
+
+def test_a_type_must_read_rows_without_a_target():
+    values = [*map(str, range(40)), "At-Large"]
+    whole = make({"district": values, "other": [0.5] * 41})
+    decision = infer_type("district", whole.take(np.arange(40)), whole)
+    assert decision.reason == "97.5 % are numbers, 'At-Large' in 1 row is not"
+    assert decision.values.rows == 40
 
 
 @pytest.mark.parametrize(
