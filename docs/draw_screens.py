@@ -55,7 +55,7 @@ def screenshot(address: str, name: str, width: int, height: int) -> None:
                 f"--blink-settings=preferredColorScheme={option}",
                 "--force-device-scale-factor=1.5",
                 f"--window-size={width},{height}",
-                "--virtual-time-budget=6000",
+                "--virtual-time-budget=20000",
                 f"--screenshot={path}",
                 address,
             ],
@@ -86,7 +86,7 @@ def draw_form() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = dlcli.train(str(ROOT / "configs" / "steering.yaml"), output=Path(folder, "steering"))
         with served(run.path) as address:
-            screenshot(address, "form", 1000, 720)
+            screenshot(address, "form", 1000, 960)
 
 
 def draw_card() -> None:

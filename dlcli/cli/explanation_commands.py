@@ -163,35 +163,14 @@ def explain(
 
 def _document(run: str, found: ExplainedTable, name: str | None) -> dict[str, object]:
     """Return the result as JSON."""
+    from dlcli.pipeline.table_explanation import explanation_json, explanations_json
+
     values, texts = found.values.of(name), found.texts()
-    rows = []
-    for at, row in enumerate(found.rows.tolist()):
-        explained, prediction, effects, errors = values.shown(at)
-        columns = [
-            {
-                "column": column,
-                "value": texts[column][at],
-                "shapley": float(effect),
-                "standard_error": float(error),
-            }
-            for column, effect, error in zip(values.columns, effects, errors, strict=True)
-        ]
-        rows.append(
-            {
-                "row": row,
-                "explained": explained,
-                "prediction": prediction,
-                "mean_prediction": values.shown_mean(at),
-                "columns": sorted(columns, key=lambda each: -abs(each["shapley"])),  # type: ignore[arg-type]
-            }
-        )
-    return {
-        "run": run,
-        "unit": values.unit,
-        "background_rows": values.background_rows,
-        "permutation_pairs": values.pairs,
-        "rows": rows,
-    }
+    rows = [
+        {"row": row, **explanation_json(values, at, texts)}
+        for at, row in enumerate(found.rows.tolist())
+    ]
+    return {"run": run, **explanations_json(values, rows)}
 
 
 def _list_changes(

@@ -279,13 +279,28 @@ class ShapleyExplainer:
         columns, backgrounds = len(self._read), len(self.background)
         if columns < 2:
             return None
-        of_set = sum(self._work(member.network, columns) for member in self._members)
+        of_set = self._work_of_set
         exact = rows * backgrounds * 2**columns * of_set if columns <= MOST_EXACT_COLUMNS else None
         if exact is not None and exact <= MOST_EXACT_WORK:
             return None
         of_pair = 2 * (columns - 1) * of_set
         pairs = int(min(WORK_OF_ROW, WORK_OF_ROWS / max(rows, 1)) // of_pair)
         return max(fewest_pairs(backgrounds), min(pairs, MOST_PAIRS * backgrounds))
+
+    @property
+    def work_of_row(self) -> float:
+        """The approximate number of multiplications for a single row; less with many rows."""
+        columns = len(self._read)
+        if columns < 2:
+            return self._work_of_set
+        pairs = self.plan(1)
+        of_backgrounds = len(self.background) * 2**columns
+        sets = of_backgrounds if pairs is None else 2 * (columns - 1) * pairs
+        return sets * self._work_of_set
+
+    @property
+    def _work_of_set(self) -> int:
+        return sum(self._work(member.network, len(self._read)) for member in self._members)
 
     @staticmethod
     def _work(network: Network, columns: int) -> int:

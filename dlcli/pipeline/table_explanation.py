@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,6 +44,47 @@ class ExplainedTable:
             ]
             for column in self.values.columns
         }
+
+
+def explanation_json(
+    values: ShapleyValues, at: int, texts: Mapping[str, Sequence[str | None]] | None = None
+) -> dict[str, object]:
+    """Return the explanation of a row for JSON, the column with the largest effect first.
+
+    Args:
+        values: the Shapley values.
+        at: the index of the row.
+        texts: the values of each column, (rows,), which are also returned.
+    """
+    explained, prediction, effects, errors = values.shown(at)
+    order = np.argsort(-np.abs(effects), kind="stable").tolist()
+    columns = [
+        {
+            "column": values.columns[index],
+            **({} if texts is None else {"value": texts[values.columns[index]][at]}),
+            "shapley": float(effects[index]),
+            "standard_error": float(errors[index]),
+        }
+        for index in order
+    ]
+    return {
+        "explained": explained,
+        "prediction": prediction,
+        "mean_prediction": values.shown_mean(at),
+        "columns": columns,
+    }
+
+
+def explanations_json(
+    values: ShapleyValues, rows: Sequence[dict[str, object]]
+) -> dict[str, object]:
+    """Return the explanations of several rows for JSON, see `explanation_json`."""
+    return {
+        "unit": values.unit,
+        "background_rows": values.background_rows,
+        "permutation_pairs": values.pairs,
+        "rows": rows,
+    }
 
 
 def background_from(

@@ -292,7 +292,7 @@ class Predictor:
         parts = (self.encoding.transform(part, problems) for part in rows.parts(self.rows_at_once))
         return Predictions.concatenate([self.predict_encoded(part) for part in parts])
 
-    def encode(self, table: Table, problems: ValueProblems) -> Matrix:
+    def encode(self, table: Table | FewRows, problems: ValueProblems) -> Matrix:
         """Encode rows.
 
         Args:
@@ -305,6 +305,9 @@ class Predictor:
         Raises:
             DataError: see `predict`.
         """
+        if isinstance(table, FewRows):
+            few = self.encoding.transform(table, problems)
+            return few.part(0, len(few))
         inputs = np.empty((table.rows, self.network.inputs), np.float32)
         end = 0
         for part in table.parts(self.rows_at_once):

@@ -103,6 +103,10 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         model, (rows, size) = models.named(request), await read_json(request, limits)
         return json_response((await models.predict(model, rows, size)).records)
 
+    async def explain(request: Request) -> Response:
+        model, (rows, _) = models.named(request), await read_json(request, limits)
+        return json_response(await models.explain(model, rows))
+
     async def openapi(request: Request) -> Response:
         return json_response(pages.describe_server(models.by_name, limits, has_key=has_key))
 
@@ -122,6 +126,8 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
     return {
         ("POST", "/predict"): predict,
         ("POST", "/predict/{name}"): predict,
+        ("POST", "/explain"): explain,
+        ("POST", "/explain/{name}"): explain,
         ("GET", "/openapi.json"): openapi,
         ("GET", "/docs"): docs,
         ("GET", "/metrics"): metrics,

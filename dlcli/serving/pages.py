@@ -45,6 +45,50 @@ _ERROR = {
     },
     "required": ["error"],
 }
+_NUMBER = {"type": ["number", "null"]}
+_EXPLANATION = {
+    "type": "object",
+    "properties": {
+        "explained": {
+            "type": "string",
+            "description": "The target column, or the class or label whose probability is "
+            "explained.",
+        },
+        "prediction": _NUMBER,
+        "mean_prediction": {**_NUMBER, "description": "The mean for training rows."},
+        "columns": {
+            "type": "array",
+            "description": "All columns, the one with the largest effect first. The Shapley values "
+            "add up to the prediction minus the mean prediction.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "column": {"type": "string"},
+                    "shapley": _NUMBER,
+                    "standard_error": {**_NUMBER, "description": "0 for an exact value."},
+                },
+                "required": ["column", "shapley", "standard_error"],
+            },
+        },
+    },
+    "required": ["explained", "prediction", "mean_prediction", "columns"],
+}
+_EXPLANATIONS = {
+    "type": "object",
+    "properties": {
+        "unit": {"enum": ["target", "probability", "log-odds", "margin"]},
+        "background_rows": {
+            "type": "integer",
+            "description": "Number of training rows with which rows are compared.",
+        },
+        "permutation_pairs": {
+            "type": ["integer", "null"],
+            "description": "Number of pairs of permutations; null for exact values.",
+        },
+        "rows": {"type": "array", "items": _EXPLANATION},
+    },
+    "required": ["unit", "background_rows", "permutation_pairs", "rows"],
+}
 STATUSES = {
     "400": "The body is not valid JSON or not a list of rows.",
     "401": "The API key is missing or wrong.",
@@ -151,6 +195,7 @@ def docs_page(
     return _page(
         "docs.html.j2",
         models=models.values(),
+        explained={name: model.most_explained(limits) for name, model in models.items()},
         commands=commands,
         statuses=STATUSES,
         limits=limits,
@@ -169,7 +214,11 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
         models=models,
         model=model,
         most_options=_MOST_OPTIONS,
-        settings={"path": f"/form/{model.name}", "columns": columns},
+        settings={
+            "path": f"/form/{model.name}",
+            "explanations": f"/explain/{model.name}" if model.explainer else None,
+            "columns": columns,
+        },
     )
 
 
@@ -206,7 +255,11 @@ def describe_server(
         limits: the limits of a request.
         has_key: whether clients must send an API key.
     """
-    schemas: dict[str, object] = {"Problem": _PROBLEM, "Error": _ERROR}
+    schemas: dict[str, object] = {
+        "Problem": _PROBLEM,
+        "Error": _ERROR,
+        "Explanations": _EXPLANATIONS,
+    }
     paths: dict[str, object] = {}
     for number, model in enumerate(models.values()):
         schemas |= _schemas(model)
@@ -214,6 +267,11 @@ def describe_server(
         if not number:
             paths["/predict"] = operation
         paths[f"/predict/{model.name}"] = operation
+        if most := model.most_explained(limits):
+            operation = {"post": _explain(model, most)}
+            if not number:
+                paths["/explain"] = operation
+            paths[f"/explain/{model.name}"] = operation
     responses = {"200": {"description": "The server is running."}}
     health: dict[str, object] = {
         "summary": "Check that the server is running.",
@@ -249,20 +307,45 @@ def _schemas(model: ServedModel) -> dict[str, object]:
 
 
 def _predict(model: ServedModel, limits: Limits) -> dict[str, object]:
-    def content(schema: str, **others: object) -> dict[str, object]:
-        rows = {"type": "array", "items": {"$ref": f"#/components/schemas/{model.name}.{schema}"}}
-        return {"application/json": {"schema": {**rows, **others}}}
+    return _operation(
+        f"Predict rows with {model.name}.",
+        _list_of(f"{model.name}.Row", minItems=1, maxItems=limits.rows),
+        "A prediction for each row.",
+        _list_of(f"{model.name}.Prediction"),
+    )
 
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+
+def _explain(model: ServedModel, most: int) -> dict[str, object]:
+    return _operation(
+        f"Explain the predictions of {model.name}: how much each column contributes.",
+        _list_of(f"{model.name}.Row", minItems=1, maxItems=most),
+        "Shapley values for each row.",
+        _reference("Explanations"),
+    )
+
+
+def _operation(
+    summary: str, body: dict[str, object], meaning: str, response: dict[str, object]
+) -> dict[str, object]:
+    """Return the description of a request with rows, given the schemas of both bodies."""
+
+    def content(schema: dict[str, object]) -> dict[str, object]:
+        return {"application/json": {"schema": schema}}
+
+    error = content(_reference("Error"))
     responses = {
         status: {"description": text, "content": error} for status, text in STATUSES.items()
     }
-    body = content("Row", minItems=1, maxItems=limits.rows)
     return {
-        "summary": f"Predict rows with {model.name}.",
-        "requestBody": {"required": True, "content": body},
-        "responses": {
-            "200": {"description": "A prediction for each row.", "content": content("Prediction")},
-            **responses,
-        },
+        "summary": summary,
+        "requestBody": {"required": True, "content": content(body)},
+        "responses": {"200": {"description": meaning, "content": content(response)}, **responses},
     }
+
+
+def _list_of(schema: str, **others: object) -> dict[str, object]:
+    return {"type": "array", "items": _reference(schema), **others}
+
+
+def _reference(schema: str) -> dict[str, object]:
+    return {"$ref": f"#/components/schemas/{schema}"}

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -126,6 +127,10 @@ class Models:
     by_name: Mapping[str, ServedModel]
     limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    _explaining: asyncio.Semaphore = field(
+        default_factory=partial(asyncio.Semaphore, 1), init=False, repr=False
+    )
+    """One request for explanations at a time, so the processor remains free for predictions."""
 
     def named(self, request: Request) -> ServedModel:
         """Return the model in the path of a request, or the first model.
@@ -152,9 +157,7 @@ class Models:
         Raises:
             RequestError: for rows that can't be predicted, or too many rows.
         """
-        if not isinstance(rows, list):
-            raise RequestError(400, "expected a list of rows, each an object of columns")
-        self.limits.check_rows(len(rows))
+        rows = _as_rows(rows, self.limits)
         try:
             if model.is_quick(len(rows), size):
                 predicted = model.predict(rows)
@@ -165,6 +168,44 @@ class Models:
             raise
         self.metrics.add_rows(model, predicted)
         return predicted
+
+    async def explain(self, model: ServedModel, rows: object) -> dict[str, object]:
+        """Explain the predictions for the rows of a request, in a thread.
+
+        Args:
+            model: the model.
+            rows: a list of objects.
+
+        Raises:
+            RequestError: see `ServedModel.explain`; or for too many rows.
+        """
+        most = model.most_explained(self.limits)
+        checked = _as_rows(rows, replace(self.limits, rows=most) if most else self.limits)
+        await self._explaining.acquire()
+        thread = asyncio.ensure_future(asyncio.to_thread(model.explain, checked))
+        thread.add_done_callback(self._end_explaining)
+        try:
+            return await asyncio.shield(thread)  # the thread goes on if the request times out
+        except RequestError as error:
+            self.metrics.add_refused(model.name, error.rows)
+            raise
+
+    def _end_explaining(self, thread: asyncio.Future[dict[str, object]]) -> None:
+        self._explaining.release()
+        if not thread.cancelled():
+            thread.exception()  # an error after a timeout is not reported as lost
+
+
+def _as_rows(content: object, limits: Limits) -> list[object]:
+    """Return parsed JSON if it is a list with an allowed number of rows.
+
+    Raises:
+        RequestError: if it is not.
+    """
+    if not isinstance(content, list):
+        raise RequestError(400, "expected a list of rows, each an object of columns")
+    limits.check_rows(len(content))
+    return content
 
 
 def as_object(content: object) -> dict[str, object]:

@@ -3,32 +3,39 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from dlcli.columns.column_exports import ClientColumn
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
+from dlcli.explanation.shapley import ShapleyExplainer
 from dlcli.pipeline.client_columns import served_columns
 from dlcli.pipeline.drift import earlier_predictions
+from dlcli.pipeline.table_explanation import explanation_json, explanations_json
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import MOST_ROWS, Predictor
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
-from dlcli.tables.few_rows import MOST_CHARACTERS
+from dlcli.tables.few_rows import MOST_CHARACTERS, FewRows
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
 
+_Result = TypeVar("_Result")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 _TABLE = "the request"
 """The name of the rows in messages; responses omit it."""
 MOST_PROBLEMS = 20
 """Maximum number of listed problems in a response."""
+MOST_EXPLAINED_ROWS = 1_000
+_WORK_OF_EXPLANATIONS = 4e11
+"""Maximum number of multiplications to explain the rows of a request, about 15 s on a core."""
 _RANGES = 10
 _MOST_CLASSES = 20
 """Maximum number of classes that are counted separately, to limit the number of metrics."""
@@ -193,6 +200,8 @@ class ServedModel:
     """The predictor for the form, with prediction intervals if possible."""
     ranges: PredictionRanges = PredictionRanges()
     """The names by which predictions are counted."""
+    explainer: ShapleyExplainer | None = None
+    """Explains predictions; `None` if the run contains no training rows to compare with."""
 
     @classmethod
     def load(cls, name: str, path: Path, level: float | None = None) -> ServedModel:
@@ -216,8 +225,10 @@ class ServedModel:
             message = f"'{files[0]}' is a column of image files, which a request can't contain"
             raise UsageError(f"{path}: {message}; use dlcli predict")
         for_form = run.predictor_with_intervals(level)
-        columns = served_columns(run, predictor)
-        return cls(name, path, predictor, columns, for_form, PredictionRanges.of(run))
+        columns, background = served_columns(run, predictor), run.background
+        explainer = None if background is None else ShapleyExplainer(predictor, background)
+        ranges = PredictionRanges.of(run)
+        return cls(name, path, predictor, columns, for_form, ranges, explainer)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -269,6 +280,39 @@ class ServedModel:
         Raises:
             RequestError: for rows that can't be predicted, with the problem of each.
         """
+        return PredictedRows(*self._compute(rows, self.predictor.predict), len(rows))
+
+    def most_explained(self, limits: Limits) -> int:
+        """Return the maximum number of rows of a request for explanations; 0 if there are none."""
+        if self.explainer is None:
+            return 0
+        most = int(_WORK_OF_EXPLANATIONS / self.explainer.work_of_row)
+        return max(1, min(most, MOST_EXPLAINED_ROWS, limits.rows))
+
+    def explain(self, rows: Sequence[object]) -> dict[str, object]:
+        """Return the Shapley values of each row's prediction, as `dlcli explain --json`.
+
+        Args:
+            rows: see `predict`.
+
+        Raises:
+            RequestError: see `predict`; or with status 404 if the run contains no training rows.
+        """
+        if self.explainer is None:
+            message = f"the run of '{self.name}' contains no training rows to compare with"
+            raise RequestError(404, message)
+        matrix, _ = self._compute(rows, self.predictor.encode)
+        values = self.explainer.explain(matrix)
+        return explanations_json(values, [explanation_json(values, at) for at in range(len(rows))])
+
+    def _compute(
+        self, rows: Sequence[object], compute: Callable[[FewRows | Table, ValueProblems], _Result]
+    ) -> tuple[_Result, ValueProblems]:
+        """Return a function's result for rows, and the values that differ from training rows.
+
+        Raises:
+            RequestError: for rows that can't be encoded, with the problem of each.
+        """
         records = self._written_alike(self._checked(rows))
         problems = ValueProblems(lenient=True)
 
@@ -279,7 +323,7 @@ class ServedModel:
 
         try:
             few = self.predictor.few_rows(records, as_table, _TABLE)
-            predictions = self.predictor.predict(few, problems)
+            result = compute(few, problems)
         except DataError as error:
             problem = RowProblem(error.message, error.row, error.column)
             raise RequestError.of_rows([problem], len(rows)) from None
@@ -288,7 +332,7 @@ class ServedModel:
                 RowProblem(bad.reason, bad.index + 1, bad.column) for bad in problems.bad_rows()
             ]
             raise RequestError.of_rows(refused, len(problems.bad_indices))
-        return PredictedRows(predictions, problems, len(records))
+        return result, problems
 
     def _checked(self, rows: Sequence[object]) -> list[dict[str, object]]:
         """Return the values of the features in each row.

@@ -62,6 +62,7 @@ async function ask() {
     answer.replaceChildren();
     (content.numbers ? showNumbers : showNames)(answer, content);
     showCurves(content.curves);
+    explain(number);
   } else if (!content.problems) {
     answer.replaceChildren();
     make(answer, "p", content.error, {class: "complaint"});
@@ -109,6 +110,49 @@ function showNames(answer, content) {
     const bar = make(item, "span", undefined, {class: "bar"});
     const svg = make(bar, "svg", undefined, {viewBox: "0 0 100 1", preserveAspectRatio: "none", "aria-hidden": "true"});
     make(svg, "rect", undefined, {class: "fill", width: 100 * each.share, height: 1});
+  }
+}
+
+// Shows how much each column contributes to the prediction, once the prediction is shown.
+async function explain(number) {
+  if (!settings.explanations) return;
+  const effects = document.getElementById("effects");
+  effects.classList.add("stale");
+  let content = {rows: []};
+  try {
+    const reply = await fetch(settings.explanations, {method: "POST", body: JSON.stringify([row()])});
+    if (reply.ok) content = await reply.json();
+  } catch { /* the prediction remains */ }
+  if (number !== asked) return;
+  effects.replaceChildren();
+  effects.classList.remove("stale");
+  if (content.rows.length) showEffects(effects, content.rows[0], content.unit);
+  document.documentElement.dataset.explained = number;
+}
+
+function showEffects(holder, row, unit) {
+  const isShare = unit === "probability", format = isShare ? percent : shown;
+  const top = row.columns.filter((each) => each.shapley).slice(0, 8);
+  if (!top.length) return;
+  make(holder, "h3", "Why");
+  const mean = `Mean of training rows ${format(row.mean_prediction)}, this row ${format(row.prediction)}`;
+  const what = {probability: `probability of ${row.explained}`, target: row.explained}[unit] ?? unit;
+  make(holder, "p", `${mean} (${what}). Each column contributes:`, {class: "of"});
+  const rest = row.columns.filter((each) => !top.includes(each));
+  const others = rest.reduce((sum, each) => sum + each.shapley, 0);
+  if (others) top.push({column: `${rest.length} other column${rest.length > 1 ? "s" : ""}`, shapley: others});
+  const largest = Math.max(...top.map((each) => Math.abs(each.shapley)));
+  const digits = isShare ? 1 : Math.min(12, Math.max(0, 2 - Math.floor(Math.log10(largest))));
+  const list = make(holder, "ul", undefined, {class: "shares"});
+  for (const each of top) {
+    const item = make(list, "li"), scaled = (isShare ? 100 : 1) * Math.abs(each.shapley);
+    const format = {minimumFractionDigits: digits, maximumFractionDigits: digits};
+    make(item, "span", each.column);
+    make(item, "span", (each.shapley < 0 ? "−" : "+") + scaled.toLocaleString("en", format), {class: "number"});
+    const bar = make(item, "span", undefined, {class: "bar"});
+    const svg = make(bar, "svg", undefined, {viewBox: "-100 0 200 1", preserveAspectRatio: "none", "aria-hidden": "true"});
+    const width = 100 * Math.abs(each.shapley) / largest;
+    make(svg, "rect", undefined, {class: each.shapley < 0 ? "less" : "more", x: each.shapley < 0 ? -width : 0, width, height: 1});
   }
 }
 
