@@ -13,6 +13,7 @@ import click
 from dlcli.cli import console, options
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.run_commands import print_export
+from dlcli.cli.table_format_options import FORMAT_OPTIONS, make_table_format, table_format_options
 from dlcli.errors import RunError, UsageError, listed
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ EXPORT_SCRIPT = "train.py"
     "slower. best: ensemble of 32 networks with different settings; two to four times as slow as "
     "good, with an error about 2 % smaller. [default: good]",
 )
+@table_format_options
 @options.output_file
 @click.option(
     "--example",
@@ -87,13 +89,16 @@ def init(
       dlcli init data/bikes.csv --target rentals --preset simple
       dlcli init data/digits.csv --target digit --type categorical
       dlcli init data/steering.csv --target steering_angle --target speed
+      dlcli init adult.data --header none --names age,work,income --target income
       dlcli init --example iris
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import add_schema, write_example
 
+    layout = {name: others.pop(name) for name in FORMAT_OPTIONS}
     chosen = {name: value for name, value in others.items() if value}
-    if example is not None and not (data or targets or output or chosen):
+    given = [name for name, value in layout.items() if value]
+    if example is not None and not (data or targets or output or chosen or given):
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
             click.echo(top)
@@ -102,7 +107,8 @@ def init(
         settings = {"preset": "good", **chosen}
         if output is not None:  # a printed config shows the warnings as comments
             settings["warn"] = partial(console.print_message, "warning")
-        text = starter_config(data, targets, config_folder=folder, **settings)
+        form = make_table_format(data, layout)
+        text = starter_config(data, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
         if output is not None:
@@ -112,7 +118,7 @@ def init(
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
 
-        named = listed(read_header(data), most=12)
+        named = listed(read_header(data, make_table_format(data, layout)), most=12)
         raise click.UsageError(
             f"missing option '--target', the column to predict; choose one of {named}"
         )
@@ -129,8 +135,14 @@ def init(
     multiple=True,
     help="Column to predict; repeatable. Without it, data leakage is not checked.",
 )
+@table_format_options
 @options.json_object
-def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
+def inspect(
+    data: Location,
+    targets: tuple[str, ...],
+    as_json: bool,
+    **layout: Any,  # noqa: ANN401
+) -> None:
     """Check a table before training.
 
     DATA is a file, or `-` for standard input. The output lists each column with its inferred type
@@ -148,7 +160,7 @@ def inspect(data: Location, targets: tuple[str, ...], as_json: bool) -> None:
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.command_views import inspection_view
 
-    table = read_for_inspection(data, targets or None)
+    table = read_for_inspection(data, targets or None, make_table_format(data, layout))
     print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)
     if as_json:

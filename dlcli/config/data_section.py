@@ -12,7 +12,7 @@ from dlcli.columns.registry import COLUMN_TYPES, Feature
 from dlcli.columns.scaling import Scaling, Standard
 from dlcli.schema import section
 from dlcli.schema.urls import locate
-from dlcli.tables.table_formats import AutoFormat, FormatChoice
+from dlcli.tables.table_formats import AutoFormat, FormatChoice, TableFormat
 
 MEMORY = ":memory:"
 """Stands for a table in memory instead of a file, like in SQLite; only Python can pass one."""
@@ -86,6 +86,23 @@ Missing = Annotated[
     section.Expected(
         f"auto, {_LIST_OF_WORDS}, or a mapping from columns to such lists", _as_list_of_words
     ),
+]
+
+
+_MOST_HEADER_LINES = 5
+_HEADER = f"auto, none, or the number of header lines, from 1 to {_MOST_HEADER_LINES}"
+HeaderChoice = Annotated[
+    Literal["auto", "none"] | Annotated[int, Field(ge=1, le=_MOST_HEADER_LINES)],
+    section.Expected(_HEADER),
+]
+Names = Annotated[
+    Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
+    section.Expected("a list of column names"),
+]
+LineBeginning = Annotated[
+    str,
+    Field(min_length=1, max_length=20),
+    section.Expected("the beginning of a line in quotes", section.with_quotes),
 ]
 
 
@@ -258,6 +275,33 @@ class Data(section.Section):
 
     Examples: [{name: csv, delimiter: ";", decimal: ",", encoding: latin-1}]
     """
+    header: HeaderChoice = "auto"
+    """Header of the file. `none`: the first line is a row; set `names`. A number: the number of
+    header lines, whose names are joined by a space. `auto`: one line, unless `names` is set and it
+    has other fields; a first line that looks like a row is refused.
+
+    Examples: [none, 2]
+    """
+    names: Names | None = None
+    """Names of the columns of a file without a header, in order; with `header: 1`, they replace the
+    names in the header. Omitted: the names in the header, or `column_1`, `column_2` and so on.
+    Files to predict can also have a header with these names, or lack the target.
+
+    Examples: [[age, income, approved]]
+    """
+    comment: LineBeginning | None = None
+    """Beginning of lines that are comments, which are omitted.
+
+    Examples: ["#"]
+    """
+    skip_lines: section.NonNegativeInt = 0
+    """Number of lines to omit at the beginning of the file, such as a title."""
+    footer: LineBeginning | None = None
+    """First word of the lines at the end that are not rows, such as a row with totals. It is looked
+    for in the last 20 lines.
+
+    Examples: [Total]
+    """
     split: SplitChoice | None = None
     """How rows are assigned to the training, validation and test sets, and to folds. Omitted:
     `stratified` for classes, else `random`.
@@ -310,6 +354,19 @@ class Data(section.Section):
     """Where the encoded rows are stored during training. `auto`: in memory, or on disk next to the
     run folder if they would take more than half of the available memory. The trained weights are
     the same in both cases."""
+
+    @property
+    def table_format(self) -> TableFormat:
+        """The format of the files."""
+        return TableFormat(
+            format=self.format,
+            header=self.header,
+            names=self.names or (),
+            absent=self.target.columns,
+            comment=self.comment or "",
+            skip_lines=self.skip_lines,
+            footer=self.footer or "",
+        )
 
     @property
     def files(self) -> tuple[str | tuple[str, ...], ...]:
@@ -367,6 +424,12 @@ class Data(section.Section):
         if self.target.delimiter is not None:
             because = "with data.target.delimiter, because an empty field means no labels"
             yield from self.without_effect("on_missing_target", because=because)
+        if self.names and len({*self.names}) < len(self.names):
+            yield "names", "lists a name twice"
+        if self.format.name not in ("auto", "csv"):
+            because = f"in files of the format {self.format.name}"
+            layout = ("header", "names", "comment", "skip_lines", "footer")
+            yield from self.without_effect(*layout, because=because)
         yield from self._columns_with_two_roles()
 
     def _columns_with_two_roles(self) -> Iterator[section.Conflict]:

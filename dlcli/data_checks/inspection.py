@@ -25,9 +25,11 @@ from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
+from dlcli.tables.table_formats import TableFormat
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 from dlcli.tasks.task import Task
 
+_AUTO = TableFormat()
 _REASONS_TO_IGNORE = ("identifiers", "constants")
 
 
@@ -60,19 +62,22 @@ class Inspection:
 
 
 def read_for_inspection(
-    source: Source | MemoryTable, target: str | Sequence[str] | None = None
+    source: Source | MemoryTable,
+    target: str | Sequence[str] | None = None,
+    form: TableFormat = _AUTO,
 ) -> Table:
     """Read a table without a config, with the same words for missing values as in training.
 
     Args:
         source: the file, `-` for standard input, or a table in memory.
         target: the column or columns to predict.
+        form: the format of the file.
 
     Raises:
         UsageError: if the file or the target column does not exist.
         DataError: if the file is not a table.
     """
-    table, section = read_table(source, column_types.words_to_read()), None
+    table, section = read_table(source, column_types.words_to_read(), form), None
     if target is not None:
         section = Data(train=table.file, target=Target(column=require_columns(table, target)))
     [table] = column_types.settle_missing_words([table], section)

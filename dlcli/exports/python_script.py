@@ -44,7 +44,7 @@ from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.delimited_text import read_layout
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import expand, find
-from dlcli.tables.table_formats import CsvFormat, recognize
+from dlcli.tables.table_formats import TableFormat, recognize
 
 SCRIPT = "train.py"
 _SETS = ("validation", "test")
@@ -123,7 +123,7 @@ class _Facts:
             paths: dict[str, Path] = {
                 key: _single_file(run, file, getattr(data, key)) for key in data.sources
             }
-            forms = {path: _form(path, data.format, columns) for path in paths.values()}
+            forms = {path: _form(path, data.table_format, columns) for path in paths.values()}
             notations = _common_notations(predictor, [*paths.values()])
             split = _split(run, predictor, paths["train"])
         except (ExportError, RunError):
@@ -222,7 +222,7 @@ def _split(run: Run, predictor: Predictor, file: Path) -> pa.Table | None:
     return split.append_column("fold", [[fold_of.get(row) for row in kept]])
 
 
-def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | None]:
+def _form(path: Path, form: TableFormat, columns: Set[str]) -> dict[str, str | None]:
     """Return how pandas reads a file.
 
     Raises:
@@ -235,7 +235,9 @@ def _form(path: Path, declared: object, columns: Set[str]) -> dict[str, str | No
     found: dict[str, str | None] = {"reader": reader, "compression": compression}
     if reader != "csv":
         return found
-    form = declared if isinstance(declared, CsvFormat) else CsvFormat()
+    if form != TableFormat(form.format, absent=form.absent):
+        message = "a script can't read it without the layout that data.header and the like set"
+        raise ExportError(f"{path}: {message}; store it as Parquet")
     encoding, delimiter = read_layout(stored, form)
     with stored.open() as stream, suppress(csv.Error):
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")

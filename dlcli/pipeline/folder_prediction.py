@@ -362,7 +362,7 @@ def _read(
     columns = None
     if keep is not None:
         columns = {*keep, *(feature.column for feature in predictor.encoding.features)}
-    opened = open_batches(stored, predictor.config.data.format, columns)
+    opened = open_batches(stored, predictor.table_format, columns)
     no_rows, numbers = opened.schema.empty_table(), np.empty(0, np.int64)
     first = Table(stored.file, no_rows, numbers, unread=opened.unread)
     unread = predictor.unread_columns(first, keep or ())

@@ -122,7 +122,7 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
     for key in data.sources:
         source, words = _source(file, key), column_types.words_to_read(data)
         with _naming_key(file, key):
-            table = read_table(source, words, data.format, storage)
+            table = read_table(source, words, data.table_format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
     check_headers(file.config, [(table.file, table.columns) for table in given.values()])
     config, columns = file.config, given["train"].columns
@@ -248,7 +248,7 @@ def read_headers(file: ConfigFile) -> list[Header]:
         source = _source(file, key)
         name = source.name if isinstance(source, MemoryTable) else name_of(source)
         with _naming_key(file, key):
-            headers.append((name, read_header(source, data.format)))
+            headers.append((name, read_header(source, data.table_format)))
     return headers
 
 

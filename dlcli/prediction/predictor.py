@@ -34,6 +34,7 @@ from dlcli.tables.source_files import Source
 from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import MissingWords, read_table
+from dlcli.tables.table_formats import TableFormat
 from dlcli.tasks import prior_shift
 from dlcli.tasks.decision import FittedDecision
 from dlcli.tasks.inference import AnyTask, drop_missing_targets
@@ -243,8 +244,14 @@ class Predictor:
         """
         features = [feature.column for feature in self.encoding.features]
         columns = None if others is None else {*features, *others}
-        table = read_table(source, self.missing_words, self.config.data.format, storage, columns)
+        table = read_table(source, self.missing_words, self.table_format, storage, columns)
         return table.written_like(self.encoding.notations)
+
+    @property
+    def table_format(self) -> TableFormat:
+        """The format of files, which is that of training or a plain one."""
+        features = tuple(feature.column for feature in self.encoding.features)
+        return replace(self.config.data.table_format, columns=features)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
         """Return some rows of a longer table, with the number notations of the training table.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +31,10 @@ from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
+from dlcli.tables.table_formats import TableFormat
 
 Type = Literal["auto", "numeric", "count", "categorical"]
+_AUTO = TableFormat()
 _MAX_LEAST_COUNT = 10
 """If the smallest integer is larger, the integers are probably not counts."""
 _IMBALANCED = 3
@@ -49,6 +52,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     positive_class: str | None = None,
     type: Type = "auto",
     preset: Preset = "simple",
+    form: TableFormat = _AUTO,
     warn: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Write a config that can be trained without changes.
@@ -62,6 +66,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         type: the type of the target; by default, it is inferred.
         preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for an
             ensemble of large networks with different settings.
+        form: the format of the file, which the config then has.
         warn: receives a warning about columns with possible leakage, which the config also has as
             comments.
 
@@ -78,7 +83,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     errors.check_word("type", type, get_args(Type))
     if str(data) == "-":
         raise errors.UsageError("a config requires the path of a file, not standard input")
-    table = read_table(data, words_to_read())
+    table = read_table(data, words_to_read(), form)
     targets = require_columns(table, target)
     of_classes = {"positive_class": positive_class is not None, "type": type == "categorical"}
     for name in filter(of_classes.get, of_classes) if len(targets) > 1 else ():
@@ -114,9 +119,10 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     lines = [*_feature_lines(facts.columns, targets), *_monotone_lines(facts, recipe)]
     features = aligned(lines, indent=4)
     training = recipe.text
+    data_lines = [*_data_lines(facts, declared, path, recipe, form), *notes]
     return "\n".join(
         [
-            f"data:\n{aligned([*_data_lines(facts, declared, path, recipe), *notes], indent=2)}",
+            f"data:\n{aligned(data_lines, indent=2)}",
             f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
             recipe.hidden,
             f"{aligned([*_head_lines(facts, preset)])}\n{training}",
@@ -158,11 +164,14 @@ def _written_target(facts: TableFacts, declared: Target) -> str:
     return f"{{{', '.join(parts)}}}" if len(parts) > 1 else column
 
 
-def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) -> Iterator[Line]:
+def _data_lines(
+    facts: TableFacts, declared: Target, path: str, recipe: Recipe, form: TableFormat
+) -> Iterator[Line]:
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without a target {are} omitted" if without else ""
     yield Line("train", scalar(path), rows + more)
+    yield from _format_lines(form)
     yield Line("target", _written_target(facts, declared), _target_comment(facts))
     yield from (comment(hint) for hint in _target_hints(facts))
     # A time split has no use for folds, because other folds contain later rows.
@@ -205,6 +214,23 @@ def _data_lines(facts: TableFacts, declared: Target, path: str, recipe: Recipe) 
             shares += "" if is_in_time else f", data.test: {HELD_OUT.test}"
             settings = f"{shares} and ensemble.folds: none"
             yield comment(f"  with {settings}, because other folds contain later rows")
+
+
+def _format_lines(form: TableFormat) -> Iterator[Line]:
+    """Write the settings of a format that differ from the defaults."""
+    if form.csv.delimiter != "auto":
+        yield Line("format", f"{{name: csv, delimiter: {json.dumps(form.csv.delimiter)}}}")
+    if form.header != "auto":
+        why = "the first line is a row" if form.header == "none" else "number of header lines"
+        yield Line("header", str(form.header), why)
+    if form.names:
+        yield Line("names", f"[{', '.join(map(scalar, form.names))}]")
+    if form.comment:
+        yield Line("comment", json.dumps(form.comment), "lines that begin with it are omitted")
+    if form.skip_lines:
+        yield Line("skip_lines", str(form.skip_lines), "lines above the header")
+    if form.footer:
+        yield Line("footer", scalar(form.footer), "lines at the end from this word on are omitted")
 
 
 def _target_comment(facts: TableFacts) -> str:

@@ -7,29 +7,35 @@ import csv
 import io
 import re
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain, islice
 from typing import BinaryIO
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, listed, plural
+from dlcli.errors import DataError, plural
 from dlcli.tables.remote_files import InputStream
-from dlcli.tables.source_files import WRITE_HEADER, Batches, SourceFile, check_names, is_number
+from dlcli.tables.source_files import Batches, SourceFile
 from dlcli.tables.table import FileNote
-from dlcli.tables.table_formats import CsvFormat, is_tsv
+from dlcli.tables.table_formats import TableFormat
+from dlcli.tables.text_header import WRONG_QUOTE, TextHeader, find_delimiter, read_text_header
+from dlcli.tables.text_lines import (
+    BYTE_ORDER_MARK,
+    LONGEST_ROW,
+    RowLines,
+    long_fields,
+    row_stream,
+    separator,
+)
 
-LONGEST_ROW = 2**24
-"""Bytes of the longest row that pyarrow can read."""
 _SECONDS_TO_READ = 0.5
 """Time without a call after which pyarrow's thread reads no more; it takes milliseconds."""
-_WRONG_QUOTE = "a closing quote is missing or not at the end of its field"
 
 
-def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
+def open_text(stored: SourceFile, form: TableFormat) -> Batches:
     """Open a file; every column is text, exactly as written.
 
     Raises:
@@ -37,26 +43,26 @@ def open_text(stored: SourceFile, form: CsvFormat) -> Batches:
             are read, for a row that does not fit the header, or an unclosed quote.
     """
     text = _scan(stored, form)
-    header = _read_header(text.head, form, stored.file)
+    header = read_text_header(text.head, form, stored.file)
     # pyarrow accepts a quote that closes too early, such as one after a backslash.
     if text.has_escaped_quotes:
         _check_shape(stored, text.encoding, header)
     schema = pa.schema([(name, pa.string()) for name in header.names])
-    file_notes = (*text.file_notes, *header.file_notes, *_note_on_names(header.names))
+    file_notes = (*text.file_notes, *header.file_notes)
     rows = _rows(stored, text.encoding, header, has_quotes=text.has_quotes)
     return Batches(schema, rows, header.delimiter, file_notes, header.nameless)
 
 
-def read_names(stored: SourceFile, form: CsvFormat) -> tuple[str, ...]:
+def read_names(stored: SourceFile, form: TableFormat) -> tuple[str, ...]:
     """Return the columns' names; only the beginning of the file is read.
 
     Raises:
         DataError: for a byte that is not text, no header, or names that are empty or repeated.
     """
-    return _read_header(_scan(stored, form, head_only=True).head, form, stored.file).names
+    return read_text_header(_scan(stored, form, head_only=True).head, form, stored.file).names
 
 
-def read_layout(stored: SourceFile, form: CsvFormat) -> tuple[str, str]:
+def read_layout(stored: SourceFile, form: TableFormat) -> tuple[str, str]:
     """Return the encoding of a file, by its Python name, and the delimiter of its fields.
 
     The encoding drops a byte order mark if there is one.
@@ -66,13 +72,13 @@ def read_layout(stored: SourceFile, form: CsvFormat) -> tuple[str, str]:
     """
     text = _scan(stored, form)
     encoding = text.encoding
-    if text.head.startswith(_BYTE_ORDER_MARK):
+    if text.head.startswith(BYTE_ORDER_MARK):
         encoding = "utf-8-sig" if encoding == _UTF_8 else "utf-16"
-    return encoding, _read_header(text.head, form, stored.file).delimiter
+    return encoding, read_text_header(text.head, form, stored.file).delimiter
 
 
 def _rows(
-    stored: SourceFile, encoding: str, header: _Header, *, has_quotes: bool
+    stored: SourceFile, encoding: str, header: TextHeader, *, has_quotes: bool
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows.
 
@@ -82,14 +88,15 @@ def _rows(
     from pyarrow.csv import ConvertOptions, ParseOptions, ReadOptions, open_csv
 
     read = ReadOptions(column_names=header.names, block_size=LONGEST_ROW)
-    parse = ParseOptions(delimiter=header.delimiter, newlines_in_values=has_quotes)
+    parse = ParseOptions(delimiter=separator(header.delimiter), newlines_in_values=has_quotes)
     types = dict.fromkeys(header.names, pa.string())
     convert = ConvertOptions(column_types=types, strings_can_be_null=False)
     last = None
     try:
         with _open_utf_8(stored, encoding) as stream:
             _read_exactly(stream, header.size)
-            with _EndingWithNewline(stream) as lines:
+            rows = row_stream(stream, header.form, header.delimiter)
+            with _EndingWithNewline(rows) as lines:
                 for last in open_csv(lines, read, parse, convert):  # noqa: B007  (it is used)
                     yield last
     except pa.ArrowException as error:
@@ -158,37 +165,42 @@ class _EndingWithNewline(InputStream):
         super().close()
 
 
-def _check_shape(stored: SourceFile, encoding: str, header: _Header) -> None:
+def _check_shape(stored: SourceFile, encoding: str, header: TextHeader) -> None:
     """Check that all rows have as many fields as the header, and that quotes match.
 
     Raises:
         DataError: for the first row that is wrong.
     """
-    width, row, line = len(header.names), -1, 0
-    with _long_fields(), _open_utf_8(stored, encoding) as stream:
+    width, row, line = len(header.names), -header.records, 0
+    with long_fields(), _open_utf_8(stored, encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        reader = csv.reader(text, delimiter=header.delimiter, strict=True)
+        lines = RowLines(text, header.form, header.delimiter)
+        reader = csv.reader(iter(lines), delimiter=separator(header.delimiter), strict=True)
         try:
-            for row, record in enumerate(filter(None, reader)):
-                if len(record) != width:
-                    message = f"has {plural(len(record), 'field')}, but the header has {width}"
-                    question = "; is the header further down, or are quotes missing around text?"
-                    message += (
-                        f" (line {reader.line_num} of the file){question if width == 1 else ''}"
+            for row, record in enumerate(filter(None, reader), start=1 - header.records):
+                if len(record) != width and row > 0:
+                    raise DataError(
+                        _wrong_width(len(record), width, lines.number), file=stored.file, row=row
                     )
-                    raise DataError(message, file=stored.file, row=row)
-                line = reader.line_num
+                line = lines.number
         except csv.Error:
-            message = f"{_WRONG_QUOTE}; see line {line + 1}"
+            message = f"{WRONG_QUOTE}; see line {line + 1}"
             raise DataError(message, file=stored.file, row=row + 1) from None
         finally:
             text.detach()  # the stream is closed by its owner
 
 
+def _wrong_width(found: int, width: int, line: int) -> str:
+    message = f"has {plural(found, 'field')}, but the header has {width} (line {line} of the file)"
+    if width > 1:
+        return message
+    way = "is the header further down (data.skip_lines; --skip-lines in init and inspect)"
+    return f"{message}; {way}, or are quotes missing around text?"
+
+
 # Encoding
 
 _UTF_8 = "utf-8"
-_BYTE_ORDER_MARK = "\ufeff"
 HEAD_BYTES = 2**20
 """Bytes that are read at once; the header ends within the first of them."""
 _ORDER_MARKS = {
@@ -243,7 +255,7 @@ class _Text:
     file_notes: tuple[FileNote, ...] = ()
 
 
-def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _Text:
+def _scan(stored: SourceFile, form: TableFormat, *, head_only: bool = False) -> _Text:
     """Detect the encoding of a text, and check its characters.
 
     A byte order mark identifies Unicode, and so do the NUL bytes of UTF-16 and UTF-32. Valid UTF-8
@@ -259,7 +271,7 @@ def _scan(stored: SourceFile, form: CsvFormat, *, head_only: bool = False) -> _T
     Raises:
         DataError: for a NUL, or a byte that is invalid in the encoding, with row and column.
     """
-    declared = None if form.encoding == "auto" else form.encoding
+    declared = None if form.csv.encoding == "auto" else form.csv.encoding
     with stored.open() as stream:
         encoding = declared or _unicode_encoding(_read_exactly(stream, HEAD_BYTES))
     try:
@@ -385,7 +397,7 @@ def _other_script(sample: bytes) -> str | None:
 
 def _has_line(text: str) -> bool:
     """Return whether a line that is not blank ends in the text."""
-    line = text.lstrip(_BYTE_ORDER_MARK + "\r\n")
+    line = text.lstrip(BYTE_ORDER_MARK + "\r\n")
     return "\n" in line or "\r" in line
 
 
@@ -410,7 +422,7 @@ def _blocks(stored: SourceFile) -> Iterator[bytes]:
 
 
 def _first_error(
-    stored: SourceFile, encoding: str, form: CsvFormat, *, of_nul: bool = False
+    stored: SourceFile, encoding: str, form: TableFormat, *, of_nul: bool = False
 ) -> DataError:
     """Return the error for the first invalid byte of an encoding, or for the first NUL."""
     message = "found a NUL byte, expected text; is the file damaged, or not a table?"
@@ -443,7 +455,7 @@ def _first_error(
     return DataError(message, file=stored.file, row=row, column=column)
 
 
-def _end_of(texts: Iterator[str], file: str, form: CsvFormat) -> tuple[int, str | None]:
+def _end_of(texts: Iterator[str], file: str, form: TableFormat) -> tuple[int, str | None]:
     """Return the row and the column in which a part of a file ends; the header is row 0.
 
     Args:
@@ -451,18 +463,21 @@ def _end_of(texts: Iterator[str], file: str, form: CsvFormat) -> tuple[int, str 
         file: its name.
         form: the declared format.
     """
-    beginning = next(texts).removeprefix(_BYTE_ORDER_MARK)
-    delimiter, _ = _find_delimiter(beginning, form, file)
-    row, header, last = 0, [""], [""]
-    with (
-        _long_fields(),
-        suppress(csv.Error),
-    ):  # a field too long
-        records = filter(None, csv.reader(_lines(chain([beginning], texts)), delimiter=delimiter))
-        header = last = next(records)
-        for row, last in enumerate(records, start=1):  # noqa: B007  (the last ones are used)
+    beginning = next(texts)
+    try:
+        header = read_text_header(beginning, form, file)
+    except DataError:  # the error may be in the header
+        delimiter, _ = find_delimiter(beginning, form, file)
+        header = TextHeader((), delimiter, 0, 1, form)
+    body = chain([beginning.removeprefix(BYTE_ORDER_MARK)], texts)
+    lines = RowLines(_lines(body), replace(header.form, footer=""), header.delimiter)
+    first = 1 - header.records
+    row, last = first, [""]
+    with long_fields(), suppress(csv.Error):  # a field too long
+        reader = csv.reader(iter(lines), delimiter=separator(header.delimiter))
+        for row, last in enumerate(filter(None, reader), start=first):  # noqa: B007  (used)
             pass
-    return row, dict(enumerate(_names(header, iter(())))).get(len(last) - 1)
+    return max(row, 0), dict(enumerate(header.names)).get(len(last) - 1)
 
 
 def _lines(texts: Iterable[str]) -> Iterator[str]:
@@ -483,192 +498,3 @@ def long_row(stored: SourceFile) -> DataError:
             size = size + len(block) if b"\n" not in block else len(block) - block.rindex(b"\n")
     message = f"line {line} exceeds {LONGEST_ROW >> 20} MiB, the limit for a row; is the file "
     return DataError(f"{message}damaged, or not a table?", file=stored.file)
-
-
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    """Let the csv module read fields as long as a row may be."""
-    limit = csv.field_size_limit(LONGEST_ROW)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(limit)
-
-
-# Delimiter and header
-
-_DELIMITERS = (",", "\t", ";", "|")
-"""The candidates, the most common first."""
-_SAMPLE_RECORDS = 20
-_SAMPLE_CHARACTERS = 2**16
-_EXCEL_HINT = re.compile(r"(?i)\"?sep=.?\"?(?=[\r\n])")
-
-
-@dataclass(frozen=True)
-class _Header:
-    """The first record of a file."""
-
-    names: tuple[str, ...]
-    """The columns' names."""
-    delimiter: str
-    size: int
-    """Number of UTF-8 bytes before the first row."""
-    file_notes: tuple[FileNote, ...]
-    """On the delimiter."""
-    nameless: tuple[str, ...] = ()
-    """The names that dlcli gave to columns without one."""
-
-
-def _find_delimiter(text: str, form: CsvFormat, file: str) -> tuple[str, tuple[FileNote, ...]]:
-    """Find the delimiter that gives the first records as many fields as the header.
-
-    Args:
-        text: the file's beginning.
-        form: the declared format.
-        file: the file's name, which may have the ending of TSV.
-
-    Returns:
-        The delimiter, and notes on it.
-
-    Raises:
-        DataError: if fields are separated by several spaces.
-    """
-    if form.delimiter != "auto":
-        return form.delimiter, ()
-    expected = "\t" if is_tsv(file) else ","
-    candidates = sorted(_DELIMITERS, key=lambda sign: sign != expected)
-    records = {sign: _records(text, sign) for sign in candidates}
-    found = {sign: fit for sign in candidates if (fit := _fit(records[sign]))[1] > 1}
-    if not found:
-        return _spaces(text, file) or (",", tuple(_title_notes(records)))
-    best = max(found, key=lambda sign: (found[sign][0], found[sign][0] and found[sign][1]))
-    names = {sign: "tab" if sign == "\t" else f"'{sign}'" for sign in found}
-    rivals = [names[sign] for sign, (share, _) in found.items() if share == found[best][0] == 1]
-    if len(rivals) > 1:
-        message = f"the delimiter could be {' or '.join(rivals)}; {names[best]} was chosen; "
-        way_out = "to choose, set data.format: {name: csv, delimiter: ...}"
-        return best, (FileNote(message + way_out, True),)
-    return best, () if best == expected else (FileNote(f"the delimiter is {names[best]}"),)
-
-
-def _spaces(text: str, file: str) -> tuple[str, tuple[FileNote, ...]] | None:
-    """Return a space and a note if spaces separate numbers, and perhaps words.
-
-    Raises:
-        DataError: if several spaces do, as in tables with aligned columns.
-    """
-    records = _records(text, " ")
-    rows = [[field for field in record if field] for record in records]
-    width = len(rows[0]) if rows else 0
-    values = [field for row in rows[1:] for field in row]
-    is_table = width > 1 and values and all(len(row) == width for row in rows)
-    if not is_table or sum(is_number(value) is not None for value in values) < len(values) / 2:
-        return None
-    if rows != records:
-        message = "fields seem to be separated by several spaces; separate them by commas"
-        raise DataError(message, file=file)
-    return " ", (FileNote("the delimiter is a space"),)
-
-
-def _title_notes(records: Mapping[str, Sequence[list[str]]]) -> Iterator[FileNote]:
-    """Yield a note if the first line may be a title: all other lines have several fields."""
-    for sign, of_sign in records.items():
-        widths = {len(record) for record in of_sign[1:]}
-        if len(widths) == 1 and (width := widths.pop()) > 1:
-            name = "tab" if sign == "\t" else f"'{sign}'"
-            message = f"the first line has no {name}, but all other lines have {width - 1}"
-            yield FileNote(f"{message}; if it is a title, delete the lines above the header", True)
-
-
-def _fit(records: Sequence[list[str]]) -> tuple[float, int]:
-    """Return the share of rows with as many fields as the header, and the number of these."""
-    width = len(records[0]) if records else 0
-    rows = records[1:]
-    return sum(len(row) == width for row in rows) / max(len(rows), 1), width
-
-
-def _records(text: str, delimiter: str) -> list[list[str]]:
-    """Return the first records, including the header."""
-    sample = text[:_SAMPLE_CHARACTERS].removeprefix(_BYTE_ORDER_MARK)
-    records = list(filter(None, csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter)))
-    if len(text) > _SAMPLE_CHARACTERS:
-        records.pop()  # it may be incomplete
-    return records[: 1 + _SAMPLE_RECORDS]
-
-
-def _read_header(text: str, form: CsvFormat, file: str) -> _Header:
-    """Read the first record.
-
-    Spaces around a name are removed. If the first column has no name, as when pandas writes an
-    index, it is called `column_1`. Other nameless columns without a value in the first rows, as
-    spreadsheets write them, are called by their positions.
-
-    Args:
-        text: the file's beginning, with the whole of the record.
-        form: the declared format.
-        file: its name, for messages.
-
-    Raises:
-        DataError: for no header, or names that are empty or repeated.
-    """
-    delimiter, file_notes = _find_delimiter(text, form, file)
-    body = text.removeprefix(_BYTE_ORDER_MARK)
-    lines = list(io.StringIO(body, newline=""))
-    start = next((at for at, line in enumerate(lines) if line.strip("\r\n")), None)
-    if start is None:
-        raise DataError("is empty, expected a header and rows", file=file)
-    if hint := _EXCEL_HINT.match(lines[start]):
-        raise DataError(f"its first line, '{hint[0]}', is meant for Excel; delete it", file=file)
-    reader = csv.reader(lines[start:], delimiter=delimiter, strict=True)
-    try:
-        with _long_fields():
-            record = next(reader)
-    except csv.Error:
-        raise DataError(f"in the header, {_WRONG_QUOTE}", file=file) from None
-    header = "".join(lines[: start + reader.line_num])
-    names = _names(record, reader)
-    if names.count("") > 1:
-        count, every = len(names) - names.count(""), plural(len(names), "column")
-        named = f"the header has names for {count} of {every}"
-        way = "name all columns; if the line is a title, delete the lines above the header"
-        raise DataError(f"{named}; {way}", file=file)
-    check_names(names, file)
-    nameless = () if record[0].strip() else (names[0],)
-    size = len((text[: len(text) - len(body)] + header).encode())
-    return _Header(tuple(names), delimiter, size, file_notes, nameless)
-
-
-def _names(record: Sequence[str], reader: Iterator[list[str]]) -> list[str]:
-    names = [name.strip() for name in record]
-    if not names[0]:
-        names[0] = "column_1"
-    if "" not in names:
-        return names
-    rows: list[list[str]] = []
-    with (
-        _long_fields(),
-        suppress(csv.Error),
-    ):  # the last row may be cut
-        rows = list(islice(reader, _SAMPLE_RECORDS))
-    for at, name in enumerate(names):
-        if not name and rows and not any(row[at].strip() for row in rows if at < len(row)):
-            names[at] = f"column_{at + 1}"
-    return names
-
-
-def _note_on_names(names: Sequence[str]) -> Iterator[FileNote]:
-    """Yield a note if the names look like a row: they contain a fraction, or only numbers.
-
-    Consecutive integers are accepted, since programs number nameless columns.
-
-    Args:
-        names: the names of the columns of a file that may lack a header.
-    """
-    numbers = [name for name in names if is_number(name)]
-    fractions = [name for name in numbers if not name.isdecimal()]
-    if not fractions and (len(names) < 2 or len(numbers) < len(names)):
-        return
-    counted = [] if fractions else range(int(numbers[0]), int(numbers[0]) + len(numbers))
-    if fractions or [int(number) for number in numbers] != [*counted]:
-        named = f"the header contains the names {listed(fractions or numbers)}"
-        yield FileNote(f"{named}; {WRITE_HEADER}", True)

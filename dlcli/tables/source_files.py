@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import io
 import os
-import re
 import stat
 import sys
 from collections import Counter
@@ -24,7 +23,7 @@ import pyarrow as pa
 from dlcli.errors import DataError, UsageError, did_you_mean, listed
 from dlcli.schema.urls import Location, Url, locate
 from dlcli.tables import remote_files, table_formats
-from dlcli.tables.number_notation import Notation
+from dlcli.tables.header_detection import is_number
 from dlcli.tables.table import FileNote
 
 Source = str | Path | Sequence[str | Path]
@@ -437,7 +436,6 @@ def _key_and_value(folder: str) -> tuple[str, str | None] | None:
 
 # Opened files
 
-is_number = re.compile(Notation().pattern).match
 WRITE_HEADER = "if that is the first row of data, add a header above it"
 
 
@@ -461,7 +459,7 @@ class Batches:
     """The columns of the file that are not among the rows."""
 
 
-def contradictions(stored: SourceFile, form: table_formats.FormatChoice) -> Iterator[FileNote]:
+def contradictions(stored: SourceFile, form: table_formats.TableFormat) -> Iterator[FileNote]:
     """Yield notes on contradictions between a file's content and its name or the config."""
     format = table_formats.recognize(stored.head(), stored.file)
     found = f"contains {table_formats.FORMAT_NAMES[format]}"
@@ -469,8 +467,8 @@ def contradictions(stored: SourceFile, form: table_formats.FormatChoice) -> Iter
         yield FileNote("is not compressed, despite its name", True)
     if table_formats.file_format(stored.file) not in (None, format):
         yield FileNote(f"{found}, despite its name", True)
-    if form.name not in ("auto", format):
-        yield FileNote(f"{found}, but data.format is {form.name}", True)
+    if form.format.name not in ("auto", format):
+        yield FileNote(f"{found}, but data.format is {form.format.name}", True)
 
 
 def check_names(names: Sequence[str], file: str) -> None:

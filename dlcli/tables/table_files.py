@@ -24,9 +24,9 @@ from dlcli.tables.notation_detection import detect_notations
 from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
-from dlcli.tables.table_formats import AutoFormat, CsvFormat, FormatChoice, recognize
+from dlcli.tables.table_formats import CsvFormat, TableFormat, recognize
 
-_AUTO = AutoFormat()
+_AUTO = TableFormat()
 _MOST_EXPANDED = 200
 """Limit of the ratio of the rows' size in memory to the size of their file."""
 _ROW_BYTES = 8
@@ -38,7 +38,7 @@ MissingWords = Callable[[str], tuple[str, ...]]
 def read_table(
     source: Source | MemoryTable,
     missing: MissingWords = lambda _: (),
-    form: FormatChoice = _AUTO,
+    form: TableFormat = _AUTO,
     storage: stored_columns.Storage = stored_columns.IN_MEMORY,
     columns: Collection[str] | None = None,
 ) -> Table:
@@ -68,10 +68,10 @@ def read_table(
     else:
         parts = [_read_part(each, *how) for each in files]
     name = files[0].file if len(files) == 1 else source_files.name_of(source)
-    return _merge(parts, name, missing, _csv_format(form))
+    return _merge(parts, name, missing, form.csv)
 
 
-def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tuple[str, ...]:
+def read_header(source: Source | MemoryTable, form: TableFormat = _AUTO) -> tuple[str, ...]:
     """Return the columns' names. JSON lines are read completely, since any row may add a column.
 
     Args:
@@ -95,7 +95,7 @@ def read_header(source: Source | MemoryTable, form: FormatChoice = _AUTO) -> tup
 
 def open_batches(
     stored: SourceFile,
-    form: FormatChoice = _AUTO,
+    form: TableFormat = _AUTO,
     columns: Collection[str] | None = None,
     groups: range | None = None,
 ) -> Batches:
@@ -114,7 +114,7 @@ def open_batches(
     format = recognize(stored.head(), stored.file)
     with stored.reading():
         if format == "csv":
-            return open_text(stored, _csv_format(form))
+            return open_text(stored, form)
         if format == "jsonl":
             return typed_files.open_json_lines(stored)
         if format == "parquet":
@@ -151,7 +151,7 @@ def _with_partition(batches: Batches, stored: SourceFile) -> Batches:
 
 def _read_part(
     source: SourceFile,
-    form: FormatChoice,
+    form: TableFormat,
     folder: Path | None,
     columns: Collection[str] | None = None,
     groups: range | None = None,
@@ -180,7 +180,7 @@ def _read_part(
 
 def _read_shares(
     files: Sequence[SourceFile],
-    how: tuple[FormatChoice, Path | None, Collection[str] | None],
+    how: tuple[TableFormat, Path | None, Collection[str] | None],
     workers: ConnectedWorkers,
 ) -> list[_Part]:
     """Read this worker's share of the rows: some of several files, or a part of one file.
@@ -300,15 +300,11 @@ def _bounded(rows: Iterator[pa.RecordBatch], stored: SourceFile) -> Iterator[pa.
         yield batch
 
 
-def _read_names(stored: SourceFile, form: FormatChoice) -> tuple[str, ...]:
+def _read_names(stored: SourceFile, form: TableFormat) -> tuple[str, ...]:
     if recognize(stored.head(), stored.file) == "csv":
         with stored.reading():
-            return read_names(stored, _csv_format(form))
+            return read_names(stored, form)
     return tuple(open_batches(stored, form).schema.names)
-
-
-def _csv_format(form: FormatChoice) -> CsvFormat:
-    return form if isinstance(form, CsvFormat) else CsvFormat()
 
 
 # Several files as one table

@@ -6,6 +6,7 @@ Reading a config loads neither NumPy nor pyarrow.
 import codecs
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import combinations
 from pathlib import PurePath
@@ -30,8 +31,8 @@ def _known_encoding(name: str) -> str:
 
 Delimiter = Annotated[
     str,
-    Field(pattern=r"^(auto|[\t !#-&(-*,/:-@\[-`{-~])$"),
-    Expected("auto, or the delimiter in quotes"),
+    Field(pattern=r"^(auto|spaces|[\t !#-&(-*,/:-@\[-`{-~])$"),
+    Expected("auto, spaces, or the delimiter in quotes"),
 ]
 
 
@@ -47,10 +48,11 @@ class AutoFormat(Choice, name="auto"):
 
 
 class CsvFormat(Choice, name="csv"):
-    """Text with a header line. Settings that are `auto` are detected for each file, and printed."""
+    """Delimited text. Settings that are `auto` are detected for each file, and printed."""
 
     delimiter: Delimiter = "auto"
-    """Character between fields. `auto` detects commas, tabs, semicolons, bars and spaces."""
+    """Character between fields. `spaces`: any number of spaces or tabs, as in tables with aligned
+    columns. `auto` detects commas, tabs, semicolons, bars and spaces."""
     encoding: Encoding = "auto"
     """Character encoding. `auto` detects Unicode encodings, and guesses other encodings such as
     Latin-1."""
@@ -80,6 +82,38 @@ class JsonLinesFormat(Choice, name="jsonl"):
 FormatChoice = Annotated[
     AutoFormat | CsvFormat | ParquetFormat | ArrowFormat | JsonLinesFormat, OneOf("format")
 ]
+
+
+# How a table is arranged in its file
+
+Header = Literal["auto", "none"] | int
+"""`none` if the file has no header, the number of header lines, or `auto` to detect it."""
+
+
+@dataclass(frozen=True)
+class TableFormat:
+    """The format of a file, and where its header and rows are."""
+
+    format: FormatChoice = AutoFormat()
+    header: Header = "auto"
+    names: tuple[str, ...] = ()
+    """The columns' names if the file has no header, or instead of its header's names."""
+    absent: tuple[str, ...] = ()
+    """The columns of `names` that a file without a header may lack, as rows to predict do."""
+    columns: tuple[str, ...] = ()
+    """The columns of the training table that are read, if the file may be plain: with them in its
+    first line."""
+    comment: str = ""
+    """The beginning of lines that are comments; empty for none."""
+    skip_lines: int = 0
+    """Number of lines before the header."""
+    footer: str = ""
+    """The first word of the lines at the end that are not rows; empty for none."""
+
+    @property
+    def csv(self) -> CsvFormat:
+        """The settings of delimited text."""
+        return self.format if isinstance(self.format, CsvFormat) else CsvFormat()
 
 
 # Recognizing a format

@@ -14,9 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dlcli.errors import DataError
-from dlcli.tables.delimited_text import LONGEST_ROW, long_row
+from dlcli.tables.delimited_text import long_row
 from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
 from dlcli.tables.stored_columns import batch_rows
+from dlcli.tables.text_lines import LONGEST_ROW
 
 _ARROW_FILE_MARK = b"ARROW1"
 

@@ -68,24 +68,6 @@ REFUSED = {
     "nothing": ("", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
     "blank lines": ("\n\n", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
     "a header alone": ("x,y\n", CONFIG, 3, "t.csv: has a header but no rows"),
-    "two columns of one name": (
-        csv(LINES, "y,y"),
-        CONFIG,
-        3,
-        "t.csv: the header contains 'y' more than once; rename all but one",
-    ),
-    "two columns of one name but for a space": (
-        csv(LINES, "y,y "),
-        CONFIG,
-        3,
-        "t.csv: the header contains 'y' more than once; rename all but one",
-    ),
-    "a column without a name": (
-        csv(LINES, "y,"),
-        CONFIG,
-        3,
-        "t.csv: column 2 has no name in the header; add one",
-    ),
     "an unclosed quote": (
         with_fourth('"1.5,9'),
         CONFIG,

@@ -59,11 +59,11 @@ def test_a_dumped_format_is_loaded_as_equal(load: Callable[..., Config], form: s
     [
         (
             "data.format={name: csv, delimiter: ab}",
-            "data.format.delimiter: expected auto, or the delimiter in quotes, got 'ab'",
+            "data.format.delimiter: expected auto, spaces, or the delimiter in quotes, got 'ab'",
         ),
         (
             "data.format={name: csv, delimiter: '\"'}",
-            "data.format.delimiter: expected auto, or the delimiter in quotes, got '\"'",
+            "data.format.delimiter: expected auto, spaces, or the delimiter in quotes, got '\"'",
         ),
         (
             "data.format={name: csv, encoding: klingon}",

@@ -224,6 +224,8 @@ data:
   train: a.csv
   train_on_validation: false
   format: {name: auto}
+  header: auto
+  skip_lines: 0
   target: {column: y, type: auto}
   missing: auto
   on_missing_target: drop

@@ -21,7 +21,7 @@ from dlcli.network.layers import build_network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
-from dlcli.tables.table_formats import CsvFormat
+from dlcli.tables.table_formats import CsvFormat, TableFormat
 
 RUN = """
 data: {train: t.csv, target: y}
@@ -55,7 +55,7 @@ def from_csv(folder, table):
         writer.writerow(table.columns)
         writer.writerows(map(field, row.values()) for row in table.data.to_pylist())
     form = CsvFormat(delimiter=",", encoding="utf-8", decimal=".", thousands="none")
-    return read_table(folder / "t.csv", form=form)
+    return read_table(folder / "t.csv", form=TableFormat(form))
 
 
 def field(value):

@@ -17,7 +17,7 @@ from dlcli.errors import DataError
 from dlcli.tables import delimited_text
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
-from dlcli.tables.table_formats import CsvFormat
+from dlcli.tables.table_formats import CsvFormat, TableFormat
 
 GUESS = (
     "data.csv: is not UTF-8; read as {}, which is a guess; if letters look wrong, set data.format: "
@@ -32,7 +32,7 @@ def folder(tmp_path, monkeypatch):
 
 def read(content: str | bytes, name: str = "data.csv", **declared: str) -> Table:
     Path(name).write_bytes(content.encode() if isinstance(content, str) else content)
-    return read_table(name, form=CsvFormat(**declared))
+    return read_table(name, form=TableFormat(CsvFormat(**declared)))
 
 
 def refusal(content: bytes, **declared: str) -> str:
@@ -68,8 +68,7 @@ class TestDelimiter:
     def test_a_header_of_one_field_above_rows_of_more_is_doubted(self):
         assert refusal(b"# made in May\na,b\n1,2\n") == (
             snapshot(
-                "data.csv: row 1: has 2 fields, but the header has 1 (line 2 of the file); is the header further "
-                "down, or are quotes missing around text?"
+                "data.csv: row 1: has 2 fields, but the header has 1 (line 2 of the file); is the header further down (data.skip_lines; --skip-lines in init and inspect), or are quotes missing around text?"
             )
         )
 
@@ -98,8 +97,8 @@ class TestDelimiter:
         table = read("Sales of 2024\ndate;units;price\n3 May;3;4.5\n4 May;4;4.7\n")
         assert table.columns == ("Sales of 2024",)
         assert table.warnings == (
-            "data.csv: the first line has no ';', but all other lines have 2; if it is a title, delete "
-            "the lines above the header",
+            "data.csv: the first line has no ';', but all other lines have 2; if it is a title, set "
+            "data.skip_lines (--skip-lines in init and inspect)",
         )
         assert read("tags\na;b\nc\n").warnings == ()
 
@@ -108,12 +107,7 @@ class TestDelimiter:
         assert table.columns == ("mpg", "year", "name")
         assert table.notes == ("data.csv: the delimiter is a space",)
         assert read("full name\nAnn Lee\nBo Li\n").columns == ("full name",)
-        assert read("a b\n1 2 3\n4 5 6\n").columns == ("a b",)
-        assert refusal(b"a   b\n1   2\n33  4\n") == (
-            snapshot(
-                "data.csv: fields seem to be separated by several spaces; separate them by commas"
-            )
-        )
+        assert read("a b\n1 2\n4 5 6\n").columns == ("a b",)
 
     def test_a_ragged_row_does_not_hide_it(self):
         assert refusal(b"a;b\n1,5;2\n3;4;5\n") == (
@@ -124,7 +118,7 @@ class TestDelimiter:
     def test_any_other_may_be_declared(self, delimiter):
         table = read(f"a{delimiter}b\n1{delimiter}2\n", delimiter=delimiter)
         assert (table.columns, table.file_notes) == (("a", "b"), ())
-        assert read_header("data.csv", CsvFormat(delimiter=delimiter)) == ("a", "b")
+        assert read_header("data.csv", TableFormat(CsvFormat(delimiter=delimiter))) == ("a", "b")
 
     def test_a_declaration_is_stronger_than_what_is_found(self):
         assert read("a,b;c\n1,2;3\n", delimiter=";").columns == ("a,b", "c")
@@ -152,14 +146,6 @@ class TestHeader:
     @pytest.mark.parametrize("header", ["0,1,2", "x,2019,2020", "2019,2020", "12", "v1.2,1.2.3"])
     def test_other_names_with_digits_are_not_reported(self, header):
         assert read(f"{header}\n{header}\n").file_notes == ()
-
-    def test_a_number_that_names_two_columns_is_most_likely_a_row(self):
-        assert refusal(b"1,0,1\n2,1,1\n") == (
-            snapshot(
-                "data.csv: the header contains '1' more than once; if that is the first row of data, add "
-                "a header above it"
-            )
-        )
 
 
 class TestQuotes:
@@ -284,7 +270,7 @@ class TestEncoding:
     def test_declared_it_is_used_and_not_reported(self):
         table = read("a\nж\n".encode("cp1251"), encoding="cp1251")
         assert (table.texts("a").tolist(), table.file_notes) == (["ж"], ())
-        assert read_header("data.csv", CsvFormat(encoding="cp1251")) == ("a",)
+        assert read_header("data.csv", TableFormat(CsvFormat(encoding="cp1251"))) == ("a",)
 
     def test_a_byte_that_the_declared_one_has_not_is_refused_with_its_place(self):
         assert refusal(b"a;b\n1;2\n3;\x81\n", encoding="cp1252") == (
@@ -354,8 +340,8 @@ def test_what_was_written_is_read(delimiter, encoding, newline, sparingly, recor
     ),
 )
 def test_a_delimiter_is_found_where_no_other_occurs(delimiter, records):
-    lines = [delimiter.join(record) for record in [["a", "b", "c"], *records]]
-    assert read("\n".join(lines)).columns == ("a", "b", "c")
+    lines = [delimiter.join(record) for record in [["x", "y", "z"], *records]]
+    assert read("\n".join(lines)).columns == ("x", "y", "z")
 
 
 class TestReadingAhead:

@@ -19,7 +19,7 @@ from dlcli.tables.notation_detection import may_have_notation
 from dlcli.tables.number_notation import NEGATIVES, Notation
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
-from dlcli.tables.table_formats import CsvFormat
+from dlcli.tables.table_formats import CsvFormat, TableFormat
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def read(columns: dict[str, list[str]], delimiter: str = ";", missing=(), **decl
         writer = csv.writer(stream, delimiter=delimiter)
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
-    form = CsvFormat(delimiter=delimiter, **declared)
+    form = TableFormat(CsvFormat(delimiter=delimiter, **declared))
     return read_table("data.csv", lambda _: tuple(missing), form)
 
 

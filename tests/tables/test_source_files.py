@@ -22,7 +22,7 @@ from dlcli.errors import DataError, UsageError
 from dlcli.tables import source_files
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table_files import read_header, read_table
-from dlcli.tables.table_formats import CsvFormat
+from dlcli.tables.table_formats import CsvFormat, TableFormat
 
 CSV = b"a,b\n1,2\n"
 
@@ -188,7 +188,7 @@ def test_an_ending_that_is_wrong_is_reported(kind):
 
 def test_content_that_contradicts_the_declared_format_is_reported():
     Path("a.data").write_bytes(CONTENTS["a Parquet file"])
-    table = read_table("a.data", form=CsvFormat(delimiter=";"))
+    table = read_table("a.data", form=TableFormat(CsvFormat(delimiter=";")))
     expected = "a.data: contains a Parquet file, but data.format is csv"
     assert table.warnings == (expected,)
 

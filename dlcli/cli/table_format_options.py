@@ -1,0 +1,144 @@
+"""The options of `dlcli init` and `dlcli inspect` for the format of a table's file."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dlcli.cli import console, options
+
+if TYPE_CHECKING:
+    from dlcli.schema.urls import Location
+    from dlcli.tables.table_formats import TableFormat
+
+FORMAT_OPTIONS = ("header", "names", "delimiter", "comment", "skip_lines", "footer")
+"""The options by the keys of `data` that they set; `delimiter` is a key of `data.format`."""
+
+
+class _Header(click.ParamType["str | int"]):
+    name = "header"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str | int:
+        """Return `none`, or a number of lines."""
+        text = str(value)
+        if text == "none":
+            return text
+        if text.isdecimal() and 1 <= int(text) <= 5:
+            return int(text)
+        raise click.BadParameter(f"expected none or 1 to 5, got {text}", ctx, param)
+
+
+def _split_names(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    return _names_of(value or "")
+
+
+def _names_of(value: str) -> tuple[str, ...]:
+    """Split names at commas; a name with a comma is in quotes."""
+    if not value.strip():
+        return ()
+    names = tuple(name.strip() for name in next(csv.reader([value], skipinitialspace=True)))
+    if "" in names:
+        raise click.BadParameter(f"name {names.index('') + 1} is empty")
+    if len({*names}) < len(names):
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise click.BadParameter(f"'{repeated}' occurs twice")
+    return names
+
+
+def _check_delimiter(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> str | None:
+    if value is None or value == "spaces" or (len(value) == 1 and not value.isalnum()):
+        return value
+    if value in ("tab", "\\t"):
+        return "\t"
+    raise click.BadParameter(f"expected one character, tab or spaces, got {value}")
+
+
+table_format_options = options.combined(
+    click.option(
+        "--header",
+        type=_Header(),
+        metavar="none|LINES",
+        help="none if the first line is a row, or the number of header lines. [default: detected]",
+    ),
+    click.option(
+        "--names",
+        metavar="NAME,...",
+        callback=_split_names,
+        help="Names of all columns, if the file has no header.",
+    ),
+    click.option(
+        "--delimiter",
+        metavar="CHARACTER",
+        callback=_check_delimiter,
+        help="Character between fields, or 'spaces' for aligned columns. [default: detected]",
+    ),
+    click.option("--comment", metavar="TEXT", help="Beginning of lines that are comments: '#'."),
+    click.option(
+        "--skip-lines",
+        type=options.integer(0, 2**20),
+        metavar="LINES",
+        help="Number of lines above the header, such as a title. [default: 0]",
+    ),
+    click.option(
+        "--footer",
+        metavar="WORD",
+        help="First word of the lines at the end that are not rows, such as Total.",
+    ),
+)
+
+
+def is_interactive() -> bool:
+    """Return whether a question can be asked."""
+    return console.is_terminal() and sys.stdin.isatty()
+
+
+def make_table_format(data: Location, layout: Mapping[str, Any]) -> TableFormat:
+    """Return the format that options set; on a terminal, ask whether there is a header.
+
+    Args:
+        data: the table.
+        layout: the value of each option.
+
+    Raises:
+        UsageError, DataError: for a file that can't be read, or a number of names that differs from
+            that of the columns.
+    """
+    from dlcli.tables.header_detection import MissingHeaderError
+    from dlcli.tables.table_files import read_header
+    from dlcli.tables.table_formats import AutoFormat, CsvFormat, TableFormat
+
+    delimiter = layout["delimiter"]
+    form = TableFormat(
+        format=AutoFormat() if delimiter is None else CsvFormat(delimiter=delimiter),
+        header="auto" if layout["header"] is None else layout["header"],
+        names=layout["names"],
+        comment=layout["comment"] or "",
+        skip_lines=int(layout["skip_lines"] or 0),
+        footer=layout["footer"] or "",
+    )
+    if form.header == "auto" and form.names:
+        form = replace(form, header="none")
+    if not is_interactive() or str(data) == "-":
+        return form
+    try:
+        read_header(data, form)
+    except MissingHeaderError as error:
+        click.echo(error.evidence, err=True)
+        is_row = click.confirm("Is the first line a row of data?", default=True, err=True)
+        if not is_row:
+            return replace(form, header=1)
+        question = "Names of the columns, separated by commas (Enter for column_1, column_2, ...)"
+        names = click.prompt(question, default="", show_default=False, err=True)
+        form = replace(form, header="none", names=_names_of(names))
+    return form

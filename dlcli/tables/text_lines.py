@@ -1,0 +1,131 @@
+"""The lines of delimited text that contain rows: without comments, titles and footers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import BinaryIO, cast
+
+from dlcli.tables.remote_files import InputStream
+from dlcli.tables.table_formats import TableFormat
+
+LONGEST_ROW = 2**24
+"""Bytes of the longest row that pyarrow can read."""
+BYTE_ORDER_MARK = "\ufeff"
+SPACES = "spaces"
+"""The delimiter of aligned columns: any number of spaces or tabs."""
+LONGEST_FOOTER = 20
+"""Maximum number of lines at the end that can be a footer."""
+_SPACES = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
+_BLOCK_CHARACTERS = 2**20
+
+
+class RowLines:
+    """The lines of a text that may contain the header or rows.
+
+    Args:
+        lines: all lines, with their ends.
+        form: the format; its footer is only looked for at the end of the lines.
+        delimiter: the delimiter; `spaces` are replaced by one space each.
+    """
+
+    def __init__(self, lines: Iterable[str], form: TableFormat, delimiter: str = "") -> None:
+        self._lines, self._form, self._is_aligned = lines, form, delimiter == SPACES
+        self.number = 0
+        """The number of lines that were read, including those that are left out."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the lines."""
+        lines = self._without_comments()
+        yield from _without_footer(lines, self._form.footer) if self._form.footer else lines
+
+    def _without_comments(self) -> Iterator[str]:
+        comment, is_in_quotes = self._form.comment, False
+        for number, line in enumerate(self._lines, start=1):
+            self.number = number
+            if number <= self._form.skip_lines:
+                continue
+            if comment:
+                if not is_in_quotes and line.lstrip(" \t").startswith(comment):
+                    continue
+                is_in_quotes ^= line.count('"') % 2 == 1
+            yield _with_single_spaces(line) if self._is_aligned else line
+
+
+def separator(delimiter: str) -> str:
+    """Return the character between the fields of `RowLines`."""
+    return " " if delimiter == SPACES else delimiter
+
+
+def row_stream(stream: BinaryIO, form: TableFormat, delimiter: str) -> BinaryIO:
+    """Return the rows of UTF-8 text after its header, for pyarrow.
+
+    Args:
+        stream: the text after the header.
+        form: the format.
+        delimiter: the delimiter.
+    """
+    if not (form.comment or form.footer or delimiter == SPACES):
+        return stream
+    lines = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    rows = iter(RowLines(lines, replace(form, skip_lines=0), delimiter))
+    return cast(BinaryIO, _TextStream(lines, rows))
+
+
+class _TextStream(InputStream):
+    """A stream of the lines of a text."""
+
+    def __init__(self, stream: io.TextIOWrapper, lines: Iterator[str]) -> None:
+        self._stream, self._lines = stream, lines
+        self._rest = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes, none at the end."""
+        if not self._rest:
+            held, length = [], 0
+            for line in self._lines:
+                held.append(line)
+                length += len(line)
+                if length >= _BLOCK_CHARACTERS:
+                    break
+            self._rest = "".join(held).encode()
+        size = len(self._rest) if size < 0 else size
+        block, self._rest = self._rest[:size], self._rest[size:]
+        return block
+
+
+def _with_single_spaces(line: str) -> str:
+    content = line.rstrip("\r\n")
+    joined = _SPACES.sub(lambda found: found[1] or " ", content.strip(" \t"))
+    return joined + line[len(content) :]
+
+
+def _without_footer(lines: Iterable[str], footer: str) -> Iterator[str]:
+    held: deque[str] = deque()
+    for line in lines:
+        held.append(line)
+        if len(held) > LONGEST_FOOTER:
+            yield held.popleft()
+    begins = (at for at, line in enumerate(held) if begins_with(line, footer))
+    yield from islice(held, next(begins, len(held)))
+
+
+def begins_with(line: str, word: str) -> bool:
+    """Return whether the first field of a line that is not empty begins with a word."""
+    return line.lstrip(' \t",;|').startswith(word)
+
+
+@contextmanager
+def long_fields() -> Iterator[None]:
+    """Let the csv module read fields as long as a row may be."""
+    limit = csv.field_size_limit(LONGEST_ROW)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(limit)
