@@ -395,7 +395,9 @@ def find_zeros(sample: Sample) -> DataFinding | None:
     """Find zeros in columns whose other values are all well above 0.
 
     The smallest positive value is at least a fifth of the median and at least 5 times the average
-    spacing of positive values. At least 5 rows are 0, and there are at least 10 other values.
+    spacing of positive values. There are at least 10 other values. If fewer than 5 rows are 0, or
+    no more than usual for a value, the smallest positive value is also at least 3 times the widest
+    gap between two positive values up to the median, so 0 is not just the end of a long tail.
     """
     found = {}
     for name, column in sample.columns.items():
@@ -406,7 +408,8 @@ def find_zeros(sample: Sample) -> DataFinding | None:
         median = float(np.median(np.repeat(others, counts[1:])))
         spacing = float(others[-1] - others[0]) / (len(others) - 1)
         is_separate = others[0] >= max(0.2 * median, 5 * spacing)
-        if is_separate and _is_frequent(int(counts[0]), counts[1:]):
+        is_clear = others[0] >= 3 * np.diff(others[others <= median]).max(initial=0)
+        if is_separate and (is_clear or _is_frequent(int(counts[0]), counts[1:])):
             found[name] = plural(int(counts[0]), "row")
     message = "0 although all other values are far above it"
     advice = "if it means that the value is missing, leave the field empty"

@@ -211,6 +211,12 @@ def test_a_zero_far_below_all_measurements_is_noted(sample):
     assert (found.columns, found.severity) == (("age",), "note")
 
 
+def test_a_single_zero_is_noted_if_it_is_not_the_end_of_a_tail(sample):
+    latitudes, tail = np.linspace(40, 43, 60), np.geomspace(2, 200, 60)
+    found = find_zeros(sample({"latitude": [*latitudes, 0.0], "price": [*tail, 0.0]}))
+    assert found.columns == ("latitude",)
+
+
 @pytest.mark.parametrize(
     "values", [[*range(30)] * 2, [0] * 99 + [x / 10 for x in range(1, 99)]], ids=["counts", "rain"]
 )
