@@ -30,6 +30,8 @@ from dlcli.splitting import time_ranks
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
+SPLIT_CHECKS = ("dependent_rows", "duplicates", "duplicates_across_split")
+"""The checks that find held-out rows similar to training rows."""
 MANY_DUPLICATES = 0.05
 """Minimum share of duplicates for a warning, because so many change the metrics."""
 _FEWEST_DUPLICATES = 3

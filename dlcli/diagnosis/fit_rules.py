@@ -458,7 +458,7 @@ def no_better_than_constant(case: Case) -> Finding | None:
 
 def _why_no_better_than_constant(case: Case, concluded: Conclusion) -> str:
     rate = _times_usual(case.config) if _is_rate_very_high(case.config) else ""
-    if shows := skill_words(case.skill, concluded.verdict):
+    if shows := skill_words(case.skill, concluded):
         return f"{shows}; the likely cause is the learning rate, {rate}" if rate else shows
     if rate:
         return (

@@ -19,9 +19,17 @@ from dlcli.config.config_schema import Config, Ensemble, Output
 from dlcli.config.data_section import TimeSplit
 from dlcli.errors import listed, predicted_target, printable, truncate
 from dlcli.metrics import definitions, intervals, wording
-from dlcli.metrics.statistic import Number, finite_number, mean_of_defined
+from dlcli.metrics.statistic import (
+    Number,
+    effective_size,
+    finite_number,
+    mean_of_defined,
+    weighted_quantile,
+    wilson_interval,
+)
 from dlcli.network.activations import Floats
 from dlcli.network.layers import Weights, build_network
+from dlcli.prediction.predictions import HeldOut
 from dlcli.prediction.predictor import Evaluation, MemberModel, Predictor
 from dlcli.safe_files import Document
 from dlcli.tasks.task import DecodedRows, Task, exposures_of
@@ -274,21 +282,65 @@ class Skill(NamedTuple):
     """The accuracy on these rows."""
     largest_share: float | None = None
     """The share of the most frequent class of these rows: no constant has a higher accuracy."""
+    closer: intervals.Estimate | None = None
+    """The share of numbers that are predicted better than by a constant, see `closer_share`."""
 
 
-def skill_words(skill: Skill, verdict: intervals.Verdict) -> str:
-    """Return that a network has learned something although a constant has probabilities as good.
+def closer_share(rows: HeldOut) -> intervals.Estimate | None:
+    """Return the share of rows whose prediction is closer to the target than the rows' median.
+
+    Its interval is the sign test of the paired errors, which a few large errors do not decide. The
+    median is the strictest constant: at most half of the rows are closer to any other number. Rows
+    with equal errors do not count.
+
+    Args:
+        rows: held-out rows.
+
+    Returns:
+        `None` unless the target is one number without an exposure, or if all errors are equal.
+    """
+    task = rows.task
+    if task.outcome != "numbers" or task.width > 1 or rows.exposures is not None:
+        return None
+    target, predicted = rows.values[:, 0], task.predict(rows.decoded)[:, 0]
+    finite = np.isfinite(target) & np.isfinite(predicted)
+    weights = np.ones(len(target)) if rows.weights is None else rows.weights
+    target, predicted, weights = target[finite], predicted[finite], weights[finite]
+    if not len(target):
+        return None
+    middle = weighted_quantile(target, weights, 0.5)
+    lead = np.abs(target - middle) - np.abs(target - predicted)
+    untied = weights[lead != 0]
+    if not untied.sum():
+        return None
+    share = float(weights[lead > 0].sum() / untied.sum())
+    lower, upper = wilson_interval(share, effective_size(untied))
+    return intervals.Estimate(value=share, lower=lower, upper=upper)
+
+
+def skill_words(skill: Skill, concluded: Conclusion) -> str:
+    """Return that a network has learned something although a constant is as good by its loss.
 
     Args:
         skill: the metrics on the rows of the verdict.
-        verdict: the verdict on the network and the constant baseline.
+        concluded: the conclusion about the network and the constant baseline.
 
     Returns:
-        A clause; empty if the confidence interval of the AUC includes 0.5, and the one of the
-        accuracy includes the share of the most frequent class, or if both are unknown.
+        A clause; empty if the confidence interval of the AUC includes 0.5, the one of the accuracy
+        includes the share of the most frequent class, and the one of closer predictions includes
+        half of the rows, or if all are unknown.
     """
     compared = {"worse": "worse than", "same": "only as good as"}
-    than = compared.get(verdict, "not clearly better than")
+    than = compared.get(concluded.verdict, "not clearly better than")
+    closer = skill.closer
+    if closer is not None and closer.ends is not None and closer.ends[0] > 1 / 2:
+        share, *ends = (wording.percent(each) for each in (closer.value, *closer.ends))
+        metric = wording.metric_title(concluded.difference.metric)
+        return (
+            f"{share} of the predictions (95 % CI: {' to '.join(ends)}) are closer to the target "
+            "than the median of these rows, so the network has learned something, although its "
+            f"{metric} is {than} that of a constant prediction"
+        )
     although = f"although its probabilities are {than} a constant prediction"
     if (auc := _value_above(skill.auc, definitions.AUC.name, _GUESSING)) is not None:
         return f"{auc} shows that the network ranks rows better than guessing, {although}"

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 from dlcli.errors import RunError, joined, plural
 from dlcli.metrics.definitions import ACCURACY, AUC, METRICS, largest_class
 from dlcli.metrics.intervals import Estimate
-from dlcli.prediction.baseline_comparison import Conclusion, Skill
+from dlcli.prediction.baseline_comparison import Conclusion, Skill, closer_share
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
@@ -119,7 +119,8 @@ class CrossValidationRecord:
         pooled, classes = self.document.pooled, self.document.classes
         largest = largest_class(self._pooled, len(classes)) if classes else None
         share = None if largest is None else largest[1]
-        return Skill(pooled.get(AUC.name), pooled.get(ACCURACY.name), share)
+        closer = None if self.predicted is None else closer_share(self.predicted)
+        return Skill(pooled.get(AUC.name), pooled.get(ACCURACY.name), share, closer)
 
     @property
     def failed(self) -> int:

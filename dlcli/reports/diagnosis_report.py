@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from dlcli.data_checks.row_checks import SPLIT_CHECKS
 from dlcli.diagnosis.remedies import Finding
 from dlcli.errors import plural
 from dlcli.reports import formatting as fmt
@@ -29,11 +30,15 @@ def diagnosis_view(
     """
     title = fmt.shorten(run.path, 200)
     if trials is None:
+        doubts = _split_warnings(run)
         count = plural(len(findings), "finding") if findings else "no problems found"
+        if doubts and not findings:
+            count = "metrics may be too optimistic"
         listed = views.FindingsBlock(tuple(findings), run.resolved_path())
         found: list[views.ViewBlock | str] = [
             f"{run.path}: {count}",
             listed,
+            *(f"warning: {message}" for message in doubts),
             *_open_verdicts(run, findings),
         ]
         return views.View(title, blocks=views.blocks(found))
@@ -63,6 +68,12 @@ def diagnosis_view(
     )
     link = ("best suggestion", best.patch.command(run.resolved_path()))
     return views.View(title, sentences=(sentence,), blocks=(table,), links=(link,))
+
+
+def _split_warnings(run: Run) -> tuple[str, ...]:
+    """Return the warnings of training that held-out rows resemble training rows."""
+    warnings = TrainingRecord(run).log.warning
+    return tuple(each.message for each in warnings if each.check in SPLIT_CHECKS)
 
 
 def _open_verdicts(run: Run, findings: Sequence[Finding]) -> Iterator[str]:
@@ -104,6 +115,7 @@ def diagnosis_document(
           meaning     the usual meaning
           patches     for each: name, why, settings (path and value, as in --set), command
           source      the literature
+        warnings      the warnings of training that metrics are too optimistic
         trials        for each trained patch; absent if training was not requested:
           rule, patch  the names of rule and patch
           run         the new run folder, or null
@@ -135,6 +147,7 @@ def diagnosis_document(
             }
             for finding in findings
         ],
+        "warnings": list(_split_warnings(run)),
     }
     if trials is None:
         return document

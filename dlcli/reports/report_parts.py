@@ -334,7 +334,7 @@ def baseline_sentences(
     learned = {**_NOTHING_LEARNED, **(_TOO_FEW_ROWS if are_few else {})}
     constant, linear = conclusions.get("constant"), conclusions.get("linear")
     if constant is not None and constant.verdict in learned:
-        shows = "" if skill is None else skill_words(skill, constant.verdict)
+        shows = "" if skill is None else skill_words(skill, constant)
         yield f"{fmt.capitalize(shows)}." if shows else learned[constant.verdict]
     elif linear is not None and linear.is_inconclusive:
         yield _OPEN_GAIN_OF_LAYERS

@@ -463,10 +463,10 @@ class Run:
     def skill(self) -> Skill:
         """What shows on the decisive rows that the network has learned something.
 
-        Empty if the network is better than the constant baseline, or for targets without classes.
+        Empty if the network is better than the constant baseline.
         """
         from dlcli.metrics.intervals import estimate_statistics
-        from dlcli.prediction.baseline_comparison import Skill
+        from dlcli.prediction.baseline_comparison import Skill, closer_share
         from dlcli.prediction.predictions import HeldOut
 
         found = self.conclusions.get("constant")
@@ -480,7 +480,7 @@ class Run:
         scores = self.metrics.get(found.decisive, {})
         largest = largest_class(scores, len(self.task.classes)) if self.task.classes else None
         share = None if largest is None else largest[1]
-        return Skill(known.get(AUC.name), known.get(ACCURACY.name), share)
+        return Skill(known.get(AUC.name), known.get(ACCURACY.name), share, closer_share(held))
 
     @cached_property
     def decision_effect(self) -> DecisionEffect | None:

@@ -7,14 +7,18 @@ import re
 import shutil
 from functools import partial
 
+import numpy as np
+import pyarrow as pa
 import pytest
+import scipy.stats
 
 from dlcli.config.config_schema import Config
+from dlcli.config.data_section import Target
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import RunError
 from dlcli.explanation.explanation_document import Importance, LayerStatistics
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate
-from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent
+from dlcli.pipeline.events import BaselinesEvent, DataEvent, TargetEvent, TrainedEvent, WarningEvent
 from dlcli.pipeline.retraining import Trial
 from dlcli.prediction.baseline_comparison import (
     BaselineComparison,
@@ -22,17 +26,21 @@ from dlcli.prediction.baseline_comparison import (
     Conclusion,
     NearlyPerfect,
     Skill,
+    closer_share,
 )
+from dlcli.prediction.predictions import HeldOut
 from dlcli.prediction.predictor import Ensemble, EnsembleMember
 from dlcli.reports import views as blocks
 from dlcli.reports.charts import Axis, line_chart
 from dlcli.reports.command_views import positive_class
-from dlcli.reports.diagnosis_report import diagnosis_view
+from dlcli.reports.diagnosis_report import diagnosis_document, diagnosis_view
 from dlcli.reports.report_files import render_report, to_html, unbroken, view_of
 from dlcli.reports.report_parts import TrainingRecord, always, baseline_sentences
 from dlcli.reports.training_report import training_view
 from dlcli.reports.views import render_text
 from dlcli.runs.run_folder import open_run
+from dlcli.tables.table import Table
+from dlcli.tasks.inference import infer_task
 from tests.reports.hand_made_runs import HOSTILE, class_run, full_explanation, make_run, number_run
 from tests.reports.views import all_charts, charts, datasets, parts, tables
 
@@ -315,6 +323,15 @@ def test_a_diagnosis_without_findings_has_the_verdict_of_the_report(tmp_path):
         f"Not clearly better than the linear {VALUES}{CHANGE} "
         "These rows do not show whether the hidden layers help."
     )
+
+
+def test_a_diagnosis_repeats_that_the_split_is_too_optimistic(tmp_path):
+    message = "t.csv: rows with the same 'store' are similar"
+    warning = WarningEvent(message=message, check="dependent_rows", columns=["store"])
+    run = make_run(tmp_path, COLORS, "y", outputs=None, metrics=METRICS, logged=[warning])
+    found = [each.text for each in diagnosis_view(run, ()).blocks if hasattr(each, "text")]
+    assert found == [f"{run.path}: metrics may be too optimistic", f"warning: {message}"]
+    assert diagnosis_document(run, ())["warnings"] == [message]
 
 
 @pytest.mark.parametrize("verdict", ["better", "not_significant", "worse", "same"])
@@ -880,3 +897,28 @@ def test_a_change_to_try_has_a_command_to_paste(plain, monkeypatch):
     )
     texts = ("r2 is 0.1", "the network is too small", "more units see more", "a book, 2016")
     assert all(f">{text}</" in page for text in texts)
+
+
+@pytest.mark.parametrize("has_learned", [True, False])
+def test_a_few_large_errors_do_not_hide_that_numbers_are_predicted(has_learned):
+    rng = np.random.default_rng(0)
+    target = np.exp(3 * rng.normal(size=90))
+    predicted = 1.1 * target if has_learned else np.full(90, target.mean())
+    predicted[np.argsort(-target)[:4]] = 0  # these rows decide the squared error
+    rows = np.arange(90)
+    task = infer_task(Target(column="y"), [Table("t.csv", pa.table({"y": target}), rows)])
+    columns = target[:, np.newaxis], predicted[:, np.newaxis]
+    closer = closer_share(HeldOut(*columns, None, task=task, row=rows))
+    better = np.abs(target - predicted) < np.abs(target - np.median(target))
+    expected = scipy.stats.binomtest(int(better.sum()), 90).proportion_ci(method="wilson")
+    assert closer.ends == pytest.approx(expected)
+    found = {"constant": concluded(test=difference("not_significant"))}
+    *_, sentence = baseline_sentences(found, skill=Skill(closer=closer))
+    if has_learned:
+        assert sentence == (
+            "92.2 % of the predictions (95 % CI: 84.8 % to 96.2 %) are closer to the target than "
+            "the median of these rows, so the network has learned something, although its log loss "
+            "is not clearly better than that of a constant prediction."
+        )
+    else:  # a constant, however far from the median, is closer in less than half of the rows
+        assert sentence == "These rows do not show that the network has learned anything."
