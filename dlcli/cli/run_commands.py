@@ -36,8 +36,7 @@ def report(run: Run, output: Path | None, curves: Path | None, as_json: bool) ->
     """Create the HTML report of a run.
 
     RUN is a run folder of `dlcli train`, `cv` or `tune`. The report is one self-contained file that
-    works offline. It is created from the run folder alone; the
-    table is not read.
+    works offline. It is created from the run folder alone; the table is not read.
 
     \b
       dlcli report runs/bikes

@@ -171,9 +171,10 @@ class Target(section.Section):
     Examples: ["|"]
     """
     positive_class: ClassName | None = None
-    """The class of a binary target that precision and recall refer to. If it is set,
-    a target of two numbers is treated as classes, too. Omitted: the second class in sort order; for
-    a pair of words such as yes and no, or ja and nein, the one that means yes.
+    """The class of a binary target that precision, recall, F1 and average precision refer to. If it
+    is set, a target with two distinct numbers, such as 0.5 and 1.5, has classes, too. Omitted: for
+    a pair such as yes and no, or ja and nein, the class that means yes; else the second one in sort
+    order.
 
     Examples: [malignant]
     """
@@ -323,9 +324,9 @@ class Data(section.Section):
     """Frequency of the classes among the rows to be predicted, if it differs from that of the
     training rows, for example because rare cases were collected on purpose. The output's bias is
     then changed after training, so predicted probabilities are right for these frequencies (Saerens
-    et al. 2002). The rows of each class must be similar to those of the training rows. Classes that
-    are not listed share the rest in proportion to their training rows. Metrics are still computed
-    from rows with their own frequencies. Omitted: the frequencies of the training rows.
+    et al. 2002). Within each class, new rows must resemble the training rows. Classes that are not
+    listed share the rest in proportion to their frequencies in the training rows. Metrics are still
+    computed from rows with their own frequencies. Omitted: the frequencies of the training rows.
 
     Examples: [{fraud: 0.002}]
     """
@@ -341,9 +342,9 @@ class Data(section.Section):
     missing: Missing = "auto"
     """Words that mean a missing value, in addition to empty fields: a list for all columns, or a
     mapping from columns to lists. `auto`: the usual words, such as NA, N/A, NaN, null, None, ? and
-    -, are missing in columns of numbers, dates and booleans. In other columns, such a word is
-    missing only if it also occurs in one of these columns. `auto` also applies to columns that a
-    mapping does not contain.
+    -, are missing in columns of numbers, dates and booleans. In columns of texts and categories,
+    such a word is missing only if it also occurs in a column of numbers, dates or booleans of the
+    same table. `auto` also applies to columns that a mapping does not contain.
 
     Examples: [["-999"], {rooms: ["-1", "NA"]}]
     """

@@ -158,7 +158,7 @@ Space = Annotated[
         ],
     ],
     Field(json_schema_extra={"minProperties": 1}),
-    section.Described("settings by their paths, each with a list of choices or a range"),
+    section.Described("paths of settings, each with a list of choices or a range"),
 ]
 
 
@@ -209,8 +209,8 @@ Variants = Annotated[
     Space | tuple[Settings, ...],
     PlainValidator(_parse_variants, json_schema_input_type=Space | Groups),
     section.Described(
-        "settings by their paths, each with a list of choices or a range; or a list of settings "
-        "by their paths"
+        "paths of settings, each with a list of choices or a range; or a list of mappings from "
+        "paths of settings to values"
     ),
 ]
 

@@ -67,9 +67,9 @@ def describe_calibration(found: Reliability) -> str:
     )
     return (
         f"The calibration error is {value} percentage points (95 % CI: {lower} to {upper}): the "
-        "mean difference between predicted probability and observed frequency. With this many "
-        "rows, even perfectly calibrated probabilities would show an error of about "
-        f"{chance} percentage points."
+        "mean absolute difference between predicted probability and observed frequency. Even if the "
+        f"probabilities of these rows were exact, it would be about {chance} percentage points by "
+        "chance."
     )
 
 
