@@ -67,9 +67,9 @@ def describe_calibration(found: Reliability) -> str:
     )
     return (
         f"The calibration error is {value} percentage points (95 % CI: {lower} to {upper}): the "
-        "mean absolute difference between predicted probability and observed frequency. Even if the "
-        f"probabilities of these rows were exact, it would be about {chance} percentage points by "
-        "chance."
+        "mean absolute difference between predicted probability and observed frequency. Even if "
+        f"the probabilities of these rows were exact, it would be about {chance} percentage points "
+        "by chance."
     )
 
 
