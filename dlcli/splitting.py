@@ -110,6 +110,50 @@ def _key_of(seed: SeedKey, purpose: str) -> int:
     return int.from_bytes(digest, "little")
 
 
+def draw(rows: Rows, most: int, seed: SeedKey | Generator = 0) -> Rows:
+    """Draw at most `most` rows at random, ascending; the same for the same seed."""
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def sample_rows(
+    table: Table, most: int, seed: SeedKey | Generator = 0, classes: str | None = None
+) -> Table:
+    """Draw at most `most` rows of a table at random, in its order; all if there are no more.
+
+    Args:
+        table: all rows.
+        most: maximum number of rows.
+        seed: a seed, or the generator to draw with.
+        classes: a column of classes without missing values. The sample then has their proportions
+            and at least one row of each class.
+
+    Raises:
+        DataError: if there are more classes than rows to draw.
+    """
+    if table.rows <= most:
+        return table
+    if classes is None:
+        return table.take(draw(np.arange(table.rows), most, seed))
+    rng = np.random.default_rng(seed)
+    codes, names = table.codes(classes)
+    sizes = np.bincount(codes, minlength=len(names))
+    is_present = sizes > 0
+    if most < is_present.sum():
+        message = f"{most:,} rows are fewer than {is_present.sum():,} classes; draw more rows"
+        raise DataError(message, file=table.file, column=classes)
+    is_rare = np.zeros_like(is_present)  # too rare for a share of a row, so it gives one
+    while True:
+        others = np.where(is_rare, 0, sizes)
+        counts = is_rare + _apportion(most - is_rare.sum(), others, others, rng)
+        if (counts[is_present] > 0).all():
+            break
+        is_rare |= is_present & (counts == 0)
+    order, position = _shuffled_by_class(codes, sizes, rng)
+    return table.take(np.sort(order[position < np.repeat(counts, sizes)]))
+
+
 def _held_out_rows(table: Table, shares: Shares, column: str | None = None) -> tuple[int, int]:
     """Return the numbers of validation and of test rows.
 
@@ -191,12 +235,17 @@ def _split_stratified(
         raise DataError(message, file=table.file, column=classes)
     tested = _apportion(test, sizes, spare, rng)
     validated = _apportion(validation, sizes, spare - tested, rng)
-    shuffled = rng.permutation(table.rows)
-    order = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    position = np.arange(table.rows) - np.repeat(np.cumsum(sizes) - sizes, sizes)  # in its class
+    order, position = _shuffled_by_class(codes, sizes, rng)
     test_end, validation_end = (np.repeat(end, sizes) for end in (tested, tested + validated))
     is_test = position < test_end
     return _assignment(table, order[~is_test & (position < validation_end)], order[is_test])
+
+
+def _shuffled_by_class(codes: Rows, sizes: Rows, rng: Generator) -> tuple[Rows, Rows]:
+    """Return the rows by class, each class in random order, and their positions in their class."""
+    shuffled = rng.permutation(len(codes))
+    order = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    return order, np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
 
 
 def _apportion(total: int, sizes: Rows, spare: Rows, rng: Generator) -> Rows:

@@ -204,7 +204,14 @@ def _data(event: events.DataEvent) -> list[str]:
     names = {"train": "training"}
     counts = [f"{count:,} {names.get(name, name)}" for name, count in event.rows.items()]
     split = f" ({event.split}, seed {event.seed})" if event.split else ""
-    return [f"{event.file}: {', '.join(counts)} rows{split}", *event.notes]
+    return [f"{event.file}: {', '.join(counts)} rows{split}", *_sample(event), *event.notes]
+
+
+def _sample(event: events.DataEvent | events.RowsEvent) -> list[str]:
+    """Return the line about `data.sample`, if it was drawn."""
+    if event.sampled_from is None:
+        return []
+    return [f"{event.file}: sample of {event.sampled_from:,} rows (data.sample)"]
 
 
 @event_lines.register
@@ -368,7 +375,11 @@ def _rows(event: events.RowsEvent) -> list[str]:
     aside = event.set_aside
     kept = f", {plural(aside, 'test row')} set aside" if aside else ""
     split = f"({event.split}, seed {event.seed})"
-    return [f"{event.file}: {plural(event.rows, 'row')}{kept} {split}", *event.notes]
+    return [
+        f"{event.file}: {plural(event.rows, 'row')}{kept} {split}",
+        *_sample(event),
+        *event.notes,
+    ]
 
 
 @event_lines.register

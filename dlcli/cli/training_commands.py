@@ -79,6 +79,17 @@ _json_lines = click.option(
 )
 
 
+_OVERRIDES = {"sample": "data.sample"}
+"""The options of every training command that override a config value, with its path."""
+_sample = click.option(
+    "--sample",
+    type=options.integer(1, 2**31 - 1),
+    metavar="N",
+    help="Use only N random rows of the training table, for a first look at a large table. "
+    "[default: data.sample of the config, else all rows]",
+)
+
+
 def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> bool:
     if enabled and parameter.name:
         require_packages(f"--{parameter.name}", parameter.name, parameter.name)
@@ -168,6 +179,7 @@ def _training_command(
         @click.command()
         @click.argument("config", type=options.PATH, required=False)
         @options.combined(*first)
+        @_sample
         @options.settings
         @_new_run_folder(suffix)
         @click.option(
@@ -190,8 +202,9 @@ def _training_command(
             **others: Any,  # noqa: ANN401
         ) -> None:
             trackers = tuple(name for name in _TRACKERS if others.pop(name))
-            fixed_values = {name: others[name] for name in fixed}
-            overridden = {path: others.pop(name) for name, path in (overrides or {}).items()}
+            fixed_values = {name: others[name] for name in (*fixed, *_OVERRIDES)}
+            options_of_values = {**(overrides or {}), **_OVERRIDES}
+            overridden = {path: others.pop(name) for name, path in options_of_values.items()}
             if run is None:
                 given = (f"{path}={value}" for path, value in overridden.items() if value)
                 settings = (*settings, *given)

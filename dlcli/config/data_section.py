@@ -268,6 +268,14 @@ class Data(section.Section):
 
     Examples: [0.15, latest.csv]
     """
+    sample: section.PositiveInt | None = None
+    """Number of rows to draw at random from the training table, for a first look at a large table.
+    The draw depends only on `seed`, and keeps the proportions of classes and the order of rows. The
+    rows are drawn before the split, from all groups and times; separate files of validation or test
+    rows stay whole. Omitted: all rows; they are also used if the table has fewer.
+
+    Examples: [100000]
+    """
     train_on_validation: section.Flag = False
     """Also train on the rows that `validation` sets aside, for a final training with settings that
     were chosen before. The test rows stay the same."""

@@ -26,7 +26,7 @@ from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.sample import DataFinding, Sample, Severity, percent, quoted
 from dlcli.errors import DataError, joined, plural
 from dlcli.metrics.intervals import student_quantile
-from dlcli.splitting import time_ranks
+from dlcli.splitting import draw, time_ranks
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -136,7 +136,7 @@ def find_duplicates_across(
         return None
     counts, severities, total, contradicting = [], set[Severity](), 0, 0
     for name, whole in held_out.items():
-        table = sampling.draw_rows(whole, len(sample.columns))
+        table = sampling.rows_to_check(whole, len(sample.columns))
         training = _comparable(sample, table)
         try:
             theirs, ours = (_hash_features(each, sample) for each in (training, table))
@@ -191,7 +191,7 @@ def _comparable(sample: Sample, held_out: Table) -> Table:
     rows = np.arange(table.rows)
     if values.type == wanted.type:
         rows = rows[mask_to_numpy(pc.is_in(values, value_set=wanted.combine_chunks()))]
-    return table.take(sampling.draw(rows, _MOST_COMPARED))
+    return table.take(draw(rows, _MOST_COMPARED))
 
 
 def _hash_features(table: Table, sample: Sample) -> Hashes:
@@ -293,7 +293,7 @@ def advise_split(
         if reduction is not None:
             is_clear = is_identifier and int(groups.max()) + 1 >= CLEAR_GROUPS
             return _advice(GroupSplit(column=column), reduction, is_clear=is_clear, step=step)
-    some = sampling.draw_rows(table, len(decisions))
+    some = sampling.rows_to_check(table, len(decisions))
     for column, ranks in _find_times(some, decisions):
         reduction = _error_reduction(some, decisions, task, column, ranks, in_time=True)
         if reduction is not None:
@@ -446,7 +446,7 @@ def _error_reduction(
         The share; None if it is not significant or too small.
     """
     if in_time:
-        rows = sampling.draw(np.arange(table.rows), _MOST_ROWS)
+        rows = draw(np.arange(table.rows), _MOST_ROWS)
         rows = rows[np.argsort(groups[rows], kind="stable")]
         times = np.searchsorted(groups[rows], groups[rows]) * _WINDOWS / len(rows)
         own = np.unique(times.astype(np.int64), return_inverse=True)[1]

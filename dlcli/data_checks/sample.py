@@ -13,6 +13,7 @@ from dlcli.arrays import Floats, Indices
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import number
 from dlcli.errors import DataError, printable, truncate
+from dlcli.splitting import sample_rows
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -105,7 +106,7 @@ def draw_sample(
         All rows, or the same random ones in each call; fewer if the table is very wide.
     """
     read = {c: item for c, item in decisions.items() if item.feature.is_read}
-    some = draw_rows(table, len(read), most)
+    some = rows_to_check(table, len(read), most)
     if some is not table:  # a table may be on disk or on other machines
         some = some.only([*read, *(() if task is None else task.columns)])
     columns = {name: _column(some, name, decision) for name, decision in read.items()}
@@ -113,8 +114,8 @@ def draw_sample(
     return Sample(table, some, known, task)
 
 
-def draw_rows(table: Table, columns: int, most: int | None = None) -> Table:
-    """Draw random rows, in the table's order; all if they are few.
+def rows_to_check(table: Table, columns: int, most: int | None = None) -> Table:
+    """Draw random rows for checks, in the table's order; all if they are few.
 
     Args:
         table: all rows.
@@ -122,14 +123,7 @@ def draw_rows(table: Table, columns: int, most: int | None = None) -> Table:
         most: maximum number of rows; `MOST_ROWS` if omitted.
     """
     most = min(most or MOST_ROWS, max(_FEWEST_ROWS, _MOST_CELLS // max(columns, 1)))
-    return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
-
-
-def draw(rows: Indices, most: int, seed: int = 0) -> Indices:
-    """Draw at most `most` rows at random, ascending; the same for the same seed."""
-    if len(rows) <= most:
-        return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return sample_rows(table, most)
 
 
 def _column(table: Table, name: str, decision: Decision) -> SampledColumn | None:

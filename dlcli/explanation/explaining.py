@@ -15,7 +15,6 @@ from dlcli.arrays import Indices, Matrix
 from dlcli.columns.column_type import Decision
 from dlcli.columns.layout import Layout
 from dlcli.config.layer_choices import Activation
-from dlcli.data_checks.sample import draw
 from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import DataError, truncate
 from dlcli.explanation import explanation_document
@@ -25,6 +24,7 @@ from dlcli.network import activations
 from dlcli.network.layers import Network, Weights, activation_of
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
+from dlcli.splitting import draw, sample_rows
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -280,9 +280,7 @@ class _CountedRows:
     @cached_property
     def table(self) -> Table:
         """The sampled rows."""
-        if self.is_all:
-            return self.whole
-        return self.whole.take(draw(np.arange(self.whole.rows), MOST_ROWS))
+        return sample_rows(self.whole, MOST_ROWS)
 
     @property
     def is_all(self) -> bool:

@@ -21,7 +21,6 @@ from dlcli.columns.layout import Layout
 from dlcli.columns.registry import type_named
 from dlcli.columns.type_inference import number
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.data_checks.sample import draw
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import truncate
 from dlcli.explanation.explanation_document import Importance, PartialDependence, Point, WorstRow
@@ -29,6 +28,7 @@ from dlcli.metrics.statistic import Floats, finite
 from dlcli.network.layers import Network, Weights
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
+from dlcli.splitting import draw
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 

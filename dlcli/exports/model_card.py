@@ -23,6 +23,7 @@ from dlcli.prediction.conformal import REPORTED_LEVEL
 from dlcli.reports import formatting as fmt
 from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.report_files import view_of
+from dlcli.reports.report_parts import sample_notes
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
 
@@ -114,6 +115,7 @@ def _data(subject: ComparedRun) -> Iterator[str]:
     ]
     if rows:
         yield markdown_table(("rows", "number"), rows)
+    yield from sample_notes(subject.run)
     targets = [each for each in explanation.columns if each.role == "target"]
     if targets:
         yield markdown_table(

@@ -13,7 +13,7 @@ import numpy as np
 from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Engine, Ensemble
 from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
-from dlcli.data_checks.sample import draw, draw_sample
+from dlcli.data_checks.sample import draw_sample
 from dlcli.data_checks.target_checks import explain_by_columns
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs
 from dlcli.errors import DivergenceError, OutOfMemoryError, plural
@@ -27,6 +27,7 @@ from dlcli.prediction import baseline_comparison
 from dlcli.prediction.baseline_comparison import BaselineComparison, BaselineModels
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_writer import RunWriter
+from dlcli.splitting import draw
 from dlcli.tasks.task import exposures_of
 from dlcli.training_job import StopOnSignal, choose_engine
 

@@ -26,7 +26,6 @@ from dlcli.arrays import Floats
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.config_file import ConfigFile
-from dlcli.data_checks.sample import draw
 from dlcli.errors import DataError, RequirementError, UsageError, joined, option
 from dlcli.explanation.explaining import ColumnDescriber, ListedColumn
 from dlcli.explanation.explanation_document import ColumnStatistics
@@ -40,6 +39,7 @@ from dlcli.prediction.predictions import HeldOut
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document
+from dlcli.splitting import sample_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 from dlcli.tables.table import Table
@@ -181,7 +181,7 @@ def measure_drift(
     predictions = predictor.predict(after, problems)
     earlier, which = earlier_predictions(run)
     if earlier is None:  # closer to the targets than the predictions of new rows
-        some = _some(before, MOST_ROWS)
+        some = sample_rows(before, MOST_ROWS)
         earlier = predictor.predict(some, ValueProblems(lenient=True)).decoded
     columns = _columns(predictor, before, after, problems)
     of_predictions = [*_prediction_differences(predictor.task, earlier, predictions.decoded)]
@@ -280,7 +280,7 @@ def _columns(
     predictor: Predictor, before: Table, after: Table, problems: ValueProblems
 ) -> list[Difference]:
     """Compare each column that the network reads; p-values are not adjusted yet."""
-    old, new = _some(before, MOST_ROWS), _some(after, MOST_ROWS)
+    old, new = sample_rows(before, MOST_ROWS), sample_rows(after, MOST_ROWS)
     found = []
     for encoder in predictor.encoding.features:
         record = problems.columns.get(encoder.column, ColumnProblems())
@@ -296,10 +296,6 @@ def _counts(record: ColumnProblems) -> dict[str, object]:
         "unseen_values": frequent,
         "unreadable": record.unreadable,
     }
-
-
-def _some(table: Table, most: int) -> Table:
-    return table if table.rows <= most else table.take(draw(np.arange(table.rows), most))
 
 
 def _column(encoder: FeatureEncoder, old: Table, new: Table) -> Difference:
@@ -482,7 +478,7 @@ def _classifier_auc(predictor: Predictor, before: Table, after: Table) -> Estima
     """
     width = max(predictor.network.inputs, 1)
     most = min(MOST_CLASSIFIED, max(_FOLDS, _MOST_CLASSIFIED_VALUES // width))
-    old, new = (_classified_rows(predictor, _some(each, most)) for each in (before, after))
+    old, new = (_classified_rows(predictor, sample_rows(each, most)) for each in (before, after))
     if min(len(old), len(new)) < 2 * _FOLDS:
         return Estimate(reason=f"fewer than {2 * _FOLDS} rows")
     values = np.concatenate([old, new])

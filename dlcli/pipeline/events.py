@@ -96,6 +96,9 @@ class DataEvent(Event, kind="data"):
     """The `seed` of the config."""
     notes: Sequence[str]
     """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
+    sampled_from: Count | None = None
+    """The number of rows of the training table from which `data.sample` was drawn; `null` if all
+    rows are used."""
 
 
 class TargetEvent(Event, kind="target"):
@@ -449,6 +452,9 @@ class RowsEvent(Event, kind="rows"):
     """The `seed` of the config."""
     notes: Sequence[str]
     """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
+    sampled_from: Count | None = None
+    """The number of rows of the training table from which `data.sample` was drawn; `null` if all
+    rows are used."""
 
 
 class KeptEvent(Event, kind="kept"):

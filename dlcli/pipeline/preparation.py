@@ -40,7 +40,15 @@ from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_folder import open_run
 from dlcli.schema.urls import Location
 from dlcli.schema.yaml_document import format_path
-from dlcli.splitting import Fold, Shares, Split, assign_rows, make_complete_folds
+from dlcli.splitting import (
+    Fold,
+    Shares,
+    Split,
+    assign_rows,
+    generator_of,
+    make_complete_folds,
+    sample_rows,
+)
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.remote_files import each_file
 from dlcli.tables.source_files import Source, expand, name_of
@@ -70,7 +78,8 @@ class Dataset:
     """The training file, then the validation and test files, if any; without rows that have no
     target, unless the config refuses such rows."""
     whole: Table
-    """All rows of the training file in their order, with and without a target."""
+    """All rows of the training file in their order, with and without a target; only those of
+    `data.sample` if it was drawn."""
     task: Task
     """The task, inferred from all rows with a target, so all folds have the same classes."""
     split: Split
@@ -82,6 +91,8 @@ class Dataset:
     Ascending indices from 0, (rows,)."""
     storage: Storage = IN_MEMORY
     """The storage of the rows: memory or a folder."""
+    sampled_from: int | None = None
+    """The number of rows from which `data.sample` was drawn; `None` if all rows are used."""
 
     @cached_property
     def candidates(self) -> Table:
@@ -137,11 +148,15 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
         if message:
             message, columns = f"{table.file}: {message}", data.target.columns
             events.emit(WarningEvent(message=message, check="missing_target", columns=columns))
+    target = infer_task(data.target, tuple(given.values()))
+    labelled, sampled_from = given["train"], None
+    if data.sample is not None and labelled.rows > data.sample:
+        rng, sampled_from = generator_of(file.config.seed, "sample"), labelled.rows
+        train = given["train"] = sample_rows(labelled, data.sample, rng, target.class_column)
     tables = tuple(given.values())
-    target = infer_task(data.target, tables)
     split = Split(given["train"], given.get("validation"), given.get("test"))
     split, choice, candidates = split_rows(file.config, split, target)
-    return Dataset(tables, train, target, split, choice, candidates, storage)
+    return Dataset(tables, train, target, split, choice, candidates, storage, sampled_from)
 
 
 def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY) -> Dataset:
@@ -186,6 +201,7 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
             split=dataset.split_choice.name,
             seed=file.config.seed,
             notes=dataset.notes,
+            sampled_from=dataset.sampled_from,
         )
     )
     return dataset
@@ -488,6 +504,7 @@ def prepare(
             split=dataset.split_choice.name if any(config.data.shares) else None,
             seed=config.seed,
             notes=dataset.notes,
+            sampled_from=dataset.sampled_from,
         )
     )
     rows, plan = prepare_fit(config, dataset, dataset.split, events, initial_encoding(file))

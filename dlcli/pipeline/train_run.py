@@ -25,7 +25,6 @@ from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
 from dlcli.config.config_schema import Config
 from dlcli.config.search_space import with_settings
-from dlcli.data_checks.sample import draw
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation.background import background_of
@@ -59,6 +58,7 @@ from dlcli.runs.run import BACKGROUND_ARRAY, Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
 from dlcli.runs.run_writer import RunWriter
 from dlcli.safe_files import has_content
+from dlcli.splitting import draw
 from dlcli.tasks import prior_shift
 from dlcli.training_job import Job, RunCheckpointer, TrainingResult
 

@@ -77,6 +77,7 @@ class RunLog(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     data: Last[events.DataEvent] = None
+    rows: Last[events.RowsEvent] = None
     target: Last[events.TargetEvent] = None
     features: Last[events.FeaturesEvent] = None
     network: Last[events.NetworkEvent] = None
@@ -284,10 +285,24 @@ def run_view(run: Run, view: views.View) -> views.View:
     report = str(page) if page.exists() else shlex.join(["dlcli", "report", str(run.path)])
     return replace(
         view,
+        notes=(*sample_notes(run), *view.notes),
         title=fmt.shorten(run.path.resolve().name),
         links=(("run", str(run.path)), ("report", report), *view.links),
         footer=f"Created by dlcli {__version__} from a run that finished on {finished} UTC.",
     )
+
+
+def sample_notes(run: Run) -> Iterator[str]:
+    """Yield the note that a run used only a sample of the training table, if it did."""
+    if (count := run.config.data.sample) is None:
+        return
+    log = run.parse_log(RunLog)
+    event = log.data or log.rows
+    if event is not None and event.sampled_from is not None:
+        yield (
+            f"Only a random sample of the training table was used: {count:,} of "
+            f"{event.sampled_from:,} rows (data.sample)."
+        )
 
 
 def is_trained(run: Run, name: str) -> bool:

@@ -11,7 +11,6 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from dlcli.data_checks.sample import draw
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.metrics import definitions
@@ -28,6 +27,7 @@ from dlcli.reports.explanation_sections import format_of
 from dlcli.reports.lift_charts import level_chart, lift_chart
 from dlcli.reports.report_parts import PredictedNumbers, PredictedRows, TrainingRecord
 from dlcli.runs.run import Run
+from dlcli.splitting import draw
 
 MOST_DRAWN_CLASSES = 25
 """Maximum number of classes in a confusion matrix; for more, the frequent mistakes are listed."""

@@ -72,6 +72,12 @@ def test_rows_are_counted_by_set():
     ]
 
 
+def test_a_sample_is_reported_with_the_number_of_all_rows():
+    rows = {"train": 800, "test": 200}
+    event = DataEvent(file="a", rows=rows, split="time", seed=3, notes=[], sampled_from=48_842)
+    assert event_lines(event)[1] == "a: sample of 48,842 rows (data.sample)"
+
+
 def test_without_a_split_none_is_named():
     event = DataEvent(file="a.csv", rows={"train": 4}, split=None, seed=0, notes=[])
     assert event_lines(event) == ["a.csv: 4 training rows"]

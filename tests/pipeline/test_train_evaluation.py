@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from dlcli.config.config_file import load_config
-from dlcli.data_checks.sample import draw
 from dlcli.pipeline import train_run
 from dlcli.pipeline.train_run import train
 from dlcli.runs.manifest import RunFile
+from dlcli.splitting import draw
 
 # Keras's own `Model.save` asks NumPy for a copy in the way of NumPy 1.
 pytestmark = [

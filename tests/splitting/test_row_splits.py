@@ -12,7 +12,7 @@ from inline_snapshot import snapshot
 
 from dlcli.config.data_section import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from dlcli.errors import DataError
-from dlcli.splitting import Assignment, Shares, assign_rows
+from dlcli.splitting import Assignment, Shares, assign_rows, sample_rows
 from dlcli.tables.table import Table
 
 SHARES = st.builds(
@@ -365,3 +365,35 @@ class TestTime:
     def test_a_row_without_a_time_is_refused(self):
         with pytest.raises(DataError, match=r"^data.csv: row 13, column 'by': expected a value"):
             time_split(column([1.0, 2.0, None]), Shares(test=0.3))
+
+
+# A sample
+
+
+def sampled(table: Table, most: int, seed: int = 0, classes: str | None = None) -> list[int]:
+    return (sample_rows(table, most, seed, classes).row_numbers - 11).tolist()
+
+
+def test_a_sample_keeps_the_order_of_rows_and_depends_on_the_seed():
+    table = column([0] * 1000)
+    rows = sampled(table, 100, seed=1)
+    assert len(rows) == 100 and rows == sorted({*rows})
+    assert rows == sampled(table, 100, seed=1) != sampled(table, 100, seed=2)
+    assert abs(np.mean(rows) - 500) < 100  # from the whole table
+
+
+def test_a_table_with_fewer_rows_is_its_own_sample():
+    table = column([0] * 10)
+    assert sample_rows(table, 10) is table
+
+
+def test_a_sample_has_the_proportions_of_the_classes_and_each_rare_class():
+    classes = ["a"] * 8000 + ["b"] * 1999 + ["c"]
+    rows = sampled(column(classes), 1000, classes="by")
+    assert Counter(values(rows, classes)) == {"a": 799, "b": 200, "c": 1}
+    assert rows == sorted({*rows})
+
+
+def test_a_sample_smaller_than_the_number_of_classes_is_refused():
+    with pytest.raises(DataError, match="2 rows are fewer than 3 classes; draw more rows"):
+        sample_rows(column(["a", "b", "c", "c"]), 2, classes="by")
