@@ -249,10 +249,10 @@ class Data(section.Section):
         return f"write {{train: {value}, target: COLUMN}}" if isinstance(value, str) else ""
 
     train: Files
-    """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC or JSON lines, also
-    compressed (.gz, .zst). It can also be a URL such as `s3://bucket/bikes.parquet`. Several files
-    with the same columns form one table: a list, a glob such as `part-*.csv`, or a folder of
-    partitioned Parquet files (`year=2024/...`).
+    """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC, JSON lines or a JSON
+    array of objects, also compressed (.gz, .zst). It can also be a URL such as
+    `s3://bucket/bikes.parquet`. Several files with the same columns form one table: a list, a glob
+    such as `part-*.csv`, or a folder of partitioned Parquet files (`year=2024/...`).
 
     Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
     """

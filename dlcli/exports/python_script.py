@@ -7,6 +7,7 @@ read, how columns are encoded, and the code of network, training and evaluation.
 from __future__ import annotations
 
 import ast
+import codecs
 import csv
 import io
 import os
@@ -230,6 +231,8 @@ def _form(path: Path, form: TableFormat, columns: Set[str]) -> dict[str, str | N
     """
     (stored,) = find(path)
     reader, compression = recognize(stored.head(), stored.file), stored.compression
+    if stored.head().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
+        raise ExportError(f"{path}: a script can't read a JSON array; store it as JSON lines")
     if reader == "arrow" or (reader == "parquet" and compression):
         raise ExportError(f"{path}: a script can't read it; store it as uncompressed Parquet")
     found: dict[str, str | None] = {"reader": reader, "compression": compression}

@@ -76,7 +76,7 @@ class ArrowFormat(Choice, name="arrow"):
 
 
 class JsonLinesFormat(Choice, name="jsonl"):
-    """JSON lines: one JSON object in each line."""
+    """JSON lines: one JSON object in each line. A JSON array of objects is also read."""
 
 
 FormatChoice = Annotated[
@@ -150,7 +150,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".csv", ".tsv", ".tab"), "csv"),
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".arrow", ".arrows", ".feather"), "arrow"),
-    **dict.fromkeys((".jsonl", ".ndjson"), "jsonl"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
 }
 _COMPRESSED_ENDINGS = (".gz", ".zst")
 FORMAT_NAMES: dict[Format, str] = {

@@ -1,4 +1,4 @@
-"""Files whose values have types: Parquet, Arrow IPC and JSON lines."""
+"""Files whose values have types: Parquet, Arrow IPC, JSON lines and JSON arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from dlcli.errors import DataError
 from dlcli.tables.delimited_text import long_row
-from dlcli.tables.source_files import Batches, SourceFile, check_names, incomplete
+from dlcli.tables.source_files import ALWAYS_ALLOWED, Batches, SourceFile, check_names, incomplete
 from dlcli.tables.stored_columns import batch_rows
 from dlcli.tables.text_lines import LONGEST_ROW
 
@@ -190,6 +190,7 @@ def _without_views(storage: pa.DataType) -> pa.DataType:
 # JSON lines: pyarrow reads them; Python finds the row and column of an error.
 
 BLOCK_BYTES = 2**24
+_SPACE = re.compile(r"[ \t\r\n]*")
 _POSSIBLE_NULL = re.compile(rb"(?:^(?:\xef\xbb\xbf)?|[\n}])[ \t\r]*null")
 """A null that may replace a whole object, instead of being part of one."""
 _KINDS = {
@@ -203,7 +204,9 @@ _KINDS = {
 
 
 def open_json_lines(stored: SourceFile) -> Batches:
-    """Open JSON lines. The type of a column follows from its values; dates stay text.
+    """Open JSON lines, or a JSON array of objects.
+
+    The type of a column follows from its values; dates stay text.
 
     The file is read twice, since a later line may add a column or need a wider type.
 
@@ -211,8 +214,7 @@ def open_json_lines(stored: SourceFile) -> Batches:
         DataError: for a line that is not an object, with its row, or a column of mixed types.
     """
     if stored.head().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
-        message = "contains a JSON array; use JSON lines: one object per line, without brackets"
-        raise DataError(message, file=stored.file)
+        stored = _as_json_lines(stored)
     schema = pa.schema([])
     try:
         for block in _blocks(stored):
@@ -232,6 +234,50 @@ def open_json_lines(stored: SourceFile) -> Batches:
     check_names(schema.names, stored.file)
     rows = (batch for block in _blocks(stored) for batch in _parse(block, schema).to_batches())
     return Batches(schema, rows)
+
+
+def _as_json_lines(stored: SourceFile) -> SourceFile:
+    """Return the objects of a JSON array as JSON lines, in memory.
+
+    Raises:
+        DataError: for a text that is not an array, with the row, or is too large.
+    """
+    whole = stored.in_memory()
+    if len(whole.content) > ALWAYS_ALLOWED:
+        message = f"exceeds {ALWAYS_ALLOWED >> 20} MiB, the limit for a JSON array; use JSON lines"
+        raise DataError(message, file=stored.file)
+    try:
+        text = whole.content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        message = f"byte 0x{error.object[error.start]:02x} is not UTF-8; save the file as UTF-8"
+        raise DataError(message, file=stored.file) from None
+    decode, sign = json.JSONDecoder().raw_decode, ","
+    lines: list[str] = []
+    position = text.index("[") + 1
+    is_empty = text[_after_space(text, position) :].startswith("]")
+    while sign == "," and not is_empty:
+        start = _after_space(text, position)
+        try:
+            _, position = decode(text, start)
+        except json.JSONDecodeError as error:
+            message = f"expected a JSON object: {error.msg}, in line {error.lineno}"
+            raise DataError(message, file=stored.file, row=len(lines) + 1) from None
+        except RecursionError:
+            message = "expected a JSON object: nested too deeply"
+            raise DataError(message, file=stored.file, row=len(lines) + 1) from None
+        # Line ends are only between the values of an object, as text has them as escapes.
+        lines.append(text[start:position].replace("\n", " ").replace("\r", " "))
+        position = _after_space(text, position)
+        sign, position = text[position : position + 1], position + 1
+    if not is_empty and (sign != "]" or text[position:].strip()):
+        message = f"expected a comma or the end of the JSON array after row {len(lines)}"
+        raise DataError(message, file=stored.file)
+    return replace(whole, content="\n".join(lines).encode(), compression=None)
+
+
+def _after_space(text: str, position: int) -> int:
+    found = _SPACE.match(text, position)
+    return found.end() if found else position
 
 
 def _blocks(stored: SourceFile) -> Iterator[bytes]:

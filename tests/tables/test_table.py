@@ -429,15 +429,27 @@ class TestReadingJsonLines:
                 id="mixed types",
             ),
             pytest.param(
-                '[{"a": 1},\n{"a": 2}]',
-                "contains a JSON array; use JSON lines: one object per line, without brackets",
-                id="array",
+                '[{"a": 1},\n{"a": 2}',
+                "expected a comma or the end of the JSON array after row 2",
+                id="array without end",
+            ),
+            pytest.param(
+                '[{"a": 1},\n{"a": }]',
+                "row 2: expected a JSON object: Expecting value, in line 2",
+                id="array with an error",
             ),
         ],
     )
     def test_a_bad_file_is_refused_with_its_position(self, content, expected):
         found = message(DataError, read_table, write(content, "data.jsonl"))
         assert found == f"data.jsonl: {expected}"
+
+    def test_a_json_array_is_read_like_json_lines(self):
+        objects = ['{"a": 1, "b": "x, ]\\n"}', '{"a": 2.5,\n "c": [{"d": 1}]}', "{}"]
+        lines = "\n".join(each.replace("\n", "") for each in objects)
+        array = read_table(write(f" [\n{', '.join(objects)} ]\n", "data.json"))
+        assert array.data.equals(read_table(write(lines, "data.jsonl")).data)
+        assert array.file_notes == ()
 
     def test_a_null_within_a_text_or_an_object_is_not_a_null_line(self):
         table = read_table(write('{"a": "} null"}\n{"a":\tnull}\n', "data.jsonl"))
