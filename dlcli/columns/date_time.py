@@ -223,6 +223,8 @@ def _dates(
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     noun = "dates" if guess.has_date else "times"
     noun += f" such as {view.example(view.matches('[0-9]'))}"
+    order = guess.evidence or guess.order
+    noun += f", {order}" if order else ""
     return Decision(feature, noun) if strays is None else feature.with_strays(strays, noun)
 
 

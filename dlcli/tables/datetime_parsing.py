@@ -462,6 +462,7 @@ _OTHER_STYLES = (
     *("%a, %d %b %Y %H:%M:%S %z", "%d %b %Y %H:%M:%S %z"),
     "%d/%b/%Y:%H:%M:%S %z",  # of web servers
 )
+_AFTER_CLOCKS = ("%d %b %Y", "%b %d, %Y", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y-%m-%d")
 _STYLES = {
     "^[0-9]{1,2}:[0-9]{2}": tuple(clock.strip() for clock in _CLOCKS),
     f"^{_ISO}": ("iso",),
@@ -470,6 +471,11 @@ _STYLES = {
         for date in _DATES
     },
     **{time_pattern(format, _WORD): (format,) for format in _OTHER_STYLES},
+    **{
+        time_pattern(clock + date, _WORD): (clock + date,)
+        for clock in ("%H:%M:%S ", "%H:%M ")
+        for date in _AFTER_CLOCKS
+    },
 }
 """Formats that are guessed, by the beginning of their texts; any word may be a month.
 
@@ -484,11 +490,19 @@ class TimeGuess:
 
     readings: tuple[tuple[str, ...], ...]
     """Alternatives; each is a tuple of formats, and every value has one of them."""
+    evidence: str = ""
+    """What shows whether the day or the month comes first, if the values don't; else empty."""
 
     @property
     def is_ambiguous(self) -> bool:
         """True if there are several: no value shows whether the day or the month comes first."""
         return len(self.readings) > 1
+
+    @property
+    def order(self) -> str:
+        """Whether the day or the month comes first in dates of digits; else empty."""
+        found = re.match("%([dm])[/-]%([dm])", self.readings[0][0])
+        return {"d": "day first", "m": "month first"}[found[1]] if found else ""
 
     @property
     def has_date(self) -> bool:
@@ -529,7 +543,26 @@ def guess_times(column: Column) -> TimeGuess | None:
         and distinct.matches(beginning).all()
         and (formats := _needed(style, distinct))
     )
+    if len(readings) > 1:
+        monthly = [formats for formats in readings if _is_monthly(formats, distinct)]
+        if len(monthly) == 1:
+            why = f"read as {monthly[0][0]}, in which all dates are on the same day of a month"
+            return TimeGuess((monthly[0],), why)
     return TimeGuess(readings) if readings else None
+
+
+_FEWEST_MONTHS = 13
+"""Least number of months on whose same day all dates of a table are; 12 may be days of a month."""
+
+
+def _is_monthly(formats: Sequence[str], distinct: DistinctTexts) -> bool:
+    """Return whether all texts are dates on the same day of more than a year's months."""
+    if len(formats) > 1:
+        return False
+    days = _Read._make(distinct.compute(_read_distinct, formats[0])).moments.astype("M8[us]")
+    months = days.astype("M8[M]")
+    is_same_day = len(np.unique(days.astype("M8[D]") - months.astype("M8[D]"))) == 1
+    return is_same_day and len(np.unique(months)) >= _FEWEST_MONTHS
 
 
 _COMPACT = {

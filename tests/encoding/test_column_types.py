@@ -584,7 +584,7 @@ def test_yes_and_no_are_two_categories(values):
 def test_dates_are_read_in_the_only_format_that_fits_all_values(values, format):
     decision = decision_of(values)
     assert decision.feature == Datetime(format=format)
-    assert decision.reason == f"dates such as {values[0]}"
+    assert decision.reason.startswith(f"dates such as {values[0]}")
 
 
 def test_times_without_a_date_are_not_an_identifier():

@@ -367,6 +367,17 @@ class TestGuesses:
     def test_arrows_own_dates_need_no_format(self):
         assert guess_times(rows([date(2024, 1, 1)]).column("when")).readings == (("iso",),)
 
+    def test_the_part_that_never_changes_is_the_day(self):
+        months = [f"01/{month:02}/{year}" for year in (1980, 1981) for month in range(1, 13)]
+        guess = guess_times(rows(months).column("when"))
+        assert guess.readings == (("%d/%m/%Y",),)
+        assert guess.evidence.startswith("read as %d/%m/%Y")
+        assert guess_times(rows(months[:12]).column("when")).is_ambiguous, "or 12 days of January"
+
+    def test_a_clock_may_precede_the_date(self):
+        guess = guess_times(rows(["16:57:52 11 Oct 2019", "01:02:03 2 May 2020"]).column("when"))
+        assert guess.readings == (("%H:%M:%S %d %b %Y",),)
+
     def test_dates_that_fit_two_readings_are_ambiguous(self):
         guess = guess_times(rows(["1/2/2024", "11/11/2024"]).column("when"))
         assert guess.is_ambiguous
