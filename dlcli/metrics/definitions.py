@@ -48,6 +48,7 @@ from dlcli.metrics import metric as forms
 from dlcli.metrics.deviances import (
     Deviance,
     ExplainedDeviance,
+    ExplainedPinballLoss,
     GammaDeviance,
     GiniIndex,
     PoissonDeviance,
@@ -142,7 +143,7 @@ MEDIAN_ABSOLUTE_ERROR = _error(
 )
 D2 = _score(
     "d2",
-    aliases=("d2_tweedie_score", "deviance_explained"),
+    aliases=("d2_tweedie_score", "deviance_explained", "d2_pinball_score"),
     bounds=(-math.inf, 1.0),
     title="D²",
     forms={"numbers": ExplainedDeviance(PoissonDeviance())},
@@ -223,10 +224,11 @@ MEAN_WIDTH = _error(
 
 
 def of_levels(levels: Sequence[float]) -> Metric:
-    """Return the pinball loss, averaged over levels, with the coverage of the outermost pair."""
+    """Return the pinball loss, averaged over levels, with D² and the coverage of the outer pair."""
     form = forms.MeanOf(lambda rows: pinball_loss(levels, rows.true, rows.quantiles))
+    explained = replace(D2, forms={"numbers": ExplainedPinballLoss(tuple(levels))})
     pair = (COVERAGE, MEAN_WIDTH) if len(levels) > 1 else ()
-    return replace(PINBALL_LOSS, forms={"numbers": form}, companions=pair)
+    return replace(PINBALL_LOSS, forms={"numbers": form}, companions=(explained, *pair))
 
 
 ACCURACY = _score(

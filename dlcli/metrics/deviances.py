@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from dlcli.arrays import np
 from dlcli.metrics.metric import Form, Operand, SumForm
+from dlcli.metrics.quantiles import pinball_loss
 
 if TYPE_CHECKING:
     from dlcli.metrics.statistic import Statistic
@@ -150,6 +151,21 @@ class ExplainedDeviance(SumForm):
     def _of_columns(self, *sums: Operand) -> Operand:
         weight, total, terms, deviances = sums
         return 1 - deviances / self.deviance.from_mean(weight, total, terms)
+
+
+@dataclass(frozen=True)
+class ExplainedPinballLoss(Form):
+    """The explained share of the pinball loss, summed over levels, see `ExplainedQuantiles`."""
+
+    levels: tuple[float, ...]
+
+    def statistic(self, rows: Operand) -> Statistic:
+        """Return the explained share as a function of row weights."""
+        from dlcli.metrics.explained_quantiles import ExplainedQuantiles
+
+        losses = pinball_loss(self.levels, rows.true, rows.quantiles)
+        true = rows.true[:, 0].astype(np.float64)
+        return ExplainedQuantiles(rows.weights, true, losses.sum(axis=1), self.levels)
 
 
 class GiniIndex(Form):

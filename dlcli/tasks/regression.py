@@ -21,9 +21,10 @@ from dlcli.config.layer_choices import Activation
 from dlcli.config.training_choices import Loss, MeanSquaredError, Poisson, QuantileLoss
 from dlcli.errors import DataError
 from dlcli.metrics.definitions import MAE, R2, RMSE, metric_values
+from dlcli.metrics.explained_quantiles import of_level
 from dlcli.metrics.metric import Metric, NumberRows, Rows
-from dlcli.metrics.quantiles import middle_of, pinball_loss, quantile_rows
-from dlcli.metrics.statistic import Metrics, finite, weighted_quantile
+from dlcli.metrics.quantiles import middle_of, quantile_rows
+from dlcli.metrics.statistic import Metrics, weighted_quantile
 from dlcli.tables.table import Table
 from dlcli.tasks import task as base
 from dlcli.tasks.task import Outputs, TargetValues, Task, mean_of_members
@@ -384,19 +385,12 @@ class _Quantiles(_Numbers):
     # Evaluation.
 
     def metrics(self, rows: base.DecodedRows) -> Metrics:
-        """Compute all metrics, and for each level the loss and the share of values below."""
+        """Compute all metrics, and for each level the loss, D² and the share of values below."""
         made: Any = self.rows_type.of(rows.values, rows.decoded, rows.weights)
-        losses = pinball_loss(self.levels, made.true, made.quantiles)
-        is_below = made.true <= made.quantiles
-        by_level: dict[str, Metrics] = {}
-        for at, level in enumerate(self.levels):
-            columns = {"pinball_loss": losses[:, at], "share_below": is_below[:, at]}
-            by_level[f"{level:g}"] = {
-                name: finite(float(np.average(column, weights=made.weights)))
-                if len(column)
-                else None
-                for name, column in columns.items()
-            }
+        by_level = {
+            f"{level:g}": metric_values(of_level(made, at, level))
+            for at, level in enumerate(self.levels)
+        }
         return {**super().metrics(rows), "by_level": by_level}
 
     def errors(self, values: TargetValues, outputs: Outputs) -> Floats:

@@ -8,6 +8,7 @@ import pytest
 from dlcli.columns.scaling import LinearScaling
 from dlcli.config.training_choices import QuantileLoss
 from dlcli.metrics.definitions import metrics_of
+from dlcli.metrics.explained_quantiles import ExplainedQuantiles
 from dlcli.metrics.quantiles import middle_of
 from dlcli.tasks.regression import Counts, Regression
 from dlcli.tasks.task import DecodedRows
@@ -20,6 +21,11 @@ PINBALL = {
     "equal": (None, [0.42, 0.5, 0.48]),
     "weighted": (WEIGHTS, [0.4555555555555555, 0.5555555555555556, 0.6555555555555554]),
 }
+# scikit-learn 1.9.1: d2_pinball_score of the levels; then with sample_weight=WEIGHTS.
+D2 = {
+    "equal": (None, [-0.16666666666666674, 0.5833333333333333, -0.09090909090909105]),
+    "weighted": (WEIGHTS, [0.023809523809523947, 0.4444444444444444, -1.8095238095238098]),
+}
 TASK = Regression(columns=("y",)).for_loss(QuantileLoss())
 
 
@@ -29,6 +35,29 @@ def test_the_loss_of_each_level_is_that_of_scikit_learn(weights, expected):
     assert found["pinball_loss"] == pytest.approx(np.mean(expected))
     assert [each["pinball_loss"] for each in found["by_level"].values()] == pytest.approx(expected)
     assert [*found["by_level"]] == ["0.1", "0.5", "0.9"]
+
+
+@pytest.mark.parametrize(("weights", "expected"), D2.values(), ids=D2)
+def test_the_explained_share_of_each_level_is_that_of_scikit_learn(weights, expected):
+    found = TASK.metrics(DecodedRows(TRUE, QUANTILES, weights))
+    assert [each["d2"] for each in found["by_level"].values()] == pytest.approx(expected)
+    losses = np.array([each["pinball_loss"] for each in found["by_level"].values()])
+    of_constants = losses / (1 - np.array(expected))
+    assert found["d2"] == pytest.approx(1 - losses.sum() / of_constants.sum())
+
+
+def test_a_constant_target_has_no_explained_share():
+    found = TASK.metrics(DecodedRows(np.full((5, 1), 0.1), QUANTILES, None))
+    assert [found["d2"], found["by_level"]["0.9"]["d2"]] == [None, None]
+
+
+def test_influences_of_the_explained_share_are_derivatives_by_the_weights():
+    rng, step = np.random.default_rng(0), 1e-6
+    true, weights = rng.normal(size=31), rng.uniform(0.5, 2, 31)
+    losses = np.abs(true - rng.normal(size=31))
+    explained = ExplainedQuantiles(weights, true, losses, (0.2, 0.5))
+    slopes = (explained.of(weights + step * np.eye(31)) - explained.of(weights)) / step
+    assert explained.influences() == pytest.approx(weights * slopes, abs=1e-4)
 
 
 def test_the_outermost_pair_covers_a_share_of_the_rows():
