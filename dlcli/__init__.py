@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from dlcli.api.functions import tune as tune
     from dlcli.api.models import Model as Model
     from dlcli.api.models import Prediction as Prediction
+    from dlcli.api.models import PredictionChanges as PredictionChanges
     from dlcli.api.models import PredictionExplanation as PredictionExplanation
     from dlcli.api.results import ComparisonResult as ComparisonResult
     from dlcli.api.results import CrossValidationRun as CrossValidationRun
@@ -73,7 +74,7 @@ _MODULES = {
     for module, names in (
         ("api.functions", "compare cross_validate diagnose distill drift export inspect load"),
         ("api.functions", "open_run reproduce resume starter_config train tune"),
-        ("api.models", "Model Prediction PredictionExplanation"),
+        ("api.models", "Model Prediction PredictionChanges PredictionExplanation"),
         ("api.arguments", "events"),
         (
             "api.results",

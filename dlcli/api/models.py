@@ -17,7 +17,7 @@ from dlcli.arrays import Matrix
 from dlcli.columns.value_problems import Place
 from dlcli.config.config_file import parse_decision
 from dlcli.config.config_schema import Config
-from dlcli.errors import check_word, plural
+from dlcli.errors import UsageError, check_word, plural
 from dlcli.explanation.shapley import ShapleyExplainer, UnitChoice
 from dlcli.pipeline.table_explanation import (
     ExplainedTable,
@@ -26,18 +26,20 @@ from dlcli.pipeline.table_explanation import (
     stored_background,
 )
 from dlcli.pipeline.table_prediction import BadRows, RowDifferences, TablePrediction
+from dlcli.pipeline.wanted_changes import RowChanges, Wish, changes_json, search_changes
 from dlcli.prediction.prediction_tables import assemble
 from dlcli.prediction.predictions import Intervals, Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.reports import formatting as fmt
 from dlcli.reports import views
 from dlcli.reports.report_files import to_card
-from dlcli.reports.shapley_views import shapley_view
+from dlcli.reports.shapley_views import changes_view, shapley_view
 from dlcli.reports.views import View, render_table, render_text
 from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_folder import opened_network
 from dlcli.schema.urls import Location
 from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 _SHOWN_ROWS = 10
@@ -327,6 +329,36 @@ class Model:
         self._warn_of(found.differences, found.table.file, treatment, found.table.place)
         return PredictionExplanation(found, self.predictor.task, _index_of(data))
 
+    def changes(
+        self, data: object, change: str, *, fixed: str | Sequence[str] = (), most: int = 5
+    ) -> PredictionChanges:
+        """Find the smallest changes of one to three columns that lead to a wanted prediction.
+
+        The new values are within the ranges and categories of the training rows, and each change is
+        verified by predicting the changed row. A change of a column need not be possible in
+        reality, nor cause the predicted result.
+
+        Args:
+            data: see `predict`; the search takes up to some seconds for each row.
+            change: the wanted prediction: a class, such as `approved=yes`, or a bound of a number,
+                such as `price=>250000`.
+            fixed: one or more columns that must not change.
+            most: maximum number of changes of each row.
+
+        Raises:
+            DataError: see `predict`.
+            UsageError: if the target has no such prediction, or the network does not read a fixed
+                column.
+        """
+        names = column_names("fixed", fixed)
+        wish = Wish.parse(change, self.predictor.task)
+        if most < 1:
+            raise UsageError(f"'most': expected a positive integer, got {most}")
+        table = self.predictor.read(table_source(data), others=())
+        with opened_network(self.path, with_background=True) as run:
+            found = search_changes(run, self.predictor, table, wish, names, most)
+        return PredictionChanges(tuple(found), table)
+
     def _predictor(
         self,
         interval: float | None,
@@ -544,6 +576,38 @@ class PredictionExplanation:
         some = found.rows[:_SHOWN_EXPLANATIONS].tolist()
         target = ", ".join(self.task.columns)
         return shapley_view(found.values, found.texts(), some, target, _SHOWN_COLUMNS)
+
+    def __str__(self) -> str:
+        return render_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return to_card(self._view())
+
+
+@dataclass(frozen=True)
+class PredictionChanges:
+    """The smallest changes of the rows of a table that lead to a wanted prediction."""
+
+    found: tuple[RowChanges, ...] = field(repr=False)
+    table: Table = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """The changes of each row, as in the JSON of `dlcli explain --change`.
+
+        `is_met` is true if the prediction of the unchanged row is the wanted one. `changes` is a
+        list, the smallest change first, with the new `values` of columns, the `distance` from the
+        row (in standard deviations for numbers, 1 for a category) and the prediction of the
+        changed row.
+        """
+        return [changes_json(each) for each in self.found]
+
+    def _view(self) -> View:
+        some = self.found[:_SHOWN_EXPLANATIONS]
+        return changes_view(some, self.table, range(1, len(some) + 1))
 
     def __str__(self) -> str:
         return render_text(self._view())

@@ -104,6 +104,24 @@ def test_each_change_leads_to_the_wanted_class_and_keeps_fixed_columns(folder, d
         assert all(set(change["values"]) == {"b"} for change in row["changes"])
 
 
+def test_the_changes_in_python_are_those_of_the_command(folder, dlcli_run):
+    model = dlcli.load(folder / "t")
+    lines = (folder / "t.csv").read_text().splitlines()[1:6]
+    parts = [line.split(",") for line in lines]
+    frame = [{"a": float(a), "b": float(b)} for a, b, _ in parts]
+    found = model.changes(frame, "approved=yes", fixed="a")
+    listed = changes_of(dlcli_run, folder, "--change", "approved=yes", "--fixed", "a")
+    assert [{"row": at + 1, **row} for at, row in enumerate(found.rows)] == listed
+    assert "is the wanted prediction already" in str(found) or " → " in str(found)
+    assert all(
+        len(row["changes"]) <= 1 for row in model.changes(frame, "approved=yes", most=1).rows
+    )
+    with pytest.raises(dlcli.UsageError, match=r"^'fixed': no column 'z'"):
+        model.changes(frame, "approved=yes", fixed="z")
+    with pytest.raises(dlcli.UsageError, match=r"^'change': no class 'maybe'"):
+        model.changes(frame, "approved=maybe")
+
+
 def test_the_change_of_one_column_is_the_nearest_value_that_suffices(folder, dlcli_run):
     model = dlcli.load(folder / "t")
     rows = changes_of(dlcli_run, folder, "--change", "approved=yes", "--fixed", "b")
