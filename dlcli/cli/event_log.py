@@ -14,6 +14,7 @@ from functools import singledispatch
 from typing import TYPE_CHECKING
 
 from dlcli.cli import console
+from dlcli.cli.loss_chart import LossChart
 from dlcli.errors import joined, plural, printable
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.pipeline import events
@@ -104,6 +105,7 @@ class _TextLog:
         self._progress: Live | None = None
         self._live_view: LiveView | None = None
         self._epoch_lines: EpochLines | None = None
+        self._chart = LossChart() if console.is_terminal() else None
         self._rows: int | None = None
         self._resumed: dict[int, int] = {}
 
@@ -122,6 +124,10 @@ class _TextLog:
         elif isinstance(event, events.ResumedEvent):
             self._resumed[event.member or 1] = event.epochs
         print_event(event)
+        if isinstance(event, events.TrainedEvent) and self._chart is not None:
+            for line in self._chart.lines(_terminal_width()):
+                console.print_line(line)
+            self._chart = None
         if (waiting := _WAITING_AFTER.get(type(event))) is not None:
             self._show_progress(waiting)
 
@@ -139,6 +145,8 @@ class _TextLog:
                 self._live_view = LiveView(terminal, self._rows, resumed=self._resumed)
                 write = self._live_view.print_above
             self._epoch_lines = EpochLines(write)
+        if self._chart is not None and isinstance(event, events.EpochEvent):
+            self._chart.add(event)
         if self._live_view is not None:
             self._live_view.add(event)
         self._epoch_lines.add(event)
