@@ -24,7 +24,7 @@ _COLOR_CODE = re.compile(r"\x1b\[[0-9;]*m")
 class LossChart:
     """Collects the losses of a network's epochs and draws them.
 
-    Of an ensemble, the chart shows the first network.
+    For an ensemble, the chart shows the first network.
     """
 
     def __init__(self) -> None:
