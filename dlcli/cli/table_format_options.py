@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dlcli.schema.urls import Location
     from dlcli.tables.table_formats import TableFormat
 
-FORMAT_OPTIONS = ("header", "names", "delimiter", "comment", "skip_lines", "footer")
+FORMAT_OPTIONS = ("header", "names", "delimiter", "comment", "skip_lines", "footer", "sheet")
 """The options by the keys of `data` that they set; `delimiter` is a key of `data.format`."""
 
 
@@ -95,6 +95,7 @@ table_format_options = options.combined(
         metavar="WORD",
         help="First word of the lines at the end that are not rows, such as Total.",
     ),
+    click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: its only one]"),
 )
 
 
@@ -126,6 +127,7 @@ def make_table_format(data: Location, layout: Mapping[str, Any]) -> TableFormat:
         comment=layout["comment"] or "",
         skip_lines=int(layout["skip_lines"] or 0),
         footer=layout["footer"] or "",
+        sheet=layout["sheet"] or "",
     )
     if form.header == "auto" and form.names:
         form = replace(form, header="none")

@@ -99,6 +99,15 @@ Names = Annotated[
     Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
     section.Expected("a list of column names"),
 ]
+SheetName = Annotated[
+    str,
+    Field(min_length=1),
+    BeforeValidator(
+        lambda value: str(value) if section.is_number(value) else value,
+        json_schema_input_type=str | int,
+    ),
+    section.Expected("the name of a sheet", section.with_quotes),
+]
 LineBeginning = Annotated[
     str,
     Field(min_length=1, max_length=20),
@@ -250,9 +259,10 @@ class Data(section.Section):
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC, JSON lines or a JSON
-    array of objects, also compressed (.gz, .zst). It can also be a URL such as
-    `s3://bucket/bikes.parquet`. Several files with the same columns form one table: a list, a glob
-    such as `part-*.csv`, or a folder of partitioned Parquet files (`year=2024/...`).
+    array of objects, also compressed (.gz, .zst), or a workbook (.xlsx, .xlsb, .xls, .ods). It can
+    also be a URL such as `s3://bucket/bikes.parquet`. Several files with the same columns form one
+    table: a list, a glob such as `part-*.csv`, or a folder of partitioned Parquet files
+    (`year=2024/...`).
 
     Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
     """
@@ -310,6 +320,11 @@ class Data(section.Section):
     for in the last 20 lines.
 
     Examples: [Total]
+    """
+    sheet: SheetName | None = None
+    """Sheet of a workbook. Omitted: its only visible sheet with cells.
+
+    Examples: [Sales, 2024]
     """
     split: SplitChoice | None = None
     """How rows are assigned to the training, validation and test sets, and to folds. Omitted:
@@ -375,6 +390,7 @@ class Data(section.Section):
             comment=self.comment or "",
             skip_lines=self.skip_lines,
             footer=self.footer or "",
+            sheet=self.sheet or "",
         )
 
     @property
@@ -435,10 +451,12 @@ class Data(section.Section):
             yield from self.without_effect("on_missing_target", because=because)
         if self.names and len({*self.names}) < len(self.names):
             yield "names", "lists a name twice"
-        if self.format.name not in ("auto", "csv"):
-            because = f"in files of the format {self.format.name}"
+        because = f"in files of the format {self.format.name}"
+        if self.format.name not in ("auto", "csv", "excel"):
             layout = ("header", "names", "comment", "skip_lines", "footer")
             yield from self.without_effect(*layout, because=because)
+        if self.format.name not in ("auto", "excel"):
+            yield from self.without_effect("sheet", because=because)
         yield from self._columns_with_two_roles()
 
     def _columns_with_two_roles(self) -> Iterator[section.Conflict]:

@@ -220,6 +220,8 @@ def _format_lines(form: TableFormat) -> Iterator[Line]:
     """Write the settings of a format that differ from the defaults."""
     if form.csv.delimiter != "auto":
         yield Line("format", f"{{name: csv, delimiter: {json.dumps(form.csv.delimiter)}}}")
+    if form.sheet:
+        yield Line("sheet", scalar(form.sheet))
     if form.header != "auto":
         why = "the first line is a row" if form.header == "none" else "number of header lines"
         yield Line("header", str(form.header), why)

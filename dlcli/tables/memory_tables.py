@@ -175,7 +175,7 @@ def _column(values: object, name: str, column: str) -> pa.Array | pa.ChunkedArra
     if isinstance(values, np.ndarray):
         return _of_numpy(values, name, column)
     if isinstance(values, Sequence) and not isinstance(values, str | bytes):
-        return _of_objects(values, name, column)
+        return array_of_objects(values, name, column)
     if callable(getattr(values, "__array__", None)):  # a tensor, for example
         return _of_numpy(np.asarray(values), name, column)
     message = f"expected an array or a list, got {type(values).__name__}"
@@ -200,11 +200,11 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
     except (pa.ArrowException, TypeError):
         if isinstance(series.dtype, np.dtype):  # such as big-endian or long-double numbers
             return _of_numpy(series.to_numpy(), name, column)
-        return _of_objects(series.tolist(), name, column)  # such as categories of mixed types
+        return array_of_objects(series.tolist(), name, column)  # such as categories of mixed types
     storage = values.type
     kind = storage.value_type if pa.types.is_dictionary(storage) else storage
     if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would become numbers
-        return _of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
+        return array_of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
     return values
 
 
@@ -214,7 +214,7 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
         raise DataError(message, file=name, column=column)
     kind = values.dtype.kind
     if kind in "OUST" or isinstance(values, np.ma.MaskedArray):
-        return _of_objects(values.tolist(), name, column)
+        return array_of_objects(values.tolist(), name, column)
     if kind == "f" and values.dtype.itemsize > 8:
         values = values.astype(np.float64)
     if kind in "iuf":
@@ -222,7 +222,7 @@ def _of_numpy(values: NDArray[Any], name: str, column: str) -> pa.Array:
     if kind == "b":
         return _fixed_width(values.view(np.uint8), pa.uint8()).cast(pa.bool_())
     if kind in "mM":
-        return _of_objects([*values], name, column)
+        return array_of_objects([*values], name, column)
     message = f"holds {values.dtype}, which is not supported; convert it to numbers or text"
     raise DataError(message, file=name, column=column)
 
@@ -235,7 +235,7 @@ def _fixed_width(values: NDArray[Any], storage: pa.DataType) -> pa.Array:
 def _of_cells(values: Sequence[object], name: str, column: str) -> pa.Array:
     """Make an array of row values. Lists and the like are not supported, as in files."""
     try:
-        return _of_objects(values, name, column)
+        return array_of_objects(values, name, column)
     except DataError as error:
         try:
             return pa.array(values, from_pandas=True)
@@ -243,7 +243,7 @@ def _of_cells(values: Sequence[object], name: str, column: str) -> pa.Array:
             raise error from None
 
 
-def _of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
+def array_of_objects(values: Sequence[object], name: str, column: str) -> pa.Array:
     """Make an array of Python values: numbers or booleans if all are, else texts.
 
     Raises:

@@ -25,6 +25,7 @@ from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import CsvFormat, TableFormat, recognize
+from dlcli.tables.workbooks import open_workbook
 
 _AUTO = TableFormat()
 _MOST_EXPANDED = 200
@@ -42,7 +43,7 @@ def read_table(
     storage: stored_columns.Storage = stored_columns.IN_MEMORY,
     columns: Collection[str] | None = None,
 ) -> Table:
-    """Read CSV, TSV, Parquet, Arrow IPC or JSON lines, optionally compressed with gzip or zstd.
+    """Read CSV, TSV, Parquet, Arrow IPC, JSON lines (also compressed) or a sheet of a workbook.
 
     Args:
         source: a file, a glob, or a list of these, whose rows are concatenated; `-` is standard
@@ -117,6 +118,8 @@ def open_batches(
             return open_text(stored, form)
         if format == "jsonl":
             return typed_files.open_json_lines(stored)
+        if format == "excel":
+            return open_workbook(stored, form)
         if format == "parquet":
             opened = typed_files.open_parquet(stored, columns, groups)
         else:

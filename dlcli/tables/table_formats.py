@@ -79,8 +79,13 @@ class JsonLinesFormat(Choice, name="jsonl"):
     """JSON lines: one JSON object in each line. A JSON array of objects is also read."""
 
 
+class ExcelFormat(Choice, name="excel"):
+    """A workbook: `.xlsx`, `.xlsb`, `.xls` or `.ods`."""
+
+
 FormatChoice = Annotated[
-    AutoFormat | CsvFormat | ParquetFormat | ArrowFormat | JsonLinesFormat, OneOf("format")
+    AutoFormat | CsvFormat | ParquetFormat | ArrowFormat | JsonLinesFormat | ExcelFormat,
+    OneOf("format"),
 ]
 
 
@@ -109,6 +114,8 @@ class TableFormat:
     """Number of lines before the header."""
     footer: str = ""
     """The first word of the lines at the end that are not rows; empty for none."""
+    sheet: str = ""
+    """The sheet of a workbook; empty if it has only one."""
 
     @property
     def csv(self) -> CsvFormat:
@@ -118,7 +125,7 @@ class TableFormat:
 
 # Recognizing a format
 
-Format = Literal["csv", "parquet", "arrow", "jsonl"]
+Format = Literal["csv", "parquet", "arrow", "jsonl", "excel"]
 _MAGIC_BYTES: tuple[tuple[bytes, Format], ...] = (
     (b"PAR1", "parquet"),
     (b"ARROW1\0\0", "arrow"),
@@ -128,7 +135,7 @@ _JSON_OBJECTS = re.compile(rb"\s*(?:\[\s*)?\{")
 _CERTAIN_JSON_OBJECTS = re.compile(_JSON_OBJECTS.pattern + rb'\s*["}]')
 """For files with an ending of CSV, whose header may also begin with a brace."""
 _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
-    (rb"PK\x03\x04|\xd0\xcf\x11\xe0", "is a ZIP or an Excel file; unpack it or export it as CSV"),
+    (rb"PK\x03\x04", "is a ZIP file; unpack it"),
     (rb"%PDF-", "is a PDF; get the table as CSV"),
     (
         rb"(?i)\s*<(?:!doctype html|html)",
@@ -151,6 +158,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".parquet", ".pq"), "parquet"),
     **dict.fromkeys((".arrow", ".arrows", ".feather"), "arrow"),
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "excel"),
 }
 _COMPRESSED_ENDINGS = (".gz", ".zst")
 FORMAT_NAMES: dict[Format, str] = {
@@ -158,7 +166,10 @@ FORMAT_NAMES: dict[Format, str] = {
     "parquet": "a Parquet file",
     "arrow": "an Arrow file",
     "jsonl": "JSON lines",
+    "excel": "a workbook",
 }
+_WORKBOOK_PARTS = (b"[Content_Types].xml", b"_rels/", b"xl/", b"docProps/", b"spreadsheet")
+"""Names in the beginning of a ZIP file that is a workbook."""
 _NOT_TEXT = re.compile(rb"[\x00-\x08\x0e-\x1a]")
 
 
@@ -173,6 +184,8 @@ def recognize(head: bytes, file: str) -> Format:
         DataError: for a file that is not a table.
     """
     text = head.removeprefix(codecs.BOM_UTF8)
+    if _is_workbook(head, file):
+        return "excel"
     for beginning, message in _NOT_TABLES:
         if re.match(beginning, text):
             raise DataError(message, file=file)
@@ -189,6 +202,13 @@ def recognize(head: bytes, file: str) -> Format:
         message = f"is not {FORMAT_NAMES[named]}: it doesn't begin with {begins}; create it again"
         raise DataError(message, file=file)
     return "csv"
+
+
+def _is_workbook(head: bytes, file: str) -> bool:
+    if head.startswith(b"PK\x03\x04"):
+        named = _ENDINGS.get(_ending(file)) == "excel"
+        return named or any(part in head for part in _WORKBOOK_PARTS)
+    return head.startswith(b"\xd0\xcf\x11\xe0")
 
 
 def file_format(file: str) -> Format | None:
