@@ -496,7 +496,7 @@ def _refuse_other_file(path: Path) -> None:
         is_there = os.path.isdir(path.parent)
         names = [each.name for each in path.parent.glob("*.y*ml")] if is_there else []
         raise UsageError(f"{path}: no such file{did_you_mean(path.name, names)}")
-    if file_format(path.name) is not None or path.suffix.lower() == ".xlsx":
+    if file_format(path.name) is not None:
         message = "is a table, expected a config; `starter_config` writes one"
         raise UsageError(f"{path}: {message}")
 

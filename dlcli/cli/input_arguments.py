@@ -22,8 +22,7 @@ RunAndData = tuple["Location", "Location"]
 """A run folder and a data file, or their URLs."""
 _TRAINING = ("train",)
 _EXTENSIONS = (".yaml", ".yml")
-_TABLES = (".csv", ".tsv", ".parquet", ".jsonl")
-_SPREADSHEETS = (".xlsx", ".xls", ".ods")
+_TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".xlsb", ".xls", ".ods")
 
 
 def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
@@ -69,9 +68,6 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
     is_mapping = isinstance(error, ConfigError) and all(each.path for each in error.problems)
     if is_mapping or path.suffix.lower() in _EXTENSIONS:
         return None
-    if path.suffix.lower() in _SPREADSHEETS:
-        command = _init_command(path.with_suffix(".csv"))
-        return f"is a spreadsheet, expected a config; export the sheet as CSV, then run: {command}"
     is_file = path.is_file()  # a pipe can be read only once
     return _explain_table(path) if is_file and _is_table(path) else None
 

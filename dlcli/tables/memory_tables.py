@@ -204,7 +204,9 @@ def _of_pandas(series: Any, name: str, column: str) -> pa.Array | pa.ChunkedArra
     storage = values.type
     kind = storage.value_type if pa.types.is_dictionary(storage) else storage
     if isinstance(kind, pa.BaseExtensionType):  # such as periods, which would become numbers
-        return array_of_objects(series.astype(str).where(series.notna(), None).tolist(), name, column)
+        return array_of_objects(
+            series.astype(str).where(series.notna(), None).tolist(), name, column
+        )
     return values
 
 

@@ -8,8 +8,8 @@ their cells are counted, in constant memory.
 from __future__ import annotations
 
 import zlib
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import BinaryIO
@@ -23,6 +23,7 @@ _CELL_BYTES = 32
 """Memory of an empty cell."""
 _LOCAL_HEADER = 30
 _SHARED_STRINGS = ("xl/sharedStrings.xml", "xl/sharedStrings.bin")
+_NAMING = ("xl/workbook.xml", "xl/_rels/workbook.xml.rels")
 _STRING_ITEM, _ROW, _ERROR_CELLS, _SHARED_CELL, _LAST_CELL = 19, 0, (3, 11), 7, 11
 """Kinds of records of binary workbooks ([MS-XLSB] 2.3.2): a text, a row, and cells from 1 on."""
 
@@ -69,29 +70,32 @@ def measure_workbook(stream: BinaryIO, most: int, file: str) -> dict[str, SheetS
             parts = archive.infolist()
         if sum(part.file_size for part in parts) > most:
             raise too_large
-        sizes, names = dict[str, SheetSize](), dict[str, str]()
-        lengths = list[int]()
-        # Shared texts first, because sheets refer to them.
-        for part in sorted(parts, key=lambda part: part.filename not in _SHARED_STRINGS):
-            blocks = _decompressed(stream, part, too_large)
-            name = part.filename
-            if name in _SHARED_STRINGS:
-                lengths = _text_lengths(blocks, is_xml=name.endswith(".xml"))
-            elif name.startswith("xl/worksheets/") and name.endswith(".xml"):
-                sizes[name] = _xml_sheet(blocks, lengths)
-            elif name.startswith("xl/worksheets/") and name.endswith(".bin"):
-                sizes[name] = _binary_sheet(blocks, lengths)
-            elif name == "content.xml":
-                sizes[name] = _open_document(blocks)
-            elif name in ("xl/workbook.xml", "xl/_rels/workbook.xml.rels"):
-                names |= _sheet_names(blocks)
-            else:
-                for _ in blocks:
-                    pass
-            if name in sizes and sizes[name].memory > most:
-                raise too_large
+        return _measure_parts(stream, parts, most, too_large)
     except (BadZipFile, zlib.error, expat.ExpatError, ValueError, EOFError, IndexError) as error:
         raise damaged(file, error) from None
+
+
+def _measure_parts(
+    stream: BinaryIO, parts: Sequence[ZipInfo], most: int, too_large: DataError
+) -> dict[str, SheetSize]:
+    sizes, names = dict[str, SheetSize](), dict[str, str]()
+    lengths = list[int]()
+    # Shared texts first, because sheets refer to them.
+    for part in sorted(parts, key=lambda part: part.filename not in _SHARED_STRINGS):
+        blocks, name = _decompressed(stream, part, too_large), part.filename
+        is_xml = name.endswith(".xml")
+        if name in _SHARED_STRINGS:
+            lengths = _text_lengths(blocks, is_xml=is_xml)
+        elif name in _NAMING:
+            names |= _sheet_names(blocks)
+        elif name == "content.xml":
+            sizes[name] = _open_document(blocks)
+        elif name.startswith("xl/worksheets/") and name.endswith((".xml", ".bin")):
+            sizes[name] = (_xml_sheet if is_xml else _binary_sheet)(blocks, lengths)
+        else:
+            deque(blocks, maxlen=0)
+        if name in sizes and sizes[name].memory > most:
+            raise too_large
     return {names.get(names.get(part, ""), part): size for part, size in sizes.items()}
 
 

@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -114,6 +114,7 @@ class _Column:
     """Number of cells with an error such as #N/A."""
 
     def add(self, value: object) -> None:
+        """Take note of a value."""
         self.types.add(type(value))
         self.has_time |= isinstance(value, datetime) and value.time() != time()
 
@@ -131,14 +132,14 @@ class _Column:
         storage = self.storage
         if all(value is None for value in values):
             return pa.nulls(len(values), storage)
-        convert = self._text if pa.types.is_string(storage) else None
-        if pa.types.is_floating(storage):
-            convert = float
-        if convert is not None:
-            values = [None if value is None else convert(value) for value in values]
+        if pa.types.is_string(storage):
+            values = [None if value is None else self.text(value) for value in values]
+        elif pa.types.is_floating(storage):
+            values = [None if value is None else float(value) for value in values]
         return array_of_objects(values, file, name).cast(storage)
 
-    def _text(self, value: object) -> str:
+    def text(self, value: object) -> str:
+        """Return a value as in CSV."""
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, datetime):
@@ -178,9 +179,7 @@ class _OpenSheet:
             if column.types or column.errors or names[at] != f"column_{at + 1}"
         ]
         schema = pa.schema([(names[at], columns[at].storage) for at in read])
-        wrong = Counter(
-            {names[at]: columns[at].errors + errors.get(at, 0) for at in read}
-        )
+        wrong = Counter({names[at]: columns[at].errors + errors.get(at, 0) for at in read})
         notes = [*self.file_notes, *self.header.file_notes]
         if found := [name for name, count in wrong.items() if count]:
             cells = plural(sum(wrong.values()), "cell")
@@ -200,7 +199,8 @@ class _OpenSheet:
         return Batches(schema, rows(), file_notes=tuple(notes), nameless=nameless)
 
     def _rows(self) -> Iterator[Row]:
-        return islice(_rows(self.sheet, self.form), self.header.records, None)
+        header = self.header.records
+        return islice(_rows(self.sheet, self.form, header), header, None)
 
     @staticmethod
     def _value(row: Row, at: int) -> object:
@@ -246,7 +246,7 @@ def _written(rows: Iterable[Row]) -> str:
     written = io.StringIO()
     column = _Column()
     csv.writer(written).writerows(
-        ["" if value is None else column._text(value) for value in row] for row in rows
+        ["" if value is None else column.text(value) for value in row] for row in rows
     )
     return written.getvalue()
 
@@ -267,9 +267,7 @@ def _sheet_row(sheet: CalamineSheet, count: int) -> int:
 
 def _merged_header_lines(sheet: CalamineSheet, form: TableFormat) -> int:
     """Return the number of header lines above the last one: those with merged neighbors."""
-    merged = {
-        top for (top, left), (_, right) in sheet.merged_cell_ranges or () if right > left
-    }
+    merged = {top for (top, left), (_, right) in sheet.merged_cell_ranges or () if right > left}
     first = max(form.skip_lines, sheet.start[0] if sheet.start else 0)
     lines = 0
     while first + lines in merged and lines < _MOST_MERGED_LINES:
@@ -280,20 +278,26 @@ def _merged_header_lines(sheet: CalamineSheet, form: TableFormat) -> int:
 # Rows
 
 
-def _rows(sheet: CalamineSheet, form: TableFormat) -> Iterator[Row]:
-    """Yield the rows of a sheet that have values, without comments, titles and the footer."""
-    rows = _with_values(sheet, form)
+def _rows(sheet: CalamineSheet, form: TableFormat, header: int = _SAMPLE_ROWS) -> Iterator[Row]:
+    """Return the rows of a sheet that have values, without comments, titles and the footer.
+
+    Args:
+        sheet: the sheet.
+        form: the format.
+        header: the number of header lines; below them, merged cells apply to all their rows.
+    """
+    rows = _with_values(sheet, form, header)
     if not form.footer:
         return rows
     return _without_footer(rows, form.footer)
 
 
-def _with_values(sheet: CalamineSheet, form: TableFormat) -> Iterator[Row]:
-    merged = _merged_rows(sheet)
+def _with_values(sheet: CalamineSheet, form: TableFormat, header: int) -> Iterator[Row]:
+    merged, count = _merged_rows(sheet), 0
     lasting: dict[int, tuple[int, Any]] = {}
     for number, cells in enumerate(sheet.iter_rows()):
         row = [_plain(cell) for cell in cells]
-        for column, last in merged.get(number, ()):
+        for column, last in merged.get(number, ()) if count >= header else ():
             lasting[column] = last, row[column]
         if number < form.skip_lines or all(value is None for value in row):
             continue
@@ -304,6 +308,7 @@ def _with_values(sheet: CalamineSheet, form: TableFormat) -> Iterator[Row]:
         if form.comment and isinstance(first, str) and first.startswith(form.comment):
             continue
         yield row
+        count += 1
 
 
 def _merged_rows(sheet: CalamineSheet) -> dict[int, list[tuple[int, int]]]:

@@ -1,0 +1,41 @@
+"""Workbooks in all commands that read tables."""
+
+from __future__ import annotations
+
+import csv
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+openpyxl = pytest.importorskip("openpyxl")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def test_a_workbook_and_its_csv_give_the_same_network(dlcli):
+    rows: list[list[object]] = [["day", "city", "size", "share", "price"]]
+    start = date(2024, 1, 1)
+    for at in range(60):
+        share = at % 7 / 8
+        rows.append([start + timedelta(days=at), "ABC"[at % 3], at % 11, share, at % 11 + share])
+    book = openpyxl.Workbook()
+    for row in rows:
+        book.active.append(row)
+    book.save("data.xlsx")
+    with open("data.csv", "w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    for name in ("xlsx", "csv"):
+        wrote = dlcli("init", f"data.{name}", "--target", "price", "--output", f"{name}.yaml")
+        assert wrote.exit_code == 0, wrote.stderr
+        short = ("--set", "epochs=3", "--set", "ensemble=null")
+        assert dlcli("train", f"{name}.yaml", *short).exit_code == 0
+    files = ("weights.npz", "encoding.json", "metrics.json", "predictions.parquet")
+    for file in files:
+        one, other = (Path("runs", name, file).read_bytes() for name in ("xlsx", "csv"))
+        assert one == other, file
+    predicted = [dlcli("predict", "runs/csv", f"data.{name}").stdout for name in ("xlsx", "csv")]
+    assert predicted[0] == predicted[1]
