@@ -219,7 +219,7 @@ def looks_like_missing_run(path: Path) -> bool:
     """Return whether a path does not exist and looks like a run folder rather than a file."""
     if os.path.exists(path) or path == Path("-"):
         return False
-    is_file_name = path.suffix.lower() in (*_EXTENSIONS, *_TABLES, *_SPREADSHEETS)
+    is_file_name = path.suffix.lower() in (*_EXTENSIONS, *_TABLES)
     return path.parent.name == "runs" or not (is_file_name or _namesake(path))
 
 

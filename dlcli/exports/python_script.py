@@ -233,7 +233,7 @@ def _form(path: Path, form: TableFormat, columns: Set[str]) -> dict[str, str | N
     reader, compression = recognize(stored.head(), stored.file), stored.compression
     if stored.head().removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"["):
         raise ExportError(f"{path}: a script can't read a JSON array; store it as JSON lines")
-    if reader == "arrow" or (reader == "parquet" and compression):
+    if reader in ("arrow", "excel") or (reader == "parquet" and compression):
         raise ExportError(f"{path}: a script can't read it; store it as uncompressed Parquet")
     found: dict[str, str | None] = {"reader": reader, "compression": compression}
     if reader != "csv":

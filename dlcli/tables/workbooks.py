@@ -89,8 +89,8 @@ def _choose_sheet(workbook: CalamineWorkbook, form: TableFormat, file: str) -> C
     names = [each.name for each in sheets]
     if (name := form.sheet) and not (form.columns and name not in names and len(names) == 1):
         if name not in names:
-            hint = did_you_mean(name, names)
-            raise DataError(f"has no sheet '{name}'{hint}; it has {listed(names)}", file=file)
+            hint = did_you_mean(name, names) or f"; it has {listed(names)}"
+            raise DataError(f"has no sheet '{name}'{hint}", file=file)
         return workbook.get_sheet_by_name(name)
     visible = [each.name for each in sheets if each.visible == SheetVisibleEnum.Visible]
     found = [sheet for each in visible if (sheet := workbook.get_sheet_by_name(each)).end]

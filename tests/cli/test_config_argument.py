@@ -7,6 +7,7 @@ import os
 import threading
 from pathlib import Path
 
+import openpyxl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -75,12 +76,14 @@ def test_a_table_is_answered_with_the_config_of_its_name(dlcli, config):
 
 @both
 @pytest.mark.usefixtures("folder")
-def test_a_spreadsheet_must_be_exported_first(dlcli, verb):
-    Path("houses.xlsx").write_bytes(b"PK\x03\x04\xff")
+def test_a_workbook_is_a_table(dlcli, verb):
+    book = openpyxl.Workbook()
+    book.active.append(["size", "price"])
+    book.active.append([1, 2])
+    book.save("houses.xlsx")
     assert dlcli(verb, "houses.xlsx").stderr == (
-        snapshot(
-            "error: houses.xlsx: is a spreadsheet, expected a config; export the sheet as CSV, then run: dlcli init houses.csv --target COLUMN --output houses.yaml\n"
-        )
+        "error: houses.xlsx: is a table, expected a config; create one with: "
+        "dlcli init houses.xlsx --target COLUMN --output houses.yaml\n"
     )
 
 

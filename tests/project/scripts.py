@@ -13,6 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import openpyxl
 from pages import EXIT_CODE, Block, Run
 
 NOT_RUN = {
@@ -134,6 +135,13 @@ def write_tables(folder: Path) -> None:
     new |= dict(zip(header, zip(*hours, strict=True), strict=True))
     for name in ("new.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
+    book = openpyxl.Workbook()
+    for name in ("2023", "2024"):
+        sheet = book.create_sheet(name)
+        sheet.append(["size", "color", "revenue"])
+        for row in zip(size.tolist(), color.tolist(), price.tolist(), strict=True):
+            sheet.append(row)
+    book.save(folder / "sales.xlsx")
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
     write_csv(folder / "robot.csv", distance=size, left=size - 30, right=150 - size)
     shutil.copy(folder / "data" / "diabetes.csv", folder / "later.csv")

@@ -132,8 +132,11 @@ def test_a_sheet_must_be_chosen_if_there_are_several():
         "(--sheet in init and inspect)"
     )
     assert columns(read_table("data.xlsx", form=TableFormat(sheet="2024"))) == {"a": [2]}
+    assert refusal(TableFormat(sheet="Sales")) == (
+        "data.xlsx: has no sheet 'Sales'; it has '2023', '2024', 'Notes', 'Empty'"
+    )
     assert refusal(TableFormat(sheet="2042")) == (
-        "data.xlsx: has no sheet '2042'; it has '2023', '2024', 'Notes', 'Empty'"
+        "data.xlsx: has no sheet '2042'; did you mean '2024'?"
     )
 
 
@@ -182,8 +185,8 @@ def rewrite(part: str, content: bytes) -> None:
     with zipfile.ZipFile("data.xlsx") as archive:
         parts = {name: archive.read(name) for name in archive.namelist()}
     with zipfile.ZipFile("data.xlsx", "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, old in parts.items():
-            archive.writestr(name, content if name == part else old)
+        for name, old in {**parts, part: content}.items():
+            archive.writestr(name, old)
 
 
 STRINGS = "xl/sharedStrings.xml"
