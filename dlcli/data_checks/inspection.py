@@ -134,6 +134,7 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
             feature_checks.find_copies(sample),
         ),
         *effects,
+        target_checks.find_long_tail(sample),
         row_checks.find_duplicates(sample),
         target_checks.find_imbalance(labelled, task),
         target_checks.find_rare_classes({"train": labelled}, task),

@@ -164,6 +164,20 @@ def feature_scores(sample: Sample) -> dict[str, Floats]:
     return found
 
 
+def standardized_inputs(sample: Sample) -> dict[str, Floats]:
+    """Return standardized numbers, 0 where missing, and few categories one-hot: (rows, inputs)."""
+    found = {}
+    for name, column in sample.columns.items():
+        if column.numbers is not None and column.distinct > 1:
+            numbers = np.append(column.numbers, np.nan)[column.codes]
+            present = numbers[column.codes >= 0]
+            filled = np.where(column.codes >= 0, numbers, present.mean())
+            found[name] = scaled(filled[:, np.newaxis])
+        elif 1 < column.distinct <= _MOST_CATEGORIES:
+            found[name] = np.eye(column.distinct + 1)[column.codes, :-1]
+    return found
+
+
 def target_scores(sample: Sample) -> Floats:
     """Return the target's numbers as normal scores, or its classes one-hot, (rows, outputs)."""
     task, table = sample.task, sample.table

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -36,6 +37,20 @@ _NEARLY_ALL_CLASSES = 0.97
 column of 80 tables of R packages as the target, 8 columns remove 97 to 99 % of the error, and all
 of them are leakage."""
 _FEWEST_WRONG = 5
+FEWEST_WITH_TAIL = 50
+"""Number of rows below which a long tail is not recognized."""
+_LONG_TAIL = 1.5
+"""Minimum skewness of a target with a long tail; an exponential distribution has 2."""
+_MORE_SYMMETRIC = 0.5
+"""Maximum skewness of its logarithm, relative to its own."""
+_WIDE = 0.7
+"""Minimum standard deviation of its logarithm: typical values differ by a factor of two. On 11 such
+targets of public tables, three splits each, training on the logarithm lowered the MAE to 0.69 to
+0.97 of that without it and the median absolute error to 0.18 to 0.87; the RMSE was 0.90 to 1.08 of
+it. On 13 further targets, which `_log_is_easier` excludes, the MAE was 0.5 to 5.6 of it."""
+_MOST_ZEROS = 0.25
+"""Share of zeros of a target with which the logarithm was measured; the zeros of one with more are
+rather described by a distribution of amounts."""
 _BINS = 50
 _ROWS_A_BIN = 10
 
@@ -198,6 +213,118 @@ def _class_counts(table: Table, task: Task) -> Counter[str]:
     codes, texts = table.codes(task.columns[0])
     rows = np.bincount(codes[codes >= 0], minlength=len(texts)).tolist()
     return Counter(dict(zip(texts, rows, strict=True)))
+
+
+# Long tails
+
+
+@dataclass(frozen=True)
+class LongTail:
+    """The distribution of a target that spans several orders of magnitude, none below 0."""
+
+    median: float
+    largest: float
+    zeros: float
+    """Share of the rows."""
+
+    @property
+    def has_many_zeros(self) -> bool:
+        """True if zeros are too many for a logarithm."""
+        return self.zeros > _MOST_ZEROS
+
+    @property
+    def ratio(self) -> str:
+        """The median and the largest value in words."""
+        zeros = f"{100 * self.zeros:.0f} % zeros, " if self.has_many_zeros else ""
+        return f"{zeros}a median of {_digits(self.median)} and values up to {_digits(self.largest)}"
+
+    @property
+    def mean_loss(self) -> str:
+        """The loss for such targets whose predictions are means."""
+        return "tweedie" if self.zeros else "gamma"
+
+
+def long_tail(values: Floats) -> LongTail | None:
+    """Return the long tail of a target whose logarithm is far more symmetric, or `None`.
+
+    Args:
+        values: numbers, (rows,); missing ones are omitted.
+    """
+    from scipy.stats import skew
+
+    values = values[np.isfinite(values)]
+    if len(values) < FEWEST_WITH_TAIL or values.min() < 0:
+        return None
+    positive = values[values > 0]
+    if len(positive) < FEWEST_WITH_TAIL:
+        return None
+    logs = np.log1p(positive)
+    zeros = 1 - len(positive) / len(values)
+    if logs.std() < _WIDE:
+        return None
+    before, after = float(skew(values)), abs(float(skew(logs)))
+    if before < _LONG_TAIL or after > before * _MORE_SYMMETRIC:
+        return None
+    return LongTail(float(np.median(values)), float(values.max()), zeros)
+
+
+def _digits(value: float) -> str:
+    return f"{float(f'{value:.3g}'):,.12g}"
+
+
+def target_tail(sample: Sample) -> LongTail | None:
+    """Return the long tail of a table's single numeric target, or `None`.
+
+    The logarithm of a target that is a sum of columns is harder to learn than the target: see
+    `_log_is_easier`.
+    """
+    task = sample.task
+    if task is None or task.outcome != "numbers" or task.type == "count" or task.width > 1:
+        return None
+    values = sample.table.column(task.columns[0]).numbers().values
+    tail = long_tail(values)
+    if tail is None or tail.has_many_zeros or _log_is_easier(sample, values):
+        return tail
+    return None
+
+
+def _log_is_easier(sample: Sample, target: Floats) -> bool:
+    """Return whether a linear model of the logarithm has a smaller mean absolute error.
+
+    Each half of the rows is predicted by ridge regression on the other half.
+    """
+    inputs = [np.ones((len(target), 1)), *sampling.standardized_inputs(sample).values()]
+    columns = np.hstack(inputs)
+    first = np.random.default_rng(0).permutation(len(target)) % 2 == 0
+    errors = np.zeros(2)
+    for learn in (first, ~first):
+        held = columns[learn]
+        penalty = np.eye(columns.shape[1])
+        penalty[0, 0] = 0
+        outputs = np.stack([target[learn], np.log1p(target[learn])], axis=1)
+        weights = np.linalg.solve(held.T @ held + penalty, held.T @ outputs)
+        predicted = columns[~learn] @ weights
+        with np.errstate(over="ignore"):
+            predicted[:, 1] = np.expm1(predicted[:, 1])
+        errors += np.abs(target[~learn, np.newaxis] - predicted).sum(axis=0)
+    return bool(errors[1] < errors[0])
+
+
+def find_long_tail(sample: Sample) -> DataFinding | None:
+    """Find a numeric target of at least 0 with a long tail."""
+    tail = target_tail(sample)
+    if tail is None or sample.task is None:
+        return None
+    advice = (
+        "loss: tweedie suits amounts that are often 0; output.scaling: log1p trains on the "
+        "logarithm, which predicts medians"
+        if tail.has_many_zeros
+        else "output.scaling: log1p trains on its logarithm, so relative differences count: a few "
+        "large values no longer determine the weights, and predictions are medians instead of "
+        f"means; for means and totals, loss: {tail.mean_loss}"
+    )
+    found = {sample.task.columns[0]: tail.ratio}
+    return column_finding("long_tail", "note", found, "a target with a long tail", advice)
 
 
 # Leakage

@@ -9,10 +9,12 @@ from itertools import chain, takewhile
 from statistics import fmean, linear_regression, median
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
+from dlcli.data_checks.target_checks import LongTail, long_tail
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics import definitions, wording
 from dlcli.metrics.statistic import finite_number
@@ -228,6 +230,8 @@ class Case:
     """The comparison with these models on held-out rows."""
     skill: Skill = Skill()
     """What shows that the network has learned something, see `Run.skill`."""
+    tail: LongTail | None = None
+    """The long tail of the target in stored rows."""
     best_epochs: Sequence[int | None] = ()
     """The epoch whose weights each network uses; `None` if training did not choose one."""
     explanation: Explanation = field(default_factory=lambda: Explanation(rows={}, sampled_rows={}))
@@ -273,6 +277,7 @@ class Case:
             baselines=run.baselines,
             comparison=run.verdicts,
             skill=run.skill,
+            tail=_tail(run),
             best_epochs=best_epochs,
             explanation=explanation,
             rows=rows,
@@ -386,6 +391,17 @@ def overfits_at_once(best_epochs: Sequence[int | None], epochs: int) -> bool:
 def peaks_of(blocks: Iterable[Block], sizes: Mapping[str, float]) -> tuple[Peak, ...]:
     """Return the columns whose largest input is known, each with this size."""
     return tuple(Peak(block, sizes[block.column]) for block in blocks if block.column in sizes)
+
+
+def _tail(run: Run) -> LongTail | None:
+    """Return the long tail of a numeric target in the rows with stored predictions."""
+    task = run.task
+    if task.outcome != "numbers" or task.type == "count" or task.width > 1:
+        return None
+    stored = [each for each in (run.predictions, run.sample) if each is not None]
+    if not stored:
+        return None
+    return long_tail(np.concatenate([task.read_values(e, "target")[:, 0] for e in stored]))
 
 
 def _largest_inputs(run: Run) -> dict[str, float]:

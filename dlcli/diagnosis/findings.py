@@ -22,6 +22,7 @@ Rule = Callable[[Case], Finding | None]
 CAUSES: tuple[Rule, ...] = (
     setup_rules.unscaled_inputs,
     setup_rules.unscaled_target,
+    setup_rules.long_tail,
     setup_rules.exploding_gradients,
     setup_rules.vanishing_gradients,
     fit_rules.rate_too_high,

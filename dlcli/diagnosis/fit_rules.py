@@ -17,7 +17,7 @@ from dlcli.diagnosis.case import (
     overfits_at_once,
 )
 from dlcli.diagnosis.remedies import Finding, Patch, number, percent, present
-from dlcli.diagnosis.setup_rules import dead_units
+from dlcli.diagnosis.setup_rules import dead_units, long_tail
 from dlcli.metrics import wording
 from dlcli.metrics.definitions import is_higher_better
 from dlcli.prediction.baseline_comparison import Conclusion, skill_words
@@ -464,6 +464,11 @@ def _why_no_better_than_constant(case: Case, concluded: Conclusion) -> str:
         return (
             "the network does not predict new rows better than a constant; the likely cause is "
             f"the learning rate, {rate}"
+        )
+    if long_tail(case):
+        return (
+            "few rows with large values decide this result, and the weights; train on the "
+            "logarithm of the target before you doubt the columns"
         )
     return (
         "the network does not predict new rows better than a constant: the columns may hold no "

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 
 from dlcli.columns.column_type import Auto
-from dlcli.columns.scaling import Unscaled
+from dlcli.columns.scaling import Log1p, Unscaled
 from dlcli.config.config_schema import Config
 from dlcli.config.layer_choices import L1, L1L2, Linear
 from dlcli.diagnosis import remedies
@@ -65,6 +65,10 @@ _HIDDEN = re.compile(r"hidden_(\d+)(?:_|$)")
 _SCALING = (
     "LeCun, Bottou, Orr & Müller, Efficient BackProp (1998), section 4.3; "
     "Goodfellow, Bengio & Courville, Deep Learning (2016), section 8.2.1"
+)
+_TRANSFORMATION = (
+    "Box & Cox, An Analysis of Transformations (1964); "
+    "McCullagh & Nelder, Generalized Linear Models (1989), chapter 8"
 )
 _LEAKAGE = (
     "Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining: Formulation, Detection, and "
@@ -166,6 +170,37 @@ def unscaled_target(case: Case) -> Finding | None:
         "grow large to reach it; large errors also cause large steps",
         patches=(Patch("target-scaled", "trains on the standardized target", settings),),
         source=_SCALING,
+    )
+
+
+def long_tail(case: Case) -> Finding | None:
+    """Find a target with a long tail whose squared error is minimized."""
+    loss, output, tail = case.config.loss, case.config.output, case.tail
+    if tail is None or loss is None or loss.needs_original_scale or loss.scales_with_target:
+        return None
+    scaling = output.scaling
+    if scaling is None or isinstance(scaling, Log1p):
+        return None
+    if output.activation not in (None, Linear()):
+        return None
+    means: tuple[Setting, ...] = (
+        ("loss", tail.mean_loss),
+        ("output.activation", "exponential"),
+        ("output.scaling", "mean"),
+    )
+    log = "trains on the logarithm of the target; predictions are medians instead of means"
+    why = "predicts means; the typical error of a row is proportional to its mean"
+    patches = (
+        Patch("log-target", log, (("output.scaling", "log1p"),)),
+        Patch(tail.mean_loss, why, means),
+    )
+    return Finding(
+        rule="long_tail",
+        observation=f"the target has {tail.ratio}, and output.scaling is {scaling.name}",
+        meaning="few rows with large values determine the weights, so all others are predicted "
+        "less accurately than they could be",
+        patches=patches[::-1] if tail.has_many_zeros else patches,
+        source=_TRANSFORMATION,
     )
 
 

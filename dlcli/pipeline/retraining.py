@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcli.columns.scaling import Log1p
 from dlcli.comparison import ComparedRun, estimate_differences
 from dlcli.config.config_file import (
     ConfigFile,
@@ -489,7 +490,10 @@ def _evaluate(before: ComparedRun | None, after: ComparedRun, trial: Trial) -> T
     task = after.run.task
     # Class weights are for rare classes, which hardly affect the log loss.
     ranks = after.run.config.class_weight is not None or task.shifts_probabilities(usual)
-    main = task.ranking_metric if ranks else task.comparison_metric(usual)
+    # The squared error of a target with a long tail depends on few rows.
+    is_logarithm = isinstance(after.run.config.output.scaling, Log1p)
+    chosen = after.run.config if is_logarithm else usual
+    main = task.ranking_metric if ranks else task.comparison_metric(chosen)
     wanted = (main, *_OTHER_METRICS)
     metric = next((each.name for each in wanted if metrics.get(each.name) is not None), None)
     trial = replace(trial, run=after.run.path, metric=metric)

@@ -19,7 +19,7 @@ from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
 from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
 from dlcli.data_checks.inspection import require_columns
-from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS
+from dlcli.data_checks.target_checks import MOST_CLASS_NUMBERS, LongTail
 from dlcli.encoding.column_types import matching_name, settle_missing_words, words_to_read
 from dlcli.metrics.definitions import AUC, BALANCED_ACCURACY
 from dlcli.network.head import resolve_head
@@ -294,6 +294,8 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     if preset != "simple" and facts.task.outcome != "numbers":
         why = "keeps probabilities away from 0 and 1"
         yield Line("output", "{probability_floor: auto}", why)
+    if facts.tail is not None:
+        yield from _tail_lines(facts.tail)
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"
         why = f"classes have {counts}; rare classes weigh as much"
@@ -301,6 +303,18 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
         if len(rows) == 2:
             why = "or costs: {false_positive: 1, false_negative: 20}"
             yield comment(f"decision: {{maximize: f1}}  # another threshold than 0.5; {why}")
+
+
+def _tail_lines(tail: LongTail) -> Iterator[Line]:
+    """Yield the output of a target with a long tail, or its alternatives if many values are 0."""
+    if tail.has_many_zeros:
+        yield comment(f"the target has {tail.ratio}; for amounts that are often 0:")
+        yield comment(f"loss: {tail.mean_loss}")
+        return
+    yield Line("output", "{scaling: log1p}", f"the target has {tail.ratio}")
+    yield comment("  so its logarithm is trained: relative differences count, and predictions are")
+    yield comment("  medians; for means and totals, replace output by:")
+    yield comment(f"loss: {tail.mean_loss}")
 
 
 def _tune(facts: TableFacts, recipe: Recipe, training: str) -> str:

@@ -69,6 +69,8 @@ class TableFacts:
     """A summary of the values of each target column."""
     without_classes: Decision | None
     """The type of a target whose classes are probably not classes."""
+    tail: target_checks.LongTail | None
+    """The long tail of a numeric target, or `None`."""
     class_rows: tuple[int, ...]
     """Number of rows of each class, if the target has classes."""
     columns: tuple[ColumnFacts, ...]
@@ -125,6 +127,7 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
         positive_class=target.positive_class,
         target_values=values,
         without_classes=target_checks.type_without_classes(table, task),
+        tail=target_checks.target_tail(sample),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,
         holds_out=_holds_out(table, task, StratifiedSplit()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
@@ -11,7 +12,9 @@ from dlcli.data_checks.target_checks import (
     find_class_numbers,
     find_constant_target,
     find_far_target,
+    find_long_tail,
     find_odd_classes,
+    long_tail,
 )
 from dlcli.tasks.inference import infer_task
 from dlcli.tasks.task import Task
@@ -136,3 +139,39 @@ def test_a_declared_target_is_not_taken_for_numbered_classes(declared, sample, t
     kind = infer_task(Target(column="y", type=declared), [table(columns)])
     found = sample(columns, "y")
     assert find_class_numbers(type(found)(**{**vars(found), "task": kind})) is None
+
+
+TAILED = np.exp(np.random.default_rng(0).normal(4, 1.5, 200))
+NOISE = np.random.default_rng(1).normal(0, 0.2, 200)
+
+
+def test_a_target_over_orders_of_magnitude_is_trained_on_its_logarithm(sample):
+    columns = {"x": np.log(TAILED) + NOISE, "y": TAILED}
+    found = find_long_tail(sample({name: [*values] for name, values in columns.items()}, "y"))
+    assert found.message == snapshot(
+        "a target with a long tail: 'y' (a median of 58.7 and values up to 1,100)"
+    )
+    assert "output.scaling: log1p" in found.advice
+    assert "loss: gamma" in found.advice
+
+
+def test_a_sum_of_columns_with_long_tails_is_not_trained_on_its_logarithm(sample):
+    other = TAILED[::-1]
+    columns = {"a": [*TAILED], "b": [*other], "y": [*(TAILED + other)]}
+    assert find_long_tail(sample(columns, "y")) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "loss"),
+    [
+        (TAILED, "gamma"),
+        (np.where(np.arange(200) % 2, TAILED, 0), "tweedie"),
+        (-TAILED, None),
+        (np.random.default_rng(0).normal(50, 5, 200), None),
+        (TAILED[:40], None),
+    ],
+    ids=["positive", "half are zeros", "negative", "symmetric", "few rows"],
+)
+def test_the_loss_of_a_long_tail_depends_on_its_zeros(values, loss):
+    tail = long_tail(values)
+    assert (tail and tail.mean_loss) == loss

@@ -55,6 +55,16 @@ def wavy(rows: int = 400, noise: float = 0.1, scale: float = 1.0, shift: float =
     return table
 
 
+def tailed(rows: int = 400):
+    """The logarithm of y is the sum of two columns."""
+
+    def table(random: np.random.Generator) -> Columns:
+        x = random.normal(size=(rows, 2))
+        return columns(x, np.exp(4 + x.sum(axis=1) + 0.2 * random.normal(size=rows)))
+
+    return table
+
+
 def straight(rows: int, width: int, noise: float):
     """y is the sum of the columns, and noise."""
 
@@ -155,6 +165,7 @@ PLANTED = (
     ),
     Planted("unscaled_inputs", wavy(scale=1000), DATA + LAYER + UNSCALED_INPUT + GOOD),
     Planted("unscaled_target", wavy(shift=500), DATA + LAYER + UNSCALED_OUTPUT + GOOD),
+    Planted("long_tail", tailed(), DATA + LAYER + GOOD),
     Planted("imbalance", rare(), DATA + LAYER + GOOD),
     Planted(
         "small_validation",

@@ -129,6 +129,19 @@ batch_size: 32                                 # rows per step
 """)
 
 
+@pytest.mark.parametrize(
+    ("zeros", "expected", "comment"),
+    [(0, "log1p", "# loss: gamma"), (40, None, "# loss: tweedie")],
+)
+def test_a_target_with_a_long_tail_is_trained_on_its_logarithm(tmp_path, zeros, expected, comment):
+    x = np.random.default_rng(0).normal(size=100)
+    y = np.where(np.arange(100) < zeros, 0, np.exp(4 + 1.5 * x))
+    text = starter(table(tmp_path, x=x.tolist(), y=y.tolist()))
+    scaling = prepared(text, tmp_path)[0].output.scaling
+    assert (scaling and scaling.name) == expected
+    assert comment in text
+
+
 @pytest.mark.parametrize("preset", get_args(Preset))
 @pytest.mark.parametrize("rows", [10, 30, 600, 1_200])
 def test_the_search_in_comments_is_that_of_a_config_without_one(
