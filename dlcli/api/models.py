@@ -341,7 +341,7 @@ class Model:
         Args:
             data: see `predict`; the search takes up to some seconds for each row.
             change: the wanted prediction: a class, such as `approved=yes`, or a bound of a number,
-                such as `price=>250000`.
+                such as `price>250000`.
             fixed: one or more columns that must not change.
             most: maximum number of changes of each row.
 
