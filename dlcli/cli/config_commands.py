@@ -13,7 +13,13 @@ import click
 from dlcli.cli import console, options
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.run_commands import print_export
-from dlcli.cli.table_format_options import FORMAT_OPTIONS, make_table_format, table_format_options
+from dlcli.cli.table_format_options import (
+    FORMAT_OPTIONS,
+    make_table_format,
+    split_assignments,
+    split_types,
+    table_format_options,
+)
 from dlcli.errors import RunError, UsageError, listed
 
 if TYPE_CHECKING:
@@ -50,9 +56,26 @@ EXPORT_SCRIPT = "train.py"
 )
 @click.option(
     "--type",
-    type=click.Choice(["numeric", "count", "categorical"]),
-    help="Type of the target, for example categorical if its integers are classes. "
-    "[default: inferred from the values]",
+    "types",
+    metavar="TYPE|COLUMN=TYPE",
+    multiple=True,
+    callback=split_types,
+    help="Type of the target: numeric, count, or categorical if its integers are classes; or the "
+    "type of a column: zip=categorical. Repeatable. [default: inferred from the values]",
+)
+@click.option(
+    "--date-format",
+    "date_formats",
+    metavar="COLUMN=FORMAT",
+    multiple=True,
+    callback=split_assignments,
+    help="Format of the dates of a column: 'day=%d/%m/%Y'. Repeatable.",
+)
+@click.option(
+    "--missing",
+    metavar="WORD",
+    multiple=True,
+    help="Word that means a missing value: '**'. Repeatable. [default: usual words such as NA]",
 )
 @click.option(
     "--preset",
@@ -89,6 +112,7 @@ def init(
       dlcli init data/bikes.csv --target rentals --preset simple
       dlcli init data/digits.csv --target digit --type categorical
       dlcli init data/steering.csv --target steering_angle --target speed
+      dlcli init data/bikes.csv --target rentals --type weather=categorical --missing '**'
       dlcli init adult.data --header none --names age,work,income --target income
       dlcli init --example iris
     """  # noqa: D301  (Click does not wrap the lines after it)
@@ -96,6 +120,12 @@ def init(
     from dlcli.starter.examples import add_schema, write_example
 
     layout = {name: others.pop(name) for name in FORMAT_OPTIONS}
+    target_type, types = others.pop("types")
+    dates = {
+        name: {"type": "datetime", "format": form}
+        for name, form in others.pop("date_formats").items()
+    }
+    others |= {"type": target_type, "types": {**types, **dates}}
     chosen = {name: value for name, value in others.items() if value}
     given = [name for name, value in layout.items() if value]
     if example is not None and not (data or targets or output or chosen or given):

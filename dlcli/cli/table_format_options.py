@@ -64,6 +64,37 @@ def _check_delimiter(
     raise click.BadParameter(f"expected one character, tab or spaces, got {value}")
 
 
+_TARGET_TYPES = ("numeric", "count", "categorical")
+
+
+def split_assignments(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Split texts such as `COLUMN=VALUE` at the last `=`, as a column's name may contain one."""
+    pairs = {}
+    for value in values:
+        column, sign, text = value.rpartition("=")
+        if not (column and sign and text):
+            raise click.BadParameter(f"expected {parameter.metavar}, got {value}")
+        pairs[column] = text
+    return pairs
+
+
+def split_types(
+    ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str | None, dict[str, str]]:
+    """Return the type of the target, if given, and the types of columns."""
+    of_target = [value for value in values if "=" not in value]
+    for value in of_target:
+        if value not in _TARGET_TYPES:
+            expected = f"{', '.join(_TARGET_TYPES)} or COLUMN=TYPE"
+            raise click.BadParameter(f"expected {expected}, got {value}")
+    if len(of_target) > 1:
+        raise click.BadParameter(f"has two types of the target: {' and '.join(of_target)}")
+    columns = split_assignments(ctx, parameter, tuple(v for v in values if "=" in v))
+    return next(iter(of_target), None), columns
+
+
 table_format_options = options.combined(
     click.option(
         "--header",

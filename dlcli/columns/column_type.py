@@ -108,7 +108,8 @@ class ColumnType(Section):
             strays: the other values.
             noun: the noun for most values: `numbers`.
         """
-        return Decision(self, strays.reason(noun), f"read as {self.plural}, {_STRAYS_ADVICE}")
+        warning = f"read as {self.plural}, {_STRAYS_ADVICE}"
+        return Decision(self, strays.reason(noun), warning, strays=strays.words)
 
     def has_unreadable(self, column: "Column") -> bool:
         """Return whether a column of mostly this type has a value of another type."""
@@ -259,6 +260,8 @@ class Decision:
     """The inferred type of a column that is ignored, for example as an identifier or a constant."""
     values: "ColumnSummary | None" = None
     """The counts from which the type was inferred; None if it was declared."""
+    strays: tuple[str, ...] = ()
+    """The few values of another kind, which training refuses."""
 
 
 class Auto(ColumnType):

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
+
+from pydantic import ValidationError
 
 from dlcli import errors
 from dlcli.columns.column_type import Auto, ColumnType
 from dlcli.columns.type_inference import MIN_ROWS, has_code_name, numbered_prefix, span
 from dlcli.config.config_file import make_config, relative_path
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import MEMORY, Data, Target, TimeSplit
+from dlcli.config.data_section import MEMORY, Data, Features, Input, Missing, Target, TimeSplit
 from dlcli.config.search_space import default_tune
 from dlcli.config.tune_section import DEFAULT_TRIALS
 from dlcli.data_checks.inspection import require_columns
@@ -27,6 +30,7 @@ from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
 from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
 from dlcli.starter.recipes import Preset, Recipe, make_recipe
+from dlcli.starter.stray_words import declared_missing, find_stray_words, missing_lines, stray_note
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
@@ -35,6 +39,7 @@ from dlcli.tables.table_formats import TableFormat
 
 Type = Literal["auto", "numeric", "count", "categorical"]
 _AUTO = TableFormat()
+_NO_TYPES: Mapping[str, object] = {}
 _MAX_LEAST_COUNT = 10
 """If the smallest integer is larger, the integers are probably not counts."""
 _IMBALANCED = 3
@@ -53,6 +58,8 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     type: Type = "auto",
     preset: Preset = "simple",
     form: TableFormat = _AUTO,
+    missing: Sequence[str] = (),
+    types: Mapping[str, object] = _NO_TYPES,
     warn: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Write a config that can be trained without changes.
@@ -67,6 +74,8 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         preset: `simple` for a small network, `good` for an ensemble of large ones, `best` for an
             ensemble of large networks with different settings.
         form: the format of the file, which the config then has.
+        missing: words that mean a missing value in any column.
+        types: the types of some columns, as in `input.features`.
         warn: receives a warning about columns with possible leakage, which the config also has as
             comments.
 
@@ -95,10 +104,18 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
             f"{errors.option('positive_class')}: a target of type {type} has no classes"
         )
     declared = Target(column=targets, type=type, positive_class=positive_class)
-    [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     _check_ignored(ignore, table, targets)
+    features = _declared_features(types, table, targets)
+    read = partial(_read_again, data, form, declared)
+    section = Data(train=table.file, target=declared)
+    [table] = [read(tuple(missing))] if missing else settle_missing_words([table], section)
+    strays = find_stray_words(table, declared, {*types, *ignore})
+    words = declared_missing(table, strays, missing)
+    if strays and words is not None:
+        table = read(words)
+        warn(f"{table.file}: {stray_note(strays)}")
     try:
-        facts = gather_facts(table, declared, ignore)
+        facts = gather_facts(table, declared, ignore, features)
     except errors.ConfigError as error:
         (problem,) = error.problems
         if problem.path != "data.target.positive_class":
@@ -117,18 +134,50 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     notes = [comment(message) for message in (*table.notes, *table.warnings)]
     recipe = make_recipe(preset, facts)
     lines = [*_feature_lines(facts.columns, targets), *_monotone_lines(facts, recipe)]
-    features = aligned(lines, indent=4)
+    feature_lines = aligned(lines, indent=4)
     training = recipe.text
-    data_lines = [*_data_lines(facts, declared, path, recipe, form), *notes]
+    data_lines = [*_data_lines(facts, declared, path, recipe, form)]
+    data_lines += [*missing_lines(words, strays), *notes]
     return "\n".join(
         [
             f"data:\n{aligned(data_lines, indent=2)}",
-            f"input:\n{aligned(recipe.input, indent=2)}  features:\n{features}",
+            f"input:\n{aligned(recipe.input, indent=2)}  features:\n{feature_lines}",
             recipe.hidden,
             f"{aligned([*_head_lines(facts, preset)])}\n{training}",
             _tune(facts, recipe, training),
         ]
     )
+
+
+def _declared_features(
+    types: Mapping[str, object], table: Table, targets: Sequence[str]
+) -> Features:
+    """Return the types of columns that options declare.
+
+    Raises:
+        UsageError: for an unknown column, a target, or an invalid type.
+    """
+    if not types:
+        return {}
+    for name in require_columns(table, [*types]):
+        if name in targets:
+            message = f"{table.file}: '{name}' is a target, whose type is set without its name"
+            raise errors.UsageError(message)
+    try:
+        return Input.model_validate({"features": types}).features or {}
+    except ValidationError as error:
+        message = error.errors()[0]["msg"]
+        raise errors.UsageError(f"{errors.option('type')}: {message}") from None
+
+
+def _read_again(
+    data: Location | MemoryTable, form: TableFormat, target: Target, missing: Missing
+) -> Table:
+    """Read the table with other missing words."""
+    name = MEMORY if isinstance(data, MemoryTable) else str(data)
+    section = Data(train=name, target=target, missing=missing)
+    [table] = settle_missing_words([read_table(data, words_to_read(section), form)], section)
+    return table
 
 
 def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -> None:

@@ -13,7 +13,7 @@ from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
-from dlcli.config.data_section import Input, SplitChoice, StratifiedSplit, Target
+from dlcli.config.data_section import Features, Input, SplitChoice, StratifiedSplit, Target
 from dlcli.data_checks import category_checks, target_checks
 from dlcli.data_checks.row_checks import SplitAdvice, advise_split
 from dlcli.data_checks.sample import draw_sample
@@ -85,13 +85,16 @@ class TableFacts:
     """Number of distinct values of the column by which rows are split, or 0."""
 
 
-def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFacts:
+def gather_facts(
+    whole: Table, target: Target, ignore: Sequence[str], declared: Features
+) -> TableFacts:
     """Gather the facts about every column of a table.
 
     Args:
         whole: the table, including rows without a target.
         target: the column or columns to predict.
         ignore: columns to exclude from the features, or patterns.
+        declared: the types of some columns.
 
     Raises:
         ConfigError: if no column is left to predict from, or for an unknown positive class.
@@ -101,7 +104,8 @@ def gather_facts(whole: Table, target: Target, ignore: Sequence[str]) -> TableFa
     task = infer_task(target, [table])
     values = tuple(summarize_column(table, name) for name in target.columns)
     _check_target(table, task, values)
-    section = Input(features={"*": Auto(), **dict.fromkeys(ignore, Ignored())})
+    ignored = dict.fromkeys(ignore, Ignored())
+    section = Input(features={"*": Auto(), **ignored, **declared})
     inferred = type_columns(section, table, target.columns, whole)
     sample = draw_sample(table, inferred, task)
     leaks = target_checks.select_leaks(target_checks.explain_by_columns(sample), task)
@@ -210,6 +214,7 @@ def _columns(
         if feature.is_risky(values):
             check_range("none", table.numbers(name), table, name)  # the only usable column
         auto = decisions[name].values is not None
-        reason = decision.reason if auto else f"as {option('ignore')} sets"
+        by = "type" if feature.is_read else "ignore"
+        reason = decision.reason if auto else f"as {option(by)} sets"
         found.append(ColumnFacts(name, feature, reason, auto, values, name in leaks))
     return tuple(found)

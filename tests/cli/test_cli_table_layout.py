@@ -57,6 +57,20 @@ def test_on_a_terminal_the_header_is_asked_for(dlcli):
     assert (result.exit_code, "39 rows" in result.stdout) == (0, True)
 
 
+def test_types_and_formats_of_columns_can_be_given(dlcli):
+    Path("t.csv").write_text(
+        "d,zip,y\n" + "".join(f"{1 + i % 12}/1/20,{i % 9},{i}\n" for i in range(60))
+    )
+    options = ["--type", "zip=categorical", "--type", "count", "--date-format", "d=%m/%d/%y"]
+    result = dlcli("init", "t.csv", "--target", "y", *options, "--missing", "?")
+    assert result.exit_code == 0
+    for line in ('target: {column: "y", type: count}', 'missing: ["?"]', "zip: categorical"):
+        assert line in result.stdout
+    assert 'd: {type: datetime, format: "%m/%d/%y"}' in result.stdout
+    result = dlcli("init", "t.csv", "--target", "y", "--type", "number")
+    assert (result.exit_code, "COLUMN=TYPE, got number" in result.stderr) == (2, True)
+
+
 def test_names_are_checked(dlcli):
     for names, message in {"a,,b": "name 2 is empty", "a,a": "'a' occurs twice"}.items():
         result = dlcli("inspect", "houses.data", "--names", names)
