@@ -32,6 +32,7 @@ from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
 from dlcli.starter.recipes import Preset, Recipe, make_recipe
 from dlcli.starter.stray_words import declared_missing, find_stray_words, missing_lines, stray_note
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
+from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
@@ -107,12 +108,15 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     _check_ignored(ignore, table, targets)
     features = _declared_features(types, table, targets)
     read = partial(_read_again, data, form, declared)
-    section = Data(train=table.file, target=declared)
-    [table] = [read(tuple(missing))] if missing else settle_missing_words([table], section)
+    if missing:
+        table = read(tuple(dict.fromkeys((*missing, *USUAL_MISSING_WORDS))))
+    else:
+        [table] = settle_missing_words([table], Data(train=table.file, target=declared))
     strays = find_stray_words(table, declared, {*types, *ignore})
     words = declared_missing(table, strays, missing)
-    if strays and words is not None:
+    if words is not None:
         table = read(words)
+    if strays:
         warn(f"{table.file}: {stray_note(strays)}")
     try:
         facts = gather_facts(table, declared, ignore, features)

@@ -16,7 +16,10 @@ from dlcli.starter.config_writing import starter_config
 def table(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     marked = {5: "**", 9: "see note", 60: "**"}
-    rows = [f"{marked.get(at, at / 4)},{'NA' if at == 2 else at},{at * at}" for at in range(100)]
+    rows = [
+        f"{marked.get(at, at / 4)},{'NA' if at == 2 else at * 7 % 31},{at * at}"
+        for at in range(100)
+    ]
     rows[17] = "4.25,17,n/k"
     Path("t.csv").write_text("\n".join(["a,b,y", *rows]))
 
