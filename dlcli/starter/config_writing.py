@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -108,14 +108,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     _check_ignored(ignore, table, targets)
     features = _declared_features(types, table, targets)
     read = partial(_read_again, data, form, declared)
-    if missing:
-        table = read(tuple(dict.fromkeys((*missing, *USUAL_MISSING_WORDS))))
-    else:
-        [table] = settle_missing_words([table], Data(train=table.file, target=declared))
-    strays = find_stray_words(table, declared, {*types, *ignore})
-    words = declared_missing(table, strays, missing)
-    if words is not None:
-        table = read(words)
+    table, words, strays = _with_missing(table, declared, missing, {*types, *ignore}, read)
     if strays:
         warn(f"{table.file}: {stray_note(strays)}")
     try:
@@ -172,6 +165,34 @@ def _declared_features(
     except ValidationError as error:
         message = error.errors()[0]["msg"]
         raise errors.UsageError(f"{errors.option('type')}: {message}") from None
+
+
+def _with_missing(
+    table: Table,
+    target: Target,
+    given: Sequence[str],
+    excluded: Collection[str],
+    read: Callable[[Missing], Table],
+) -> tuple[Table, Missing | None, list[StrayWords]]:
+    """Read the given missing words, and stray words among numbers and dates, as missing.
+
+    Args:
+        table: the table, with the usual missing words.
+        target: the target.
+        given: words that mean a missing value in any column.
+        excluded: the columns in which no stray words are searched.
+        read: reads the table with other missing words.
+
+    Returns:
+        The table, `data.missing`, and the stray words.
+    """
+    if given:
+        table = read(tuple(dict.fromkeys((*given, *USUAL_MISSING_WORDS))))
+    else:
+        [table] = settle_missing_words([table], Data(train=table.file, target=target))
+    strays = find_stray_words(table, target, excluded)
+    words = declared_missing(table, strays, given)
+    return (table if words is None else read(words)), words, strays
 
 
 def _read_again(
