@@ -30,7 +30,13 @@ from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
 from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
 from dlcli.starter.recipes import Preset, Recipe, make_recipe
-from dlcli.starter.stray_words import declared_missing, find_stray_words, missing_lines, stray_note
+from dlcli.starter.stray_words import (
+    StrayWords,
+    declared_missing,
+    find_stray_words,
+    missing_lines,
+    stray_note,
+)
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.memory_tables import MemoryTable
