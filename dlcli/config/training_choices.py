@@ -14,8 +14,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from dlcli.arrays import np
 from dlcli.config.layer_choices import Activation, Exponential, Linear, OutputForm, Sigmoid, Softmax
 from dlcli.metrics.definitions import (
+    BINOMIAL_DEVIANCE,
     GAMMA_DEVIANCE,
     LOG_LOSS,
     POISSON_DEVIANCE,
@@ -24,7 +26,7 @@ from dlcli.metrics.definitions import (
     of_deviance,
     of_levels,
 )
-from dlcli.metrics.deviances import Deviance, GammaDeviance, TweedieDeviance
+from dlcli.metrics.deviances import BinomialDeviance, Deviance, GammaDeviance, TweedieDeviance
 from dlcli.metrics.metric import Metric
 from dlcli.metrics.quantiles import pinball_loss
 from dlcli.schema import section
@@ -47,6 +49,10 @@ class _Loss(section.Choice):
     the target is divided by its mean."""
     allows_exposure: ClassVar[bool] = False
     """True if the output may be a rate that is multiplied by an exposure, see `data.exposure`."""
+    exposure_advice: ClassVar[str] = ""
+    """Advice for a config that sets `data.exposure` with a loss that does not allow it."""
+    requires_share: ClassVar[bool] = False
+    """True if the loss is undefined for targets below 0 or above 1."""
     requires_positive: ClassVar[bool] = False
     """True if the loss is undefined for targets of 0 or below."""
     requires_nonzero: ClassVar[bool] = False
@@ -180,8 +186,8 @@ class _DevianceLoss(_Loss):
     needs_original_scale = True
     scales_with_target = True
     allows_exposure = True
-    output = "positive"
-    default_activation = Exponential()
+    output: ClassVar[OutputForm] = "positive"
+    default_activation: ClassVar[Activation] = Exponential()
     shows_metric = True
 
     @property
@@ -250,6 +256,33 @@ class Gamma(_DevianceLoss, name="gamma"):
     def exposure_power(self) -> float:
         """0, see `_Loss.exposure_power`."""
         return 0.0
+
+
+class Binomial(_DevianceLoss, name="binomial"):
+    """Binomial deviance, 2·mean(y·log(y/ŷ) + (1 − y)·log((1 − y)/(1 − ŷ))), for shares.
+
+    The target is the share of successes in some trials, from 0 to 1, such as the share of visitors
+    who buy. The output is a probability. With different numbers of trials, set `data.sample_weight`
+    to the column with these numbers, so each trial has the same weight.
+    """
+
+    metric = BINOMIAL_DEVIANCE
+    scales_with_target = False
+    allows_exposure = False
+    exposure_advice = "set data.sample_weight to the number of trials"
+    requires_share = True
+    output = "probability"
+    default_activation = Sigmoid()
+
+    def formula(self, true: Any, output: Any) -> Any:  # noqa: ANN401
+        """Return the deviance of each output; finite for all shares, as in Keras's crossentropy."""
+        low, high = _LEAST_MEAN, 1 - _LEAST_MEAN
+        return self.deviance.of(np.clip(true, low, high), np.clip(output, low, high))
+
+    @property
+    def deviance(self) -> Deviance:
+        """The binomial deviance."""
+        return BinomialDeviance()
 
 
 Levels = Annotated[

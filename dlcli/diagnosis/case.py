@@ -47,6 +47,7 @@ _OTHERS = (
     definitions.POISSON_DEVIANCE,
     definitions.TWEEDIE_DEVIANCE,
     definitions.GAMMA_DEVIANCE,
+    definitions.BINOMIAL_DEVIANCE,
 )
 """Metrics that may show learning where accuracy and R² do not: with a rare class, the most probable
 class may be the same for all rows; class weights worsen accuracy and log loss on purpose; a few

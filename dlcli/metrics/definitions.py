@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING
 from dlcli.arrays import Floats, np
 from dlcli.metrics import metric as forms
 from dlcli.metrics.deviances import (
+    BinomialDeviance,
     Deviance,
     ExplainedDeviance,
     ExplainedPinballLoss,
@@ -200,6 +201,14 @@ GAMMA_DEVIANCE = of_deviance(
         forms={},
     ),
     GammaDeviance(),
+)
+BINOMIAL_DEVIANCE = of_deviance(
+    _deviance(
+        "binomial_deviance",
+        title="binomial deviance",
+        forms={},
+    ),
+    BinomialDeviance(),
 )
 PINBALL_LOSS = _error(
     "pinball_loss",
@@ -364,7 +373,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         each.name: each
         for each in (
             *(MSE, RMSE, MAE, R2, MEDIAN_ABSOLUTE_ERROR),
-            *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE, D2, GINI),
+            *(POISSON_DEVIANCE, TWEEDIE_DEVIANCE, GAMMA_DEVIANCE),
+            *(BINOMIAL_DEVIANCE, D2, GINI),
             *(PINBALL_LOSS, COVERAGE, MEAN_WIDTH),
             *(ACCURACY, BALANCED_ACCURACY, SUBSET_ACCURACY, AUC, AVERAGE_PRECISION),
             *(PRECISION, RECALL, F1, MACRO_F1, MICRO_PRECISION, MICRO_RECALL, MICRO_F1),

@@ -2,10 +2,10 @@
 
 A deviance is 0 for a perfect prediction. It weights errors by the variance that a distribution has
 at the predicted mean μ: μ for counts (Poisson), μ^p with 1 < p < 2 for amounts that may be 0
-(Tweedie), and μ² for positive amounts (gamma). McCullagh and Nelder, Generalized Linear Models
-(1989), section 2.3; Jørgensen, The Theory of Dispersion Models (1997), chapter 4. The values are
-the same as scikit-learn's `mean_poisson_deviance`, `mean_tweedie_deviance` and
-`mean_gamma_deviance`.
+(Tweedie), μ² for positive amounts (gamma), and μ(1 − μ)/n for shares of n trials (binomial).
+McCullagh and Nelder, Generalized Linear Models (1989), section 2.3; Jørgensen, The Theory of
+Dispersion Models (1997), chapter 4. The values are the same as scikit-learn's
+`mean_poisson_deviance`, `mean_tweedie_deviance` and `mean_gamma_deviance`.
 """
 
 from __future__ import annotations
@@ -110,6 +110,33 @@ class GammaDeviance(Deviance):
     def from_mean(self, weight: Operand, total: Operand, terms: Operand) -> Operand:
         """Return `2 (Σ w ln ȳ - Σ ln y)`."""
         return 2 * _difference(weight * np.log(total / weight), terms)
+
+
+class BinomialDeviance(Deviance):
+    """`2 (y ln(y / ŷ) + (1 - y) ln((1 - y) / (1 - ŷ)))` with `0 ln 0 = 0`, for shares.
+
+    It is that of one trial; with the number of trials as row weights, it is that of all trials. It
+    is undefined if 0 is predicted for a share above 0, or 1 for a share below 1.
+    """
+
+    def of(self, true: Operand, mean: Operand) -> Operand:
+        """Return the deviance of each share, see `Deviance.of`."""
+        of_successes = np.where(true > 0, true * np.log(true / mean), 0.0)
+        of_failures = np.where(true < 1, (1 - true) * np.log((1 - true) / (1 - mean)), 0.0)
+        return 2 * (of_successes + of_failures)
+
+    def term(self, true: Operand) -> Operand:
+        """Return `y ln y + (1 - y) ln(1 - y)`."""
+        return _x_log_x(true) + _x_log_x(1 - true)
+
+    def from_mean(self, weight: Operand, total: Operand, terms: Operand) -> Operand:
+        """Return `2 (Σ w (y ln y + (1 - y) ln(1 - y)) - Σ w (ȳ ln ȳ + (1 - ȳ) ln(1 - ȳ)))`."""
+        return 2 * _difference(terms, weight * self.term(total / weight))
+
+
+def _x_log_x(x: Operand) -> Operand:
+    """Return `x ln x`, which is 0 for 0."""
+    return np.where(x > 0, x * np.log(x), 0.0)
 
 
 def _difference(greater: Operand, smaller: Operand) -> Operand:

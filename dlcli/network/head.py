@@ -192,7 +192,8 @@ def _exposure_problems(loss: Loss, config: Config) -> Iterator[Problem]:
     if config.data.exposure is not None and not loss.allows_exposure:
         known = [name for name, other in members_of(Loss).items() if other.allows_exposure]
         others = ", ".join(known)
-        message = f"'{loss.name}' has no exposure; omit it, or use one of the losses {others}"
+        way = loss.exposure_advice or f"omit it, or use one of the losses {others}"
+        message = f"'{loss.name}' has no exposure; {way}"
         yield Problem("data.exposure", message)
 
 

@@ -173,7 +173,8 @@ class _Numbers(Task):
         yield None, f"the target {self.name} is {self.words} and has no classes"
 
     def check_values(self, loss: Loss, tables: Sequence[Table]) -> None:
-        if not (loss.requires_nonnegative or loss.requires_positive or loss.requires_nonzero):
+        signs = loss.requires_nonnegative or loss.requires_positive or loss.requires_nonzero
+        if not (signs or loss.requires_share):
             return
         for table in tables:
             for column in self.columns:
@@ -433,6 +434,8 @@ def _refuse_undefined(table: Table, column: str, loss: Loss) -> None:
     values = table.numbers(column)
     if loss.requires_positive:
         wrong, needed = values <= 0, "above 0"
+    elif loss.requires_share:
+        wrong, needed = (values < 0) | (values > 1), "from 0 to 1"
     elif loss.requires_nonnegative:
         wrong, needed = values < 0, "of 0 or more"
     else:

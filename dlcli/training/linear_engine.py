@@ -29,7 +29,7 @@ from dlcli.config import layer_choices, training_choices
 from dlcli.config.config_schema import Config
 from dlcli.config.training_choices import Loss
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, Inputs, SelectedInputs
-from dlcli.metrics.deviances import GammaDeviance, TweedieDeviance
+from dlcli.metrics.deviances import BinomialDeviance, GammaDeviance, TweedieDeviance
 from dlcli.metrics.quantiles import pinball_loss
 from dlcli.network.activations import Floats, activate
 from dlcli.network.layers import DenseLayer, Network, Weights, activation_of
@@ -243,6 +243,7 @@ def _residuals(loss: Loss, network: Network) -> Residuals | None:
         ),
         (training_choices.Poisson(), layer_choices.Exponential(), _poisson),
         (training_choices.Gamma(), layer_choices.Exponential(), _gamma),
+        (training_choices.Binomial(), layer_choices.Sigmoid(), _binomial),
     ]
     if isinstance(loss, training_choices.Tweedie):
         known.append((loss, layer_choices.Exponential(), partial(_tweedie, loss.power)))
@@ -297,4 +298,12 @@ def _gamma(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
     shifted = means + _EPSILON
     losses: Floats = GammaDeviance().of(labels + _EPSILON, shifted)
     gradient: Floats = 2 * means * (means - labels) / np.square(shifted)
+    return losses.mean(axis=1), gradient / sums.shape[1]
+
+
+def _binomial(sums: Floats, labels: NDArray[Any]) -> tuple[Floats, Floats]:
+    probabilities = activate("sigmoid", sums)
+    shares, means = (np.clip(each, _EPSILON, 1 - _EPSILON) for each in (labels, probabilities))
+    losses: Floats = BinomialDeviance().of(shares, means)
+    gradient: Floats = np.where(means == probabilities, 2 * (means - shares), 0)
     return losses.mean(axis=1), gradient / sums.shape[1]

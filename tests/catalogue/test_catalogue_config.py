@@ -19,7 +19,7 @@ RATE = "4:39: optimizer.learning_rate: expected a number above 0, got"
 NAME = "4:7: name: expected up to 64 characters (A-Z a-z 0-9 . _ -), beginning with a letter or digit, got"
 FOR_NUMBERS = (
     "use one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
-    "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, gamma, quantile; for classes, set data.target: {column: ..., type: "
+    "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, gamma, binomial, quantile; for classes, set data.target: {column: ..., type: "
     "categorical}"
 )
 FOR_TWO = (
@@ -80,7 +80,7 @@ REFUSED = {
     "an unknown metric": (
         f"{CONFIG}metrics: [acuracy]\n",
         "4:11: metrics[0]: expected 'mse', 'rmse', 'mae', 'r2', 'poisson_deviance', "
-        "'tweedie_deviance', 'gamma_deviance', 'd2', 'pinball_loss', 'coverage', 'mean_width', 'accuracy', "
+        "'tweedie_deviance', 'gamma_deviance', 'binomial_deviance', 'd2', 'pinball_loss', 'coverage', 'mean_width', 'accuracy', "
         "'balanced_accuracy', 'subset_accuracy', 'auc', 'precision', 'recall', 'f1', 'macro_f1', "
         "'micro_precision', 'micro_recall', 'micro_f1', 'log_loss', 'brier' or 'top_3_accuracy', "
         "got 'acuracy'; did you mean 'accuracy'?",

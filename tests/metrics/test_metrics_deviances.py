@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dlcli.config.training_choices import Gamma, Poisson, Tweedie
+from dlcli.config.training_choices import Binomial, Gamma, Poisson, Tweedie
 from dlcli.metrics.definitions import metric_values, statistics_of
 from dlcli.metrics.deviances import GammaDeviance, TweedieDeviance
 from dlcli.metrics.intervals import estimate_statistics
@@ -44,6 +44,16 @@ def test_a_deviance_and_its_explained_share_are_those_of_scikit_learn(case):
     each = (metrics(loss, true, MEANS, weights) for weights in (None, WEIGHTS))
     found = [metrics[key] for metrics in each for key in (name, "d2")]
     assert found == pytest.approx(EXPECTED[case])
+
+
+def test_the_deviance_of_shares_is_that_of_their_trials():
+    successes, trials = np.array([0, 3, 5, 10]), np.array([4, 8, 5, 20])
+    predicted = np.array([0.1, 0.4, 0.7, 0.35])
+    found = metrics(Binomial(), successes / trials, predicted, trials.astype(float))
+    # SciPy 1.17: twice the difference of binom.logpmf of the shares and of the predictions, per
+    # trial, and the share of that difference from the mean share that is explained.
+    expected = [0.1707252965527537, 0.5124002704525363]
+    assert [found["binomial_deviance"], found["d2"]] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("loss", "_", "true"), LOSSES.values(), ids=LOSSES)

@@ -48,7 +48,7 @@ NUMBER = [
     "mean_squared_logarithmic_error",
     "poisson",
 ]
-OTHERS = ["tweedie", "gamma"]
+OTHERS = ["tweedie", "gamma", "binomial"]
 """Losses of a number that Keras lacks."""
 FITTING = {
     "number": NUMBER,
@@ -244,7 +244,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'cosine_similarity' does not fit the target 'y' (a number); use one of "
             "mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, quantile; it fits several columns as data.target",
+            "gamma, binomial, quantile; it fits several columns as data.target",
         ),
         (
             "number",
@@ -252,7 +252,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'binary_crossentropy' does not fit the target 'y' (a number); use one "
             "of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, quantile; for classes, set data.target: {column: ..., type: categorical}",
+            "gamma, binomial, quantile; for classes, set data.target: {column: ..., type: categorical}",
         ),
         (
             "two",
@@ -282,7 +282,7 @@ def test_keras_computes_a_loss_that_fits_on_the_output_that_follows(target, loss
             "loss: 'binary_crossentropy' does not fit the target 'u', 'v' (2 numbers); use "
             "one of mean_squared_error, mean_absolute_error, mean_absolute_percentage_error, "
             "mean_squared_logarithmic_error, huber, log_cosh, poisson, tweedie, "
-            "gamma, cosine_similarity, kl_divergence; for labels, set data.target: {column: [...], type: multi_label}",
+            "gamma, binomial, cosine_similarity, kl_divergence; for labels, set data.target: {column: [...], type: multi_label}",
         ),
         (
             "three",

@@ -199,6 +199,11 @@ def test_an_exposure_that_is_not_positive_is_refused_with_its_row(value):
             "",
             "'mean_squared_error' has no exposure; omit it, or use one of the losses poisson, ",
         ),
+        (
+            "binomial",
+            "",
+            "'binomial' has no exposure; set data.sample_weight to the number of trials",
+        ),
         ("poisson", ", sample_weight: years", "data.exposure: is also the weight"),
         ("poisson", ", split: {name: time, column: years}, test: 0.2", "is also the exposure"),
     ],

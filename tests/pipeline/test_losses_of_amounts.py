@@ -19,7 +19,9 @@ RNG = np.random.default_rng(0)
 A, B = RNG.normal(size=(2, 120)).round(3)
 SEVERITY = RNG.gamma(2, np.exp(4 + 0.5 * A - 0.3 * B) / 2).round(3)
 COST = (SEVERITY * (RNG.uniform(size=120) < 0.6)).round(3)
-COLUMNS = {"a": A, "b": B, "severity": SEVERITY, "cost": COST}
+TRIALS = RNG.integers(1, 30, 120)
+SHARE = RNG.binomial(TRIALS, 1 / (1 + np.exp(0.5 - 0.8 * A + 0.6 * B))) / TRIALS
+COLUMNS = {"a": A, "b": B, "severity": SEVERITY, "cost": COST, "trials": TRIALS, "share": SHARE}
 # scikit-learn 1.9.1: TweedieRegressor(power=..., alpha=0, link="log", tol=1e-9) of the
 # standardized columns a and b: coefficients and intercept.
 REGRESSION = {
@@ -78,11 +80,32 @@ def test_the_linear_baseline_has_the_same_loss(loss):
     assert run.history.keys() == {"loss", name, "learning_rate"}
 
 
+@pytest.mark.slow
+def test_shares_of_trials_have_the_logistic_regression_of_all_trials():
+    # scikit-learn 1.9.1: LogisticRegression(C=inf, tol=1e-12) of all successes and failures.
+    wanted = [0.6939104943285272, -0.6362705422529672, -0.3875630095054056]
+    text = config_for("binomial", target="share, sample_weight: trials").text
+    Path("t.yaml").write_text(text)
+    run = train(load_config(Path("t.yaml")), Path("run"))
+    [[first], [second]] = run.predictor.weights["output/kernel"]
+    found = [first, second, run.predictor.weights["output/bias"][0]]
+    assert found == pytest.approx(wanted, abs=2e-3)
+    hidden = text.replace("hidden: []", "hidden: [{units: 2, activation: tanh}]")
+    Path("t.yaml").write_text(hidden.replace("epochs: 300", "epochs: 1"))
+    other = train(load_config(Path("t.yaml")), Path("other"))
+    baselines = json.loads(Path("other/baselines.json").read_text())
+    expected = run.metrics["train"]["binomial_deviance"]
+    assert baselines["linear"]["train"]["binomial_deviance"] == pytest.approx(expected, rel=1e-3)
+    assert baselines["constant"]["train"]["d2"] == pytest.approx(0, abs=1e-5)
+    assert other.history.keys() == {"loss", "binomial_deviance", "learning_rate"}
+
+
 @pytest.mark.parametrize(
     ("loss", "column", "value", "message"),
     [
         ("gamma", "severity", "0", "the loss 'gamma' needs a target above 0, got 0"),
         ("gamma", "severity", "-2.5", "the loss 'gamma' needs a target above 0, got -2.5"),
+        ("binomial", "share", "1.5", "the loss 'binomial' needs a target from 0 to 1, got 1.5"),
         ("tweedie", "cost", "-1", "the loss 'tweedie' needs a target of 0 or more, got -1"),
     ],
 )
@@ -92,7 +115,7 @@ def test_an_amount_without_a_deviance_is_refused_with_its_row(loss, column, valu
     fields[[*COLUMNS].index(column)] = value
     Path("t.csv").write_text("\n".join([*lines[:4], ",".join(fields), *lines[5:]]))
     with pytest.raises(DataError) as caught:
-        train(config_for(loss), Path("run"))
+        train(config_for(loss, target=column), Path("run"))
     assert message in str(caught.value)
     assert "row 4" in str(caught.value)
 
@@ -106,6 +129,7 @@ def test_an_amount_without_a_deviance_is_refused_with_its_row(loss, column, valu
             "output: {scaling: standard}\n",
             "'gamma' can't be trained on a shifted target; use mean or none",
         ),
+        ("binomial", "output: {activation: linear}\n", "'linear' does not fit the loss 'binomial'"),
         ("tweedie", "output: {activation: linear}\n", "'linear' does not fit the loss 'tweedie'"),
     ],
 )

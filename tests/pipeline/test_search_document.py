@@ -234,7 +234,7 @@ def test_every_metric_has_the_standard_error_that_many_draws_of_rows_show():
             assert 0.8 < np.median(errors) / deviation < most, (kind, name)
             seen.add(name)
     # The others need a decision or a loss of their own.
-    others = {"cost", "tweedie_deviance", "gamma_deviance"}
+    others = {"cost", "tweedie_deviance", "gamma_deviance", "binomial_deviance"}
     others |= {"mean_width", "pinball_loss", "coverage"}
     assert seen == set(METRICS) - others
 

@@ -91,6 +91,11 @@ LOSSES = [
         lambda y, p: 2 * (y**0.8 / (-0.2 * 0.8) + y * p**-0.2 / 0.2 + p**0.8 / 0.8),
     ),
     ("gamma", NUMBER, lambda y, p: 2 * (np.log(p / y) + y / p - 1)),
+    (
+        "binomial",
+        SHARES,
+        lambda y, p: 2 * (y * np.log(y / p) + (1 - y) * np.log((1 - y) / (1 - p))).mean(axis=1),
+    ),
     ("cosine_similarity", SHARES, lambda y, p: -cosines(y, p)),
     ("kl_divergence", SHARES, lambda y, p: (y * np.log(y / p)).sum(axis=1)),
     ("binary_crossentropy", TWO, lambda y, p: -np.log(positive(y, p))),
