@@ -159,7 +159,7 @@ def keyed_rows(table: Table, decoded: DecodedRows, task: Task) -> HeldOut:
         task: the task of the predictor.
     """
     values, predicted, weights = decoded.values, decoded.decoded, decoded.weights
-    rows = HeldOut(values, predicted, weights, task=task, row=table_keys(table))
+    rows = HeldOut(values, predicted, weights, decoded.costs, task=task, row=table_keys(table))
     return rows if weights is None else rows.take(np.flatnonzero(weights))
 
 

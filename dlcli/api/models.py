@@ -91,7 +91,7 @@ class Model:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that predictions require."""
-        return tuple(feature.column for feature in self.predictor.encoding.features)
+        return self.predictor.columns
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -765,11 +765,14 @@ class Config(Section):
     def reserved(self) -> tuple[str, ...]:
         """Columns that are not features.
 
-        The column of a time split is also a feature if `input.features` lists it.
+        The column of a time split, and columns of costs, are also features if `input.features`
+        lists them.
         """
         split, named = self.data.split, self.input.features or {}
         time = split.column if isinstance(split, TimeSplit) and split.column in named else None
-        return tuple(column for column in self.data.reserved if column != time)
+        costs = () if self.decision is None else self.decision.cost_columns.values()
+        others = (name for name in costs if name not in named and name not in self.data.reserved)
+        return (*(column for column in self.data.reserved if column != time), *others)
 
     @property
     def group_columns(self) -> dict[str, str]:

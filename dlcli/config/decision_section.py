@@ -1,21 +1,43 @@
 """The config section `decision`: how probabilities become a predicted class."""
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dlcli.schema.section import Conflict, Expected, NonNegative, OpenFraction, Section, Share
+from dlcli.schema.section import (
+    ColumnName,
+    Conflict,
+    Expected,
+    NonNegative,
+    OpenFraction,
+    Section,
+    Share,
+)
 
+CostName = Literal["false_positive", "false_negative"]
 DecidedMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
 """The metrics of two classes that depend on the threshold."""
-FALSE_POSITIVE, FALSE_NEGATIVE = "false_positive", "false_negative"
+FALSE_POSITIVE: Final = "false_positive"
+FALSE_NEGATIVE: Final = "false_negative"
+
+
+class CostColumn(Section):
+    """A cost that differs by row."""
+
+    column: ColumnName
+    """The column with the cost of each row, a number of 0 or more."""
+
+
 CostValues = Annotated[
-    Mapping[str, NonNegative | Annotated[Mapping[str, NonNegative], Field(min_length=1)]],
+    Mapping[
+        str, NonNegative | CostColumn | Annotated[Mapping[str, NonNegative], Field(min_length=1)]
+    ],
     Field(min_length=1),
     Expected(
-        "costs of 0 or more: {false_positive: 1, false_negative: 20}, or for each true class those "
-        "of the predicted classes"
+        "costs of 0 or more: {false_positive: 1, false_negative: 20}, a column of costs: "
+        "{false_positive: 1, false_negative: {column: amount}}, or for each true class those of "
+        "the predicted classes"
     ),
 ]
 
@@ -60,7 +82,9 @@ class Decision(Section):
     costs: CostValues | None = None
     """Costs of wrong predictions. For two classes: `false_positive` and `false_negative`. For any
     number of classes: the cost of each predicted class, by true class; a missing cost is 0. The
-    class with the lowest expected cost is predicted."""
+    class with the lowest expected cost is predicted. `{column: amount}` as the cost of a false
+    positive or false negative is the number in this column of each row. New rows need the column,
+    and it is a feature only if `input.features` lists it."""
     threshold: OpenFraction | None = None
     """Predict the positive class if its probability is above this number."""
 
@@ -80,6 +104,13 @@ class Decision(Section):
                 yield key, "requires maximize, such as maximize: f1"
             elif key == self.maximize:
                 yield key, "is maximized, so a lower limit has no effect; omit it"
+
+    @property
+    def cost_columns(self) -> dict[CostName, str]:
+        """The column of each cost that differs by row: `{"false_negative": "amount"}`."""
+        names: tuple[CostName, ...] = (FALSE_POSITIVE, FALSE_NEGATIVE)
+        given = ((name, (self.costs or {}).get(name)) for name in names)
+        return {name: each.column for name, each in given if isinstance(each, CostColumn)}
 
     @property
     def needs_rows(self) -> bool:

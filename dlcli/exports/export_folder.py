@@ -76,6 +76,12 @@ def export_run(
         RunError: if the run has no network or is damaged.
     """
     chosen = checked_format(format, level, quantize=quantize)
+    if run.decision is not None and run.decision.cost_columns and format not in ("card", "keras"):
+        message = (
+            "its decision reads costs from a column, which an exported model does not support; "
+            "set decision.threshold, or use dlcli predict or serve"
+        )
+        raise ExportError(f"{run.path}: {message}")
     if isinstance(chosen, ModelFormat):
         run.require_network()
         return Export(output, _export_model(run, format, chosen, output, level))

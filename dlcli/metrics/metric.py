@@ -46,7 +46,8 @@ class Rows:
     weights: Operand
     """Row weights, (rows,), all above 0; `None` in a training program, which weights the sums."""
     costs: Operand = None
-    """The cost of each predicted class (columns) by true class (rows); `None` if unknown."""
+    """The cost of each predicted class (columns) by true class (rows); `None` if unknown. With
+    a first axis for the rows, the costs differ by row."""
 
     kind: ClassVar[Kind]
     has_probabilities: ClassVar[bool] = True
@@ -95,8 +96,8 @@ class LabelRows(Rows):
     """
 
     kind: ClassVar[Kind] = "labels"
-    border: float = 0.5
-    """The probability above which a label is predicted."""
+    border: Operand = 0.5
+    """The probability above which a label is predicted; (rows, 1) if it differs by row."""
 
     @cached_property
     def decided(self) -> Operand:
@@ -140,7 +141,7 @@ class MarginRows(PairRows):
     """
 
     has_probabilities = False
-    border: float = 0.0
+    border: Operand = 0.0
 
 
 @dataclass(frozen=True)
@@ -332,7 +333,9 @@ class CostOf(Form):
 
     def statistic(self, rows: Any) -> statistics.Statistic:  # noqa: ANN401
         true, decided = (each.reshape(-1) for each in (rows.true, rows.decided))
-        return statistics.Mean(rows.weights, rows.costs[true, decided][np.newaxis])
+        by_row = rows.costs if rows.costs.ndim == 3 else rows.costs[np.newaxis]
+        costs = by_row[np.arange(len(true)) % len(by_row), true, decided]
+        return statistics.Mean(rows.weights, costs[np.newaxis])
 
 
 class CalibrationOf(Form):

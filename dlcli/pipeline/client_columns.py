@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from dlcli.columns.column_exports import ClientColumn, KnownValues
@@ -23,8 +25,17 @@ def served_columns(run: Run, predictor: Predictor) -> tuple[ClientColumn, ...]:
         notation, known = predictor.notation(feature.column), statistics.get(feature.column)
         frequent = [each.value for each in known.values] if known else []
         middle = _median(known.histogram) if known and known.histogram else None
-        found.append(feature.client_column(notation, KnownValues(frequent, middle)))
-    return tuple(found)
+        column = feature.client_column(notation, KnownValues(frequent, middle))
+        is_cost = feature.column in predictor.cost_columns
+        found.append(replace(column, is_required=True) if is_cost else column)
+    names = {each.name for each in found}
+    return (*found, *(_cost(name) for name in predictor.cost_columns if name not in names))
+
+
+def _cost(name: str) -> ClientColumn:
+    """Describe a column of costs that the network does not read."""
+    meaning = "Cost of a wrong prediction of this row, a number of 0 or more."
+    return ClientColumn(name, ("number", "string"), 1.0, meaning, is_required=True)
 
 
 def _median(histogram: Histogram) -> float:

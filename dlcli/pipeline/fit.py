@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from dlcli import is_command_line, training_job
 from dlcli.arrays import Indices, floats, integers
 from dlcli.cluster import ALONE, Cluster, Workers
-from dlcli.columns.value_problems import ValueNote
+from dlcli.columns.value_problems import ValueNote, ValueProblems
 from dlcli.config.config_schema import Config
 from dlcli.encoding.encoded_rows import EncodedRows
 from dlcli.errors import DivergenceError, require_packages
@@ -307,12 +307,16 @@ class FitResult:
         """Return the predictions of the rows of a set."""
         if name not in self._predictions:
             rows, predictor = self.encoded[name], self.predictor
-            self._predictions[name] = (
+            predictions = (
                 predictor.predict_by_fold(lambda some: rows.select(some).inputs, self.held_out)
                 if name == "validation" and self.config.ensemble_folds is not None
                 else predictor.predict_encoded(rows.inputs)
             )
+            self._predictions[name] = self._with_costs(predictions, name)
         return self._predictions[name]
+
+    def _with_costs(self, predictions: Predictions, name: str) -> Predictions:
+        return self.predictor.with_costs(predictions, self.tables[name], ValueProblems())
 
     @property
     def held_out(self) -> list[Indices]:
@@ -471,7 +475,8 @@ class FitResult:
         exposures = exposures_of(self.tables[name], self.config.data.exposure)
         if exposures is not None:
             repeated = repeated * exposures
-        return self.predictor.decode(repeated).with_truth(self.tables[name], rows.weights)
+        predictions = self._with_costs(self.predictor.decode(repeated), name)
+        return predictions.with_truth(self.tables[name], rows.weights)
 
     def prediction_table(
         self,
@@ -502,6 +507,7 @@ class FitResult:
                 **(columns or {}),
                 **({} if weights is None else {"weight": floats(weights)}),
                 **({} if exposures is None else {"exposure": floats(exposures[:, 0])}),
+                **predictions.stored_costs(),
                 **predictions.truth(table),
                 **predictions.columns(),
             }

@@ -361,7 +361,7 @@ def _read(
     stored = replace(stored, partition=part.partition)
     columns = None
     if keep is not None:
-        columns = {*keep, *(feature.column for feature in predictor.encoding.features)}
+        columns = {*keep, *predictor.columns}
     opened = open_batches(stored, predictor.table_format, columns)
     no_rows, numbers = opened.schema.empty_table(), np.empty(0, np.int64)
     first = Table(stored.file, no_rows, numbers, unread=opened.unread)

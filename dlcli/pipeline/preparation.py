@@ -56,6 +56,7 @@ from dlcli.tables.stored_columns import IN_MEMORY, Storage
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_header, read_table
 from dlcli.tasks import prior_shift
+from dlcli.tasks.decision import fit_decision
 from dlcli.tasks.inference import drop_missing_targets, infer_task, refuse_constant
 from dlcli.tasks.task import Task
 from dlcli.training_job import Device, choose_engine
@@ -229,9 +230,8 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
             index = "" if isinstance(data.target.column, str) else f"[{at}]"
             problems += _missing_column(f"data.target.column{index}", column, header)
         problems += _missing_group_columns(config, header)
-        roles = {"data.sample_weight": data.sample_weight, "data.exposure": data.exposure}
-        for path, name in roles.items():
-            problems += [] if name is None else _missing_column(path, name, header)
+        for path, name in _columns_with_roles(config).items():
+            problems += _missing_column(path, name, header)
     try:
         chosen = column_types.choose_features(config.input, train[1], config.reserved)
         read = [column for column, feature in chosen.items() if feature.is_read]
@@ -242,6 +242,15 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
         problems += error.problems
     if problems:
         raise errors.ConfigError(dict.fromkeys(problems))  # a file may be named twice
+
+
+def _columns_with_roles(config: Config) -> dict[str, str]:
+    """Return the columns of weights, exposures and costs, by their paths in the config."""
+    data, decision = config.data, config.decision
+    named = {"data.sample_weight": data.sample_weight, "data.exposure": data.exposure}
+    for key, column in ({} if decision is None else decision.cost_columns).items():
+        named[f"decision.costs.{key}.column"] = column
+    return {path: column for path, column in named.items() if column is not None}
 
 
 def _missing_column(path: str, column: str, header: Header) -> Iterator[errors.Problem]:
@@ -696,6 +705,9 @@ def prepare_rows(
         events.warn(f"{train.file}: {warning}")
     head = resolve_head(config, task)
     task.check_values(head.loss, dataset.tables)
+    if config.decision is not None and config.decision.cost_columns:
+        for table in dataset.tables:
+            fit_decision(config.decision, task.classes).row_costs(table, ValueProblems())
     for warning in task.training_warnings(head.output, train):
         events.warn(f"{train.file}: {warning}")
     if fitted is None:

@@ -116,6 +116,9 @@ def search_changes(
         UsageError: if the network does not read a fixed column.
         DataError: for values that can't be encoded.
     """
+    if predictor.cost_columns:
+        message = "can't be combined with a decision by costs in a column"
+        raise UsageError(f"{option('change')} {message}; train with a threshold")
     names = tuple(feature.column for feature in predictor.encoding.features)
     for name in fixed:
         if name not in names:

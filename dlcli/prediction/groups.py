@@ -191,7 +191,8 @@ def column_groups(
         if not len(rows):
             continue
         weights = None if decoded.weights is None else decoded.weights[rows]
-        some = DecodedRows(decoded.values[rows], decoded.decoded[rows], weights)
+        costs = None if decoded.costs is None else decoded.costs[rows]
+        some = DecodedRows(decoded.values[rows], decoded.decoded[rows], weights, costs)
         statistics = task.statistics(some)
         chosen = {key: each for key, each in statistics.items() if only in (None, key)}
         estimates = estimate_statistics(chosen, _RESAMPLES)

@@ -144,6 +144,8 @@ class Predictions:
     """The network's outputs before decoding, (rows, units)."""
     regions: Regions | None = None
     """The rows' prediction intervals or prediction sets, if requested."""
+    costs: Floats | None = None
+    """The costs of wrong classes, if they differ by row, see `DecodedRows.costs`."""
 
     @classmethod
     def concatenate(cls, parts: Sequence[Predictions]) -> Predictions:
@@ -156,7 +158,8 @@ class Predictions:
     def take(self, rows: NDArray[np.int64]) -> Predictions:
         """Return the predictions of some rows, in the given order."""
         regions = None if self.regions is None else self.regions.take(rows)
-        return replace(self, outputs=self.outputs[rows], regions=regions)
+        costs = None if self.costs is None else self.costs[rows]
+        return replace(self, outputs=self.outputs[rows], regions=regions, costs=costs)
 
     @cached_property
     def decoded(self) -> Outputs:
@@ -166,7 +169,7 @@ class Predictions:
     @property
     def values(self) -> TargetValues:
         """The predicted values, in the same form as true values."""
-        return self.task.predict(self.decoded)
+        return self.task.predict_by_cost(self.decoded, self.costs)
 
     @cached_property
     def probabilities(self) -> Outputs | None:
@@ -195,7 +198,8 @@ class Predictions:
         Raises:
             DataError: if a target value is missing or can't be encoded.
         """
-        return DecodedRows(self.task.values(table, ValueProblems()), self.decoded, weights)
+        values = self.task.values(table, ValueProblems())
+        return DecodedRows(values, self.decoded, weights, self.costs)
 
     def truth(self, table: Table) -> dict[str, pa.Array]:
         """Return the true values as columns: `target`, or `target_<column>` for several.
@@ -204,6 +208,11 @@ class Predictions:
             table: the predicted rows, with their target.
         """
         return self.task.value_columns(self.task.values(table, ValueProblems()), "target")
+
+    def stored_costs(self) -> dict[str, pa.Array]:
+        """Return the costs of the rows as columns, see `COST_COLUMNS`; empty without costs."""
+        costs = () if self.costs is None else self.costs.T
+        return dict(zip(COST_COLUMNS, map(floats, costs), strict=False))
 
     def columns(self, *, as_computed: bool = False) -> dict[str, pa.Array]:
         """Return the predictions as columns, by name.
@@ -254,6 +263,9 @@ def finite_or_none(value: Any) -> Any:  # noqa: ANN401
 
 # Held-out rows of a run
 
+COST_COLUMNS = ("cost_false_positive", "cost_false_negative")
+"""The stored columns with the costs of each row, if they differ by row."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeldOut(DecodedRows):
@@ -291,6 +303,7 @@ class HeldOut(DecodedRows):
             task.read_values(columns, "target"),
             task.read_decoded(columns),
             weights,
+            columns.floats(*COST_COLUMNS) if columns.has(COST_COLUMNS[0]) else None,
             task=task,
             row=columns.integers("row"),
             exposures=columns.floats("exposure") if columns.has("exposure") else None,
@@ -320,6 +333,7 @@ class HeldOut(DecodedRows):
             values=self.values[indices],
             decoded=self.decoded[indices],
             weights=None if self.weights is None else self.weights[indices],
+            costs=None if self.costs is None else self.costs[indices],
             row=self.row[indices],
             exposures=None if self.exposures is None else self.exposures[indices],
             files=None if self.files is None else [self.files[index] for index in indices],

@@ -32,7 +32,7 @@ from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import Source
 from dlcli.tables.stored_columns import IN_MEMORY, Storage
-from dlcli.tables.table import Table
+from dlcli.tables.table import Rows, Table
 from dlcli.tables.table_files import MissingWords, read_table
 from dlcli.tables.table_formats import TableFormat
 from dlcli.tasks import prior_shift
@@ -242,16 +242,14 @@ class Predictor:
             UsageError: if the file does not exist.
             DataError: if the file is not a table.
         """
-        features = [feature.column for feature in self.encoding.features]
-        columns = None if others is None else {*features, *others}
+        columns = None if others is None else {*self.columns, *others}
         table = read_table(source, self.missing_words, self.table_format, storage, columns)
         return table.written_like(self.encoding.notations)
 
     @property
     def table_format(self) -> TableFormat:
         """The format of files, which is that of training or a plain one."""
-        features = tuple(feature.column for feature in self.encoding.features)
-        return replace(self.config.data.table_format, columns=features)
+        return replace(self.config.data.table_format, columns=self.columns)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
         """Return some rows of a longer table, with the number notations of the training table.
@@ -271,8 +269,8 @@ class Predictor:
         It does not if numbers are texts, whose notation depends on all values of a column.
         """
         texts = {field.name for field in schema if column_kind(field.type) == "text"}
-        numbers = (each for each in self.encoding.features if each.reads_numbers)
-        return texts.isdisjoint(each.column for each in numbers)
+        numbers = [each.column for each in self.encoding.features if each.reads_numbers]
+        return texts.isdisjoint([*numbers, *self.cost_columns])
 
     @property
     def rows_at_once(self) -> int:
@@ -292,12 +290,43 @@ class Predictor:
         Raises:
             DataError: if the table lacks columns, or values can't be encoded.
         """
-        if isinstance(rows, FewRows):
-            return self.predict_encoded(self.encoding.transform(rows, problems))
-        if not rows.rows:
-            return self._predict_none(rows)
-        parts = (self.encoding.transform(part, problems) for part in rows.parts(self.rows_at_once))
-        return Predictions.concatenate([self.predict_encoded(part) for part in parts])
+        if not isinstance(rows, FewRows):
+            if not rows.rows:
+                return self._predict_none(rows)
+            of_parts = rows.parts(self.rows_at_once)
+            parts = (self.encoding.transform(part, problems) for part in of_parts)
+            found = Predictions.concatenate([self.predict_encoded(part) for part in parts])
+        else:
+            found = self.predict_encoded(self.encoding.transform(rows, problems))
+        return self.with_costs(found, rows, problems)
+
+    def with_costs(
+        self, predictions: Predictions, rows: Rows, problems: ValueProblems
+    ) -> Predictions:
+        """Return predictions of rows with the rows' costs, if the decision depends on them.
+
+        Args:
+            predictions: the predictions of the rows.
+            rows: the rows, with the columns of costs.
+            problems: records costs that can't be used.
+
+        Raises:
+            DataError: for missing columns or costs.
+        """
+        costs = None if self.decision is None else self.decision.row_costs(rows, problems)
+        return predictions if costs is None else replace(predictions, costs=costs)
+
+    @property
+    def cost_columns(self) -> tuple[str, ...]:
+        """The columns of costs that differ by row."""
+        columns = {} if self.decision is None else self.decision.cost_columns
+        return tuple(dict.fromkeys(columns.values()))
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that predictions need: those of the network, then those of costs."""
+        features = (each.column for each in self.encoding.features)
+        return tuple(dict.fromkeys([*features, *self.cost_columns]))
 
     def encode(self, table: Table | FewRows, problems: ValueProblems) -> Matrix:
         """Encode rows.
@@ -355,8 +384,9 @@ class Predictor:
 
     @cached_property
     def _readings(self) -> dict[str, Reading]:
-        columns = (each.column for each in self.encoding.features)
-        return {name: Reading(self.missing_words(name), self.notation(name)) for name in columns}
+        return {
+            name: Reading(self.missing_words(name), self.notation(name)) for name in self.columns
+        }
 
     def notation(self, column: str) -> Notation:
         """Return the number notation of a column of the training table."""

@@ -156,7 +156,7 @@ class PredictedRows(HeldOut):
     @cached_property
     def predicted_values(self) -> NDArray[np.int64]:
         """The indices of the predicted classes, shape `(rows,)`."""
-        return np.reshape(self.task.predict(self.decoded), -1)
+        return np.reshape(self.task.predict_by_cost(self.decoded, self.costs), -1)
 
     @cached_property
     def numbers(self) -> list[PredictedNumbers]:

@@ -254,6 +254,7 @@ class ServedModel:
         """The numeric columns with a decimal comma in the training table."""
         features, notations = self.predictor.encoding.features, self.predictor.encoding.notations
         numbers = [each.column for each in features if each.reads_numbers]
+        numbers += [name for name in self.predictor.cost_columns if name not in numbers]
         return tuple(n for n in numbers if n in notations and notations[n].decimal == ",")
 
     @cached_property

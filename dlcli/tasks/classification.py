@@ -35,7 +35,7 @@ from dlcli.schema.yaml_document import format_path
 from dlcli.tables.table import Table
 from dlcli.tasks import prior_shift
 from dlcli.tasks import task as base
-from dlcli.tasks.decision import decision_problems
+from dlcli.tasks.decision import decision_problems, matrices_of, thresholds_of
 from dlcli.tasks.task import Outputs, TargetValues, Task
 
 StorageType = Literal["text", "integer", "boolean"]
@@ -292,6 +292,18 @@ class Binary(_Classes):
         assert isinstance(rows, PairRows)
         costs = None if self.decision is None else self.decision.cost_matrix
         return replace(rows, border=self.threshold, costs=costs)
+
+    def predict_by_cost(self, decoded: Outputs, costs: Floats | None) -> NDArray[np.int64]:
+        if costs is None:
+            return self.predict(decoded)
+        return (decoded > thresholds_of(costs))[:, 0].astype(np.int64)
+
+    def _rows_by_cost(self, rows: base.DecodedRows) -> PairRows:
+        made = self.metric_rows(rows.values, rows.decoded, rows.weights)
+        if rows.costs is None:
+            return made
+        costs = rows.costs if rows.weights is None else rows.costs[rows.weights > 0]
+        return replace(made, border=thresholds_of(costs), costs=matrices_of(costs))
 
     def soft_labels(self, decoded: Outputs, units: int) -> NDArray[np.float32]:
         both = self.probabilities(decoded).astype(np.float32)

@@ -15,13 +15,21 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.arrays import Floats
-from dlcli.config.decision_section import FALSE_NEGATIVE, FALSE_POSITIVE, Decision
-from dlcli.errors import did_you_mean, first_names, number, plural
+from dlcli.columns.value_problems import ValueProblems
+from dlcli.config.decision_section import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    CostColumn,
+    CostName,
+    Decision,
+)
+from dlcli.errors import DataError, absent_columns, did_you_mean, first_names, number, plural
 from dlcli.metrics.definitions import F1, decision_metrics
 from dlcli.metrics.intervals import DifferenceEstimate, Estimate
 from dlcli.metrics.statistic import Ratio
 from dlcli.metrics.wording import metric_title
 from dlcli.safe_files import Count, Document
+from dlcli.tables.table import Rows
 
 DEFAULT_THRESHOLD = 0.5
 MOST_POINTS = 200
@@ -65,6 +73,8 @@ class FittedDecision(Document):
     """For two classes: the second one is predicted if its probability is above it."""
     costs: Annotated[tuple[tuple[_Cost, ...], ...], Field(max_length=10_000)] | None = None
     """The cost of each predicted class (columns) by true class (rows)."""
+    cost_columns: Mapping[CostName, str] = {}
+    """The columns of costs that differ by row; these are 0 in `costs`."""
     objective: str
     """What is chosen, such as `f1` or `cost`; `threshold` if it was given."""
     constraints: Mapping[str, float] = {}
@@ -82,6 +92,8 @@ class FittedDecision(Document):
         """Return whether it decides between this number of classes."""
         if self.costs is not None and {len(self.costs), *map(len, self.costs)} != {classes}:
             return False
+        if self.cost_columns and (classes != 2 or self.costs is None):
+            return False
         return self.costs is not None if self.threshold is None else classes == 2
 
     def predict(self, probabilities: NDArray[np.floating[Any]]) -> NDArray[np.int64]:
@@ -95,6 +107,31 @@ class FittedDecision(Document):
         assert self.costs is not None  # one of both
         return np.asarray(np.argmin(probabilities @ np.array(self.costs), axis=1))
 
+    def row_costs(self, rows: Rows, problems: ValueProblems) -> Floats | None:
+        """Read the costs of each row; `None` if they are the same for all rows.
+
+        Args:
+            rows: the rows, with the columns of costs.
+            problems: records costs that are missing or below 0.
+
+        Returns:
+            The costs of a false positive and a false negative, (rows, 2).
+
+        Raises:
+            DataError: for a missing column; or for such costs, unless `problems` is lenient.
+        """
+        if not self.cost_columns:
+            return None
+        assert self.costs is not None  # with these columns
+        columns = [*self.cost_columns.values()]
+        if not {*columns}.issubset(rows.columns):
+            message = f"{absent_columns(columns, rows.columns)}, which decision.costs needs"
+            raise DataError(message, file=rows.file)
+        costs = np.tile(np.array([self.costs[0][1], self.costs[1][0]]), (rows.rows, 1))
+        for name, column in self.cost_columns.items():
+            costs[:, _BINARY.index(name)] = _read_costs(rows, column, problems)
+        return costs
+
     @property
     def cost_matrix(self) -> Floats | None:
         """The costs as an array, (true classes, predicted classes)."""
@@ -102,6 +139,9 @@ class FittedDecision(Document):
 
     def describe(self, classes: Sequence[str]) -> str:
         """Describe the decision: `yes if its probability is above 0.12`."""
+        if self.cost_columns:
+            names = " and ".join(f"'{name}'" for name in dict.fromkeys(self.cost_columns.values()))
+            return f"the class of least expected cost, with the costs of each row in {names}"
         if self.threshold is None:
             return "the class of least expected cost"
         return f"{classes[-1]} if its probability is above {number(self.threshold)}"
@@ -144,6 +184,28 @@ class DecisionEffect(Document):
     """The metrics that the decision limits, `recall` and `precision`."""
 
 
+def thresholds_of(costs: Floats) -> Floats:
+    """Return the threshold of each row, FP / (FP + FN); 1 if both are 0, (rows, 1).
+
+    Args:
+        costs: the costs FP of a false positive and FN of a false negative, (rows, 2).
+    """
+    sums = costs.sum(axis=1, keepdims=True)
+    thresholds: Floats = np.divide(costs[:, :1], sums, out=np.ones_like(sums), where=sums > 0)
+    return thresholds
+
+
+def matrices_of(costs: Floats) -> Floats:
+    """Return the cost of each predicted class, (rows, true classes, predicted classes).
+
+    Args:
+        costs: the costs of a false positive and a false negative, (rows, 2).
+    """
+    matrices = np.zeros((len(costs), 2, 2))
+    matrices[:, 0, 1], matrices[:, 1, 0] = costs.T
+    return matrices
+
+
 def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield the problems of a decision with the classes of the target, each with its key."""
     if len(classes) != 2:
@@ -165,8 +227,9 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
         for each in known.keys() - {*classes}:
             near = did_you_mean(each, classes) or f"; there are {first_names(classes)}"
             yield f"costs.{name}", f"no such class as '{each}'{near}"
-    if not any(_matrix(decision, classes).flat):
-        yield "costs", "all costs are 0, so all decisions are equal"
+        if isinstance(value, CostColumn):
+            yield f"costs.{name}", f"a column of costs requires the key {' or '.join(_BINARY)}"
+            continue
 
 
 _BINARY = (FALSE_POSITIVE, FALSE_NEGATIVE)
@@ -181,9 +244,25 @@ def _binary_problems(
     for name in costs.keys() - {*_BINARY}:
         yield f"costs.{name}", f"can't be combined with {key}; omit one of them"
     for name in _BINARY:
-        if not isinstance(costs.get(name), float | int) or not costs[name]:
-            message = f"requires a number above 0 for {name}; else one class is always predicted"
+        cost = costs.get(name)
+        if not isinstance(cost, CostColumn) and (isinstance(cost, Mapping) or not cost):
+            message = (
+                f"requires a number above 0 or a column for {name}; else one class is always "
+                "predicted"
+            )
             yield "costs", message
+
+
+def _read_costs(rows: Rows, column: str, problems: ValueProblems) -> Floats:
+    """Return the costs in a column, 1 for refused ones, (rows,)."""
+    parsed = rows.numbers_of(column)
+    values = parsed.values
+    is_negative = values < 0
+    negative = "a cost must be a number of 0 or more, got {:g}".format
+    problems.refuse(parsed.unreadable, rows, column, parsed.problem)
+    problems.refuse(parsed.missing, rows, column, lambda _: "is empty; decision.costs requires it")
+    problems.refuse(is_negative, rows, column, lambda at: negative(values[at]))
+    return np.where(parsed.unreadable | parsed.missing | is_negative, 1.0, values)
 
 
 def _matrix(decision: Decision, classes: Sequence[str]) -> Floats:
@@ -195,6 +274,8 @@ def _matrix(decision: Decision, classes: Sequence[str]) -> Floats:
             for predicted, cost in value.items():
                 if predicted in classes:
                     matrix[row, classes.index(predicted)] = cost
+        elif isinstance(value, CostColumn):
+            continue
         elif name == FALSE_POSITIVE:
             matrix[0, 1] = value
         elif name == FALSE_NEGATIVE:
@@ -219,6 +300,12 @@ def fit_decision(
     if len(classes) > 2:
         return FittedDecision(costs=_tuples(_matrix(decision, classes)), objective="cost")
     costs = threshold = None
+    if decision.cost_columns:
+        return FittedDecision(
+            costs=_tuples(_matrix(decision, classes)),
+            cost_columns=decision.cost_columns,
+            objective="cost",
+        )
     if decision.costs is not None:
         costs = _matrix(decision, classes)
         # Predict the second class if (1 − p)·c01 + p·c11 < (1 − p)·c00 + p·c10.

@@ -56,6 +56,8 @@ class DecodedRows:
     """The decoded outputs, see `Task.decode`."""
     weights: Floats | None
     """The rows' weights, (rows,), or `None`."""
+    costs: Floats | None = None
+    """The costs of a false positive and a false negative, (rows, 2), if they differ by row."""
 
 
 class Task(Fitted):
@@ -533,6 +535,10 @@ class Task(Fitted):
     def predict(self, decoded: Outputs) -> TargetValues:
         """Return the predicted values of decoded outputs, in the same form as true values."""
 
+    def predict_by_cost(self, decoded: Outputs, costs: Floats | None) -> TargetValues:
+        """Return the predicted values by the costs of each row, see `DecodedRows.costs`."""
+        return self.predict(decoded)
+
     def probabilities(self, outputs: Outputs) -> Outputs:
         """Return the probability of each class or label, (rows, names)."""
         return outputs
@@ -574,18 +580,20 @@ class Task(Fitted):
 
     def statistics(self, rows: DecodedRows) -> dict[str, Statistic]:
         """Return the metrics that are single numbers as functions of the row weights."""
-        made = self.metric_rows(rows.values, rows.decoded, rows.weights)
-        return statistics_of(made, self.loss_metric)
+        return statistics_of(self._rows_by_cost(rows), self.loss_metric)
+
+    def _rows_by_cost(self, rows: DecodedRows) -> Rows:
+        """Return rows of positive weight for metrics, decided by their own costs, if any."""
+        return self.metric_rows(rows.values, rows.decoded, rows.weights)
 
     def decision_effect(self, rows: DecodedRows) -> DecisionEffect | None:
         """Compare the decision for a class with the usual one; `None` without a decision."""
         if self.decision is None:
             return None
         name, plain = self.decision.metric, self.decided_by(None)
-        own, usual = (
-            task.metric_rows(rows.values, rows.decoded, rows.weights) for task in (self, plain)
-        )
-        usual = replace(usual, costs=self.decision.cost_matrix)
+        own = self._rows_by_cost(rows)
+        usual = plain.metric_rows(rows.values, rows.decoded, rows.weights)
+        usual = replace(usual, costs=own.costs)
         of_own = statistics_of(own)
         now, before = {name: of_own[name]}, {name: statistics_of(usual)[name]}
         limited = {each: of_own[each] for each in self.decision.constraints if each in of_own}
