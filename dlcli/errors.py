@@ -383,14 +383,17 @@ def known_columns(columns: Collection[str]) -> str:
     return f"; its only column is {named}" if is_one else f"; its columns are {named}{more}"
 
 
-def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
+def absent_columns(
+    read: Collection[str], columns: Collection[str], reader: str = "the network"
+) -> str:
     """Return the error for missing columns of a table, or an empty string.
 
     The error suggests the most similar unused column, or lists the columns of the table.
 
     Args:
-        read: the columns that the network reads.
+        read: the columns that are required.
         columns: the columns of the table.
+        reader: what reads them.
     """
     known = set(columns)
     absent = [column for column in read if column not in known]
@@ -399,7 +402,7 @@ def absent_columns(read: Collection[str], columns: Collection[str]) -> str:
     others = sorted(known.difference(read))
     hint = next(filter(None, (did_you_mean(name, others) for name in absent)), "")
     hint = hint or known_columns(columns)
-    return f"has no {named_columns(absent)}, which the network reads{hint}"
+    return f"has no {named_columns(absent)}, which {reader} reads{hint}"
 
 
 def joined(names: Sequence[str]) -> str:

@@ -125,7 +125,7 @@ class FittedDecision(Document):
         assert self.costs is not None  # with these columns
         columns = [*self.cost_columns.values()]
         if not {*columns}.issubset(rows.columns):
-            message = f"{absent_columns(columns, rows.columns)}, which decision.costs needs"
+            message = absent_columns(columns, rows.columns, "decision.costs")
             raise DataError(message, file=rows.file)
         costs = np.tile(np.array([self.costs[0][1], self.costs[1][0]]), (rows.rows, 1))
         for name, column in self.cost_columns.items():
