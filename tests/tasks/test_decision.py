@@ -202,7 +202,11 @@ class TestProblems:
         ("text", "classes", "expected"),
         [
             ("maximize: f1", THREE, [("maximize", "requires two classes, but there are 3")]),
-            ("costs: {false_positive: 1}", PAIR, [("costs", "requires a number above 0 or a column for")]),
+            (
+                "costs: {false_positive: 1}",
+                PAIR,
+                [("costs", "requires a number above 0 or a column for")],
+            ),
             (
                 "costs: {false_positive: 1, false_negative: 2}",
                 THREE,
