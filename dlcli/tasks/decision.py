@@ -222,14 +222,16 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
         return
     for name, value in decision.costs.items():
         known = {name: value, **(value if isinstance(value, Mapping) else {})}
-        if not isinstance(value, Mapping):
+        if isinstance(value, CostColumn):
+            yield f"costs.{name}", f"a column of costs requires the key {' or '.join(_BINARY)}"
+        elif not isinstance(value, Mapping):
             yield f"costs.{name}", "expected the cost of each predicted class: {CLASS: 1, ...}"
         for each in known.keys() - {*classes}:
             near = did_you_mean(each, classes) or f"; there are {first_names(classes)}"
             yield f"costs.{name}", f"no such class as '{each}'{near}"
-        if isinstance(value, CostColumn):
-            yield f"costs.{name}", f"a column of costs requires the key {' or '.join(_BINARY)}"
-            continue
+    has_column = any(isinstance(value, CostColumn) for value in decision.costs.values())
+    if not has_column and not any(_matrix(decision, classes).flat):
+        yield "costs", "all costs are 0, so all decisions are equal"
 
 
 _BINARY = (FALSE_POSITIVE, FALSE_NEGATIVE)
