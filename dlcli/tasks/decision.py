@@ -219,8 +219,14 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
         return
     if binary := [name for name in _BINARY if name in decision.costs]:
         yield from _binary_problems(decision.costs, classes, binary[0])
-        return
-    for name, value in decision.costs.items():
+    else:
+        yield from _matrix_problems(decision, classes)
+
+
+def _matrix_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Yield the problems of costs by true and predicted class."""
+    costs = decision.costs or {}
+    for name, value in costs.items():
         known = {name: value, **(value if isinstance(value, Mapping) else {})}
         if isinstance(value, CostColumn):
             yield f"costs.{name}", f"a column of costs requires the key {' or '.join(_BINARY)}"
@@ -229,7 +235,7 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
         for each in known.keys() - {*classes}:
             near = did_you_mean(each, classes) or f"; there are {first_names(classes)}"
             yield f"costs.{name}", f"no such class as '{each}'{near}"
-    has_column = any(isinstance(value, CostColumn) for value in decision.costs.values())
+    has_column = any(isinstance(value, CostColumn) for value in costs.values())
     if not has_column and not any(_matrix(decision, classes).flat):
         yield "costs", "all costs are 0, so all decisions are equal"
 
