@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dlcli.tables.table import FileNote
 
 _LABEL_WIDTH = 9  # of the longest, `baselines`
-_LABELS = {events.ScalingLayerEvent.kind: "scaling"}
+_LABELS = {events.ScalingLayerEvent.kind: "scaling", events.TimeLimitEvent.kind: "time"}
 """Labels of lines that differ from the kind of the event."""
 _DEFAULT_WIDTH = 80
 """Width in columns if the terminal does not report it."""
@@ -376,6 +376,11 @@ def _baselines(event: events.BaselinesEvent) -> list[str]:
 def _tracking(event: events.TrackingEvent) -> list[str]:
     look = f"; view with: {event.look}" if event.look else ""
     return [f"{event.tracker}: {event.place}{look}"]
+
+
+@event_lines.register
+def _time_limit(event: events.TimeLimitEvent) -> list[str]:
+    return [fmt.time_limit(event)]
 
 
 @event_lines.register

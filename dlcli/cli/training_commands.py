@@ -261,6 +261,17 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
 @_training_command(
     "",
     ("interrupted training", "the result is identical to uninterrupted training"),
+    first=(
+        click.option(
+            "--time",
+            metavar="LIMIT",
+            help="Time limit of training, such as 90s, 10m or 1h30m. The number of epochs that fit "
+            "into it is measured, at most `epochs` of the config. [default: time of the config, "
+            "else no limit]",
+        ),
+    ),
+    fixed=("time",),
+    overrides={"time": "time"},
     last=_workers_options("train together"),
 )
 def train(

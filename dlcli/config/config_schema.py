@@ -10,7 +10,14 @@ from dlcli.columns.scaling import OutputScaling
 from dlcli.config import layer_choices, training_choices
 from dlcli.config.data_section import Data, Input, ScalingLayer, TimeSplit
 from dlcli.config.decision_section import Decision
-from dlcli.config.tune_section import FIXED, Tune, Variants, settings_conflicts, space_conflicts
+from dlcli.config.tune_section import (
+    FIXED,
+    Seconds,
+    Tune,
+    Variants,
+    settings_conflicts,
+    space_conflicts,
+)
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS, metric_bounds
 from dlcli.schema.section import (
@@ -521,6 +528,7 @@ class Config(Section):
 
     synonyms: ClassVar[Mapping[str, str]] = {
         **dict.fromkeys(("max_iter", "num_epochs", "n_epochs"), "epochs"),
+        **dict.fromkeys(("time_limit", "max_time", "timeout"), "time"),
         "random_state": "seed",
         "solver": "optimizer",
         "n_jobs": "threads",
@@ -659,6 +667,16 @@ class Config(Section):
 
     Examples: [100]
     """
+    time: Seconds | None = None
+    """Time limit of training, in seconds or with units such as 90s, 10m or 1h30m. A few epochs are
+    measured before training. The largest number of epochs that fits into the limit, at most
+    `epochs`, is then fixed and written to the resolved config, so learning rate schedules end with
+    the last epoch, and the run can be resumed and reproduced exactly. The members of an ensemble
+    share the time, and each is trained for at least one epoch. Reading the data and evaluation are
+    not included. Omitted: no limit.
+
+    Examples: [10m]
+    """
     batch_size: PositiveInt = 32
     """Number of rows in each training step.
 
@@ -788,6 +806,10 @@ class Config(Section):
         """Number of networks of a fit."""
         return 1 if self.ensemble is None else self.ensemble.members
 
+    def within_epochs(self, epochs: int) -> Self:
+        """Return the config with another number of epochs instead of a time limit."""
+        return self.model_copy(update={"epochs": epochs, "time": None})
+
     def with_scaling_layer(self, multiplier: float | None) -> Self:
         """Return the config with a scaling layer of this learning rate multiplier, or without."""
         layer = ScalingLayer(learning_rate_multiplier=multiplier) if multiplier else None
@@ -818,7 +840,7 @@ class Config(Section):
         """Yield conflicts between sections."""
         yield from self._monitor_conflicts()
         yield from self._ensemble_conflicts()
-        yield from self._epoch_conflicts()
+        yield from self.epoch_conflicts()
         yield from self._monotone_conflicts()
         yield from self._gate_conflicts()
         stopping, optimizer = self.early_stopping, self.optimizer
@@ -910,7 +932,8 @@ class Config(Section):
                 path = ("hidden", index, "activation")
                 yield path, f"{falls}, so '{column}' can't be monotone; {rising}"
 
-    def _epoch_conflicts(self) -> Iterator[Conflict]:
+    def epoch_conflicts(self) -> Iterator[Conflict]:
+        """Yield settings that need more epochs than there are."""
         stopping, schedule = self.early_stopping, self.learning_rate_schedule
         reach = f"is never reached in {self.epochs} epochs"
         if stopping and stopping.start_from_epoch >= self.epochs:

@@ -349,6 +349,7 @@ FIXED: Mapping[Path, str] = {
     ("engine",): "it affects speed, not results",
     ("device",): "it affects speed, not results",
     ("threads",): "they affect speed, not results",
+    ("time",): "it limits a single training run; vary epochs",
     ("checkpoint",): "it affects storage, not results",
     ("explanation",): "it affects explanations, not predictions",
 }

@@ -196,6 +196,19 @@ class DeviceEvent(Event, kind="device"):
     """The number of available GPUs; training uses one of them. 0 if `device` is `cpu`."""
 
 
+class TimeLimitEvent(Event, kind="time_limit"):
+    """The number of epochs that fit into the time limit was measured; it is fixed from now on."""
+
+    limit: float
+    """The time limit of training in seconds."""
+    epochs: Count
+    """The maximum number of epochs of each network."""
+    of: Count
+    """The maximum number of epochs in the config."""
+    seconds_per_epoch: float
+    """The measured time of an epoch of all networks in seconds."""
+
+
 class RunEvent(Event, kind="run"):
     """The run folder was created or, if an interrupted run is resumed, opened."""
 

@@ -187,6 +187,13 @@ def read_candidates(file: ConfigFile, events: Events, storage: Storage = IN_MEMO
             f"optimistic; omit it: {errors.override('distill', None)}"
         )
         raise errors.ConfigError([errors.Problem("distill", message)])
+    if file.config.time is not None:
+        message = (
+            "limits a single training run; cross-validation and search compare networks of equally "
+            f"many epochs, so set epochs and omit it: {errors.override('time', None)}; to limit a "
+            "search, set tune.time"
+        )
+        raise errors.ConfigError([errors.Problem("time", message)])
     if file.config.data.storage == "disk":
         message = (
             "'disk' works only for a single training run; cross-validation and search keep rows in "

@@ -49,6 +49,7 @@ from dlcli.pipeline.preflight import check_plan, row_storage
 from dlcli.pipeline.preparation import FitPlan, FitRows, encode_sets, initial_weights, prepare
 from dlcli.pipeline.run_recording import Recording, TypeReasons
 from dlcli.pipeline.teacher_comparison import save_comparison
+from dlcli.pipeline.time_limit import check_workers, within_time_limit
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate, check_group_gate
 from dlcli.prediction.groups import measure_groups
@@ -137,6 +138,7 @@ def train_recorded(recording: Recording) -> Run:
         recording: the run; the other workers of a cluster call this function at the same time.
     """
     file, config, events = recording.file, recording.file.config, recording.events
+    check_workers(config, recording.workers)
     with row_storage(file, recording.output, events, recording.workers) as storage:
         # Read, split, build, encode.
         rows, plan = prepare(file, events, storage)
@@ -149,6 +151,9 @@ def train_recorded(recording: Recording) -> Run:
         device = load_tensorflow(config, events, recording.workers.cluster)
         distilled = None if teacher is None else distill_rows(teacher, rows, plan)
         plan = replace(plan, initial_weights=initial, distilled=distilled, device=device)
+        config = within_time_limit(config, rows, plan, events)
+        recording.file = file = replace(file, config=config)
+        plan = replace(plan, config=plan.config.within_epochs(config.epochs))
         inputs = {"images": images, "teacher": fingerprint_of(teacher)}
         with recording.begin_training(rows, plan, inputs) as writer:
             rows = TypeReasons.applied(rows, writer)

@@ -271,6 +271,13 @@ def epoch_line(event: events.EpochEvent) -> str:
     return f"{place}{of_training}{validation}".rstrip()
 
 
+def time_limit(event: events.TimeLimitEvent) -> str:
+    """Describe a time limit: `the limit of 10 min 0 s allows 37 of 100 epochs (16.1 s each)`."""
+    allowed = f"{event.epochs:,} of {plural(event.of, 'epoch')}"
+    each = f" ({duration(event.seconds_per_epoch)} each)" if event.seconds_per_epoch else ""
+    return f"the limit of {duration(event.limit)} allows {allowed}{each}"
+
+
 def member_line(event: events.MemberEvent) -> str:
     """Describe a member of an ensemble: `member 2/8  best epoch 31 of 40`."""
     of, epochs = event.members, trained_epochs(event.epochs, event.best_epoch)

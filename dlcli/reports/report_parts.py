@@ -83,6 +83,7 @@ class RunLog(BaseModel):
     network: Last[events.NetworkEvent] = None
     engine: Last[events.EngineEvent] = None
     device: Last[events.DeviceEvent] = None
+    time_limit: Last[events.TimeLimitEvent] = None
     resumed: Last[events.ResumedEvent] = None
     trained: Last[events.TrainedEvent] = None
     baselines: Last[events.BaselinesEvent] = None

@@ -92,11 +92,19 @@ def training_view(run: Run) -> views.View:
         lead=f"Predicts {named}.",
         sentences=tuple(_sentences(record)),
         figures=tuple(_figures(record)),
+        notes=tuple(_notes(record)),
         blocks=views.blocks([metrics if record.splits else None, note, compared]),
         links=(diagnosis,) if _needs_diagnosis(run) else (),
         sections=lambda: list(_sections(record, metrics)),
     )
     return report_parts.run_view(run, view)
+
+
+def _notes(record: TrainingRecord) -> Iterator[str]:
+    """Yield the note that a time limit has shortened training, if it has."""
+    limit = record.log.time_limit
+    if limit is not None and limit.epochs < limit.of:
+        yield fmt.sentence(fmt.time_limit(limit))
 
 
 def _needs_diagnosis(run: Run) -> bool:
