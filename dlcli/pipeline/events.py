@@ -97,7 +97,7 @@ class DataEvent(Event, kind="data"):
     notes: Sequence[str]
     """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
     sampled_from: Count | None = None
-    """The number of rows of the training table from which `data.sample` was drawn; `null` if all
+    """The number of rows of the training table from which `data.sample` was drawn; absent if all
     rows are used."""
 
 
@@ -466,7 +466,7 @@ class RowsEvent(Event, kind="rows"):
     notes: Sequence[str]
     """What dlcli detected in the files, such as the delimiter `;`, as sentences."""
     sampled_from: Count | None = None
-    """The number of rows of the training table from which `data.sample` was drawn; `null` if all
+    """The number of rows of the training table from which `data.sample` was drawn; absent if all
     rows are used."""
 
 
