@@ -96,7 +96,7 @@ def _check_prevalence(
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["csv", "parquet", "jsonl"]),
+    type=click.Choice(["csv", "parquet", "jsonl", "xlsx"]),
     help="Output format. [default: the extension of FILE, else csv]",
 )
 @click.option(
@@ -223,8 +223,9 @@ def _predict_table(
         console.refuse_existing_path(output)
     rejected = _require_new_file(wanted.bad_rows.rejected)
     form = choose_format(wanted.form, output)
-    if form == "parquet" and output is None and sys.stdout.isatty():
-        raise click.UsageError("Parquet can't be printed to a terminal; use --output FILE")
+    if form in ("parquet", "xlsx") and output is None and sys.stdout.isatty():
+        name = "Parquet" if form == "parquet" else "A workbook"
+        raise click.UsageError(f"{name} can't be printed to a terminal; use --output FILE")
     if as_json and output is None:
         raise click.UsageError("--json requires --output FILE, the file for the predictions")
     if output is not None and output == rejected:

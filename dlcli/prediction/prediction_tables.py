@@ -1,4 +1,4 @@
-"""Tables of predictions, written as CSV, Parquet or JSON lines."""
+"""Tables of predictions, written as CSV, Parquet, JSON lines or a workbook."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from dlcli.arrays import blanked, integers, plain, strings
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.errors import UsageError, did_you_mean, printable
 from dlcli.prediction.predictions import Predictions, finite_or_none
+from dlcli.prediction.workbook_writing import WorkbookWriter
 from dlcli.schema.urls import Location
 from dlcli.tables.column import column_kind
 from dlcli.tables.table import Table
 
-Format = Literal["csv", "parquet", "jsonl"]
+Format = Literal["csv", "parquet", "jsonl", "xlsx"]
 
 _EXTENSIONS: dict[str, Format] = {
     ".csv": "csv",
@@ -30,6 +31,7 @@ _EXTENSIONS: dict[str, Format] = {
     ".pq": "parquet",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".xlsx": "xlsx",
 }
 _ROWS_AT_ONCE = 16_384
 _CRLF = "\r\n"
@@ -165,6 +167,7 @@ class RowWriter:
         self._form, self._stream = form, stream
         self._is_safe, self._is_terminal = spreadsheet_safe, stream.isatty()
         self._parquet: Any = None
+        self._workbook = WorkbookWriter(stream) if form == "xlsx" else None
         self._has_header = False
 
     def __enter__(self) -> Self:
@@ -174,12 +177,21 @@ class RowWriter:
         if self._parquet is not None:
             with suppress(OSError) if kind else nullcontext():  # show only the first error
                 self._parquet.close()
+        if self._workbook is not None:
+            with suppress(OSError) if kind else nullcontext():
+                self._workbook.close()
 
     def write(self, rows: pa.Table) -> None:
         """Write rows, which must have the same columns in each call."""
         if self._form == "parquet":
             self._parquet = self._parquet or self._open_parquet(rows.schema)
             self._parquet.write_table(rows)
+            return
+        if self._workbook is not None:
+            if not self._has_header:
+                self._workbook.write([rows.column_names])
+                self._has_header = True
+            self._workbook.write(_cells(rows))
             return
         if self._form == "csv":
             rows = _rounded(rows) if self._is_terminal else rows
@@ -282,6 +294,16 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
             json.dumps(dict(zip(names, record, strict=True)), ensure_ascii=False) + "\n"
             for record in records
         )
+
+
+def _cells(rows: pa.Table) -> Iterator[tuple[object, ...]]:
+    """Yield the values of each row as a workbook has them: numbers, booleans or texts."""
+
+    def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
+        return _texts(values) if _is_list(values.type) else _json_values(values)
+
+    for batch in _convert_columns(rows, convert, "xlsx").to_batches(max_chunksize=_ROWS_AT_ONCE):
+        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
 
 
 def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -119,8 +119,8 @@ def test_rejected_rows_are_written_in_the_format_of_the_extension(dlcli):
             "--rejected FILE requires --on-bad-row reject",
         ),
         (
-            ("--rejected", "r.xlsx", "--on-bad-row", "reject"),
-            "unknown file extension '.xlsx'; use one of .csv, .parquet, .pq, .jsonl, .ndjson\n",
+            ("--rejected", "r.docx", "--on-bad-row", "reject"),
+            "unknown file extension '.docx'; use one of .csv, .parquet, .pq, .jsonl, .ndjson, .xlsx\n",
         ),
         (("--rejected", "bad.csv", "--on-bad-row", "reject"), "bad.csv: already exists"),
     ],

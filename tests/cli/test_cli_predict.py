@@ -132,10 +132,10 @@ def test_the_ending_of_the_output_names_the_format(dlcli):
 
 @pytest.mark.usefixtures("double")
 def test_an_ending_that_names_no_format_is_a_mistake(dlcli):
-    result = dlcli("predict", "runs/double", "points.csv", "--output", "out.xlsx")
+    result = dlcli("predict", "runs/double", "points.csv", "--output", "out.docx")
     assert result.exit_code == 2
     assert "add --format csv" in result.stderr
-    assert not Path("out.xlsx").exists()
+    assert not Path("out.docx").exists()
 
 
 @pytest.mark.usefixtures("double")

@@ -47,3 +47,16 @@ def test_a_workbook_and_its_csv_give_the_same_network(dlcli):
         assert one == other, file
     predicted = [dlcli("predict", "runs/csv", f"data.{name}").stdout for name in ("xlsx", "csv")]
     assert predicted[0] == predicted[1]
+
+
+@pytest.mark.usefixtures("double")
+def test_predictions_are_written_to_a_workbook(dlcli):
+    plain = dlcli("predict", "runs/double", "points.csv", "--keep", "x")
+    written = dlcli("predict", "runs/double", "points.csv", "--keep", "x", "--output", "out.xlsx")
+    assert (written.exit_code, written.stdout) == (0, "")
+    header, *rows = openpyxl.load_workbook("out.xlsx").active.iter_rows(values_only=True)
+    expected = [line.split(",") for line in plain.stdout.splitlines()]
+    assert list(header) == expected[0]
+    assert [[float(value) for value in row] for row in rows] == (
+        [[float(value) for value in row] for row in expected[1:]]
+    )
