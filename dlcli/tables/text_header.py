@@ -165,7 +165,7 @@ def _named(
     """
     notes, nameless = [*header.file_notes], []
     sample = rows[:_SAMPLE_RECORDS]
-    if sample and len(names) > 1 and all(len(row) == len(names) + 1 for row in sample):
+    if _have_row_names(sample, len(names)):
         names, nameless = [ROW_NAME, *names], [ROW_NAME]
         message = f"the header has one field less than the rows, so the first column is {ROW_NAME}"
         notes.append(FileNote(message))
@@ -278,9 +278,16 @@ def _fit(records: Sequence[list[str]]) -> tuple[float, int]:
     """
     width = len(records[0]) if records else 0
     rows = records[1:]
-    if rows and width > 1 and all(len(row) == width + 1 for row in rows):
+    if _have_row_names(rows, width):
         return 1.0, width
     return sum(len(row) == width for row in rows) / max(len(rows), 1), width
+
+
+def _have_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Return whether rows have a field more than the header: distinct names, as R writes them."""
+    if len(rows) < 2 or width < 2 or any(len(row) != width + 1 for row in rows):
+        return False
+    return len({row[0] for row in rows}) == len(rows)
 
 
 def sample_records(text: str, form: TableFormat, delimiter: str) -> list[list[str]]:

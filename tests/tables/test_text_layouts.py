@@ -102,6 +102,11 @@ def test_r_writes_row_names_without_a_name():
     assert rows(table) == [["1", "5", "x y"], ["2", "6", "z"]]
 
 
+def test_rows_that_are_too_long_have_no_row_names():
+    for rows in ("1,2,3\n", "1,2,3\n1,4,5\n"):
+        assert "row 1: has 3 fields, but the header has 2" in refusal("a,b\n" + rows)
+
+
 def test_comments_are_omitted_except_in_quotes():
     content = '# made in May\n#\na,b\n1,x\n# half\n2,"y\n#z"\n'
     table = read(content, TableFormat(comment="#"))
