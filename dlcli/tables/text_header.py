@@ -287,7 +287,8 @@ def _have_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
     """Return whether rows have a field more than the header: distinct names, as R writes them."""
     if len(rows) < 2 or width < 2 or any(len(row) != width + 1 for row in rows):
         return False
-    return len({row[0] for row in rows}) == len(rows)
+    end_with_delimiter = not any(row[-1].strip() for row in rows)
+    return len({row[0] for row in rows}) == len(rows) and not end_with_delimiter
 
 
 def sample_records(text: str, form: TableFormat, delimiter: str) -> list[list[str]]:

@@ -103,7 +103,7 @@ def test_r_writes_row_names_without_a_name():
 
 
 def test_rows_that_are_too_long_have_no_row_names():
-    for rows in ("1,2,3\n", "1,2,3\n1,4,5\n"):
+    for rows in ("1,2,3\n", "1,2,3\n1,4,5\n", "1,2,\n3,4,\n"):
         assert "row 1: has 3 fields, but the header has 2" in refusal("a,b\n" + rows)
 
 
