@@ -189,12 +189,20 @@ class ShapleyExplainer:
         predictor: the trained network, or an ensemble.
         background: encoded rows, (background rows, inputs).
         unit: the unit of the values.
+        most_exact_work: see `MOST_EXACT_WORK`.
 
     Raises:
         UsageError: see `choose_unit`.
     """
 
-    def __init__(self, predictor: Predictor, background: Matrix, unit: UnitChoice = "auto") -> None:
+    def __init__(
+        self,
+        predictor: Predictor,
+        background: Matrix,
+        unit: UnitChoice = "auto",
+        most_exact_work: float = MOST_EXACT_WORK,
+    ) -> None:
+        self._most_exact_work = most_exact_work
         self.predictor, self.background = predictor, background
         self.unit = choose_unit(predictor.task, unit)
         self.columns = tuple(feature.column for feature in predictor.encoding.features)
@@ -281,7 +289,7 @@ class ShapleyExplainer:
             return None
         of_set = self._work_of_set
         exact = rows * backgrounds * 2**columns * of_set if columns <= MOST_EXACT_COLUMNS else None
-        if exact is not None and exact <= MOST_EXACT_WORK:
+        if exact is not None and exact <= self._most_exact_work:
             return None
         of_pair = 2 * (columns - 1) * of_set
         pairs = int(min(WORK_OF_ROW, WORK_OF_ROWS / max(rows, 1)) // of_pair)

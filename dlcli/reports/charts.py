@@ -314,7 +314,8 @@ def scatter_chart(
 
     Args:
         rows: `x`, `y`, `s`, and optionally `w`, a weight that determines the size of a point; if a
-            row has `l` and `u`, a thin vertical line goes from `l` to `u`.
+            row has `l` and `u`, a thin vertical line goes from `l` to `u`; `o`, from −1 to 1, moves
+            a point up or down within the band of its name.
         styles: the look of each series; later series are on top.
         x: the horizontal axis, of numbers or names.
         y: the vertical axis.
@@ -327,6 +328,8 @@ def scatter_chart(
     if any("w" in row for row in rows):
         scale = {"range": [30, 400]}
         shared["size"] = {"field": "w", "type": "quantitative", "scale": scale, "legend": None}
+    if any("o" in row for row in rows):
+        shared["yOffset"] = {"field": "o", "type": "quantitative", "scale": {"domain": [-1, 1]}}
     layers = guides.layers(across, up)
     spread = {"type": "rule", "color": variable("ink"), "strokeWidth": 1.5, "opacity": 0.7}
     ends = {"x": across, "y": {**up, "field": "l"}, "y2": {"field": "u"}}
@@ -514,7 +517,8 @@ def _channel(field: str, axis: Axis) -> dict[str, Any]:
     """Return the channel of a field along an axis."""
     if axis.names is not None:
         longest = max(map(len, axis.names), default=0)
-        slanted = -40 if longest * len(axis.names) > _PHONE_CHARACTERS else 0
+        is_wide = field == "x" and longest * len(axis.names) > _PHONE_CHARACTERS
+        slanted = -40 if is_wide else 0
         return _names_channel(field, axis.names, axis.title, labelAngle=slanted, labelLimit=110)
     scale: dict[str, object] = {"zero": axis.zero}
     if axis.log:

@@ -16,6 +16,7 @@ from dlcli.reports import charts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import Axis
 from dlcli.reports.report_parts import TrainingRecord
+from dlcli.reports.shapley_summary import shapley_chart
 
 MOST_CARDS = 60
 MOST_OPEN_CARDS = 12
@@ -308,7 +309,8 @@ def explanation_section(record: TrainingRecord) -> views.PageSection:
         grid = views.grid(each.chart for each in drawn)
         dependence = views.group("Partial dependence", " ".join(texts), grid)
     title = "Feature importance and partial dependence"
-    return views.section("explanation", title, importance, dependence)
+    contributions = shapley_chart(record.run)
+    return views.section("explanation", title, importance, contributions, dependence)
 
 
 def errors_section(record: TrainingRecord) -> views.PageSection:
