@@ -46,7 +46,8 @@ def slow(folder):
         writer.write_json(RunFile.METRICS, {"train": {"r2": 0.4}, "validation": {"r2": 0.4}})
         loss = [1.0 - 0.01 * at for at in range(20)]
         writer.write_history({"loss": loss, "val_loss": loss})
-        writer.log("data", rows={"train": 75, "validation": 25})
+        rows = {"train": 75, "validation": 25}
+        writer.log("data", file="slow.csv", rows=rows, split=None, seed=0, notes=[])
         writer.finish()
 
 
@@ -78,7 +79,7 @@ def test_a_run_without_findings_is_reported(dlcli):
 @pytest.mark.usefixtures("slow")
 def test_json_is_one_object(dlcli):
     document = json.loads(dlcli("diagnose", "runs/slow", "--json").stdout)
-    assert list(document) == ["run", "findings"]
+    assert list(document) == ["run", "findings", "warnings"]
     first, second = document["findings"]
     assert list(first) == ["rule", "observation", "meaning", "patches", "source"]
     assert (first["rule"], second["rule"]) == ("learning_rate_too_low", "small_validation")
@@ -181,7 +182,7 @@ def test_an_interruption_keeps_the_finished_trials(dlcli, tried):
 def test_trials_are_part_of_the_json_object(dlcli, tried):
     tried(RESCUED, FAILED)
     document = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
-    assert list(document) == ["run", "findings", "trials", "winner"]
+    assert list(document) == ["run", "findings", "warnings", "trials", "winner"]
     assert document["winner"] == COMMAND
     assert document["trials"][1] == {
         "rule": "learning_rate_too_low",
