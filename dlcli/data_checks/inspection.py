@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from dlcli.columns.column_type import Decision, Ignored
 from dlcli.columns.type_inference import ColumnSummary, summarize_column
 from dlcli.config.data_section import Data, Input, Target
-from dlcli.data_checks import category_checks, feature_checks, row_checks, target_checks
+from dlcli.data_checks import (
+    category_checks,
+    feature_checks,
+    linear_relations,
+    row_checks,
+    target_checks,
+)
 from dlcli.data_checks.sample import DataFinding, Sample, draw_sample
 from dlcli.encoding import column_types
 from dlcli.errors import (
@@ -119,7 +125,8 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     effects: Iterable[DataFinding | None] = ()
     if advice is None or not advice.is_clear:  # else each value may belong to one group
         larger = category_checks.with_more_rows(sample)
-        effects = _with_sample_size(larger, *category_checks.find_category_effects(larger))
+        if linear_relations.find_relation(sample) is None:  # else the columns are parts of a sum
+            effects = _with_sample_size(larger, *category_checks.find_category_effects(larger))
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
@@ -182,7 +189,7 @@ def inspect_split(
         row_checks.find_duplicates(sample) if has_folds and not (held_out or is_grouped) else None,
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
-    if not is_grouped:
+    if not is_grouped and linear_relations.find_relation(sample) is None:
         larger = category_checks.with_more_rows(sample)
         effects = category_checks.find_category_effects(larger, warnings_only=True)
         found += _with_sample_size(larger, *effects)
@@ -207,7 +214,9 @@ def _training_findings(sample: Sample, whole: Table, section: Input) -> list[Dat
     """Run the checks whose findings may be warnings about training rows."""
     identities = feature_checks.find_identities(sample, whole)
     explained = target_checks.explain_by_columns(sample)
+    relation = linear_relations.find_relation(sample)
     return [
+        *_with_sample_size(sample, linear_relations.find_linear_relation(relation)),
         *_with_sample_size(
             sample,
             target_checks.find_leakage(explained, sample.task, identities),

@@ -94,7 +94,7 @@ def find_duplicates(sample: Sample) -> DataFinding | None:
     feature values per row.
     """
     table = sample.whole
-    if _may_repeat_at_random(sample):
+    if may_repeat_at_random(sample):
         return None
     try:
         features = _hash_features(table, sample)
@@ -132,7 +132,7 @@ def find_duplicates_across(
         is_grouped: whether the split keeps groups of rows whole, so copies in other sets belong to
             other groups.
     """
-    if _may_repeat_at_random(sample):
+    if may_repeat_at_random(sample):
         return None
     counts, severities, total, contradicting = [], set[Severity](), 0, 0
     for name, whole in held_out.items():
@@ -172,7 +172,7 @@ def _severity(found: int, rows: int) -> Severity:
     return "warning" if found >= max(_FEWEST_DUPLICATES, MANY_DUPLICATES * rows) else "note"
 
 
-def _may_repeat_at_random(sample: Sample) -> bool:
+def may_repeat_at_random(sample: Sample) -> bool:
     """Return whether `MANY_DUPLICATES` are expected if all combinations are equally likely."""
     combinations = math.prod(max(c.distinct, 1) for c in sample.columns.values())
     return combinations <= sample.whole.rows / MANY_DUPLICATES

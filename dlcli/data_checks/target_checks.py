@@ -13,6 +13,7 @@ from dlcli.arrays import Floats, Indices, Mask
 from dlcli.columns.column_type import Decision
 from dlcli.columns.type_inference import MIN_ROWS, number
 from dlcli.data_checks import sample as sampling
+from dlcli.data_checks.row_checks import MANY_DUPLICATES, may_repeat_at_random
 from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding
 from dlcli.encoding.column_types import infer_type
 from dlcli.errors import plural, predicted_target
@@ -335,7 +336,8 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     """Return the share of the target's error on held-out rows that each column alone removes.
 
     For each column, a predictor is fitted to one half of the rows and tested on the other, and vice
-    versa, so an identifier, which does not generalize to other rows, removes nothing. It predicts
+    versa, so an identifier, which does not generalize to other rows, removes nothing. Copies of a
+    row are in the same half, because any column would predict the target of a copy. It predicts
     classes as the most frequent class of the same category or the nearest number, and numbers as
     the mean of the category, or by a straight line in each of up to 50 bins of a number. A second
     predictor reads only whether a value is missing, and the better one counts: a column that is
@@ -350,7 +352,7 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     task, table = sample.task, sample.table
     if task is None or table.rows < MIN_ROWS:
         return {}
-    first = np.random.default_rng(0).permutation(table.rows) % 2 == 0
+    first = _random_half(sample)
     numbers, scores = list[Floats](), list[Callable[[SampledColumn], float]]()
     for target in task.columns:
         if not task.classes and table.column(target).looks_numeric():
@@ -362,6 +364,20 @@ def explain_by_columns(sample: Sample) -> dict[str, float]:
     if numbers:
         scores.append(partial(_number_score, np.stack(numbers), (first, ~first)))
     return {name: max(score(column) for score in scores) for name, column in sample.columns.items()}
+
+
+def _random_half(sample: Sample) -> Mask:
+    """Return a random half of the rows, (rows,), that contains all or no copies of a row."""
+    columns, rng = sample.columns.values(), np.random.default_rng(0)
+    keys = np.zeros(sample.table.rows, dtype=np.uint64)
+    for column in columns:
+        hashes = rng.integers(2**63, size=column.distinct + 1, dtype=np.uint64)
+        keys += hashes[column.codes]  # wraps around
+    distinct, row = np.unique(keys, return_inverse=True)
+    repeated = len(keys) - len(distinct)
+    if repeated < MANY_DUPLICATES * len(keys) or may_repeat_at_random(sample):
+        row = np.arange(len(keys))
+    return np.asarray(np.random.default_rng(0).permutation(row.max() + 1) % 2 == 0)[row]
 
 
 def find_leakage(

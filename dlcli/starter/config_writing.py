@@ -130,6 +130,8 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         of_target = errors.predicted_target(of_several=len(targets) > 1)
         which = f"column {named}" if len(leaks) == 1 else f"each of {named}"
         warn(f"{table.file}: {which} alone predicts nearly all of {of_target} (data leakage?)")
+    if facts.relation is not None:
+        warn(f"{table.file}: {facts.relation.formula} (data leakage?)")
     if isinstance(data, MemoryTable):
         path = MEMORY
     else:
@@ -333,6 +335,9 @@ def _target_hints(facts: TableFacts) -> Iterator[str]:
     if len(facts.target_values) > 1:
         return
     column = scalar(facts.task.columns[0])
+    if facts.relation is not None:
+        yield f"{facts.relation.formula}: write ignored for a column that is"
+        yield "  derived from the target or unknown when predictions are made"
     if facts.without_classes and facts.without_classes.feature.is_amount:
         yield f"{facts.without_classes.reason}: to predict a number, correct these values,"
         yield f"  or omit their rows: missing: {{{column}: [VALUE]}}"

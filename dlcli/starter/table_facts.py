@@ -15,6 +15,7 @@ from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
 from dlcli.config.data_section import Features, Input, SplitChoice, StratifiedSplit, Target
 from dlcli.data_checks import category_checks, target_checks
+from dlcli.data_checks.linear_relations import LinearRelation, find_relation
 from dlcli.data_checks.row_checks import SplitAdvice, advise_split
 from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding.column_types import count_all_rows, type_columns
@@ -69,6 +70,8 @@ class TableFacts:
     """A summary of the values of each target column."""
     without_classes: Decision | None
     """The type of a target whose classes are probably not classes."""
+    relation: LinearRelation | None
+    """The target as a sum of columns, or `None`."""
     tail: target_checks.LongTail | None
     """The long tail of a numeric target, or `None`."""
     class_rows: tuple[int, ...]
@@ -117,7 +120,9 @@ def gather_facts(
     uses_split = split is not None and is_usable and _holds_out(table, task, split.choice)
     divided = split.choice.column if split is not None and uses_split else None
     subjects = sum(each.values.distinct for each in columns if each.name == divided)
-    if not uses_split:  # else each value may belong to one subject
+    relation = find_relation(sample)
+    # In a group split, each value may belong to one subject; parts of a sum are amounts.
+    if not uses_split and relation is None:
         effects = category_checks.measure_category_effects(category_checks.with_more_rows(sample))
         most = MOST_ENCODED // (table.rows * max(len(effects), 1))
         columns = tuple(
@@ -131,6 +136,7 @@ def gather_facts(
         positive_class=target.positive_class,
         target_values=values,
         without_classes=target_checks.type_without_classes(table, task),
+        relation=relation,
         tail=target_checks.target_tail(sample),
         class_rows=tuple(map(int, class_rows)),
         columns=rest if uses_split else columns,

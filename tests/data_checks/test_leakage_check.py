@@ -10,6 +10,7 @@ from dlcli.columns.column_type import Decision
 from dlcli.columns.number import Numeric
 from dlcli.config.data_section import Target
 from dlcli.data_checks import target_checks
+from dlcli.data_checks.inspection import inspect_table
 from dlcli.data_checks.sample import draw_sample
 from dlcli.data_checks.target_checks import _binned, explain_by_columns, find_leakage
 from dlcli.tasks.inference import infer_task
@@ -172,3 +173,33 @@ def test_a_missing_value_that_gives_away_a_number_is_found(sample):
     y = np.arange(ROWS) % 2 * 100 + NOISE[0]
     columns = {"x": NOISE[1], "notes": notes, "y": y}
     assert leaks(leakage_of(sample(columns, "y", notes="categorical"))) == ("notes",)
+
+
+def test_copies_of_rows_are_not_leakage(table):
+    rng = np.random.default_rng(0)
+    x = np.tile(rng.normal(size=(20, 4)), (15, 1))
+    y = x[:, 0] + x[:, 1] ** 2 + np.tile(rng.normal(size=20), 15)
+    columns = {f"x{at}": x[:, at].tolist() for at in range(4)}
+    checks = [each.check for each in inspect_table(table({**columns, "y": y.tolist()}), "y").issues]
+    assert "target_leakage" not in checks
+    assert checks[0] == "duplicates"
+
+
+@pytest.mark.parametrize(
+    ("total", "formula"),
+    [
+        (lambda fare, tip, tolls: fare + tip + tolls, "'tip' = 'total' − 'fare' − 'tolls'"),
+        (lambda fare, tip, tolls: 2 * tip - fare + 3, "'tip' = 0.5 × 'fare' + 0.5 × 'total' − 1.5"),
+        (lambda fare, tip, tolls: fare + tip + tolls + NOISE[0, :300], None),
+    ],
+    ids=["sum", "with factors", "noise"],
+)
+def test_a_target_that_is_a_sum_of_columns_is_leakage(table, total, formula):
+    rng = np.random.default_rng(1)
+    fare, tip = rng.gamma(2, 8, 300).round(2), rng.gamma(1, 3, 300).round(2)
+    tolls, other = np.where(rng.random(300) < 0.1, 6.5, 0), rng.normal(size=300)
+    columns = {"fare": fare, "other": other, "tolls": tolls, "total": total(fare, tip, tolls)}
+    rows = table({name: each.tolist() for name, each in {**columns, "tip": tip}.items()})
+    found = {each.check: each for each in inspect_table(rows, "tip").issues}
+    message = found["linear_relation"].message if "linear_relation" in found else None
+    assert message == (formula and f"the target is a sum of columns: {formula}")
