@@ -81,15 +81,15 @@ EXPORT_SCRIPT = "train.py"
     "--preset",
     type=click.Choice(["simple", "good", "best"]),
     help="simple: one small network, fast. good: ensemble of eight networks, more accurate and "
-    "slower. best: ensemble of 32 networks with different settings; two to four times as slow as "
-    "good, with an error about 2 % smaller. [default: good]",
+    "slower. best: ensemble of 32 networks with different settings; it takes two to four times as "
+    "long as good, and its error is about 2 % smaller. [default: good]",
 )
 @table_format_options
 @options.output_file
 @click.option(
     "--example",
     metavar="NAME",
-    help="Copy an example config and its table to the current folder instead: bikes, "
+    help="Instead, copy an example config and its table to the current folder: bikes, "
     "shoppers, line, xor, iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, "
     "steering, steering_search or tictactoe.",
 )

@@ -63,8 +63,9 @@ def _parse_names(
     "--of",
     "name",
     metavar="NAME",
-    help="Class, label or target column to explain. [default: the positive or predicted class, the "
-    "most probable label, the first target column]",
+    help="Class, label or target column to explain. [default: of two classes, the positive one; of "
+    "more, the predicted one; of several labels, the most probable one; of several target columns, "
+    "the first one]",
 )
 @click.option(
     "--unit",
@@ -83,10 +84,10 @@ def _parse_names(
 )
 @click.option(
     "--change",
-    metavar="TARGET=VALUE",
-    help="Instead, list the smallest changes of one to three columns that lead to this class, or "
-    "to a number in this range: 'price>250000'. The new values are within the ranges and "
-    "categories of the training rows.",
+    metavar="RESULT",
+    help="Instead of contributions, list the smallest changes of one to three columns that lead to "
+    "this result: a class such as 'approved=yes', or a range of numbers such as 'price>250000'. The "
+    "new values are within the ranges and categories of the training rows.",
 )
 @click.option(
     "--fixed",

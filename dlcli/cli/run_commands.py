@@ -93,7 +93,7 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
     with 95 % confidence intervals.
 
     If the runs have different held-out rows, use --data with a table that no run was trained on.
-    dlcli warns if the table is a run's training file, but not if it is a part of one.
+    dlcli warns if the table is a run's training file, but cannot detect a part of that file.
 
     \b
       dlcli compare runs/bikes runs/bikes-2
@@ -134,8 +134,8 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
 
     RUN is a run folder of `dlcli train`, including one whose training diverged. Problems are found
     from the run folder alone. With --try, the table is read again, and a network is trained with
-    each suggestion. These networks are compared on the validation rows, so the test rows stay
-    unused for choices and their metrics remain unbiased.
+    each suggestion. These networks are compared on the validation rows, not on the test rows, so
+    the metrics of the test rows remain unbiased.
 
     \b
       dlcli diagnose runs/bikes
@@ -218,11 +218,11 @@ def export(
 ) -> None:
     """Export a model or a script that works without dlcli.
 
-    RUN is a run folder of `dlcli train`. Before the export is saved, its predictions are compared
-    with those of dlcli, on held-out rows and on synthetic rows with missing values, unseen
-    categories and unusual texts. If they differ, nothing is written. For models, `dlcli
-    validate FOLDER` repeats the comparison. A card describes the purpose, data, quality and
-    limits of a model.
+    RUN is a run folder of `dlcli train`. Before a model is saved, its predictions are compared with
+    those of dlcli, on held-out rows and on synthetic rows with missing values, unseen categories
+    and unusual texts. If they differ, nothing is written. `dlcli validate FOLDER` repeats the
+    comparison. Scripts and model cards are not compared. A model card describes the purpose, data,
+    quality and limits of a model.
 
     \b
       dlcli export runs/bikes --format onnx --output bikes-onnx
@@ -319,7 +319,7 @@ def _number_option(
     multiple=True,
     metavar="NAME=RUN",
     callback=_named_runs,
-    help="Serve a run under this name, in addition to RUN or without RUN. Repeatable.",
+    help="Also serve this run, under this name; RUN may then be omitted. Repeatable.",
 )
 @click.option(
     "--host",

@@ -406,8 +406,8 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         "--folds",
         type=options.integer(2, 1000),
         metavar="K",
-        help="Number of folds to evaluate each candidate on, at least 2, instead of the validation "
-        "rows. [default: tune.folds of the config; without it, the validation rows are used]",
+        help="Evaluate each candidate on K folds, at least 2, instead of on the validation rows. "
+        "[default: tune.folds of the config, else the validation rows]",
     ),
     options.jobs("evaluate candidates"),
     click.option(
@@ -460,9 +460,9 @@ def tune(
     which is trained and evaluated on the validation rows or on folds.
 
     RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml has the fewest parameters
-    of all candidates that are at most one standard error worse than the best. Both are trained in
-    full and compared with CONFIG on the test rows. With --ensemble, RUN/ensemble.yaml, the
-    ensemble of the best candidates, is also trained and compared.
+    of all candidates that are at most one standard error worse than the best. CONFIG and both of
+    these are then trained as with `dlcli train`, and compared on the test rows. With --ensemble,
+    RUN/ensemble.yaml, the ensemble of the best candidates, is also trained and compared.
 
     \b
       dlcli tune bikes.yaml
