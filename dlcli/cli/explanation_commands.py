@@ -86,8 +86,8 @@ def _parse_names(
     "--change",
     metavar="RESULT",
     help="Instead of contributions, list the smallest changes of one to three columns that lead to "
-    "this result: a class such as 'approved=yes', or a range of numbers such as 'price>250000'. The "
-    "new values are within the ranges and categories of the training rows.",
+    "this result: a class such as 'approved=yes', or a range of numbers such as 'price>250000'. "
+    "The new values are within the ranges and categories of the training rows.",
 )
 @click.option(
     "--fixed",
