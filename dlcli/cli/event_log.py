@@ -405,7 +405,7 @@ def _space(event: events.SpaceEvent) -> list[str]:
         rows = plural(event.folds, "fold")
     why = f"default for {plural(event.rows, 'row')} (tune.space is not set)"
     lines = dump_yaml(event.space, width=2**30).splitlines()
-    return [f"{why}: {trials}{rows}", *lines]
+    return [f"{why}: {trials}on {rows}", *lines]
 
 
 @event_lines.register
@@ -429,6 +429,12 @@ def _kept(event: events.KeptEvent) -> list[str]:
 
 
 @event_lines.register
+def _refit(event: events.RefitEvent) -> list[str]:
+    rows = "all rows except the test rows" if event.has_test else "all rows"
+    return [f"the final network, trained on {rows}: {event.run}"]
+
+
+@event_lines.register
 def _earlier(event: events.EarlierEvent) -> list[str]:
     of = f" of {event.of:,}" if event.of else ""
     return [f"{plural(event.trials, 'trial')}{of} finished before"]
@@ -438,11 +444,11 @@ def _earlier(event: events.EarlierEvent) -> list[str]:
 def _trial(event: events.TrialEvent) -> list[str]:
     from dlcli.reports.search_charts import settings_text
 
-    place = f"{event.ended:,}" + (f"/{event.of:,}" if event.of else "")
+    done = f"{event.ended:,}" + (f" of {event.of:,}" if event.of else "")
     mark = ", the best so far" if event.best == event.number else ""
     values = settings_text(event.result.values, sys.maxsize)
     result = _candidate(event.result, event.metric, mark, event.of_folds)
-    return [f"#{event.number}  {place}  {result}: {values}"]
+    return [f"#{event.number:,} ({done} done)  {result}: {values}"]
 
 
 @event_lines.register

@@ -411,8 +411,8 @@ def find_zeros(sample: Sample) -> DataFinding | None:
         is_clear = others[0] >= 3 * np.diff(others[others <= median]).max(initial=0)
         if is_separate and (is_clear or _is_frequent(int(counts[0]), counts[1:])):
             found[name] = plural(int(counts[0]), "row")
-    message = "0 although all other values are far above it"
-    advice = "if it means that the value is missing, leave the field empty"
+    message = "0, and all other values are far above 0"
+    advice = "if 0 means that the value is missing, leave the field empty"
     return column_finding("zeros", "note", found, message, advice)
 
 

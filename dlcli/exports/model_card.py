@@ -160,7 +160,7 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     yield _list(view_of(subject.run).sentences)
     important = [each for each in explanation.importances if each.increase > 0][:_MOST_IMPORTANT]
     if important:
-        error = f"{explanation.importance_metric}{explanation.unit}"
+        error = f"{fmt.metric_title(explanation.importance_metric or '')}{explanation.unit}"
         yield f"Feature importance: the increase of the {error} if a column's values are permuted."
         pairs = [(as_code(each.column), fmt.number(each.increase)) for each in important]
         yield markdown_table(("column", f"increase of {error}"), pairs)

@@ -20,6 +20,8 @@ MOST_BINS = 10
 """Maximum number of bins."""
 _ROWS_PER_BIN = 10
 """Minimum number of rows in a bin, so the error is undefined for fewer rows."""
+_ROUNDING = 1e-12
+"""Errors below it are due to rounding."""
 _HALF_NORMAL = math.sqrt(2 / math.pi)
 """The mean of |x| for a standard normal x."""
 
@@ -44,7 +46,8 @@ class CalibrationError(Statistic):
         total = np.zeros(shape)
         for bins, residuals in zip(self._bins, self._residuals, strict=True):
             total = total + np.abs(class_sums(bins, weights * residuals, MOST_BINS)).sum(axis=-1)
-        return np.asarray(total / (weights.sum(axis=-1) * len(self._residuals)))
+        found = np.asarray(total / (weights.sum(axis=-1) * len(self._residuals)))
+        return np.where(found < _ROUNDING, 0.0, found)
 
     def influences(self) -> Floats:
         """Return each row's influence on the metric, `w (± (y − p) − error) / Σ w`."""

@@ -722,6 +722,8 @@ def _refit(writer: RunWriter, log: events.Events, tables: Tables) -> Run | str:
         ):  # which the run's own log has
             log.listener(event)
 
+    has_test = file.config.data.test is not None
+    log.emit(events.RefitEvent(run=str(writer.path / REFIT), has_test=has_test))
     try:
         return train_child_run(writer.path, REFIT, file, pass_on)
     except (

@@ -511,6 +511,15 @@ class FoldEvent(Event, kind="fold"):
     """The name of the main metric, such as `accuracy`; `null` if all metrics are undefined."""
 
 
+class RefitEvent(Event, kind="refit"):
+    """With `--refit`, the training of the final network begins; its epochs follow."""
+
+    run: str
+    """The path of its run folder."""
+    has_test: bool
+    """Whether test rows are excluded."""
+
+
 class CrossValidationResultEvent(Event, kind=RESULT):
     """The cross-validation is complete."""
 

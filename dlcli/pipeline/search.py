@@ -27,7 +27,7 @@ from dlcli.config.config_file import ConfigFile, Tables
 from dlcli.config.search_space import Dimension, Value, candidate
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import DifferenceEstimate
-from dlcli.metrics.wording import metric_title
+from dlcli.metrics.wording import metric_title, versus
 from dlcli.network.head import resolve_head
 from dlcli.pipeline import (
     events,
@@ -515,7 +515,7 @@ def _notes(
         ):
             yield (
                 f"no candidate is better than the config as given: {plan.tune.metric} "
-                f"{errors.number(best.value)} against {errors.number(default.value)}"
+                f"{errors.number(best.value)} vs {errors.number(default.value)}"
             )
         yield from _edge_notes(plan.dimensions, best)
     if not plan.prunes_at_epochs and plan.tune.pruner.name != "none":
@@ -729,7 +729,7 @@ def _baseline_notes(finalist: documents.Finalist, run: ComparedRun) -> Iterator[
         if found.verdict == "better" or found.network is None or found.baseline is None:
             continue
         words = "worse" if found.verdict == "worse" else "not clearly better"
-        values = f"{errors.number(found.network)} against {errors.number(found.baseline)}"
+        values = versus(found.metric, found.network, found.baseline, found)
         yield (
             f"the best network is {words} than the {name} baseline on {finalist.split} rows: "
             f"{metric_title(found.metric)} {values}"

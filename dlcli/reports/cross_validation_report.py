@@ -211,7 +211,7 @@ def _sections(
     if (rows := record.predicted) is not None:
         first = " of the first repeat" if cv.repeats > 1 else ""
         count = f"{plural(rows.rows, 'row')}{first}"
-        fitted = f"{count}, each predicted by a network that was fitted without it."
+        fitted = f"{count}, each predicted by a network that was trained without it."
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
         yield views.section("predictions", "Predictions", text, *blocks)
@@ -270,9 +270,11 @@ def _who(record: CrossValidationRecord) -> str:
     networks = "networks" if cv.repeats > 1 else "a network"
     is_time = cv.split == "time"
     if not is_time and record.evaluated_rows >= cv.rows:
-        return f"Each of {rows} was predicted by {networks} fitted without it"
-    fitted = "to earlier rows" if is_time else "without it"
-    return f"{record.evaluated_rows:,} of {rows} were predicted, each by {networks} fitted {fitted}"
+        return f"Each of {rows} was predicted by {networks} trained without it"
+    trained = "on earlier rows" if is_time else "without it"
+    return (
+        f"{record.evaluated_rows:,} of {rows} were predicted, each by {networks} trained {trained}"
+    )
 
 
 def _interval_ends(metric: str, interval: Estimate) -> str:

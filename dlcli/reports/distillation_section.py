@@ -23,28 +23,20 @@ def distillation_table(found: Distillation) -> views.TableBlock:
         for name, each in found.differences.items()
     ]
     pairs = {
-        "weights": (network.weights, teacher.weights, "fewer", "more"),
-        "size of the weights in kB": (
-            network.bytes / 1000,
-            teacher.bytes / 1000,
-            "smaller",
-            "larger",
-        ),
-        "prediction of a row in ms": (
-            network.milliseconds,
-            teacher.milliseconds,
-            "faster",
-            "slower",
-        ),
+        "weights": (network.weights, teacher.weights),
+        "size of the weights in kB": (network.bytes / 1000, teacher.bytes / 1000),
+        "prediction of a row in ms": (network.milliseconds, teacher.milliseconds),
     }
-    for name, (own, other, less, more) in pairs.items():
-        ratio, word = (other / own, less) if own <= other else (own / other, more)
-        times = f"{ratio:.2g} times {word}" if round(ratio, 2) > 1 else "same"
+    for name, (own, other) in pairs.items():
+        share = 100 * own / other
+        times = (
+            f"{share:.0f} % of the ensemble" if share >= 10 else f"{share:.2g} % of the ensemble"
+        )
         shown = (f"{each:,.0f}" if each >= 10 else f"{each:.2g}" for each in (own, other))
         rows.append((name, *shown, times))
     on = f" on {plural(found.rows, 'test row')}" if found.rows else ""
     caption = f"Comparison with the ensemble {fmt.shorten_middle(found.teacher)}{on}"
-    header = ("", "network", "ensemble", "difference [95 % CI] or ratio")
+    header = ("", "network", "ensemble", "difference [95 % CI], or share")
     return views.TableBlock(header, tuple(rows), caption, (0, 3))
 
 

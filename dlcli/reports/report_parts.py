@@ -48,14 +48,15 @@ _NOTHING_LEARNED: Mapping[Verdict, str] = {
     "not_significant": "These rows do not show that the network has learned anything.",
 }
 _TOO_FEW_ROWS: Mapping[Verdict, str] = {
-    "not_significant": "These rows are too few to show whether the network has learned anything.",
+    "not_significant": "The held-out rows are too few to show whether the network has learned "
+    "anything.",
 }
 _NO_GAIN_OF_LAYERS: Mapping[Verdict, str] = {
     "worse": "The hidden layers do not help yet.",
     "same": "The hidden layers do not help yet.",
     "not_significant": "The hidden layers do not clearly help.",
 }
-_OPEN_GAIN_OF_LAYERS = "These rows do not show whether the hidden layers help."
+_OPEN_GAIN_OF_LAYERS = "The held-out rows are too few to show whether the hidden layers help."
 MOST_CONFIG_CHARACTERS = 60_000
 """Maximum number of characters shown of a config, which may have many columns."""
 _FEWEST_OF_CLASSES = 5

@@ -140,7 +140,7 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
         given = "the config as given (“default”)"
         compared = f"; {given} has" if is_better else f", no better than {given} with"
         compared += f" {candidates.shown(default.value)}"
-    yield f"{tried}. The best is #{best.number}, with {value}{compared}."
+    yield f"{tried}. The best is candidate #{best.number:,}, with {value}{compared}."
     yield f"Its settings: {settings_text(best.values, 600)}."
     kind = "network"
     if default is not None and candidates.default_is_smallest:
@@ -154,7 +154,8 @@ def _sentences(candidates: Candidates) -> Iterator[str]:
             f"{fmt.count(smallest.parameters)} parameters instead of {fmt.count(best.parameters)}"
         )
         yield (
-            f"The smallest {kind} within one standard error is #{smallest.number}, with {sizes}: "
+            f"The smallest {kind} within one standard error is candidate "
+            f"#{smallest.number:,}, with {sizes}: "
             f"{settings_text(smallest.values, 600)}."
         )
     elif not candidates.default_is_smallest:
