@@ -254,7 +254,8 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         click.echo("")
         for line in search_space_lines(checked.tune, file.config.adjective("validation")):
             click.echo(line)
-    click.echo(f"{config}: the config is valid")
+    unchecked = "" if checked.rows_read else "; the rows of its data were not checked"
+    click.echo(f"{config}: the config is valid{unchecked}")
 
 
 def _validate_run(folder: Path, as_json: bool) -> None:

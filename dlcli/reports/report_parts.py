@@ -45,7 +45,7 @@ _BASELINE_VERDICTS: Mapping[Verdict, str] = {
 _NOTHING_LEARNED: Mapping[Verdict, str] = {
     "worse": "The network has not learned anything useful for these rows yet.",
     "same": "The network has not learned anything useful for these rows yet.",
-    "not_significant": "These rows do not show that the network has learned anything.",
+    "not_significant": "The held-out rows do not show that the network has learned anything.",
 }
 _TOO_FEW_ROWS: Mapping[Verdict, str] = {
     "not_significant": "The held-out rows are too few to show whether the network has learned "

@@ -36,6 +36,7 @@ def test_a_good_config_shows_its_network(dlcli):
             "hidden_1_dropout  Dropout 0.5        3      3           0",
             "output            Dense linear       3      1           4",
             "total                                                  19",
+            "config.yaml: the config is valid",
         ]
     )
 
@@ -155,6 +156,7 @@ def test_of_large_data_only_the_header_is_read(dlcli, monkeypatch):
             "hidden_1_dropout  Dropout 0.5       3      3           0",
             "output            Dense ?           3      ?           ?",
             "total                                                  ?",
+            "config.yaml: the config is valid; the rows of its data were not checked",
         ]
     )
     assert "--data" in result.stderr
@@ -255,6 +257,7 @@ def test_what_a_config_searches_for_is_shown_below_its_network(dlcli):
             "hidden_layers.dropout    0 to 0.5",
             "batch_size               8 to 64 by 8",
             "early_stopping           null, {monitor: loss}",
+            "config.yaml: the config is valid",
         ]
     )
 

@@ -169,12 +169,12 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
     assert result.stderr.splitlines() == [
         "earlier   1 trial of 3 finished before",
         f"default   validation MAE 1  {cost}: the original config",
-        f"trial     #1  2/3  validation MAE 0.25, the best so far  {cost}: {values}",
-        f"trial     #2  3/3  pruned at epoch 40, with validation MAE 0.5: {values}",
-        "trial     #2  3/3  pruned at epoch 40 of the first of 5 folds, with validation MAE 0.5: "
+        f"trial     #1 (2 of 3 done)  validation MAE 0.25, the best so far  {cost}: {values}",
+        f"trial     #2 (3 of 3 done)  pruned at epoch 40, with validation MAE 0.5: {values}",
+        "trial     #2 (3 of 3 done)  pruned at epoch 40 of the first of 5 folds, with validation MAE 0.5: "
         f"{values}",
-        f"trial     #2  3/3  pruned after 1 of 5 folds, with validation MAE 0.5: {values}",
-        f"trial     #0  1  failed, training diverged: {values}",
+        f"trial     #2 (3 of 3 done)  pruned after 1 of 5 folds, with validation MAE 0.5: {values}",
+        f"trial     #0 (1 done)  failed, training diverged: {values}",
         "finalist  default: test MAE 1.5",
         "finalist  best: out-of-fold MAE 1.00, −0.50 [−0.75, −0.25] against default",
         "nested    outer fold 1/2: 0.25 in the search, 0.5 on rows that the search did not use",
@@ -283,14 +283,14 @@ def test_the_default_search_is_printed_as_it_could_be_written(capsys):
     print_event(SpaceEvent(**fields))
     assert capsys.readouterr().err.splitlines() == snapshot(
         [
-            "space     default for 60 rows (tune.space is not set): 50 trials, 5 folds",
+            "space     default for 60 rows (tune.space is not set): 50 trials, on 5 folds",
             "          hidden_layers:",
             "            units: [16, 32]",
             "          optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}",
         ]
     )
     print_event(SpaceEvent(**{**fields, "folds": None, "held_out": "out-of-fold"}))
-    assert ": 50 trials, the out-of-fold rows\n" in capsys.readouterr().err
+    assert ": 50 trials, on the out-of-fold rows\n" in capsys.readouterr().err
 
 
 def test_a_missing_driver_is_an_error_before_anything_is_created(dlcli, rows):

@@ -406,11 +406,11 @@ def test_a_table_compares_accuracy_size_and_time():
     found = Distillation(teacher="runs/t", rows=100, differences={"accuracy": accuracy}, **models)
     assert render_text(View(blocks=(distillation_table(found),))) == snapshot("""\
 Comparison with the ensemble runs/t on 100 test rows
-                           network  ensemble  difference [95 % CI] or ratio
+                           network  ensemble  difference [95 % CI], or share
 accuracy                    90.0 %    92.0 %  −2.0 points [−5.0, +1.0]
-weights                         10        30  3 times fewer
-size of the weights in kB        2         5  2.5 times smaller
-prediction of a row in ms     0.25      0.25  same\
+weights                         10        30  33 % of the ensemble
+size of the weights in kB        2         5  40 % of the ensemble
+prediction of a row in ms     0.25      0.25  100 % of the ensemble\
 """)
     assert [*distillation_sentences(found)] == snapshot([])
     assert [*distillation_sentences(Distillation(teacher="runs/t", **models))] == snapshot(

@@ -31,7 +31,7 @@ def view_of(folder, found=None, *arguments, **changes):
 
 def test_the_main_metric_of_all_rows_is_compared_with_the_constant_model(tmp_path):
     assert view_of(tmp_path).sentences == (
-        "Cross-validated in 2 folds (stratified). Each of 8 rows was predicted by a network fitted "
+        "Cross-validated in 2 folds (stratified). Each of 8 rows was predicted by a network trained "
         "without it.",
         "Accuracy is 88 % (95 % CI: 62 % to 100 %).",
         "Better than the constant baseline: log loss 0.50 vs 0.75 (95 % CI of the difference: "
@@ -114,7 +114,7 @@ FAILED = fold(2, metrics={}, history={}, best_epoch=None, epochs=0, problem="los
 def test_failed_folds_are_counted_and_say_why(tmp_path):
     view = view_of(tmp_path, cross_validation(results=(fold(1), FAILED)))
     assert view.sentences[0].endswith(
-        "4 of 8 rows were predicted, each by a network fitted without it."
+        "4 of 8 rows were predicted, each by a network trained without it."
     )
     assert "1 fold of 2 failed." in view.sentences
     table = tables(view, "folds")["Rows, epochs and metrics"]
@@ -128,15 +128,15 @@ def test_rows_of_several_repeats_are_predicted_by_several_networks(tmp_path):
     view = view_of(tmp_path, cross_validation(results=results, repeats=2))
     assert view.sentences[0] == (
         "Cross-validated in 2 folds, repeated 2 times (stratified). Each of 8 rows was predicted "
-        "by networks fitted without it."
+        "by networks trained without it."
     )
 
 
 def test_the_earliest_of_rows_in_time_evaluate_nothing(tmp_path):
     view = view_of(tmp_path, cross_validation(split="time", column="day", rows=12))
     assert view.sentences[0] == (
-        "Cross-validated in 2 folds (time). 8 of 12 rows were predicted, each by a network fitted "
-        "to earlier rows."
+        "Cross-validated in 2 folds (time). 8 of 12 rows were predicted, each by a network trained "
+        "on earlier rows."
     )
     assert "a network is fitted to all earlier rows" in parts(view, "result")[0].text
     assert "the earliest rows are only used for fitting" in parts(view, "config")[0].text

@@ -226,7 +226,7 @@ CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
             [
                 f"Not clearly better than the linear {VALUES}{CHANGE}",
                 f"Better than the constant {VALUES}{CHANGE}",
-                "These rows do not show whether the hidden layers help.",
+                "The held-out rows are too few to show whether the hidden layers help.",
             ],
         ),
         (
@@ -235,7 +235,7 @@ CHANGE = " (95 % CI of the difference: −0.50 to +0.12)."
             [
                 f"Worse than the linear {VALUES}{CHANGE}",
                 f"Not clearly better than the constant {VALUES}{CHANGE}",
-                "These rows do not show that the network has learned anything.",
+                "The held-out rows do not show that the network has learned anything.",
             ],
         ),
         (
@@ -276,7 +276,7 @@ def test_hidden_layers_do_not_clearly_help_if_the_largest_plausible_gain_is_smal
             "guessing, although its probabilities are not clearly better than a constant "
             "prediction.",
         ),
-        (0.45, "These rows do not show that the network has learned anything."),
+        (0.45, "The held-out rows do not show that the network has learned anything."),
     ],
 )
 def test_a_network_that_ranks_rows_has_learned_something(lower, sentence):
@@ -321,7 +321,7 @@ def test_a_diagnosis_without_findings_has_the_verdict_of_the_report(tmp_path):
     *_, text = diagnosis_view(run, ()).blocks
     assert text.text == (
         f"Not clearly better than the linear {VALUES}{CHANGE} "
-        "These rows do not show whether the hidden layers help."
+        "The held-out rows are too few to show whether the hidden layers help."
     )
 
 
@@ -573,7 +573,10 @@ def test_few_rows_may_not_show_a_learned_relation():
     *_, conclusion = baseline_sentences(
         {"constant": concluded(test=difference("not_significant"))}, are_few=True
     )
-    assert conclusion == "These rows are too few to show whether the network has learned anything."
+    assert (
+        conclusion
+        == "The held-out rows are too few to show whether the network has learned anything."
+    )
 
 
 def test_a_page_that_was_written_is_named(plain):
@@ -921,4 +924,4 @@ def test_a_few_large_errors_do_not_hide_that_numbers_are_predicted(has_learned):
             "is not clearly better than that of a constant prediction."
         )
     else:  # a constant, however far from the median, is closer in less than half of the rows
-        assert sentence == "These rows do not show that the network has learned anything."
+        assert sentence == "The held-out rows do not show that the network has learned anything."

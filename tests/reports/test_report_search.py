@@ -53,11 +53,11 @@ def test_a_terminal_compares_the_best_with_the_default(tmp_path):
         "parameters            200     900        50",
         "test accuracy      75.0 %  87.5 %    75.0 %",
         "",
-        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 over 5 "
+        "Tried 5 candidates for kinds. The best is candidate #3, with a validation loss of 0.25 over 5 "
         "folds; the config as given (“default”) has 0.44.",
         "Its settings: optimizer.learning_rate 0.01, hidden_layers.units 32, "
         "hidden_layers.number 4.",
-        "The smallest network within one standard error is #4, with 50 parameters instead of 900: "
+        "The smallest network within one standard error is candidate #4, with 50 parameters instead of 900: "
         "optimizer.learning_rate 0.0001, hidden_layers.units 8, hidden_layers.number 1.",
         "On test rows, which the search did not use, the best is significantly better than the "
         "default (at 95 %): accuracy 87.5 % vs 75.0 % (95 % CI of the difference: +6.2 to +18.8 "
@@ -193,7 +193,7 @@ def test_the_sentence_states_that_a_lower_metric_is_better(tmp_path):
 def test_without_finalists_it_was_not_evaluated_on_new_rows(tmp_path):
     view = view_of(tmp_path, finalists=(), default=None, smallest=3, folds=None)
     assert view.sentences[0] == (
-        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 on the "
+        "Tried 5 candidates for kinds. The best is candidate #3, with a validation loss of 0.25 on the "
         "validation rows."
     )
     assert view.sentences[3] == (
@@ -207,7 +207,7 @@ def test_ensembles_are_evaluated_on_out_of_fold_rows(tmp_path, monkeypatch):
     _, best, _ = finalists(split="validation")
     view = view_of(tmp_path, finalists=(best,), folds=None)
     assert view.sentences[0].startswith(
-        "Tried 5 candidates for kinds. The best is #3, with a validation loss of 0.25 on the "
+        "Tried 5 candidates for kinds. The best is candidate #3, with a validation loss of 0.25 on the "
         "out-of-fold rows;"
     )
     assert "Accuracy of the best, out-of-fold rows" in [label for label, *_ in figures(view)]
