@@ -266,11 +266,16 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
 
     Args:
         class_weight: `balanced`, or the weight of each class.
+        decision: the rule that predicts a class: `{"maximize": "f1"}` chooses a threshold on
+            out-of-fold or validation rows, as `TunedThresholdClassifierCV` does with folds; or
+            `{"costs": {"false_positive": 1, "false_negative": 20}}`, or costs by true and
+            predicted class.
         preset: see `DenseRegressor`, also for the other parameters.
     """
 
     _type = "categorical"
     class_weight: Setting = None
+    decision: Setting = None
     classes_: NDArray[Any] = field(init=False)
     """The classes, sorted."""
 
@@ -299,9 +304,23 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         settings = super()._settings()
         if isinstance(self.class_weight, Mapping):
             settings["class_weight"] = self._weights_by_code(self.class_weight)
+        if isinstance(self.decision, Mapping) and isinstance(self.decision.get("costs"), Mapping):
+            settings["decision"] = {**self.decision, "costs": self._costs_by_code()}
         if "output" not in settings and _trains_margins(self):  # there are no probabilities
             settings = {"output.probability_floor": None, **settings}
         return settings
+
+    def _costs_by_code(self) -> dict[str, object]:
+        """Return the costs of the decision by class code instead of class."""
+        codes = {name: str(code) for code, name in enumerate(self.classes_.tolist())}
+
+        def by_code(given: Mapping[Any, object]) -> dict[str, object]:
+            return {codes.get(name, name): each for name, each in given.items()}
+
+        return {
+            name: by_code(each) if name in codes.values() and isinstance(each, Mapping) else each
+            for name, each in by_code(self.decision["costs"]).items()
+        }
 
     def _weights_by_code(self, given: Mapping[Any, object]) -> dict[str, object]:
         """Return class weights by class code; a fold may lack some classes.

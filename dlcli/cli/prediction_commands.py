@@ -120,7 +120,8 @@ def _check_prevalence(
     metavar="CLASS=SHARE",
     callback=_check_prevalence,
     help="Share of a class among the rows that you predict, e.g. yes=0.02, if it differs from the "
-    "training rows. Probabilities are converted to this share. Repeatable. [default: "
+    "training rows. Probabilities are converted to this share, and a threshold "
+    "that maximizes a metric is chosen again for it. Repeatable. [default: "
     "data.prevalence of the config, else the share in the training rows]",
 )
 @options.decision
@@ -174,10 +175,7 @@ def predict(
 
     wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
     if output is not None and _is_folder_of_parts(paths[1], output, wanted.form):
-        if decision is not None:
-            message = "--decision can't be used for a folder; train with the decision in the config"
-            raise click.UsageError(message)
-        _predict_folder(paths, Path(output), wanted, jobs or 1, as_json)
+        _predict_folder(paths, Path(output), wanted, decision, jobs or 1, as_json)
         return
     if jobs is not None:
         way_out = "DATA must be a local folder or glob, and --output a folder"
@@ -258,7 +256,12 @@ def _predict_table(
 
 
 def _predict_folder(
-    paths: RunAndData, output: Path, wanted: PredictionOptions, jobs: int, as_json: bool
+    paths: RunAndData,
+    output: Path,
+    wanted: PredictionOptions,
+    decision: tuple[Decision | None] | None,
+    jobs: int,
+    as_json: bool,
 ) -> None:
     """Predict each file of a folder or glob to a separate file."""
     from dlcli.cli.event_log import print_event, print_file_notes
@@ -279,7 +282,8 @@ def _predict_folder(
         raise click.UsageError("--output and --rejected name the same folder")
     run, data = paths
     with opened_network(run) as opened:
-        outcome = predict_folder(opened, Path(data), output, wanted, jobs, listener)
+        decided = opened if decision is None else opened.decided_by(*decision)
+        outcome = predict_folder(decided, Path(data), output, wanted, jobs, listener)
     found = outcome.differences
     print_file_notes(outcome.file_notes)
     if outcome.skipped and not as_json:

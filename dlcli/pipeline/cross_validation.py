@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from dlcli import errors
-from dlcli.arrays import integers
+from dlcli.arrays import floats, integers
 from dlcli.columns.value_problems import ValueNote, merge_notes
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.decision_section import Decision
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.metrics.definitions import main_metric
 from dlcli.network.layers import Network
@@ -37,7 +38,7 @@ from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
 from dlcli.prediction.gates import GateResult, check_gate, check_group_gate, required_baselines
-from dlcli.prediction.predictions import HeldOut
+from dlcli.prediction.predictions import THRESHOLD, HeldOut
 from dlcli.runs.documents import CrossValidation, FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
 from dlcli.runs.run import Run
@@ -45,6 +46,7 @@ from dlcli.runs.run_writer import RunWriter, check_folder
 from dlcli.safe_files import Document, parse_document
 from dlcli.splitting import Fold, Split, hold_out, make_folds
 from dlcli.tables.table import Table
+from dlcli.tasks.decision import fit_decision
 from dlcli.tasks.task import StoredPredictions
 from dlcli.training_job import Job, StopOnSignal
 
@@ -55,6 +57,7 @@ PROGRESS_SECONDS = 0.2
 REFIT = "refit"
 """The run folder of the final training, inside the folder of the cross-validation."""
 _SEEDS = 2**32
+_LEAST_THRESHOLD = 1e-9
 
 
 class CrossValidationPlan(Document):
@@ -122,12 +125,6 @@ def cross_validate(
 def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) -> Run:
     file, log = recording.file, recording.events
     config = file.config
-    if config.decision is not None and config.decision.needs_rows:
-        message = (
-            "would choose another threshold in each fold; cross-validate without it: "
-            f"{errors.override('decision', None)}; `dlcli train` chooses it"
-        )
-        raise errors.ConfigError([errors.Problem("decision.maximize", message)])
     if recording.writer is None and jobs > 1:
         plan = plan.model_copy(update={"threads": threads_per_worker(config.threads)})
     dataset = read_candidates(file, log)
@@ -163,6 +160,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         refitted = None
         if found.best_epochs is not None:
             refit = refit_config(resolved, found.best_epochs, log)
+            refit = _with_threshold(refit, predictions, dataset, path)
             if plan.threads is not None:
                 refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text(RunFile.REFIT, dump_config(refit))
@@ -182,6 +180,24 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
             )
         )
         return writer.finish("cv")
+
+
+def _with_threshold(refit: Config, predictions: pa.Table, dataset: Dataset, path: str) -> Config:
+    """Return the config of the final training with the threshold of all held-out rows.
+
+    Without validation rows, it can't choose a threshold; the rows of all folds, each predicted by
+    networks that were not trained on it, are used instead.
+    """
+    section = refit.decision
+    if section is None or not section.needs_rows or refit.has_validation:
+        return refit
+    held = HeldOut.of(
+        StoredPredictions(predictions, f"{path}: its predictions"),
+        dataset.task.for_loss(refit.loss),
+    )
+    threshold = fit_decision(section, dataset.task.classes, held, "validation").threshold
+    inner = float(np.clip(threshold or 0.0, _LEAST_THRESHOLD, 1 - _LEAST_THRESHOLD))
+    return refit.model_copy(update={"decision": Decision(threshold=inner)})
 
 
 def _check_gates(
@@ -586,6 +602,11 @@ def _predictions(fold: CVFold, result: FitResult, linear: FitResult | None) -> p
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
+    section, decision = result.config.decision, result.decision
+    if section is not None and section.needs_rows and decision is not None:
+        # Chosen on the validation or out-of-fold rows of the fold's training rows.
+        thresholds = floats(np.full(predictions.num_rows, decision.threshold))
+        predictions = predictions.append_column(THRESHOLD, thresholds)
     if linear is None:
         return predictions
     return cv_summary.with_linear_predictions(predictions, linear.predictions("test").columns())

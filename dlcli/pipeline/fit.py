@@ -364,7 +364,7 @@ class FitResult:
         has_rows = on_validation_rows and "validation" in self.tables
         if section is None or (section.needs_rows and not has_rows):
             return self
-        known = self.decoded("validation") if has_rows else None
+        known = task.at_prevalence(self.decoded("validation")) if has_rows else None
         origin: Origin = "validation" if self.config.ensemble_folds is None else "out-of-fold"
         decision = fit_decision(section, task.classes, known, origin)
         return replace(self, decision=decision, _predictions={}, _metrics={})

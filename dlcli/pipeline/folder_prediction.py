@@ -48,6 +48,7 @@ _OPTIONS = {
     "spreadsheet_safe": "--spreadsheet-safe",
     "interval": "--interval",
     "prevalence": "--prevalence",
+    "decision": "--decision",
     "on_bad_row": "--on-bad-row",
 }
 """The option of each field of a plan."""
@@ -145,6 +146,8 @@ class _PredictionPlan(safe_files.Document):
     spreadsheet_safe: bool
     interval: float | None
     prevalence: dict[str, float] = {}
+    decision: str = ""
+    """The decision for a class, as JSON."""
     on_bad_row: str
     inputs: dict[str, _Version]
     """The version of the input file of each part, by the name of the part."""
@@ -488,6 +491,7 @@ def _plan(run: Run, options: PredictionOptions, parts: Sequence[_FilePart]) -> _
         spreadsheet_safe=options.spreadsheet_safe,
         interval=options.level,
         prevalence=dict(options.prevalence),
+        decision="" if run.decision is None else run.decision.model_dump_json(exclude={"curve"}),
         on_bad_row=options.bad_rows.treatment,
         inputs={part.name: _Version.of(part.source) for part in parts},
     )

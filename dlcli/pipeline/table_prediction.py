@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -88,7 +88,10 @@ class PredictionOptions:
             RunError, UsageError: see `Run.predictor_at` and `Predictor.with_prevalence`.
         """
         predictor = run.predictor_at(self.level)
-        return predictor.with_prevalence(self.prevalence) if self.prevalence else predictor
+        if not self.prevalence:
+            return predictor
+        shifted = predictor.with_prevalence(self.prevalence)
+        return replace(shifted, decision=run.decision_at(shifted.prior_ratios))
 
     def rows(self, predictions: Predictions, table: Table, problems: ValueProblems) -> pa.Table:
         """Return the rows to write: columns to keep and predictions, without rejected rows."""

@@ -265,6 +265,8 @@ def finite_or_none(value: Any) -> Any:  # noqa: ANN401
 
 COST_COLUMNS = ("cost_false_positive", "cost_false_negative")
 """The stored columns with the costs of each row, if they differ by row."""
+THRESHOLD = "threshold"
+"""The stored column with the threshold of the fold of each row, if folds have their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -305,6 +307,7 @@ class HeldOut(DecodedRows):
             weights,
             columns.floats(*COST_COLUMNS) if columns.has(COST_COLUMNS[0]) else None,
             task=task,
+            thresholds=columns.floats(THRESHOLD) if columns.has(THRESHOLD) else None,
             row=columns.integers("row"),
             exposures=columns.floats("exposure") if columns.has("exposure") else None,
             files=columns.texts("file") if columns.has("file") else None,
@@ -334,6 +337,7 @@ class HeldOut(DecodedRows):
             decoded=self.decoded[indices],
             weights=None if self.weights is None else self.weights[indices],
             costs=None if self.costs is None else self.costs[indices],
+            thresholds=None if self.thresholds is None else self.thresholds[indices],
             row=self.row[indices],
             exposures=None if self.exposures is None else self.exposures[indices],
             files=None if self.files is None else [self.files[index] for index in indices],

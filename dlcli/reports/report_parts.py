@@ -158,6 +158,8 @@ class PredictedRows(HeldOut):
     @cached_property
     def predicted_values(self) -> NDArray[np.int64]:
         """The indices of the predicted classes, shape `(rows,)`."""
+        if self.thresholds is not None:
+            return np.reshape(self.decoded > self.thresholds, -1).astype(np.int64)
         return np.reshape(self.task.predict_by_cost(self.decoded, self.costs), -1)
 
     @cached_property

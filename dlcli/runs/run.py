@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -328,7 +328,7 @@ class Run:
                 raise UsageError(f"{option('decision')}: {f'{key}: ' if key else ''}{problem}")
             stored = None if self.predictions is None else self.predictions.of_split("validation")
             if stored is not None and stored.rows and self.config.distill is None:
-                known = HeldOut.of(stored, task)
+                known = task.at_prevalence(HeldOut.of(stored, task))
             elif decision.needs_rows:
                 message = (
                     "maximize chooses the threshold on rows that were not used for training, but "
@@ -341,6 +341,21 @@ class Run:
         other = replace(self)
         vars(other)["decision"] = fitted  # instead of reading it from the file
         return other
+
+    def decision_at(self, ratios: Sequence[float]) -> FittedDecision | None:
+        """Return the decision for other frequencies of the classes, see `choose_again`.
+
+        Args:
+            ratios: the ratio of new to old frequency of each class.
+        """
+        from dlcli.prediction.predictions import HeldOut
+        from dlcli.tasks.decision import choose_again
+
+        stored = None if self.predictions is None else self.predictions.of_split("validation")
+        if self.decision is None or stored is None or not stored.rows:
+            return self.decision
+        rows = self.task.at_prevalence(HeldOut.of(stored, self.task))
+        return choose_again(self.decision, rows, ratios)
 
     def predictor_at(self, level: float | None) -> Predictor:
         """Return the network with prediction intervals or prediction sets at a level.

@@ -300,6 +300,9 @@ class Binary(_Classes):
 
     def _rows_by_cost(self, rows: base.DecodedRows) -> PairRows:
         made = self.metric_rows(rows.values, rows.decoded, rows.weights)
+        if rows.thresholds is not None:
+            positive = slice(None) if rows.weights is None else rows.weights > 0
+            return replace(made, border=rows.thresholds[positive])
         if rows.costs is None:
             return made
         costs = rows.costs if rows.weights is None else rows.costs[rows.weights > 0]

@@ -8,7 +8,7 @@ FP / (FP + FN), with the costs FP of a false positive and FN of a false negative
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from dlcli.metrics.statistic import Ratio
 from dlcli.metrics.wording import metric_title
 from dlcli.safe_files import Count, Document
 from dlcli.tables.table import Rows
+from dlcli.tasks.prior_shift import shift
 
 DEFAULT_THRESHOLD = 0.5
 MOST_POINTS = 200
@@ -328,6 +329,42 @@ def fit_decision(
     )
     if held_out is None or objective == "threshold":
         return fitted
+    return _chosen_on(fitted, held_out, origin)
+
+
+def choose_again(
+    decision: FittedDecision, held_out: DecidedRows, ratios: Sequence[float]
+) -> FittedDecision:
+    """Return the decision for other frequencies of the classes than those of the held-out rows.
+
+    A threshold that maximizes a metric is chosen again: the rows of each class count as often as
+    their new frequency requires, and their probabilities are shifted alike. A threshold from costs
+    stays, because it is the best one for any probabilities that are right; so does a given one.
+
+    Args:
+        decision: the decision.
+        held_out: the rows on which it was chosen, with unshifted probabilities.
+        ratios: the ratio of new to old frequency of each of the two classes.
+    """
+    if decision.objective in ("threshold", "cost"):
+        return decision
+    values = np.asarray(held_out.values, np.int64)
+    weights = np.ones(len(values)) if held_out.weights is None else held_out.weights
+    rows = _ShiftedRows(values, shift(held_out.decoded, ratios), weights * np.array(ratios)[values])
+    unchosen = decision.model_copy(update={"threshold": None, "unmet": ""})
+    return _chosen_on(unchosen, rows, decision.origin)
+
+
+class _ShiftedRows(NamedTuple):
+    values: NDArray[Any]
+    decoded: Floats
+    weights: Floats | None
+
+
+def _chosen_on(
+    fitted: FittedDecision, held_out: DecidedRows, origin: Origin | None
+) -> FittedDecision:
+    """Return a decision with its curve on rows, and with the best threshold if it has none."""
     tried = _try_thresholds(fitted, held_out)
     points = tuple(point for point, _ in tried)
     fitted = fitted.model_copy(

@@ -58,6 +58,8 @@ class DecodedRows:
     """The rows' weights, (rows,), or `None`."""
     costs: Floats | None = None
     """The costs of a false positive and a false negative, (rows, 2), if they differ by row."""
+    thresholds: Floats | None = None
+    """The threshold of each row, (rows, 1), if folds of a cross-validation chose their own."""
 
 
 class Task(Fitted):
@@ -439,6 +441,17 @@ class Task(Fitted):
         """Frequency divided by `prevalence` of each class; empty without a prevalence."""
         pairs = zip(self.frequencies, self.prevalence, strict=False)
         return tuple(old / new if old else 1.0 for old, new in pairs)
+
+    def at_prevalence(self, rows: DecodedRows) -> DecodedRows:
+        """Return held-out rows, weighted so that their classes have the frequencies `prevalence`.
+
+        Their probabilities are already shifted to it, so a threshold is chosen for such rows.
+        """
+        if not self.unshifted_ratios:
+            return rows
+        weights = np.ones(len(rows.values)) if rows.weights is None else rows.weights
+        ratios = np.array(self.unshifted_ratios)[rows.values]
+        return replace(rows, weights=weights / ratios)
 
     @property
     def training_ratios(self) -> tuple[float, ...]:
