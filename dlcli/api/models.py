@@ -370,7 +370,10 @@ class Model:
         if prevalence is None:
             return predictor
         check_frequencies("prevalence", prevalence)
-        return predictor.with_prevalence(prevalence)
+        if predictor.decision is None or not predictor.decision.is_chosen:
+            return predictor.with_prevalence(prevalence)
+        with opened_network(self.path) as run:
+            return run.with_prevalence(predictor, prevalence)
 
     def _predictor_at(self, interval: float | None, on_bad_row: OnBadRow) -> Predictor:
         check_word("on_bad_row", on_bad_row, ("error", "warn"))

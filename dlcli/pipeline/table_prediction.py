@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -85,13 +85,10 @@ class PredictionOptions:
         """Return the network of a run, with intervals and for the frequencies of the classes.
 
         Raises:
-            RunError, UsageError: see `Run.predictor_at` and `Predictor.with_prevalence`.
+            RunError, UsageError: see `Run.predictor_at` and `Run.with_prevalence`.
         """
         predictor = run.predictor_at(self.level)
-        if not self.prevalence:
-            return predictor
-        shifted = predictor.with_prevalence(self.prevalence)
-        return replace(shifted, decision=run.decision_at(shifted.prior_ratios))
+        return run.with_prevalence(predictor, self.prevalence) if self.prevalence else predictor
 
     def rows(self, predictions: Predictions, table: Table, problems: ValueProblems) -> pa.Table:
         """Return the rows to write: columns to keep and predictions, without rejected rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -342,20 +342,27 @@ class Run:
         vars(other)["decision"] = fitted  # instead of reading it from the file
         return other
 
-    def decision_at(self, ratios: Sequence[float]) -> FittedDecision | None:
-        """Return the decision for other frequencies of the classes, see `choose_again`.
+    def with_prevalence(self, predictor: Predictor, prevalence: Mapping[str, float]) -> Predictor:
+        """Return a predictor of the run for other frequencies of the classes.
+
+        A threshold that maximizes a metric is chosen again for them, see `choose_again`.
 
         Args:
-            ratios: the ratio of new to old frequency of each class.
+            predictor: the predictor.
+            prevalence: see `Predictor.with_prevalence`.
+
+        Raises:
+            UsageError: see `Predictor.with_prevalence`.
         """
         from dlcli.prediction.predictions import HeldOut
         from dlcli.tasks.decision import choose_again
 
+        shifted, decision = predictor.with_prevalence(prevalence), predictor.decision
         stored = None if self.predictions is None else self.predictions.of_split("validation")
-        if self.decision is None or stored is None or not stored.rows:
-            return self.decision
+        if decision is None or not decision.is_chosen or stored is None or not stored.rows:
+            return shifted
         rows = self.task.at_prevalence(HeldOut.of(stored, self.task))
-        return choose_again(self.decision, rows, ratios)
+        return replace(shifted, decision=choose_again(decision, rows, shifted.prior_ratios))
 
     def predictor_at(self, level: float | None) -> Predictor:
         """Return the network with prediction intervals or prediction sets at a level.

@@ -148,6 +148,11 @@ class FittedDecision(Document):
         return f"{classes[-1]} if its probability is above {number(self.threshold)}"
 
     @property
+    def is_chosen(self) -> bool:
+        """Whether a threshold was chosen on held-out rows to maximize a metric."""
+        return self.objective not in ("threshold", "cost")
+
+    @property
     def metric(self) -> str:
         """The metric by which it is judged."""
         return F1.name if self.objective == "threshold" else self.objective
@@ -346,7 +351,7 @@ def choose_again(
         held_out: the rows on which it was chosen, with unshifted probabilities.
         ratios: the ratio of new to old frequency of each of the two classes.
     """
-    if decision.objective in ("threshold", "cost"):
+    if not decision.is_chosen:
         return decision
     values = np.asarray(held_out.values, np.int64)
     weights = np.ones(len(values)) if held_out.weights is None else held_out.weights

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +43,13 @@ def folder(tmp_path_factory):
             output="ensemble",
         )
         yield folder
+
+
+def f1_score(truth, chosen, sample_weight=1.0):
+    """F1 by hand."""
+    truth = np.asarray(truth, bool)
+    right, wrong = (sample_weight * (truth & chosen)).sum(), sample_weight * (truth != chosen)
+    return 2 * right / (2 * right + wrong.sum())
 
 
 def command(*arguments):
@@ -200,10 +208,56 @@ def test_cross_validation_has_the_mean_cost(folder):
     assert found.metrics["cost"] == pytest.approx(cost.mean())
 
 
-def test_a_threshold_to_choose_in_each_fold_is_refused(folder):
-    with pytest.raises(dlcli.ConfigError) as caught:
-        dlcli.cross_validate(CONFIG + "decision: {maximize: f1}\n", folds=2, output="none")
-    assert "decision.maximize: would choose another threshold in each fold" in str(caught.value)
+@pytest.mark.slow
+def test_each_fold_of_a_cross_validation_chooses_its_own_threshold(folder):
+    config = CONFIG.replace(", test: 0.3", "")
+    found = dlcli.cross_validate(config + "decision: {maximize: f1}\n", folds=2, output="cv-f1")
+    stored = open_run(Path("cv-f1")).predictions
+    scores, thresholds = (stored.floats(n)[:, 0] for n in ("probability_yes", "threshold"))
+    truth, chosen = np.array(stored.texts("target")) == "yes", scores > thresholds
+    assert len({*thresholds}) == 2  # one for each fold
+    assert found.metrics["f1"] == pytest.approx(f1_score(truth, chosen))
+    assert (np.array(stored.texts("prediction")) == np.where(chosen, "yes", "no")).all()
+    best = max(f1_score(truth, scores > each) for each in np.unique(scores)[:-1])
+    refit = open_run(Path("cv-f1")).location / "refit.yaml"
+    [threshold] = re.findall(r"threshold: ([\d.]+)", refit.read_text())
+    assert f1_score(truth, scores > float(threshold)) == pytest.approx(best, abs=0.01)
+
+
+@pytest.mark.slow
+def test_another_prevalence_chooses_the_threshold_again(folder):
+    """The best F1 of the held-out rows, whose positive ones count as often as in 1 of 50 rows."""
+    classes, scores = predicted("f1", "rows.csv", "--prevalence", "yes=0.02")
+    threshold = (scores[classes == "no"].max() + scores[classes == "yes"].min()) / 2
+    run = open_run(Path("f1"))
+    known, held = run.task.frequencies[1], run.predictions.of_split("validation")
+    truth, p = run.task.read_values(held, "target"), run.task.read_decoded(held)[:, 0]
+    odds = p / (1 - p) * (0.02 / known) / (0.98 / (1 - known))
+    weights = np.where(truth == 1, 0.02 / known, 0.98 / (1 - known))
+    shifted = odds / (1 + odds)
+    values = [f1_score(truth, shifted > t, sample_weight=weights) for t in np.unique(shifted)[:-1]]
+    own = f1_score(truth, shifted > threshold, sample_weight=weights)
+    assert own == pytest.approx(max(values), abs=0.01)
+    model = dlcli.load("f1")
+    assert list(model.predict("rows.csv", prevalence={"yes": 0.02}).values) == classes.tolist()
+    costs = "costs: {false_positive: 1, false_negative: 3}"
+    at_cost = predicted("f1", "rows.csv", "--prevalence", "yes=0.02", "--decision", costs)
+    assert (at_cost[0] == np.where(at_cost[1] > 0.25, "yes", "no")).all()
+
+
+@pytest.mark.slow
+def test_the_files_of_a_folder_can_have_another_rule(folder):
+    Path("parts").mkdir()
+    Path("parts/a.csv").write_text(Path("rows.csv").read_text())
+    rule = ["--decision", "threshold: 0.1"]
+    result = command("predict", "plain", "parts", "--output", "decided", *rule, "--jobs", "2")
+    assert result.exit_code == 0, result.stderr
+    assert (
+        Path("decided/a.csv").read_text() == command("predict", "plain", "rows.csv", *rule).stdout
+    )
+    other = command("predict", "plain", "parts", "--output", "decided", "--decision", "default")
+    assert other.exit_code == 2
+    assert "--decision" in other.stderr
 
 
 COSTS = "decision: {costs: {false_positive: 1, false_negative: 3}}\n"
