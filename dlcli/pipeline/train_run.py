@@ -128,7 +128,7 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
         plan = replace(plan, programs=programs, device=device)
         result = fit(rows, plan)
         resolved = run_recording.resolved_config(file, rows, plan, Path(), device.threads)
-        return replace(result, config=resolved)
+        return replace(result, config=resolved).decided(on_validation_rows=True)
 
 
 def train_recorded(recording: Recording) -> Run:

@@ -22,8 +22,8 @@ from ipykernel.inprocess import InProcessKernelManager
 from nbclient import NotebookClient
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.metrics import get_scorer, r2_score
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.metrics import f1_score, get_scorer, make_scorer, r2_score
+from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
@@ -567,3 +567,41 @@ def test_a_notebook_trains_shows_curves_and_predicts(run_cells, tmp_path, monkey
     assert 'src="data:image/png;base64,' in card["data"]["text/html"]
     [table] = outputs[4]
     assert "Prediction of 60 rows" in table["data"]["text/html"]
+
+
+def test_a_decision_is_as_good_as_a_threshold_that_scikit_learn_tunes():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(2_000, 1))
+    target = np.where(rows[:, 0] + rng.normal(size=2_000) > 2, "yes", "no")
+    train, test = slice(0, 1_000), slice(1_000, None)
+    held_out = {"overrides": FAST["overrides"] | {"data.validation": 0.3}}
+
+    def f1_of(scores):
+        return f1_score(target[test], scores, pos_label="yes")
+
+    own = DenseClassifier(**FAST | held_out, random_state=0, decision={"maximize": "f1"})
+    own.fit(rows[train], target[train])
+    scorer = make_scorer(f1_score, pos_label="yes")
+    plain = DenseClassifier(**FAST, random_state=0)
+    tuned = TunedThresholdClassifierCV(plain, scoring=scorer, cv=2).fit(rows[train], target[train])
+    found, expected = (f1_of(model.predict(rows[test])) for model in (own, tuned))
+    assert found > expected - 0.05
+    assert found > f1_of(tuned.estimator_.predict(rows[test])) + 0.05
+    chosen = own.predict_proba(rows[test])[:, 1] > own.predictor_.decision.threshold
+    assert (own.predict(rows[test]) == np.where(chosen, "yes", "no")).all()
+
+
+def test_costs_of_a_decision_are_of_the_classes_of_the_target():
+    rows, target = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[target]
+    costs = {
+        "setosa": {"versicolor": 1, "virginica": 1},
+        "versicolor": {"setosa": 1, "virginica": 1},
+        "virginica": {"versicolor": 50, "setosa": 50},
+    }
+    model = DenseClassifier(**FAST, random_state=0, decision={"costs": costs}).fit(rows, names)
+    matrix = np.array([[0, 1, 1], [1, 0, 1], [50, 50, 0]])
+    expected = (model.predict_proba(rows) @ matrix).argmin(axis=1)
+    assert (model.predict(rows) == model.classes_[expected]).all()
+    with pytest.raises(ValueError, match="no such class"):
+        DenseClassifier(**FAST, decision={"costs": {"rose": {"setosa": 1}}}).fit(rows, names)
