@@ -73,7 +73,7 @@ epochs: 3
 QUANTILES = """
 seed: 7
 data: {train: table.csv, validation: 0.25, target: price, sample_weight: weight}
-input: {features: {size: numeric, color: categorical}}
+input: {features: {size: {type: numeric, monotone: decreasing}, color: categorical}}
 hidden: [{units: 5, activation: tanh}]
 loss: {name: quantile, levels: [0.1, 0.5, 0.9]}
 metrics: [pinball_loss, coverage]

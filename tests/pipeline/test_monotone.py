@@ -129,6 +129,7 @@ CASES = {
     "xla": "engine: {name: compiled, jit_compile: true}",
     "keras": "engine: keras",
     "ensemble": "ensemble: {members: 2}",
+    "quantiles": "loss: {name: quantile, levels: [0.2, 0.6]}",
     "schedule free": "optimizer: {name: schedule_free_adamw, learning_rate: 0.02}",
     "moving average": "optimizer: {name: sgd, learning_rate: 0.1, momentum: 0.9, use_ema: true}",
 }
@@ -197,6 +198,13 @@ def test_an_activation_that_falls_somewhere_is_refused():
     assert problem_of(hidden="[{units: 4, activation: gelu}]") == snapshot(
         "hidden[0].activation: 'gelu' falls for some inputs, so 'a' can't be monotone; use relu, elu, softplus, tanh or another one that never falls"
     )
+
+
+def test_the_best_network_of_a_search_is_monotone(tmp_path):
+    space = "{optimizer.learning_rate: [0.01, 0.02]}"
+    config_for(f"tune: {{trials: 2, space: {space}}}", data=", validation: 0.2")
+    dlcli.tune("t.yaml", output=tmp_path / "search", progress=False)
+    assert least_change(open_run(tmp_path / "search" / "best")) >= ROUNDING
 
 
 def test_a_periodic_encoding_is_refused():
