@@ -88,7 +88,10 @@ def within_time_limit(
     )
     if seconds and seconds * epochs > left:
         each = "an epoch" if networks == 1 else "an epoch of each network"
-        events.warn(f"time: {each} takes about {seconds:.3g} s, so training exceeds the limit")
+        reason = f"{each} takes about {seconds:.3g} s"
+        if seconds <= left + 2 * watch.preparation:  # once before the measurement, once after it
+            reason = f"compiling takes about {watch.preparation:.3g} s and is done twice"
+        events.warn(f"time: {reason}, so training exceeds the limit")
     limited = config.within_epochs(epochs)
     _check_epochs(limited)
     return limited

@@ -93,6 +93,13 @@ def test_each_network_is_trained_for_an_epoch_even_beyond_the_limit(monkeypatch)
     ]
 
 
+def test_a_limit_that_compiling_exceeds_is_reported(monkeypatch):
+    _, events = Machine(compiling=8, epoch=0.1).limited(monkeypatch, "time=10s")
+    assert warned(events) == [
+        "time: compiling takes about 8 s and is done twice, so training exceeds the limit"
+    ]
+
+
 def test_settings_that_need_more_epochs_are_named(monkeypatch):
     schedule = "learning_rate_schedule={name: cosine_decay, warmup_epochs: 30}"
     with pytest.raises(ConfigError) as caught:
