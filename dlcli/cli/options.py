@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli.console import QUIET, refuse_existing_path
-from dlcli.errors import UsageError, local_path_advice
+from dlcli.errors import ConfigError, Problem, UsageError, local_path_advice
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -224,7 +224,13 @@ def _parse_decision(
         return None
     from dlcli.config.config_file import parse_decision
 
-    return (parse_decision(text),)
+    try:
+        return (parse_decision(text),)
+    except ConfigError as error:
+        places = (each.path.removeprefix("decision").lstrip(".") for each in error.problems)
+        names = (": ".join(filter(None, ("--decision", place))) for place in places)
+        pairs = zip(names, error.problems, strict=True)
+        raise ConfigError([Problem(name, each.message) for name, each in pairs]) from error
 
 
 decision = click.option(

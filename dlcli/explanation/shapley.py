@@ -171,7 +171,9 @@ def choose_unit(task: Task, unit: UnitChoice = "auto") -> Unit:
             return "probability"
         return "target" if task.outcome == "numbers" else "margin"
     if not task.has_probabilities:
-        raise UsageError(f"unit '{unit}' requires probabilities; the target is {task.words}")
+        raise UsageError(
+            f"{option('unit', unit)} requires probabilities; the target is {task.words}"
+        )
     if unit == "log-odds" and not _is_binary(task):
         message = "log-odds require two classes"
         raise UsageError(f"{message}, but the target is {task.words}; use probability")

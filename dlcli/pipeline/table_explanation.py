@@ -186,7 +186,7 @@ def choose_rows(
     else:
         wrong = [row for row in rows if not 1 <= row <= table.rows]
         if wrong:
-            message = f"{table.file} has {plural(table.rows, 'row')}, got row {wrong[0]}"
+            message = f"{table.file} has the rows 1 to {table.rows:,}, got {wrong[0]:,}"
             raise UsageError(f"{option('rows')}: {message}")
         chosen = np.array(rows, np.int64) - 1
     return chosen

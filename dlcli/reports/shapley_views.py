@@ -157,6 +157,7 @@ def changes_view(found: Sequence[RowChanges], table: Table, rows: Sequence[int])
                     new = fmt.number(value) if isinstance(value, float) else fmt.shorten(value, 30)
                     steps.append(f"{fmt.shorten(column, 30)} {old} → {new}")
                 lines.append((f"  {', '.join(steps)}", _prediction_text(after)))
+            caption += "; each line is a change that leads to the wanted prediction"
             parts.append(views.TableBlock(("", ""), tuple(lines), caption, text_columns=(0, 1)))
     return views.View(blocks=views.blocks(parts))
 

@@ -77,7 +77,7 @@ def test_without_stored_rows_a_table_is_required(folder, dlcli_run):
 
 def test_a_row_that_does_not_exist(folder, dlcli_run):
     result = dlcli_run("explain", folder / "t", folder / "t.csv", "--rows", "61", exit_code=2)
-    assert "t.csv has 60 rows, got row 61" in result.stderr
+    assert "t.csv has the rows 1 to 60, got 61" in result.stderr
 
 
 def changes_of(run, folder, *arguments):
