@@ -12,7 +12,10 @@ from click.testing import CliRunner
 import dlcli
 from dlcli.cli.program import main
 from dlcli.runs.run_folder import open_run
+from dlcli.serving.application import make_application
+from dlcli.serving.requests import Models
 from dlcli.serving.served_model import RequestError, ServedModel
+from tests.serving.conftest import Client
 
 CONFIG = """\
 data: {train: rows.csv, target: {column: fraud, positive_class: "yes"}, validation: 0.3, test: 0.3}
@@ -149,6 +152,38 @@ def test_a_server_and_a_model_in_python_decide_alike(folder):
     assert model.columns == ("x", "amount")
     with pytest.raises(RequestError, match="'amount'"):
         served.predict([{"x": 1.0}])
+
+
+@pytest.mark.slow
+def test_every_protocol_of_a_server_needs_the_costs_and_decides_by_them(folder):
+    served = ServedModel.load("m", folder / "costs")
+    client = Client(make_application(Models({"m": served})))
+    [p] = served.predict([{"x": 0.5, "amount": 1.0}]).columns["probability_yes"]
+    border = 2 * (1 - p) / p
+    for amount, expected in ((border * 1.01, "yes"), (border * 0.99, "no")):
+        row = {"x": 0.5, "amount": amount}
+        assert client.post("/predict/m", [row]).json[0]["prediction"] == expected
+        [found] = client.post("/v1/models/m:predict", {"instances": [row]}).json["predictions"]
+        assert found["prediction"] == expected
+        tensors = [
+            {"name": name, "shape": [1], "datatype": "FP64", "data": [value]}
+            for name, value in row.items()
+        ]
+        outputs = client.post("/v2/models/m/infer", {"inputs": tensors}).json["outputs"]
+        assert {each["name"]: each["data"] for each in outputs}["prediction"] == [expected]
+    assert client.post("/predict/m", [{"x": 0.5, "amount": None}]).status == 422
+
+
+@pytest.mark.slow
+def test_an_ensemble_decides_its_out_of_fold_rows_by_their_costs(folder):
+    config = CONFIG.replace(", validation: 0.3", "") + "ensemble: {members: 2}\n"
+    dlcli.train(config, output="ensemble")
+    run = open_run(Path("ensemble"))
+    held = run.predictions.of_split("validation")
+    amount = held.floats("cost_false_negative")[:, 0]
+    fraud, scores = run.task.read_values(held, "target") == 1, run.task.read_decoded(held)[:, 0]
+    by_hand = cost(fraud, scores * amount > (1 - scores) * 2, amount)
+    assert run.metrics["validation"]["cost"] == pytest.approx(by_hand)
 
 
 @pytest.mark.slow
