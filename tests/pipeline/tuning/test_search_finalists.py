@@ -135,7 +135,7 @@ def test_a_best_network_no_better_than_a_baseline_has_a_note(
     configs = made(default=FAR, best=NEAR)
     notes = train_finalists(folder, configs, search_for("val_mae"), Events(recorder)).notes
     assert notes == (
-        f"the best network is {words} than the linear baseline on test rows: MAE 0.5 against 0.25",
+        f"the best network is {words} than the linear baseline on test rows: MAE 0.5 vs 0.25",
     )
 
 

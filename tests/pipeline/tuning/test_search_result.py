@@ -73,7 +73,7 @@ def test_a_search_that_found_nothing_better_has_a_note(value, original):
     default = trial(None, original)
 
     assert summary([trial(0, value)], default=default).notes == (
-        f"no candidate is better than the config as given: val_loss {value} against {original}",
+        f"no candidate is better than the config as given: val_loss {value} vs {original}",
     )
     assert summary([trial(0, 0.125)], default=default).notes == ()
 
