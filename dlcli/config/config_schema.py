@@ -323,9 +323,9 @@ class Ensemble(Section):
     path, as in `tune.space`, from which the settings of each further group are drawn at random.
     These settings can't differ: `data`, `input` (except `input.encoding`), `output`, `loss`,
     `metrics`, `class_weight`, `decision`, `seed`, `precision`, `initial_weights`,
-    `initial_encoding`, `ensemble`, `tune`, `gates`, `evaluate_by`, `engine`, `device`, `threads`,
-    `checkpoint`, `explanation` and `name`. `folds: auto` can't be combined with `vary`. Omitted:
-    all networks have the settings of the config.
+    `initial_encoding`, `ensemble`, `tune`, `time`, `gates`, `evaluate_by`, `engine`, `device`,
+    `threads`, `checkpoint`, `explanation` and `name`. `folds: auto` can't be combined with
+    `vary`. Omitted: all networks have the settings of the config.
 
     Examples:
       - {optimizer.learning_rate: [0.001, 0.003], hidden_layers: {dropout: [0.05, 0.2]}}

@@ -65,7 +65,7 @@ ENCODINGS = {
 def test_a_text_that_says_how_it_is_encoded_is_as_good_as_utf_8(content, dlcli):
     Path("c.yaml").write_bytes(content)
     result = dlcli("validate", "c.yaml")
-    assert (result.exit_code, result.stdout.splitlines()[-1].split()) == (0, ["total", "2"])
+    assert (result.exit_code, result.stdout.splitlines()[-1]) == (0, "c.yaml: the config is valid")
 
 
 REFUSED = {

@@ -259,7 +259,7 @@ def test_an_option_has_the_same_short_form_in_every_command(option, short, comma
 
 
 def test_the_help_of_init_names_every_example(dlcli):
-    names = dlcli("init", "--help").stdout.partition("instead:")[2].partition(".")[0]
+    names = dlcli("init", "--help").stdout.partition("current folder:")[2].partition(".")[0]
     assert sorted(set(re.findall(r"\w+", names)) - {"or"}) == example_names()
 
 
