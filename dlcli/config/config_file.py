@@ -36,6 +36,7 @@ from dlcli.schema.yaml_document import (
     read_text,
     scalar,
 )
+from dlcli.tables.database_section import DatabaseQuery
 
 Overrides = Sequence[str] | Mapping[str, object]
 """Settings to change: a sequence of `path=value` with values in YAML, or values by their paths."""
@@ -62,6 +63,8 @@ class ConfigFile:
     document: YamlDocument
     """The parsed text, with overrides."""
     tables: Tables = field(default_factory=dict)
+    queried: dict[DatabaseQuery, object] = field(default_factory=dict, compare=False)
+    """The rows of queries, which are read once, so all parts of a run use the same ones."""
 
     @property
     def name(self) -> str:
@@ -84,7 +87,12 @@ class ConfigFile:
 
     def locate_files(self, files: Files) -> Location | list[Location]:
         """Return the path or URL of one or several tables."""
+        assert not isinstance(files, DatabaseQuery)
         return self.locate(files) if isinstance(files, str) else [*map(self.locate, files)]
+
+    def locate_query(self, query: DatabaseQuery) -> DatabaseQuery:
+        """Return a query with the path of its database relative to the current folder."""
+        return query if query.file is None else query.with_file(self.resolve(query.file))
 
     def moved_data(self, path_of: Callable[[FilePath], str]) -> Data:
         """Return the section `data` with other paths to its files; URLs do not change."""
@@ -97,7 +105,10 @@ class ConfigFile:
         update: dict[str, object] = {}
         for key in data.sources:
             files = getattr(data, key)
-            if files != MEMORY:
+            if isinstance(files, DatabaseQuery):
+                if files.file is not None:
+                    update[key] = files.with_file(path_of(self.resolve(files.file)))
+            elif files != MEMORY:
                 update[key] = moved(files) if isinstance(files, str) else tuple(map(moved, files))
         return data.model_copy(update=update)
 

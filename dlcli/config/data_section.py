@@ -12,6 +12,7 @@ from dlcli.columns.registry import COLUMN_TYPES, Feature
 from dlcli.columns.scaling import Scaling, Standard
 from dlcli.schema import section
 from dlcli.schema.urls import locate
+from dlcli.tables.database_section import DatabaseQuery
 from dlcli.tables.table_formats import AutoFormat, FormatChoice, TableFormat
 
 MEMORY = ":memory:"
@@ -29,11 +30,17 @@ def _check_urls(value: object) -> object:
     return value
 
 
+def _parse_query(value: object) -> object:
+    """Build the section of a database query."""
+    return DatabaseQuery.model_validate(value) if isinstance(value, Mapping) else value
+
+
 File = Annotated[str, Field(min_length=1)]
 Files = Annotated[
-    File | Annotated[tuple[File, ...], Field(min_length=1)],
+    File | Annotated[tuple[File, ...], Field(min_length=1)] | DatabaseQuery,
     section.Expected("a file", section.with_quotes),
     BeforeValidator(_check_urls),
+    BeforeValidator(_parse_query),
 ]
 _SHARE_OR_FILE = "a share of the rows above 0 and below 1, or a file"
 
@@ -54,10 +61,14 @@ def _share_of_percentage(value: object) -> str:
 
 
 ShareOrFiles = Annotated[
-    Annotated[float, Field(gt=0, lt=1)] | File | Annotated[tuple[File, ...], Field(min_length=1)],
+    Annotated[float, Field(gt=0, lt=1)]
+    | File
+    | Annotated[tuple[File, ...], Field(min_length=1)]
+    | DatabaseQuery,
     section.Expected(_SHARE_OR_FILE, _share_of_percentage),
     BeforeValidator(_refuse_percentage),
     BeforeValidator(_check_urls),
+    BeforeValidator(_parse_query),
 ]
 LabelDelimiter = Annotated[
     str, Field(min_length=1), section.Expected("text between labels", section.with_quotes)
@@ -262,9 +273,10 @@ class Data(section.Section):
     array of objects, also compressed (.gz, .zst), or a workbook (.xlsx, .xlsb, .xls, .ods). It can
     also be a URL such as `s3://bucket/bikes.parquet`. Several files with the same columns form one
     table: a list, a glob such as `part-*.csv`, or a folder of partitioned Parquet files
-    (`year=2024/...`).
+    (`year=2024/...`). Instead of files, a database can be queried.
 
-    Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"]]
+    Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"],
+    {sql: SELECT * FROM sales, url: "sqlite:///sales.db"}]
     """
     validation: ShareOrFiles | None = None
     """Validation rows, which early stopping and learning rate schedules use. Either a share of the
@@ -397,13 +409,15 @@ class Data(section.Section):
     def files(self) -> tuple[str | tuple[str, ...], ...]:
         """Files of training, validation and test rows."""
         named = (getattr(self, key) for key in self.sources)
-        return tuple(files for files in named if files != MEMORY)
+        return tuple(
+            files for files in named if files != MEMORY and not isinstance(files, DatabaseQuery)
+        )
 
     @property
     def sources(self) -> tuple[SourceKey, ...]:
-        """Keys of the sets of rows with a separate file or table in memory."""
-        keys = get_args(SourceKey)
-        return tuple(key for key in keys if isinstance(getattr(self, key), str | tuple))
+        """Keys of the sets of rows with a separate file, query or table in memory."""
+        kinds = (str, tuple, DatabaseQuery)
+        return tuple(key for key in get_args(SourceKey) if isinstance(getattr(self, key), kinds))
 
     def missing_words(self, column: str) -> tuple[str, ...] | None:
         """Return the words that count as missing in a column; None where `auto` decides."""

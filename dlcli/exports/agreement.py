@@ -25,6 +25,8 @@ from dlcli.exports.model_interface import TOLERANCE, Arrays, columns_of
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document, FileDigest
+from dlcli.tables.database_section import DatabaseQuery
+from dlcli.tables.databases import read_query
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.table import Table
 
@@ -224,7 +226,10 @@ def held_out_rows(run: Run, predictor: Predictor) -> tuple[Table | None, str]:
     if files == MEMORY:
         return None, "the run's table was in memory"
     try:
-        table = predictor.read(file.locate_files(files))
+        if isinstance(files, DatabaseQuery):
+            table = predictor.read(read_query(file.locate_query(files)))
+        else:
+            table = predictor.read(file.locate_files(files))
     except DlcliError as error:
         return None, str(error)
     rows = np.arange(table.rows)

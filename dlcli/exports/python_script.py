@@ -42,6 +42,7 @@ from dlcli.schema.section import Section
 from dlcli.schema.urls import Url
 from dlcli.splitting import make_complete_folds
 from dlcli.tables.column import USUAL_MISSING_WORDS
+from dlcli.tables.database_section import DatabaseQuery
 from dlcli.tables.delimited_text import read_layout
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import expand, find
@@ -159,6 +160,8 @@ class _Facts:
 
 def _single_file(run: Run, file: ConfigFile, files: Files) -> Path:
     """Return the only file of a key in `data`."""
+    if isinstance(files, DatabaseQuery):
+        raise ExportError(f"{run.path}: its table is in a database, but a script reads a file")
     located = [*map(file.locate, [files] if isinstance(files, str) else files)]
     if files == MEMORY:
         kind = "in memory"

@@ -49,6 +49,8 @@ from dlcli.splitting import (
     make_complete_folds,
     sample_rows,
 )
+from dlcli.tables.database_section import DatabaseQuery
+from dlcli.tables.databases import QueriedTable, read_query
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.remote_files import each_file
 from dlcli.tables.source_files import Source, expand, name_of
@@ -133,6 +135,10 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
     given: dict[str, Table] = {}
     for key in data.sources:
         source, words = _source(file, key), column_types.words_to_read(data)
+        if isinstance(source, QueriedTable) and storage.workers.size > 1:
+            raise errors.UsageError(
+                f"data.{key}: workers could read other rows of a database; save the rows as Parquet"
+            )
         with _naming_key(file, key):
             table = read_table(source, words, data.table_format, storage)
         given[key] = table.written_like(given["train"].notations) if given else table
@@ -322,6 +328,13 @@ def _source(file: ConfigFile, key: data_section.SourceKey) -> Source | MemoryTab
         UsageError: if the key requires a table in memory and the table is missing.
     """
     files = getattr(file.config.data, key)
+    if isinstance(files, DatabaseQuery):
+        query = file.locate_query(files)
+        if query not in file.queried:
+            file.queried[query] = read_query(query)
+        queried = file.queried[query]
+        assert isinstance(queried, QueriedTable)
+        return queried
     if files != data_section.MEMORY:
         return file.locate_files(files)
     table = file.tables.get(key)
