@@ -55,12 +55,17 @@ def _check_sql(value: object) -> object:
 class DatabaseQuery(section.Section):
     """The rows that a query of a database returns."""
 
-    sql: Annotated[str, Field(max_length=_LONGEST_QUERY), BeforeValidator(_check_sql)]
+    sql: Annotated[
+        str,
+        Field(max_length=_LONGEST_QUERY),
+        section.Expected("an SQL query of up to 64 KiB"),
+        BeforeValidator(_check_sql),
+    ]
     """The query. With `ORDER BY`, the order of the rows, and thus the split, is always the same.
 
     Examples: [SELECT * FROM sales ORDER BY id]
     """
-    url: Annotated[str, BeforeValidator(_check_url)]
+    url: Annotated[str, section.Expected("the URL of a database"), BeforeValidator(_check_url)]
     """The database: `sqlite:///FILE` or `duckdb:///FILE`, relative to this config, with four
     slashes for an absolute path, or `postgresql://USER@HOST/DATABASE`. PostgreSQL's password is in
     the environment variable `PGPASSWORD` or in a password file.
