@@ -108,7 +108,9 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
         try:
             labelled, message = drop_missing_targets(declared, table)
             found.append(_missing_target(targets, table.rows - labelled.rows, message))
-            task = infer_task(declared, [labelled])
+            inferred_task = infer_task(declared, [labelled])
+            target_checks.refuse_names(inferred_task, labelled)
+            task = inferred_task
         except DataError as error:
             found.append(_unusable("target", targets, error))
     features = tuple(column for column in table.columns if column not in targets)

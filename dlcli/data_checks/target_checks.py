@@ -16,7 +16,7 @@ from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.row_checks import MANY_DUPLICATES, may_repeat_at_random
 from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding
 from dlcli.encoding.column_types import infer_type
-from dlcli.errors import plural, predicted_target
+from dlcli.errors import DataError, plural, predicted_target
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -38,6 +38,9 @@ _NEARLY_ALL_CLASSES = 0.97
 column of 80 tables of R packages as the target, 8 columns remove 97 to 99 % of the error, and all
 of them are leakage."""
 _FEWEST_WRONG = 5
+FEWEST_WITH_NAMES = 50
+"""Number of rows below which classes that hardly repeat are accepted."""
+_MOST_CLASSES_PER_ROW = 0.5
 FEWEST_WITH_TAIL = 50
 """Number of rows below which a long tail is not recognized."""
 _LONG_TAIL = 1.5
@@ -161,6 +164,31 @@ def type_without_classes(table: Table, task: Task) -> Decision | None:
     decision = decision.otherwise or decision
     is_odd = decision.warning or decision.feature.is_time
     return decision if is_odd else None
+
+
+def refuse_names(task: Task, table: Table) -> None:
+    """Refuse a target of text whose values hardly repeat, such as names and free text.
+
+    Targets with a declared type, and amounts and dates that are read as text, are accepted.
+
+    Args:
+        task: the inferred task.
+        table: the rows.
+
+    Raises:
+        DataError: if more than half of 50 or more rows have a class of their own.
+    """
+    count = len(task.classes)
+    if table.rows < FEWEST_WITH_NAMES or count <= _MOST_CLASSES_PER_ROW * table.rows:
+        return
+    if task.reason == "declared" or type_without_classes(table, task) is not None:
+        return
+    message = (
+        f"has {count:,} classes in {table.rows:,} rows: is it a name, an identifier or free text? "
+        "A network can't learn classes that hardly repeat: predict another or a coarser column; "
+        "to train these classes, declare the target with type: categorical"
+    )
+    raise DataError(message, file=table.file, column=task.columns[0])
 
 
 def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataFinding | None:

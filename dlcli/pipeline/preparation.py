@@ -27,6 +27,7 @@ from dlcli.config.search_space import check_vary, draw_settings, varied_input
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
 from dlcli.data_checks.sample import DataFinding
+from dlcli.data_checks.target_checks import refuse_names
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
 from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
@@ -156,6 +157,7 @@ def read_dataset(file: ConfigFile, events: Events, storage: Storage = IN_MEMORY)
             message, columns = f"{table.file}: {message}", data.target.columns
             events.emit(WarningEvent(message=message, check="missing_target", columns=columns))
     target = infer_task(data.target, tuple(given.values()))
+    refuse_names(target, given["train"])
     labelled, sampled_from = given["train"], None
     if data.sample is not None and labelled.rows > data.sample:
         rng, sampled_from = generator_of(file.config.seed, "sample"), labelled.rows

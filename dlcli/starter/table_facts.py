@@ -180,6 +180,7 @@ def _check_target(table: Table, task: Task, values: Sequence[ColumnSummary]) -> 
     """
     if table.rows < 2:
         raise DataError("has one row with a target, expected at least two", file=table.file)
+    target_checks.refuse_names(task, table)
     for column, summary in zip(task.columns, values, strict=True):
         if task.classes and summary.distinct == table.rows:
             message = f"each of the {table.rows} classes occurs only once"

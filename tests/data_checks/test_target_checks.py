@@ -15,7 +15,9 @@ from dlcli.data_checks.target_checks import (
     find_long_tail,
     find_odd_classes,
     long_tail,
+    refuse_names,
 )
+from dlcli.errors import DataError
 from dlcli.tasks.inference import infer_task
 from dlcli.tasks.task import Task
 
@@ -175,3 +177,23 @@ def test_a_sum_of_columns_with_long_tails_is_not_trained_on_its_logarithm(sample
 def test_the_loss_of_a_long_tail_depends_on_its_zeros(values, loss):
     tail = long_tail(values)
     assert (tail and tail.mean_loss) == loss
+
+
+@pytest.mark.parametrize(
+    ("count", "declared", "is_refused"),
+    [(59, "auto", True), (30, "auto", False), (59, "categorical", False)],
+    ids=["names", "classes of two rows", "declared"],
+)
+def test_names_are_no_target_unless_they_are_declared_as_classes(
+    table, count, declared, is_refused
+):
+    names = [f"car {row % count}" for row in range(60)]
+    rows = table({"x": [*range(60)], "y": names})
+    task = infer_task(Target(column="y", type=declared), [rows])
+    if not is_refused:
+        refuse_names(task, rows)
+        return
+    message = "has 59 classes in 60 rows: is it a name.*declare the target with type: categorical"
+    with pytest.raises(DataError, match=message):
+        refuse_names(task, rows)
+    assert [each.check for each in inspect_table(rows, "y").issues if each.check == "target"]
