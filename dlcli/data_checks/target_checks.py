@@ -176,7 +176,7 @@ def refuse_names(task: Task, table: Table) -> None:
         table: the rows.
 
     Raises:
-        DataError: if more than half of 50 or more rows have a class that no other row has.
+        DataError: if 50 or more rows have more classes than half of their number.
     """
     count = len(task.classes)
     if table.rows < FEWEST_WITH_NAMES or count <= _MOST_CLASSES_PER_ROW * table.rows:
