@@ -75,7 +75,8 @@ EXPORT_SCRIPT = "train.py"
     "--missing",
     metavar="WORD",
     multiple=True,
-    help="Word that means a missing value: '**'. Repeatable. [default: usual words such as NA]",
+    help="Word that means a missing value: 'see note'. Repeatable. [default: usual words such as "
+    "NA]",
 )
 @click.option(
     "--preset",
