@@ -123,16 +123,17 @@ def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> In
     # Also check columns that training ignores as identifiers or constants.
     checked = {column: decision.otherwise or decision for column, decision in decisions.items()}
     sample = draw_sample(labelled, checked, task)
+    relation = linear_relations.find_relation(sample)
     advice = row_checks.advise_split(labelled, decisions, task)
     effects: Iterable[DataFinding | None] = ()
     if advice is None or not advice.is_clear:  # else each value may belong to one group
         larger = category_checks.with_more_rows(sample)
-        if linear_relations.find_relation(sample) is None:  # else the columns are parts of a sum
+        if relation is None:  # else the columns are parts of a sum
             effects = _with_sample_size(larger, *category_checks.find_category_effects(larger))
     found += [
         feature_checks.find_doubtful_types(decisions),
         feature_checks.find_unbounded(decisions),
-        *_training_findings(sample, table, Input()),
+        *_training_findings(sample, table, Input(), relation),
         *_with_sample_size(
             sample,
             feature_checks.find_missing_words(sample),
@@ -183,15 +184,16 @@ def inspect_split(
         At most one finding per check. The encoding reports values that can't be encoded.
     """
     sample = draw_sample(split.train, decisions, task)
+    relation = linear_relations.find_relation(sample)
     sets = (("validation", split.validation), ("test", split.test))
     held_out = {name: table for name, table in sets if table is not None}
     found = [
-        *_training_findings(sample, whole, section),
+        *_training_findings(sample, whole, section, relation),
         row_checks.find_duplicates_across(sample, held_out, is_grouped),
         row_checks.find_duplicates(sample) if has_folds and not (held_out or is_grouped) else None,
         target_checks.find_rare_classes({"train": split.train, **held_out}, task),
     ]
-    if not is_grouped and linear_relations.find_relation(sample) is None:
+    if not is_grouped and relation is None:
         larger = category_checks.with_more_rows(sample)
         effects = category_checks.find_category_effects(larger, warnings_only=True)
         found += _with_sample_size(larger, *effects)
@@ -212,11 +214,15 @@ def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]
     return columns
 
 
-def _training_findings(sample: Sample, whole: Table, section: Input) -> list[DataFinding | None]:
+def _training_findings(
+    sample: Sample,
+    whole: Table,
+    section: Input,
+    relation: linear_relations.LinearRelation | None,
+) -> list[DataFinding | None]:
     """Run the checks whose findings may be warnings about training rows."""
     identities = feature_checks.find_identities(sample, whole)
     explained = target_checks.explain_by_columns(sample)
-    relation = linear_relations.find_relation(sample)
     return [
         *_with_sample_size(sample, linear_relations.find_linear_relation(relation)),
         *_with_sample_size(

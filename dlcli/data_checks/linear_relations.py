@@ -94,7 +94,7 @@ def _complete_numbers(sample: Sample) -> tuple[list[str], Floats]:
     """Return numeric columns with few missing values, (rows, columns), NaN where missing."""
     rows = sample.table.rows
     found = {
-        name: np.append(column.numbers, np.nan)[column.codes]
+        name: column.values
         for name, column in sample.columns.items()
         if column.numbers is not None and column.distinct > 1 and column.present >= 0.95 * rows
     }

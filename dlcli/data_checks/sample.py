@@ -57,6 +57,12 @@ class SampledColumn:
         return len(self.counts)
 
     @property
+    def values(self) -> Floats:
+        """The number in each row, NaN where missing, (rows,)."""
+        assert self.numbers is not None  # callers skip other columns
+        return np.append(self.numbers, np.nan)[self.codes]
+
+    @property
     def is_nearly_numeric(self) -> bool:
         """True if the column is read as numbers, although a few values are not numbers."""
         return self.decision.feature.is_amount and self.decision.warning != ""
@@ -157,8 +163,7 @@ def feature_scores(sample: Sample) -> dict[str, Floats]:
     found = {}
     for name, column in sample.columns.items():
         if column.numbers is not None:
-            numbers = np.append(column.numbers, np.nan)[column.codes]
-            found[name] = normal_scores(numbers)[:, np.newaxis]
+            found[name] = normal_scores(column.values)[:, np.newaxis]
         elif 1 < column.distinct <= _MOST_CATEGORIES:
             found[name] = scaled(np.eye(column.distinct + 1)[column.codes, :-1])
     return found
@@ -169,9 +174,8 @@ def standardized_inputs(sample: Sample) -> dict[str, Floats]:
     found = {}
     for name, column in sample.columns.items():
         if column.numbers is not None and column.distinct > 1:
-            numbers = np.append(column.numbers, np.nan)[column.codes]
-            present = numbers[column.codes >= 0]
-            filled = np.where(column.codes >= 0, numbers, present.mean())
+            numbers, present = column.values, column.codes >= 0
+            filled = np.where(present, numbers, numbers[present].mean())
             found[name] = scaled(filled[:, np.newaxis])
         elif 1 < column.distinct <= _MOST_CATEGORIES:
             found[name] = np.eye(column.distinct + 1)[column.codes, :-1]

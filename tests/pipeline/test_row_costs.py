@@ -57,6 +57,14 @@ def cost(fraud, chosen, amount):
     return np.where(fraud, np.where(chosen, 0.0, amount), np.where(chosen, 2.0, 0.0)).mean()
 
 
+def stored_cost(run, split):
+    """The mean cost of a run's stored rows by hand."""
+    held = run.predictions.of_split(split)
+    amount = held.floats("cost_false_negative")[:, 0]
+    fraud, scores = run.task.read_values(held, "target") == 1, run.task.read_decoded(held)[:, 0]
+    return cost(fraud, scores * amount > (1 - scores) * 2, amount)
+
+
 def predicted(*arguments):
     result = command("predict", *arguments)
     assert result.exit_code == 0, result.stderr
@@ -96,10 +104,7 @@ def test_the_metric_uses_the_costs_of_the_rows(folder):
 @pytest.mark.slow
 def test_stored_rows_keep_their_costs(folder):
     run = open_run(Path("costs"))
-    held = run.predictions.of_split("test")
-    amount = held.floats("cost_false_negative")[:, 0]
-    fraud, scores = run.task.read_values(held, "target") == 1, run.task.read_decoded(held)[:, 0]
-    by_hand = cost(fraud, scores * amount > (1 - scores) * 2, amount)
+    by_hand = stored_cost(run, "test")
     assert run.metrics["test"]["cost"] == pytest.approx(by_hand)
     assert run.decision_effect.value.value == pytest.approx(by_hand)
     report = command("report", "costs")
@@ -179,10 +184,7 @@ def test_an_ensemble_decides_its_out_of_fold_rows_by_their_costs(folder):
     config = CONFIG.replace(", validation: 0.3", "") + "ensemble: {members: 2}\n"
     dlcli.train(config, output="ensemble")
     run = open_run(Path("ensemble"))
-    held = run.predictions.of_split("validation")
-    amount = held.floats("cost_false_negative")[:, 0]
-    fraud, scores = run.task.read_values(held, "target") == 1, run.task.read_decoded(held)[:, 0]
-    by_hand = cost(fraud, scores * amount > (1 - scores) * 2, amount)
+    by_hand = stored_cost(run, "validation")
     assert run.metrics["validation"]["cost"] == pytest.approx(by_hand)
 
 
