@@ -63,9 +63,8 @@ def _parse_names(
     "--of",
     "name",
     metavar="NAME",
-    help="Class, label or target column to explain. [default: of two classes, the positive one; of "
-    "more, the predicted one; of several labels, the most probable one; of several target columns, "
-    "the first one]",
+    help="Class, label or target column to explain. [default: the positive class of two, the "
+    "predicted class of more, the most probable label, or the first target column]",
 )
 @click.option(
     "--unit",

@@ -36,8 +36,8 @@ CostValues = Annotated[
     Field(min_length=1),
     Expected(
         "costs of 0 or more: {false_positive: 1, false_negative: 20}, a column of costs: "
-        "{false_positive: 1, false_negative: {column: amount}}, or for each true class those of "
-        "the predicted classes"
+        "{false_positive: 1, false_negative: {column: amount}}, or for each true class the "
+        "costs of the predicted classes"
     ),
 ]
 

@@ -96,7 +96,7 @@ def sums_of_backgrounds(masks: Matrix, products: Matrix, owners: Indices) -> Mat
 
     Args:
         masks: the sets, (sets, columns).
-        products: of the background rows, (background rows, columns, units).
+        products: the products of the background rows, (background rows, columns, units).
         owners: the background row of each set, ascending, (sets,).
     """
     sums = np.empty((len(masks), products.shape[2]), np.float32)

@@ -31,8 +31,8 @@ _SLOW, _LONGEST_COMPILING = 0.25, 20.0
 """Share of the limit, and number of seconds, from which the first epoch alone is the measurement,
 because most of it is training rather than compiling."""
 _FIRST_DISPATCH = 0.02
-"""Seconds in which the epochs of a dispatch are reported. Those of the first one are not counted,
-because their duration is unknown."""
+"""Seconds in which the epochs of a dispatch are reported. The epochs of the first dispatch are not
+counted, because their duration is unknown."""
 _RESERVE = 0.05
 """Share of the limit that remains unused, because later epochs may be slower."""
 

@@ -324,7 +324,7 @@ class Predictor:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that predictions need: those of the network, then those of costs."""
+        """The columns that predictions need: the features, then the columns of costs."""
         features = (each.column for each in self.encoding.features)
         return tuple(dict.fromkeys([*features, *self.cost_columns]))
 

@@ -340,7 +340,7 @@ def fit_decision(
 def choose_again(
     decision: FittedDecision, held_out: DecidedRows, ratios: Sequence[float]
 ) -> FittedDecision:
-    """Return the decision for other frequencies of the classes than those of the held-out rows.
+    """Return the decision for frequencies of the classes that differ from the held-out rows.
 
     A threshold that maximizes a metric is chosen again: the rows of each class count as often as
     their new frequency requires, and their probabilities are shifted alike. A threshold from costs
