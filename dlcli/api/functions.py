@@ -341,9 +341,10 @@ def reproduce(
 
     Args:
         run: a run of a training.
-        data: the same training table, if you passed it as an object.
-        validation_data: the same validation table, if you passed it as an object.
-        test_data: the same test table, if you passed it as an object.
+        data: the same training table, if you passed it as an object; or the present path of its
+            file, if it was moved.
+        validation_data: the same for the validation table.
+        test_data: the same for the test table.
         tolerance: the largest accepted relative difference of a metric. Weights and versions may
             then differ. By default, everything must be equal.
         output: the new run folder. [default: `runs/NAME-reproduced`, ...]
@@ -356,11 +357,13 @@ def reproduce(
         DlcliError: see `train`.
     """
     arguments.check_tolerance(tolerance)
-    tables = _tables(data, validation_data, test_data)
+    given = dict(zip(MEMORY_ARGUMENTS, (data, validation_data, test_data), strict=True))
+    moved = {key: Path(each) for key, each in given.items() if isinstance(each, str | Path)}
+    tables = _tables(*(None if key in moved else each for key, each in given.items()))
     with listening(progress) as listener:
         return results.ReproductionResult(
             retraining.reproduce(
-                open_folder(_folder(run)), _path(output), listener, tolerance, tables
+                open_folder(_folder(run)), _path(output), listener, tolerance, tables, moved
             )
         )
 

@@ -20,6 +20,7 @@ from dlcli.errors import RequirementError, UsageError, listed, plural, require_p
 if TYPE_CHECKING:
     from dlcli.cluster import Cluster
     from dlcli.config.config_file import ConfigFile
+    from dlcli.config.data_section import SourceKey
     from dlcli.pipeline.events import Listener
     from dlcli.runs.run import Run
 
@@ -488,6 +489,16 @@ def tune(
     return tune(source, search, output, listener)
 
 
+def _moved_table(name: str, table: str) -> options.Option:
+    """Return the option for the present path of a table that was moved since training."""
+    return click.option(
+        f"--{name}",
+        type=options.PATH,
+        metavar="PATH",
+        help=f"Present path of {table}, if it was moved.",
+    )
+
+
 @click.command()
 @run_argument()
 @click.option(
@@ -497,9 +508,20 @@ def tune(
     help="Largest accepted relative difference of a metric, e.g. 1e-3. Weights and "
     "versions may then differ, as on another machine. [default: everything must be equal]",
 )
+@_moved_table("data", "the training table")
+@_moved_table("validation-data", "the validation table")
+@_moved_table("test-data", "the test table")
 @_new_run_folder("-reproduced")
 @_json_lines
-def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: bool) -> None:
+def reproduce(
+    run: Run,
+    tolerance: float | None,
+    data: Path | None,
+    validation_data: Path | None,
+    test_data: Path | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Retrain a run and check that the result is the same.
 
     RUN is a run folder of `dlcli train`. Its complete config is trained again in a new run folder.
@@ -510,13 +532,20 @@ def reproduce(run: Run, tolerance: float | None, output: Path | None, as_json: b
     \b
       dlcli reproduce runs/bikes
       dlcli reproduce runs/bikes --tolerance 1e-3
+      dlcli reproduce runs/bikes --data moved/bikes.csv
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.retraining import reproduce as train_again
     from dlcli.reports.command_views import reproduction_view
 
+    given: Mapping[SourceKey, Path | None] = {
+        "train": data,
+        "validation": validation_data,
+        "test": test_data,
+    }
+    moved = {key: path for key, path in given.items() if path is not None}
     with event_listener(as_json=as_json, quiet=is_quiet()) as listener:
-        reproduction = train_again(run, output, listener, tolerance)
+        reproduction = train_again(run, output, listener, tolerance, moved=moved)
     if not as_json:
         print_view(reproduction_view(reproduction))
     if reproduction.differing:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain, count, zip_longest
 from pathlib import Path
+from types import MappingProxyType
+from typing import cast
 
 import numpy as np
 
@@ -24,7 +26,7 @@ from dlcli.config.config_file import (
     relative_path,
 )
 from dlcli.config.config_schema import Distill
-from dlcli.config.data_section import MEMORY
+from dlcli.config.data_section import MEMORY, MEMORY_ARGUMENTS, SourceKey
 from dlcli.config.training_choices import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import (
@@ -33,6 +35,7 @@ from dlcli.errors import (
     OutOfMemoryError,
     UsageError,
     listed,
+    option,
     plural,
     printable,
     truncate,
@@ -125,6 +128,7 @@ def reproduce(
     listener: Listener = ignore,
     tolerance: float | None = None,
     tables: Tables | None = None,
+    moved: Mapping[SourceKey, Path] = MappingProxyType({}),
 ) -> Reproduction:
     """Retrain the resolved config of a run, and compare data, versions, weights and metrics.
 
@@ -135,17 +139,21 @@ def reproduce(
         tolerance: the largest allowed relative difference of a metric; weights and versions may
             then differ, such as on another machine. By default, everything must be equal.
         tables: the training tables, if they were in memory.
+        moved: the present paths of files that were moved since, by their keys in `data`.
 
     Raises:
-        UsageError: if a table in memory is missing.
+        UsageError: if a table in memory is missing, or a file with a new path was none.
+        DataError: if a file is missing.
         DlcliError: see `train`.
     """
     run.require_network()
     run.require(RunFile.ENVIRONMENT, RunFile.ENCODING, RunFile.METRICS)
-    file = replace(run.config_file, tables=tables or {})
+    file = _with_moved_files(replace(run.config_file, tables=tables or {}), moved)
     _require_tables(run, file, "reproduce")
     events, before = Events(listener), run.environment
-    data = _compare_data(before, {**before, "data": data_fingerprints(file)})
+    found = data_fingerprints(file)
+    _require_files(found)
+    data = _compare_data(before, {**before, "data": found})
     if not data.equal:
         events.warn(f"{data.finding}, so the weights will differ")
     again = train(file, output, listener, suffix=_SUFFIX)
@@ -167,15 +175,44 @@ def reproduce(
     return reproduction
 
 
+def _with_moved_files(file: ConfigFile, moved: Mapping[SourceKey, Path]) -> ConfigFile:
+    """Return the config of a run with the present paths of its data files.
+
+    Raises:
+        UsageError: for a key of `data` that is not a file.
+    """
+    for key in moved:
+        if key not in file.config.data.sources:
+            raise UsageError(f"{file.path}: data.{key} is not a file, so it has no new path")
+    paths = {f"data.{key}": str(path.absolute()) for key, path in moved.items()}
+    return load_config_of_run(file.path, paths, file.tables) if paths else file
+
+
+def _require_files(found: Sequence[Mapping[str, object]]) -> None:
+    """Raise `UsageError` for a data file that is missing, with the option for its new path."""
+    for entry in found:
+        file, key = str(entry["file"]), str(entry["key"]).removeprefix("data.")
+        if "version" not in entry and content_id(entry) is None and not os.path.lexists(file):
+            way_out = option(MEMORY_ARGUMENTS[cast("SourceKey", key)], "PATH")
+            raise UsageError(f"{file}: no such file; if it was moved, pass its new path: {way_out}")
+
+
 def _compare_data(before: Mapping[str, object], now: Mapping[str, object]) -> ReproducedPart:
     """Compare the hashes of data files, tables in memory, images, and the teacher."""
     hashes, found = _hashes(before), _hashes(now)
     names = [name for name, _ in found]
-    if [name for name, _ in hashes] != names:
+    if len(hashes) != len(found):
         finding = f"trained on {listed([name for name, _ in hashes])}, now on {listed(names)}"
         return ReproducedPart("data", False, finding)
-    pairs = zip(hashes, found, strict=True)
-    changed = [name for (name, digest), (_, other) in pairs if digest is None or digest != other]
+    pairs = [
+        (name, other_name)
+        for (name, digest), (other_name, other) in zip(hashes, found, strict=True)
+        if digest is None or digest != other
+    ]
+    changed = [name for _, name in pairs]
+    if renamed := [each for each in pairs if each[0] != each[1]]:
+        old, new = (listed([*names]) for names in zip(*renamed, strict=True))
+        return ReproducedPart("data", False, f"trained on {old}, now on {new} with other content")
     if changed:
         verb = "has" if len(changed) == 1 else "have"
         return ReproducedPart("data", False, f"{listed(changed)} {verb} changed")

@@ -95,6 +95,28 @@ def test_a_changed_file_is_the_cause_and_within_no_tolerance(run):
     assert "likely cause: 'rows.csv' has changed" in render_text(reproduction_view(found))
 
 
+def test_a_moved_file_is_read_from_its_new_path(run, dlcli):
+    Path("moved").mkdir()
+    Path("rows.csv").rename("moved/other.csv")
+    events = []
+    with pytest.raises(UsageError, match=r"rows\.csv: no such file; if it was moved.*'data'"):
+        reproduce(run, listener=recorded_in(events))
+    assert events == []
+    assert not Path("runs/rows-reproduced").exists()
+    result = dlcli("reproduce", str(run.path), "--data", "moved/other.csv", "--json")
+    result = json.loads(result.stdout.splitlines()[-1])
+    assert result["parts"] == ALL
+    assert result["findings"]["data"] == "'other.csv' with the same SHA-256"
+    Path("moved/other.csv").write_text(ROWS.replace("6,", "9,"))
+    changed = reproduce(run, moved={"train": Path("moved/other.csv")})
+    assert changed.causes == ("trained on 'rows.csv', now on 'other.csv' with other content",)
+
+
+def test_a_table_that_was_no_file_has_no_new_path(run):
+    with pytest.raises(UsageError, match=r"data\.test is not a file, so it has no new path"):
+        reproduce_in_python(run.path, test_data="moved.csv")
+
+
 @pytest.fixture
 def other_training(monkeypatch):
     """Let the second training have another seed, as if it could not be repeated."""
