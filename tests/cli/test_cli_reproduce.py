@@ -99,7 +99,7 @@ def test_a_moved_file_is_read_from_its_new_path(run, dlcli):
     Path("moved").mkdir()
     Path("rows.csv").rename("moved/other.csv")
     events = []
-    with pytest.raises(UsageError, match=r"rows\.csv: no such file; if it was moved.*'data'"):
+    with pytest.raises(UsageError, match=r"rows\.csv: no such file; if it was moved, .*data=PATH"):
         reproduce(run, listener=recorded_in(events))
     assert events == []
     assert not Path("runs/rows-reproduced").exists()
