@@ -380,7 +380,7 @@ def known_columns(columns: Collection[str]) -> str:
     more = f" and {rest:,} more" if rest > 0 else ""
     named = ", ".join(islice(columns, _MOST_KNOWN))
     is_one = len(columns) == 1
-    return f"; its only column is {named}" if is_one else f"; its columns are {named}{more}"
+    return f"; the table's only column is {named}" if is_one else f"; the table has {named}{more}"
 
 
 def absent_columns(

@@ -208,9 +208,9 @@ def inspect(
 def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool) -> None:
     """Check a config, a run folder or an export.
 
-    Config: all problems are reported at once. If there are none, the network and the search space
-    are printed. From large data files, only the header is read; values that depend on the rows are
-    printed as `?`.
+    Config: all problems are reported at once. If there are none, the network is printed and, if the
+    config sets tune.space, the search space. From large data files, only the header is read; values
+    that depend on the rows are printed as `?`.
 
     Run folder: the files are compared with the manifest.
 

@@ -63,15 +63,16 @@ def _parse_names(
     "--of",
     "name",
     metavar="NAME",
-    help="Class, label or target column to explain. [default: the positive class of two, the "
-    "predicted class of more, the most probable label, or the first target column]",
+    help="Class, label or target column to explain. [default: of two classes the positive one, of "
+    "more classes the one that is predicted, of several labels the most probable one, of several "
+    "target columns the first one]",
 )
 @click.option(
     "--unit",
     type=click.Choice(["auto", "probability", "log-odds"]),
     default="auto",
     show_default=True,
-    help="Unit of the values. auto: the unit of the target or, for classes and labels, "
+    help="Unit of the contributions. auto: the unit of the target or, for classes and labels, "
     "probability. log-odds: ln(p / (1 − p)), for two classes.",
 )
 @click.option(
@@ -94,7 +95,7 @@ def _parse_names(
     callback=_parse_names,
     help="Columns that --change keeps as they are.",
 )
-@options.output("FILE", "New CSV, Parquet or JSON lines file for the values of all columns.")
+@options.output("FILE", "New CSV, Parquet or JSON lines file for the contributions of all columns.")
 @options.json_object
 def explain(
     paths: RunAndData,

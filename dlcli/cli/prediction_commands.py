@@ -87,8 +87,8 @@ def _check_prevalence(
 @run_and_data
 @options.output(
     "FILE|FOLDER",
-    "New file, or URL such as s3://bucket/predictions.parquet, for the predictions. If DATA is a "
-    "folder or a glob: folder with one output file per table. [default: standard output]",
+    "New file, or URL such as s3://bucket/predictions.parquet, for the predictions; or, if DATA is "
+    "a folder or a glob, a folder for one output file per table. [default: standard output]",
     or_folder=True,
     or_stdout=True,
 )
@@ -120,8 +120,8 @@ def _check_prevalence(
     metavar="CLASS=SHARE",
     callback=_check_prevalence,
     help="Share of a class among the rows that you predict, e.g. yes=0.02, if it differs from the "
-    "training rows. Probabilities are converted to this share, and a threshold "
-    "that maximizes a metric is chosen again for it. Repeatable. [default: "
+    "training rows. The probabilities are adjusted to this share, and a threshold "
+    "that maximizes a metric is chosen again. Repeatable. [default: "
     "data.prevalence of the config, else the share in the training rows]",
 )
 @options.decision
@@ -154,8 +154,8 @@ def predict(
 ) -> None:
     """Predict the rows of a table.
 
-    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
-    input. It need not contain the target.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, a glob or folder of
+    tables, or `-` for standard input. It need not contain the target.
 
     \b
       dlcli predict runs/bikes data/bikes.csv --output predictions.csv
@@ -165,11 +165,13 @@ def predict(
       dlcli predict runs/bikes folder --output predictions --jobs 4
 
     The output has one row for each row of DATA, in the same order, with the column `prediction`
-    and, for classes, the columns `probability_<class>`. Rejected rows have no prediction. CSV on a
-    terminal has six significant digits; in a file or a pipe, it has all digits.
+    and, for classes, the columns `probability_<class>`. These columns are empty for rejected rows.
+    Numbers on a terminal have six significant digits; in a file or a pipe, they have all digits.
 
-    If DATA is a folder or a glob and --output is a folder, each table is predicted separately, in
-    constant memory. After an interruption, run the same command again: it skips finished tables.
+    The files of a glob are read as one table. If --output is a folder, each file of a glob or
+    folder is instead predicted separately, with an output file of the same name; this needs little
+    memory. A folder as DATA requires such an --output. After an interruption, run the same command
+    again: it skips finished files.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
@@ -335,9 +337,9 @@ def evaluate(
 ) -> None:
     """Evaluate a trained model on another table.
 
-    RUN is a run folder of `dlcli train` or its URL. DATA is a table with the target, its URL, or
-    `-` for standard input. The quality gates of the config are checked on these rows; if one fails,
-    the exit code is 6.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
+    input. It must contain the target. The quality gates of the config are checked on these rows; if
+    one fails, the exit code is 6.
 
     \b
       dlcli evaluate runs/bikes new_hours.csv

@@ -81,7 +81,8 @@ def _curves_of(run: Run) -> bytes:
     type=options.LOCATION,
     metavar="DATA",
     callback=refuse_run_folder,
-    help="Table or URL with the target to compare on. [default: the held-out rows of each run]",
+    help="Table, or its URL, whose rows all runs predict; it must contain the target. "
+    "[default: the held-out rows of each run]",
 )
 @options.output("FILE", "Also write the comparison to a new HTML file, with all curves.")
 @options.json_object
@@ -134,8 +135,8 @@ def diagnose(run: Run, tries: bool, as_json: bool) -> None:
 
     RUN is a run folder of `dlcli train`, including one whose training diverged. Problems are found
     from the run folder alone. With --try, the table is read again, and a network is trained with
-    each suggestion. These networks are compared on the validation rows, not on the test rows, so
-    the metrics of the test rows remain unbiased.
+    each suggestion. These networks are compared only on the validation rows, so the choice among
+    them does not bias the metrics of the test rows.
 
     \b
       dlcli diagnose runs/bikes
@@ -203,9 +204,9 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
 @click.option(
     "--quantize",
     type=click.Choice(["dynamic"]),
-    help="For litert: store the weights of larger layers in 8 bits, a quarter of their size. "
-    "The export is refused if a predicted number changes by more than 10 % of the 90th percentile "
-    "of the absolute predictions.",
+    help="For litert: store the weights of larger layers in 8 bits instead of 32. The export is "
+    "refused if a predicted number or probability changes by more than a tenth of the usual size, "
+    "which is the 90th percentile of all absolute values.",
 )
 @options.json_object
 def export(
@@ -221,8 +222,9 @@ def export(
     RUN is a run folder of `dlcli train`. Before a model is saved, its predictions are compared with
     those of dlcli, on held-out rows and on synthetic rows with missing values, unseen categories
     and unusual texts. If they differ, nothing is written. `dlcli validate FOLDER` repeats the
-    comparison. Scripts and model cards are not compared. A model card describes the purpose, data,
-    quality and limits of a model.
+    comparison on the synthetic rows, which are stored in the export. Scripts and model cards are
+    written without a comparison. A model card describes the purpose, data, quality and limits of a
+    model.
 
     \b
       dlcli export runs/bikes --format onnx --output bikes-onnx
@@ -319,7 +321,7 @@ def _number_option(
     multiple=True,
     metavar="NAME=RUN",
     callback=_named_runs,
-    help="Also serve this run, under this name; RUN may then be omitted. Repeatable.",
+    help="Serve another run under this name; the argument RUN may then be omitted. Repeatable.",
 )
 @click.option(
     "--host",
@@ -358,7 +360,8 @@ def serve(
 
     RUN is a run folder of `dlcli train`, served under the name of its folder. A request contains a
     JSON array with one object per row; the response is an array of objects with the columns of
-    `dlcli predict`. If the environment variable DLCLI_API_KEY is set, requests must send this key.
+    `dlcli predict`. If the environment variable DLCLI_API_KEY is set, requests must contain its
+    value in the header X-API-Key.
 
     \b
       dlcli serve runs/bikes

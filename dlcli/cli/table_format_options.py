@@ -114,7 +114,11 @@ table_format_options = options.combined(
         callback=_check_delimiter,
         help="Character between fields, or 'spaces' for aligned columns. [default: detected]",
     ),
-    click.option("--comment", metavar="TEXT", help="Beginning of lines that are comments: '#'."),
+    click.option(
+        "--comment",
+        metavar="TEXT",
+        help="Beginning of comment lines, which are omitted, such as '#'. [default: no comments]",
+    ),
     click.option(
         "--skip-lines",
         type=options.integer(0, 2**20),

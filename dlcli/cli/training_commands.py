@@ -266,9 +266,9 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
         click.option(
             "--time",
             metavar="LIMIT",
-            help="Time limit of training, such as 90s, 10m or 1h30m. The number of epochs that fit "
-            "into it is measured, at most `epochs` of the config. [default: time of the config, "
-            "else no limit]",
+            help="Time limit of training, such as 90s, 10m or 1h30m. The time per epoch is "
+            "measured first. Then as many epochs are trained as fit into the limit, at most "
+            "`epochs` of the config. [default: time of the config, else no limit]",
         ),
     ),
     fixed=("time",),
@@ -407,8 +407,9 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         "--folds",
         type=options.integer(2, 1000),
         metavar="K",
-        help="Evaluate each candidate on K folds, at least 2, instead of on the validation rows. "
-        "[default: tune.folds of the config, else the validation rows]",
+        help="Cross-validate each candidate in K folds, at least 2, instead of evaluating it on "
+        "the validation rows. [default: tune.folds of the config; without a section `tune` and "
+        "with fewer than 1,000 rows: 5; else the validation rows]",
     ),
     options.jobs("evaluate candidates"),
     click.option(
@@ -431,9 +432,10 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         type=options.integer(2, 32),
         metavar="N",
         help="Also train an ensemble from the N best candidates of the search. Each of them "
-        "becomes K networks, one for each of K folds, so there are N × K networks. The predictions "
-        "are averaged with the weights that minimize the out-of-fold error. K is ensemble.folds "
-        "of the config, else its tune.folds, else 5. [default: no ensemble]",
+        "becomes M networks, one for each of M folds, so there are N × M networks. Their "
+        "predictions are averaged with the weights that minimize the out-of-fold error. M is "
+        "ensemble.folds of the config, else the number of folds of the search, else 5. [default: "
+        "no ensemble]",
     ),
     *_workers_options("train each candidate together"),
 )
@@ -456,14 +458,17 @@ def tune(
 ) -> Run | None:
     """Search for a better config.
 
-    The section `tune` of CONFIG lists the settings to vary. Without it, layers, units, dropout and
-    learning rate are varied in ranges that suit the number of rows. Optuna chooses each candidate,
-    which is trained and evaluated on the validation rows or on folds.
+    The section `tune` of CONFIG lists the settings to vary. Without it, the number of layers, their
+    units, dropout and the learning rate are varied, in ranges that suit the number of rows. Optuna
+    chooses the values of each candidate. A candidate is trained on the training rows and evaluated
+    on the validation rows, or it is cross-validated. If it is worse than most others at the same
+    point, its training is stopped early.
 
-    RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml has the fewest parameters
-    of all candidates that are at most one standard error worse than the best. CONFIG and both of
-    these are then trained as with `dlcli train`, and compared on the test rows. With --ensemble,
-    RUN/ensemble.yaml, the ensemble of the best candidates, is also trained and compared.
+    RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml is the candidate with the
+    fewest parameters among those that are at most one standard error worse than the best. After the
+    search, CONFIG and both of these are trained as with `dlcli train`, and compared on the test
+    rows. With --ensemble, RUN/ensemble.yaml, the ensemble of the best candidates, is also trained
+    and compared.
 
     \b
       dlcli tune bikes.yaml
@@ -567,8 +572,9 @@ def distill(run: Run, settings: tuple[str, ...], output: Path | None, as_json: b
     training row, the prediction of the members that were not trained on this row. 15 % of the
     training rows become validation rows. Files named in --set are relative to the current folder.
 
-    The result compares the network's size and prediction time with the ensemble's and, if there are
-    test rows, its metrics. Other commands accept the new run, but it has no prediction intervals.
+    The result compares the size, the prediction time and, if there are test rows, the metrics of
+    the network and the ensemble. Other commands accept the new run, but it has no prediction
+    intervals.
 
     \b
       dlcli distill runs/bikes

@@ -74,7 +74,7 @@ class ColumnSummary:
         if all(map(_MIDNIGHT.fullmatch, texts)):  # dates of Arrow and pandas
             texts = [text[:10] for text in texts]
         shown = [
-            f"{truncate(text, _LONGEST_LISTED)} ({count:,})"
+            f"{_listed(text)} ({count:,})"
             for text, (_, count) in zip(texts, self.frequent, strict=True)
         ]
         return ", ".join([*shown, "..."] if self.distinct > MAX_SHOWN else shown)
@@ -88,6 +88,15 @@ class ColumnSummary:
     def missing_note(self) -> str:
         """The number of rows without a value: `12 missing`; empty if there are none."""
         return f"{self.missing:,} missing" if self.missing else ""
+
+
+def _listed(text: str) -> str:
+    """Truncate a value for a list, before a parenthesis that would remain open."""
+    if len(text) <= _LONGEST_LISTED:
+        return text
+    start = text[: _LONGEST_LISTED - 3].rstrip()
+    whole = start.rpartition("(")[0].rstrip() if start.count("(") > start.count(")") else start
+    return f"{whole or start}..."
 
 
 def span(low: float, high: float) -> str:

@@ -44,7 +44,7 @@ Tables = Mapping[str, object]
 """Tables in memory, by the keys of `data` whose value is `MEMORY`."""
 EDITOR_COMMENT = """\
 # yaml-language-server: $schema=./dlcli.schema.json
-# Editors check this file with the schema; create it with: dlcli schema --output dlcli.schema.json
+# Editors check this file with dlcli.schema.json in the same folder (see `dlcli schema --help`).
 """
 """The beginning of a config file with a schema in the same folder."""
 _IN_MEMORY = FilePath("run.yaml")

@@ -5,15 +5,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dlcli.schema.section import (
-    ColumnName,
-    Conflict,
-    Expected,
-    NonNegative,
-    OpenFraction,
-    Section,
-    Share,
-)
+from dlcli.schema.section import ColumnName, Conflict, Expected, NonNegative, Section, Share
 
 CostName = Literal["false_positive", "false_negative"]
 DecidedMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
@@ -47,6 +39,12 @@ class AtLeast(Section):
 
     at_least: Share
     """The smallest accepted value, from 0 to 1."""
+
+
+Threshold = Annotated[
+    float, Field(gt=0, lt=1), Expected("a probability between 0 and 1, for two classes")
+]
+"""A threshold of the probability of the positive class."""
 
 
 class AtMost(Section):
@@ -85,7 +83,7 @@ class Decision(Section):
     class with the lowest expected cost is predicted. `{column: amount}` as the cost of a false
     positive or false negative is the number in this column of each row. New rows need the column,
     and it is a feature only if `input.features` lists it."""
-    threshold: OpenFraction | None = None
+    threshold: Threshold | None = None
     """Predict the positive class if its probability is above this number."""
 
     def conflicts(self) -> Iterator[Conflict]:

@@ -347,7 +347,7 @@ def clipping(config: Config) -> Patch | None:
     keys = ("clipnorm", "clipvalue", "global_clipnorm")
     if any(getattr(config.optimizer, key) for key in keys):
         return None
-    why = "clips gradients to norm 1, so no single step is too large"
+    why = "clips gradients to norm 1, so a batch with an extreme gradient has less influence"
     return Patch("clipnorm", why, (("optimizer.clipnorm", "1.0"),))
 
 

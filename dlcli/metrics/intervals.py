@@ -149,6 +149,8 @@ def estimate_statistic_differences(
             continue
         if paired:
             ends = _paired_interval(before, after, resamples)
+            if not isinstance(ends, str):
+                ends = _possible_ends(name, ends, before, after, resamples)
         else:
             pair = (estimate_statistics({name: each}, resamples)[name] for each in (before, after))
             ends = unpaired_interval(*pair)
@@ -229,6 +231,33 @@ def _paired_interval(first: Statistic, second: Statistic, resamples: int | None)
         if np.array_equal(first.denominators, second.denominators):
             return paired_share_interval(first, second)
     return _resampled_interval(second.minus(first), resamples)
+
+
+def _possible_ends(
+    name: str, ends: Ends, first: Statistic, second: Statistic, resamples: int | None
+) -> Ends:
+    """Clip the interval of a difference to the differences that are possible.
+
+    Student's interval is symmetric. If errors have a long tail, its lower end may be below the
+    negative of the first MSE, although the second MSE is not negative. With the bounds `a` and `b`
+    of the metric and the intervals of both runs, a difference is at least `a - u₁` and `l₂ - b`,
+    and at most `b - l₁` and `u₂ - a`. The lower limits are not above 0 and the upper limits not
+    below 0, so they don't change the verdict. Zou and Donner's interval is always within them.
+    """
+    least, most = metric_bounds(name)
+    assert first.value is not None and second.value is not None
+    is_possible = ends[0] >= max(least - first.value, second.value - most) and ends[1] <= min(
+        most - first.value, second.value - least
+    )
+    if is_possible:
+        return ends
+    one, other = (_interval(each, resamples) for each in (first, second))
+    low, high = one if isinstance(one, tuple) else (least, most)
+    lower, upper = other if isinstance(other, tuple) else (least, most)
+    return (
+        max(ends[0], least - min(high, most), max(lower, least) - most),
+        min(ends[1], most - max(low, least), min(upper, most) - least),
+    )
 
 
 def unpaired_interval(first: Estimate, second: Estimate) -> Ends | str:

@@ -373,8 +373,8 @@ def notes_of(
             "show overfitting: set data.validation: 0.15 and early_stopping.monitor: val_loss"
         )
     yield (
-        "the intervals for all rows reflect only the choice of evaluation rows; those for the mean "
-        "of folds also reflect the choice of training rows"
+        "the intervals in the column 'all rows' reflect only the choice of evaluation rows; the "
+        "intervals in 'mean of folds' also reflect the choice of training rows"
     )
 
 

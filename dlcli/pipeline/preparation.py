@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dlcli import errors
 from dlcli.columns.column_type import Decision, direction_of
-from dlcli.columns.value_problems import ValueNote, ValueProblems, summarize_notes
+from dlcli.columns.value_problems import Place, ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
@@ -779,12 +779,17 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         is_known = name == "train" and rows.is_fitted
-        notes = [] if is_known else problems.notes(table.place)
+        notes = [] if is_known else problems.notes(_place_in(table))
         if notes and report is not None:
             report(f"{name} rows of {table.file}", notes)
         else:
             warn_of_notes(f"{name} rows of {table.file}", notes, events)
     return replace(rows, encoded=encoded)
+
+
+def _place_in(table: Table) -> Place:
+    """Return the names of rows in messages about a split, whose rows are some rows of a table."""
+    return table.place if table.files else lambda index: f"{table.place(index)} of the table"
 
 
 def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None:

@@ -251,10 +251,14 @@ def _difference_table(caption: str, difference: RunDifference) -> views.TableBlo
     return replace(table, marks=tuple(map(direction_mark, difference.metrics)))
 
 
+_VERDICTS = {**fmt.VERDICTS, "better": "better", "worse": "worse"}
+"""Short verdicts for a narrow column; a sentence below the tables names the level."""
+
+
 def _verdict(difference: DifferenceEstimate) -> str:
     if difference.value is None:
         return "undefined"
-    return fmt.VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
+    return _VERDICTS.get(difference.verdict, f"unknown: {difference.reason}")
 
 
 def _other_sets(comparison: Comparison, sides: Sides) -> Iterator[views.TableBlock]:

@@ -45,12 +45,17 @@ def shapley_view(
 def method_sentence(values: ShapleyValues) -> str:
     """Return a sentence about the meaning and precision of the values."""
     rows = plural(values.background_rows, "training row")
-    precision = "exact"
-    if values.pairs is not None:
-        orders = 2 * values.pairs
-        precision = f"± one standard error, from {orders:,} orders of the columns"
-    unit = "" if values.unit == "target" else f", in {_UNITS[values.unit]}"
-    return f"Shapley values ({precision}){unit}: changes from the mean prediction for {rows}."
+    unit = "" if values.unit == "target" else f" in {_UNITS[values.unit]}"
+    meaning = (
+        f"Shapley values{unit}: what each column adds to the mean prediction for {rows}, or "
+        "subtracts from it."
+    )
+    if values.pairs is None:
+        return f"{meaning} They are exact."
+    return (
+        f"{meaning} They are estimated from {2 * values.pairs:,} random orders of the columns; "
+        "± is one standard error."
+    )
 
 
 _UNITS: Mapping[Unit, str] = {

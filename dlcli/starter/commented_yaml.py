@@ -56,7 +56,15 @@ def _commented(line: Line, column: int, margin: str) -> str:
         return f"{margin}# {errors.printable(line.comment)}\n"
     before = f"{margin}{errors.padded(code, column)}  # "
     width = max(_WIDTH - len(before), _MIN_COMMENT_WIDTH)
-    return before + errors.truncate(errors.printable(line.comment), width) + "\n"
+    return before + _shortened(errors.printable(line.comment), width) + "\n"
+
+
+def _shortened(text: str, most: int) -> str:
+    """Truncate a comment, after the last whole item if it lists values: `a (50), b (49), ...`."""
+    if len(text) <= most:
+        return text
+    items = text[: most - len("...")].rpartition("), ")[0]
+    return f"{items}), ..." if items else errors.truncate(text, most)
 
 
 def scalar(text: str) -> str:

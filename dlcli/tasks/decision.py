@@ -217,10 +217,12 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
     if len(classes) != 2:
         for key in ("maximize", "threshold"):
             if getattr(decision, key) is not None:
-                message = (
-                    f"for more, use decision.costs: {{{classes[0]}: {{{classes[1]}: 1, ...}}, ...}}"
+                yield (
+                    key,
+                    f"requires two classes, but there are {len(classes)}; for more, set the cost "
+                    "of each predicted class by true class, decision.costs: {TRUE_CLASS: "
+                    "{PREDICTED_CLASS: 1, ...}, ...}",
                 )
-                yield key, f"requires two classes, but there are {len(classes)}; {message}"
     if decision.costs is None:
         return
     if binary := [name for name in _BINARY if name in decision.costs]:
