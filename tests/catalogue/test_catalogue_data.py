@@ -51,7 +51,7 @@ REFUSED = {
         csv(LINES, "x,z"),
         CONFIG,
         2,
-        "c.yaml:1:30: data.target.column: no column 'y' in t.csv; its columns are x, z",
+        "c.yaml:1:30: data.target.column: no column 'y' in t.csv; the table has x, z",
     ),
     "a missing feature": (
         csv(LINES, "a,y"),
@@ -63,7 +63,7 @@ REFUSED = {
         GOOD,
         WEIGHTED,
         2,
-        "c.yaml:1:48: data.sample_weight: no column 'w' in t.csv; its columns are x, y",
+        "c.yaml:1:48: data.sample_weight: no column 'w' in t.csv; the table has x, y",
     ),
     "nothing": ("", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
     "blank lines": ("\n\n", CONFIG, 3, "t.csv: is empty, expected a header and rows"),
@@ -116,7 +116,7 @@ REFUSED = {
         GOOD,
         CONFIG.replace("target: y", "target: y, missing: {z: []}"),
         2,
-        "c.yaml:1:46: data.missing.z: no column 'z' in t.csv; its columns are x, y",
+        "c.yaml:1:46: data.missing.z: no column 'z' in t.csv; the table has x, y",
     ),
     "the word inf as a target": (
         with_fourth("1.5,inf"),

@@ -92,7 +92,7 @@ def test_very_many_columns_that_are_none_of_training_are_refused_in_a_line(count
     )
     first = "c0, c1, c2, c3, c4, c5, c6, c7, c8, c9"
     message = (
-        "new.csv: has no columns 'x', 'colour', which the network reads; its columns are "
+        "new.csv: has no columns 'x', 'colour', which the network reads; the table has "
         f"{first} and {count - 10:,} more"
     )
     refused(3, message, ["predict", "runs/points", "new.csv"])
@@ -102,7 +102,7 @@ REFUSED_ROWS = {
     "a column that is missing": (
         "x\n3\n",
         3,
-        "new.csv: has no column 'colour', which the network reads; its only column is x",
+        "new.csv: has no column 'colour', which the network reads; the table's only column is x",
     ),
     "a column that is misspelt": (
         "x,color\n3,red\n",

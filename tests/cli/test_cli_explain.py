@@ -52,7 +52,7 @@ def test_without_rows_the_first_five_are_printed(folder, dlcli_run):
     result = dlcli_run("explain", folder / "t", folder / "t.csv")
     assert [line.partition(":")[0] for line in result.stdout.splitlines() if "mean " in line] == [
         *(f"row {row}" for row in range(1, 6)),
-        "Shapley values (exact), in percentage points of the probability",
+        "Shapley values in percentage points of the probability",
     ]
     assert "explained the first 5 rows of 60" in result.stderr
 

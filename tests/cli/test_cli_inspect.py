@@ -103,14 +103,14 @@ def test_a_target_that_is_no_column_is_a_mistake(dlcli):
         result = dlcli(verb, "staff.csv", "--target", "")
         assert (result.exit_code, result.stdout) == (2, "")
         assert result.stderr.startswith(
-            "error: staff.csv: no column '' in the table; its columns are "
+            "error: staff.csv: no column '' in the table; the table has "
         )
 
 
 def test_a_name_of_other_letters_is_not_suggested(dlcli):
     result = dlcli("inspect", "-", "--target", "churn", text="month,hour\n1,2\n2,3\n")
     assert result.stderr == snapshot(
-        "error: standard input: no column 'churn' in the table; its columns are month, hour\n"
+        "error: standard input: no column 'churn' in the table; the table has month, hour\n"
     )
     result = dlcli("inspect", "-", "--target", "RNETED", text="rented,hour\n1,2\n2,3\n")
     assert result.stderr == snapshot(

@@ -35,7 +35,7 @@ def test_many_columns_that_differ_are_summed_up_and_all_listed_as_json(dlcli):
 
 @pytest.mark.usefixtures("colors")
 def test_held_out_rows_with_many_columns_that_differ_are_summed_up(dlcli):
-    unseen = "with an unknown category ('blue'), the first in row 1: encoded as zeros"
+    unseen = "with an unknown category ('blue'), the first in row 1 of the table: encoded as zeros"
     warnings = [
         line for line in dlcli("validate", "colors.yaml").stderr.splitlines() if "rows of" in line
     ]
@@ -58,7 +58,7 @@ def test_the_event_has_the_summary_of_held_out_rows():
     (rest,) = [fields["rest"] for fields in emitted if "rest" in fields]
     kind = "with an unknown category ('blue')"
     assert rest == [
-        f"column 'c': 3 rows {kind}, the first in row 1: encoded as zeros",
-        f"column 'b': 2 rows {kind}, the first in row 1: encoded as zeros",
-        f"column 'a': 1 row {kind}, row 1: encoded as zeros",
+        f"column 'c': 3 rows {kind}, the first in row 1 of the table: encoded as zeros",
+        f"column 'b': 2 rows {kind}, the first in row 1 of the table: encoded as zeros",
+        f"column 'a': 1 row {kind}, row 1 of the table: encoded as zeros",
     ]

@@ -80,7 +80,7 @@ def test_a_wrong_delimiter_is_reported_once_for_all_features(dlcli):
     setting = 'data.format={name: csv, delimiter: ";"}'
     result = dlcli("validate", "config.yaml", "--set", setting)
     assert result.stderr == snapshot("""\
-error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; its only column is x,w,y
+error: config.yaml:1:35: data.target.column: no column 'y' in points.csv; the table's only column is x,w,y
 error: config.yaml:2:19: input.features: the table has only one column, 'x,w,y'; set data.format: {name: csv, delimiter: ","}
 2 problems
 """)

@@ -90,7 +90,7 @@ def test_absent_columns_are_listed_all_at_once():
         matrix_of(fitted(), rows(size=[1.0]))
     assert str(caught.value) == (
         snapshot(
-            "t.csv: has no columns 'color', 'fresh', which the network reads; its only column is "
+            "t.csv: has no columns 'color', 'fresh', which the network reads; the table's only column is "
             "size"
         )
     )
@@ -105,7 +105,7 @@ def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one():
     train = rows(income=[1.0, 2.0], home=["a", "b"], y=["a", "b"])
     chosen = {"income": Auto(), "home": Auto()}
     with pytest.raises(
-        DataError, match="'income', which the network reads; its only column is home$"
+        DataError, match="'income', which the network reads; the table's only column is home$"
     ):
         matrix_of(fitted(train, chosen=chosen), rows(home=["a"]))
 

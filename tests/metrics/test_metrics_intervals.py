@@ -291,7 +291,7 @@ def test_one_row_of_nearly_all_loss_leaves_intervals_within_the_range_of_their_m
     found = estimate_metrics(wrong, ["log_loss"])["log_loss"]
     assert (found.lower, found.upper) == (0, -math.log(np.finfo(np.float64).eps))  # of 0
     change = estimate_differences(wrong, good, paired=True, only=["brier"])["brier"]
-    assert change.lower == -1
+    assert change.lower == pytest.approx(-1, abs=1e-5)
 
 
 def test_rows_of_weight_0_are_ignored():
@@ -388,3 +388,18 @@ def test_an_undefined_metric_says_so_in_a_comparison():
     metrics = statistics_of(NumberRows.of(truth, truth + 0.1))
     found = estimate_statistic_differences({"r2": metrics["r2"]}, metrics, paired=True)["r2"]
     assert (found.value, found.reason) == (None, "undefined on these rows")
+
+
+def test_an_interval_of_a_difference_has_no_impossible_values():
+    """A few huge errors make Student's interval of the MSE longer than the MSE itself."""
+    rng = np.random.default_rng(0)
+    truth, noise = rng.normal(size=(2, 200))
+    huge = np.where(np.arange(200) < 3, 1e4, 1.0)
+    near, far = (numbers(truth, truth + each) for each in (noise, noise * huge))
+    own = estimate_metrics(near)
+    found = estimate_differences(near, far, paired=True)
+    assert found["mse"].lower == pytest.approx(-own["mse"].upper)
+    assert found["r2"].upper == pytest.approx(1 - own["r2"].lower)
+    back = estimate_differences(far, near, paired=True)
+    assert back["mse"].upper == pytest.approx(own["mse"].upper)
+    assert back["r2"].lower == pytest.approx(own["r2"].lower - 1)

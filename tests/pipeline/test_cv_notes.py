@@ -16,8 +16,8 @@ from tests.pipeline.hand_made_results import failed, fold, folds
 pytestmark = pytest.mark.usefixtures("compiled_once")
 
 ALWAYS = (
-    "the intervals for all rows reflect only the choice of evaluation rows; those for the mean "
-    "of folds also reflect the choice of training rows"
+    "the intervals in the column 'all rows' reflect only the choice of evaluation rows; the "
+    "intervals in 'mean of folds' also reflect the choice of training rows"
 )
 
 

@@ -35,29 +35,29 @@ def test_an_absent_column_is_reported_with_its_file_and_the_nearest() -> None:
 
 def test_where_no_column_is_near_all_are_listed() -> None:
     assert problems(data(sample_weight="w"), ("g.csv", ("x", "y"))) == [
-        "data.sample_weight: no column 'w' in g.csv; its columns are x, y"
+        "data.sample_weight: no column 'w' in g.csv; the table has x, y"
     ]
 
 
 def test_each_of_several_files_is_reported() -> None:
     config = data(sample_weight="w", test="t.csv")
     assert problems(config, TRAIN, ("t.csv", ("x", "z", "y"))) == [
-        "data.sample_weight: no column 'w' in a.csv; its columns are x, z, y",
-        "data.sample_weight: no column 'w' in t.csv; its columns are x, z, y",
+        "data.sample_weight: no column 'w' in a.csv; the table has x, z, y",
+        "data.sample_weight: no column 'w' in t.csv; the table has x, z, y",
     ]
 
 
 def test_a_file_of_two_sets_is_reported_once() -> None:
     config = data(sample_weight="w", test="a.csv")
     assert problems(config, TRAIN, TRAIN) == [
-        "data.sample_weight: no column 'w' in a.csv; its columns are x, z, y"
+        "data.sample_weight: no column 'w' in a.csv; the table has x, z, y"
     ]
 
 
 def test_a_split_by_groups_needs_their_column() -> None:
     config = data(validation=0.2, split={"name": "group", "column": "g"})
     assert problems(config, TRAIN) == [
-        "data.split.column: no column 'g' in a.csv; its columns are x, z, y"
+        "data.split.column: no column 'g' in a.csv; the table has x, z, y"
     ]
 
 
@@ -71,7 +71,7 @@ def test_held_out_rows_need_the_columns_that_the_network_reads() -> None:
     config = data(validation="data/valid.csv", test="data/test.csv")
     headers = (TRAIN, ("data/valid.csv", ("z", "y")), ("data/test.csv", ("X", "y")))
     assert problems(config, *headers) == [
-        "input.features: data/valid.csv has no column 'x', which the network reads; its columns are z, y",
+        "input.features: data/valid.csv has no column 'x', which the network reads; the table has z, y",
         "input.features: data/test.csv has no columns 'x', 'z', which the network reads; did you mean 'X'?",
     ]
 
@@ -87,7 +87,7 @@ def test_the_nearest_column_of_a_held_out_file_is_suggested() -> None:
 def test_a_column_that_is_read_itself_is_not_suggested_for_an_absent_one() -> None:
     headers = (("a.csv", ("income", "home", "y")), ("v.csv", ("home", "y")))
     assert problems(data(validation="v.csv"), *headers) == [
-        "input.features: v.csv has no column 'income', which the network reads; its columns are home, y"
+        "input.features: v.csv has no column 'income', which the network reads; the table has home, y"
     ]
 
 

@@ -56,7 +56,7 @@ def test_given_types_are_written():
 @pytest.mark.parametrize(
     ("types", "message"),
     [
-        ({"q": "numeric"}, "t.csv: no column 'q' in the table; its columns are a, b, y"),
+        ({"q": "numeric"}, "t.csv: no column 'q' in the table; the table has a, b, y"),
         ({"y": "numeric"}, "t.csv: 'y' is a target, whose type is set without its name"),
         ({"a": {"type": "datetime", "format": "%Q"}}, "'type': unknown '%Q' in '%Q'"),
     ],

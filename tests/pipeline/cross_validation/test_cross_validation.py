@@ -284,6 +284,6 @@ def test_a_config_that_does_not_fit_its_rows_is_refused_with_its_position():
         cv("data.target=z")
     assert str(caught.value) == (
         snapshot(
-            "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; its columns are x, group, y"
+            "--set 'data.target=z': data.target.column: no column 'z' in rows.csv; the table has x, group, y"
         )
     )
