@@ -24,7 +24,8 @@ from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from dlcli.serving import pages, requests
 from dlcli.serving.inference_protocol import health_routes, inference_routes
-from dlcli.serving.requests import Handler, Models, as_object, json_response, read_json
+from dlcli.serving.requests import Handler, Models, as_object, json_response, parse_json
+from dlcli.serving.row_formats import parse_rows
 from dlcli.serving.served_model import RequestError
 from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
@@ -100,12 +101,16 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
     limits = models.limits
 
     async def predict(request: Request) -> Response:
-        model, (rows, size) = models.named(request), await read_json(request, limits)
-        return json_response((await models.predict(model, rows, size)).records)
+        model = models.named(request)
+        async with models.body(request) as body:
+            given = parse_rows(body, request, limits)
+            return given.respond(await models.predict(model, given.rows, len(body)))
 
     async def explain(request: Request) -> Response:
-        model, (rows, _) = models.named(request), await read_json(request, limits)
-        return json_response(await models.explain(model, rows))
+        model = models.named(request)
+        async with models.body(request) as body:
+            given = parse_rows(body, request, limits)
+            return json_response(await models.explain(model, given.rows))
 
     async def openapi(request: Request) -> Response:
         return json_response(pages.describe_server(models.by_name, limits, has_key=has_key))
@@ -117,8 +122,10 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         return pages.form_page(models.by_name, models.named(request))
 
     async def fill_in(request: Request) -> Response:
-        model, (row, _) = models.named(request), await read_json(request, limits)
-        return json_response(await asyncio.to_thread(pages.form_prediction, model, as_object(row)))
+        model = models.named(request)
+        async with models.body(request) as body:
+            row = as_object(parse_json(body))
+            return json_response(await asyncio.to_thread(pages.form_prediction, model, row))
 
     async def metrics(request: Request) -> Response:
         return Response(models.metrics.text(), media_type=requests.CONTENT_TYPE)
@@ -185,8 +192,10 @@ def _host_of(request: Request) -> str:
 
 def _explained(error: RequestError) -> Response:
     response = json_response(error.to_json(), error.status)
-    if error.status in (408, 413, 415):  # the rest of the body is not read
+    if error.status in (408, 413, 415, 503):  # the rest of the body is not read
         response.headers["Connection"] = "close"
+    if error.status == 503:
+        response.headers["Retry-After"] = "1"
     return response
 
 

@@ -50,11 +50,12 @@ def inference_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def infer(request: Request) -> Response:
-        model, body = models.named(request), await requests.read_body(request, models.limits)
-        content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
-        rows = _rows(content, binary, models)
-        predicted = await models.predict(model, rows, len(body))
-        return _response(model, content, predicted)
+        model = models.named(request)
+        async with models.body(request) as body:
+            content, binary = _split(body, request.headers.get(_HEADER_LENGTH))
+            rows = _rows(content, binary, models)
+            predicted = await models.predict(model, rows, len(body))
+            return _response(model, content, predicted)
 
     async def metadata(request: Request) -> Response:
         return json_response(_metadata(models.named(request)))

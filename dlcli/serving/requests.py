@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+import zlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -22,12 +24,21 @@ from starlette.responses import Response
 from dlcli.columns.value_problems import ColumnProblems
 from dlcli.errors import did_you_mean
 from dlcli.serving.served_model import Limits, PredictedRows, RequestError, ServedModel
+from dlcli.tables.few_rows import MOST_CHARACTERS
 
 Handler = Callable[[Request], Awaitable[Response]]
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which workers share metrics; Prometheus reads it at
 import."""
+_WINDOWS = {
+    b"gzip": 16 + zlib.MAX_WBITS,
+    b"x-gzip": 16 + zlib.MAX_WBITS,
+    b"deflate": zlib.MAX_WBITS,
+}
+"""The argument of zlib for each compression of a body."""
+_BODIES_IN_MEMORY = 4
+"""Size of all bodies that a process holds, as a multiple of the largest allowed body."""
 _BUCKETS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 """Upper bounds of the buckets of request durations in seconds."""
 
@@ -127,6 +138,12 @@ class Models:
     by_name: Mapping[str, ServedModel]
     limits: Limits = field(default_factory=Limits)
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    _large: asyncio.Semaphore = field(
+        default_factory=partial(asyncio.Semaphore, 1), init=False, repr=False
+    )
+    """One large request at a time is parsed and predicted, because this takes memory."""
+    _held: int = field(default=0, init=False, repr=False)
+    """Size of all bodies that are in memory, in bytes."""
     _explaining: asyncio.Semaphore = field(
         default_factory=partial(asyncio.Semaphore, 1), init=False, repr=False
     )
@@ -145,6 +162,32 @@ class Models:
             near = did_you_mean(name, tuple(self.by_name))
             raise RequestError(404, f"unknown model '{name}'{near}")
         return self.by_name[name]
+
+    @asynccontextmanager
+    async def body(self, request: Request) -> AsyncIterator[bytes]:
+        """Read the body of a request, and wait until it can be processed.
+
+        The block should contain the whole processing, because the number of large requests in it
+        and the size of all bodies are limited.
+
+        Raises:
+            RequestError: for a body that is too large, incomplete or damaged; with status 503 if
+                the server holds too many bodies.
+        """
+        body = bytearray()
+        try:
+            async for part in _parts(request, self.limits):
+                self._held += len(part)
+                body += part
+                if self._held > self.limits.mebibytes * _BODIES_IN_MEMORY << 20:
+                    raise RequestError(503, "the server processes too many large requests")
+            if len(body) <= MOST_CHARACTERS:
+                yield bytes(body)
+            else:
+                async with self._large:
+                    yield bytes(body)
+        finally:
+            self._held -= len(body)
 
     async def predict(self, model: ServedModel, rows: object, size: int) -> PredictedRows:
         """Predict the rows of a request, in a thread if this takes long.
@@ -233,43 +276,68 @@ def json_response(content: object, status: int = 200) -> Response:
     return Response(orjson.dumps(content), status, media_type="application/json")
 
 
-async def read_body(request: Request, limits: Limits) -> bytes:
-    """Read the body of a request.
+async def _parts(request: Request, limits: Limits) -> AsyncIterator[bytes]:
+    """Yield the body of a request in parts, without its compression.
 
     Raises:
-        RequestError: for a body that is too large, compressed or incomplete.
+        RequestError: for a body that is too large or incomplete, or an unknown compression.
     """
     most = limits.mebibytes << 20
     too_long = RequestError(413, f"expected a body of at most {limits.mebibytes} MiB")
+    expand: _Expansion | None = None
     for name, value in request.scope["headers"]:
-        if name == b"content-encoding" and value != b"identity":
-            raise RequestError(415, "expected an uncompressed body")
+        if name == b"content-encoding" and value.lower() not in (b"identity", b""):
+            if expand is not None or value.lower() not in _WINDOWS:
+                raise RequestError(415, "expected a body without compression, or gzip or deflate")
+            expand = _Expansion(_WINDOWS[value.lower()])
         if name == b"content-length" and value.isdigit() and int(value[:19]) > most:
             raise too_long
-    body, more = bytearray(), True
+    size, more = 0, True
     while more:
         message = await request.receive()
         if message["type"] == "http.disconnect":
             raise RequestError(400, "the body is incomplete")
-        body += message.get("body", b"")
-        if len(body) > most:
+        part, more = message.get("body", b""), message.get("more_body", False)
+        if expand is not None:
+            part = expand(part, most - size, is_last=not more)
+        size += len(part)
+        if size > most:
             raise too_long
-        more = message.get("more_body", False)
-    return bytes(body)
+        yield part
 
 
-async def read_json(request: Request, limits: Limits) -> tuple[Any, int]:
-    """Read the body of a request as JSON; also return its number of bytes.
+class _Expansion:
+    """Decompresses a body.
 
-    Raises:
-        RequestError: see `read_body` and `parse_json`.
+    Args:
+        window: see `_WINDOWS`.
     """
-    body = await read_body(request, limits)
-    return parse_json(body), len(body)
+
+    def __init__(self, window: int) -> None:
+        self._stream = zlib.decompressobj(window)
+
+    def __call__(self, part: bytes, most: int, *, is_last: bool) -> bytes:
+        """Return the decompressed part, or `most` + 1 bytes of it if it is longer.
+
+        Raises:
+            RequestError: if the body is damaged, truncated, or followed by other bytes.
+        """
+        try:
+            expanded = self._stream.decompress(part, most + 1)
+        except zlib.error:
+            raise RequestError(400, "the compressed body is damaged") from None
+        is_short = len(expanded) <= most
+        if self._stream.unused_data or (is_last and is_short and not self._stream.eof):
+            raise RequestError(400, "the compressed body is damaged")
+        return expanded
 
 
-def parse_json(body: bytes) -> Any:  # noqa: ANN401
+def parse_json(body: bytes, place: str = "") -> Any:  # noqa: ANN401
     """Parse a body as JSON.
+
+    Args:
+        body: the body, or a part of it.
+        place: the place of the part, for the message.
 
     Raises:
         RequestError: if the body is not JSON, with the problem and its position.
@@ -277,5 +345,14 @@ def parse_json(body: bytes) -> Any:  # noqa: ANN401
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        reason = "it is not UTF-8" if _is_not_utf8(body) else str(error)
         hint = "; send null for a missing value, not NaN" if b"NaN" in body else ""
-        raise RequestError(400, f"expected JSON: {error}{hint}") from None
+        raise RequestError(400, f"{place}expected JSON: {reason}{hint}") from None
+
+
+def _is_not_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return True
+    return False

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from dlcli.serving.requests import Handler, Models, as_object, json_response, read_json
+from dlcli.serving.requests import Handler, Models, as_object, json_response, parse_json
 from dlcli.serving.served_model import Limits, RequestError, RowProblem, ServedModel
 
 _SIGNATURE = "serving_default"
@@ -33,8 +34,11 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
     """Return the handlers by method and path."""
 
     async def predict(request: Request) -> Response:
-        model, (content, size) = models.named(request), await read_json(request, models.limits)
-        body = as_object(content)
+        model = models.named(request)
+        async with models.body(request) as body:
+            return await respond(model, as_object(parse_json(body)), len(body))
+
+    async def respond(model: ServedModel, body: Mapping[str, Any], size: int) -> Response:
         signature = body.get("signature_name", _SIGNATURE)
         if signature != _SIGNATURE:
             raise RequestError(400, f"unknown signature '{signature}'; expected '{_SIGNATURE}'")
