@@ -76,7 +76,7 @@ def test_a_run_without_training_rows_has_no_explanations(explained):
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({}, 400, "expected a list of rows, each an object of columns"),
+        (5, 400, "expected a list of rows, each an object of columns"),
         ([], 422, "expected at least one row, got none"),
         (ROWS * 2, 413, "expected at most 3 rows, got 4"),
         ([{**ROWS[0], "petal_width": "wide"}], 422, "row 1, column 'petal_width': "),

@@ -111,9 +111,9 @@ def test_similar_names_are_looked_for_only_where_they_are_shown(client, monkeypa
     [
         (b"", 400, "expected JSON: "),
         (b"[{", 400, "expected JSON: "),
-        (b"\xff", 400, "expected JSON: "),
+        (b"[1, \xff]", 400, "expected JSON: it is not UTF-8"),
         (b"[" * 100_000, 400, "expected JSON: "),
-        (b"{}", 400, "expected a list of rows"),
+        (b"5", 400, "expected a list of rows"),
         (b"[]", 422, "expected at least one row"),
     ],
 )
@@ -155,13 +155,6 @@ class TestLimits:
             "the request was not received and processed within 0.01 s",
         )
         assert reply.headers["connection"] == "close"
-
-    def test_no_compressed_body_is_expanded(self, client):
-        reply = client.post("/predict", b"x", headers={"content-encoding": "gzip"})
-        assert (reply.status, reply.json["error"]) == (
-            415,
-            "expected an uncompressed body",
-        )
 
     def test_a_client_that_leaves_is_no_failure(self, client):
         async def gone():
