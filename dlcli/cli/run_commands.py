@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import os
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -299,6 +300,18 @@ def _named_runs(
     return named
 
 
+def _prefix(ctx: click.Context, parameter: click.Parameter, value: str) -> str:
+    """Return a prefix of paths with a slash at its beginning and without one at its end.
+
+    Raises:
+        BadParameter: of Click, if it can't be a part of a URL.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._~/-]*", value):
+        raise click.BadParameter(f"expected a path such as /models, got '{value}'")
+    plain = value.strip("/")
+    return f"/{plain}" if plain else ""
+
+
 def _number_option(
     name: str, bounds: tuple[int, int], default: int, metavar: str = "INTEGER", *, help: str
 ) -> options.Option:
@@ -338,6 +351,21 @@ def _number_option(
     "--host is local, else any name]",
 )
 @_number_option("--port", (0, 65_535), 8000, help="Port to listen on (0: any free port).")
+@click.option(
+    "--unix-socket",
+    type=options.PATH,
+    metavar="PATH",
+    help="Listen on this Unix socket instead of host and port.",
+)
+@click.option(
+    "--root-path",
+    "prefix",
+    default="",
+    metavar="PREFIX",
+    callback=_prefix,
+    help="Prefix of all paths, e.g. /models, if a proxy passes it on. A proxy that removes the "
+    "prefix needs no option.",
+)
 @options.interval("Add prediction intervals or prediction sets with this coverage, e.g. 0.9.")
 @_number_option(
     "--workers", (1, 1024), 1, "N", help="Number of worker processes; one per core is best."
@@ -347,14 +375,21 @@ def _number_option(
 @_number_option(
     "--limit-time", (1, 3600), 30, "SECONDS", help="Maximum duration of a request in seconds."
 )
+@click.option(
+    "--access-log",
+    "logs_requests",
+    is_flag=True,
+    help="Print a JSON line for each request to standard error, with its ID: the header "
+    "X-Request-Id of the request, else a new one.",
+)
 def serve(
     run: Path | None,
     named: dict[str, Path],
-    host: str,
-    allowed_hosts: tuple[str, ...],
-    port: int,
     level: float | None,
-    **numbers: int,
+    limit_body: int,
+    limit_rows: int,
+    limit_time: int,
+    **chosen: Any,  # noqa: ANN401
 ) -> None:
     """Serve predictions over HTTP (REST and web form).
 
@@ -380,10 +415,9 @@ def serve(
     key = None if key is None else key.strip()  # a key from a file may end with a newline
     if key == "":
         raise UsageError(f"{KEY_VARIABLE} is empty; unset it, or set it to a key")
-    limits = Limits(numbers["limit_body"], numbers["limit_rows"], float(numbers["limit_time"]))
+    limits = Limits(limit_body, limit_rows, float(limit_time))
     runs = model_names([run] if run else [], named)
-    workers = numbers["workers"]
-    settings = Settings(runs, host, port, limits, level, key, workers, allowed_hosts)
+    settings = Settings(runs, limits=limits, level=level, key=key, **chosen)
     gc.freeze()  # imported objects are permanent
     gc.enable()  # a server runs for long, unlike other commands
     run_server(settings, console.print_message)

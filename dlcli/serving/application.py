@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import base64
 import hmac
+import re
 import sys
 import time
 import traceback
-from collections.abc import Collection, Mapping
+import uuid
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
 from dlcli.serving import pages, requests
@@ -31,6 +35,8 @@ from dlcli.serving.tensorflow_protocol import tensorflow_routes
 
 _SECONDS_FOR_A_REQUEST = 0.5
 """Time in seconds to wait for a request on a connection that is about to close."""
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,200}")
+"""The IDs that clients may send; others are replaced."""
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="dlcli", charset="UTF-8"'}
 """The header that makes browsers prompt for the key, as the password of any user."""
 
@@ -40,7 +46,11 @@ LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def make_application(
-    models: Models, key: str | None = None, hosts: Collection[str] | None = None
+    models: Models,
+    key: str | None = None,
+    hosts: Collection[str] | None = None,
+    prefix: str = "",
+    log: Callable[[bytes], object] | None = None,
 ) -> Starlette:
     """Return the ASGI application of a server.
 
@@ -51,9 +61,12 @@ def make_application(
         hosts: the accepted names in the header `Host`, in lower case; if omitted, any name. A web
             page can otherwise read the responses of a local server if the name of the page's
             server is changed to the address of this machine (DNS rebinding).
+        prefix: a prefix of paths, such as `/models`, that a proxy keeps. Paths without it also
+            work, so health checks need no proxy.
+        log: receives a line of JSON for each request, with its ID; if omitted, nothing is logged.
     """
     guarded = {
-        **_own_routes(models, has_key=key is not None),
+        **_own_routes(models, prefix, has_key=key is not None),
         **tensorflow_routes(models),
         **inference_routes(models),
     }
@@ -65,7 +78,9 @@ def make_application(
         {
             place: _guarded(place[1], each, models, keys[place], names[place])
             for place, each in handlers.items()
-        }
+        },
+        prefix,
+        log,
     )
 
 
@@ -76,18 +91,34 @@ class _Application(Starlette):
 
     Args:
         handlers: the handlers by method and path.
+        prefix: see `make_application`.
+        log: see `make_application`.
     """
 
-    def __init__(self, handlers: Mapping[tuple[str, str], Handler]) -> None:
+    def __init__(
+        self,
+        handlers: Mapping[tuple[str, str], Handler],
+        prefix: str,
+        log: Callable[[bytes], object] | None,
+    ) -> None:
         routes = [
             Route(path, handler, methods=[method]) for (method, path), handler in handlers.items()
         ]
         explained: Mapping[Any, Any] = {HTTPException: _explain_status}
         super().__init__(routes=routes, exception_handlers=explained)
+        self._prefix, self._log = prefix, log
         self._of_fixed_paths = {key: each for key, each in handlers.items() if "{" not in key[1]}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle a request or another ASGI event."""
+        if self._prefix and scope.get("path", "").startswith(f"{self._prefix}/"):
+            scope = {**scope, "path": scope["path"].removeprefix(self._prefix)}
+        if self._log is None:
+            await self._handle(scope, receive, send)
+        else:
+            await _logged(self._handle, self._log, scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         handler = self._of_fixed_paths.get((scope.get("method", ""), scope.get("path", "")))
         if handler is None:
             await super().__call__(scope, receive, send)
@@ -96,7 +127,39 @@ class _Application(Starlette):
         await response(scope, receive, send)
 
 
-def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handler]:
+async def _logged(
+    application: ASGIApp, log: Callable[[bytes], object], scope: Scope, receive: Receive, send: Send
+) -> None:
+    """Handle a request, and log it with its ID, which the response also contains."""
+    given = Headers(scope=scope).get("x-request-id", "")
+    name = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    start, status = time.perf_counter(), 500
+
+    async def send_with_id(message: Message) -> None:
+        nonlocal status
+        if message["type"] == "http.response.start":
+            status = message["status"]
+            headers = [*message.get("headers", ()), (b"x-request-id", name.encode())]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    try:
+        await application(scope, receive, send_with_id)
+    finally:
+        client = scope.get("client")
+        line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "id": name,
+            "client": client[0] if client else None,
+            "method": scope.get("method"),
+            "path": scope.get("path"),
+            "status": status,
+            "seconds": round(time.perf_counter() - start, 6),
+        }
+        log(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+
+
+def _own_routes(models: Models, prefix: str, *, has_key: bool) -> dict[tuple[str, str], Handler]:
     """Return the handlers of dlcli's own protocol, by method and path."""
     limits = models.limits
 
@@ -116,10 +179,12 @@ def _own_routes(models: Models, *, has_key: bool) -> dict[tuple[str, str], Handl
         return json_response(pages.describe_server(models.by_name, limits, has_key=has_key))
 
     async def docs(request: Request) -> Response:
-        return pages.docs_page(models.by_name, limits, request.url.netloc, has_key=has_key)
+        address = f"{request.url.netloc}{prefix}"
+        return pages.docs_page(models.by_name, limits, address, has_key=has_key)
 
     async def form(request: Request) -> Response:
-        return pages.form_page(models.by_name, models.named(request))
+        root = "../" if "name" in request.path_params else ""
+        return pages.form_page(models.by_name, models.named(request), root)
 
     async def fill_in(request: Request) -> Response:
         model = models.named(request)

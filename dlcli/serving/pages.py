@@ -20,6 +20,7 @@ from dlcli.columns.value_problems import ColumnProblems
 from dlcli.prediction.predictions import Predictions
 from dlcli.reports.charts import style_variables
 from dlcli.reports.report_files import policy, render_template, template_text
+from dlcli.serving.requests import OTHER_TYPES
 from dlcli.serving.served_model import Limits, ServedModel, output_schemas
 
 MOST_CURVES = 24
@@ -203,8 +204,15 @@ def docs_page(
     )
 
 
-def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response:
-    """Return the form of a model."""
+def form_page(models: Mapping[str, ServedModel], model: ServedModel, root: str) -> Response:
+    """Return the form of a model.
+
+    Args:
+        models: all models, to which the page has links.
+        model: the model.
+        root: the relative path from the page to `/`, so the links also work behind a proxy that
+            adds a prefix.
+    """
     columns = [
         {"name": each.name, "type": each.types[0], "typical": each.typical} for each in model.inputs
     ]
@@ -213,10 +221,11 @@ def form_page(models: Mapping[str, ServedModel], model: ServedModel) -> Response
         template_text("form.js", _PACKAGE),
         models=models,
         model=model,
+        root=root,
         most_options=_MOST_OPTIONS,
         settings={
-            "path": f"/form/{model.name}",
-            "explanations": f"/explain/{model.name}" if model.explainer else None,
+            "path": f"{root}form/{model.name}",
+            "explanations": f"{root}explain/{model.name}" if model.explainer else None,
             "columns": columns,
         },
     )
@@ -282,6 +291,7 @@ def describe_server(
     document: dict[str, object] = {
         "openapi": "3.1.0",
         "info": {"title": f"dlcli: {', '.join(models)}", "version": __version__},
+        "servers": [{"url": "."}],
         "paths": paths,
         "components": components,
     }
@@ -332,13 +342,14 @@ def _operation(
     def content(schema: dict[str, object]) -> dict[str, object]:
         return {"application/json": {"schema": schema}}
 
+    texts = {kind: {"schema": {"type": "string"}} for kind in OTHER_TYPES}
     error = content(_reference("Error"))
     responses = {
         status: {"description": text, "content": error} for status, text in STATUSES.items()
     }
     return {
         "summary": summary,
-        "requestBody": {"required": True, "content": content(body)},
+        "requestBody": {"required": True, "content": content(body) | texts},
         "responses": {"200": {"description": meaning, "content": content(response)}, **responses},
     }
 

@@ -27,6 +27,9 @@ from dlcli.serving.served_model import Limits, PredictedRows, RequestError, Serv
 from dlcli.tables.few_rows import MOST_CHARACTERS
 
 Handler = Callable[[Request], Awaitable[Response]]
+JSON_LINES, CSV = "application/x-ndjson", "text/csv"
+OTHER_TYPES = (JSON_LINES, CSV)
+"""The content types of rows in addition to JSON."""
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable with the folder in which workers share metrics; Prometheus reads it at

@@ -14,15 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.prediction.prediction_tables import write_rows
-from dlcli.serving.requests import json_response, parse_json
+from dlcli.serving.requests import CSV, JSON_LINES, json_response, parse_json
 from dlcli.serving.served_model import Limits, PredictedRows, RequestError, RowProblem
 
 _Format = Literal["json", "object", "jsonl", "csv"]
-_JSON_LINES = "application/x-ndjson"
-_CSV = "text/csv"
 _FORMATS: dict[str, _Format] = {
-    _CSV: "csv",
-    _JSON_LINES: "jsonl",
+    CSV: "csv",
+    JSON_LINES: "jsonl",
     "application/ndjson": "jsonl",
     "application/jsonl": "jsonl",
     "application/jsonlines": "jsonl",
@@ -48,10 +46,10 @@ class RowsOfRequest:
             return json_response(predicted.records[0])
         if self.form == "jsonl":
             lines = b"".join(orjson.dumps(each) + b"\n" for each in predicted.records)
-            return Response(lines, media_type=_JSON_LINES)
+            return Response(lines, media_type=JSON_LINES)
         stream = io.BytesIO()
         write_rows(pa.table(predicted.predictions.columns()), "csv", stream)
-        return Response(stream.getvalue(), media_type=_CSV)
+        return Response(stream.getvalue(), media_type=CSV)
 
 
 def parse_rows(body: bytes, request: Request, limits: Limits) -> RowsOfRequest:

@@ -25,6 +25,8 @@ from dlcli.serving.served_model import Limits, ServedModel
 if TYPE_CHECKING:
     from starlette.applications import Starlette
 
+    from dlcli.serving.requests import Models
+
 _NEEDED = ("starlette", "uvicorn", "orjson", "prometheus_client")
 _BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
@@ -51,16 +53,24 @@ class Settings:
     """Number of processes."""
     allowed_hosts: tuple[str, ...] = ()
     """Names in the header `Host` that requests may have in addition to those of this machine."""
+    unix_socket: Path | None = None
+    """The path of a Unix socket to listen on instead of host and port."""
+    prefix: str = ""
+    """A prefix of paths that a proxy keeps."""
+    logs_requests: bool = False
+    """Whether each request is logged to standard error."""
 
     @property
     def hosts(self) -> frozenset[str] | None:
         """The accepted names in the header `Host`; `None` for any name.
 
-        A server that other machines can reach accepts any name, unless some are given.
+        A server that other machines can reach accepts any name, unless some are given; a server at
+        a Unix socket too, because no web page can reach it without a proxy.
         """
         from dlcli.serving.application import LOCAL_HOSTS
 
-        if not self.allowed_hosts and self.host not in LOCAL_HOSTS:
+        is_local = self.unix_socket is None and self.host in LOCAL_HOSTS
+        if not self.allowed_hosts and not is_local:
             return None
         return LOCAL_HOSTS | {self.host, *(each.lower() for each in self.allowed_hosts)}
 
@@ -91,7 +101,7 @@ def run_server(settings: Settings, report: Report) -> None:
     """
     require_packages("dlcli serve", "serve", *_NEEDED)
     models = load_models(settings)
-    with _listening(settings.host, settings.port) as listening:
+    with _listening(settings) as listening:
         if settings.workers == 1:
             _run_one(settings, models, listening, report)
         else:
@@ -105,7 +115,6 @@ def _run_one(
     """Serve in this process."""
     import uvicorn
 
-    from dlcli.serving.application import make_application
     from dlcli.serving.requests import Models
 
     models, loading = Models(loaded, settings.limits), threading.Lock()
@@ -123,9 +132,7 @@ def _run_one(
         threading.Thread(target=load_again, daemon=True).start()
 
     with _handling(_HANGUP, reload):
-        server = uvicorn.Server(
-            _config(settings, make_application(models, settings.key, settings.hosts))
-        )
+        server = uvicorn.Server(_config(settings, _application_of(settings, models)))
         _announce(settings, listening, report)  # after this, signals are handled
         server.run(sockets=[listening])
 
@@ -182,7 +189,6 @@ def _run_workers(settings: Settings, listening: socket.socket, report: Report) -
 
 def _application(settings: Settings) -> Starlette:
     """Return the application of a worker."""
-    from dlcli.serving.application import make_application
     from dlcli.serving.requests import Models
 
     # Without this, workers would occupy the port after the exit of their parent.
@@ -192,7 +198,20 @@ def _application(settings: Settings) -> Starlette:
     except DlcliError as error:  # the supervisor starts another worker
         sys.stderr.write(f"warning: a worker could not start: {error}\n")
         raise SystemExit(1) from None
-    return make_application(Models(models, settings.limits), settings.key, settings.hosts)
+    return _application_of(settings, Models(models, settings.limits))
+
+
+def _application_of(settings: Settings, models: Models) -> Starlette:
+    from dlcli.serving.application import make_application
+
+    log = _log if settings.logs_requests else None
+    return make_application(models, settings.key, settings.hosts, settings.prefix, log)
+
+
+def _log(line: bytes) -> None:
+    """Write a line at once, so lines of several workers do not mix."""
+    sys.stderr.buffer.write(line)
+    sys.stderr.buffer.flush()
 
 
 def _config(settings: Settings, application: Any, *, is_factory: bool = False) -> Any:  # noqa: ANN401
@@ -227,7 +246,54 @@ def _handling(name: str, handler: Callable[[int, FrameType | None], None]) -> It
         signal.signal(number, before)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """Listen within a block, on a Unix socket or at host and port.
+
+    Raises:
+        UsageError: if the address can't be used.
+    """
+    if (path := settings.unix_socket) is None:
+        with _listening_at(settings.host, settings.port) as listening:
+            yield listening
+        return
+    _remove_unused(path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        try:
+            listening.bind(str(path))
+        except OSError as error:  # such as a path that is too long
+            reason = error.strerror or str(error)
+            raise UsageError(f"{path}: can't listen: {reason}; use another path") from None
+        try:
+            listening.listen(_BACKLOG)
+            listening.set_inheritable(True)
+            yield listening
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _remove_unused(path: Path) -> None:
+    """Remove a Unix socket that a server has left, for example because it was killed.
+
+    Raises:
+        UsageError: if a server listens on it, or the file is not a socket.
+    """
+    if not os.path.lexists(path):
+        return
+    if not path.is_socket():
+        raise UsageError(f"{path}: exists and is not a socket; use another path")
+    with socket.socket(socket.AF_UNIX) as other:
+        try:
+            other.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+        except OSError as error:
+            raise UsageError(f"{path}: can't listen: {error.strerror}; use another path") from None
+    raise UsageError(f"{path}: another server listens on it; use another path")
+
+
+def _listening_at(host: str, port: int) -> socket.socket:
     """Return a socket that listens.
 
     Raises:
@@ -246,6 +312,9 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 def _announce(settings: Settings, listening: socket.socket, report: Report) -> None:
-    host, port = listening.getsockname()[:2]
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    if settings.unix_socket is None:
+        host, port = listening.getsockname()[:2]
+        address = f"http://{f'[{host}]' if ':' in host else host}:{port}{settings.prefix}"
+    else:
+        address = str(settings.unix_socket)
     report("note", f"serving {', '.join(settings.runs)} at {address}")
