@@ -31,15 +31,15 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "serve.md"
 
 
 @contextmanager
-def started(*arguments, **options):
-    """A server at a free port; gives the process and its port."""
+def started(*arguments, place=r"http://127\.0\.0\.1:(\d+)", **options):
+    """A server at a free port or at another place; gives the process and the port."""
     command = [sys.executable, "-m", "dlcli", "serve", *map(str, arguments), "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **options)
     try:
         line = process.stderr.readline()
-        found = re.search(r"http://127\.0\.0\.1:(\d+)$", line)
+        found = re.search(rf"{place}$", line)
         assert found, line + process.stderr.read()
-        yield process, int(found[1])
+        yield process, int(found[1]) if found.groups() else None
     finally:
         process.kill()
         process.wait()

@@ -97,7 +97,7 @@ def test_the_page_has_a_field_for_each_column_with_a_typical_value(client, model
     assert '<option value="green" selected>green</option>' in text
     assert 'min="10.0" max="40.0"' in text
     settings = json.loads(re.search(r'id="settings">(.*?)</script>', text)[1])
-    assert settings["path"] == "/form/houses"
+    assert settings["path"] == "form/houses"
     assert client.get("/form/pets").status == 200
     assert client.get("/form/horses").status == 404
 
@@ -108,7 +108,7 @@ def test_a_category_keeps_its_spaces(models, count):
     column = ClientColumn("x", ("string",), "1", "", choices=names)
     model = replace(models["pets"], inputs=(column,))
     # A browser would send the text of an option without a value with one space.
-    assert b'<option value="two  spaces"' in form_page({"pets": model}, model).body
+    assert b'<option value="two  spaces"' in form_page({"pets": model}, model, "").body
 
 
 def test_names_and_values_of_a_run_are_text_on_pages(models):
@@ -116,7 +116,7 @@ def test_names_and_values_of_a_run_are_text_on_pages(models):
     column = ClientColumn(hostile, ("string",), hostile, hostile, choices=(hostile,))
     model = replace(models["pets"], inputs=(column,))
     for page in (
-        form_page({"pets": model}, model),
+        form_page({"pets": model}, model, ""),
         docs_page({"pets": model}, Limits(), "localhost:8000", has_key=False),
     ):
         assert b"<script>alert" not in page.body

@@ -52,10 +52,10 @@ async function ask() {
     content = {error: "no response from the server"};
   }
   if (number !== asked) return;  // one has typed on
-  const notes = ok ? content.notes : {};
-  for (const problem of content.problems ?? []) if (problem.column) notes[problem.column] = problem.message;
+  const notes = new Map(Object.entries(ok ? content.notes : {}));
+  for (const problem of content.problems ?? []) if (problem.column) notes.set(problem.column, problem.message);
   fields.forEach((field, index) => {
-    field.querySelector(".complaint").textContent = notes[settings.columns[index].name] ?? "";
+    field.querySelector(".complaint").textContent = notes.get(settings.columns[index].name) ?? "";
   });
   answer.classList.toggle("stale", !ok);
   if (ok) {
