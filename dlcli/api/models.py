@@ -38,7 +38,7 @@ from dlcli.reports.views import View, render_table, render_text
 from dlcli.runs.environment import TrainingData
 from dlcli.runs.run_folder import opened_network
 from dlcli.schema.urls import Location
-from dlcli.tables.memory_tables import memory_table
+from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -144,7 +144,7 @@ class Model:
         prevalence: Mapping[str, float] | None = None,
         on_bad_row: OnBadRow = "error",
     ) -> Prediction:
-        """Predict each row of a table, in order.
+        """Predict each row of a table, in order; a table in memory may be empty.
 
         Args:
             data: a table with the training columns, see `dlcli.train`, or the path of a file; the
@@ -163,8 +163,11 @@ class Model:
                 converted.
         """
         predictor = self._warned_predictor(interval, on_bad_row, prevalence)
-        bad_rows = BadRows(on_bad_row)
-        found = TablePrediction(predictor, _warn, bad_rows).predict(table_source(data))
+        bad_rows, source = BadRows(on_bad_row), table_source(data)
+        if isinstance(source, MemoryTable) and not source.data.num_rows:
+            empty = predictor.batch(source.data, source.name)
+            return Prediction(predictor.predict(empty, bad_rows.new_record()), _index_of(data))
+        found = TablePrediction(predictor, _warn, bad_rows).predict(source)
         treatment = bad_rows.words(found.differences.bad_rows)
         self._warn_of(found.differences, found.table.file, treatment, found.table.place)
         return Prediction(found.predictions, _index_of(data))

@@ -96,8 +96,9 @@ STATUSES = {
     "404": "Unknown model.",
     "408": "The request was not received and processed in time.",
     "413": "The body is too large or has too many rows.",
-    "415": "The body is compressed.",
+    "415": "The body has an unknown compression.",
     "422": "A row lacks a column, or has an unknown column or an invalid value.",
+    "503": "The server processes too many requests; try again.",
 }
 """The meaning of each HTTP status of a response without predictions."""
 

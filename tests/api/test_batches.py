@@ -108,3 +108,8 @@ def test_another_process_predicts_the_same_without_tensorflow(model, tmp_path):
 
     expected = model.predict_batch({"x": [-2.5, 1.5], "color": ["blue", "red"]})
     assert printed == f"{expected['probability_cat'].tobytes().hex()} False\n"
+
+
+def test_a_table_in_memory_may_be_empty(model):
+    prediction = model.predict(BATCH.slice(0, 0))
+    assert len(prediction) == 0
