@@ -235,6 +235,8 @@ def most_similar(name: str, known: Sequence[str]) -> str | None:
     words = ((other, re.split(r"[\W_]+", other.lower())) for other in known if len(plain) > 2)
     longer = [other for other, parts in words if plain in parts]
     near += longer if len(longer) == 1 else []
+    begun = [other for other in known if len(plain) > 2 and other.lower().startswith(plain)]
+    near += begun if len(begun) == 1 else []
     if any(len(name) < 3 * len(other) for other in known):  # a longer one is never similar
         folded = {other.lower(): other for other in reversed(known)}
         least = _SIMILARITY_SHORT if len(plain) <= _SHORT_NAME else _SIMILARITY

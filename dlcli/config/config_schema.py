@@ -564,6 +564,12 @@ class Config(Section):
         "verbose": "omit it; see -q and -v on the command line",
     }
 
+    required: ClassVar[Mapping[str, str]] = {
+        "data": "write data: {train: FILE, target: COLUMN}",
+        "hidden": f"{_LAYERS}, or hidden: [] for a linear model",
+        "epochs": "write epochs: 100",
+    }
+
     name: RunName | None = None
     """Name of the run folder. Omitted: the name of the config file.
 

@@ -145,7 +145,7 @@ def prediction_blocks(
         tables.append(class_table(matrix, task.classes))
     if counted := rows.threshold_counts:
         part = "label" if task.labels else "class"
-        drawn += [_CURVES[name](counted, part) for name in names if name in _CURVES]
+        drawn += [_CURVES[name](counted, part, metrics) for name in names if name in _CURVES]
     if "calibration" in names:
         drawn += calibration_charts(rows)
     if "thresholds" in names:
@@ -308,21 +308,50 @@ def _ratio(part: float, whole: float) -> float | None:
     return float(part / whole) if whole else None
 
 
-def _roc_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.ChartBlock:
+def _stored_areas(
+    metric: definitions.Metric, areas: Mapping[str, Floats], metrics: Mapping[str, object]
+) -> tuple[str, list[float]]:
+    """Return the name of a metric, and the area under each curve.
+
+    The drawn rows may be a sample, so the stored metric of all rows is preferred.
+
+    Args:
+        metric: the area under a curve.
+        areas: the area for the drawn rows, by class or label.
+        metrics: the metrics of all rows of the set, as in metrics.json, untrusted.
+    """
+    stored = metrics.get("by_label")
+    if not isinstance(stored, Mapping):
+        stored = {name: metrics for name in areas} if len(areas) == 1 else {}
+    found = []
+    for name, area in areas.items():
+        of_part = stored.get(name)
+        value = of_part.get(metric.name) if isinstance(of_part, Mapping) else None
+        found.append(value if isinstance(value, float) else float(area))
+    return metric.label, found
+
+
+def _roc_chart(
+    counted: Mapping[str, ThresholdCounts], part: str, metrics: Mapping[str, object]
+) -> views.ChartBlock:
+    areas = {name: each.roc_auc() for name, each in counted.items()}
     return _curves_chart(
         ("ROC curve", part),
         counted,
         [each.roc_curve() for each in counted.values()],
         ("false positive rate", "true positive rate"),
         [{"x": 0, "y": 0}, {"x": 1, "y": 1}],
-        ("AUC", [float(each.roc_auc()) for each in counted.values()]),
+        _stored_areas(definitions.AUC, areas, metrics),
         "Each point of the line is a decision threshold: a lower one finds more positive rows (up) "
         "but also more false positives (right). The closer to the upper left corner, the "
         "better. The dashed line is guessing (AUC 0.5); 1 is perfect.",
     )
 
 
-def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -> views.ChartBlock:
+def _precision_recall_chart(
+    counted: Mapping[str, ThresholdCounts], part: str, metrics: Mapping[str, object]
+) -> views.ChartBlock:
+    areas = {name: each.average_precision() for name, each in counted.items()}
     first = next(iter(counted.values()))
     share = float(first.positives / (first.positives + first.negatives))
     is_single = len(counted) == 1
@@ -333,7 +362,7 @@ def _precision_recall_chart(counted: Mapping[str, ThresholdCounts], part: str) -
         [each.precision_recall_curve() for each in counted.values()],
         ("recall", "precision"),
         [{"x": at, "y": share} for at in (0, 1)] if is_single else [],
-        ("average precision", [float(each.average_precision()) for each in counted.values()]),
+        _stored_areas(definitions.AVERAGE_PRECISION, areas, metrics),
         "Recall: the share of positive rows that are found. Precision: the share of positive "
         "predictions that are correct. The closer to the upper right corner, the better; guessing "
         f"has a precision equal to the frequency of the {part}{frequency}.",

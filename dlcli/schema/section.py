@@ -57,6 +57,8 @@ class Section(BaseModel):
     """Names of keys in other programs, for messages."""
     elsewhere: ClassVar[Mapping[str, str]] = {}
     """Keys of other programs, with their replacement here; VALUE stands for the value."""
+    required: ClassVar[Mapping[str, str]] = {}
+    """Examples of required keys, for messages."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names of this section in Keras and scikit-learn, which configs may use."""
 
@@ -242,7 +244,8 @@ def _explain(line: ErrorDetails, section: type[Section]) -> InitErrorDetails:
     if kind == "extra_forbidden":
         kind, message = UNKNOWN_KEY, _unknown_key(str(loc[0]), value, section)
     elif kind == "missing":
-        message = "is required"
+        example = section.required.get(str(loc[0]))
+        message = f"is required; {example}" if example else "is required"
     elif kind == "literal_error":
         *others, last = words_of(section.model_fields[str(loc[0])].annotation, inside=True)
         near = did_you_mean(value, [*others, last]) if isinstance(value, str) else ""

@@ -365,17 +365,19 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
     bare = Config.model_validate({"data": data, "hidden": (), "epochs": 1})
     head = resolve_head(bare, facts.task)
     assert head.output.activation is not None  # resolved
-    units = "1 unit" if head.output.units == 1 else f"{head.output.units} units"
-    output = f"{units} with {head.output.activation.name}"
-    yield comment(f"output and loss follow from the target: {output},")
     rows = facts.class_rows
-    if rows and facts.without_classes is None and min(rows) < _RARE * sum(rows):
-        yield comment(head.loss.name)
+    has_rare = bool(rows) and facts.without_classes is None and min(rows) < _RARE * sum(rows)
+    parts = "the output and the loss" if has_rare else "the output, the loss and the metrics"
+    yield comment(f"{parts} follow from the target, as if you had written:")
+    written = f"{{units: {head.output.units}, activation: {head.output.activation.name}}}"
+    yield comment(f"  output: {written}")
+    yield comment(f"  loss: {head.loss.name}")
+    if has_rare:
         metric = AUC.name if len(rows) == 2 else BALANCED_ACCURACY.name
         why = "printed for each epoch; accuracy hides whether rare classes are found"
         yield Line("metrics", f"[{metric}]", why)
     else:
-        yield comment(f"{head.loss.name}; metrics: {', '.join(head.metrics)}")
+        yield comment(f"  metrics: [{', '.join(head.metrics)}]")
     if preset != "simple" and facts.task.outcome != "numbers":
         why = "keeps probabilities away from 0 and 1"
         yield Line("output", "{probability_floor: auto}", why)
