@@ -105,7 +105,7 @@ def init(
 
     The config for the table DATA has a comment on each column and setting, and trains without
     changes. --output also writes dlcli.schema.json to the same folder, so editors such as VS Code
-    can complete and check the config.
+    can complete and check the config, and prints what was found in the table.
 
     \b
       dlcli init data/bikes.csv --target rentals --output bikes.yaml
@@ -135,14 +135,16 @@ def init(
             click.echo(top)
     elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
-        settings = {"preset": "good", **chosen}
+        settings, found = {"preset": "good", **chosen}, list[str]()
         if output is not None:  # a printed config shows the warnings as comments
             settings["warn"] = partial(console.print_message, "warning")
+            settings["report"] = found.append
         form = make_table_format(data, layout)
         text = starter_config(data, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
         if output is not None:
+            console.print_summary(found)
             console.print_next(
                 config=str(output), train=shlex.join(["dlcli", "train", str(output)])
             )

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,6 +52,13 @@ def print_next(**lines: str) -> None:
     if not is_quiet():
         for word, text in lines.items():
             print_line(f"{word}: {printable(text)}")
+
+
+def print_summary(lines: Iterable[str]) -> None:
+    """Print the lines of a summary to standard error, unless `-q` is set."""
+    if not is_quiet():
+        for line in lines:
+            print_line(printable(line))
 
 
 @contextmanager

@@ -565,7 +565,6 @@ class Config(Section):
     }
 
     required: ClassVar[Mapping[str, str]] = {
-        "data": "write data: {train: FILE, target: COLUMN}",
         "hidden": f"{_LAYERS}, or hidden: [] for a linear model",
         "epochs": "write epochs: 100",
     }

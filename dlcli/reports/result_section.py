@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.metrics import definitions
-from dlcli.metrics.metric import Kind
+from dlcli.metrics.metric import Kind, Metric
 from dlcli.metrics.statistic import Floats, ThresholdCounts, weighted_quantile
 from dlcli.prediction.conformal import REPORTED_LEVEL, RangeCoverage
 from dlcli.reports import charts, views
@@ -309,7 +309,7 @@ def _ratio(part: float, whole: float) -> float | None:
 
 
 def _stored_areas(
-    metric: definitions.Metric, areas: Mapping[str, Floats], metrics: Mapping[str, object]
+    metric: Metric, areas: Mapping[str, Floats], metrics: Mapping[str, object]
 ) -> tuple[str, list[float]]:
     """Return the name of a metric, and the area under each curve.
 

@@ -29,6 +29,7 @@ from dlcli.network.head import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
 from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
+from dlcli.starter.found import doubts, found_lines, reason_stem, task_words
 from dlcli.starter.recipes import Preset, Recipe, make_recipe
 from dlcli.starter.stray_words import (
     StrayWords,
@@ -68,6 +69,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     missing: Sequence[str] = (),
     types: Mapping[str, object] = _NO_TYPES,
     warn: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> str:
     """Write a config that can be trained without changes.
 
@@ -83,8 +85,9 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         form: the format of the file, which the config then has.
         missing: words that mean a missing value in any column.
         types: the types of some columns, as in `input.features`.
-        warn: receives a warning about columns with possible leakage, which the config also has as
-            comments.
+        warn: receives warnings about possible leakage, the split and the file, which the config
+            also has as comments.
+        report: receives each line of a summary of the table.
 
     Returns:
         Commented YAML.
@@ -125,19 +128,16 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
             raise
         name = errors.option("positive_class")
         raise errors.UsageError(f"{table.file}: {name}: {problem.message}") from None
-    if leaks := [column.name for column in facts.columns if column.leaks]:
-        named = errors.first_names([f"'{name}'" for name in leaks], _MOST_LEAKS)
-        of_target = errors.predicted_target(of_several=len(targets) > 1)
-        which = f"column {named}" if len(leaks) == 1 else f"each of {named}"
-        warn(f"{table.file}: {which} alone predicts nearly all of {of_target} (data leakage?)")
-    if facts.relation is not None:
-        warn(f"{table.file}: {facts.relation.formula} (data leakage?)")
+    for message in doubts(table, facts):
+        warn(message)
     if isinstance(data, MemoryTable):
         path = MEMORY
     else:
         path = str(data) if isinstance(data, Url) else relative_path(Path(data), config_folder)
     notes = [comment(message) for message in (*table.notes, *table.warnings)]
     recipe = make_recipe(preset, facts)
+    for line in found_lines(table.file, facts, has_folds=recipe.has_folds):
+        report(line)
     lines = [*_feature_lines(facts.columns, targets), *_monotone_lines(facts, recipe)]
     feature_lines = aligned(lines, indent=4)
     training = recipe.text
@@ -254,7 +254,7 @@ def _data_lines(
     more = f" with a target; {without:,} without a target {are} omitted" if without else ""
     yield Line("train", scalar(path), rows + more)
     yield from _format_lines(form)
-    yield Line("target", _written_target(facts, declared), _target_comment(facts))
+    yield Line("target", _written_target(facts, declared), task_words(facts))
     yield from (comment(hint) for hint in _target_hints(facts))
     # A time split has no use for folds, because other folds contain later rows.
     is_in_time = facts.split is not None and isinstance(facts.split.choice, TimeSplit)
@@ -315,19 +315,6 @@ def _format_lines(form: TableFormat) -> Iterator[Line]:
         yield Line("skip_lines", str(form.skip_lines), "lines above the header")
     if form.footer:
         yield Line("footer", scalar(form.footer), "lines at the end from this word on are omitted")
-
-
-def _target_comment(facts: TableFacts) -> str:
-    """Return a description of the task, and its reason."""
-    task, values = facts.task, facts.target_values
-    if task.classes:
-        return f"{len(task.classes)} classes: {values[0].listing}"
-    if task.labels:
-        return f"{len(task.labels)} labels; a row can have any number of them"
-    ranges = [span(*each.bounds) for each in values if each.bounds is not None]
-    if len(ranges) == 1:
-        return f"{'count' if task.type == 'count' else 'numeric'}, {ranges[0]}"
-    return f"{len(ranges)} numbers: {', '.join(ranges)}"
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:
@@ -423,8 +410,8 @@ _MANY = 40
 _MIN_PATTERN_COLUMNS = 3
 _LONGEST_COMMENT = 60
 """Maximum length of a suggestion next to a column; longer ones get their own line."""
-_MOST_LEAKS = 5
-"""Maximum number of leaking columns named in a warning."""
+_MOST_REASONS = 4
+"""Maximum number of reasons in the comment on a pattern."""
 _DOUBTS = (
     "it alone predicts nearly all of {}; write ignored if it is",
     "derived from the target or unknown when predictions are made",
@@ -482,15 +469,28 @@ def _summary(columns: Sequence[ColumnFacts], usual: ColumnType) -> str:
         counts = Counter(column.type for column in columns)
         types = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"{named}: types are inferred from the rows ({types})"
-    reasons = {column.reason for column in columns}
-    several = f"all values are {usual.plural}" if usual.is_amount else "for various reasons"
-    parts = [reasons.pop() if len(reasons) == 1 else several]
+    parts = [_reasons(columns, usual)]
     if usual.is_amount:
         bounds = [bound for column in columns for bound in column.values.bounds or ()]
         parts += [span(min(bounds), max(bounds))] if bounds else []
     if missing := sum(column.values.missing for column in columns):
         parts.append(f"{missing:,} missing")
     return ", ".join([f"{named}: {parts[0]}", *parts[1:]])
+
+
+def _reasons(columns: Sequence[ColumnFacts], usual: ColumnType) -> str:
+    """Return the reason of columns of a type, or different reasons with the numbers of columns."""
+    if len(reasons := {column.reason for column in columns}) == 1:
+        return reasons.pop()
+    if usual.is_amount:
+        return f"all values are {usual.plural}"
+    stems = Counter(reason_stem(column.reason) for column in columns).most_common()
+    shown = [stem if len(stems) == 1 else f"{count} {stem}" for stem, count in stems]
+    named = errors.first_names(shown, _MOST_REASONS)
+    counts = [column.values.distinct for column in columns]
+    few, many = min(counts), max(counts)
+    values = errors.plural(few, "value") if few == many else f"{few:,} to {many:,} values"
+    return f"{named}, {values} each"
 
 
 def _column_lines(column: ColumnFacts, targets: Sequence[str]) -> list[Line]:

@@ -34,13 +34,32 @@ def test_a_config_in_a_file_has_its_schema_next_to_it(dlcli):
     for name in ("sub/one.yaml", "sub/two.yaml"):
         result = dlcli("init", "houses.csv", "--target", "price", "--output", name)
         shown = f"config: {name}\ntrain: dlcli train {name}\n"
-        assert (result.exit_code, result.stdout, result.stderr) == (0, "", shown)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr.endswith(shown)
         first = Path(name).read_text().partition("\n")[0]
         assert first == "# yaml-language-server: $schema=./dlcli.schema.json"
     schema = Path("sub/dlcli.schema.json").read_text()
     assert schema == dlcli("schema").stdout
     printed = dlcli("init", "houses.csv", "--target", "price").stdout
     assert "$schema" not in printed, "the schema would be missing next to the config"
+
+
+@pytest.mark.usefixtures("folder")
+def test_what_was_found_is_printed_with_the_next_command(dlcli):
+    lines = [f"r{at},{at % 7},x,{at % 3}.5,{'yes' if at % 4 else 'no'}" for at in range(60)]
+    Path("t.csv").write_text("\n".join(["key,a,same,b,y", *lines, "r60,1,x,2,"]))
+    result = dlcli("init", "t.csv", "--target", "y", "--ignore", "b", "--output", "t.yaml")
+    assert result.stderr == snapshot("""\
+data      t.csv: 60 rows, 1 without a target omitted
+target    y: 2 classes: yes (45), no (15)
+features  1 numeric
+ignored   key: a different value in each row: an identifier
+          same: the same value in all rows: x
+          b: as --ignore sets
+split     folds of all rows, no separate test rows
+config: t.yaml
+train: dlcli train t.yaml
+""")
 
 
 @pytest.mark.usefixtures("houses")

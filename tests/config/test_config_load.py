@@ -55,6 +55,16 @@ loss: !!binary aGk=
     )
 
 
+def test_required_keys_are_named_with_an_example(problems_of: Problems) -> None:
+    assert problems_of("seed: 1\n") == snapshot(
+        [
+            "c.yaml:1:1: data: is required",
+            "c.yaml:1:1: hidden: is required; write hidden: [{units: 64, activation: relu}], or hidden: [] for a linear model",
+            "c.yaml:1:1: epochs: is required; write epochs: 100",
+        ]
+    )
+
+
 def test_a_misspelled_key_is_not_missing(problems_of: Problems) -> None:
     text = "data: {train: t.csv, tagret: y}\nhiden: []\nepoch: 5\n"
     assert problems_of(text) == snapshot(

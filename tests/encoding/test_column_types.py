@@ -193,6 +193,10 @@ def test_a_column_that_contains_the_word_is_the_most_similar():
     assert most_similar("Hours", ["Course", "Hours per week"]) == "Hours per week"
 
 
+def test_a_name_that_begins_with_the_word_is_more_similar_than_another_of_its_length():
+    assert most_similar("acc", ["balanced_accuracy", "auc", "accuracy"]) == "accuracy"
+
+
 def test_all_missing_columns_are_reported_at_once_with_the_most_similar_name():
     assert problems({"agee": Numeric(), "b.c": Numeric()}, ["age", "y"], ["y"]) == [
         "input.features.agee: no such column in the table; did you mean 'age'?",

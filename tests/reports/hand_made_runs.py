@@ -155,7 +155,7 @@ def class_run(folder: Path, **changes: Any) -> Run:
         "probability_cat": [1 - chance for chance in chances],
     }
     metrics = {"test": {"accuracy": 0.5, "confusion": [[1, 1], [1, 1]]}}
-    return make_run(folder, columns, "kind", outputs=outputs, metrics=metrics, **changes)
+    return make_run(folder, columns, "kind", **{"outputs": outputs, "metrics": metrics, **changes})
 
 
 def full_explanation(columns: int = 3, outputs: Sequence[str] = ("y",)) -> Explanation:

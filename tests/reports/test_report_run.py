@@ -684,6 +684,21 @@ def test_rows_of_weight_zero_are_not_taken_for_rows_outside_a_sample(tmp_path, a
     assert texts == [f"{text} {weights}"]
 
 
+def test_a_chart_of_sampled_rows_has_the_area_of_all_rows_as_the_table(tmp_path):
+    metrics = {"train": {"auc": 0.8752, "average_precision": 0.4321}}
+    chances = [0.1, 0.2, 0.8, 0.9]
+    sample = {
+        "target": ["cat", HOSTILE] * 2,
+        "probability_cat": chances,
+        f"probability_{HOSTILE}": [1 - chance for chance in chances],
+    }
+    run = class_run(tmp_path, metrics=metrics, outputs=None, sample=sample)
+    drawn = charts(view_of(run), "result")
+    assert drawn["ROC curve"].description == "The AUC for cat is 0.875."  # of the sample: 0.25
+    precision = drawn["Precision and recall"].description
+    assert precision == "The average precision for cat is 0.432."
+
+
 def test_labels_of_one_column_are_split(tmp_path):
     run = RUNS["labels in one column"](tmp_path)
     [rows] = TrainingRecord(run).predicted

@@ -109,8 +109,10 @@ hidden:  # for 4 rows, one small layer: more units may overfit
   - {units: 16, activation: relu}
   # - {units: 16, activation: relu, dropout: 0.2}  # against overfitting: drops a random fifth of the units at each step
 
-# output and loss follow from the target: 1 unit with sigmoid,
-# binary_crossentropy; metrics: accuracy
+# the output, the loss and the metrics follow from the target, as if you had written:
+#   output: {units: 1, activation: sigmoid}
+#   loss: binary_crossentropy
+#   metrics: [accuracy]
 
 optimizer: {name: adam, learning_rate: 0.001}  # Adam's default, 1e-3
 epochs: 500                                    # passes over the rows
@@ -351,7 +353,11 @@ def test_rows_of_many_subjects_are_split_by_subject(tmp_path: Path) -> None:
 
 
 def test_splitting_rows_of_few_subjects_by_subject_is_suggested(tmp_path: Path) -> None:
-    text = starter(table(tmp_path, **panel(15)))
+    warnings: list[str] = []
+    data = table(tmp_path, **panel(15))
+    text = starter_config(data, "y", config_folder=tmp_path, warn=warnings.append)
+    assert len(warnings) == 1
+    assert "'patient' are similar, so metrics of a random split are too optimistic" in warnings[0]
     assert "split" not in yaml.safe_load(text)["data"]
     assert "patient" in yaml.safe_load(text)["input"]["features"]
     assert (
@@ -522,7 +528,17 @@ def test_a_target_of_numbers_with_a_few_words_is_numeric(tmp_path: Path) -> None
 
 def test_defaults_that_follow_from_the_target_are_named(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=[1.5, 2, 3, 4], y=["a", "b", "c", "a"]))
-    assert "3 units with softmax,\n# sparse_categorical_crossentropy" in text
+    written = text.replace("\n#   ", "\n")  # uncommented
+    settings = "output: {units: 3, activation: softmax}\nloss: sparse_categorical_crossentropy\n"
+    assert f"\n{settings}metrics: [accuracy]\n" in written
+
+
+def test_the_comment_on_a_pattern_counts_the_reasons_of_its_columns(tmp_path: Path) -> None:
+    words = {f"word_{at}": ["a", "b", "c", "a"] for at in range(40)}
+    flags = {f"word_{at}": ["d", "e", "e", "d"] for at in range(40, 45)}
+    text = starter(table(tmp_path, x=[1.5, 2, 3, 4], **words, **flags, y=[1.5, 2, 3, 4]))
+    line = '"word_*": categorical  # 45 columns, word_0 to word_44: text, 2 to 3 values each'
+    assert line in re.sub(" +#", "  #", text)
 
 
 def test_many_columns_are_written_as_a_pattern_with_exceptions(tmp_path: Path) -> None:
