@@ -19,6 +19,7 @@ from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import DataError, truncate
 from dlcli.explanation import explanation_document
 from dlcli.explanation import prediction_analysis as analysis
+from dlcli.explanation.worst_row_contributions import RowExplainers, explain_worst
 from dlcli.metrics.statistic import Floats, Number, finite
 from dlcli.network import activations
 from dlcli.network.layers import Network, Weights, activation_of
@@ -66,11 +67,11 @@ Gradients = Mapping[str, float]
 def explain(
     predictor: Predictor,
     sets: analysis.Sets,
-    target: Task,
-    decisions: Mapping[str, Decision],
+    listed: tuple[Sequence[ListedColumn], int],
     predictions: Callable[[str], Predictions],
     gradient_norms: Callable[[Indices], tuple[Gradients, Gradients]],
     folds: Sequence[Indices] = (),
+    background: Matrix | None = None,
 ) -> explanation_document.Explanation:
     """Explain a trained network, at a cost that does not grow with the table.
 
@@ -81,19 +82,19 @@ def explain(
     Args:
         predictor: the trained network.
         sets: the rows of each set, `train` first, with their encoding.
-        target: the task, with the reason for its type.
-        decisions: the type of each column.
+        listed: the columns to describe, and the number of further columns, see `list_columns`.
         predictions: returns the predictions for a set.
         gradient_norms: returns the norm of each layer's gradient over some training rows, before
             the first step and after the last.
         folds: if the held-out rows are the folds of an ensemble, the row indices of each fold.
+        background: the encoded background rows, (background rows, inputs), to explain the rows
+            with the largest errors; `None` if they are not explained.
     """
     held_out = {name: rows for name, rows in sets.items() if name != "train"}
     train = analysis.sample_rows({"train": sets["train"]}, ROWS_FOR_LAYERS)
     network, weights, task = predictor.network, predictor.weights_of(1), predictor.task
     layout = predictor.encoding.layout
 
-    listed, unlisted = list_columns(target, predictor.config.data.sample_weight, decisions)
     whole, others = sets["train"][0], [table for table, _ in held_out.values()]
     largest = largest_inputs(layout, train.matrix)
     # Out-of-fold rows are the training rows themselves.
@@ -124,19 +125,24 @@ def explain(
             predictor, truth, sample, columns, plan.repeats, folds
         )
         ranked = [each.column for each in importances] or columns
-        worst = analysis.worst_rows(task, held_out, predictions, units, ranked)
+        found = analysis.worst_rows(task, held_out, predictions, units, ranked)
+        worst = tuple(row for row, _ in found)
+        if background is not None:
+            explainers = RowExplainers(predictor, background, folds)
+            worst = explain_worst(explainers, held_out, found, predictions, units)
         columns = [each.column for each in importances if each.increase > 0]
     return explanation_document.Explanation(
         rows={name: table.rows for name, (table, _) in sets.items()},
         sampled_rows={"train": len(train), **({"held_out": len(sample)} if held_out else {})},
-        columns=tuple(map(describer.describe, listed)),
-        unlisted_columns=unlisted,
+        columns=tuple(map(describer.describe, listed[0])),
+        unlisted_columns=listed[1],
         layers=layers,
         outputs=tuple(outputs),
         importance_metric=task.error_name if importances else None,
         importances=importances,
         partial_dependences=analysis.partial_dependences(predictor, sample, columns, outputs),
         worst=worst,
+        background_rows=0 if background is None else len(background),
     )
 
 

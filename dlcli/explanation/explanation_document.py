@@ -6,11 +6,19 @@ Undefined or non-finite numbers, such as the mean of no values or an overflowed 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from dlcli.metrics.definitions import RMSE
 from dlcli.metrics.statistic import Number
 from dlcli.safe_files import Count, Document
+
+Unit = Literal["target", "probability", "log-odds", "margin"]
+"""The unit of Shapley values: the target's unit, a probability, log-odds ln(p / (1 − p)) of the
+second of two classes, or the margin of a hinge loss."""
+MOST_CONTRIBUTIONS = 8
+"""Maximum number of columns whose contributions to the prediction of a row are stored."""
 
 
 class Histogram(Document):
@@ -119,6 +127,38 @@ class PartialDependence(Document):
     if no sampled value is missing, or if missing values have no separate input."""
 
 
+class Contribution(Document):
+    """The contribution of a column to the prediction of a row."""
+
+    column: str
+    value: str | None
+    """The value of the column as text; `None` for a missing value."""
+    shapley: float
+    """The Shapley value, in the unit of the prediction."""
+    standard_error: Annotated[float, Field(ge=0)]
+    """Its standard error; 0 for an exact value."""
+
+
+class RowContributions(Document):
+    """The Shapley values of the prediction of a row, see `dlcli explain`."""
+
+    explained: str
+    """The explained output: a target column, a class or a label."""
+    unit: Unit
+    """The unit of all numbers."""
+    prediction: float
+    """The prediction of this output; for an out-of-fold row, by the networks that were not trained
+    on it."""
+    mean_prediction: float
+    """The mean prediction for the background rows."""
+    columns: Annotated[tuple[Contribution, ...], Field(max_length=MOST_CONTRIBUTIONS)]
+    """The largest contributions, the largest first."""
+    other_columns: Count
+    """Number of further columns."""
+    others: float
+    """The sum of their contributions."""
+
+
 class WorstRow(Document):
     """A held-out row with a large error."""
 
@@ -133,6 +173,9 @@ class WorstRow(Document):
     loss of the row, or for a margin the hinge loss."""
     values: dict[str, str | None]
     """Values of the columns as text, the most important column first; `None` for missing values."""
+    contributions: RowContributions | None = None
+    """The contributions of columns to the prediction, for the worst few rows; `None` without
+    background rows."""
 
 
 class Explanation(Document):

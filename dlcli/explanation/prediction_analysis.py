@@ -152,7 +152,7 @@ class TrueValues:
         it is −ln p with the probability p of the true class, and for labels the mean of that. For a
         margin m it is the hinge loss max(0, 1 − y·m) with y = ±1. NaN counts as the largest error.
         """
-        errors, is_numbers = self._output_errors(predictions)
+        errors, is_numbers = self.output_errors(predictions)
         rows: Floats = errors.max(axis=1) if is_numbers else errors.mean(axis=1)
         return np.nan_to_num(rows, nan=np.finfo(np.float64).max)
 
@@ -170,14 +170,14 @@ class TrueValues:
         """
         if not weights.sum() > 0:
             return None
-        errors, is_numbers = self._output_errors(predictions)
+        errors, is_numbers = self.output_errors(predictions)
         with np.errstate(all="ignore"):
             if is_numbers:
                 means = np.average(np.square(errors), axis=0, weights=weights)
                 return finite(float(np.sqrt(means).mean()))
             return finite(float(np.average(errors.mean(axis=1), weights=weights)))
 
-    def _output_errors(self, predictions: Predictions) -> tuple[Floats, bool]:
+    def output_errors(self, predictions: Predictions) -> tuple[Floats, bool]:
         """Return the error of each output, (rows, outputs), and whether outputs are numbers."""
         with np.errstate(all="ignore"):
             errors = predictions.errors(self.values) / self.units
@@ -218,8 +218,10 @@ def worst_rows(
     predictions: Callable[[str], Predictions],
     units: Floats,
     columns: Sequence[str],
-) -> tuple[WorstRow, ...]:
-    """Return the held-out rows with the largest errors; rows of weight 0 do not count.
+) -> list[tuple[WorstRow, int]]:
+    """Return the held-out rows with the largest errors, each with its index in its set.
+
+    Rows of weight 0 do not count.
 
     Args:
         task: what is predicted.
@@ -238,25 +240,24 @@ def worst_rows(
         worst, shown = table.take(order), predicted.take(order)
         truth, guesses = shown.truth(worst), shown.columns()
         texts = {column: worst.texts(column) for column in columns[:MOST_COLUMNS_OF_ROW]}
-        for at, error in enumerate(errors[order].tolist()):
+        for at, index in enumerate(order.tolist()):
             file, row = worst.where(at)
-            found.append(
-                WorstRow(
-                    file=file if has_files else None,
-                    row=row,
-                    split=name,
-                    target=_target_text(truth, "target", at, task),
-                    prediction=_target_text(guesses, "prediction", at, task),
-                    error=error,
-                    values={
-                        column: None
-                        if each[at] is None
-                        else truncate(each[at], MOST_CELL_CHARACTERS)
-                        for column, each in texts.items()
-                    },
-                )
+            described = WorstRow(
+                file=file if has_files else None,
+                row=row,
+                split=name,
+                target=_target_text(truth, "target", at, task),
+                prediction=_target_text(guesses, "prediction", at, task),
+                error=float(errors[index]),
+                values={column: cell_text(each[at]) for column, each in texts.items()},
             )
-    return tuple(sorted(found, key=lambda row: -row.error)[:MOST_WORST_ROWS])  # stable
+            found.append((described, index))
+    return sorted(found, key=lambda each: -each[0].error)[:MOST_WORST_ROWS]  # stable
+
+
+def cell_text(text: str | None) -> str | None:
+    """Shorten the text of a cell; `None` for a missing value."""
+    return None if text is None else truncate(text, MOST_CELL_CHARACTERS)
 
 
 def _target_text(columns: Mapping[str, pa.Array], kind: str, at: int, task: Task) -> str:

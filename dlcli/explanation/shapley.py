@@ -32,14 +32,12 @@ from dlcli.explanation.coalitions import (
     sampled_coalitions,
 )
 from dlcli.explanation.column_products import ColumnProducts, multiply, sums_of_backgrounds
+from dlcli.explanation.explanation_document import Unit
 from dlcli.explanation.prediction_analysis import WORK_PER_NUMBER
 from dlcli.network.layers import Network
 from dlcli.prediction.predictor import Predictor
 from dlcli.tasks.task import Outputs, Task
 
-Unit = Literal["target", "probability", "log-odds", "margin"]
-"""The unit of Shapley values: the target's unit, a probability, log-odds ln(p / (1 − p)) of the
-second of two classes, or the margin of a hinge loss."""
 UnitChoice = Literal["auto", "probability", "log-odds"]
 MOST_EXACT_COLUMNS = 10
 """Maximum number of columns for which all sets of columns are evaluated."""
@@ -405,9 +403,9 @@ class ShapleyExplainer:
             part: the sets to evaluate.
         """
         has, own = coalitions.masks[part], coalitions.owners[part]
-        rests = [sums_of_backgrounds(1 - has, each, own) for each in of_background]
         exposures = self._exposures(self.background)
         with np.errstate(all="ignore"):  # not shared by threads
+            rests = [sums_of_backgrounds(1 - has, each, own) for each in of_background]
             for row in range(len(matrix)):
                 factors = None
                 if exposures is not None and self._exposure is not None:

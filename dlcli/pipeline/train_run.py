@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dlcli.arrays import Indices, strings
+from dlcli.arrays import Indices, Matrix, strings
 from dlcli.cluster import NO_OTHERS, Workers
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, Tables, dump_config
@@ -28,7 +28,7 @@ from dlcli.config.search_space import with_settings
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.errors import DivergenceError, RunError, plural
 from dlcli.explanation.background import background_of
-from dlcli.explanation.explaining import explain
+from dlcli.explanation.explaining import explain, list_columns
 from dlcli.explanation.explanation_document import Explanation
 from dlcli.metrics.intervals import Estimate, estimate_statistics
 from dlcli.metrics.statistic import Metrics, Number, finite
@@ -411,12 +411,12 @@ def save_network(result: FitResult, writer: RunWriter) -> None:
     model = build_trained_model(result.predictor)
     with writer.stored(RunFile.MODEL) as path, without_array_warnings():
         model.save(path)
-    explanation = explain_result(result)
+    background = None
     if count := result.config.explanation.background_rows:
         rows = {"train": (result.tables["train"], result.encoded["train"])}
         background = background_of(result.predictor, rows, count)
         writer.write_arrays(RunFile.BACKGROUND, {BACKGROUND_ARRAY: background})
-        explanation = explanation.model_copy(update={"background_rows": len(background)})
+    explanation = explain_result(result, background)
     writer.write_text(RunFile.EXPLANATION, explanation.model_dump_json())
 
 
@@ -506,8 +506,13 @@ def save_gates(
     return run_recording.store_gates(results, writer)
 
 
-def explain_result(result: FitResult) -> Explanation:
-    """Explain a trained network; the time does not grow with the number of rows."""
+def explain_result(result: FitResult, background: Matrix | None = None) -> Explanation:
+    """Explain a trained network; the time does not grow with the number of rows.
+
+    Args:
+        result: the trained network.
+        background: the encoded background rows, (background rows, inputs); `None` without any.
+    """
     from dlcli.training.engines import gradient_norms
 
     job, member = result.job, result.members[0]
@@ -529,6 +534,6 @@ def explain_result(result: FitResult) -> Explanation:
             del tables["validation"]  # these are training rows; test rows are more informative
         else:
             folds = result.held_out
-    predictor, predictions = result.predictor, result.predictions
-    rows = result.rows
-    return explain(predictor, tables, rows.task, rows.decisions, predictions, norms, folds)
+    predictor, rows = result.predictor, result.rows
+    listed = list_columns(rows.task, result.config.data.sample_weight, rows.decisions)
+    return explain(predictor, tables, listed, result.predictions, norms, folds, background)

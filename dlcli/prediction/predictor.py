@@ -466,6 +466,21 @@ class Predictor:
         assert floor != "auto"  # resolved
         return mean if floor is None else self.task.with_floor(mean, floor)
 
+    def of_members(self, numbers: Sequence[int]) -> Predictor:
+        """Return the predictor of some members of an ensemble, without prediction intervals.
+
+        Args:
+            numbers: the numbers of the members, from 1.
+        """
+        models = tuple(self.models[number - 1] for number in numbers)
+        weights = {
+            member_weight(new, name): values
+            for new, number in enumerate(numbers, start=1)
+            for name, values in self.weights_of(number).items()
+        }
+        network = models[0].network
+        return replace(self, network=network, weights=weights, models=models, conformal=None)
+
     def network_of(self, number: int) -> Network:
         """Return the layers of a member; a single network is member 1."""
         return self.models[number - 1].network if self.models else self.network

@@ -81,6 +81,8 @@ MOST_LABELED = 12
 """Maximum range of integers whose axis labels are chosen here."""
 _STEPS = 4
 """Maximum number of steps from the first to the last of these labels."""
+_NAME_WIDTH = 140
+"""Maximum width of a name on an axis in pixels."""
 _DASHED: Mapping[str, object] = {"strokeDash": [5, 4], "strokeWidth": 1.5}
 DrawnLayer = tuple[Rows, dict[str, Any]]
 """The rows that a layer of a chart draws, and the layer; a layer without rows is omitted."""
@@ -227,6 +229,7 @@ def bar_chart(
     tips: Tips,
     markers: Rows = (),
     height: int | None = None,
+    name_width: int = _NAME_WIDTH,
 ) -> Spec:
     """Draw horizontal bars, one below the other.
 
@@ -238,8 +241,9 @@ def bar_chart(
         tips: as in `line_chart`.
         markers: marks on the bars: `y` and `x`.
         height: in pixels. [default: proportional to the number of bars]
+        name_width: the maximum width of a name in pixels.
     """
-    x, y = _channel("x", value), _names_channel("y", names)
+    x, y = _channel("x", value), _names_channel("y", names, labelLimit=name_width)
     x["scale"]["nice"] = False  # a bar slightly below 0 would add a whole step to the axis
     bar = {"type": "bar", "color": variable("bar"), "height": {"band": 0.75}}
     mark = {"type": "tick", "color": variable("validation"), "thickness": 2.5, "opacity": 1}
@@ -561,7 +565,7 @@ def _names_channel(
         "title": title or None,
         "sort": list(names),
         "scale": {"domain": list(names)},
-        "axis": {"domain": False, "ticks": False, "labelLimit": 140, **axis},
+        "axis": {"domain": False, "ticks": False, "labelLimit": _NAME_WIDTH, **axis},
     }
 
 

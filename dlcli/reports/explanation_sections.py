@@ -24,8 +24,6 @@ MOST_OPEN_CARDS = 12
 MOST_COLUMNS_LISTED = 500
 MOST_IMPORTANCES = 20
 MOST_DEPENDENCES_DRAWN = 12
-MOST_WORST_COLUMNS = 12
-"""Maximum number of columns shown for the worst rows."""
 _MOST_WARNINGS = 8
 _MOST_VALUES = 8
 _MOST_NAMED = 3
@@ -313,21 +311,6 @@ def explanation_section(record: TrainingRecord) -> views.PageSection:
     return views.section("explanation", title, importance, contributions, dependence)
 
 
-def errors_section(record: TrainingRecord) -> views.PageSection:
-    """List the rows with the largest errors; empty without held-out rows."""
-    explanation, task = record.run.explanation, record.run.task
-    if not explanation.worst:
-        return views.section("errors", "Largest errors")
-    error = fmt.metric_title(fmt.shorten(explanation.importance_metric or task.error_name))
-    if task.outcome == "numbers":
-        error = f"error{explanation.unit}"
-    worst = [
-        each.model_copy(update={"split": record.run.config.adjective(each.split)})
-        for each in explanation.worst
-    ]
-    return views.section("errors", "Largest errors", worst_table(worst, error))
-
-
 _DEPENDENCE = (
     "Each chart shows the mean prediction if one column had the same value in every row and all "
     "other columns kept theirs. All charts have the same vertical axis: the steeper the line, the "
@@ -579,51 +562,3 @@ def _standardized(values: list[float], target: document.ColumnStatistics | None)
     if target is None or not target.deviation:
         return values
     return [(value - (target.mean or 0.0)) / target.deviation for value in values]
-
-
-def _prediction(text: str, decimals: int | None) -> str:
-    """Format a predicted number with its decimals, and shorten any other prediction."""
-    try:
-        return fmt.rounded(float(text), decimals)
-    except ValueError:
-        return fmt.shorten(text) or "(none)"
-
-
-def worst_table(worst: Sequence[document.WorstRow], error: str) -> views.TableBlock:
-    """List the rows with the largest errors, with their values.
-
-    Args:
-        worst: at least one.
-        error: the name of the error.
-    """
-    columns = list(dict.fromkeys(name for row in worst for name in row.values))[:MOST_WORST_COLUMNS]
-    has_file = any(row.file is not None for row in worst)
-    [kind, *others] = dict.fromkeys(row.split for row in worst)
-    smallest = min((abs(row.error) for row in worst if row.error), default=None)
-    decimals = fmt.decimals_of(smallest)  # the errors are the uncertainty of the predictions
-    rows = tuple(
-        (
-            f"{row.row:,}",
-            *((fmt.shorten(row.file or "", 40),) if has_file else ()),
-            *((fmt.shorten(row.split),) if others else ()),
-            fmt.shorten(row.target) or "(none)",
-            _prediction(row.prediction, decimals),
-            fmt.rounded(row.error, decimals),
-            *(
-                "(missing)" if (value := row.values.get(name)) is None else fmt.shorten(value)
-                for name in columns
-            ),
-        )
-        for row in worst
-    )
-    where = ("file",) * has_file + ("set",) * bool(others)
-    name = "held-out" if others else fmt.shorten(kind)
-    header = ("row", *where, "true", "predicted", error, *fmt.shorten_names(columns, 30))
-    return views.TableBlock(
-        header,
-        rows,
-        caption=f"{fmt.capitalize(name)} rows with the largest errors",
-        text_columns=range(len(header)),
-        note="The most important columns come first. Look for errors in the data and for what "
-        "these rows have in common.",
-    )

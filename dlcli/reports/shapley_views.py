@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlcli.errors import plural
-from dlcli.explanation.shapley import ShapleyValues, Unit
+from dlcli.explanation.explanation_document import Unit
+from dlcli.explanation.shapley import ShapleyValues
 from dlcli.metrics.statistic import Floats
 from dlcli.pipeline.wanted_changes import RowChanges
 from dlcli.prediction.predictions import Predictions

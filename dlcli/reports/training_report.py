@@ -30,12 +30,8 @@ from dlcli.reports.distillation_section import (
     distillation_table,
     validation_note,
 )
-from dlcli.reports.explanation_sections import (
-    data_section,
-    errors_section,
-    explanation_section,
-    warning_blocks,
-)
+from dlcli.reports.errors_section import errors_section
+from dlcli.reports.explanation_sections import data_section, explanation_section, warning_blocks
 from dlcli.reports.group_section import groups_section
 from dlcli.reports.network_drawing import drawn_layers, network_svg
 from dlcli.reports.probability_sentences import probability_sentences

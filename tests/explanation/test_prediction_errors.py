@@ -106,7 +106,8 @@ def worst(made, *columns, **tables):
     def predictions(name):
         return made.predictor.predict_encoded(sets[name][1].inputs)
 
-    return worst_rows(task, sets, predictions, target_units(task, made.table), columns)
+    found = worst_rows(task, sets, predictions, target_units(task, made.table), columns)
+    return [row for row, _ in found]
 
 
 def identity(table, **sections):

@@ -21,13 +21,13 @@ from dlcli.explanation.explanation_document import (
     WorstRow,
 )
 from dlcli.prediction.conformal import Conformal, RangeCoverage
+from dlcli.reports.errors_section import worst_table
 from dlcli.reports.explanation_sections import (
     _interactions,
     column_cards,
     column_table,
     dependence_charts,
     importance_chart,
-    worst_table,
 )
 from dlcli.reports.report_parts import PredictedNumbers
 from dlcli.reports.result_section import (

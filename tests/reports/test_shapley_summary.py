@@ -6,6 +6,8 @@ import pytest
 import dlcli
 from dlcli.explanation.shapley import ShapleyExplainer
 from dlcli.reports import shapley_summary
+from dlcli.reports.errors_section import errors_section
+from dlcli.reports.report_parts import TrainingRecord
 from dlcli.reports.shapley_summary import shapley_chart
 from dlcli.runs.run_folder import open_run
 
@@ -17,7 +19,7 @@ def folder(tmp_path_factory):
     kind = rng.choice(["x", "y", "z"], 60)
     lines = [f"{i},{j},{k},{3 * i + (k == 'x')}" for i, j, k in zip(a, b, kind, strict=True)]
     (path / "t.csv").write_text("\n".join(["a,b,kind,target", *lines]) + "\n")
-    config = "data: {train: t.csv, target: target}\nhidden: []\nepochs: 30\n"
+    config = "data: {train: t.csv, target: target, test: 0.2}\nhidden: []\nepochs: 30\n"
     (path / "with.yaml").write_text(f"{config}explanation: {{background_rows: 16}}\n")
     (path / "without.yaml").write_text(f"{config}explanation: {{background_rows: 0}}\n")
     for name in ("with", "without"):
@@ -54,3 +56,18 @@ def test_there_is_no_chart_without_background_rows_or_of_a_large_network(folder,
     assert shapley_chart(open_run(folder / "without")) is None
     monkeypatch.setattr(shapley_summary, "_MOST_WORK", 1.0)
     assert shapley_chart(open_run(folder / "with")) is None
+
+
+@pytest.mark.filterwarnings("ignore:.*outside the training range")
+def test_the_worst_rows_are_explained_like_other_rows_unless_there_are_no_background_rows(folder):
+    worst = open_run(folder / "with").explanation.worst[:4]
+    found = dlcli.load(folder / "with").explain(folder / "t.csv")
+    for each in worst:
+        stored = {one.column: one.shapley for one in each.contributions.columns}
+        values = dict(zip(found.columns, found.values[each.row - 1], strict=True))
+        assert stored == pytest.approx({name: values[name] for name in stored})
+    without = open_run(folder / "without").explanation.worst
+    assert {each.contributions for each in without} == {None}
+    assert not errors_section(TrainingRecord(open_run(folder / "without"))).blocks[1:]
+    [_, charts] = errors_section(TrainingRecord(open_run(folder / "with"))).blocks
+    assert len(charts.blocks[1].blocks) == 4
