@@ -73,6 +73,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     folds: int = 5,
     repeats: int = 1,
     refit: bool = False,
+    by: str | Sequence[str] = (),
     jobs: int = 1,
     test_data: Data = None,
     overrides: Mapping[str, object] | None = None,
@@ -87,6 +88,8 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
         folds: the number of folds, 2 or more.
         repeats: the number of repetitions, each with new folds.
         refit: also train a final network on the rows of all folds.
+        by: one or more columns; also compute the metrics of each group of rows with the same value,
+            see `Model.evaluate`.
         jobs: the number of processes; see `tune`.
         test_data: a table of test rows instead of `data.test`; cross-validation does not use them.
         overrides: settings to change.
@@ -100,6 +103,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
         folds=arguments.integer("folds", folds, 2, MOST_FOLDS),
         repeats=arguments.integer("repeats", repeats, 1, MOST_FOLDS),
         refit=arguments.boolean("refit", refit),
+        by=tuple(arguments.column_names("by", by)),
     )
     jobs = arguments.job_count(jobs)
     file = _config_file(config, overrides, data, None, test_data)

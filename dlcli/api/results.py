@@ -179,6 +179,12 @@ class CrossValidationRun(_FinishedRun):
         return {name: interval.value for name, interval in self.result.pooled.items()}
 
     @property
+    def groups(self) -> list[dict[str, Any]] | None:
+        """The groups of each column of `by` or `evaluate_by`, in the form of `Model.evaluate`."""
+        found = self.folder.groups
+        return None if found is None else [each.model_dump(mode="json") for each in found.columns]
+
+    @property
     def predictions(self) -> pa.Table:
         """A table with a line for each row: its number, fold, target and prediction."""
         return self.folder.required_predictions.table

@@ -243,6 +243,15 @@ decision = click.option(
 )
 
 
+by = click.option(
+    "--by",
+    multiple=True,
+    metavar="COLUMNS",
+    help="Also compute the metrics of each group of rows with the same value of a column, e.g. "
+    "sex,region. sex*region combines columns. Numbers are divided into ranges. Repeatable.",
+)
+
+
 def jobs(work: str, share: str = "an equal share of the CPU threads") -> Option:
     """Make the option for parallel processes.
 

@@ -312,13 +312,7 @@ def _predict_folder(
     "nominal coverage, e.g. 0.9."
 )
 @options.decision
-@click.option(
-    "--by",
-    multiple=True,
-    metavar="COLUMNS",
-    help="Also compute the metrics of each group of rows with the same value of a column, e.g. "
-    "sex,region. sex*region combines columns. Numbers are divided into ranges. Repeatable.",
-)
+@options.by
 @_bad_row_option(
     "values that can't be read or that the config forbids, and of classes in the target that are "
     "not in the training data",

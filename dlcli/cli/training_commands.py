@@ -353,6 +353,7 @@ _FOLD_OPTIONS = (
         help="Afterwards, train a final network on all rows except the test rows and save it in "
         "RUN/refit. Its number of epochs is the median of the folds' best epochs.",
     ),
+    options.by,
     options.jobs("train folds"),
 )
 
@@ -361,14 +362,14 @@ _FOLD_OPTIONS = (
     "-cv",
     ("an interrupted cross-validation", "finished folds are kept"),
     first=_FOLD_OPTIONS,
-    fixed=("folds", "repeats", "refit"),
+    fixed=("folds", "repeats", "refit", "by"),
 )
 def cv(
     source: Source,
     output: Path | None,
     listener: Listener,
     jobs: int | None,
-    **folds: int | None,
+    **others: Any,  # noqa: ANN401
 ) -> Run:
     """Evaluate a config by cross-validation.
 
@@ -380,12 +381,13 @@ def cv(
       dlcli cv bikes.yaml
       dlcli cv bikes.yaml --folds 10 --jobs 4
       dlcli cv bikes.yaml --repeats 3 --set 'hidden[0].units=64'
+      dlcli cv bikes.yaml --by weather,hour
       dlcli cv --resume runs/bikes-cv
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline import cross_validation
 
     plan = cross_validation.CrossValidationPlan.model_validate(
-        {name: value for name, value in folds.items() if value}
+        {name: value for name, value in others.items() if value}
     )
     return cross_validation.cross_validate(source, plan, output, listener, jobs or 1)
 

@@ -758,7 +758,8 @@ class Config(Section):
     """Columns that divide the held-out rows into groups. The metrics of each group are computed,
     with 95 % confidence intervals and the largest differences between groups. `sex*region` combines
     two columns. The network need not read the columns: to exclude one, set its type to `ignored`.
-    Columns of `for_each` in `gates` are included. Omitted: none.
+    Columns of `for_each` in `gates` are included. `dlcli cv` evaluates the rows of all folds.
+    Omitted: none.
 
     Examples: [[sex, region]]
     """

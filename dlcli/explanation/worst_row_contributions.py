@@ -81,8 +81,8 @@ def explain_worst(
 ) -> tuple[WorstRow, ...]:
     """Add the contributions of columns to the first few of the rows with the largest errors.
 
-    Of several numbers or labels, the one with the largest error is explained; of several classes,
-    the predicted class.
+    If there are several numbers or labels, the one with the largest error is explained; if there
+    are several classes, the predicted class.
 
     Args:
         explainers: of the network.

@@ -14,7 +14,6 @@ from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from pydantic import Field
 
 from dlcli import errors
@@ -30,6 +29,7 @@ from dlcli.metrics.definitions import main_metric
 from dlcli.network.layers import Network
 from dlcli.pipeline import cv_summary, events, run_recording
 from dlcli.pipeline.baselines import fit_linear_if_possible
+from dlcli.pipeline.cv_groups import FoldRows
 from dlcli.pipeline.fit import FitContext, FitResult, release_memory
 from dlcli.pipeline.members import FitObserver, MemberProgress, fit_each
 from dlcli.pipeline.preflight import prepare_example
@@ -37,7 +37,8 @@ from dlcli.pipeline.preparation import Dataset, read_candidates, warn_of_notes
 from dlcli.pipeline.run_recording import Recording
 from dlcli.pipeline.train_run import train_child_run
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
-from dlcli.prediction.gates import GateResult, check_gate, check_group_gate, required_baselines
+from dlcli.prediction.gates import GateResult, check_gate, required_baselines
+from dlcli.prediction.groups import check_group_columns, split_names
 from dlcli.prediction.predictions import THRESHOLD, HeldOut
 from dlcli.runs.documents import CrossValidation, FoldResult, scalar_metrics, some_epochs
 from dlcli.runs.manifest import FOLDS, RunFile, locked
@@ -69,6 +70,8 @@ class CrossValidationPlan(Document):
     """Number of times that the rows are split into folds at random."""
     refit: bool = False
     """True to train a final network on all rows."""
+    by: Annotated[tuple[str, ...], Field(strict=False)] = ()  # a list in JSON
+    """Columns by whose groups the rows are also evaluated; names may be joined by commas."""
     threads: Annotated[int, Field(ge=1)] | None = None
     """CPU threads of the final training, which parallel folds share; set at the start."""
 
@@ -128,6 +131,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
     if recording.writer is None and jobs > 1:
         plan = plan.model_copy(update={"threads": threads_per_worker(config.threads)})
     dataset = read_candidates(file, log)
+    group_columns = _group_columns(plan, config, dataset.candidates)
     folds = assign_folds(dataset, plan, config.seed)
     check_folds(folds, config, dataset)
     example, fit_plan = prepare_example(config, dataset, folds[0].split(config, dataset), log)
@@ -165,15 +169,21 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
                 refit = refit.model_copy(update={"threads": plan.threads})
             writer.write_text(RunFile.REFIT, dump_config(refit))
             refitted = _refit(writer, log, file.tables) if plan.refit else None
-        gates = None
+        fold_rows, groups, gates = None, None, None
+        if group_columns:
+            encoders = {each.column: each for each in example.encoding.features}
+            fold_rows = FoldRows.of(predictions, resolved, dataset, encoders, path)
+            groups = fold_rows.measure(group_columns)
+            writer.write_text(RunFile.GROUPS, groups.model_dump_json())
         if resolved.gates:
-            checked = _check_gates(resolved, found, predictions, dataset, path)
-            gates = run_recording.store_gates(checked, writer)
+            gates = run_recording.store_gates(_check_gates(resolved, found, fold_rows), writer)
         log.emit(
             events.CrossValidationResultEvent(
                 run=str(writer.path),
                 metrics=found.pooled,
                 result=found,
+                groups=None if groups is None else groups.columns,
+                thresholds=found.thresholds,
                 gates=gates,
                 refit=str(refitted.path) if isinstance(refitted, Run) else None,
                 refit_problem=refitted if isinstance(refitted, str) else None,
@@ -200,18 +210,29 @@ def _with_threshold(refit: Config, predictions: pa.Table, dataset: Dataset, path
     return refit.model_copy(update={"decision": Decision(threshold=inner)})
 
 
-def _check_gates(
-    config: Config, found: CrossValidation, predictions: pa.Table, dataset: Dataset, path: str
-) -> list[GateResult]:
+def _group_columns(plan: CrossValidationPlan, config: Config, table: Table) -> list[str]:
+    """Return the columns by whose groups rows are evaluated.
+
+    Args:
+        plan: its `by` is the option `--by`.
+        config: reads `evaluate_by` and the gates.
+        table: all rows.
+
+    Raises:
+        DataError: if the table lacks a column.
+    """
+    columns = split_names([*plan.by, *config.group_columns], table.columns)
+    check_group_columns(table, columns)
+    return columns
+
+
+def _check_gates(config: Config, found: CrossValidation, rows: FoldRows | None) -> list[GateResult]:
     """Check all gates except gates of training rows on the rows of all folds.
 
     Args:
         config: the resolved config of the folds.
         found: the result.
-        predictions: the predictions of all folds; groups are evaluated on those of the first
-            repeat, which predicts each row once.
-        dataset: all rows.
-        path: the run folder, for messages.
+        rows: the rows with their predictions, for gates on groups.
     """
     results = []
     for name, gate in (config.gates or {}).items():
@@ -220,19 +241,8 @@ def _check_gates(
         if gate.for_each is None:
             pooled = found.pooled.get(name.partition(".")[2])
             results.append(check_gate(name, gate, pooled, found.baselines, "rows of all folds"))
-            continue
-        once = predictions.filter(pc.field("repeat") == predictions["repeat"][0])
-        task = dataset.task.for_loss(config.loss)
-        held = HeldOut.of(StoredPredictions(once, f"{path}: its predictions"), task)
-        table = dataset.candidates
-        numbers = np.zeros(table.rows) if table.file_numbers is None else table.file_numbers
-        files = dict.fromkeys(table.files or (table.file,))
-        by_number = dict(enumerate(files))
-        keys = zip(map(by_number.get, numbers.tolist()), table.row_numbers.tolist(), strict=True)
-        index = {key: at for at, key in enumerate(keys)}
-        names = [table.file] * held.rows if held.files is None else held.files
-        rows = np.array([index[key] for key in zip(names, held.row.tolist(), strict=True)])
-        results.append(check_group_gate(name, gate, task, table.take(rows), held, {}))
+        elif rows is not None:
+            results.append(rows.check(name, gate))
     return results
 
 
@@ -564,6 +574,7 @@ class _FoldTraining:
                 metrics=scalar_metrics(result.metrics("test")),
                 constant=scalar_metrics(constant),
                 history=some_epochs(result.training.history),
+                threshold=_own_threshold(result),
             )
             [outputs] = result.predictor.decode(result.constant_outputs[np.newaxis]).decoded
             stored = cv_summary.StoredFold(
@@ -602,14 +613,20 @@ def _predictions(fold: CVFold, result: FitResult, linear: FitResult | None) -> p
         for name, number in (("repeat", fold.repeat), ("fold", fold.fold))
     }
     predictions = result.prediction_table("test", columns)
-    section, decision = result.config.decision, result.decision
-    if section is not None and section.needs_rows and decision is not None:
-        # Chosen on the validation or out-of-fold rows of the fold's training rows.
-        thresholds = floats(np.full(predictions.num_rows, decision.threshold))
+    if (threshold := _own_threshold(result)) is not None:
+        thresholds = floats(np.full(predictions.num_rows, threshold))
         predictions = predictions.append_column(THRESHOLD, thresholds)
     if linear is None:
         return predictions
     return cv_summary.with_linear_predictions(predictions, linear.predictions("test").columns())
+
+
+def _own_threshold(result: FitResult) -> float | None:
+    """Return the threshold that a fold chose on the held-out rows of its training rows, if any."""
+    section, decision = result.config.decision, result.decision
+    if section is None or not section.needs_rows or decision is None:
+        return None
+    return decision.threshold
 
 
 def read_fold(writer: RunWriter, fold: CVFold, dataset: Dataset) -> cv_summary.FinishedFold | None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlcli.prediction.baseline_comparison import BaselineComparison
     from dlcli.prediction.distillation_document import Distillation
     from dlcli.prediction.gates import GateResult
+    from dlcli.prediction.groups import ColumnGroups
     from dlcli.prediction.predictor import Selection
     from dlcli.runs import documents
     from dlcli.runs.run_writer import RunWriter
@@ -532,6 +533,12 @@ class CrossValidationResultEvent(Event, kind=RESULT):
         *("constant", "best_epochs", "notes"),
     )
     """The result of the cross-validation."""
+    groups: Sequence[ColumnGroups] | None = None
+    """With `--by` or `evaluate_by`, the groups of each column as in the JSON of `dlcli evaluate`;
+    absent without columns."""
+    thresholds: Sequence[float | None] | None = None
+    """With `decision.maximize`, the threshold of each fold in order, `null` for a fold that failed;
+    absent for other decisions."""
     gates: Sequence[GateResult] | None = None
     """The result of each quality gate, a list of objects: the name `gate`, such as `test.accuracy`;
     the `value` of the metric; `lower` and `upper`, the ends of its 95 % confidence interval; and

@@ -96,7 +96,8 @@ class Groups(Document):
 
     format: Literal[1] = 1
     rows: str
-    """The set of rows: `test`, `validation` or `train`, or the file of a table."""
+    """The set of rows: `test`, `validation` or `train`; `folds` for the rows of all folds of a
+    cross-validation; or the file of a table."""
     columns: Annotated[tuple[ColumnGroups, ...], Field(min_length=1)]
 
 
@@ -192,7 +193,8 @@ def column_groups(
             continue
         weights = None if decoded.weights is None else decoded.weights[rows]
         costs = None if decoded.costs is None else decoded.costs[rows]
-        some = DecodedRows(decoded.values[rows], decoded.decoded[rows], weights, costs)
+        limits = None if decoded.thresholds is None else decoded.thresholds[rows]
+        some = DecodedRows(decoded.values[rows], decoded.decoded[rows], weights, costs, limits)
         statistics = task.statistics(some)
         chosen = {key: each for key, each in statistics.items() if only in (None, key)}
         estimates = estimate_statistics(chosen, _RESAMPLES)
@@ -239,6 +241,34 @@ def _wider(groups: int) -> float:
     return float(studentized_range.ppf(CONFIDENCE, groups, math.inf)) / (math.sqrt(2) * Z)
 
 
+def check_group_columns(table: Table, columns: Sequence[str]) -> None:
+    """Check that a table has the columns of groups, before anything is computed.
+
+    Args:
+        table: the rows.
+        columns: the columns; `sex*region` combines two of them.
+
+    Raises:
+        DataError: if the table lacks a column.
+    """
+    for column in columns:
+        for part in _parts(table, column):
+            _require_column(table, part)
+
+
+def _parts(table: Table, column: str) -> list[str]:
+    """Return the columns that are joined by `*`, unless a column has this name."""
+    if column in table.columns:
+        return [column]
+    return [part.strip() for part in column.split(_CROSS)]
+
+
+def _require_column(table: Table, column: str) -> None:
+    if column not in table.columns:
+        message = f"has no column '{column}'{did_you_mean_or_all(column, table.columns)}"
+        raise DataError(message, file=table.file)
+
+
 def find_groups(table: Table, column: str, encoders: Mapping[str, FeatureEncoder]) -> Grouping:
     """Divide rows by the values of a column, or of several columns joined by `*`.
 
@@ -250,9 +280,7 @@ def find_groups(table: Table, column: str, encoders: Mapping[str, FeatureEncoder
     Raises:
         DataError: if the table lacks a column.
     """
-    parts = [part.strip() for part in column.split(_CROSS)]
-    if column in table.columns:
-        parts = [column]
+    parts = _parts(table, column)
     first, *others = [_pooled(_groups_of(table, part, encoders)) for part in parts]
     for other in others:
         first = _combined(first, other)
@@ -268,9 +296,7 @@ def _combined(first: Grouping, second: Grouping) -> Grouping:
 
 
 def _groups_of(table: Table, column: str, encoders: Mapping[str, FeatureEncoder]) -> Grouping:
-    if column not in table.columns:
-        message = f"has no column '{column}'{did_you_mean_or_all(column, table.columns)}"
-        raise DataError(message, file=table.file)
+    _require_column(table, column)
     encoder = encoders.get(column)
     values, is_time = None, False
     if encoder is not None and encoder.axis is not None:

@@ -18,6 +18,7 @@ from dlcli.prediction.baseline_comparison import Conclusion, Skill, closer_share
 from dlcli.reports import command_views, report_parts, views
 from dlcli.reports import formatting as fmt
 from dlcli.reports.charts import interval_chart
+from dlcli.reports.group_section import groups_section, groups_view
 from dlcli.reports.report_parts import Last, PredictedRows, RunLog
 from dlcli.reports.result_section import confusion_matrix, describe_weights, prediction_blocks
 from dlcli.reports.training_report import bundle_charts
@@ -183,6 +184,7 @@ def cross_validation_view(run: Run) -> views.View:
     cv, metrics = record.document, _metric_table(record)
     classes, labels = (cv.classes if cv.task == kind else () for kind in ("classes", "labels"))
     why, commands = _next_steps(record)
+    groups = () if run.groups is None else groups_view(run.groups).blocks
     label = (
         "predict" if report_parts.is_trained(run, "refit") else f"train on {_final_rows(record)}"
     )
@@ -193,7 +195,7 @@ def cross_validation_view(run: Run) -> views.View:
         figures=tuple(_figures(record)),
         notes=report_parts.as_sentences(cv.notes),
         warnings=report_parts.as_sentences(record.log.warnings),
-        blocks=(metrics,) if record.metrics else (),
+        blocks=(*((metrics,) if record.metrics else ()), *groups),
         links=tuple((label, shlex.join(["dlcli", *words])) for words in commands[:1]),
         sections=lambda: list(_sections(record, metrics, why, commands)),
     )
@@ -215,6 +217,8 @@ def _sections(
         text = f"{fitted} {describe_weights(rows)}".rstrip()
         blocks = prediction_blocks(rows, cv.seed)
         yield views.section("predictions", "Predictions", text, *blocks)
+    if run.groups is not None:
+        yield groups_section(run.groups, "out-of-fold")
     search = "To search for a better config, list the settings to vary in its section tune:"
     code, tune = report_parts.commands_block(commands), views.CodeBlock("dlcli tune CONFIG")
     yield views.section("next", "Next steps", why, code if commands else None, search, tune)
@@ -244,6 +248,8 @@ def _sentences(record: CrossValidationRecord) -> Iterator[str]:
             },
             skill=record.skill,
         )
+    if (thresholds := cv.thresholds) is not None:
+        yield f"Threshold of each fold: {fmt.join_names([*map(fmt.number, thresholds)], 20)}."
     if record.failed:
         yield f"{plural(record.failed, 'fold')} of {len(cv.results):,} failed."
     if aside := report_parts.set_aside(cv.set_aside):
@@ -430,6 +436,8 @@ def _fold_table(record: CrossValidationRecord) -> views.TableBlock:
         fmt.metric_title(name): partial(_metric_of_fold, name, decimals=_of_folds(name, results))
         for name in listed
     }
+    if record.document.thresholds is not None:
+        columns["threshold"] = lambda each: fmt.number(each.threshold)
     columns["time"] = lambda each: fmt.duration(each.seconds)
     is_stopped = record.run.config.early_stopping is not None
     stops = is_stopped and any(each.validation for each in results)

@@ -61,6 +61,9 @@ class FoldResult(Document):
     """The metrics of the constant baseline on the rows of the fold."""
     history: Mapping[str, tuple[Number, ...]] = {}
     """The values of each column of history.csv and of `epoch`; a long history is thinned."""
+    threshold: Number = None
+    """With `decision.maximize`, the threshold of the fold, chosen on the validation or out-of-fold
+    rows of its training rows; `None` otherwise, or if training failed."""
     problem: str | None = None
     """The error that ended encoding or training; `None` if there was no error."""
 
@@ -114,6 +117,15 @@ class CrossValidation(Document):
     `None` if training failed in every fold."""
     notes: tuple[str, ...] = ()
     """Caveats, as sentences."""
+
+    @property
+    def thresholds(self) -> tuple[Number, ...] | None:
+        """The threshold of each fold in order, `None` for a fold that failed.
+
+        `None` if the folds do not choose a threshold.
+        """
+        found = tuple(each.threshold for each in self.results)
+        return found if any(each is not None for each in found) else None
 
     @property
     def baselines(self) -> dict[str, BaselineDifference]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import dlcli as dlcli_api
+from dlcli.runs.run_folder import open_run
 from tests.catalogue import hand_made
 
 CONFIG = """\
@@ -137,7 +138,8 @@ def test_train_and_cv_store_groups_and_gates(dlcli):
     Path("c.yaml").write_text(TRAINED)
 
     trained = dlcli("train", "c.yaml", "-o", "run", "-q")
-    folds = dlcli("cv", "c.yaml", "-o", "cv", "-q", "--folds", "2")
+    options = ("--folds", "2", "--repeats", "2", "--by", "kind,x")
+    folds = dlcli("cv", "c.yaml", "-o", "cv", *options, "--json")
 
     assert trained.exit_code == folds.exit_code == 0
     groups = json.loads(Path("run/groups.json").read_text())
@@ -147,9 +149,34 @@ def test_train_and_cv_store_groups_and_gates(dlcli):
     for run in ("run", "cv"):
         [gate] = json.loads(Path(run, "gates.json").read_text())["results"]
         assert gate["group"] in ("u", "v", "w")
-    page = Path("run/report.html")
-    dlcli("report", "run")
-    assert "Largest differences by part" in page.read_text()
+        dlcli("report", run)
+        assert "Largest differences by part" in Path(run, "report.html").read_text()
+    stored = json.loads(Path("cv/groups.json").read_text())
+    assert json.loads(folds.stdout.splitlines()[-1])["groups"] == stored["columns"]
+    assert stored["rows"] == "folds"
+    by_column = {each["column"]: each["groups"] for each in stored["columns"]}
+    assert list(by_column) == ["kind", "x", "part", "part*kind"]
+    assert len(by_column["x"]) == 4  # ranges of a number
+    predicted = open_run(Path("cv")).predictions
+    first = predicted.filtered(predicted.integers("repeat") == 1)
+    error = np.square(first.floats("target") - first.floats("prediction"))[:, 0]
+    kinds = (first.integers("row") - 1) % 3
+    for each in by_column["kind"]:
+        some = error[kinds == "uvw".index(each["group"])]
+        assert each["rows"] == len(some)
+        assert each["metrics"]["mse"]["value"] == pytest.approx(some.mean())
+
+
+@pytest.mark.usefixtures("folder")
+def test_cv_refuses_an_unknown_column_before_training(dlcli):
+    Path("rows.csv").write_text(rows())
+    Path("c.yaml").write_text(TRAINED)
+
+    done = dlcli("cv", "c.yaml", "-o", "cv", "--by", "part*knid")
+
+    assert done.exit_code == 3
+    assert "rows.csv: has no column 'knid'; did you mean 'kind'?" in done.stderr
+    assert not Path("cv").exists()
 
 
 @pytest.mark.usefixtures("folder")

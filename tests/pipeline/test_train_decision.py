@@ -12,6 +12,8 @@ from click.testing import CliRunner
 
 import dlcli
 from dlcli.cli.program import main
+from dlcli.reports.report_files import view_of
+from dlcli.reports.views import render_text
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run_folder import open_run
 
@@ -220,6 +222,9 @@ def test_each_fold_of_a_cross_validation_chooses_its_own_threshold(folder):
     scores, thresholds = (stored.floats(n)[:, 0] for n in ("probability_yes", "threshold"))
     truth, chosen = np.array(stored.texts("target")) == "yes", scores > thresholds
     assert len({*thresholds}) == 2  # one for each fold
+    assert found.result.thresholds == tuple(dict.fromkeys(thresholds))
+    shown = ", ".join(f"{each:.4g}" for each in dict.fromkeys(thresholds))
+    assert f"Threshold of each fold: {shown}." in render_text(view_of(found.folder))
     assert found.metrics["f1"] == pytest.approx(f1_score(truth, chosen))
     assert (np.array(stored.texts("prediction")) == np.where(chosen, "yes", "no")).all()
     best = max(f1_score(truth, scores > each) for each in np.unique(scores)[:-1])

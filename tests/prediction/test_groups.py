@@ -53,6 +53,17 @@ def test_each_group_has_the_accuracy_of_its_rows():
     assert [each.group for each in column.small] == ["d"]
 
 
+def test_each_row_is_decided_by_the_threshold_of_its_fold():
+    rows = table(y=["no", "yes"] * 20, part=["a"] * 20 + ["b"] * 20)
+    task = infer_task(Target(column="y"), [rows]).fit(rows, None)
+    scores = np.tile([0.3, 0.7], 20)[:, None]
+    thresholds = np.repeat([0.5, 0.8], 20)[:, None]
+    decoded = DecodedRows(np.arange(40) % 2, scores, None, thresholds=thresholds)
+    [column] = measure_groups(task, rows, decoded, ["part"], {}, rows="folds").columns
+
+    assert [each.metrics["recall"].value for each in column.groups] == [1, 0]
+
+
 def test_the_largest_difference_is_widened_by_the_studentized_range():
     """Newcombe's interval of 0.9 − 0.6 from Wilson's intervals, times Tukey's factor for three."""
 

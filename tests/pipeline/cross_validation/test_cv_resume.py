@@ -295,3 +295,11 @@ def test_without_a_linear_model_in_a_fold_there_is_no_linear_baseline(monkeypatc
     assert run.predictions.table.column_names == [
         *("row", "repeat", "fold", "target", "prediction"),
     ]
+
+
+@pytest.mark.slow
+def test_a_resumed_cross_validation_has_the_groups_of_its_columns():
+    run = cross_validate(killed_at(2, by=("group",)))
+    [found] = run.groups.columns
+    assert sorted(each.group for each in found.groups) == list("abcd")
+    assert sum(each.rows for each in found.groups) == run.cross_validation.rows
