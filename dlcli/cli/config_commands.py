@@ -75,8 +75,8 @@ EXPORT_SCRIPT = "train.py"
     "--missing",
     metavar="WORD",
     multiple=True,
-    help="Word that means a missing value: 'see note'. Repeatable. [default: usual words such as "
-    "NA]",
+    help="Word that means a missing value: 'see note', in addition to usual words such as NA. "
+    "Repeatable.",
 )
 @click.option(
     "--preset",
@@ -90,9 +90,9 @@ EXPORT_SCRIPT = "train.py"
 @click.option(
     "--example",
     metavar="NAME",
-    help="Instead, copy an example config and its table to the current folder: bikes, "
-    "shoppers, line, xor, iris, breast_cancer, diabetes, digits, digits_png, penguins, reviews, "
-    "steering, steering_search or tictactoe.",
+    help="Instead of creating a config, copy an example config and its table to the current "
+    "folder: bikes, shoppers, line, xor, iris, breast_cancer, diabetes, digits, digits_png, "
+    "penguins, reviews, steering, steering_search or tictactoe.",
 )
 def init(
     data: Location | None,
@@ -103,9 +103,10 @@ def init(
 ) -> None:
     """Create a config for a table, or copy an example.
 
-    The config for the table DATA has a comment on each column and setting, and trains without
-    changes. --output also writes dlcli.schema.json to the same folder, so editors such as VS Code
-    can complete and check the config, and prints what was found in the table.
+    The config for the table DATA has a comment on each column and setting. It can be trained
+    without changes. With --output, the command prints what it found in the table, and also writes
+    dlcli.schema.json to the same folder, so editors such as VS Code can complete and check the
+    config.
 
     \b
       dlcli init data/bikes.csv --target rentals --output bikes.yaml
@@ -178,10 +179,10 @@ def inspect(
 ) -> None:
     """Check a table before training.
 
-    DATA is a file, or `-` for standard input. The output lists each column with its inferred type
-    and the reason. In tables with more than 40 columns, numbered columns (x1, x2, ...) of the same
-    type are summarized in one line. Possible problems follow, each with advice: duplicate rows,
-    data leakage, codes for missing values, rare classes and more.
+    DATA is a table, its URL, or `-` for standard input. The output lists each column with its
+    inferred type and the reason. In tables with more than 40 columns, numbered columns (x1, x2,
+    ...) of the same type are summarized in one line. Possible problems follow, each with advice:
+    duplicate rows, data leakage, codes for missing values, rare classes and more.
 
     \b
       dlcli inspect data/bikes.csv --target rentals
@@ -214,10 +215,11 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
     config sets tune.space, the search space. From large data files, only the header is read; values
     that depend on the rows are printed as `?`.
 
-    Run folder: the files are compared with the manifest.
+    Run folder: the files are compared with the checksums in manifest.json.
 
-    Export: the model is run again on the rows that are stored with it. Do this only for exports
-    from a trusted source, because a model can run code.
+    Export: the files are compared with the checksums in export.json, and the model predicts the
+    synthetic rows that are stored with it again. Do this only for exports from a trusted source,
+    because a model can run code.
 
     \b
       dlcli validate bikes.yaml

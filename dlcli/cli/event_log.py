@@ -327,7 +327,10 @@ def _resumed(event: events.ResumedEvent) -> list[str]:
 @event_lines.register
 def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
-    chosen = "kept" if event.kept else "removed"
+    chosen = "removed, because it is clearly worse"
+    if event.kept:
+        has_lower_loss = event.val_loss["with"] <= event.val_loss["without"]
+        chosen = "kept" if has_lower_loss else "kept, because it is not clearly worse"
     losses = f"validation loss {scaled} with it, {plain} without it"
     return [f"the scaling layer is {chosen}: {losses}"]
 

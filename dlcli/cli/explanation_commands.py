@@ -79,8 +79,8 @@ def _parse_names(
     "--background",
     type=options.LOCATION,
     metavar="FILE",
-    help="Table of rows to compare with, such as the training file. [default: training rows that "
-    "the run folder contains]",
+    help="Table whose mean prediction the contributions start from, such as the training file. "
+    "[default: training rows that the run folder contains]",
 )
 @click.option(
     "--change",
@@ -116,9 +116,9 @@ def explain(
       dlcli explain runs/bikes data/bikes.csv --output explanations.csv
       dlcli explain runs/bikes data/bikes.csv --rows 3 --change 'rentals>100' --fixed hour
 
-    For each row, the command prints the prediction, the mean prediction, and how much each column
-    contributes to the difference (Shapley values). The contributions of all columns add up to the
-    prediction minus the mean.
+    For each row, the command prints the prediction, the mean prediction for background rows (see
+    --background), and how much each column contributes to the difference (Shapley values). The
+    contributions of all columns add up to this difference.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.explanation.shapley import ShapleyExplainer, check_output
     from dlcli.pipeline.table_explanation import background_from, explain_table, stored_background

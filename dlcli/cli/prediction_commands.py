@@ -92,7 +92,7 @@ def _check_prevalence(
     or_folder=True,
     or_stdout=True,
 )
-@options.jobs("predict the files of a folder", "one thread")
+@options.jobs("predict the files of a folder or glob", "one thread")
 @click.option(
     "--format",
     "form",
@@ -169,9 +169,9 @@ def predict(
     Numbers on a terminal have six significant digits; in a file or a pipe, they have all digits.
 
     The files of a glob are read as one table. If --output is a folder, each file of a glob or
-    folder is instead predicted separately, with an output file of the same name; this needs little
-    memory. A folder as DATA requires such an --output. After an interruption, run the same command
-    again: it skips finished files.
+    folder is instead predicted separately, with one output file each; this needs little memory. A
+    folder as DATA requires such an --output. After an interruption, run the same command again: it
+    skips finished files.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
@@ -308,8 +308,8 @@ def _predict_folder(
 @click.command()
 @run_and_data
 @options.interval(
-    "Also compute the actual coverage and the mean width of prediction intervals or sets with this "
-    "nominal coverage, e.g. 0.9."
+    "Also compute the actual coverage and the mean width of prediction intervals, or the mean size "
+    "of prediction sets, with this nominal coverage, e.g. 0.9."
 )
 @options.decision
 @options.by

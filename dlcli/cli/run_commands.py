@@ -90,12 +90,13 @@ def _curves_of(run: Run) -> bytes:
 def compare(runs: list[Run], data: Location | None, output: Path | None, as_json: bool) -> None:
     """Compare runs and test whether they differ significantly.
 
-    Each RUN is a run folder of `dlcli train`. The first one is compared with all others. The output
-    lists the differences between configs, data and versions, then the metrics and their differences
-    with 95 % confidence intervals.
+    Each RUN is a run folder of `dlcli train`. The first one is compared with each of the others.
+    The output lists the differences between configs, data and versions, then the metrics and their
+    differences with 95 % confidence intervals.
 
     If the runs have different held-out rows, use --data with a table that no run was trained on.
-    dlcli warns if the table is a run's training file, but cannot detect a part of that file.
+    dlcli warns if the table is the training file of a run, but it cannot detect a copy of some of
+    its rows.
 
     \b
       dlcli compare runs/bikes runs/bikes-2
@@ -134,9 +135,9 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
 def diagnose(run: Run, tries: bool, as_json: bool) -> None:
     """Find problems in a run and suggest remedies.
 
-    RUN is a run folder of `dlcli train`, including one whose training diverged. Problems are found
-    from the run folder alone. With --try, the table is read again, and a network is trained with
-    each suggestion. These networks are compared only on the validation rows, so the choice among
+    RUN is a run folder of `dlcli train`; its training may have diverged. Problems are found from
+    the run folder alone. With --try, the table is read again, and a network is trained with each
+    suggestion. These networks are compared only on the validation rows, so the choice among
     them does not bias the metrics of the test rows.
 
     \b
@@ -196,7 +197,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
 )
 @options.output(
     "PATH",
-    "Folder to create, or file for a model card. [default for a model card: standard output]",
+    "Folder to create (required), or file for a model card. [default for a model card: standard "
+    "output]",
 )
 @options.interval(
     "Coverage of the prediction intervals or sets that the model also returns. [default: 0.9, if "
@@ -222,10 +224,10 @@ def export(
 
     RUN is a run folder of `dlcli train`. Before a model is saved, its predictions are compared with
     those of dlcli, on held-out rows and on synthetic rows with missing values, unseen categories
-    and unusual texts. If they differ, nothing is written. `dlcli validate FOLDER` repeats the
-    comparison on the synthetic rows, which are stored in the export. Scripts and model cards are
-    written without a comparison. A model card describes the purpose, data, quality and limits of a
-    model.
+    and unusual texts. If they differ by more than a small tolerance, nothing is written. `dlcli
+    validate FOLDER` repeats the comparison on the synthetic rows, which are stored in the export.
+    Scripts and model cards are written without a comparison. A model card describes the purpose,
+    data, quality and limits of a model.
 
     \b
       dlcli export runs/bikes --format onnx --output bikes-onnx

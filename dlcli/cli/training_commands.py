@@ -253,22 +253,22 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             metavar="SECONDS",
             default=300,
             show_default=True,
-            help="How long each worker waits for the others before training. If one is missing "
-            "then, the command fails.",
+            help="Time that each worker waits for the others before training. If one is still "
+            "missing afterwards, the command fails.",
         ),
     )
 
 
 @_training_command(
     "",
-    ("interrupted training", "the result is identical to uninterrupted training"),
+    ("interrupted training", "the result is the same as without the interruption"),
     first=(
         click.option(
             "--time",
             metavar="LIMIT",
             help="Time limit of training, such as 90s, 10m or 1h30m. The time per epoch is "
             "measured first. Then as many epochs are trained as fit into the limit, at most "
-            "`epochs` of the config. [default: time of the config, else no limit]",
+            "`epochs` of the config. [default: `time` of the config, else no limit]",
         ),
     ),
     fixed=("time",),
@@ -284,8 +284,8 @@ def train(
 ) -> Run | None:
     """Train the network of a config.
 
-    CONFIG is a YAML file; `dlcli init` creates one for your table. Inferred settings and progress
-    are printed on standard error, and the result on standard output.
+    CONFIG is a YAML file; `dlcli init` creates one for your table. It is omitted with --resume.
+    Inferred settings and progress are printed on standard error, and the result on standard output.
 
     \b
       dlcli train bikes.yaml
@@ -350,8 +350,8 @@ _FOLD_OPTIONS = (
     click.option(
         "--refit",
         is_flag=True,
-        help="Afterwards, train a final network on all rows except the test rows and save it in "
-        "RUN/refit. Its number of epochs is the median of the folds' best epochs.",
+        help="Then train a final network on all rows except the test rows, and save it in "
+        "RUN/refit. Its number of epochs is the median of the best epochs of the folds.",
     ),
     options.by,
     options.jobs("train folds"),
@@ -375,7 +375,7 @@ def cv(
 
     The rows are divided into folds according to data.split. Each fold is predicted by a network
     that was trained on the other folds, with encodings that were fitted on them. So all rows are
-    used for evaluation, except the rows of data.test, which are for the final evaluation.
+    used for evaluation, except the test rows (data.test), which remain unused.
 
     \b
       dlcli cv bikes.yaml
@@ -425,15 +425,16 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
     click.option(
         "--nested",
         is_flag=True,
-        help="For each of K outer folds, also repeat the search without that fold and evaluate its "
-        "result on that fold. K is the number of folds of the search, else 5. This yields an "
-        "unbiased estimate, but the search takes about K + 1 times as long.",
+        help="Also repeat the search K times, each time without one of K outer folds, and evaluate "
+        "its result on that fold. K is the number of folds of the search, or 5 if candidates are "
+        "evaluated on the validation rows. This yields an unbiased estimate, but the search takes "
+        "about K + 1 times as long.",
     ),
     click.option(
         "--ensemble",
         type=options.integer(2, 32),
         metavar="N",
-        help="Also train an ensemble from the N best candidates of the search. Each of them "
+        help="Also train an ensemble of the N best candidates of the search. Each of them "
         "becomes M networks, one for each of M folds, so there are N × M networks. Their "
         "predictions are averaged with the weights that minimize the out-of-fold error. M is "
         "ensemble.folds of the config, else the number of folds of the search, else 5. [default: "
@@ -463,8 +464,8 @@ def tune(
     The section `tune` of CONFIG lists the settings to vary. Without it, the number of layers, their
     units, dropout and the learning rate are varied, in ranges that suit the number of rows. Optuna
     chooses the values of each candidate. A candidate is trained on the training rows and evaluated
-    on the validation rows, or it is cross-validated. If it is worse than most others at the same
-    point, its training is stopped early.
+    on the validation rows, or it is cross-validated (see --folds). If it is worse than most others
+    at the same point, its training is stopped early.
 
     RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml is the candidate with the
     fewest parameters among those that are at most one standard error worse than the best. After the

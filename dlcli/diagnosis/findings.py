@@ -164,10 +164,9 @@ def _rates(case: Case) -> Iterator[_Cause]:
     """Yield a learning rate that is far too high, initially or due to its schedule."""
     optimizer, schedule = case.config.optimizer, case.config.learning_rate_schedule
     rate, usual = optimizer.learning_rate, remedies.typical_learning_rate(optimizer)
-    times = f"times the usual {usual:g} of {optimizer.name}"
     rule = "learning_rate_too_high"
     if rate > remedies.EXTREME_RATE_FACTOR * usual:
-        evidence = f"optimizer.learning_rate {rate:g} is {rate / usual:.3g} {times}"
+        evidence = f"optimizer.learning_rate {rate:g} is {remedies.times_typical(rate, optimizer)}"
         patches = (
             remedies.usual_learning_rate(case.config),
             remedies.learning_rate(case.config, 1 / 10),
@@ -182,7 +181,8 @@ def _rates(case: Case) -> Iterator[_Cause]:
             growth = np.float64(schedule.decay_rate) ** (case.config.epochs / schedule.decay_epochs)
         highest = rate * float(growth)
     if highest > max(rate, remedies.EXTREME_RATE_FACTOR * usual):
-        evidence = f"learning_rate_schedule rises to {highest:.3g}, {highest / usual:.3g} {times}"
+        times = remedies.times_typical(highest, optimizer)
+        evidence = f"learning_rate_schedule rises to {highest:.3g}, {times}"
         patch = Patch(
             "constant-rate",
             "keeps the learning rate constant",

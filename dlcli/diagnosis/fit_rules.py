@@ -155,10 +155,7 @@ def _is_rate_very_high(config: Config) -> bool:
 
 
 def _times_usual(config: Config) -> str:
-    optimizer = config.optimizer
-    usual = remedies.typical_learning_rate(optimizer)
-    times = number(optimizer.learning_rate / usual)
-    return f"{times} times the usual {usual:g} of {optimizer.name}"
+    return remedies.times_typical(config.optimizer.learning_rate, config.optimizer)
 
 
 def rate_too_low(case: Case) -> Finding | None:

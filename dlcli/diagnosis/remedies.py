@@ -313,6 +313,14 @@ def typical_learning_rate(optimizer: Optimizer) -> float:
     return 1.0 if optimizer.name == "adadelta" else type(optimizer)().learning_rate
 
 
+def times_typical(rate: float, optimizer: Optimizer) -> str:
+    """Compare a learning rate with the typical one: `10,000 times the usual 0.001 of adam`."""
+    usual = typical_learning_rate(optimizer)
+    times = rate / usual
+    shown = f"{times:,.0f}" if 10 <= times < 1e9 else f"{times:.3g}"
+    return f"{shown} times the usual {usual:g} of {optimizer.name}"
+
+
 def usual_learning_rate(config: Config) -> Patch | None:
     """Use the optimizer's usual learning rate if the configured one is far higher."""
     usual = typical_learning_rate(config.optimizer)

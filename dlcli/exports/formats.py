@@ -25,7 +25,8 @@ class Entry(NamedTuple):
 
 ENTRIES: Mapping[FormatName, Entry] = {
     "onnx": Entry(
-        "onnx_format", "preprocessing, network and decoding in one graph for ONNX Runtime"
+        "onnx_format",
+        "preprocessing, network and the conversion of its outputs, in one graph for ONNX Runtime",
     ),
     "saved_model": Entry("saved_model_format", "the same graph as a TensorFlow SavedModel"),
     "litert": Entry(

@@ -372,7 +372,7 @@ def _head_lines(facts: TableFacts, preset: Preset) -> Iterator[Line]:
         yield from _tail_lines(facts.tail)
     if rows and max(rows) > _IMBALANCED * min(rows):
         counts = f"{min(rows):,} to {max(rows):,} rows"
-        why = f"classes have {counts}; rare classes weigh as much"
+        why = f"classes have {counts}; rare ones then weigh as much as the others"
         yield comment(f"class_weight: balanced  # {why}")
         if len(rows) == 2:
             why = "or costs: {false_positive: 1, false_negative: 20}"
@@ -511,13 +511,13 @@ def _monotone_lines(facts: TableFacts, recipe: Recipe) -> Iterator[Line]:
     is_long = len(facts.columns) > _MANY
     if is_long or len(facts.task.classes) > 2 or recipe.has_waves:
         return
-    layers = "" if recipe.is_rising else " and silu by relu"
+    layers = "" if recipe.is_rising else "replace silu by relu and "
     for column in facts.columns:
         if has_code_name(column.name) or column.leaks:
             continue
         if (rising := column.feature.rising) is not None:
             why = "if predictions must never fall as a number rises"
-            yield comment(f"{why}, replace its line{layers}:")
+            yield comment(f"{why}, {layers}write its line as:")
             yield comment(f"{scalar(column.name)}: {_written(rising)}")
             return
 

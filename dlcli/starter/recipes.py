@@ -148,7 +148,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     if facts.task.type != "count":  # whose loss has no such unit
         tolerance = _TOLERANCE
         patience = round(epochs * _PATIENCE)
-        why = f"stops after {patience} epochs above best + {tolerance}"
+        why = f"stops after {patience} epochs worse than the best + {tolerance}"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),
         Line("learning_rate_schedule", "cosine_decay_restarts", restarts),
@@ -170,7 +170,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     encoding = f"{{name: piecewise_linear, bins: {bins}}}"
     bins_line = Line("encoding", encoding, "several inputs for each number, one for each bin")
     layer = "auto" if has_trial else "{learning_rate_multiplier: 40}"
-    unless = "; dropped if the error rises" if has_trial else ""
+    unless = "; omitted if harmful" if has_trial else ""
     layer_line = Line("scaling_layer", layer, f"a learned weight for each column{unless}")
     hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
     settings = [*[bins_line] * (bins > 1), layer_line]

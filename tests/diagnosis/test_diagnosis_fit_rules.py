@@ -211,7 +211,7 @@ def test_a_run_that_diverged_has_no_findings_from_its_curve(named):
 
 def test_a_run_that_diverged_at_once_is_diagnosed_without_a_curve(case):
     (finding,) = examine(case("optimizer.learning_rate=5", diverged=True))
-    assert finding.observation == "optimizer.learning_rate 5 is 5e+03 times the usual 0.001 of adam"
+    assert finding.observation == "optimizer.learning_rate 5 is 5,000 times the usual 0.001 of adam"
     assert [patch.name for patch in finding.patches] == ["usual-rate", "rate-tenth", "clipnorm"]
 
 

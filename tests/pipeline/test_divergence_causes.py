@@ -59,7 +59,7 @@ CASES = {
         PLAIN,
         LINEAR.replace("sgd", "{name: sgd, learning_rate: 1e6}"),
         (
-            "optimizer.learning_rate 1e+06 is 1e+08 times the usual 0.01 of sgd; "
+            "optimizer.learning_rate 1e+06 is 100,000,000 times the usual 0.01 of sgd; "
             "try --set optimizer.learning_rate=0.01",
         ),
     ),
@@ -68,7 +68,7 @@ CASES = {
         LINEAR + "learning_rate_schedule:"
         " {name: piecewise_constant, boundaries: [2, 3], values: [1e6, 1e5]}\n",
         (
-            "learning_rate_schedule rises to 1e+06, 1e+08 times the usual 0.01 of sgd; "
+            "learning_rate_schedule rises to 1e+06, 100,000,000 times the usual 0.01 of sgd; "
             "try --set learning_rate_schedule=constant",
         ),
     ),
@@ -319,7 +319,7 @@ epochs: 9
 """
     columns = {"x": but(300, X), "y": but(5000, Z)}
     assert causes(write(Case(columns, config, ()), tmp_path)) == (
-        "optimizer.learning_rate 100 is 1e+04 times the usual 0.01 of sgd; "
+        "optimizer.learning_rate 100 is 10,000 times the usual 0.01 of sgd; "
         "try --set optimizer.learning_rate=0.01",
         "inputs reach 300: the column 'x' has scaling none; try --set input.scaling=standard",
         "the target 'y' has values up to 5000, but output.scaling is none; try --set output.scaling=standard",

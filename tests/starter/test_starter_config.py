@@ -102,7 +102,7 @@ input:
     length: numeric      # all values are numbers, 4.3 to 7.9, 1 missing
     colour: categorical  # text, 2 values: red (3), blue (1)
     plain: ignored       # the same value in all rows: k
-    # if predictions must never fall as a number rises, replace its line:
+    # if predictions must never fall as a number rises, write its line as:
     # length: {type: numeric, monotone: increasing}
 
 hidden:  # for 4 rows, one small layer: more units may overfit
@@ -447,7 +447,8 @@ def test_classes_that_differ_by_more_than_three_times_may_be_balanced(
 ) -> None:
     names = ["a"] * 15 + ["b"] * rare
     text = starter(table(tmp_path, x=[i / 7 for i in range(15 + rare)], y=names))
-    said = f"# class_weight: balanced  # classes have {rare} to 15 rows; rare classes weigh as much"
+    why = f"classes have {rare} to 15 rows; rare ones then weigh as much as the others"
+    said = f"# class_weight: balanced  # {why}"
     assert (said in text) == named
     uncommented = text.replace("# class_weight", "class_weight")
     assert prepared(uncommented, tmp_path)[0].class_weight == ("balanced" if named else None)
@@ -485,7 +486,7 @@ def test_fractions_negative_and_large_numbers_are_not_counts(
 
 def test_few_whole_values_are_flagged_as_codes(tmp_path: Path) -> None:
     text = starter(table(tmp_path, sex=[1, 2] * 3, flag=[0, 1, 1] * 2, y=[5, 7, 9] * 2))
-    reason = "integers, 1 to 2; categorical if codes"
+    reason = "integers, 1 to 2; if codes, write categorical"
     assert line(text, "sex") == f"sex: numeric # {reason}"
     assert line(text, "flag") == "flag: numeric # all values are numbers, 0 to 1"
     hint = 'if its 3 integers are classes: target: {column: "y", type: categorical}'
@@ -497,7 +498,7 @@ def test_the_suggestion_for_codes_is_shown_in_full_next_to_a_long_name(tmp_path:
     name = "months_since_last_delinquency_grade"
     grades = {name: [100, None, 50, 50, 100, 75, 75], "when": ["2024-01-05"] * 7}
     text = starter(table(tmp_path, **grades, y=[5, 7, 5, 7, 1.5, 2, 3]))
-    comment = "integers, 50 to 100; categorical if codes (1 missing)"
+    comment = "integers, 50 to 100; if codes, write categorical (1 missing)"
     assert line(text, name) == f"{name}: numeric # {comment}"
 
 
