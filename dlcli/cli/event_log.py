@@ -329,8 +329,9 @@ def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
     chosen = "removed, because it is clearly worse"
     if event.kept:
-        has_lower_loss = event.val_loss["with"] <= event.val_loss["without"]
-        chosen = "kept" if has_lower_loss else "kept, because it is not clearly worse"
+        one, other = event.val_loss["with"], event.val_loss["without"]
+        is_worse = one is not None and other is not None and one > other
+        chosen = "kept, because it is not clearly worse" if is_worse else "kept"
     losses = f"validation loss {scaled} with it, {plain} without it"
     return [f"the scaling layer is {chosen}: {losses}"]
 

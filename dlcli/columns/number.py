@@ -213,7 +213,7 @@ class Numeric(column_type.ColumnType):
         if self == Numeric() and values.bounds and values.may_be_codes:
             # The suggestion comes first, because the end may be truncated.
             missing = f" ({values.missing_note})" if values.missing else ""
-            return f"integers, {values.span}; if codes, write categorical{missing}"
+            return f"integers, {values.span}; categorical if codes{missing}"
         return ", ".join(filter(None, [reason, values.span, values.missing_note]))
 
     def starter_hint(self, column: str, values: "ColumnSummary", *, is_inferred: bool) -> str:
