@@ -195,7 +195,7 @@ def _require(
         DataError: if there are fewer.
     """
     if count < least:
-        message = f"{plural(count, noun)}, expected at least {least}: {use}"
+        message = f"{plural(count, noun)}, expected at least {least:,}: {use}"
         raise DataError(message, file=table.file, column=column)
 
 

@@ -11,7 +11,7 @@ EXIT_CODES: Mapping[str, str] = {
     "3": "invalid data, for example a missing column",
     "4": "training diverged, ran out of memory, lost a worker or filled the disk",
     "5": "a run folder is missing, unfinished or damaged",
-    "6": "a quality gate failed, or a run was not reproduced",
+    "6": "a quality gate failed, new rows differ too much (drift), or a run was not reproduced",
     "7": "the model can't be exported, or the export gives different predictions",
     "130, 143, 129": "ended by SIGINT (Ctrl-C), SIGTERM or SIGHUP",
 }

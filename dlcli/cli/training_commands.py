@@ -410,8 +410,9 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         type=options.integer(2, 1000),
         metavar="K",
         help="Cross-validate each candidate in K folds, at least 2, instead of evaluating it on "
-        "the validation rows. [default: tune.folds of the config; without a section `tune` and "
-        "with fewer than 1,000 rows: 5; else the validation rows]",
+        "the validation rows. [default: tune.folds of the config; else 5 for a single "
+        "network, fewer than 1,000 rows and no tune.space; else the validation rows, or the "
+        "out-of-fold rows of an ensemble]",
     ),
     options.jobs("evaluate candidates"),
     click.option(

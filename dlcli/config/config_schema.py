@@ -71,7 +71,8 @@ EnsembleFolds = Annotated[
     Expected("auto, none, or an integer from 2 to 64"),
 ]
 ProbabilityFloor = Annotated[
-    Literal["auto"] | Annotated[float, Field(ge=0, lt=1)], Expected("auto, or a number in [0, 1)")
+    Literal["auto"] | Annotated[float, Field(ge=0, lt=1)],
+    Expected("auto, or a number of 0 or more and below 1"),
 ]
 RunFolder = Annotated[str, Field(min_length=1), Expected("a run folder")]
 if TYPE_CHECKING:
@@ -405,7 +406,9 @@ class Distill(Section):
     """Run folder of the ensemble. It must have folds and must have been trained on the same data.
     For each training row, the network learns the prediction of the members that were not trained on
     this row."""
-    target_weight: Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)")] = 0.5
+    target_weight: Annotated[
+        float, Field(ge=0, lt=1), Expected("a number of 0 or more and below 1")
+    ] = 0.5
     """The network learns a mix of the true target and the ensemble's prediction. This number is the
     weight of the true target, in [0, 1)."""
     synthetic_rows: NonNegativeInt = 4
@@ -472,6 +475,11 @@ MOST_BACKGROUND_ROWS = 256
 
 class Explaining(Section):
     """What the run folder contains to explain predictions, see `dlcli explain`."""
+
+    @classmethod
+    def instead_of(cls, value: object) -> str:
+        """Return the section to write instead of a number or `false`."""
+        return f"write {{background_rows: {value if is_number(value) else 0}}}"
 
     background_rows: Annotated[
         int,

@@ -134,10 +134,8 @@ def _parse_variation(value: object) -> object:
 def _parse_setting(value: object) -> object:
     """Return a range, a list of choices, or a mapping of settings to these."""
     if isinstance(value, Mapping):
-        is_range = any(key in Range.model_fields or key in Range.synonyms for key in value)
-        if not is_range and any(
-            isinstance(each, Mapping | tuple | Range) for each in value.values()
-        ):
+        keys = [*Range.model_fields, *Range.synonyms]
+        if not any(key in keys or did_you_mean(str(key), keys) for key in value):
             return _NESTED.validate_python(value)
     return _parse_variation(value)
 

@@ -26,7 +26,7 @@ from dlcli.arrays import Floats
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.config_file import ConfigFile
-from dlcli.errors import DataError, RequirementError, UsageError, joined, option
+from dlcli.errors import DataError, RequirementError, UsageError, joined, named_columns, option
 from dlcli.explanation.explaining import ColumnDescriber, ListedColumn
 from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.metrics.definitions import AUC, statistics_of
@@ -215,12 +215,14 @@ def require_no_drift(drift: Drift, least: Literal["moderate", "strong"]) -> None
     """
     if _LEVELS.index(drift.level) < _LEVELS.index(least):
         return
-    where = [f"column '{each.name}'" for each in drift.changed if each.level in _from(least)]
-    where += [each.name for each in drift.predictions if each.level in _from(least)]
+    columns = [each.name for each in drift.changed if each.level in _from(least)]
+    where = [named_columns(columns)] if columns else []
+    if any(each.level in _from(least) for each in drift.predictions):
+        where.append("the predictions")
     if drift.classifier_level in _from(least):
         where.append("the rows as a whole")
-    shown = where if len(where) <= 4 else [*where[:3], f"{len(where) - 3} more"]
-    raise RequirementError(f"{drift.data}: {drift.level} drift in {joined(shown)}")
+    level = drift.level if drift.level == least else f"{least} or {drift.level}"
+    raise RequirementError(f"{drift.data}: {level} drift in {joined(where)}")
 
 
 _LEVELS: tuple[Level, ...] = ("none", "moderate", "strong")

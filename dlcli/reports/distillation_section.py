@@ -45,7 +45,7 @@ def validation_note() -> str:
     return (
         "The validation metrics above are much too optimistic: this network learned from an "
         "ensemble that was trained on the validation rows, so it has seen their targets "
-        "indirectly. Use the test rows to evaluate it."
+        "indirectly. Evaluate it on test rows."
     )
 
 

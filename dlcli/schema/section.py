@@ -522,7 +522,9 @@ def _of_percent(value: object) -> str:
     return f"; write {value / 100:g}" if is_percentage else ""  # type: ignore[operator]
 
 
-Fraction = Annotated[float, Field(ge=0, lt=1), Expected("a number in [0, 1)", _of_percent)]
+Fraction = Annotated[
+    float, Field(ge=0, lt=1), Expected("a number of 0 or more and below 1", _of_percent)
+]
 OpenFraction = Annotated[float, Field(gt=0, lt=1), Expected("a number between 0 and 1")]
 Share = Annotated[float, Field(ge=0, le=1), Expected("a number from 0 to 1")]
 Flag = Annotated[bool, Expected("true or false")]

@@ -46,7 +46,7 @@ loss: !!binary aGk=
             " got 2; for 2 % write 0.02",
             "c.yaml:7:13: hidden[1].units: expected a positive integer up to 1,000,000, got 'ten'",
             "c.yaml:7:18: hidden[1].activaton: unknown key; did you mean 'activation'?",
-            "c.yaml:7:44: hidden[1].dropout: expected a number in [0, 1), got 1.0",
+            "c.yaml:7:44: hidden[1].dropout: expected a number of 0 or more and below 1, got 1.0",
             "c.yaml:8:5: hidden[2].units: is required",
             "c.yaml:8:18: hidden[2].activation: unknown activation 'rellu'; did you mean 'relu'?",
             "c.yaml:10:1: epochs: is given twice",

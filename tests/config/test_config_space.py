@@ -427,7 +427,7 @@ def test_all_problems_are_reported_with_the_position_of_the_value(problems: Prob
             "c.yaml:8:24: batch_size: expected a positive integer, got -1",
             "c.yaml:9:23: optimizer: unknown optimizer 'sdg'; did you mean 'sgd'?",
             "c.yaml:10:32: hidden[0].units: expected a positive integer up to 1,000,000, got 0",
-            "c.yaml:10:60: hidden[0].dropout: expected a number in [0, 1), got 1",
+            "c.yaml:10:60: hidden[0].dropout: expected a number of 0 or more and below 1, got 1",
             "c.yaml:10:96: hidden[0].activation.alpha: expected a number above 0, got -1",
             "c.yaml:11:42: early_stopping.monitr: unknown key; did you mean 'monitor'?",
             "c.yaml:12:26: precision: expected 'float32', 'mixed_float16' or"

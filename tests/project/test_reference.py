@@ -147,7 +147,7 @@ def test_it_has_every_plain_default() -> None:
     [
         ("**`data.train`**", "**required**"),
         ("**`hidden[i].units`**", "a positive integer up to 1,000,000"),
-        ("**`hidden[i].dropout`**", "a number in [0, 1)"),
+        ("**`hidden[i].dropout`**", "a number of 0 or more and below 1"),
         ("[**`optimizer`**](reference/optimizer.md)", "(reference/optimizer.md#optimizers)"),
         ("**`output.activation`**", "[one of the activations](hidden.md#activations)"),
         ("**`precision`**", "`float32` | `mixed_float16` | `mixed_bfloat16`"),
