@@ -247,8 +247,9 @@ by = click.option(
     "--by",
     multiple=True,
     metavar="COLUMNS",
-    help="Also compute the metrics of each group of rows with the same value of a column, e.g. "
-    "sex,region. sex*region combines columns. Numbers are divided into ranges. Repeatable.",
+    help="Also compute the metrics of each group of rows with the same value of a column: "
+    "sex,region groups rows by each of two columns, sex*region by the pairs of their values. "
+    "Numbers are divided into ranges. Repeatable.",
 )
 
 
