@@ -824,6 +824,10 @@ class Config(Section):
         """Return the config with another number of epochs instead of a time limit."""
         return self.model_copy(update={"epochs": epochs, "time": None})
 
+    def on_all_rows(self) -> Self:
+        """Return the config without `data.sample`, which a search or a cross-validation used."""
+        return self.model_copy(update={"data": self.data.model_copy(update={"sample": None})})
+
     def with_scaling_layer(self, multiplier: float | None) -> Self:
         """Return the config with a scaling layer of this learning rate multiplier, or without."""
         layer = ScalingLayer(learning_rate_multiplier=multiplier) if multiplier else None

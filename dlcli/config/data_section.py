@@ -294,7 +294,8 @@ class Data(section.Section):
     """Number of rows to draw at random from the training table, for a first look at a large table.
     The draw depends only on `seed`, and keeps the proportions of classes and the order of rows. The
     rows are drawn before the split, from all groups and times; separate files of validation or test
-    rows stay whole. Omitted: all rows; they are also used if the table has fewer.
+    rows stay whole. The configs that `dlcli tune` and `dlcli cv` write for the final training do
+    not have it. Omitted: all rows; they are also used if the table has fewer.
 
     Examples: [100000]
     """

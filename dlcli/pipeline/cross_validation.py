@@ -163,7 +163,7 @@ def _cross_validate(recording: Recording, plan: CrossValidationPlan, jobs: int) 
         writer.write_text(RunFile.CROSS_VALIDATION, found.model_dump_json())
         refitted = None
         if found.best_epochs is not None:
-            refit = refit_config(resolved, found.best_epochs, log)
+            refit = refit_config(resolved.on_all_rows(), found.best_epochs, log)
             refit = _with_threshold(refit, predictions, dataset, path)
             if plan.threads is not None:
                 refit = refit.model_copy(update={"threads": plan.threads})

@@ -419,7 +419,11 @@ def _check_any_trained(writer: RunWriter, search: documents.Search) -> None:
 def _write_selected(
     writer: RunWriter, file: ConfigFile, search: documents.Search
 ) -> dict[Name, ConfigFile]:
-    """Write the selected configs, and return those to train in full."""
+    """Write the selected configs, and return those to train and compare.
+
+    The written configs use all rows. For the comparison, they are trained on the same rows as the
+    candidates, see `_compared_config`.
+    """
     default = replace(writer.config_file, tables=file.tables)
     configs: dict[Name, ConfigFile] = {"default": default}
     numbers: dict[Literal["best", "smallest"], int | None] = {
@@ -430,12 +434,19 @@ def _write_selected(
         trial = search.trial(number)
         assert trial is not None
         config = run_recording.moved_config(candidate(file, trial.values), writer.path)
-        text = config_file.dump_config(config)
+        text = config_file.dump_config(config.on_all_rows())
         written = RunFile.BEST if name == "best" else RunFile.SMALLEST
         writer.write_text(written, text)
         if name == "best" or number != search.best:
-            configs[name] = config_file.load_config(writer.path / written, tables=file.tables)
+            configs[name] = _compared_config(writer.path / written, file)
     return configs
+
+
+def _compared_config(path: Path, file: ConfigFile) -> ConfigFile:
+    """Load a written config with the `data.sample` of the search."""
+    sample = file.config.data.sample
+    overrides = {} if sample is None else {"data.sample": sample}
+    return config_file.load_config(path, overrides, file.tables)
 
 
 def _write_ensemble(
@@ -447,7 +458,7 @@ def _write_ensemble(
     """Write the config of the ensemble of the best candidates."""
     text = search_ensemble.ensemble_config(file, trials, search.metric, writer.path)
     writer.write_text(RunFile.BEST_ENSEMBLE, text)
-    return config_file.load_config(writer.path / RunFile.BEST_ENSEMBLE, tables=file.tables)
+    return _compared_config(writer.path / RunFile.BEST_ENSEMBLE, file)
 
 
 def summarize_trials(

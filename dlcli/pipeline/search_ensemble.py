@@ -137,7 +137,7 @@ def ensemble_config(
     if name in METRICS and METRICS[name].is_trained:  # becomes the main metric of the run
         metrics = (name, *(each for each in metrics or () if each != name))
     changes = {"data": data.model_copy(update=update), "ensemble": own, "metrics": metrics}
-    return dump_config(config.model_copy(update=changes))
+    return dump_config(config.model_copy(update=changes).on_all_rows())
 
 
 def _group_settings(

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from dlcli import __version__
-from dlcli.errors import RunError, plural
+from dlcli.errors import RunError, joined, plural
 from dlcli.metrics.definitions import ACCURACY, UNEQUAL_CLASSES, largest_class
 from dlcli.metrics.intervals import Verdict
 from dlcli.metrics.statistic import Floats, ThresholdCounts
@@ -296,17 +296,30 @@ def run_view(run: Run, view: views.View) -> views.View:
     )
 
 
+_FINAL_CONFIGS = (RunFile.REFIT, RunFile.BEST, RunFile.SMALLEST, RunFile.BEST_ENSEMBLE)
+"""The configs for the final training that a cross-validation or a search writes."""
+
+
 def sample_notes(run: Run) -> Iterator[str]:
-    """Yield the note that a run used only a sample of the training table, if it did."""
+    """Yield the note that a run used only a sample of the training table, if it did.
+
+    The configs that a search or a cross-validation writes use all rows.
+    """
     if (count := run.config.data.sample) is None:
         return
     log = run.parse_log(RunLog)
     event = log.data or log.rows
     if event is not None and event.sampled_from is not None:
-        yield (
+        note = (
             f"Only a random sample of the training table was used: {count:,} of "
             f"{event.sampled_from:,} rows (data.sample)."
         )
+        if written := [str(name) for name in _FINAL_CONFIGS if run.has(name)]:
+            ending = "has no data.sample, so it trains on all rows."
+            if len(written) > 1:
+                ending = "have no data.sample, so they train on all rows."
+            note += f" {joined(written)} {ending}"
+        yield note
 
 
 def is_trained(run: Run, name: str) -> bool:

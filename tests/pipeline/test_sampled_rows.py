@@ -10,10 +10,14 @@ import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.exports.model_card import model_card
+from dlcli.pipeline.cross_validation import CrossValidationPlan, cross_validate
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import read_dataset
+from dlcli.pipeline.search import tune
 from dlcli.pipeline.train_run import train
+from dlcli.reports.report_files import view_of
 from dlcli.reports.training_report import training_view
+from dlcli.runs.run_folder import open_run
 
 CONFIG = """
 data: {train: rows.csv, target: y, test: 0.2}
@@ -66,3 +70,30 @@ def test_result_and_card_say_that_a_sample_was_used():
     assert sentence in model_card(run)
     whole = train(load_config(Path("c.yaml"), ["data.sample=1000"]))
     assert not any("sample" in note for note in training_view(whole).notes)
+
+
+@pytest.mark.usefixtures("compiled_once")
+def test_the_final_training_after_a_cross_validation_of_a_sample_uses_all_rows():
+    file = load_config(Path("c.yaml"), ["data.sample=200"])
+    run = cross_validate(file, CrossValidationPlan(folds=2, refit=True))
+    assert run.predictions.table.num_rows == 160
+    assert open_run(run.path / "refit").explanation.rows == {"train": 800, "test": 200}
+    assert load_config(run.path / "refit.yaml").config.data.sample is None
+    note = "(data.sample). refit.yaml has no data.sample, so it trains on all rows."
+    assert any(each.endswith(note) for each in view_of(run).notes)
+
+
+@pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
+def test_the_configs_of_a_search_on_a_sample_use_all_rows_and_are_compared_on_the_sample():
+    settings = [
+        "data.sample=200",
+        "data.validation=0.2",
+        "tune={trials: 1, space: {epochs: [1, 2]}}",
+    ]
+    run = tune(load_config(Path("c.yaml"), settings))
+    assert load_config(run.path / "best.yaml").config.data.sample is None
+    best, default = (open_run(run.path / name) for name in ("best", "default"))
+    assert best.explanation.rows == default.explanation.rows
+    assert sum(best.explanation.rows.values()) == 200
+    note = "best.yaml and smallest.yaml have no data.sample, so they train on all rows."
+    assert any(each.endswith(note) for each in view_of(run).notes)
