@@ -69,7 +69,9 @@ class Decision(Section):
         return f"write {{threshold: {value}}}" if isinstance(value, float) else ""
 
     maximize: DecidedMetric | None = None
-    """Choose the threshold for which this metric is largest, for two classes."""
+    """Choose the threshold for which this metric is largest, for two classes. With
+    `data.prevalence`, the rows on which it is chosen are weighted, so their classes have these
+    frequencies."""
     recall: AtLeast | None = None
     """Only thresholds with at least this recall, such as `{at_least: 0.9}`. Requires `maximize`."""
     precision: AtLeast | None = None

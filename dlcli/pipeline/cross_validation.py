@@ -196,7 +196,7 @@ def _with_threshold(refit: Config, predictions: pa.Table, dataset: Dataset, path
     """Return the config of the final training with the threshold of all held-out rows.
 
     Without validation rows, it can't choose a threshold; the rows of all folds, each predicted by
-    networks that were not trained on it, are used instead.
+    networks that were not trained on it, are used instead, weighted for `data.prevalence`.
     """
     section = refit.decision
     if section is None or not section.needs_rows or refit.has_validation:
@@ -205,7 +205,9 @@ def _with_threshold(refit: Config, predictions: pa.Table, dataset: Dataset, path
         StoredPredictions(predictions, f"{path}: its predictions"),
         dataset.task.for_loss(refit.loss),
     )
-    threshold = fit_decision(section, dataset.task.classes, held, "validation").threshold
+    task = held.task.with_frequencies(held.values, held.weights, refit)
+    weighted = task.at_prevalence(held)
+    threshold = fit_decision(section, task.classes, weighted, "validation").threshold
     inner = float(np.clip(threshold or 0.0, _LEAST_THRESHOLD, 1 - _LEAST_THRESHOLD))
     return refit.model_copy(update={"decision": Decision(threshold=inner)})
 

@@ -35,7 +35,7 @@ from dlcli.metrics.metric import MarginRows
 from dlcli.metrics.statistic import Number, finite
 from dlcli.pipeline.events import Events, Listener, ignore
 from dlcli.pipeline.preparation import read_dataset
-from dlcli.prediction.predictions import HeldOut
+from dlcli.prediction.predictions import HeldOut, Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.run import Run
 from dlcli.safe_files import Count, Document
@@ -43,7 +43,7 @@ from dlcli.splitting import sample_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
 from dlcli.tables.table import Table
-from dlcli.tasks.task import Outputs, Task
+from dlcli.tasks.task import Task
 
 Level = Literal["none", "moderate", "strong"]
 """No difference beyond chance and above the limits, or a difference of this size."""
@@ -179,12 +179,13 @@ def measure_drift(
     after = predictor.read(source, others=())
     problems = ValueProblems(lenient=True)
     predictions = predictor.predict(after, problems)
-    earlier, which = earlier_predictions(run)
+    held_out, which = earlier_predictions(run)
+    earlier: HeldOut | Predictions | None = held_out
     if earlier is None:  # closer to the targets than the predictions of new rows
         some = sample_rows(before, MOST_ROWS)
-        earlier = predictor.predict(some, ValueProblems(lenient=True)).decoded
+        earlier = predictor.predict(some, ValueProblems(lenient=True))
     columns = _columns(predictor, before, after, problems)
-    of_predictions = [*_prediction_differences(predictor.task, earlier, predictions.decoded)]
+    of_predictions = [*_prediction_differences(predictor.task, earlier, predictions)]
     adjusted = _adjusted([*columns, *of_predictions])
     columns, of_predictions = adjusted[: len(columns)], adjusted[len(columns) :]
     columns.sort(key=lambda each: -each.psi)
@@ -263,15 +264,15 @@ def _reference_rows(run: Run, reference: Source | MemoryTable | None, events: Ev
     return table.written_like(run.encoding.notations)
 
 
-def earlier_predictions(run: Run) -> tuple[Outputs | None, str]:
-    """Return the decoded predictions of rows that the network was not trained on, and their set.
+def earlier_predictions(run: Run) -> tuple[HeldOut | None, str]:
+    """Return the stored predictions of rows that the network was not trained on, and their set.
 
     Those of test rows; without test rows, those of validation rows or of out-of-fold rows.
     """
     for split in ("test", "validation") if run.predictions is not None else ():
         stored = run.required_predictions.of_split(split)
         if stored.rows:
-            return HeldOut.of(stored, run.task).decoded, split
+            return HeldOut.of(stored, run.task), split
     return None, "train"
 
 
@@ -330,19 +331,22 @@ def _presence(missing: NDArray[np.bool_]) -> Indices:
     return -missing.astype(np.int64)
 
 
-def _prediction_differences(task: Task, before: Outputs, after: Outputs) -> Iterator[Difference]:
+def _prediction_differences(
+    task: Task, before: HeldOut | Predictions, after: Predictions
+) -> Iterator[Difference]:
     """Compare predictions: numbers, the predicted class, or probabilities.
 
     Args:
         task: the task, see `Task.for_loss`.
-        before: decoded outputs of earlier rows.
-        after: decoded outputs of new rows.
+        before: the predictions of earlier rows.
+        after: the predictions of new rows.
     """
     if task.outcome == "classes":
-        yield _categories("prediction", task.predict(before), task.predict(after), [*task.classes])
+        old, new = (task.predict_by_cost(each.decoded, each.costs) for each in (before, after))
+        yield _categories("prediction", old, new, [*task.classes])
     if task.outcome == "classes" and task.width > 2:
         return
-    each = zip(task.decoded_columns, before.T, after.T, strict=True)
+    each = zip(task.decoded_columns, before.decoded.T, after.decoded.T, strict=True)
     for name, old, new in each:
         yield _numbers(name, old.astype(np.float64), new.astype(np.float64))
 

@@ -166,10 +166,12 @@ class PredictionRanges:
         if task.outcome == "classes":
             listed = task.classes[:_MOST_CLASSES]
             return cls((*listed, _OTHER_CLASSES) if task.width > len(listed) else listed)
-        decoded = earlier_predictions(run)[0]
-        if task.outcome != "numbers" or task.width > 1 or decoded is None:
+        earlier = earlier_predictions(run)[0]
+        if task.outcome != "numbers" or task.width > 1 or earlier is None:
             return cls()
-        ends = np.unique(np.quantile(decoded[:, 0], np.linspace(0, 1, _RANGES + 1)[1:-1])).tolist()
+        ends = np.unique(
+            np.quantile(earlier.decoded[:, 0], np.linspace(0, 1, _RANGES + 1)[1:-1])
+        ).tolist()
         shown = [f"{end:.6g}" for end in ends]
         middle = (f"{low} to {high}" for low, high in pairwise(shown))
         return cls((f"up to {shown[0]}", *middle, f"above {shown[-1]}"), tuple(ends))

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import dlcli
 from dlcli.cli.program import main
+from dlcli.pipeline.drift import measure_drift
 from dlcli.runs.run_folder import open_run
 from dlcli.serving.application import make_application
 from dlcli.serving.requests import Models
@@ -99,6 +100,23 @@ def test_the_metric_uses_the_costs_of_the_rows(folder):
     usual = predicted("costs", "rows.csv")["probability_yes"].astype(float) > 0.5
     assert found["decision"]["usual"]["value"] == pytest.approx(cost(fraud, usual, amount))
     assert found["decision"]["difference"]["value"] < 0
+
+
+def test_drift_compares_the_classes_that_the_costs_decide(folder):
+    lines = Path("rows.csv").read_text().splitlines()
+    cheap = [f"{x},0.01,{fraud}" for x, _, fraud in (line.split(",") for line in lines[1:])]
+    Path("cheap.csv").write_text("\n".join([lines[0], *cheap]) + "\n")
+    same, other = (
+        measure_drift(open_run(Path("costs")), Path(name)).document.predictions[0]
+        for name in ("rows.csv", "cheap.csv")
+    )
+    assert (same.name, same.level) == ("prediction", "none")
+    stored = open_run(Path("costs")).predictions.of_split("test")
+    assert other.value == "no"
+    assert other.share_before == pytest.approx(
+        np.mean(np.array(stored.texts("prediction")) == "no")
+    )
+    assert other.share == 1  # a missed fraud costs almost nothing
 
 
 @pytest.mark.slow

@@ -234,6 +234,26 @@ def test_each_fold_of_a_cross_validation_chooses_its_own_threshold(folder):
 
 
 @pytest.mark.slow
+def test_the_final_threshold_of_a_cross_validation_is_for_the_prevalence(folder):
+    config = CONFIG.replace(", test: 0.3", ", prevalence: {'yes': 0.02}")
+    dlcli.cross_validate(config + "decision: {maximize: f1}\n", folds=2, output="cv-rare")
+    stored = open_run(Path("cv-rare")).predictions
+    scores, truth = (
+        stored.floats("probability_yes")[:, 0],
+        np.array(stored.texts("target")) == "yes",
+    )
+    weights = np.where(truth, 0.02 / truth.mean(), 0.98 / (1 - truth.mean()))
+
+    def score(threshold):
+        return f1_score(truth, scores > threshold, sample_weight=weights)
+
+    refit = (open_run(Path("cv-rare")).location / "refit.yaml").read_text()
+    [threshold] = re.findall(r"threshold: ([\d.e-]+)", refit)
+    best = max(map(score, np.unique(scores)[:-1]))
+    assert score(float(threshold)) == pytest.approx(best, abs=0.01)
+
+
+@pytest.mark.slow
 def test_another_prevalence_chooses_the_threshold_again(folder):
     """The best F1 of the held-out rows, whose positive ones count as often as in 1 of 50 rows."""
     classes, scores = predicted("f1", "rows.csv", "--prevalence", "yes=0.02")
