@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
+from dlcli.cli.database_arguments import rows_of, sql_option
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.run_commands import print_export
 from dlcli.cli.table_format_options import (
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dlcli.config.search_space import Dimension
     from dlcli.config.tune_section import Tune
     from dlcli.pipeline.events import Event
-    from dlcli.schema.urls import Location
+    from dlcli.tables.database_locations import DataLocation
 
 EXPORT_DOCUMENT = "export.json"
 """The file that identifies the folder of an export, without loading `dlcli.exports`."""
@@ -35,7 +36,7 @@ EXPORT_SCRIPT = "train.py"
 
 
 @click.command()
-@click.argument("data", required=False, type=options.LOCATION, callback=refuse_run_folder)
+@click.argument("data", required=False, type=options.DATA, callback=refuse_run_folder)
 @click.option(
     "--target",
     "targets",
@@ -86,6 +87,7 @@ EXPORT_SCRIPT = "train.py"
     "long as good, and its error is about 2 % smaller. [default: good]",
 )
 @table_format_options
+@sql_option
 @options.output_file
 @click.option(
     "--example",
@@ -95,7 +97,7 @@ EXPORT_SCRIPT = "train.py"
     "penguins, reviews, steering, steering_search or tictactoe.",
 )
 def init(
-    data: Location | None,
+    data: DataLocation | None,
     targets: tuple[str, ...],
     output: Path | None,
     example: str | None,
@@ -116,6 +118,7 @@ def init(
       dlcli init data/steering.csv --target steering_angle --target speed
       dlcli init data/bikes.csv --target rentals --type weather=categorical --missing '**'
       dlcli init adult.data --header none --names age,work,income --target income
+      dlcli init sqlite:///shop.db/sales --target price --output sales.yaml
       dlcli init --example iris
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.starter.config_writing import starter_config
@@ -127,9 +130,10 @@ def init(
         name: {"type": "datetime", "format": form}
         for name, form in others.pop("date_formats").items()
     }
+    sql = others.pop("sql")
     others |= {"type": target_type, "types": {**types, **dates}}
     chosen = {name: value for name, value in others.items() if value}
-    given = [name for name, value in layout.items() if value]
+    given = [name for name, value in {**layout, "sql": sql}.items() if value]
     if example is not None and not (data or targets or output or chosen or given):
         written = write_example(example, Path())
         for top in dict.fromkeys(path.parts[0] for path in written):  # name a folder only once
@@ -140,8 +144,9 @@ def init(
         if output is not None:  # a printed config shows the warnings as comments
             settings["warn"] = partial(console.print_message, "warning")
             settings["report"] = found.append
-        form = make_table_format(data, layout)
-        text = starter_config(data, targets, config_folder=folder, form=form, **settings)
+        source = rows_of(data, sql)
+        form = make_table_format(source, layout)
+        text = starter_config(source, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
         if output is not None:
@@ -152,7 +157,8 @@ def init(
     elif example is None and data is not None:
         from dlcli.tables.table_files import read_header
 
-        named = listed(read_header(data, make_table_format(data, layout)), most=12)
+        source = rows_of(data, sql)
+        named = listed(read_header(source, make_table_format(source, layout)), most=12)
         raise click.UsageError(
             f"missing option '--target', the column to predict; choose one of {named}"
         )
@@ -161,7 +167,7 @@ def init(
 
 
 @click.command()
-@click.argument("data", type=options.LOCATION, callback=refuse_run_folder)
+@click.argument("data", type=options.DATA, callback=refuse_run_folder)
 @click.option(
     "--target",
     "targets",
@@ -170,16 +176,19 @@ def init(
     help="Column to predict; repeatable. Without it, data leakage is not checked.",
 )
 @table_format_options
+@sql_option
 @options.json_object
 def inspect(
-    data: Location,
+    data: DataLocation,
     targets: tuple[str, ...],
+    sql: str | None,
     as_json: bool,
     **layout: Any,  # noqa: ANN401
 ) -> None:
     """Check a table before training.
 
-    DATA is a table, its URL, or `-` for standard input. The output lists each column with its
+    DATA is a table, its URL, a database, or `-` for standard input. The output lists each column
+    with its
     inferred type and the reason. In tables with more than 40 columns, numbered columns (x1, x2,
     ...) of the same type are summarized in one line. Possible problems follow, each with advice:
     duplicate rows, data leakage, codes for missing values, rare classes and more.
@@ -187,6 +196,7 @@ def inspect(
     \b
       dlcli inspect data/bikes.csv --target rentals
       dlcli inspect data/bikes.csv --json
+      dlcli inspect shop.db --sql "SELECT * FROM sales WHERE year = 2024" --target price
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dataclasses import asdict
 
@@ -194,7 +204,8 @@ def inspect(
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.command_views import inspection_view
 
-    table = read_for_inspection(data, targets or None, make_table_format(data, layout))
+    source = rows_of(data, sql)
+    table = read_for_inspection(source, targets or None, make_table_format(source, layout))
     print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)
     if as_json:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
+from dlcli.cli.database_arguments import rows_of, sql_option
 from dlcli.cli.input_arguments import RunAndData, run_and_data
 from dlcli.errors import plural
 
@@ -77,7 +78,7 @@ def _parse_names(
 )
 @click.option(
     "--background",
-    type=options.LOCATION,
+    type=options.DATA,
     metavar="FILE",
     help="Table whose mean prediction the contributions start from, such as the training file. "
     "[default: training rows that the run folder contains]",
@@ -95,6 +96,7 @@ def _parse_names(
     callback=_parse_names,
     help="Columns that --change keeps as they are.",
 )
+@sql_option
 @options.output("FILE", "New CSV, Parquet or JSON lines file for the contributions of all columns.")
 @options.json_object
 def explain(
@@ -107,8 +109,8 @@ def explain(
 ) -> None:
     """Explain the predictions for rows of a table.
 
-    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
-    input. It need not contain the target.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, a database, or `-`
+    for standard input. It need not contain the target.
 
     \b
       dlcli explain runs/bikes data/bikes.csv --rows 3,17
@@ -140,12 +142,14 @@ def explain(
         if others["background"] is None:
             matrix = stored_background(opened)
         else:
-            matrix = background_from(predictor, others["background"], BadRows())
+            matrix = background_from(predictor, rows_of(others["background"]), BadRows())
     explainer = ShapleyExplainer(predictor, matrix, others["unit"])
     if name is not None:
         check_output(name, explainer.outputs)
     most = FIRST_ROWS if output is None else None
-    found = explain_table(explainer, data, console.print_message, BadRows(), rows, most)
+    found = explain_table(
+        explainer, rows_of(data, others["sql"]), console.print_message, BadRows(), rows, most
+    )
     values = found.values.of(name)
     for warning in found.differences.warnings(found.table.file, predictor.encoding):
         console.print_message("warning", warning)
@@ -197,7 +201,7 @@ def _list_changes(
     with opened_network(run, with_background=True) as opened:
         predictor = opened.predictor
         wish = Wish.parse(others["change"], predictor.task)
-        table = predictor.read(data, others=())
+        table = predictor.read(rows_of(data, others["sql"]), others=())
         chosen = choose_rows(table, console.print_message, rows, FIRST_ROWS)
         some, numbers = table.take(chosen), (chosen + 1).tolist()
         found = search_changes(opened, predictor, some, wish, others["fixed"], MOST_CHANGES)

@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from dlcli.cli.options import LOCATION, PATH, Option
+from dlcli.cli.options import DATA, PATH, Option
 from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_mean, listed
 
 if TYPE_CHECKING:
     from dlcli.config.config_file import ConfigFile
     from dlcli.runs.run import Run
     from dlcli.schema.urls import Location
+    from dlcli.tables.database_locations import DataLocation
 
-RunAndData = tuple["Location", "Location"]
-"""A run folder and a data file, or their URLs."""
+RunAndData = tuple["Location", "DataLocation"]
+"""A run folder and a table, or their URLs."""
 _TRAINING = ("train",)
 _EXTENSIONS = (".yaml", ".yml")
 _TABLES = (".csv", ".tsv", ".parquet", ".jsonl", ".xlsx", ".xlsb", ".xls", ".ods")
@@ -167,7 +168,7 @@ def _open_runs(
 
 
 def _require_run_and_data(
-    ctx: click.Context, parameter: click.Parameter, paths: tuple[Location, ...]
+    ctx: click.Context, parameter: click.Parameter, paths: tuple[DataLocation, ...]
 ) -> RunAndData:
     """Return RUN and DATA.
 
@@ -176,11 +177,12 @@ def _require_run_and_data(
         RunError: if DATA is missing and the run does not exist.
     """
     from dlcli.runs.run_folder import is_run_folder, open_run
+    from dlcli.schema.urls import Url
 
     if not paths:
         raise missing_run(ctx, "DATA")
     if len(paths) > 2:
-        line = _line(ctx, str(paths[0]) if os.path.isdir(paths[0]) else "RUN", "*.csv")
+        line = _line(ctx, str(paths[0]) if os.path.isdir(str(paths[0])) else "RUN", "*.csv")
         count = f"expected RUN DATA, got {len(paths)} arguments"
         raise UsageError(f"{count}; quote a glob pattern: {line}")
     first, *others = paths
@@ -203,6 +205,8 @@ def _require_run_and_data(
             raise UsageError(f"{data}: is a run folder, expected a table: {line}")
         line = _line(ctx, str(data), str(first))
         raise UsageError(f"{first}: expected a run folder first, then the data: {line}")
+    if not isinstance(first, Path | Url):
+        raise UsageError(f"{first}: is a database, expected a run folder")
     return first, data
 
 
@@ -211,7 +215,7 @@ runs_argument = click.argument(
 )
 
 run_and_data = click.argument(
-    "paths", type=LOCATION, nargs=-1, metavar="RUN DATA", callback=_require_run_and_data
+    "paths", type=DATA, nargs=-1, metavar="RUN DATA", callback=_require_run_and_data
 )
 
 
@@ -224,8 +228,8 @@ def looks_like_missing_run(path: Path) -> bool:
 
 
 def refuse_run_folder(
-    ctx: click.Context, parameter: click.Parameter, data: Location | None
-) -> Location | None:
+    ctx: click.Context, parameter: click.Parameter, data: DataLocation | None
+) -> DataLocation | None:
     """Check that the argument DATA is not a run folder."""
     from dlcli.runs.run_folder import is_run_folder
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dlcli.config.decision_section import Decision
     from dlcli.schema.urls import Location
+    from dlcli.tables.database_locations import DataLocation
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 """Adds an option to a command."""
@@ -27,7 +28,7 @@ VERBOSE = "dlcli.verbose"
 """Key in Click's `meta` that is set by `-v`."""
 
 
-class _Location(click.ParamType["Location | None"]):
+class _Location(click.ParamType["DataLocation | None"]):
     """A path, or the URL of a table or a run.
 
     Args:
@@ -35,6 +36,7 @@ class _Location(click.ParamType["Location | None"]):
         is_new: the path is to be created and must not exist yet.
         or_folder: an existing folder is allowed.
         or_stdout: `-` is allowed; it means standard output and is converted to `None`.
+        or_database: the URL of a database or a table in it is allowed.
     """
 
     name = "path"
@@ -46,22 +48,29 @@ class _Location(click.ParamType["Location | None"]):
         is_new: bool = False,
         or_folder: bool = False,
         or_stdout: bool = False,
+        or_database: bool = False,
     ) -> None:
         self.is_local, self.is_new = is_local, is_new
-        self.or_folder, self.or_stdout = or_folder, or_stdout
+        self.or_folder, self.or_stdout, self.or_database = or_folder, or_stdout, or_database
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> Location | None:
-        """Return the path or the URL.
+    ) -> DataLocation | None:
+        """Return the path, the URL or the database.
 
         Raises:
-            UsageError: for a URL with a secret, a URL instead of a local path, or an existing
-                path that is to be created.
+            UsageError: for a URL with a secret, a URL instead of a local path, a database instead
+                of a file, or an existing path that is to be created.
         """
         location: Location = Path(str(value))
         if "://" in str(value):
+            from dlcli.tables.database_locations import locate_database
             from dlcli.tables.source_files import locate_table
+
+            if (database := locate_database(str(value))) is not None:
+                if not self.or_database:
+                    raise UsageError(f"{database}: is a database, expected a file")
+                return database
 
             location = locate_table(str(value))
             if self.is_local and not isinstance(location, Path):
@@ -80,6 +89,7 @@ class _Location(click.ParamType["Location | None"]):
 
 
 LOCATION, LOCAL = _Location(), _Location(is_local=True)
+DATA = _Location(or_database=True)
 
 
 class Number(click.ParamType[float]):

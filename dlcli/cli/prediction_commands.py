@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,13 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dlcli.cli import console, options
+from dlcli.cli.database_arguments import query_of, rows_of, sql_option
 from dlcli.cli.input_arguments import RunAndData, refuse_run_folder, run_and_data
 from dlcli.errors import plural
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from dlcli.columns.value_problems import Place, ValueProblems
+    import pyarrow as pa
+
+    from dlcli.columns.value_problems import Place
     from dlcli.config.decision_section import Decision
     from dlcli.pipeline.events import Event
     from dlcli.pipeline.table_prediction import (
@@ -30,7 +34,8 @@ if TYPE_CHECKING:
     from dlcli.prediction.prediction_tables import Format
     from dlcli.prediction.predictor import Predictor
     from dlcli.schema.urls import Location
-    from dlcli.tables.table import Table
+    from dlcli.tables.database_locations import DataLocation
+    from dlcli.tables.database_section import DatabaseQuery
 
 _LEAST_WIDTH = 80
 """Width of tables in columns, if standard output is not a terminal."""
@@ -85,12 +90,16 @@ def _check_prevalence(
 
 @click.command()
 @run_and_data
+@sql_option
 @options.output(
-    "FILE|FOLDER",
+    "FILE|FOLDER|TABLE",
     "New file, or URL such as s3://bucket/predictions.parquet, for the predictions; or, if DATA is "
-    "a folder or a glob, a folder for one output file per table. [default: standard output]",
+    "a folder or a glob, a folder for one output file per table; or the URL of a table of a "
+    "database, such as postgresql://USER@HOST/DATABASE/TABLE, to append them to it, or to create "
+    "it. [default: standard output]",
     or_folder=True,
     or_stdout=True,
+    or_database=True,
 )
 @options.jobs("predict the files of a folder or glob", "one thread")
 @click.option(
@@ -144,7 +153,7 @@ def _check_prevalence(
 )
 def predict(
     paths: RunAndData,
-    output: Location | None,
+    output: DataLocation | None,
     jobs: int | None,
     decision: tuple[Decision | None] | None,
     on_bad_row: Treatment,
@@ -155,7 +164,7 @@ def predict(
     """Predict the rows of a table.
 
     RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, a glob or folder of
-    tables, or `-` for standard input. It need not contain the target.
+    tables, a database, or `-` for standard input. It need not contain the target.
 
     \b
       dlcli predict runs/bikes data/bikes.csv --output predictions.csv
@@ -163,6 +172,7 @@ def predict(
       dlcli predict runs/bikes data/bikes.csv --interval 0.9
       dlcli predict runs/fraud new.csv --prevalence yes=0.02
       dlcli predict runs/bikes folder --output predictions --jobs 4
+      dlcli predict runs/bikes sqlite:///bikes.db/new --keep id --output sqlite:///bikes.db/forecast
 
     The output has one row for each row of DATA, in the same order, with the column `prediction`
     and, for classes, the columns `probability_<class>`. These columns are empty for rejected rows.
@@ -172,20 +182,25 @@ def predict(
     folder is instead predicted separately, with one output file each; this needs little memory. A
     folder as DATA requires such an --output. After an interruption, run the same command again: it
     skips finished files.
+
+    The rows of a database are read and predicted in parts, which needs little memory, too. Rows are
+    appended to a table in one transaction: after an error, the database is unchanged.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
+    run, source = paths[0], query_of(paths[1], others.pop("sql"))
     wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
-    if output is not None and _is_folder_of_parts(paths[1], output, wanted.form):
-        _predict_folder(paths, Path(output), wanted, decision, jobs or 1, as_json)
-        return
+    if isinstance(source, Path) and isinstance(output, Path):  # noqa: SIM102  (mypy)
+        if _is_folder_of_parts(source, output, wanted.form):
+            _predict_folder((run, source), output, wanted, decision, jobs or 1, as_json)
+            return
     if jobs is not None:
         way_out = "DATA must be a local folder or glob, and --output a folder"
         raise click.UsageError(f"--jobs applies to predictions of several files: {way_out}")
-    _predict_table(paths, output, wanted, decision, as_json)
+    _predict_table(run, source, output, wanted, decision, as_json)
 
 
-def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -> bool:
+def _is_folder_of_parts(data: Path, output: Path, form: Format | None) -> bool:
     """Return whether each file is predicted to a separate file in a folder.
 
     True if the output is a folder, or if data is a folder or a glob and the output has no file
@@ -197,7 +212,7 @@ def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -
         form: the value of `--format`. If it is set, the output for a glob may be a single file
             without an extension.
     """
-    if not (isinstance(data, Path) and isinstance(output, Path)) or data == Path("-"):
+    if data == Path("-"):
         return False
     if os.path.isdir(output):
         return True
@@ -207,58 +222,94 @@ def _is_folder_of_parts(data: Location, output: Location, form: Format | None) -
     return is_glob and not (output.suffix or form)
 
 
-def _predict_table(
-    paths: RunAndData,
-    output: Location | None,
+def _predict_table(  # noqa: PLR0913  (named by their caller)
+    run: Location,
+    source: Location | DatabaseQuery,
+    output: DataLocation | None,
     wanted: PredictionOptions,
     decision: tuple[Decision | None] | None,
     as_json: bool,
 ) -> None:
     """Predict the rows of one table."""
-    from dlcli.pipeline.table_prediction import TablePrediction
-    from dlcli.prediction.prediction_tables import choose_format, write_rows
+    from dlcli.pipeline.batch_prediction import predict_query, predict_table
     from dlcli.runs.run_folder import opened_network
+    from dlcli.tables.database_locations import is_same_file
+    from dlcli.tables.database_section import DatabaseQuery
 
-    if output is not None:
-        console.refuse_existing_path(output)
     rejected = _require_new_file(wanted.bad_rows.rejected)
-    form = choose_format(wanted.form, output)
-    if form in ("parquet", "xlsx") and output is None and sys.stdout.isatty():
-        name = "Parquet" if form == "parquet" else "A workbook"
-        raise click.UsageError(f"{name} can't be printed to a terminal; use --output FILE")
     if as_json and output is None:
         raise click.UsageError("--json requires --output FILE, the file for the predictions")
     if output is not None and output == rejected:
         raise click.UsageError("--output and --rejected name the same file")
-    run, data = paths
-    with console.open_output(output) as stream:
+    with _open_rejected(rejected) as reject, _open_predictions(output, wanted) as write:
         with opened_network(run) as opened:
             decided = opened if decision is None else opened.decided_by(*decision)
             predictor = wanted.predictor(decided)
-        prediction = TablePrediction(predictor, console.print_message, wanted.bad_rows)
-        found = prediction.predict(data, wanted.keep)
-        table, predictions, problems = found.table, found.predictions, found.problems
-        rows = wanted.rows(predictions, table, problems)
-        write_rows(rows, form, stream, spreadsheet_safe=wanted.spreadsheet_safe)
-        _write_rejected(table, problems, rejected)
-    result = {"run": str(run), "output": str(output), "rows": table.rows}
-    if predictions.regions is not None:
-        result["interval"] = {"level": wanted.level, **predictions.regions.summary()}
+        if isinstance(source, DatabaseQuery):
+            spooled = is_same_file(source, output)
+            done = predict_query(predictor, source, wanted, write, reject, spooled=spooled)
+        else:
+            report = console.print_message
+            done = predict_table(predictor, source, wanted, write, reject, report)
+    result = {"run": str(run), "output": str(output), "rows": done.differences.rows}
+    if done.regions is not None:
+        result["interval"] = {"level": wanted.level, **done.regions.summary()}
     _report(
         predictor,
-        found.differences,
-        table.file,
-        predictor.unread_columns(table, wanted.keep),
-        wanted.bad_rows.words(found.differences.bad_rows),
+        done.differences,
+        done.file,
+        done.unread,
+        wanted.bad_rows.words(done.differences.bad_rows),
         result if as_json else None,
-        table.place,
+        done.place,
     )
     if output is not None and not as_json:
-        console.print_next(predictions=f"{output}, {plural(table.rows, 'row')}")
+        console.print_next(predictions=f"{output}, {plural(done.differences.rows, 'row')}")
+
+
+@contextmanager
+def _open_predictions(
+    output: DataLocation | None, wanted: PredictionOptions
+) -> Iterator[Callable[[pa.Table], None]]:
+    """Return a function that writes rows to a new file, standard output, or a database."""
+    from dlcli.prediction.database_writing import TableWriter
+    from dlcli.prediction.prediction_tables import RowWriter, choose_format
+    from dlcli.tables.database_locations import DatabaseLocation
+
+    if isinstance(output, DatabaseLocation):
+        if wanted.form or wanted.spreadsheet_safe:
+            option = "--format" if wanted.form else "--spreadsheet-safe"
+            raise click.UsageError(f"{option} applies to files, and {output} is a database")
+        with TableWriter(output) as table:
+            yield table.write
+        return
+    if output is not None:
+        console.refuse_existing_path(output)
+    form = choose_format(wanted.form, output)
+    if form in ("parquet", "xlsx") and output is None and sys.stdout.isatty():
+        name = "Parquet" if form == "parquet" else "A workbook"
+        raise click.UsageError(f"{name} can't be printed to a terminal; use --output FILE")
+    with (
+        console.open_output(output) as stream,
+        RowWriter(form, stream, spreadsheet_safe=wanted.spreadsheet_safe) as rows,
+    ):
+        yield rows.write
+
+
+@contextmanager
+def _open_rejected(path: Path | None) -> Iterator[Callable[[pa.Table], None]]:
+    """Return a function that writes rejected rows to a new file, if a path is given."""
+    from dlcli.prediction.prediction_tables import RowWriter, format_of
+
+    if path is None:
+        yield lambda rows: None
+        return
+    with console.open_output(path) as stream, RowWriter(format_of(path), stream) as writer:
+        yield writer.write
 
 
 def _predict_folder(
-    paths: RunAndData,
+    paths: tuple[Location, Path],
     output: Path,
     wanted: PredictionOptions,
     decision: tuple[Decision | None] | None,
@@ -285,7 +336,7 @@ def _predict_folder(
     run, data = paths
     with opened_network(run) as opened:
         decided = opened if decision is None else opened.decided_by(*decision)
-        outcome = predict_folder(decided, Path(data), output, wanted, jobs, listener)
+        outcome = predict_folder(decided, data, output, wanted, jobs, listener)
     found = outcome.differences
     print_file_notes(outcome.file_notes)
     if outcome.skipped and not as_json:
@@ -307,6 +358,7 @@ def _predict_folder(
 
 @click.command()
 @run_and_data
+@sql_option
 @options.interval(
     "Also compute the actual coverage and the mean width of prediction intervals, or the mean size "
     "of prediction sets, with this nominal coverage, e.g. 0.9."
@@ -320,20 +372,21 @@ def _predict_folder(
 )
 @options.output("FILE", f"{_REJECTED}.", "--rejected", is_local=True)
 @options.json_object
-def evaluate(
+def evaluate(  # noqa: PLR0913  (its options)
     paths: RunAndData,
     level: float | None,
     decision: tuple[Decision | None] | None,
     by: tuple[str, ...],
+    sql: str | None,
     on_bad_row: Treatment,
     rejected: Path | None,
     as_json: bool,
 ) -> None:
     """Evaluate a trained model on another table.
 
-    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, or `-` for standard
-    input. It must contain the target. The quality gates of the config are checked on these rows; if
-    one fails, the exit code is 6.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, a database, or `-`
+    for standard input. It must contain the target. The quality gates of the config are checked on
+    these rows; if one fails, the exit code is 6.
 
     \b
       dlcli evaluate runs/bikes new_hours.csv
@@ -343,6 +396,7 @@ def evaluate(
     from dlcli.pipeline.table_prediction import TablePrediction
     from dlcli.prediction.gates import check_evaluation, require_gates, required_baselines
     from dlcli.prediction.groups import columns_to_read
+    from dlcli.prediction.prediction_tables import rejected_rows
     from dlcli.prediction.reliability import measure_reliability
     from dlcli.reports.command_views import decision_sentences, evaluation_view
     from dlcli.reports.group_section import groups_view
@@ -350,7 +404,7 @@ def evaluate(
 
     bad_rows = _bad_rows(on_bad_row, rejected, _BAD_TARGET_HINT)
     _require_new_file(rejected)
-    run, data = paths
+    run, data = paths[0], rows_of(paths[1], sql)
     with opened_network(run, with_baselines=True) as opened:
         decided = opened if decision is None else opened.decided_by(*decision)
         predictor, trained_on = decided.predictor_at(level), opened.trained_on
@@ -361,7 +415,8 @@ def evaluate(
     prediction = TablePrediction(predictor, console.print_message, bad_rows)
     found = prediction.evaluate(data, trained_on, by)
     evaluation, file = found.evaluation, found.table.file
-    _write_rejected(evaluation.table, found.problems, rejected)
+    with _open_rejected(rejected) as reject:
+        reject(rejected_rows(evaluation.table, found.problems))
     rows = models.decoded(named, evaluation) if models else {}
     gates = check_evaluation(predictor, evaluation, rows)
     result = {"run": str(run), "rows": evaluation.rows, "left_out": found.omitted}
@@ -409,9 +464,10 @@ def evaluate(
 
 @click.command()
 @run_and_data
+@sql_option
 @click.option(
     "--reference",
-    type=options.LOCATION,
+    type=options.DATA,
     metavar="TABLE",
     callback=refuse_run_folder,
     help="Table or URL to compare with. [default: the training rows, read again from their file]",
@@ -427,16 +483,17 @@ def evaluate(
 @options.json_object
 def drift(
     paths: RunAndData,
-    reference: Location | None,
+    sql: str | None,
+    reference: DataLocation | None,
     fail_on: Literal["moderate", "strong", "never"],
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Compare new rows with the training rows.
 
-    RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, or `-`
-    for standard input; it does not need the target. Each column, the predictions and the rows as a
-    whole are compared. If they differ strongly, the exit code is 6.
+    RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, a
+    database, or `-` for standard input; it does not need the target. Each column, the predictions
+    and the rows as a whole are compared. If they differ strongly, the exit code is 6.
 
     \b
       dlcli drift runs/bikes new_hours.csv
@@ -450,9 +507,10 @@ def drift(
 
     if reference == Path("-"):
         raise click.UsageError("--reference: name a file; standard input can't be read twice")
-    folder, data = paths
+    folder, data = paths[0], rows_of(paths[1], sql)
+    before = None if reference is None else rows_of(reference)
     with opened_network(folder) as run:
-        measured = measure_drift(run, data, reference, print_event)
+        measured = measure_drift(run, data, before, print_event)
     if output is not None:
         from dlcli.reports.report_files import to_html
 
@@ -524,12 +582,3 @@ def _require_new_file(rejected: Path | None) -> Path | None:
         console.refuse_existing_path(rejected)
         format_of(rejected)
     return rejected
-
-
-def _write_rejected(table: Table, problems: ValueProblems, path: Path | None) -> None:
-    """Write the rows whose values can't be used to a new file, if a path is given."""
-    from dlcli.prediction.prediction_tables import format_of, rejected_rows, write_rows
-
-    if path is not None:
-        with console.open_output(path) as stream:
-            write_rows(rejected_rows(table, problems), format_of(path), stream)

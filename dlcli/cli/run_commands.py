@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
+from dlcli.cli.database_arguments import rows_of, sql_option
 from dlcli.cli.input_arguments import missing_run, refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
 from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from dlcli.exports.export_folder import Export
     from dlcli.pipeline.retraining import Trial
     from dlcli.runs.run import Run
-    from dlcli.schema.urls import Location
+    from dlcli.tables.database_locations import DataLocation
 
 _PAGE_WIDTH = 80
 """Width of a comparison in columns, if standard output is not a terminal."""
@@ -79,15 +80,22 @@ def _curves_of(run: Run) -> bytes:
 @runs_argument
 @click.option(
     "--data",
-    type=options.LOCATION,
+    type=options.DATA,
     metavar="DATA",
     callback=refuse_run_folder,
     help="Table, or its URL, whose rows all runs predict; it must contain the target. "
     "[default: the held-out rows of each run]",
 )
+@sql_option
 @options.output("FILE", "Also write the comparison to a new HTML file, with all curves.")
 @options.json_object
-def compare(runs: list[Run], data: Location | None, output: Path | None, as_json: bool) -> None:
+def compare(
+    runs: list[Run],
+    data: DataLocation | None,
+    sql: str | None,
+    output: Path | None,
+    as_json: bool,
+) -> None:
     """Compare runs and test whether they differ significantly.
 
     Each RUN is a run folder of `dlcli train`. The first one is compared with each of the others.
@@ -109,7 +117,9 @@ def compare(runs: list[Run], data: Location | None, output: Path | None, as_json
 
     if data == Path("-"):
         raise UsageError("--data: standard input can be read only once; name a file")
-    comparison = compare_runs(runs, data)
+    if data is None and sql is not None:
+        raise UsageError("--sql requires --data, the database")
+    comparison = compare_runs(runs, None if data is None else rows_of(data, sql))
     if output is not None:
         from dlcli.reports.report_files import to_html
 

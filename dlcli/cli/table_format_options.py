@@ -6,6 +6,7 @@ import csv
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from dlcli.cli import console, options
 
 if TYPE_CHECKING:
     from dlcli.schema.urls import Location
+    from dlcli.tables.memory_tables import MemoryTable
     from dlcli.tables.table_formats import TableFormat
 
 FORMAT_OPTIONS = ("header", "names", "delimiter", "comment", "skip_lines", "footer", "sheet")
@@ -139,7 +141,7 @@ def is_interactive() -> bool:
     return console.is_terminal() and sys.stdin.isatty()
 
 
-def make_table_format(data: Location, layout: Mapping[str, Any]) -> TableFormat:
+def make_table_format(data: Location | MemoryTable, layout: Mapping[str, Any]) -> TableFormat:
     """Return the format that options set; on a terminal, ask whether there is a header.
 
     Args:
@@ -147,13 +149,19 @@ def make_table_format(data: Location, layout: Mapping[str, Any]) -> TableFormat:
         layout: the value of each option.
 
     Raises:
-        UsageError, DataError: for a file that can't be read, or a number of names that differs from
-            that of the columns.
+        UsageError, DataError: for a file that can't be read, a number of names that differs from
+            that of the columns, or an option for a database.
     """
+    from dlcli.schema.urls import Url
     from dlcli.tables.header_detection import MissingHeaderError
     from dlcli.tables.table_files import read_header
     from dlcli.tables.table_formats import AutoFormat, CsvFormat, TableFormat
 
+    if not isinstance(data, Path | Url):
+        if given := [name for name, value in layout.items() if value]:
+            option = f"--{given[0].replace('_', '-')}"
+            raise click.UsageError(f"{option} applies to files, and {data.name} is a database")
+        return TableFormat()
     delimiter = layout["delimiter"]
     form = TableFormat(
         format=AutoFormat() if delimiter is None else CsvFormat(delimiter=delimiter),

@@ -16,10 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pyarrow as pa
 
 from dlcli import __version__, errors, safe_files
+from dlcli.pipeline.batch_prediction import predict_tables, tables_of, unread_columns
 from dlcli.pipeline.events import Event, Listener
 from dlcli.pipeline.table_prediction import PredictionOptions, RowDifferences
 from dlcli.pipeline.worker_pool import run_workers, threads_per_worker
@@ -294,24 +294,26 @@ def _predict_part(
         if rejected is not None:
             (rejected / part.name).unlink(missing_ok=True)  # of an earlier version of the file
         unread, tables = _read(predictor, part, rows_folder, None if rejected else options.keep)
-        first, found = next(tables), RowDifferences()
+        first = next(tables)
         output = stack.enter_context(_new_file(target, options.spreadsheet_safe))
         rejects: prediction_tables.RowWriter | None = None
-        for table in chain([first], tables):
-            problems = options.bad_rows.new_record()
-            predictions = predictor.predict(table, problems)
-            output.write(options.rows(predictions, table, problems))
-            if rejected and problems.bad_indices.size:
+
+        def reject(rows: pa.Table) -> None:
+            nonlocal rejects
+            if rejected and rows.num_rows:
                 rejects = rejects or stack.enter_context(_new_file(rejected / part.name))
-                rejects.write(prediction_tables.rejected_rows(table, problems))
-            found.add(RowDifferences.of(problems, table, with_file=True))
+                rejects.write(rows)
+
+        every = chain([first], tables)
+        write, file = output.write, str(part.source)
+        done = predict_tables(predictor, every, options, write, reject, file, with_file=True)
         if _Version.of(part.source) != before:
             message = "changed while it was being read; run the command again"
             raise errors.DataError(message, file=part.source)
     return PartEvent(
         file=str(part.source),
         part=part.name,
-        differences=found,
+        differences=done.differences,
         unread=unread,
         file_notes=first.file_notes,
     )
@@ -366,9 +368,7 @@ def _read(
     if keep is not None:
         columns = {*keep, *predictor.columns}
     opened = open_batches(stored, predictor.table_format, columns)
-    no_rows, numbers = opened.schema.empty_table(), np.empty(0, np.int64)
-    first = Table(stored.file, no_rows, numbers, unread=opened.unread)
-    unread = predictor.unread_columns(first, keep or ())
+    unread = unread_columns(predictor, opened, stored.file, keep)
     given = [key for key, _ in part.partition]
     in_file = pa.schema([field for field in opened.schema if field.name not in given])
     with stored.reading():
@@ -383,20 +383,9 @@ def _read(
 
 
 def _tables(predictor: Predictor, stored: SourceFile, opened: Batches) -> Iterator[Table]:
-    """Yield the rows of a file in tables of a fixed number of rows; the last one has the rest.
-
-    Only the last table may be empty. So predictions do not depend on the parts in which the file is
-    read.
-    """
-    count, before, held = predictor.rows_at_once, 0, opened.schema.empty_table()
+    """Yield the rows of a file, see `tables_of`."""
     with stored.reading():
-        for batch in opened.rows:
-            held = pa.concat_tables([held, pa.Table.from_batches([batch])])
-            while held.num_rows >= count:
-                yield predictor.batch(held.slice(0, count), stored.file, before)
-                held, before = held.slice(count), before + count
-    if held.num_rows or not before:
-        yield predictor.batch(held, stored.file, before)
+        yield from tables_of(predictor, opened, stored.file)
 
 
 def _with_partition(predictor: Predictor, table: Table, partition: Partition) -> Table:

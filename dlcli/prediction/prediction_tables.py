@@ -243,7 +243,7 @@ def check_spreadsheet_safe(spreadsheet_safe: bool, form: Format) -> None:
 
 def _csv_lines(rows: pa.Table, spreadsheet_safe: bool, *, has_header: bool) -> Iterator[str]:
     """Yield the header, if requested, and then the text of the rows in parts."""
-    texts = _convert_columns(rows, _texts, "csv")
+    texts = convert_columns(rows, _texts, "csv")
     is_text = [column_kind(field.type) in ("text", "other") for field in rows.schema]
     header = [_without_formula(name) if spreadsheet_safe else name for name in rows.column_names]
     if has_header:
@@ -286,7 +286,7 @@ def _without_formula(value: str | None) -> str | None:
 def _json_lines(rows: pa.Table) -> Iterator[str]:
     """Yield the text of the rows in parts."""
     names = rows.column_names
-    converted = _convert_columns(rows, _json_values, "jsonl")
+    converted = convert_columns(rows, _json_values, "jsonl")
     for batch in converted.to_batches(max_chunksize=_ROWS_AT_ONCE):
         columns = [map(finite_or_none, column.to_pylist()) for column in batch.columns]
         records = zip(*columns, strict=True)
@@ -298,12 +298,15 @@ def _json_lines(rows: pa.Table) -> Iterator[str]:
 
 def _cells(rows: pa.Table) -> Iterator[tuple[object, ...]]:
     """Yield the values of each row as a workbook has them: numbers, booleans or texts."""
-
-    def convert(values: pa.ChunkedArray) -> pa.ChunkedArray:
-        return _texts(values) if _is_list(values.type) else _json_values(values)
-
-    for batch in _convert_columns(rows, convert, "xlsx").to_batches(max_chunksize=_ROWS_AT_ONCE):
+    for batch in convert_columns(rows, json_or_plain, "xlsx").to_batches(
+        max_chunksize=_ROWS_AT_ONCE
+    ):
         yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def json_or_plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values as numbers, booleans or texts; lists are texts of JSON arrays."""
+    return _texts(values) if _is_list(values.type) else _json_values(values)
 
 
 def _json_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -320,8 +323,8 @@ def _is_list(storage: pa.DataType) -> bool:
     return pa.types.is_large_list(storage) and storage.value_type in classes
 
 
-def _convert_columns(
-    rows: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray], form: Format
+def convert_columns(
+    rows: pa.Table, convert: Callable[[pa.ChunkedArray], pa.ChunkedArray], form: str
 ) -> pa.Table:
     """Convert each column of a table.
 

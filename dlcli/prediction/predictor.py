@@ -27,6 +27,7 @@ from dlcli.prediction.conformal import REPORTED_LEVEL, Conformal
 from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
+from dlcli.tables.database_section import DatabaseQuery
 from dlcli.tables.few_rows import FewRows, Reading, few_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
@@ -226,7 +227,7 @@ class Predictor:
 
     def read(
         self,
-        source: Source | MemoryTable,
+        source: Source | MemoryTable | DatabaseQuery,
         storage: Storage = IN_MEMORY,
         others: Sequence[str] | None = None,
     ) -> Table:

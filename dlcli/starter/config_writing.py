@@ -40,6 +40,7 @@ from dlcli.starter.stray_words import (
 )
 from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
 from dlcli.tables.column import USUAL_MISSING_WORDS
+from dlcli.tables.databases import QueriedTable
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
@@ -130,11 +131,11 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         raise errors.UsageError(f"{table.file}: {name}: {problem.message}") from None
     for message in doubts(table, facts):
         warn(message)
-    if isinstance(data, MemoryTable):
-        path = MEMORY
-    else:
-        path = str(data) if isinstance(data, Url) else relative_path(Path(data), config_folder)
+    path = _written_source(data, config_folder)
     notes = [comment(message) for message in (*table.notes, *table.warnings)]
+    if isinstance(data, QueriedTable) and not data.is_ordered:
+        why = "without ORDER BY, the order of the rows may change, and the split with it"
+        notes.append(comment(why))
     recipe = make_recipe(preset, facts)
     for line in found_lines(table.file, facts, has_folds=recipe.has_folds):
         report(line)
@@ -233,6 +234,23 @@ def _check_ignored(names: Sequence[str], table: Table, targets: Sequence[str]) -
 # Sections
 
 
+def _written_source(data: Location | MemoryTable, folder: Path) -> str:
+    """Write the value of `data.train`.
+
+    Args:
+        data: the table.
+        folder: the folder of the config.
+    """
+    if isinstance(data, QueriedTable):
+        query = data.query
+        if query.file is not None:
+            query = query.with_file(relative_path(Path(query.file), folder))
+        return f"{{sql: {json.dumps(query.sql, ensure_ascii=False)}, url: {scalar(query.url)}}}"
+    if isinstance(data, MemoryTable):
+        return scalar(MEMORY)
+    return scalar(str(data) if isinstance(data, Url) else relative_path(Path(data), folder))
+
+
 def _written_target(facts: TableFacts, declared: Target) -> str:
     """Write the target: its columns, with type and positive class if specified."""
     column = scalar(facts.task.columns[0])
@@ -252,7 +270,7 @@ def _data_lines(
     rows, without = f"{facts.rows:,} rows", facts.without_target
     are = "is" if without == 1 else "are"
     more = f" with a target; {without:,} without a target {are} omitted" if without else ""
-    yield Line("train", scalar(path), rows + more)
+    yield Line("train", path, rows + more)
     yield from _format_lines(form)
     yield Line("target", _written_target(facts, declared), task_words(facts))
     yield from (comment(hint) for hint in _target_hints(facts))

@@ -22,7 +22,7 @@ _PARAMETERS = ("application_name", "connect_timeout", "sslmode", "sslrootcert")
 """Parameters of PostgreSQL that are not secret."""
 
 
-def _check_url(value: object) -> object:
+def check_url(value: object) -> object:
     """Refuse a URL with a password; messages do not quote it."""
     if not isinstance(value, str):
         return value
@@ -33,8 +33,11 @@ def _check_url(value: object) -> object:
             "has a password, which would end up in run folders and messages; set the environment "
             "variable PGPASSWORD, or use a password file"
         )
-    if parts is None or (parts[1] in ("sqlite", "duckdb") and (host or query or not parts[3])):
+    is_file = parts is not None and parts[1] in ("sqlite", "duckdb")
+    if parts is None or (is_file and (host or query)) or not parts[3]:
         raise section.value_error(f"expected {_EXPECTED}")
+    if not is_file and "/" in parts[3]:
+        raise section.value_error(f"has a table after the database; expected {_EXPECTED}")
     unknown = [key for key, _ in parse_qsl(query) if key not in _PARAMETERS]
     if unknown or (query and not parse_qsl(query)):
         allowed = ", ".join(_PARAMETERS)
@@ -45,7 +48,7 @@ def _check_url(value: object) -> object:
     return value
 
 
-def _check_sql(value: object) -> object:
+def check_sql(value: object) -> object:
     """Refuse statements that are not queries."""
     if isinstance(value, str) and not _QUERY.match(value):
         raise section.value_error("expected a query that begins with SELECT or WITH")
@@ -59,13 +62,13 @@ class DatabaseQuery(section.Section):
         str,
         Field(max_length=_LONGEST_QUERY),
         section.Expected("an SQL query of up to 64 KiB"),
-        BeforeValidator(_check_sql),
+        BeforeValidator(check_sql),
     ]
     """The query. With `ORDER BY`, the order of the rows, and thus the split, is always the same.
 
     Examples: [SELECT * FROM sales ORDER BY id]
     """
-    url: Annotated[str, section.Expected("the URL of a database"), BeforeValidator(_check_url)]
+    url: Annotated[str, section.Expected("the URL of a database"), BeforeValidator(check_url)]
     """The database: `sqlite:///FILE` or `duckdb:///FILE`, relative to this config, with four
     slashes for an absolute path, or `postgresql://USER@HOST/DATABASE`. PostgreSQL's password is in
     the environment variable `PGPASSWORD` or in a password file.

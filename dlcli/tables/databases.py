@@ -1,4 +1,4 @@
-"""Tables that are queried from databases: SQLite and PostgreSQL by ADBC, and DuckDB.
+"""Tables that are queried from databases: SQLite, DuckDB, and PostgreSQL by ADBC.
 
 The queries cannot change the databases.
 """
@@ -6,25 +6,31 @@ The queries cannot change the databases.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from dlcli.errors import DataError, UsageError, require_packages
 from dlcli.schema.urls import hide_secrets
 from dlcli.tables.database_section import DatabaseQuery
-from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.memory_tables import MemoryTable
+from dlcli.tables.source_files import Batches, check_names
+from dlcli.tables.stored_columns import batch_rows
+from dlcli.tables.typed_files import with_plain_types
 
 if TYPE_CHECKING:
-    from adbc_driver_manager import AdbcDatabase
+    import sqlite3
 
 _BATCH_ROWS = 2**16
 _READ_ONLY = "SET default_transaction_read_only = on"
+_DRIVERS = ("adbc_driver_manager", "duckdb", "pyarrow", "sqlite3")
+_ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -39,74 +45,162 @@ class QueriedTable(MemoryTable):
         whole = MemoryTable(self.name, self.data).fingerprint
         return {**whole, "query": self.query.sql, "rows": self.data.num_rows}
 
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the query defines the order of the rows."""
+        return _ORDERED.search(self.query.sql) is not None
+
 
 def read_query(query: DatabaseQuery) -> QueriedTable:
     """Return the rows of a query.
 
     Raises:
-        UsageError: for a missing file or driver, or a failed connection.
-        DataError: for an error of the query, or columns that dlcli can't read.
+        UsageError, DataError: see `open_query`.
     """
-    if query.file is not None and not Path(query.file).is_file():
-        raise UsageError(f"{query.file}: no such file")
-    read = {"sqlite": _sqlite, "duckdb": _duckdb, "postgresql": _postgresql}[query.scheme]
-    table = memory_table(read(query), query.name)
-    if not table.data.num_columns:
-        raise DataError("the query returns no table", file=query.name)
-    return QueriedTable(table.name, table.data, query)
-
-
-def _sqlite(query: DatabaseQuery) -> pa.Table:
-    require_packages("reading SQLite", "databases", "adbc_driver_sqlite")
-    import adbc_driver_sqlite
-
-    uri = f"{Path(os.path.abspath(query.name)).as_uri()}?mode=ro"
-    with _errors(query):
-        return _adbc(adbc_driver_sqlite.connect(uri), query)
-
-
-def _postgresql(query: DatabaseQuery) -> pa.Table:
-    require_packages("reading PostgreSQL", "databases", "adbc_driver_postgresql")
-    import adbc_driver_postgresql
-
-    with _errors(query):
-        return _adbc(adbc_driver_postgresql.connect(query.url), query, _READ_ONLY)
-
-
-def _adbc(database: AdbcDatabase, query: DatabaseQuery, before: str = "") -> pa.Table:
-    from adbc_driver_manager import AdbcConnection, AdbcStatement
-
-    with database, AdbcConnection(database) as connection:
-        if before:
-            with AdbcStatement(connection) as statement:
-                statement.set_sql_query(before)
-                statement.execute_update()
-        with AdbcStatement(connection) as statement:
-            statement.set_sql_query(query.sql)
-            stream, _ = statement.execute_query()
-            return pa.RecordBatchReader._import_from_c(stream.address).read_all()
-
-
-def _duckdb(query: DatabaseQuery) -> pa.Table:
-    require_packages("reading DuckDB", "databases", "duckdb")
-    import duckdb
-
-    with _errors(query), duckdb.connect(query.name, read_only=True) as connection:
-        # Queries can read only this database, no other files.
-        connection.execute("SET enable_external_access = false")
-        return connection.sql(query.sql).to_arrow_reader(_BATCH_ROWS).read_all()
+    with open_query(query) as opened:
+        data = pa.Table.from_batches(opened.rows, opened.schema)
+    return QueriedTable(query.name, data, query)
 
 
 @contextmanager
-def _errors(query: DatabaseQuery) -> Iterator[None]:
-    """Convert the errors of a driver."""
+def open_query(query: DatabaseQuery) -> Iterator[Batches]:
+    """Run a query, whose rows can be read in batches inside the block.
+
+    Raises:
+        UsageError: for a missing file or driver.
+        DataError: for a failed connection, an error of the query, also while rows are read, or
+            columns that dlcli can't read.
+    """
+    if query.file is not None and not Path(query.file).is_file():
+        raise UsageError(f"{query.file}: no such file")
+    run = {"sqlite": _sqlite, "duckdb": _duckdb, "postgresql": _postgresql}[query.scheme]
+    with ExitStack() as stack:
+        with driver_errors(query.name, "the query failed"):
+            opened = run(query, stack)
+        if not len(opened.schema):
+            raise DataError("the query returns no table", file=query.name)
+        check_names(opened.schema.names, query.name)
+        rows = _converting_errors(opened.rows, query.name)
+        yield with_plain_types(Batches(opened.schema, rows), query.name)
+
+
+def _converting_errors(rows: Iterator[pa.RecordBatch], name: str) -> Iterator[pa.RecordBatch]:
+    with driver_errors(name, "the query failed"):
+        yield from rows
+
+
+@contextmanager
+def driver_errors(name: str, failed: str) -> Iterator[None]:
+    """Convert the errors of a driver, without the passwords that they may contain.
+
+    Args:
+        name: the database.
+        failed: what failed, in words.
+
+    Raises:
+        DataError: for an error of a driver.
+    """
     try:
         yield
     except Exception as error:
-        is_of_driver = type(error).__module__.partition(".")[0].lstrip("_") in (
-            *("adbc_driver_manager", "duckdb", "pyarrow"),
-        )
-        if not is_of_driver:
+        if type(error).__module__.partition(".")[0].lstrip("_") not in _DRIVERS:
             raise
         reason = " ".join(hide_secrets(str(error)).split()).rstrip(".")
-        raise DataError(f"the query failed: {reason}", file=query.name) from None
+        raise DataError(f"{failed}: {reason}", file=name) from None
+
+
+# PostgreSQL and DuckDB
+
+
+def _postgresql(query: DatabaseQuery, stack: ExitStack) -> Batches:
+    require_packages("reading PostgreSQL", "databases", "adbc_driver_postgresql")
+    import adbc_driver_postgresql
+    from adbc_driver_manager import AdbcConnection, AdbcStatement
+
+    database = stack.enter_context(adbc_driver_postgresql.connect(query.url))
+    connection = stack.enter_context(AdbcConnection(database))
+    with AdbcStatement(connection) as statement:
+        statement.set_sql_query(_READ_ONLY)
+        statement.execute_update()
+    statement = stack.enter_context(AdbcStatement(connection))
+    statement.set_sql_query(query.sql)
+    stream, _ = statement.execute_query()
+    reader = pa.RecordBatchReader._import_from_c(stream.address)
+    stack.callback(reader.close)
+    return Batches(reader.schema, iter(reader))
+
+
+def _duckdb(query: DatabaseQuery, stack: ExitStack) -> Batches:
+    require_packages("reading DuckDB", "databases", "duckdb")
+    import duckdb
+
+    connection = stack.enter_context(duckdb.connect(query.name, read_only=True))
+    # Queries can read only this database, no other files.
+    connection.execute("SET enable_external_access = false")
+    reader = connection.sql(query.sql).to_arrow_reader(_BATCH_ROWS)
+    return Batches(reader.schema, iter(reader))
+
+
+# SQLite, whose columns can hold values of several types
+
+
+_TYPES = {"integer": 1, "real": 2, "text": 4, "blob": 8}
+"""SQLite's types of values, each with its bit in the sum of a column's types."""
+
+
+def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
+    """Run a query of SQLite with Python's own driver.
+
+    A first pass over the rows finds all types of each column. ADBC's driver looks at the first
+    1,024 rows only, and stops at a later row of another type.
+    """
+    import sqlite3
+
+    uri = f"{Path(os.path.abspath(query.name)).as_uri()}?mode=ro"
+    connection = stack.enter_context(closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
+    connection.execute("BEGIN")  # both passes read the same rows
+    names = [each[0] for each in connection.execute(query.sql).description or ()]
+    check_names(names, query.name)
+    types = _sqlite_types(connection, query.sql, names)
+    fields = []
+    for name, found in zip(names, types, strict=True):
+        if found & _TYPES["blob"] and found != _TYPES["blob"]:
+            raise DataError("has bytes and other values", file=query.name, column=name)
+        fields.append(pa.field(name, _storage(found)))
+    schema, cursor = pa.schema(fields), connection.execute(query.sql)
+
+    def rows() -> Iterator[pa.RecordBatch]:
+        while some := cursor.fetchmany(batch_rows(len(names))):
+            columns = zip(*some, strict=True)
+            arrays = [_array(*each) for each in zip(columns, schema.types, strict=True)]
+            yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    return Batches(schema, rows())
+
+
+def _sqlite_types(connection: sqlite3.Connection, sql: str, names: Sequence[str]) -> Sequence[int]:
+    """Return the sum of the bits of each column's types; 0 for a column without values."""
+    columns = [f"c{at}" for at in range(len(names))]
+    sums = (
+        " + ".join(f"{bit} * max(typeof({each}) = '{kind}')" for kind, bit in _TYPES.items())
+        for each in columns
+    )
+    # The line break ends a comment at the end of the query.
+    rows = f"WITH dlcli_rows({', '.join(columns)}) AS ({sql.strip().rstrip(';')}\n)"
+    found = connection.execute(f"{rows} SELECT {', '.join(sums)} FROM dlcli_rows").fetchone()
+    return [each or 0 for each in found]
+
+
+def _storage(types: int) -> pa.DataType:
+    """Return the type in Arrow: numbers if all values are, else texts, as in CSV."""
+    if types == _TYPES["blob"]:
+        return pa.binary()
+    if not types or types & _TYPES["text"]:
+        return pa.string()
+    return pa.float64() if types & _TYPES["real"] else pa.int64()
+
+
+def _array(values: Sequence[Any], storage: pa.DataType) -> pa.Array:
+    if pa.types.is_string(storage):
+        values = [each if each is None else str(each) for each in values]
+    return pa.array(values, storage)

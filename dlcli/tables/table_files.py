@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from dlcli.cluster import ConnectedWorkers
 from dlcli.errors import DataError, did_you_mean, named_columns
 from dlcli.tables import source_files, stored_columns, typed_files
+from dlcli.tables.database_section import DatabaseQuery
+from dlcli.tables.databases import open_query
 from dlcli.tables.delimited_text import open_text, read_names
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.notation_detection import detect_notations
@@ -37,7 +39,7 @@ MissingWords = Callable[[str], tuple[str, ...]]
 
 
 def read_table(
-    source: Source | MemoryTable,
+    source: Source | MemoryTable | DatabaseQuery,
     missing: MissingWords = lambda _: (),
     form: TableFormat = _AUTO,
     storage: stored_columns.Storage = stored_columns.IN_MEMORY,
@@ -47,7 +49,7 @@ def read_table(
 
     Args:
         source: a file, a glob, or a list of these, whose rows are concatenated; `-` is standard
-            input; or a table in memory.
+            input; a table in memory; or a query.
         missing: returns a column's spellings of a missing value other than empty fields.
         form: the declared text format; `auto` settings are detected.
         storage: the storage for the rows.
@@ -61,6 +63,10 @@ def read_table(
     if isinstance(source, MemoryTable):
         opened = Batches(source.data.schema, iter(source.data.to_batches()))
         part = _Part(source.name, _stored(opened, storage.folder), opened)
+        return _merge([part], source.name, missing, CsvFormat())
+    if isinstance(source, DatabaseQuery):
+        with open_query(source) as opened:
+            part = _Part(source.name, _stored(opened, storage.folder), opened)
         return _merge([part], source.name, missing, CsvFormat())
     workers, how = storage.workers, (form, storage.folder, columns)
     files = workers.agree(lambda: source_files.find(source))
