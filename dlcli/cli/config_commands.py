@@ -188,10 +188,9 @@ def inspect(
     """Check a table before training.
 
     DATA is a table, its URL, a database, or `-` for standard input. The output lists each column
-    with its
-    inferred type and the reason. In tables with more than 40 columns, numbered columns (x1, x2,
-    ...) of the same type are summarized in one line. Possible problems follow, each with advice:
-    duplicate rows, data leakage, codes for missing values, rare classes and more.
+    with its inferred type and the reason. In tables with more than 40 columns, numbered columns
+    (x1, x2, ...) of the same type are summarized in one line. Possible problems follow, each with
+    advice: duplicate rows, data leakage, codes for missing values, rare classes and more.
 
     \b
       dlcli inspect data/bikes.csv --target rentals

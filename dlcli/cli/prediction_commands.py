@@ -280,6 +280,8 @@ def _open_predictions(
         if wanted.form or wanted.spreadsheet_safe:
             option = "--format" if wanted.form else "--spreadsheet-safe"
             raise click.UsageError(f"{option} applies to files, and {output} is a database")
+        if output.table is None:
+            raise click.UsageError(f"{output}: name a table after the database: {output}/TABLE")
         with TableWriter(output) as table:
             yield table.write
         return

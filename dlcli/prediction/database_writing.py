@@ -218,7 +218,8 @@ class _Sqlite(_Connection):
             stack.callback(_remove_empty, path)
         self._connection = sqlite3.connect(path, isolation_level=None)
         stack.callback(self._connection.close)
-        self._connection.execute("BEGIN IMMEDIATE")
+        # With a lock for writing only, each page beyond the cache would wait for readers.
+        self._connection.execute("BEGIN EXCLUSIVE")
 
     def columns(self) -> Iterator[_Column]:
         """See `_Connection`."""

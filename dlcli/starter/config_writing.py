@@ -245,7 +245,10 @@ def _written_source(data: Location | MemoryTable, folder: Path) -> str:
         query = data.query
         if query.file is not None:
             query = query.with_file(relative_path(Path(query.file), folder))
-        return f"{{sql: {json.dumps(query.sql, ensure_ascii=False)}, url: {scalar(query.url)}}}"
+        sql = json.dumps(query.sql, ensure_ascii=False)
+        if query.sql.isprintable():  # its names are in double quotes
+            sql = "'{}'".format(query.sql.replace("'", "''"))
+        return f"{{sql: {sql}, url: {scalar(query.url)}}}"
     if isinstance(data, MemoryTable):
         return scalar(MEMORY)
     return scalar(str(data) if isinstance(data, Url) else relative_path(Path(data), folder))

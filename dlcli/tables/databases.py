@@ -138,6 +138,7 @@ def _duckdb(query: DatabaseQuery, stack: ExitStack) -> Batches:
     # Queries can read only this database, no other files.
     connection.execute("SET enable_external_access = false")
     reader = connection.sql(query.sql).to_arrow_reader(_BATCH_ROWS)
+    stack.callback(reader.close)  # an open reader would keep the database open
     return Batches(reader.schema, iter(reader))
 
 
@@ -168,6 +169,7 @@ def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
             raise DataError("has bytes and other values", file=query.name, column=name)
         fields.append(pa.field(name, _storage(found)))
     schema, cursor = pa.schema(fields), connection.execute(query.sql)
+    stack.callback(cursor.close)  # an open cursor would keep the lock of a closed connection
 
     def rows() -> Iterator[pa.RecordBatch]:
         while some := cursor.fetchmany(batch_rows(len(names))):
