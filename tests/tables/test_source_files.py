@@ -72,7 +72,7 @@ OTHERS = pytest.mark.parametrize(
         (b"<?xml version='1.0'?>", "is XML; export the table as CSV"),
         (
             b"SQLite format 3\0",
-            "is a SQLite database; export the table with sqlite3 -csv -header",
+            "is a SQLite database; a config reads it by sql and url",
         ),
         (
             pickle.dumps([1, 2]),
