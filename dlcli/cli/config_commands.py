@@ -88,7 +88,7 @@ EXPORT_SCRIPT = "train.py"
 )
 @table_format_options
 @sql_option
-@options.output_file
+@options.output_file("the config")
 @click.option(
     "--example",
     metavar="NAME",
@@ -376,7 +376,7 @@ def _range_text(dimension: Dimension) -> str:
 
 
 @click.command()
-@options.output_file
+@options.output_file("the schema")
 def schema(output: Path | None) -> None:
     """Print the JSON Schema of the config, for editors.
 

@@ -216,9 +216,14 @@ def output(metavar: str, text: str, *names: str, **form: bool) -> Option:
     return click.option(*(names or ("-o", "--output")), type=new, metavar=metavar, help=text)
 
 
-output_file = output(
-    "FILE", "New file for the result. [default: standard output]", is_local=True, or_stdout=True
-)
+def output_file(content: str) -> Option:
+    """Make the option for a file that a command writes instead of printing it.
+
+    Args:
+        content: what the file contains.
+    """
+    text = f"New file for {content}. [default: standard output]"
+    return output("FILE", text, is_local=True, or_stdout=True)
 
 
 def interval(text: str) -> Option:

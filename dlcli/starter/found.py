@@ -105,4 +105,5 @@ def _split_words(facts: TableFacts, *, has_folds: bool) -> str:
         return "no validation and test rows, because there are too few"
     validation, test = (f"{100 * share:g} %" for share in (HELD_OUT.validation, HELD_OUT.test))
     held = f"{test} test rows" if has_folds else f"{validation} validation rows, {test} test rows"
-    return f"{held}{by or ', at random'}"
+    how = "stratified" if facts.task.classes else "at random"
+    return f"{held}{by or f', {how}'}"

@@ -88,13 +88,15 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
         Line("optimizer", "{name: adam, learning_rate: 0.001}", "Adam's default, 1e-3"),
         Line("epochs", str(epochs), stopping if facts.holds_out else "passes over the rows"),
         Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
-        _stopping_line(facts, 20, "epochs without improvement", "it needs validation rows"),
+        _stopping_line(facts, 20, _STOPS.format(20), "it needs validation rows"),
     ]
     has_folds = members > 1 and facts.holds_out
     if members > 1:
         training.append(_ensemble_line(members, has_folds=has_folds))
     return Recipe(hidden, training, has_folds)
 
+
+_STOPS = "ends after {} epochs without improvement"
 
 # An ensemble of large networks
 
@@ -144,11 +146,12 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     batch_size = _for_rows(facts.rows, _LARGE_BATCHES)
     adamw = "{name: adamw, learning_rate: 0.003, weight_decay: 0.1}"
     restarts = "falls to 0 in four cycles of growing length"
-    why, patience, tolerance = "epochs without improvement; the best is kept", epochs // 2, None
+    patience, tolerance = epochs // 2, None
+    why = f"{_STOPS.format(patience)}; the best is kept"
     if facts.task.type != "count":  # whose loss has no such unit
         tolerance = _TOLERANCE
         patience = round(epochs * _PATIENCE)
-        why = f"stops after {patience} epochs worse than the best + {tolerance}"
+        why = f"ends after {patience} epochs with a loss above the best + {tolerance}"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),
         Line("learning_rate_schedule", "cosine_decay_restarts", restarts),
