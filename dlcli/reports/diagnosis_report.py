@@ -49,7 +49,7 @@ def diagnosis_view(
         trials,
         {
             "suggestion": lambda trial: trial.patch.name,
-            "metric": lambda trial: trial.metric or fmt.UNDEFINED,
+            "metric": lambda trial: fmt.metric_title(trial.metric or fmt.UNDEFINED),
             "before": lambda trial: fmt.number(trial.before),
             "after": lambda trial: fmt.number(trial.after),
             "verdict": _trial_verdict,

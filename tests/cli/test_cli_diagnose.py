@@ -137,7 +137,7 @@ def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
     shown = dlcli("diagnose", "runs/slow", "--try").stdout.partition("validation rows:\n")[2]
     assert shown.splitlines() == [
         f"suggestion     metric  before  after  {'verdict':<{len(problem)}}  run",
-        f"rate-times-10  rmse         -     50  {problem}  runs/slow-tries/x",
+        f"rate-times-10  RMSE         -     50  {problem}  runs/slow-tries/x",
         "",
         "Nothing that was tried is significantly better.",
     ]
@@ -155,7 +155,7 @@ def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
     assert result.exit_code == 0
     assert result.stdout.partition("validation rows:\n")[2].splitlines() == [
         f"suggestion      metric  before  after  {'verdict':<{len(failed)}}  run",
-        f"rate-times-10   rmse         -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
+        f"rate-times-10   RMSE         -      2  {rescued:<{len(failed)}}  runs/slow-tries/x",
         f"rate-times-100  -            -      -  {failed}  -",
         "",
         "The best of several suggestions was chosen on these rows, so its metrics are too optimistic: "
