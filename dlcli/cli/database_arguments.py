@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 sql_option = click.option(
     "--sql",
     metavar="QUERY",
-    help="Query of the database DATA: its URL, such as postgresql://USER@HOST/DATABASE or "
-    "sqlite:///FILE, or its file. [default: all rows of its only table, or of the table after "
-    "another / in the URL]",
+    help="SQL query, if DATA is a database: a URL such as postgresql://USER@HOST/DATABASE or "
+    "sqlite:///FILE, or a database file. [default: all rows of its only table, or of the table "
+    "that follows the database and another / in the URL]",
 )
 
 

@@ -495,7 +495,8 @@ def drift(
 
     RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, a
     database, or `-` for standard input; it does not need the target. Each column, the predictions
-    and the rows as a whole are compared. If they differ strongly, the exit code is 6.
+    and the rows as a whole are compared. If they differ strongly, the exit code is 6 (see
+    --fail-on).
 
     \b
       dlcli drift runs/bikes new_hours.csv

@@ -109,8 +109,9 @@ _trackers = options.combined(
         "--mlflow",
         is_flag=True,
         callback=_check_installed,
-        help="Also log parameters, metrics and files to MLflow at MLFLOW_TRACKING_URI, or to "
-        "mlflow.db in the current folder if that is not set. Requires the extra `mlflow`.",
+        help="Also log parameters, metrics and files to MLflow: to the server in the environment "
+        "variable MLFLOW_TRACKING_URI, or to mlflow.db in the current folder if it is not set. "
+        "Requires the extra `mlflow`.",
     ),
 )
 
@@ -245,7 +246,8 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             type=options.integer(2, 64),
             metavar="N",
             is_eager=True,
-            help=f"Number of processes on this machine that {work}, each on a part of the rows.",
+            help=f"Number of processes on this machine that {work}, each on a part of the rows. "
+            "[default: one process]",
         ),
         click.option(
             "--worker-timeout",
