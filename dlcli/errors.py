@@ -300,19 +300,21 @@ def install_command(extra: str) -> str:
     return f"in the folder of dlcli's source: pip install '.[{extra}]'"
 
 
+_WHOLE, _RUNTIME = "dlcli-keras", "dlcli-keras-runtime"
+"""The distributions of dlcli; the second one lacks the packages for training."""
 _DISTRIBUTIONS = {"vl_convert": "vl-convert-python"}
 """The names by which packages are installed, if they are not the import names."""
 
 
 def _requirement_command(package: str) -> str:
-    """Return the command that installs a package that dlcli always requires."""
+    """Return the command that installs a package that `dlcli-keras` always requires."""
     name = _DISTRIBUTIONS.get(package, package)
-    from importlib.metadata import PackageNotFoundError, requires  # slow, and rarely needed
+    from importlib.metadata import Distribution  # slow, and rarely needed
 
-    try:
-        known = requires("dlcli-keras") or []
-    except PackageNotFoundError:  # dlcli runs from a folder
-        known = []
+    installed = {name: [*Distribution.discover(name=name)] for name in (_WHOLE, _RUNTIME)}
+    if installed[_RUNTIME] and not installed[_WHOLE]:
+        return f"with {_WHOLE} in another environment, because {_RUNTIME} only predicts"
+    known = [each for found in installed[_WHOLE][:1] for each in found.requires or ()]
     wanted = next((each for each in known if re.match(rf"{name}\b(?!-)", each)), name)
     return f"with: pip install '{wanted}'"
 

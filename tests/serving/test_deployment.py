@@ -40,8 +40,8 @@ def instructions(name):
 def test_the_packages_are_those_of_the_project_but_for_training():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     all_of_them = {*project["dependencies"], *project["optional-dependencies"]["serve"]}
-    lines = (DEPLOY / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    needed = {line for line in lines if not line.startswith("#")}
+    runtime = tomllib.loads((DEPLOY / "runtime/pyproject.toml").read_text(encoding="utf-8"))
+    needed = {*runtime["project"]["dependencies"]}
     assert needed <= all_of_them
     assert {*project["optional-dependencies"]["serve"]} <= needed
     assert not {line for line in needed if re.match("tensorflow|keras|optuna", line)}
