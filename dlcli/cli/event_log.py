@@ -257,6 +257,14 @@ def _features(event: events.FeaturesEvent) -> list[str]:
     return lines
 
 
+@event_lines.register
+def _unseen(event: events.UnseenEvent) -> list[str]:
+    ranked = sorted(event.columns.items(), key=lambda each: -each[1])
+    named = [f"{column} {fmt.percent(share)}" for column, share in ranked]
+    shown = fmt.join_names(named, _MOST_NAMES)
+    return [f"expected share of rows with a rare or unknown category: {shown}"]
+
+
 def _because(reason: str) -> str:
     """Return the reason for a type in parentheses, unless it is obvious."""
     return "" if reason in _OBVIOUS else f" ({fmt.type_reason(reason)})"

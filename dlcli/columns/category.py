@@ -183,12 +183,14 @@ class Categorical(column_type.ColumnType):
         missing = int((codes < 0).sum())
         is_category = isinstance(self.missing, MissingCategory)
         fill = kept[0] if isinstance(self.missing, MostFrequentCategory) else None
+        by_rank = counts[ranked].tolist(), [texts[at] for at in ranked]
         common: dict[str, Any] = {
             "column": column,
             "missing_share": missing / len(codes),
             "categories": tuple(sorted(kept)),
             "other": len(kept) < len(texts),
             "other_share": float(counts[ranked[len(kept) :]].sum() / len(codes)),
+            "unlike_share": self._unlike_rows(*by_rank, len(kept)) / len(codes),
             "missing": "category" if is_category else "error" if fill is None else "fill",
             "fill": fill,
             "missing_input": is_category and missing > 0,
@@ -197,6 +199,23 @@ class Categorical(column_type.ColumnType):
         if isinstance(self.encoding, Embedding):
             return EmbeddingEncoder(**common, units=self.encoding.units)
         return OneHotEncoder(**common)
+
+    def _unlike_rows(self, counts: Sequence[int], texts: Sequence[str], kept: int) -> int:
+        """Return the number of rows whose value would not be kept without this row.
+
+        Args:
+            counts: the number of rows of each value, in descending order.
+            texts: the values; equally frequent ones are in sort order.
+            kept: the number of kept values.
+        """
+        unlike = sum(counts[kept:])
+        may_replace = len(counts) > kept == self.max_categories and counts[kept] >= self.min_count
+        for count, text in zip(counts[:kept], texts, strict=False):
+            left = count - 1
+            is_replaced = may_replace and (-left, text) > (-counts[kept], texts[kept])
+            if left < self.min_count or is_replaced:
+                unlike += count
+        return unlike
 
     def _fit_order(self, order: Sequence[str], column: str, train: "Table") -> "OrderEncoder":
         """Fit the encoder of ordered categories.
@@ -373,6 +392,10 @@ class CategoryEncoder(column_type.DenseEncoder):
     """True if there is a code for all other values, because training rows had rare values."""
     other_share: Annotated[float, Field(ge=0, le=1)] = 0.0
     """Share of the training rows with another value; 0 if an earlier version fitted the encoder."""
+    unlike_share: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Share of the training rows whose value would be rare or unknown without this row, which
+    estimates the share of such values in new rows; `None` if an earlier version fitted the encoder.
+    """
     missing: Literal["category", "fill", "error"]
     """Encoding of a missing value: a separate code, `fill`, or an error."""
     fill: str | None = None
@@ -401,6 +424,11 @@ class CategoryEncoder(column_type.DenseEncoder):
         names += [f"{self.column} is another"] if self.other else []
         names += [f"{self.column} is missing"] if self.missing_input else []
         return tuple(names)
+
+    @property
+    def expected_unseen(self) -> float:
+        """The expected share of new rows with a rare or unknown category."""
+        return self.other_share if self.unlike_share is None else self.unlike_share
 
     @property
     def has_missing_input(self) -> bool:

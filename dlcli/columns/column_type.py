@@ -394,6 +394,11 @@ class ColumnEncoder(Fitted):
         """
 
     @property
+    def expected_unseen(self) -> float:
+        """The expected share of new rows with a rare or unknown category."""
+        return 0.0
+
+    @property
     def missing_advice(self) -> tuple[str, ...]:
         """The advice for clients if missing values are refused."""
         refused = "dlcli refuses missing values, so reject them before you call the model."

@@ -110,9 +110,10 @@ class DatetimeEncoder(column_type.FilledEncoder):
         empty = missing | wrong
         if outside.any() or empty.any():  # there may be findings to record
             problems.refuse(wrong, rows, self.column, times.problem)
-            if count := int(np.count_nonzero(outside & ~empty)):
+            if len(beyond := moments[outside & ~empty]):
                 ends = self.earliest.isoformat(), self.latest.isoformat()
-                problems.add(self.column, ColumnProblems(outside=count, range=ends))
+                found = ColumnProblems.outside_range(beyond, self._range, ends)
+                problems.add(self.column, found)
             empty = self.find_empty(missing, wrong, rows, out, problems)
             moments = np.where(empty, self.fill_number, moments)
         self._write(moments, out)

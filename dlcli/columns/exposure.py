@@ -78,8 +78,7 @@ class ExposureEncoder(NumericEncoder):
         beyond = usable & ((values < self.low) | (values > self.high))
         if beyond.any():
             ends = self.low, self.high
-            found = ColumnProblems(outside=int(np.count_nonzero(beyond)), range=ends)
-            problems.add(self.column, found)
+            problems.add(self.column, ColumnProblems.outside_range(values[beyond], ends))
         out[:, 0] = values
 
     # Exported models.

@@ -188,10 +188,9 @@ class NumberEncoder(column_type.FilledEncoder):
                 problems.refuse(beyond, rows, self.column, problem)
                 wrong = wrong | beyond
             values = np.where(wrong, np.nan, values)
-            outside = int(np.count_nonzero((values < self.low) | (values > self.high)))
-            if outside:
-                ends = self.low, self.high
-                problems.add(self.column, ColumnProblems(outside=outside, range=ends))
+            outside = values[(values < self.low) | (values > self.high)]
+            if len(outside):
+                problems.add(self.column, self._outside_range(outside))
             has_empty = True
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)
@@ -206,6 +205,17 @@ class NumberEncoder(column_type.FilledEncoder):
         else:
             scaled = scalings.scale_column(self.scale, values, rows, self.column, problems)
         self.write(values, scaled, out)
+
+    def _outside_range(self, values: Floats) -> ColumnProblems:
+        """Return the record of numbers outside the range.
+
+        If the column is scaled by the logarithm, so are distances from the range.
+        """
+        shown = self.low, self.high
+        if self.scaling.name != "log1p":
+            return ColumnProblems.outside_range(values, shown)
+        low, high = np.log1p(self._ends).tolist()
+        return ColumnProblems.outside_range(np.log1p(values), (low, high), shown)
 
     @cached_property
     def _is_safe(self) -> bool:

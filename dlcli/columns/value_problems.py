@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from dlcli.arrays import Indices, Mask
+from dlcli.arrays import Array, Indices, Mask
 from dlcli.errors import DataError, listed, plural, truncate
 from dlcli.tables.table import Rows
 
@@ -59,6 +60,8 @@ class ColumnProblems:
     """The encoding of these texts, in words."""
     outside: int = 0
     """Number of rows outside the training range."""
+    farthest: float = 0.0
+    """The largest distance of these rows from the range, in widths of the range."""
     range: tuple[float | str, float | str] | None = None
     """The training range if rows are outside it; times are ISO 8601."""
     unreadable: int = 0
@@ -71,8 +74,29 @@ class ColumnProblems:
             own = getattr(self, name)
             if name in _COUNTS:
                 setattr(self, name, own + value)
+            elif name == "farthest":
+                self.farthest = max(own, value)
             elif name != "unseen_index" and not own:
                 setattr(self, name, value)
+
+    @classmethod
+    def outside_range(
+        cls,
+        values: Array,
+        ends: tuple[float, float],
+        range: tuple[float | str, float | str] | None = None,
+    ) -> ColumnProblems:
+        """Return the record of rows outside the training range.
+
+        Args:
+            values: the values of these rows, at least one, (rows outside,).
+            ends: the ends of the range, in the unit of `values`.
+            range: the ends for people, if they are others.
+        """
+        low, high = ends
+        distance = max(low - float(values.min()), float(values.max()) - high)
+        farthest = distance / (high - low) if high > low else math.inf
+        return cls(outside=len(values), farthest=farthest, range=range or ends)
 
     def limit_values(self) -> None:
         """Limit memory: count unknown categories together after the first ten thousand."""
@@ -292,7 +316,10 @@ def short_moments(moments: Sequence[str]) -> list[str]:
     return [*moments]
 
 
-_UNKNOWN = "with an unknown category"
+UNKNOWN = "with an unknown category"
+_RARE_OR_UNKNOWN = "with a rare or unknown category"
+UNSEEN = frozenset({UNKNOWN, _RARE_OR_UNKNOWN})
+"""The kinds of notes on values without a category."""
 
 
 def value_notes(
@@ -313,7 +340,7 @@ def value_notes(
         if place is not None and problems.unseen_index is not None:
             row = f"{', ' if count == 1 else ', the first in '}{place(problems.unseen_index)}"
         detail = f" ({listed(values, _SHOWN_VALUES)}){row}: {encoding}{problems.unseen_hint}"
-        kind = "with a rare or unknown category" if problems.may_be_rare else _UNKNOWN
+        kind = _RARE_OR_UNKNOWN if problems.may_be_rare else UNKNOWN
         yield ValueNote(column, count, kind, detail, values, encoding)
     if count := problems.without_tokens:
         kind, encoding = "without a known token", problems.without_tokens_encoding

@@ -12,11 +12,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from dlcli.arrays import Matrix
 from dlcli.columns import column_type, value_problems
@@ -28,6 +28,7 @@ from dlcli.columns.scaling import Fitted
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.data_section import Input
 from dlcli.encoding import encoded_rows
+from dlcli.encoding.chance import TrainingColumn
 from dlcli.errors import DataError, absent_columns
 from dlcli.tables.few_rows import FewRows
 from dlcli.tables.number_notation import Notation
@@ -55,6 +56,8 @@ class Encoding(Fitted):
     """The task, fitted on the training rows."""
     notations: Mapping[str, Notation] = {}
     """The notation of numbers in the training rows, by column; other columns have plain numbers."""
+    training_rows: Annotated[int, Field(ge=1)] | None = None
+    """The number of training rows; `None` if an earlier version fitted the encoding."""
 
     @property
     def layout(self) -> Layout:
@@ -183,7 +186,9 @@ def fit_encoding(
     columns = [*chosen, *([] if exposure is None else [exposure])]
     features = train.by_column(columns, fit, Fitted.model_dump_json, load)
     notations = {name: each for name, each in train.notations.items() if not each.is_plain}
-    return Encoding(features=tuple(features), task=task, notations=notations)
+    return Encoding(
+        features=tuple(features), task=task, notations=notations, training_rows=train.rows
+    )
 
 
 def encode_rows(
@@ -315,6 +320,8 @@ class ColumnDifference:
     """Number of compared rows."""
     training_missing_share: float
     """Share of the training rows without a value."""
+    training: TrainingColumn | None = None
+    """The training rows; `None` if their number is unknown."""
 
     @property
     def missing_share(self) -> float:
@@ -333,6 +340,21 @@ class ColumnDifference:
         distance = abs(self.problems.missing - self.rows * share)
         is_improbable = distance > _NOTABLE_DEVIATIONS * deviation + 1
         return is_improbable and abs(self.missing_share - share) > _NOTABLE_SHARE
+
+    def is_by_chance(self, kind: str) -> bool:
+        """Return whether chance explains a note on rows out of range or with unseen values.
+
+        Args:
+            kind: the kind of the note.
+        """
+        problems, training = self.problems, self.training
+        if training is None:
+            return False
+        if kind == value_problems.OUTSIDE:
+            present = self.rows - problems.missing
+            return training.explains_outside(problems.outside, problems.farthest, present)
+        is_unseen = kind in value_problems.UNSEEN and not problems.unseen_hint  # a misspelling
+        return is_unseen and training.explains_unseen(problems.unseen.total(), self.rows)
 
     def to_json(self) -> dict[str, object]:
         """Return the differences by name; all counts are numbers of rows."""
@@ -366,10 +388,14 @@ def find_differences(
     Returns:
         The columns with a difference, in the order of the features.
     """
-    none, found = ColumnProblems(), []
+    none, found, count = ColumnProblems(), [], encoding.training_rows
     for feature in encoding.features:
-        problems = columns.get(feature.column, none)
-        difference = ColumnDifference(feature.column, problems, rows, feature.missing_share)
+        problems, share = columns.get(feature.column, none), feature.missing_share
+        training = None
+        if count is not None:
+            present, compared = round(count * (1 - share)), len(encoding.features)
+            training = TrainingColumn(present, compared, feature.expected_unseen)
+        difference = ColumnDifference(feature.column, problems, rows, share, training)
         if difference.to_json():
             found.append(difference)
     return found
@@ -378,7 +404,7 @@ def find_differences(
 def difference_lines(
     differences: Sequence[ColumnDifference], place: value_problems.Place | None = None
 ) -> Iterator[value_problems.Line]:
-    """Summarize differences in lines, with a single line about missing values.
+    """Summarize differences that chance does not explain, with a single line on missing values.
 
     Args:
         differences: the differences of all columns.
@@ -388,6 +414,7 @@ def difference_lines(
         note
         for each in differences
         for note in value_problems.value_notes(each.column, each.problems, place)
+        if note.kind == value_problems.UNKNOWN or not each.is_by_chance(note.kind)
     )
     yield from value_problems.summarize_notes(
         sorted(notes, key=lambda note: note.kind == value_problems.OUTSIDE)

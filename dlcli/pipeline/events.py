@@ -136,6 +136,18 @@ class FeaturesEvent(Event, kind="features"):
     for the type."""
 
 
+class UnseenEvent(Event, kind="unseen"):
+    """Some columns have categories that are rare or occur in a single training row.
+
+    Rows of validation and test are only warned of if more of them have such a category than
+    expected.
+    """
+
+    columns: Mapping[str, float]
+    """The expected share of new rows with a rare or unknown category, by column, if it is at least
+    0.01: the share of training rows whose category would be rare or unknown without the row."""
+
+
 class NetworkEvent(Event, kind="network"):
     """The network was built; its training has not begun."""
 

@@ -299,8 +299,9 @@ def prepare_example(
         ConfigError, UsageError: see `check_plan`.
         ConfigError, DataError: see `prepare_rows`.
     """
-    kinds = event_types.TargetEvent, event_types.FeaturesEvent, event_types.NetworkEvent
-    rows, plan = preparation.prepare_fit(config, dataset, split, events.only(*kinds))
+    kinds = event_types.TargetEvent, event_types.FeaturesEvent, event_types.UnseenEvent
+    described = events.only(*kinds, event_types.NetworkEvent)
+    rows, plan = preparation.prepare_fit(config, dataset, split, described)
     preparation.warn_of_random_split(dataset, rows.decisions, events)
     check_plan(rows, plan, events)
     return rows, plan

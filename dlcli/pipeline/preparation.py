@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from dlcli import errors
 from dlcli.columns.column_type import Decision, direction_of
+from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.columns.value_problems import Place, ValueNote, ValueProblems, summarize_notes
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
@@ -30,7 +31,13 @@ from dlcli.data_checks.sample import DataFinding
 from dlcli.data_checks.target_checks import refuse_names
 from dlcli.encoding import column_types
 from dlcli.encoding.encoded_rows import EncodedRows, InputsWriter
-from dlcli.encoding.table_encoding import Encoding, encode_rows, fit_encoding, row_weights
+from dlcli.encoding.table_encoding import (
+    Encoding,
+    encode_rows,
+    find_differences,
+    fit_encoding,
+    row_weights,
+)
 from dlcli.errors import did_you_mean, first_names, plural
 from dlcli.network.head import Head, resolve_head
 from dlcli.network.layers import Network, Weights, build_network, summarize
@@ -68,6 +75,8 @@ if TYPE_CHECKING:
     from dlcli.training.compiled_engine import ProgramCache
     from dlcli.training.linear_engine import LinearEngine
 
+_NOTABLE_UNSEEN = 0.01
+"""Minimum expected share of rows with a rare or unknown category that is reported."""
 ReportNotes = Callable[[str, Sequence[ValueNote]], None]
 """Receives the name of rows, such as `test rows of houses.csv`, and notes on them."""
 Header = tuple[str, tuple[str, ...]]
@@ -736,6 +745,7 @@ def prepare_rows(
         of_train = task.fit(head.output.scaling, train)
         exposure = config.data.exposure
         encoding = fit_encoding(decisions, varied_input(config), train, of_train, exposure)
+        _report_unseen(encoding, train, events)
     else:
         encoding = _checked_encoding(fitted, decisions, task, config.data.exposure)
     choice = dataset.split_choice
@@ -749,6 +759,14 @@ def prepare_rows(
         *(split, choice, task, decisions, encoding, weight, findings, storage),
         is_fitted=fitted is None,
     )
+
+
+def _report_unseen(encoding: Encoding, train: Table, events: Events) -> None:
+    """Report columns in which rare or unknown categories are expected, once for all sets."""
+    shares = {each.column: each.expected_unseen for each in encoding.features}
+    shares = {name: share for name, share in shares.items() if share >= _NOTABLE_UNSEEN}
+    if shares and train.rows >= MIN_ROWS:
+        events.emit(event_types.UnseenEvent(columns=shares))
 
 
 def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None) -> FitRows:
@@ -779,12 +797,29 @@ def encode_sets(rows: FitRows, events: Events, report: ReportNotes | None = None
             raise errors.DataError(message, file=table.file, column=weight) from None
         # Rare and missing values of training rows were reported when their types were decided.
         is_known = name == "train" and rows.is_fitted
-        notes = [] if is_known else problems.notes(_place_in(table))
+        notes = [] if is_known else _notes_beyond_chance(rows, table, problems)
         if notes and report is not None:
             report(f"{name} rows of {table.file}", notes)
         else:
             warn_of_notes(f"{name} rows of {table.file}", notes, events)
     return replace(rows, encoded=encoded)
+
+
+def _notes_beyond_chance(rows: FitRows, table: Table, problems: ValueProblems) -> list[ValueNote]:
+    """Return notes on values that the training rows do not have, unless chance explains them.
+
+    Args:
+        rows: the rows of all sets; chance explains no difference from those of an earlier run.
+        table: the encoded rows.
+        problems: recorded when they were encoded.
+    """
+    differences = find_differences(rows.encoding, table.rows, problems.columns)
+    found = {each.column: each for each in differences if rows.is_fitted}
+    return [
+        note
+        for note in problems.notes(_place_in(table))
+        if note.column not in found or not found[note.column].is_by_chance(note.kind)
+    ]
 
 
 def _place_in(table: Table) -> Place:

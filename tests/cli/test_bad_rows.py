@@ -208,7 +208,7 @@ def test_values_beyond_those_shown_are_pointed_to_also_of_few_rows(dlcli):
 
 @pytest.mark.usefixtures("double")
 def test_differences_from_the_training_rows_are_summarized(dlcli):
-    result = dlcli("predict", "runs/double", "-", text="x\n-1\n2\n2.5\n")
+    result = dlcli("predict", "runs/double", "-", text="x\n-10\n2\n2.5\n")
     assert result.stderr == (
         snapshot("warning: standard input: column 'x': 2 rows outside the training range, 0 to 2\n")
     )

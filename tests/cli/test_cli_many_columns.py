@@ -5,11 +5,45 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dlcli.config.config_file import load_config
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preparation import encode_sets, prepare
+
+
+@pytest.fixture
+def towns(folder):
+    """400 rows of 90 towns, some of them in a single row; towns of a region are neighbors."""
+    rng = np.random.default_rng(0)
+    town = np.minimum(rng.geometric(0.04, 400), 90)
+    rows = zip(town, town // 10, rng.random(400).round(3), strict=True)
+    lines = [f"town {town},{region},{x}" for town, region, x in rows]
+    Path("towns.csv").write_text("\n".join(["town,region,y", *lines]))
+
+
+TOWNS = """\
+data: {{train: towns.csv, target: y, validation: 0.2, test: 0.2, split: {split}}}
+input: {{features: {{town: categorical}}}}
+hidden: []
+epochs: 1
+"""
+
+
+@pytest.mark.usefixtures("towns")
+def test_unknown_categories_that_are_expected_are_reported_once(dlcli):
+    Path("c.yaml").write_text(TOWNS.format(split="random"))
+    lines = dlcli("validate", "c.yaml").stderr
+    assert "warning" not in lines
+    assert "\nunseen    expected share of rows with a rare or unknown category: town " in lines
+
+
+@pytest.mark.usefixtures("towns")
+def test_more_unknown_categories_than_expected_are_warned_of(dlcli):
+    Path("c.yaml").write_text(TOWNS.format(split="{name: group, column: region}"))
+    warning = "rows of towns.csv: column 'town': "
+    assert warning in dlcli("validate", "c.yaml").stderr
 
 
 @pytest.mark.usefixtures("colors")

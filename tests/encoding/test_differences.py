@@ -16,6 +16,7 @@ from dlcli.columns.number import Numeric
 from dlcli.columns.text import Text
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.data_section import Input, Target
+from dlcli.encoding.chance import TrainingColumn
 from dlcli.encoding.column_types import decide_types
 from dlcli.encoding.table_encoding import (
     ColumnDifference,
@@ -83,9 +84,15 @@ def test_rows_like_those_of_training_have_no_differences():
     [
         (
             "size",
-            ["4", "many", "1"],
+            ["8", "many", "1"],
             {"unreadable": 1, "outside": 1, "training_range": [1, 3]},
             ["column 'size': 1 row outside the training range, 1 to 3"],
+        ),
+        (
+            "size",
+            ["4", "2", "1"],
+            {"outside": 1, "training_range": [1, 3]},
+            [],  # by chance, as often as one of the few training rows is outside the others
         ),
         (
             "color",
@@ -218,6 +225,48 @@ def test_the_most_frequent_unseen_values_are_listed():
     assert document["unseen"] == 32
     assert len(document["unseen_values"]) == 20
     assert next(iter(document["unseen_values"].items())) == ("often", 2)
+
+
+def test_rows_outside_the_range_are_reported_beyond_chance_or_far_outside():
+    def lines(outside, farthest, rows=1_000):
+        training = TrainingColumn(rows=1_000, columns=10)
+        problems = ColumnProblems(outside=outside, farthest=farthest, range=(0, 1))
+        return [*difference_lines([ColumnDifference("x", problems, rows, 0.0, training)])]
+
+    assert not lines(2, 0.1), "2m/(n + 1) of m rows are expected outside"
+    assert lines(40, 0.1)
+    assert lines(1, 3.0)
+    assert lines(1, 0.3, rows=1)
+
+
+def test_more_tables_keep_the_farthest_row():
+    problems = ColumnProblems(outside=1, farthest=3.0, range=(0, 1))
+    problems.add(ColumnProblems(outside=2, farthest=0.5, range=(0, 1)))
+    assert (problems.outside, problems.farthest) == (3, 3.0)
+
+
+@pytest.mark.parametrize(("scaling", "farthest"), [("standard", 10.0), ("log1p", 1.0)])
+def test_distances_of_a_column_with_logarithms_are_those_of_logarithms(scaling, farthest):
+    values = [0, 1, 9]
+    table = Table("t.csv", pa.table({"x": values}), np.arange(1, 4))
+    encoder = Numeric(scaling=scaling).fit("x", table, Input())
+    problems = ValueProblems()
+    far = Table("t.csv", pa.table({"x": [90, 99]}), np.arange(1, 3))
+    encoder.encode(far, np.zeros((2, len(encoder.inputs)), np.float32), problems)
+    found = problems.columns["x"]
+    assert (found.outside, found.range) == (2, (0, 9))
+    assert found.farthest == pytest.approx(farthest)
+
+
+def test_pooled_categories_as_frequent_as_in_training_are_not_reported():
+    def lines(rows, hint=""):
+        problems = ColumnProblems(Counter(rare=rows), 0, "as 'other'", hint, may_be_rare=True)
+        training = TrainingColumn(rows=1_000, unlike_share=0.3)
+        return [*difference_lines([ColumnDifference("x", problems, 100, 0.0, training)])]
+
+    assert not lines(33)
+    assert lines(60)
+    assert lines(33, "; training rows have 'Rare' instead of 'rare'")
 
 
 def test_columns_outside_the_range_share_one_line():

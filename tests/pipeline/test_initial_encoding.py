@@ -56,8 +56,8 @@ def test_categories_that_the_earlier_run_does_not_have_are_reported():
     rows, _ = prepare(config(), events)
     encode_sets(rows, events)
     assert [each for each in messages if "green" in each] == [
-        "train rows of new.csv: column 'color': 1 row with an unknown category ('green'), row 2: "
-        "encoded as zeros"
+        "train rows of new.csv: column 'color': 1 row with an unknown category ('green'), row 2 of "
+        "the table: encoded as zeros"
     ]
 
 
