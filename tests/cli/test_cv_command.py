@@ -140,13 +140,15 @@ def test_events_go_to_standard_error_and_the_result_to_standard_output(dlcli, ca
         "report: dlcli report runs/cv",
         "train on all rows except the test rows: dlcli train runs/cv/refit.yaml",
     ]
-    assert calls == [("rows.yaml", {"folds": 5, "repeats": 1, "refit": False}, None, 1)]
+    plan = {"folds": 5, "repeats": 1, "refit": False, "by": ()}
+    assert calls == [("rows.yaml", plan, None, 1)]
 
 
 def test_the_options_reach_the_plan(dlcli, calls):
     options = ("--folds", "3", "--repeats", "4", "--refit", "--output", "mine", "--jobs", "2")
-    dlcli("cv", "rows.yaml", *options)
-    assert calls == [("rows.yaml", {"folds": 3, "repeats": 4, "refit": True}, Path("mine"), 2)]
+    dlcli("cv", "rows.yaml", *options, "--by", "sex,region", "--by", "age")
+    plan = {"folds": 3, "repeats": 4, "refit": True, "by": ("sex,region", "age")}
+    assert calls == [("rows.yaml", plan, Path("mine"), 2)]
 
 
 @pytest.mark.usefixtures("calls")
