@@ -19,8 +19,8 @@ sql_option = click.option(
     "--sql",
     metavar="QUERY",
     help="SQL query, if DATA is a database: a URL such as postgresql://USER@HOST/DATABASE or "
-    "sqlite:///FILE, or a database file. [default: all rows of its only table, or of the table "
-    "that follows the database and another / in the URL]",
+    "sqlite:///FILE, or a database file. [default: all rows of the table in a URL such as "
+    "sqlite:///FILE/TABLE, else of the only table]",
 )
 
 

@@ -93,10 +93,11 @@ def _check_prevalence(
 @sql_option
 @options.output(
     "FILE|FOLDER|TABLE",
-    "New file, or URL such as s3://bucket/predictions.parquet, for the predictions; or, if DATA is "
-    "a folder or a glob, a folder for one output file per table; or the URL of a table of a "
-    "database, such as postgresql://USER@HOST/DATABASE/TABLE, to append them to it, or to create "
-    "it. [default: standard output]",
+    "Where to write the predictions: a new file; the URL of a new file, such as "
+    "s3://bucket/predictions.parquet; the URL of a database table, such as "
+    "postgresql://USER@HOST/DATABASE/TABLE, which is created if it is missing and else appended "
+    "to; or, if DATA is a folder or a glob, a folder for one output file per table. [default: "
+    "standard output]",
     or_folder=True,
     or_stdout=True,
     or_database=True,
@@ -183,8 +184,9 @@ def predict(
     folder as DATA requires such an --output. After an interruption, run the same command again: it
     skips finished files.
 
-    The rows of a database are read and predicted in parts, which needs little memory, too. Rows are
-    appended to a table in one transaction: after an error, the database is unchanged.
+    The rows of a database are read and predicted in parts, which needs little memory. If --output
+    is a database table, all rows are written in one transaction: after an error, the database is
+    unchanged.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
 
@@ -495,8 +497,8 @@ def drift(
 
     RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, a
     database, or `-` for standard input; it does not need the target. Each column, the predictions
-    and the rows as a whole are compared. If they differ strongly, the exit code is 6 (see
-    --fail-on).
+    and the rows as a whole are compared. If they differ strongly (see --fail-on), the exit code is
+    6.
 
     \b
       dlcli drift runs/bikes new_hours.csv
