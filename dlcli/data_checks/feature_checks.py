@@ -474,8 +474,9 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
     for name, far in found.items():
         numbers = sample.columns[name].numbers
         assert numbers is not None  # else the distance is 0
-        value = number(float(numbers[-1 if far > 0 else 0]))
-        details[name] = f"{value}, {abs(far):.0f} deviations"
+        value = float(numbers[-1 if far > 0 else 0])
+        shown = f"{value:,.0f}" if value.is_integer() and abs(value) < 1e9 else number(value)
+        details[name] = f"{shown}: {abs(far):.0f} deviations"
         has_long_tails &= far > 0 and bool(numbers[0] >= 0)
     scaling = "scaling: log1p" if has_long_tails else "scaling: robust or quantile"
     message = (

@@ -300,7 +300,7 @@ def test_dates_near_each_other_and_other_words_are_not(sample):
 def test_a_value_forty_deviations_out_is_a_warning_and_log_is_offered(sample):
     found = find_wide_ranges(sample({"x": [*range(20)] * 100 + [5000]}), Input())
     # Mean 11.99 and deviation 111.7: 5000 lies 44.65 deviations away.
-    assert "'x' (5000, 45 deviations)" in found.message
+    assert "'x' (5,000: 45 deviations)" in found.message
     assert found.severity == "warning"
     assert "scaling: log1p" in found.advice
 
@@ -315,7 +315,7 @@ def test_a_logarithm_does_not_bring_a_number_far_below_the_others_nearer(sample)
     latitudes = [8.856, *(48.8 + at / 1000 for at in range(300))]
     found = find_wide_ranges(sample({"latitude": latitudes}), Input())
     # Mean 48.816 and deviation 2.309: 8.856 lies 17.3 deviations below.
-    assert "'latitude' (8.856, 17 deviations)" in found.message
+    assert "'latitude' (8.856: 17 deviations)" in found.message
     assert "scaling: robust or quantile" in found.advice
 
 
