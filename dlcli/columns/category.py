@@ -466,10 +466,16 @@ class CategoryEncoder(column_type.DenseEncoder):
             else:
                 each = np.bincount(found[new], minlength=len(texts)).tolist()
                 counts = +Counter(dict(zip(texts, each, strict=True)))
-                encoding, hint = self._unseen_encoding(), self._spelling_hint(counts)
-                first, has_rare = int(np.argmax(new)), self.other_share > 0
-                unseen = ColumnProblems(counts, first, encoding, hint, may_be_rare=has_rare)
-                problems.add(self.column, unseen)
+
+                def describe(counts: Counter[str], first: int | None = None) -> ColumnProblems:
+                    encoding, hint = self._unseen_encoding(), self._spelling_hint(counts)
+                    has_rare = self.other_share > 0
+                    return ColumnProblems(counts, first, encoding, hint, may_be_rare=has_rare)
+
+                def of_row(row: int) -> ColumnProblems:
+                    return describe(Counter({texts[found[row]]: 1}))
+
+                problems.add(self.column, describe(counts, int(np.argmax(new))), new, of_row)
         missing = found < 0
         if missing.any():
             is_uncoded = self.accepts_missing and self.missing_code == self.count

@@ -110,10 +110,10 @@ class DatetimeEncoder(column_type.FilledEncoder):
         empty = missing | wrong
         if outside.any() or empty.any():  # there may be findings to record
             problems.refuse(wrong, rows, self.column, times.problem)
-            if len(beyond := moments[outside & ~empty]):
+            if (beyond := outside & ~empty).any():
                 ends = self.earliest.isoformat(), self.latest.isoformat()
-                found = ColumnProblems.outside_range(beyond, self._range, ends)
-                problems.add(self.column, found)
+                found = ColumnProblems.outside_range(moments[beyond], self._range, ends)
+                problems.add(self.column, found, beyond)
             empty = self.find_empty(missing, wrong, rows, out, problems)
             moments = np.where(empty, self.fill_number, moments)
         self._write(moments, out)

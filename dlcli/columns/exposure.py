@@ -78,7 +78,7 @@ class ExposureEncoder(NumericEncoder):
         beyond = usable & ((values < self.low) | (values > self.high))
         if beyond.any():
             ends = self.low, self.high
-            problems.add(self.column, ColumnProblems.outside_range(values[beyond], ends))
+            problems.add(self.column, ColumnProblems.outside_range(values[beyond], ends), beyond)
         out[:, 0] = values
 
     # Exported models.

@@ -188,9 +188,9 @@ class NumberEncoder(column_type.FilledEncoder):
                 problems.refuse(beyond, rows, self.column, problem)
                 wrong = wrong | beyond
             values = np.where(wrong, np.nan, values)
-            outside = values[(values < self.low) | (values > self.high)]
-            if len(outside):
-                problems.add(self.column, self._outside_range(outside))
+            outside = (values < self.low) | (values > self.high)
+            if outside.any():
+                problems.add(self.column, self._outside_range(values[outside]), outside)
             has_empty = True
         if self.categories:
             categories, narrow = _in_32_bits(self.categories), _in_32_bits(values)

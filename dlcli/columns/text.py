@@ -316,7 +316,9 @@ class TextEncoder(column_type.SparseEncoder):
         if not entries.all():
             count = int(np.count_nonzero(entries == 0))
             found = ColumnProblems(without_tokens=count, without_tokens_encoding=_NO_INPUT)
-            problems.add(self.column, found)
+            without = np.zeros(len(missing), bool)
+            without[~missing] = entries == 0
+            problems.add(self.column, found, without)
         if not missing.any():
             return texts
         is_unmarked = self.missing != "error" and not self.missing_share

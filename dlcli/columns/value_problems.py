@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from heapq import merge
 from itertools import islice
 
@@ -121,6 +121,8 @@ class BadRow:
 
 Problem = Callable[[int], str]
 """Describes the problem with the value at a row index."""
+OfRow = Callable[[int], ColumnProblems]
+"""Returns the difference of the row at an index."""
 
 
 def _bad_rows(column: str, start: int, rows: Indices, problem: Problem) -> Iterator[BadRow]:
@@ -137,11 +139,16 @@ class ValueProblems:
         lenient: whether to record a value that can't be encoded and encode it as missing, instead
             of raising an error.
         hint: a note for that error, with advice on how to proceed.
+        by_row: whether to record the rows of differences, for `row_notes`.
     """
 
-    def __init__(self, *, lenient: bool = False, hint: str = "") -> None:
+    def __init__(self, *, lenient: bool = False, hint: str = "", by_row: bool = False) -> None:
         self.lenient = lenient
         self._hint = hint
+        self._by_row = by_row
+        self._differences: list[tuple[str, int, Indices, OfRow]] = []
+        """For each recorded difference with rows: the column, the number of rows encoded before,
+        the indices of the rows, and the function that returns the difference of one of them."""
         self.rows = 0
         """Number of rows encoded so far."""
         self.columns: defaultdict[str, ColumnProblems] = defaultdict(ColumnProblems)
@@ -175,13 +182,27 @@ class ValueProblems:
         self._refusals.append((column, self.rows, indices, problem))
         self.columns[column].unreadable += len(indices)
 
-    def add(self, column: str, found: ColumnProblems) -> None:
+    def add(
+        self,
+        column: str,
+        found: ColumnProblems,
+        rows: Mask | None = None,
+        of_row: OfRow | None = None,
+    ) -> None:
         """Record differences of a column of the current table.
 
         Args:
             column: the name of the column.
             found: the differences; row indices belong to the current table.
+            rows: mask of the rows that differ, (rows,), if they have notes.
+            of_row: returns the difference of one of them; if omitted, all differ alike.
         """
+        if self._by_row and rows is not None:
+            alike = replace(
+                found, outside=min(found.outside, 1), without_tokens=min(found.without_tokens, 1)
+            )
+            single = of_row or (lambda _: alike)
+            self._differences.append((column, self.rows, np.flatnonzero(rows), single))
         problems = self.columns[column]
         problems.add(found)
         if found.unseen_index is not None:
@@ -201,6 +222,22 @@ class ValueProblems:
         """Yield the values that can't be encoded, in the order of their rows."""
         columns = (_bad_rows(*refusal) for refusal in self._refusals)
         return merge(*columns, key=lambda bad: bad.index)
+
+    def row_notes(self, most: int) -> Iterator[tuple[int, ValueNote]]:
+        """Yield notes on single rows, with the index of the row among all encoded rows.
+
+        They have the words of the notes on columns, and are in the order of columns, then of rows.
+
+        Args:
+            most: the maximum number of notes.
+        """
+        cells = (
+            (start + row, note)
+            for column, start, rows, of_row in self._differences
+            for row in rows.tolist()
+            for note in value_notes(column, of_row(row))
+        )
+        yield from islice(cells, most)
 
     def notes(self, place: Place | None = None) -> list[ValueNote]:
         """Describe missing and unknown values without a separate input.
@@ -235,7 +272,12 @@ class ValueNote:
     """The encoding of the values, in words."""
 
     def __str__(self) -> str:
-        return f"column '{self.column}': {plural(self.rows, 'row')} {self.kind}{self.detail}"
+        return f"column '{self.column}': {plural(self.rows, 'row')} {self.message}"
+
+    @property
+    def message(self) -> str:
+        """The note without the column and the number of rows."""
+        return f"{self.kind}{self.detail}"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from starlette.responses import Response
 from dlcli import __version__
 from dlcli.serving import requests
 from dlcli.serving.requests import Handler, Models, as_object, fixed, json_response
-from dlcli.serving.served_model import PredictedRows, RequestError, RowProblem, ServedModel
+from dlcli.serving.served_model import NOTES, PredictedRows, RequestError, RowProblem, ServedModel
 
 _HEADER_LENGTH = "Inference-Header-Content-Length"
 _DTYPES = {
@@ -223,6 +223,8 @@ def _response(model: ServedModel, content: Mapping[str, Any], predicted: Predict
     document: dict[str, object] = {"model_name": model.name, "model_version": "1"}
     if isinstance(content.get("id"), str):
         document["id"] = content["id"]
+    if predicted.notes:  # values of parameters must not be lists
+        document["parameters"] = {NOTES: orjson.dumps(predicted.listed_notes).decode()}
     head = orjson.dumps({**document, "outputs": outputs})
     if not parts:
         return Response(head, media_type="application/json")

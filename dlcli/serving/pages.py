@@ -16,18 +16,15 @@ import numpy as np
 from starlette.responses import HTMLResponse, Response
 
 from dlcli import __version__
-from dlcli.columns.value_problems import ColumnProblems
+from dlcli.columns.value_problems import ColumnProblems, value_notes
 from dlcli.prediction.predictions import Predictions
 from dlcli.reports.charts import style_variables
 from dlcli.reports.report_files import policy, render_template, template_text
 from dlcli.serving.requests import OTHER_TYPES
-from dlcli.serving.served_model import Limits, ServedModel, output_schemas
+from dlcli.serving.served_model import NOTES, Limits, ServedModel, output_schemas
 
 MOST_CURVES = 24
 """Maximum number of columns with a curve."""
-_OUTSIDE = "outside the training range"
-_UNSEEN = "unknown category"
-_WORDLESS = "no known word"
 _MISSING = "missing"
 _PROBLEM = {
     "type": "object",
@@ -45,6 +42,15 @@ _ERROR = {
         "problems": {"type": "array", "items": {"$ref": "#/components/schemas/Problem"}},
     },
     "required": ["error"],
+}
+_NOTES = {
+    "type": "array",
+    "description": "Values of the row that training did not see; absent if there are none.",
+    "items": {
+        "type": "object",
+        "properties": {"column": {"type": "string"}, "message": {"type": "string"}},
+        "required": ["column", "message"],
+    },
 }
 _NUMBER = {"type": ["number", "null"]}
 _EXPLANATION = {
@@ -147,9 +153,9 @@ def _chosen(predictions: Predictions) -> list[bool]:
 def _notes(columns: Mapping[str, ColumnProblems]) -> Iterator[tuple[str, str]]:
     """Yield notes on values that differ from the training rows, by column."""
     for name, found in columns.items():
-        kinds = (found.outside, found.unseen, found.without_tokens, found.missing)
-        words = (_OUTSIDE, _UNSEEN, _WORDLESS, _MISSING)
-        if notes := [word for word, count in zip(words, kinds, strict=True) if count]:
+        notes = [note.message for note in value_notes(name, found)]
+        notes += [_MISSING] if found.missing else []
+        if notes:
             yield name, notes[0]
 
 
@@ -313,7 +319,8 @@ def _schemas(model: ServedModel) -> dict[str, object]:
         "required": [*model.columns],
     }
     outputs = output_schemas(model.output_types, model.predictor.task.classes)
-    prediction = {"type": "object", "properties": outputs, "required": [*outputs]}
+    described = {**outputs, NOTES: _NOTES}
+    prediction = {"type": "object", "properties": described, "required": [*outputs]}
     return {f"{model.name}.Row": row, f"{model.name}.Prediction": prediction}
 
 

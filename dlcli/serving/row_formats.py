@@ -41,11 +41,11 @@ class RowsOfRequest:
     def respond(self, predicted: PredictedRows) -> Response:
         """Return the predictions in the format of the request."""
         if self.form == "json":
-            return json_response(predicted.records)
+            return json_response(predicted.records_with_notes)
         if self.form == "object":
-            return json_response(predicted.records[0])
+            return json_response(predicted.records_with_notes[0])
         if self.form == "jsonl":
-            lines = b"".join(orjson.dumps(each) + b"\n" for each in predicted.records)
+            lines = b"".join(orjson.dumps(each) + b"\n" for each in predicted.records_with_notes)
             return Response(lines, media_type=JSON_LINES)
         stream = io.BytesIO()
         write_rows(pa.table(predicted.predictions.columns()), "csv", stream)

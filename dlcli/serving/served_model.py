@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -33,6 +33,10 @@ _TABLE = "the request"
 """The name of the rows in messages; responses omit it."""
 MOST_PROBLEMS = 20
 """Maximum number of listed problems in a response."""
+MOST_NOTES = 1_000
+"""Maximum number of notes in a response."""
+NOTES = "notes"
+"""The key of notes in responses."""
 MOST_EXPLAINED_ROWS = 1_000
 _WORK_OF_EXPLANATIONS = 4e11
 """Maximum number of multiplications to explain the rows of a request, about 15 s on a core."""
@@ -145,6 +149,29 @@ class PredictedRows:
         columns = self.columns
         names, values = tuple(columns), zip(*columns.values(), strict=True)
         return [dict(zip(names, row, strict=True)) for row in values]
+
+    @cached_property
+    def notes(self) -> list[RowProblem]:
+        """Notes on values that training did not see, in the words of `dlcli predict`, by row."""
+        found = sorted(self.problems.row_notes(MOST_NOTES), key=lambda each: each[0])
+        return [RowProblem(note.message, row + 1, note.column) for row, note in found]
+
+    @property
+    def listed_notes(self) -> list[dict[str, object]]:
+        """The notes as objects with `row`, `column` and `message`."""
+        return [note.to_json() for note in self.notes]
+
+    @property
+    def records_with_notes(self) -> list[dict[str, object]]:
+        """The records; those of rows with notes contain them as `notes`."""
+        records = self.records
+        for note in self.notes:
+            assert note.row is not None
+            record = records[note.row - 1]
+            listed = record.setdefault(NOTES, [])
+            assert isinstance(listed, list)
+            listed.append(replace(note, row=None).to_json())
+        return records
 
 
 @dataclass(frozen=True)
@@ -317,7 +344,7 @@ class ServedModel:
             RequestError: for rows that can't be encoded, with the problem of each.
         """
         records = self._written_alike(self._checked(rows))
-        problems = ValueProblems(lenient=True)
+        problems = ValueProblems(lenient=True, by_row=True)
 
         def as_table() -> Table:
             # In the notations of training. The notation of a file is inferred from all its values,

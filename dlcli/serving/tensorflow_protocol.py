@@ -14,7 +14,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dlcli.serving.requests import Handler, Models, as_object, json_response, parse_json
-from dlcli.serving.served_model import Limits, RequestError, RowProblem, ServedModel
+from dlcli.serving.served_model import (
+    NOTES,
+    Limits,
+    PredictedRows,
+    RequestError,
+    RowProblem,
+    ServedModel,
+)
 
 _SIGNATURE = "serving_default"
 _TYPES = {"number": "DT_DOUBLE", "boolean": "DT_BOOL"}
@@ -47,12 +54,15 @@ def tensorflow_routes(models: Models) -> dict[tuple[str, str], Handler]:
         if "instances" in body:
             rows: object = _rows_of_instances(body["instances"], model.columns, models.limits)
             predicted = await models.predict(model, rows, size)
-            return json_response({"predictions": _unnamed_rows(predicted.records)})
+            return with_notes({"predictions": _unnamed_rows(predicted.records)}, predicted)
         rows = _rows_of_columns(body["inputs"], model.columns, models.limits)
         predicted = await models.predict(model, rows, size)
         columns = predicted.columns
         outputs = next(iter(columns.values())) if len(columns) == 1 else columns
-        return json_response({"outputs": outputs})
+        return with_notes({"outputs": outputs}, predicted)
+
+    def with_notes(content: dict[str, object], predicted: PredictedRows) -> Response:
+        return json_response(content | ({NOTES: predicted.listed_notes} if predicted.notes else {}))
 
     async def status(request: Request) -> Response:
         models.named(request)

@@ -68,10 +68,10 @@ def test_a_curve_of_classes_is_the_probability_of_the_predicted_one(client):
 def test_values_that_training_did_not_see_are_noted(client):
     row = {"size": 1e6, "color": "mauve", "sold": None, "day": "2024-01-01", "note": "xyz"}
     assert client.post("/form/houses", row).json["notes"] == {
-        "size": "outside the training range",
-        "color": "unknown category",
+        "size": "outside the training range, 10 to 40",
+        "color": "with an unknown category ('mauve'): encoded as zeros",
         "sold": "missing",
-        "note": "no known word",
+        "note": "without a known token: all inputs are 0",
     }
 
 
@@ -167,7 +167,7 @@ def test_in_a_browser_one_types_and_reads_the_prediction(address, client, tmp_pa
             assert float(shown) == pytest.approx(expected["prediction"], rel=1e-3)
             assert complaint == ""
             assert "expected a finite number, got 'much'" in fill("size", "much")[1]
-            assert fill("size", "1000")[1] == "outside the training range"
+            assert fill("size", "1000")[1] == "outside the training range, 10 to 40"
             assert opened.ask("document.querySelectorAll('#curves figure svg').length") == 4
             assert opened.ask("document.documentElement.scrollWidth") == width
             assert [text for text in visit.complaints if "422" not in text] == []

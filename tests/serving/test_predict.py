@@ -30,7 +30,7 @@ def predicted(model, rows):
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
-ROWS = [ROW, {**ROW, "size": 2.5, "color": None, "note": ""}, {**ROW, "day": "2024-02-03T12:00"}]
+ROWS = [ROW, {**ROW, "size": 12.5, "color": None, "note": ""}, {**ROW, "day": "2024-02-03T12:00"}]
 
 
 @pytest.mark.parametrize("count", [1, 3, 100])  # many are predicted as a table

@@ -37,11 +37,11 @@ def client(tmp_path, monkeypatch):
     return Client(make_application(Models(models)))
 
 
-ROW = {"x": 1.0, "years": 0.25}
+ROW = {"x": 1.0, "years": 0.75}
 
 
 def test_rates_are_multiplied_by_the_exposure(client):
-    rate = pytest.approx(math.e / 4, rel=1e-6)
+    rate = pytest.approx(math.e * 0.75, rel=1e-6)
     assert client.post("/predict/rates", [ROW]).json == [{"prediction": rate}]
     found = client.post("/v1/models/rates:predict", {"instances": [ROW]}).json
     assert found == {"predictions": [rate]}

@@ -8,7 +8,7 @@ import pytest
 
 from tests.serving.conftest import ROW
 
-ROWS = [ROW, {**ROW, "size": 2.5, "color": None}]
+ROWS = [ROW, {**ROW, "size": 12.5, "color": None}]
 PATH = "/v1/models/houses:predict"
 
 
