@@ -189,7 +189,7 @@ def _training_command(
             "run",
             type=options.PATH,
             metavar="RUN",
-            help=f"Resume {job} from its run folder; {outcome}.",
+            help=f"Resume {job} from its run folder, without CONFIG; {outcome}.",
         )
         @_json_lines
         @_trackers
@@ -286,8 +286,8 @@ def train(
 ) -> Run | None:
     """Train the network of a config.
 
-    CONFIG is a YAML file; `dlcli init` creates one for your table. It is omitted with --resume.
-    Inferred settings and progress are printed on standard error, and the result on standard output.
+    CONFIG is a YAML file; `dlcli init` creates one for your table. Inferred settings and progress
+    are printed on standard error, and the result on standard output.
 
     \b
       dlcli train bikes.yaml
@@ -464,17 +464,17 @@ def tune(
 ) -> Run | None:
     """Search for a better config.
 
-    The section `tune` of CONFIG lists the settings to vary. Without it, the number of layers, their
-    units, dropout and the learning rate are varied, in ranges that suit the number of rows. Optuna
-    chooses the values of each candidate. A candidate is trained on the training rows and evaluated
-    on the validation rows, or it is cross-validated (see --folds). If it is worse than most others
-    at the same point, its training is stopped early.
+    tune.space in CONFIG lists the settings to vary. Without it, the number of layers, their units,
+    dropout and the learning rate are varied, in ranges that suit the number of rows. Optuna chooses
+    the values of each candidate. A candidate is trained on the training rows and evaluated on the
+    validation rows, or it is cross-validated (see --folds). If it is worse than most others at the
+    same point, its training is stopped early.
 
-    RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml is the candidate with the
-    fewest parameters among those that are at most one standard error worse than the best. After the
-    search, CONFIG and both of these are trained as with `dlcli train`, and compared on the test
-    rows. With --ensemble, RUN/ensemble.yaml, the ensemble of the best candidates, is also trained
-    and compared.
+    RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml is the config of the
+    candidate with the fewest parameters among those that are at most one standard error worse than
+    the best. After the search, CONFIG and both of these are trained as with `dlcli train`, and
+    compared on the test rows. With --ensemble, RUN/ensemble.yaml, the ensemble of the best
+    candidates, is also trained and compared.
 
     \b
       dlcli tune bikes.yaml
