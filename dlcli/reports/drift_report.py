@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dlcli import __version__
@@ -81,9 +82,10 @@ def _table(
     for name, cell in (("missing", _missing), ("new values", _new_values)):
         if not any(map(cell, differences)):
             del cells[name]
-    return views.TableBlock.of(
+    table = views.TableBlock.of(
         differences, cells, caption, text_columns=(0, 1, 4), most=_MOST_LISTED, noun="columns"
     )
+    return replace(table, wraps=True)
 
 
 def _p_value(value: float) -> str:
