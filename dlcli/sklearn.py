@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import (
     Tags,
@@ -25,6 +26,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from dlcli.arrays import mask_to_numpy, to_numpy
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import make_config
 from dlcli.config.data_section import MEMORY
@@ -33,11 +35,12 @@ from dlcli.pipeline.train_run import fit_only
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.tables.memory_tables import MemoryTable, memory_table
+from dlcli.tables.table import Table
 
 Setting = Any
 """A section of the config: a mapping, a list, a name or a number; `None` for the preset's."""
 _TARGET, _WEIGHT = "(target)", "(sample weight)"
-_NO_SECTIONS = ("preset", "overrides", "random_state")
+_NO_SECTIONS = ("preset", "overrides", "random_state", "warm_start")
 """Parameters that are not sections of the config."""
 _MOST_SEED = 2**31 - 1
 
@@ -54,8 +57,12 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     """The type of target."""
     predictor_: Predictor = field(init=False)
     """The trained network or ensemble, with its encoding."""
+    history_: dict[str, list[float]] = field(init=False)
+    """Loss and metrics of each epoch, by name; for an ensemble, means over its members."""
     _names: tuple[str, ...] = field(init=False)
     """The names of the features, in the order of the training columns."""
+    _starter_text: str = field(init=False)
+    """The config of the preset for the training rows."""
 
     preset: Literal["simple", "good", "best"] = "good"
     hidden: Setting = None
@@ -70,10 +77,23 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
     input: Setting = None
     overrides: Mapping[str, object] | None = None
     random_state: int | np.random.RandomState | None = None
+    warm_start: bool = False
+
+    @property
+    def loss_curve_(self) -> list[float]:
+        """The training loss of each epoch."""
+        check_is_fitted(self)
+        return self.history_["loss"]
+
+    @property
+    def n_iter_(self) -> int:
+        """The number of epochs trained; for an ensemble, the largest number of a member."""
+        return len(self.loss_curve_)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = True
+        tags.input_tags.sparse = True
         tags.input_tags.string = True
         tags.input_tags.categorical = True
         return tags
@@ -110,7 +130,9 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
                     raise ValueError(f"X: no column may have the name '{name}'; rename it")
             columns: dict[str, object] = {**features, **targets}
             table = memory_table(columns, "X")
-            text, settings = self._starter(table, [*targets]), self._settings()
+            earlier = getattr(self, "predictor_", None) if self.warm_start else None
+            text = self._starter_text if earlier else self._starter(table, [*targets])
+            settings = self._settings()
             overrides = {**_validation_for(text, settings, table), **settings}
             if sample_weight is not None:
                 weights = check_array(sample_weight, ensure_2d=False, dtype=np.float64)
@@ -120,7 +142,13 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
                 overrides["data.sample_weight"] = _WEIGHT
                 table = memory_table({**columns, _WEIGHT: column_or_1d(weights)}, "X")
             file = make_config(text, overrides, {"train": table})
-            self.predictor_ = fit_only(file).predictor
+            if self.warm_start and file.config.ensemble is not None:
+                raise ValueError("warm_start requires a single network, such as preset='simple'")
+            result = fit_only(file, earlier=earlier)
+            history = {name: [*values] for name, values in result.training.history.items()}
+            if earlier:
+                history = {name: self.history_[name] + history[name] for name in history}
+            self.predictor_, self.history_, self._starter_text = result.predictor, history, text
 
     def _starter(self, table: MemoryTable, targets: Sequence[str]) -> str:
         from dlcli.starter.config_writing import starter_config
@@ -145,7 +173,7 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
         position.
 
         Args:
-            X: a data frame, or an array, (rows, features).
+            X: a data frame, an array, or a sparse matrix of SciPy, (rows, features).
             is_new: whether the rows are for a new training.
         """
         columns = self._named_columns(X, is_new=is_new)
@@ -167,17 +195,27 @@ class _Dense(BaseEstimator):  # type: ignore[misc]
             X,
             reset=is_new,
             dtype=None,
+            accept_sparse=True,
             ensure_all_finite="allow-nan",
             ensure_min_samples=2 if is_new else 1,
         )
+        if issparse(matrix):
+            matrix = matrix.toarray()
         return {f"x{at}": matrix[:, at] for at in range(matrix.shape[1])}
 
     def _predict(self, X: Any) -> Predictions:  # noqa: ANN401, N803
         check_is_fitted(self)
         with _value_errors():
-            columns = self._columns(X, is_new=False)
-            table = self.predictor_.read(memory_table(columns, "X"))
-            return self.predictor_.predict(table, ValueProblems())
+            columns, predictor = self._columns(X, is_new=False), self.predictor_
+
+            def table() -> Table:
+                return predictor.read(memory_table(columns, "X"))
+
+            numbers = [each for each in map(_numbers, columns.values()) if each is not None]
+            if len(numbers) < len(columns):
+                return predictor.predict(table(), ValueProblems())
+            rows = predictor.number_rows(np.column_stack(numbers), [*columns], table)
+            return predictor.predict(rows, ValueProblems())
 
 
 @_estimator
@@ -203,6 +241,8 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         overrides: any settings by path: `{"hidden[0].units": 64}`. `set_params` and searches also
             accept paths as parameters.
         random_state: the random seed.
+        warm_start: whether `fit` continues with the network and the encoding of the previous fit;
+            for single networks only.
     """
 
     _type = "numeric"
@@ -216,7 +256,8 @@ class DenseRegressor(RegressorMixin, _Dense):  # type: ignore[misc]
         """Train.
 
         Args:
-            X: a data frame of mixed columns, or an array, (rows, features); NaN is missing.
+            X: a data frame of mixed columns, an array, or a sparse matrix of SciPy, (rows,
+                features); NaN is missing.
             y: numbers, (rows,) or (rows, outputs).
             sample_weight: the weights of the rows, (rows,).
 
@@ -283,7 +324,8 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         """Train.
 
         Args:
-            X: a data frame of mixed columns, or an array, (rows, features); NaN is missing.
+            X: a data frame of mixed columns, an array, or a sparse matrix of SciPy, (rows,
+                features); NaN is missing.
             y: classes, (rows,).
             sample_weight: the weights of the rows, (rows,).
 
@@ -294,9 +336,15 @@ class DenseClassifier(ClassifierMixin, _Dense):  # type: ignore[misc]
         assert_all_finite(target, input_name="y")
         check_classification_targets(target)
         check_consistent_length(X, target)
-        self.classes_, codes = np.unique(target, return_inverse=True)
-        if len(self.classes_) == 1:
-            raise ValueError(f"y has only one class, {self.classes_.tolist()[0]!r}")
+        classes, codes = np.unique(target, return_inverse=True)
+        if len(classes) == 1:
+            raise ValueError(f"y has only one class, {classes.tolist()[0]!r}")
+        if self.warm_start and not np.array_equal(getattr(self, "classes_", classes), classes):
+            raise ValueError(
+                f"warm_start requires the classes of the previous fit, {self.classes_.tolist()}, "
+                f"but y has {classes.tolist()}"
+            )
+        self.classes_ = classes
         self._fit(X, codes.astype(str).astype(object), sample_weight)
         return self
 
@@ -390,6 +438,23 @@ def _named_targets(y: NDArray[Any]) -> Iterator[tuple[str, NDArray[Any]]]:
 def _has_names(X: Any) -> bool:  # noqa: ANN401, N803
     """Return whether `X` is a data frame, whose columns have names."""
     return hasattr(X, "__arrow_c_stream__") or (hasattr(X, "columns") and hasattr(X, "iloc"))
+
+
+def _numbers(values: Any) -> NDArray[np.float64] | None:  # noqa: ANN401
+    """Return a column as numbers, NaN where missing; `None` if it has another type.
+
+    Args:
+        values: NumPy or Arrow values, (rows,).
+    """
+    if isinstance(values, np.ndarray):
+        is_plain = values.dtype.kind in "iuf" and values.dtype.itemsize <= np.float64().itemsize
+        return values.astype(np.float64) if is_plain else None
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type)):
+        return None
+    numbers = to_numpy(values.cast(pa.float64(), safe=False), np.float64)
+    if values.null_count:
+        numbers[mask_to_numpy(values.is_null())] = np.nan
+    return numbers
 
 
 def _refuse_unreadable(data: pa.Table) -> None:

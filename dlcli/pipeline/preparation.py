@@ -44,6 +44,7 @@ from dlcli.network.layers import Network, Weights, build_network, summarize
 from dlcli.network.monotone import bounds_of
 from dlcli.pipeline import events as event_types
 from dlcli.pipeline.events import Events, WarningEvent
+from dlcli.prediction.predictor import Predictor
 from dlcli.runs.environment import fingerprint
 from dlcli.runs.run_folder import open_run
 from dlcli.schema.urls import Location
@@ -523,7 +524,10 @@ class FitPlan:
 
 
 def prepare(
-    file: ConfigFile, events: Events, storage: Storage = IN_MEMORY
+    file: ConfigFile,
+    events: Events,
+    storage: Storage = IN_MEMORY,
+    earlier: Predictor | None = None,
 ) -> tuple[FitRows, FitPlan]:
     """Read the rows of a config, and plan the fit of a network on them.
 
@@ -531,6 +535,7 @@ def prepare(
         file: the config.
         events: receives inferred settings and warnings.
         storage: the storage for the rows.
+        earlier: a network whose encoding is used instead of that in `initial_encoding`.
 
     Raises:
         UsageError: if a file does not exist.
@@ -547,7 +552,8 @@ def prepare(
             sampled_from=dataset.sampled_from,
         )
     )
-    rows, plan = prepare_fit(config, dataset, dataset.split, events, initial_encoding(file))
+    encoding = initial_encoding(file) if earlier is None else earlier.encoding
+    rows, plan = prepare_fit(config, dataset, dataset.split, events, encoding)
     has_folds = config.ensemble_folds is not None
     if has_folds:
         member_folds(config, rows)  # refuses too few rows
@@ -840,37 +846,46 @@ def warn_of_notes(rows: str, notes: Sequence[ValueNote], events: Events) -> None
         events.emit(WarningEvent(message=f"{rows}: {line.text}", rest=rest))
 
 
-def initial_weights(file: ConfigFile, network: Network) -> Weights | None:
+def initial_weights(
+    file: ConfigFile, network: Network, earlier: Predictor | None = None
+) -> Weights | None:
     """Return the weights of the run in `initial_weights`; `None` if it is not set.
 
     Their probabilities are those of its training rows, without class weights and `prevalence`.
+
+    Args:
+        file: the config.
+        network: the network to train.
+        earlier: the network to use instead of the run's, from a previous fit in memory.
 
     Raises:
         ConfigError: if names or shapes differ from the network's.
         RunError: if the run does not exist.
     """
-    if file.config.initial_weights is None:
-        return None
-    run = open_run(named_run(file, file.config.initial_weights))
-    run.require_training()  # it may have diverged
-    earlier = run.predictor
+    name = "the previous fit"
+    if earlier is None:
+        if file.config.initial_weights is None:
+            return None
+        run = open_run(named_run(file, file.config.initial_weights))
+        run.require_training()  # it may have diverged
+        earlier, name = run.predictor, str(run.path)
     if earlier.models:
         count = plural(len(earlier.models), "network")
-        message = f"{run.path} is an ensemble of {count}; choose a single one"
+        message = f"{name} is an ensemble of {count}; choose a single one"
         raise errors.ConfigError([errors.Problem("initial_weights", message)])
     networks = earlier.network, network
     there, here = ({weight.name: weight.shape for weight in net.weights} for net in networks)
-    for name in [*here, *there]:
-        if here.get(name) != there.get(name):
+    for weight in [*here, *there]:
+        if here.get(weight) != there.get(weight):
             message = (
-                f"{run.path} has a different network: the shape of '{name}' is "
-                f"{there.get(name, 'absent')} there and {here.get(name, 'absent')} here"
+                f"{name} has a different network: the shape of '{weight}' is "
+                f"{there.get(weight, 'absent')} there and {here.get(weight, 'absent')} here"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])
-    for name, bounds in bounds_of(network).items():
-        if not bounds.contain(earlier.weights[name]):
+    for weight, bounds in bounds_of(network).items():
+        if not bounds.contain(earlier.weights[weight]):
             message = (
-                f"{run.path} was trained without these monotone columns: '{name}' has weights of "
+                f"{name} was trained without these monotone columns: '{weight}' has weights of "
                 "the other sign; omit monotone, or omit initial_weights"
             )
             raise errors.ConfigError([errors.Problem("initial_weights", message)])

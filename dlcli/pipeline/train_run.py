@@ -53,7 +53,7 @@ from dlcli.pipeline.time_limit import check_workers, within_time_limit
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.prediction.gates import GateResult, check_gate, check_group_gate
 from dlcli.prediction.groups import measure_groups
-from dlcli.prediction.predictor import Selection
+from dlcli.prediction.predictor import Predictor, Selection
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import BACKGROUND_ARRAY, Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
@@ -100,7 +100,9 @@ def train(
         return train_recorded(recording)
 
 
-def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
+def fit_only(
+    file: ConfigFile, listener: Listener = ignore, earlier: Predictor | None = None
+) -> FitResult:
     """Fit the network of a config, without baselines and without a run folder.
 
     Later fits in the same thread share the compiled program if only runtime values differ.
@@ -108,16 +110,18 @@ def fit_only(file: ConfigFile, listener: Listener = ignore) -> FitResult:
     Args:
         file: the config.
         listener: receives events.
+        earlier: a single network to continue with, instead of `initial_weights` and
+            `initial_encoding`.
 
     Raises:
         DlcliError: see `train`.
     """
     config, events = file.config, Events(listener)
     with file.located(), row_storage(file, None, events) as storage:
-        rows, plan = prepare(file, events, storage)
+        rows, plan = prepare(file, events, storage, earlier)
         check_plan(rows, plan, events)
         rows = encode_sets(rows, events)
-        initial = initial_weights(file, plan.network)
+        initial = initial_weights(file, plan.network, earlier)
         teacher = find_teacher(file)
         distilled = None if teacher is None else distill_rows(teacher, rows, plan)
         device = load_tensorflow(config, events)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
 from dlcli.arrays import Indices, Matrix
@@ -28,7 +29,7 @@ from dlcli.prediction.predictions import Predictions
 from dlcli.safe_files import Document
 from dlcli.tables.column import column_kind
 from dlcli.tables.database_section import DatabaseQuery
-from dlcli.tables.few_rows import FewRows, Reading, few_rows
+from dlcli.tables.few_rows import FewRows, NumberRows, Reading, few_rows
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.source_files import Source
@@ -377,6 +378,23 @@ class Predictor:
         if not 0 < len(records) <= MOST_ROWS:
             return table()
         return few_rows(records, self._readings, table, file)
+
+    def number_rows(
+        self, matrix: NDArray[np.float64], names: Sequence[str], table: Callable[[], Table]
+    ) -> FewRows | Table:
+        """Return a matrix of numbers in a form that `predict` encodes faster than a table.
+
+        Args:
+            matrix: the numbers, NaN where missing, (rows, names).
+            names: the name of each column.
+            table: returns the same rows as a table.
+
+        Returns:
+            The rows; as a table if there are many or none, or for infinite numbers.
+        """
+        if not 0 < len(matrix) <= self.rows_at_once or np.isinf(matrix).any():
+            return table()
+        return NumberRows(matrix, names, self._readings, table, "X")
 
     @cached_property
     def missing_words(self) -> MissingWords:

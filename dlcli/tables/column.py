@@ -440,8 +440,14 @@ def missing_texts(words: Iterable[str]) -> tuple[str, ...]:
 
 def missing_numbers(words: Iterable[str]) -> list[float]:
     """Return all numbers that are missing values, given the missing words; may include `inf`."""
-    is_number = re.compile(f"{Notation().pattern}|{_INFINITY}").match
-    return [float(word) for word in map(str.strip, words) if is_number(word)]
+    numbers = map(_number_of, map(str.strip, words))
+    return [number for number in numbers if number is not None]
+
+
+@cache  # called for every column of every table
+def _number_of(word: str) -> float | None:
+    """Return a missing word as a number; `None` if it is not one."""
+    return float(word) if re.match(f"{Notation().pattern}|{_INFINITY}", word) else None
 
 
 def _equals_one(values: pa.ChunkedArray, numbers: Sequence[float]) -> pa.ChunkedArray:

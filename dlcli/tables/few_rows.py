@@ -283,6 +283,53 @@ class FewRows:
         return _Values(kind, values, self.readings[name])
 
 
+class NumberRows(FewRows):
+    """Rows of a matrix of finite numbers, of which any number may be missing.
+
+    All that is not a plain number, such as a category, is read from a table of the same rows.
+
+    Args:
+        matrix: the numbers, NaN where missing, float64 (rows, names).
+        names: the name of each column.
+        readings: see `FewRows`, also for the other arguments.
+    """
+
+    def __init__(
+        self,
+        matrix: NDArray[np.float64],
+        names: Sequence[str],
+        readings: Mapping[str, Reading],
+        read_table: Callable[[], Table],
+        file: str,
+    ) -> None:
+        super().__init__((), readings, read_table, file)
+        self.rows = len(matrix)
+        self._none = np.zeros(self.rows, dtype=np.bool_)
+        self._matrix = matrix
+        self._indices = {name: at for at, name in enumerate(names)}
+
+    @cached_property
+    def columns(self) -> Collection[str]:
+        """The columns' names."""
+        return self._indices.keys()
+
+    def numbers_of(self, name: str) -> column.Parsed:
+        """Return a column as numbers, see `Column.numbers`."""
+        if not self.readings[name].has_plain_numbers:
+            return self.table.numbers_of(name)
+        values = np.ascontiguousarray(self._matrix[:, self._indices[name]])
+        return column.Parsed(values, self._none, str)
+
+    def plain_numbers(self, names: Sequence[str]) -> NDArray[np.float64] | None:
+        """Return columns of plain numbers, see `FewRows`."""
+        if not all(self.readings[name].has_plain_numbers for name in names):
+            return None
+        return self._matrix[:, [self._indices[name] for name in names]]
+
+    def _values(self, name: str) -> _Values:
+        raise _Rare
+
+
 def few_rows(
     records: Sequence[object],
     readings: Mapping[str, Reading],

@@ -25,11 +25,12 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.metrics import f1_score, get_scorer, make_scorer, r2_score
 from sklearn.model_selection import GridSearchCV, TunedThresholdClassifierCV, cross_val_score
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.estimator_checks import check_estimator, estimator_checks_generator
 
 import dlcli
 from dlcli.cli.program import main
+from dlcli.columns.value_problems import ValueProblems
 from dlcli.sklearn import DenseClassifier, DenseRegressor
 from dlcli.tables.memory_tables import memory_table
 
@@ -240,6 +241,7 @@ class Refuse:
 
 sys.meta_path.insert(0, Refuse)
 from dlcli.cli.program import main
+from dlcli.columns.value_problems import ValueProblems
 for command in sys.argv[1:]:
     try:
         main(command.split(), standalone_mode=False)
@@ -351,6 +353,53 @@ def test_a_search_varies_keys_of_the_config():
     assert units == search.best_params_["denseregressor__hidden[0].units"]
     with pytest.raises(ValueError, match="Invalid parameter 'unit'"):
         model[-1].set_params(unit=3)
+
+
+def test_sparse_rows_are_those_of_the_dense_matrix():
+    texts = RNG.choice(["red", "green", "blue"], (ROWS, 1))
+    rows = OneHotEncoder().fit_transform(texts)
+    target = (texts[:, 0] == "red").astype(float)
+    model = DenseRegressor(**FAST, random_state=0).fit(rows, target)
+    assert np.array_equal(model.predict(rows), model.predict(rows.toarray()))
+    assert model.score(rows, target) > 0.9
+
+
+def test_the_history_is_kept_and_a_warm_start_continues_it():
+    rows, target = load_iris(return_X_y=True)
+    model = DenseClassifier(**{**FAST, "epochs": 3}, random_state=0, warm_start=True)
+    first = model.fit(rows, target).predict_proba(rows)
+    assert (model.n_iter_, model.loss_curve_) == (3, model.history_["loss"])
+    assert set(model.history_) >= {"loss", "accuracy"}
+    earlier = model.predictor_.encoding
+    model.fit(rows[::2] + 1, target[::2])  # with the first scaling
+    assert model.predictor_.encoding.features == earlier.features
+    assert model.n_iter_ == 6
+    assert model.loss_curve_[3] < model.loss_curve_[0]
+    model.set_params(warm_start=False).fit(rows, target)
+    assert model.n_iter_ == 3
+    assert np.array_equal(model.predict_proba(rows), first)
+    model.set_params(warm_start=True)
+    with pytest.raises(ValueError, match=r"classes of the previous fit, \[0, 1, 2\], but y has"):
+        model.fit(rows, target + 1)
+    with pytest.raises(ValueError, match="different network: the shape of 'hidden_1/kernel'"):
+        model.set_params(**{"hidden[0].units": 3}).fit(rows, target)
+    with pytest.raises(ValueError, match="warm_start requires a single network"):
+        DenseRegressor(warm_start=True).fit(rows, target)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, pd.DataFrame, pl.DataFrame])
+def test_numbers_are_predicted_without_a_table(kind, monkeypatch):
+    rows, target = load_diabetes(return_X_y=True)
+    model = DenseRegressor(**{**FAST, "epochs": 1}, random_state=0).fit(kind(rows), target)
+    gaps = rows.copy()
+    gaps[::7, 2] = np.nan
+    expected = model.predictor_.predict(
+        model.predictor_.read(memory_table(dict(zip(model._names, gaps.T, strict=True)))),
+        ValueProblems(),
+    )
+    monkeypatch.delattr("dlcli.prediction.predictor.read_table")
+    found = model.predict(kind(gaps))
+    assert np.array_equal(found, expected.values[:, 0])
 
 
 def test_mixed_frames_are_taken_as_they_are():

@@ -26,7 +26,7 @@ from dlcli.config.data_section import Input
 from dlcli.encoding.table_encoding import Encoding
 from dlcli.errors import DataError
 from dlcli.tables.column import USUAL_MISSING_WORDS
-from dlcli.tables.few_rows import Reading, few_rows
+from dlcli.tables.few_rows import NumberRows, Reading, few_rows
 from dlcli.tables.memory_tables import memory_table
 from dlcli.tables.number_notation import Notation
 from dlcli.tables.table import Table
@@ -262,3 +262,35 @@ def test_a_doubtful_number_of_any_column_is_left_to_the_table():
     encoding = fit_one(Numeric(), [1.0, 2.0])
     assert assert_same(encoding, [{"x": 1.0, "unread": "5 Main Street, Springfield"}])
     assert not assert_same(encoding, [{"x": 1.0, "unread": "1,234"}])
+
+
+def test_a_matrix_of_numbers_is_encoded_as_its_table_is():
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(300, 5)).round(1)
+    matrix[rng.random(matrix.shape) < 0.05] = np.nan
+    names = [f"x{at}" for at in range(5)]
+    features = {
+        "x0": Numeric(),
+        "x1": Numeric(encoding=PiecewiseLinear(bins=5)),
+        "x2": Categorical(),
+        "x3": Boolean(),
+        "x4": Numeric(scaling=MinMax()),
+    }
+    matrix[:, 3] = matrix[:, 3] > 0
+    table = read_table(memory_table(dict(zip(names, matrix.T, strict=True))))
+    encoding = Encoding(
+        features=tuple(each.fit(name, table, Input()) for name, each in features.items()),
+        task=TASK,
+    )
+    beyond = np.vstack([matrix, np.full((1, 5), 1.0), [9.0, -9.0, 77.0, 0.0, 0.5]])
+    for words in ((), ("0.5", "-999")):
+        readings = {name: Reading(words) for name in names}
+
+        def wanted(words=words):
+            columns = dict(zip(names, beyond.T, strict=True))
+            return read_table(memory_table(columns), lambda _: words)
+
+        def given(readings=readings, wanted=wanted):
+            return NumberRows(beyond, names, readings, wanted, "data")
+
+        assert encoded(encoding, given, lenient=True) == encoded(encoding, wanted, lenient=True)
