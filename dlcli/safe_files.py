@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -19,7 +20,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, core_schema
 
 from dlcli import __version__
 from dlcli.errors import RunError, UsageError
@@ -31,6 +33,13 @@ _WAY_OUT = "restore the run from a copy or train it again"
 AnyDocument = TypeVar("AnyDocument", bound=BaseModel)
 
 MAX_DOCUMENT_BYTES = 2**20
+_COLLECTIONS = {"list", "tuple", "set", "frozenset"}
+if "fail_fast" in inspect.signature(core_schema.dict_schema).parameters:  # not in all versions
+    _COLLECTIONS.add("dict")
+_MOST_ERRORS = 10_000
+"""Maximum number of errors of a document of which the first is shown; it takes all in memory."""
+_NO_SCHEMAS = ("default", "expected", "metadata")
+"""Keys of a pydantic schema whose values are not schemas."""
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that can't sync folders, such as some network file systems."""
 
@@ -257,7 +266,37 @@ def _not_json(constant: str) -> NoReturn:
 # Digests
 
 
-class Document(BaseModel):
+def _failing_fast(schema: Any) -> Any:  # noqa: ANN401  (a part of a pydantic schema)
+    """Return a copy of a schema in which validation ends at the first invalid item."""
+    if isinstance(schema, list | tuple):
+        return type(schema)(map(_failing_fast, schema))
+    if not isinstance(schema, dict):
+        return schema
+    copy = {
+        key: part if key in _NO_SCHEMAS else _failing_fast(part) for key, part in schema.items()
+    }
+    if isinstance(kind := copy.get("type"), str) and kind in _COLLECTIONS:
+        copy["fail_fast"] = True
+    return copy
+
+
+class Stored(BaseModel):
+    """A part of a file in a run folder, which may come from a stranger.
+
+    Validation ends at the first invalid item of a collection: an error object for each of a million
+    items would take 500 MB.
+    """
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler, /
+    ) -> CoreSchema:
+        """Return the schema that pydantic derives, in which collections fail fast."""
+        schema: CoreSchema = _failing_fast(handler(source))
+        return schema
+
+
+class Document(Stored):
     """A document in a run folder or a part of one: strict types, no additional fields, no NaN."""
 
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid", allow_inf_nan=False)
@@ -343,6 +382,8 @@ def parse_document(
             return kind.model_validate_json(stored)
         return kind.model_validate(stored)
     except ValidationError as error:
+        if (count := error.error_count()) > _MOST_ERRORS:
+            raise RunError(f"{name} is malformed: it has {count:,} errors{way_out}") from None
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         where = place and f" at {place!r}"

@@ -112,7 +112,7 @@ class _AnyEncoder:
         handler: GetCoreSchemaHandler,
     ) -> CoreSchema:
         choices = {
-            name: handler(encoder)
+            name: handler.generate_schema(encoder)
             for encoder in encoder_classes()
             for name in get_args(encoder.model_fields["encoding"].annotation)
         }

@@ -8,10 +8,11 @@ from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from dlcli.arrays import Floats, Mask, np
 from dlcli.columns.layout import Block
+from dlcli.safe_files import Document
 from dlcli.schema.section import Choice, Expected, OneOf, Positive
 
 if TYPE_CHECKING:
@@ -207,12 +208,10 @@ _LEAST_SHARE = 1e-7
 """Replaces a share of 0, whose normal quantile would be −∞, as in scikit-learn."""
 
 
-class Fitted(BaseModel):
+class Fitted(Document):
     """Statistics and vocabularies of training rows: frozen, with an exact JSON form."""
 
-    model_config = ConfigDict(
-        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True
-    )
+    model_config = ConfigDict(defer_build=True)
 
 
 class FittedScaling(Fitted):

@@ -10,7 +10,7 @@ from statistics import fmean, linear_regression, median
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from dlcli.columns.layout import Block
 from dlcli.config.config_schema import Config
@@ -20,7 +20,7 @@ from dlcli.metrics import definitions, wording
 from dlcli.metrics.statistic import finite_number
 from dlcli.prediction.baseline_comparison import BaselineComparison, Conclusion, Skill
 from dlcli.runs.run import MetricsBySplit, Run
-from dlcli.safe_files import Count
+from dlcli.safe_files import Count, Stored
 
 Size = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 """An absolute value."""
@@ -54,7 +54,7 @@ class may be the same for all rows; class weights worsen accuracy and log loss o
 outliers dominate R²."""
 
 
-class Magnitudes(BaseModel):
+class Magnitudes(Stored):
     """Magnitudes of inputs, target and row weights in a training that diverged."""
 
     model_config = ConfigDict(frozen=True)
@@ -76,20 +76,20 @@ class Magnitudes(BaseModel):
     """The mean weight of a training row in the loss."""
 
 
-class _Rows(BaseModel):
+class _Rows(Stored):
     rows: dict[str, Count]
 
 
-class _Warning(BaseModel):
+class _Warning(Stored):
     check: str | None = None
     columns: list[str] | None = None
 
 
-class _Trained(BaseModel):
+class _Trained(Stored):
     best_epoch: Count | None = None
 
 
-class _Log(BaseModel):
+class _Log(Stored):
     """The log events that rules use, see `Run.parse_log`."""
 
     data: list[_Rows] = []

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 
 import numpy as np
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from dlcli.errors import RunError, joined, plural
 from dlcli.metrics.definitions import ACCURACY, AUC, METRICS, largest_class
@@ -25,6 +25,7 @@ from dlcli.reports.training_report import bundle_charts
 from dlcli.runs.documents import CrossValidation, FoldResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
+from dlcli.safe_files import Stored
 from dlcli.tasks.classification import Multilabel, classification
 from dlcli.tasks.regression import Regression
 from dlcli.tasks.task import Task
@@ -60,7 +61,7 @@ _WHY_FOLDS_IN_TIME = (
 )
 
 
-class _LoggedResult(BaseModel):
+class _LoggedResult(Stored):
     """The fields of the last log event that the report uses."""
 
     refit_problem: str | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BeforeValidator, ConfigDict
 
 from dlcli import __version__
 from dlcli.errors import RunError, joined, plural
@@ -26,6 +26,7 @@ from dlcli.reports.charts import MOST_SERIES
 from dlcli.runs.manifest import PAGE, RunFile
 from dlcli.runs.run import Run
 from dlcli.runs.run_folder import open_run
+from dlcli.safe_files import Stored
 from dlcli.tasks.task import StoredPredictions, Task
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ _FACTS = (
 REPEATABLE = "The same config, data, versions and threads on the same machine give the same result."
 
 
-class RunLog(BaseModel):
+class RunLog(Stored):
     """The log of a run, see `Run.parse_log`; the log of a diverged training lacks the end."""
 
     model_config = ConfigDict(frozen=True)

@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-from pydantic import BaseModel
-
 from dlcli.errors import plural
 from dlcli.metrics.definitions import METRICS, is_higher_better
 from dlcli.metrics.intervals import Estimate
@@ -18,6 +16,7 @@ from dlcli.reports.search_charts import Candidates, settings_text, value_of, val
 from dlcli.runs.documents import FEWEST_TRIALS, Finalist, Search, TrialResult
 from dlcli.runs.manifest import RunFile
 from dlcli.runs.run import Run
+from dlcli.safe_files import Stored
 
 MOST_CANDIDATES_LISTED = 50
 """Maximum number of candidates in the leaderboard."""
@@ -435,7 +434,7 @@ def _next_steps(run: Run, candidates: Candidates) -> Iterator[views.ViewBlock | 
         yield report_parts.commands_block([["train", str(run.path / name)] for name in configs])
 
 
-class _Study(BaseModel):
+class _Study(Stored):
     """The fields of study.json that the report uses."""
 
     storage: str | None = None

@@ -31,9 +31,10 @@ _OVERHEAD = 1024
 _EXPANSION = 256
 """Maximum ratio of the size of a Parquet table in memory to the size of its file. Tables of a run
 contain row numbers, so they do not compress further."""
-EXPANDED_BYTES = 2**28
+EXPANDED_BYTES = 2**26
 """Size in bytes below which a table in memory is always accepted."""
-_ROWS_AT_ONCE = 2**12
+_ROWS_AT_ONCE = 2**8
+"""Rows that are decoded before their size is checked."""
 
 
 class ArraySpec(NamedTuple):

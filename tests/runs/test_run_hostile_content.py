@@ -1,0 +1,84 @@
+"""A megabyte of hostile content in any document of a run folder takes little memory and time.
+
+An invalid document is refused at its first invalid item. If pydantic recorded an error for each
+item, a megabyte would take more than 500 MB.
+"""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from dlcli.errors import RunError
+from dlcli.runs.file_formats import read_parquet
+
+MEASURE = """
+import importlib, inspect, json, pkgutil, time
+from pathlib import Path
+import dlcli
+from dlcli.errors import RunError
+from dlcli.safe_files import Stored, parse_document
+
+LAZY = ("dlcli.__main__", "dlcli.sklearn", "dlcli.keras_model")
+for module in pkgutil.walk_packages(dlcli.__path__, "dlcli."):
+    if module.name not in LAZY and not module.name.startswith("dlcli.training"):
+        importlib.import_module(module.name)
+
+def subclasses(kind):
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+def megabytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
+
+SIZE = 10**6
+def shapes(size):
+    yield "[" + ",".join(["{}"] * (size // 3)) + "]"
+    yield "{" + ",".join(f'"{at}":{{}}' for at in range(size // 11)) + "}"
+
+count = 0
+for kind in {each.__qualname__: each for each in subclasses(Stored)}.values():
+    if inspect.isabstract(kind) or kind.__qualname__ == "RunLog":  # whose fields are lists
+        continue
+    names = [field.validation_alias or name for name, field in kind.model_fields.items()]
+    names = [name for name in names if isinstance(name, str)]
+    for shape in shapes(SIZE // max(1, len(names))):
+        text = "{" + ",".join(f"{json.dumps(name)}:{shape}" for name in names) + "}"
+        Path("/proc/self/clear_refs").write_text("5")
+        before, start = megabytes("VmRSS"), time.process_time()
+        try:
+            parse_document(kind, text, "the file")
+        except RunError:
+            count += 1
+        seconds, memory = time.process_time() - start, megabytes("VmHWM") - before
+        if seconds > 2 or memory > 100:
+            print(kind.__qualname__, text[:80], round(memory), "MB", round(seconds, 1), "s")
+print(count > 100)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
+def test_a_megabyte_in_any_document_takes_little_memory_and_time(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", MEASURE], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (found.stdout, found.stderr) == ("True\n", "")
+
+
+def test_a_small_table_of_long_texts_is_refused_before_it_fills_the_memory() -> None:
+    stream = io.BytesIO()
+    table = pa.table({"row": np.arange(2000), "text": ["a" * 100_000] * 2000})
+    pq.write_table(table, stream, compression="zstd")
+    assert len(stream.getvalue()) < 20_000
+    with pytest.raises(RunError, match="expands to more than 256 times its size"):
+        read_parquet(stream, "predictions.parquet")
