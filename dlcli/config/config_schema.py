@@ -684,9 +684,11 @@ class Config(Section):
     """Time limit of training, in seconds or with units such as 90s, 10m or 1h30m. A few epochs are
     measured before training. The largest number of epochs that fits into the limit, at most
     `epochs`, is then fixed and written to the resolved config, so learning rate schedules end with
-    the last epoch, and the run can be resumed and reproduced exactly. The members of an ensemble
-    share the time, and each is trained for at least one epoch. Reading the data and evaluation are
-    not included. Omitted: no limit.
+    the last epoch, and the run can be resumed and reproduced exactly. `decay_epochs`,
+    `first_decay_epochs` and `boundaries` of a schedule become smaller in proportion;
+    `warmup_epochs` does not change. The members of an ensemble share the time, and each is trained
+    for at least one epoch. Reading the data and evaluation are not included. The limit is not
+    exact: on a machine that becomes slower, training takes longer. Omitted: no limit.
 
     Examples: [10m]
     """
@@ -821,8 +823,15 @@ class Config(Section):
         return 1 if self.ensemble is None else self.ensemble.members
 
     def within_epochs(self, epochs: int) -> Self:
-        """Return the config with another number of epochs instead of a time limit."""
-        return self.model_copy(update={"epochs": epochs, "time": None})
+        """Return the config with fewer epochs instead of a time limit.
+
+        A schedule with durations in epochs is shortened in proportion.
+        """
+        schedule = self.learning_rate_schedule
+        if epochs < self.epochs:
+            schedule = schedule.shortened(epochs, self.epochs)
+        update = {"epochs": epochs, "time": None, "learning_rate_schedule": schedule}
+        return self.model_copy(update=update)
 
     def on_all_rows(self) -> Self:
         """Return the config without `data.sample`, which a search or a cross-validation used."""

@@ -10,7 +10,7 @@ defaults follow https://keras.io/api/losses/ and https://keras.io/api/optimizers
 import math
 from collections.abc import Callable, Iterator, Mapping
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -756,11 +756,24 @@ class ScheduleFreeAdamW(_Optimizer, name="schedule_free_adamw"):
 Optimizer = Annotated[_Optimizer, section.OneOf("optimizer")]
 
 
-class ConstantLearningRate(section.Choice, name="constant"):
+class _Schedule(section.Choice):
+    """A learning rate schedule."""
+
+    def shortened(self, epochs: int, of: int) -> Self:
+        """Return the schedule of a shorter training, with durations in proportion.
+
+        Args:
+            epochs: number of epochs of the shorter training.
+            of: number of epochs of the training that the schedule is written for.
+        """
+        return self
+
+
+class ConstantLearningRate(_Schedule, name="constant"):
     """The learning rate of the optimizer in all steps."""
 
 
-class ExponentialDecay(section.Choice, name="exponential_decay"):
+class ExponentialDecay(_Schedule, name="exponential_decay"):
     """The learning rate is the optimizer's, times decay_rate^(epoch/decay_epochs).
 
     It changes in each step.
@@ -773,8 +786,12 @@ class ExponentialDecay(section.Choice, name="exponential_decay"):
     staircase: section.Flag = False
     """Change the learning rate only once every `decay_epochs`, instead of in each step."""
 
+    def shortened(self, epochs: int, of: int) -> Self:
+        """Return the schedule with the same learning rate at the end."""
+        return self.model_copy(update={"decay_epochs": self.decay_epochs * epochs / of})
 
-class PiecewiseConstant(section.Choice, name="piecewise_constant"):
+
+class PiecewiseConstant(_Schedule, name="piecewise_constant"):
     """A constant learning rate between two boundaries."""
 
     aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
@@ -792,8 +809,14 @@ class PiecewiseConstant(section.Choice, name="piecewise_constant"):
             expected, got = len(self.boundaries), len(self.values)
             yield "values", f"expected as many rates as boundaries ({expected}), got {got}"
 
+    def shortened(self, epochs: int, of: int) -> Self:
+        """Return the schedule with earlier boundaries; of those in the same epoch, the last one."""
+        earlier = [max(1, boundary * epochs // of) for boundary in self.boundaries]
+        values = dict(zip(earlier, self.values, strict=True))
+        return self.model_copy(update={"boundaries": (*values,), "values": (*values.values(),)})
 
-class CosineDecay(section.Choice, name="cosine_decay"):
+
+class CosineDecay(_Schedule, name="cosine_decay"):
     """The learning rate falls along half a cosine (Loshchilov & Hutter 2017).
 
     It begins at the learning rate of the optimizer and ends at `alpha` times this rate.
@@ -807,8 +830,15 @@ class CosineDecay(section.Choice, name="cosine_decay"):
     alpha: section.Share = 0.0
     """Final learning rate, as a fraction of the optimizer's, from 0 to 1."""
 
+    def shortened(self, epochs: int, of: int) -> Self:
+        """Return the schedule with a shorter decay after the same warmup."""
+        if self.decay_epochs is None or self.warmup_epochs >= epochs:
+            return self
+        left = (epochs - self.warmup_epochs) / (of - self.warmup_epochs)
+        return self.model_copy(update={"decay_epochs": self.decay_epochs * left})
 
-class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
+
+class CosineDecayRestarts(_Schedule, name="cosine_decay_restarts"):
     """Cosine decay with warm restarts, also called SGDR (Loshchilov & Hutter 2017).
 
     The learning rate falls along half a cosine in each cycle and jumps back at the beginning of the
@@ -837,8 +867,14 @@ class CosineDecayRestarts(section.Choice, name="cosine_decay_restarts"):
         shares = sum(self.t_mul**cycle for cycle in range(self.cycles))
         return self.first_decay_epochs or epochs / shares
 
+    def shortened(self, epochs: int, of: int) -> Self:
+        """Return the schedule with shorter cycles."""
+        if self.first_decay_epochs is None:
+            return self
+        return self.model_copy(update={"first_decay_epochs": self.first_decay_epochs * epochs / of})
 
-class ReduceOnPlateau(section.Choice, name="reduce_on_plateau"):
+
+class ReduceOnPlateau(_Schedule, name="reduce_on_plateau"):
     """The learning rate is multiplied by a factor when the monitored value stops improving."""
 
     aliases = ("reduce_lr_on_plateau", "reducelronplateau")

@@ -16,7 +16,7 @@ from dataclasses import replace
 
 from dlcli import errors
 from dlcli.cluster import Workers
-from dlcli.config.config_schema import Config
+from dlcli.config.config_schema import Config, KerasEngine
 from dlcli.pipeline.events import Events, TimeLimitEvent
 from dlcli.pipeline.fit import fit
 from dlcli.pipeline.members import FitObserver
@@ -78,8 +78,10 @@ def within_time_limit(
     with suppress(_Measured, errors.DivergenceError):  # if it diverges, training will report it
         fit(rows, replace(plan, config=fixed), observer=watch)
     networks = config.networks + has_trial
-    seconds = networks * watch.seconds_per_epoch
-    left = limit * (1 - _RESERVE) - (clock() - watch.start) - watch.preparation
+    # Networks share a compiled program; Keras compiles each of them.
+    compilations = networks if isinstance(plan.engine, KerasEngine) else 1
+    seconds, compiling = networks * watch.seconds_per_epoch, compilations * watch.preparation
+    left = limit * (1 - _RESERVE) - (clock() - watch.start) - compiling
     epochs = config.epochs
     if seconds and seconds * epochs > left:
         epochs = max(1, math.floor(left / seconds))
@@ -89,8 +91,9 @@ def within_time_limit(
     if seconds and seconds * epochs > left:
         each = "an epoch" if networks == 1 else "an epoch of each network"
         reason = f"{each} takes about {seconds:.3g} s"
-        if seconds <= left + 2 * watch.preparation:  # once before the measurement, once after it
-            reason = f"compiling takes about {watch.preparation:.3g} s and is done twice"
+        if seconds <= left + watch.preparation + compiling:  # for the measurement, and after it
+            times = "twice" if compilations == 1 else f"{1 + compilations} times"
+            reason = f"compiling takes about {watch.preparation:.3g} s and is done {times}"
         events.warn(f"time: {reason}, so training exceeds the limit")
     limited = config.within_epochs(epochs)
     _check_epochs(limited)

@@ -112,6 +112,45 @@ def test_settings_that_need_more_epochs_are_named(monkeypatch):
     )
 
 
+@pytest.mark.parametrize(
+    ("schedule", "of_limited"),
+    [
+        ("{name: cosine_decay, decay_epochs: 80}", {"decay_epochs": 16}),
+        # 4 epochs, then the same share of the remaining epochs: 72 of 96, and 12 of 16
+        ("{name: cosine_decay, decay_epochs: 72, warmup_epochs: 4}", {"decay_epochs": 12}),
+        ("{name: cosine_decay_restarts, first_decay_epochs: 10}", {"first_decay_epochs": 2}),
+        ("{name: exponential_decay, decay_epochs: 10, decay_rate: 0.5}", {"decay_epochs": 2}),
+        (
+            "{name: piecewise_constant, boundaries: [4, 50, 52, 99], values: [4, 3, 2, 1]}",
+            {"boundaries": (1, 10, 19), "values": (4, 2, 1)},
+        ),
+        ("{name: reduce_on_plateau, monitor: loss, patience: 10}", {"patience": 10}),
+    ],
+)
+def test_a_schedule_in_epochs_is_shortened_to_the_limit(schedule, of_limited):
+    settings = [f"learning_rate_schedule={schedule}"]
+    limited = load_config(Path("c.yaml"), settings).config.within_epochs(20)
+    found = limited.learning_rate_schedule.model_dump()
+    assert {name: found[name] for name in of_limited} == of_limited
+    assert not [*limited.epoch_conflicts()]
+
+
+def test_a_schedule_is_unchanged_if_all_epochs_fit():
+    schedule = "{name: cosine_decay, decay_epochs: 7}"
+    config = load_config(Path("c.yaml"), [f"learning_rate_schedule={schedule}"]).config
+    assert config.within_epochs(100) == config
+
+
+def test_keras_compiles_each_network(monkeypatch):
+    settings = ("time=1m", "engine=keras", "ensemble={members: 4}")
+    # 60 s − 5 % − 9 s for the measurement − 4 · 5 s = 28 s: 3 epochs of 4 networks, of 2 s each
+    assert Machine(compiling=5, epoch=2).limited(monkeypatch, *settings)[0] == 3
+    _, events = Machine(compiling=5, epoch=0.1).limited(monkeypatch, "time=24s", *settings[1:])
+    assert warned(events) == [
+        "time: compiling takes about 5 s and is done 5 times, so training exceeds the limit"
+    ]
+
+
 @pytest.mark.usefixtures("compiled_once", "no_linear_baseline")
 def test_a_limited_run_equals_one_of_as_many_epochs_also_if_it_is_resumed(monkeypatch):
     monkeypatch.setattr(time_limit._StopWatch, "seconds_per_epoch", 1.0)
