@@ -50,6 +50,10 @@ REPRODUCIBLE_FILES = (
     "predictions.parquet",
     "sample.parquet",
     "explanation.json",
+    "decision.json",
+    "conformal.json",
+    "groups.json",
+    "background.npz",
     "types.json",
     "encoding.json",
 )
@@ -80,6 +84,15 @@ SERIES = {
         "Keras", ("engine=keras", "batch_size=64", "early_stopping={patience: 9}", "epochs=40")
     ),
     "disk": Series("disk", ("data.storage=disk",)),
+    "decisions": Series(
+        "decision",
+        (
+            "data.train=classes.csv",
+            "data.target={column: y, positive_class: 'yes'}",
+            "class_weight=balanced",
+            "decision={maximize: f1}",
+        ),
+    ),
 }
 """The series, by the option with the number of kills."""
 
@@ -120,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.kills", description=__doc__)
-    for option, count in (("kills", 50), ("keras", 10), ("disk", 10)):
+    for option, count in (("kills", 50), ("keras", 10), ("disk", 10), ("decisions", 10)):
         help = f"Number of kills of the series '{SERIES[option].name}'. [default: {count}]"
         parser.add_argument(f"--{option}", type=int, default=count, metavar="N", help=help)
     parser.add_argument("--seed", type=int, default=0, help="Random seed. [default: 0]")
@@ -191,6 +204,7 @@ class Trial:
         (folder / "log").mkdir(parents=True)
         (folder / "run.yaml").write_text(CONFIG, "utf-8")
         write_rows(folder / "rows.csv")
+        write_rows(folder / "classes.csv", classes=True)
 
     def run(self, delays: Sequence[float], uninterrupted: Path) -> str:
         """Train, kill and resume until the training has ended.
@@ -276,13 +290,20 @@ def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def write_rows(path: Path) -> None:
-    """Write a table whose target depends on its other columns, with noise."""
+def write_rows(path: Path, *, classes: bool = False) -> None:
+    """Write a table whose target depends on its other columns, with noise.
+
+    Args:
+        path: the file.
+        classes: write classes as the target, `yes` for large numbers.
+    """
     rng = np.random.default_rng(0)
     x = rng.normal(size=(ROWS, 8)).round(3)
     y = x[:, 0] * x[:, 1] + np.sin(3 * x[:, 2]) + rng.normal(scale=0.5, size=ROWS)
+    target = np.where(y > 1, "yes", "no") if classes else y.round(3)
     names = ",".join([*(f"x{column}" for column in range(8)), "y"])
-    lines = [",".join(map(str, row)) for row in np.column_stack([x, y.round(3)]).tolist()]
+    rows = zip(*x.T.tolist(), target.tolist(), strict=True)
+    lines = [",".join(map(str, row)) for row in rows]
     path.write_text("\n".join([names, *lines]) + "\n", "utf-8")
 
 

@@ -130,7 +130,9 @@ def _compare(folder: Path, name: str) -> None:
 
 LONG = """
 name: long
-data: {train: table.csv, validation: 0.25, target: price}
+data: {train: table.csv, validation: 0.25, target: sold}
+class_weight: balanced
+decision: {maximize: f1}
 input: {features: {size: numeric, age: numeric, color: categorical}}
 hidden: [{units: 8, activation: relu, dropout: 0.2}]
 optimizer: {name: sgd, momentum: 0.9}
@@ -199,7 +201,7 @@ def test_a_killed_worker_ends_all_and_the_training_resumes_to_the_bit(
     whole, resumed = run("whole"), run("killed")
     assert (whole.code, resumed.code) == (0, 0), whole.errors + resumed.errors
     assert "resumed" in resumed.errors and "resumed" not in whole.errors
-    for name in ("weights.npz", "history.csv"):
+    for name in ("weights.npz", "history.csv", "decision.json", "metrics.json"):
         assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     environment = json.loads((tmp_path / "whole" / "environment.json").read_text())
     assert environment["workers"] == 2

@@ -396,7 +396,7 @@ def test_a_training_on_a_terminal_updates_the_live_view_and_a_quiet_one_has_none
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs signals and forking")
 def test_a_training_is_killed_and_resumed(run_module: Callable[..., Ended]) -> None:
-    series = ["--kills=1", "--keras=0", "--disk=0"]
+    series = ["--kills=1", "--keras=0", "--disk=0", "--decisions=0"]
     settings = ["early_stopping.start_from_epoch=0", "hidden[0].units=64", "epochs=20"]
     done = run_module("benchmarks.kills", *series, *(f"--set={each}" for each in settings))
 
