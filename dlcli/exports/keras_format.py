@@ -10,12 +10,21 @@ from numpy.typing import NDArray
 
 from dlcli.columns.column_exports import ModelInput
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.exports.model_interface import Arrays, Exported, ModelFormat, ModelOutput, Runner
+from dlcli.exports.model_interface import (
+    Arrays,
+    Exported,
+    ModelFormat,
+    ModelOutput,
+    Runner,
+    class_meaning,
+    quantiles_meaning,
+)
 from dlcli.exports.saved_model_format import tensorflow_loaded
 from dlcli.prediction.predictions import Predictions
 from dlcli.prediction.predictor import Predictor
 from dlcli.runs.manifest import RunFile
 from dlcli.tables.table import Table
+from dlcli.tasks.task import Task
 
 FILE = RunFile.MODEL
 _INPUT, _OUTPUT = "input", "output"
@@ -47,12 +56,10 @@ outputs = model.predict(np.zeros((1, {{width}}), dtype="float32"))
             f"{RunFile.ENCODING} in this folder describes the encoding. The inputs are, in this "
             f"order: {'; '.join(names)}.",
         )
-        meaning = "The probability of each class or label, or of the second of two classes; or a "
-        meaning += "margin."
-        if predictor.task.outcome == "numbers":
-            meaning = "The values in the target's unit."
         inputs = (ModelInput(_INPUT, "float32", advice, (len(names),)),)
-        output = ModelOutput(_OUTPUT, "float32", (predictor.network.outputs,), meaning)
+        output = ModelOutput(
+            _OUTPUT, "float32", (predictor.network.outputs,), _meaning(predictor.task)
+        )
         return Exported(predictor, inputs, (output,))
 
     def write(self, exported: Exported, folder: Path) -> Runner:
@@ -82,6 +89,16 @@ outputs = model.predict(np.zeros((1, {{width}}), dtype="float32"))
         outputs = predictions.decoded if is_number else predictions.outputs
         with np.errstate(over="ignore"):
             return {_OUTPUT: outputs.astype(np.float32)}
+
+
+def _meaning(task: Task) -> str:
+    """Return the meaning of the outputs, and how a class follows from them if it is not usual."""
+    if task.outcome == "numbers":
+        return quantiles_meaning(task) if task.levels else "The values in the target's unit."
+    meaning = (
+        "The probability of each class or label, or of the second of two classes; or a margin."
+    )
+    return meaning if task.decision is None else f"{meaning} {class_meaning(task)}"
 
 
 FORMAT = KerasFormat()

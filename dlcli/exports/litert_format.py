@@ -164,7 +164,7 @@ outputs = model(
 def _output(of_model: ModelOutput) -> ModelOutput:
     """Describe an output with the types of LiteRT: int64 for texts, float32 for float64."""
     if of_model.type == "string":
-        meaning = f"The index of the predicted class in `classes` of {RECIPE}."
+        meaning = f"{of_model.meaning} The number is its index in `classes` of {RECIPE}."
         return replace(of_model, type="int64", meaning=meaning)
     return replace(of_model, type="float32") if of_model.type == "float64" else of_model
 

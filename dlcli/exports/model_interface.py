@@ -94,13 +94,13 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
     of_columns = f": {names}" if task.width > 1 else ""
     prediction = {
         "numbers": f"The predicted value in the target's unit{of_columns}.",
-        "classes": _class_meaning(task),
+        "classes": class_meaning(task),
         "labels": f"1 for each label that the row has: {names}.",
     }[task.outcome]
     level = f"{100 * predictor.level:g} %"
     return {
         "prediction": prediction,
-        "quantiles": f"The quantiles of the levels {', '.join(map(str, task.levels))}.",
+        "quantiles": quantiles_meaning(task),
         "probabilities": f"The probabilities of {names}.",
         "margin": f"Above 0 for {each[-1]}.",
         "lower": f"The lower end of the {level} prediction interval.",
@@ -109,7 +109,12 @@ def _meanings(predictor: Predictor) -> dict[str, str]:
     }
 
 
-def _class_meaning(task: Task) -> str:
+def quantiles_meaning(task: Task) -> str:
+    """Return the meaning of predicted quantiles."""
+    return f"The quantiles of the levels {', '.join(map(str, task.levels))}."
+
+
+def class_meaning(task: Task) -> str:
     """Return the meaning of a predicted class, with the decision."""
     if task.decision is None:
         return "The predicted class."

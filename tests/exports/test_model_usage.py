@@ -25,7 +25,7 @@ def test_the_keras_format_lists_all_inputs_and_how_to_encode_rows() -> None:
     layout = SimpleNamespace(blocks=(SimpleNamespace(inputs=names),))
     predictor: Any = SimpleNamespace(
         encoding=SimpleNamespace(layout=layout),
-        task=SimpleNamespace(outcome="numbers"),
+        task=SimpleNamespace(outcome="numbers", levels=()),
         network=SimpleNamespace(outputs=1),
     )
     (found,) = KerasFormat().describe(predictor).inputs
