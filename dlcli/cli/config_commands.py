@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -106,9 +107,9 @@ def init(
     """Create a config for a table, or copy an example.
 
     The config for the table DATA has a comment on each column and setting. It can be trained
-    without changes. With --output, the command prints what it found in the table, and also writes
-    dlcli.schema.json to the same folder, so editors such as VS Code can complete and check the
-    config.
+    without changes. A summary of the table is printed to standard error. With --output, the command
+    also writes dlcli.schema.json to the same folder, so editors such as VS Code can complete and
+    check the config.
 
     \b
       dlcli init data/bikes.csv --target rentals --output bikes.yaml
@@ -141,7 +142,7 @@ def init(
     elif example is None and data is not None and targets:
         folder = output.parent if output is not None else Path()
         settings, found = {"preset": "good", **chosen}, list[str]()
-        if output is not None:  # a printed config shows the warnings as comments
+        if output is not None or not sys.stdout.isatty():  # else comments of the config show it
             settings["warn"] = partial(console.print_message, "warning")
             settings["report"] = found.append
         source = rows_of(data, sql)
@@ -149,8 +150,8 @@ def init(
         text = starter_config(source, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
+        console.print_summary(found)
         if output is not None:
-            console.print_summary(found)
             console.print_next(
                 config=str(output), train=shlex.join(["dlcli", "train", str(output)])
             )

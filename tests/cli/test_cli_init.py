@@ -23,7 +23,16 @@ def houses(folder):
 @pytest.mark.usefixtures("houses")
 def test_the_config_is_printed_and_is_valid(dlcli):
     result = dlcli("init", "houses.csv", "--target", "price")
-    assert (result.exit_code, result.stderr) == (0, "")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        snapshot("""\
+data      houses.csv: 40 rows
+target    price: numeric, 151 to 272
+features  1 numeric
+split     folds of all rows, no separate test rows
+"""),
+    )
+    assert dlcli("init", "houses.csv", "--target", "price", "--quiet").stderr == ""
     Path("houses.yaml").write_text(result.stdout)
     assert dlcli("validate", "houses.yaml").exit_code == 0
 
