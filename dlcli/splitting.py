@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,16 +18,13 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 from dlcli.config.data_section import GroupSplit, SplitChoice, StratifiedSplit, TimeSplit
-from dlcli.errors import DataError, listed, plural
-from dlcli.tables.datetime_parsing import compact_dates, guess_times, parse_times
+from dlcli.errors import DataError, plural
+from dlcli.tables.row_times import require_values, time_ranks
 from dlcli.tables.table import Table
 
 Rows = NDArray[np.int64]
 SeedKey = int | tuple[int, ...]
 """A random seed, possibly with numbers that distinguish the draw, such as repeat and fold."""
-
-_EARLIEST_DATE, _LATEST_DATE = 100_101, 21_991_231
-_A_TIME = "a number or a date such as 2024-03-31"
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def assign_rows(
             values that are not times.
     """
     if isinstance(how, TimeSplit):
-        return _split_in_time(table, how.column, shares)
+        return _split_in_time(table, how, shares)
     rng = generator_of(seed, "split")
     if isinstance(how, GroupSplit):
         return _split_by_group(table, how.column, shares, rng)
@@ -199,19 +196,6 @@ def _require(
         raise DataError(message, file=table.file, column=column)
 
 
-def _require_values(table: Table, column: str) -> None:
-    """Check that every row has a value to split by.
-
-    Raises:
-        DataError: for the first row without one.
-    """
-    missing = table.missing(column)
-    if missing.any():
-        file, row = table.where(int(np.argmax(missing)))
-        message = "expected a value to split by, but it is missing; fill it in or remove the row"
-        raise DataError(message, file=file, row=row, column=column)
-
-
 # Stratified
 
 
@@ -277,7 +261,7 @@ def _apportion(total: int, sizes: Rows, spare: Rows, rng: Generator) -> Rows:
 
 
 def _split_by_group(table: Table, column: str, shares: Shares, rng: Generator) -> Assignment:
-    _require_values(table, column)
+    require_values(table, column)
     groups, names = table.codes(column)
     validation, test = _held_out_rows(table, shares)
     held_out_sets = (validation > 0) + (test > 0)
@@ -319,8 +303,8 @@ def _choose_groups(order: Sequence[int], sizes: Rows, wanted: int, reserved: int
 # In time
 
 
-def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
-    order, edges = _order_in_time(table, column)
+def _split_in_time(table: Table, how: TimeSplit, shares: Shares) -> Assignment:
+    order, edges = _order_in_time(table, how)
     validation, test = _held_out_rows(table, shares)
     test_start = table.rows - test
     validation_start = test_start - validation
@@ -334,9 +318,9 @@ def _split_in_time(table: Table, column: str, shares: Shares) -> Assignment:
     return _assignment(table, order[validation_start:test_start], order[test_start:])
 
 
-def _order_in_time(table: Table, column: str) -> tuple[Rows, Rows]:
+def _order_in_time(table: Table, how: TimeSplit) -> tuple[Rows, Rows]:
     """Return the rows in the order of time, and the positions at which a later time begins."""
-    times = time_ranks(table, column)
+    times = time_ranks(table, how.columns)
     order = np.argsort(times, kind="stable")
     return order, np.flatnonzero(np.diff(times[order])) + 1
 
@@ -344,52 +328,6 @@ def _order_in_time(table: Table, column: str) -> tuple[Rows, Rows]:
 def _nearest(edges: Rows, wanted: int) -> int:
     """Return the edge nearest to a position."""
     return int(edges[np.argmin(np.abs(edges - wanted))])
-
-
-def time_ranks(table: Table, column: str) -> Rows:
-    """Return the rank of each row's time; equal times have equal ranks, (rows,).
-
-    Raises:
-        DataError: for a row without a time, a value that is not a time, ambiguous dates, times
-            without a date, or times with and without offsets.
-    """
-
-    def expected(wanted: str) -> Callable[[int], str]:
-        return lambda at: f"expected {wanted}, got '{table.texts(column)[at]}'"
-
-    _require_values(table, column)
-    values = table.column(column)
-    if values.looks_numeric():
-        numbers = table.numbers(column)
-        least = 0 if values.kind == "text" else _EARLIEST_DATE  # text keeps leading zeros
-        may_be_dates = numbers.min() >= least and numbers.max() <= _LATEST_DATE
-        formats = compact_dates(values.distinct) if may_be_dates else ()
-        if "%y%m%d" not in formats:
-            return np.unique(numbers, return_inverse=True)[1]
-        # As numbers, 991231 would be later than 000101.
-        return np.unique(parse_times(values, formats).moments, return_inverse=True)[1]
-    if values.kind == "boolean":
-        table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
-    guess = guess_times(values)
-    if guess and guess.is_ambiguous:
-        ways = listed([readings[0] for readings in guess.readings])
-        ambiguous = f"no value shows whether the day or the month comes first ({ways})"
-        message = f"{ambiguous}; write dates like 2024-03-31"
-        raise DataError(message, file=table.file, column=column)
-    if guess and not guess.has_date:
-        message = "times without a date can't order the rows of several days; split by a date"
-        raise DataError(message, file=table.file, column=column)
-    times = parse_times(values, guess.readings[0] if guess else ("iso",))
-    wrong = times.unreadable
-    if wrong.any() and values.kind == "text":
-        # If most values are numbers, report the text that is not a number.
-        neither = wrong & values.numbers().unreadable
-        wrong = neither if neither.any() else wrong
-    table.refuse(wrong, column, expected(_A_TIME))
-    kind = "with" if times.has_offset[:1].all() else "without"
-    differs = times.has_offset != times.has_offset[:1]
-    table.refuse(differs, column, expected(f"a time {kind} a UTC offset (as in earlier rows)"))
-    return np.unique(times.moments, return_inverse=True)[1]
 
 
 # Folds
@@ -433,7 +371,7 @@ def make_folds(
     """
     if isinstance(how, TimeSplit):
         use = "one to start with and one for each fold"
-        windows = _windows_in_time(table, how.column, folds + 1, use)
+        windows = _windows_in_time(table, how, folds + 1, use)
         earlier = [np.sort(np.concatenate(windows[:at])) for at in range(1, folds + 1)]
         assigned = [*map(Fold, earlier, windows[1:])]
     else:
@@ -453,7 +391,7 @@ def make_complete_folds(
     """
     if not isinstance(how, TimeSplit):
         return make_folds(table, how, classes, folds, (seed, 0))
-    windows = _windows_in_time(table, how.column, folds, "one for each fold")
+    windows = _windows_in_time(table, how, folds, "one for each fold")
     every = np.arange(table.rows)
     assigned = [Fold(np.setdiff1d(every, window), window) for window in windows]
     return _checked(assigned, table, classes)
@@ -498,7 +436,7 @@ def _fold_numbers(
 
 
 def _group_fold_numbers(table: Table, column: str, folds: int, rng: Generator) -> Rows:
-    _require_values(table, column)
+    require_values(table, column)
     groups, names = table.codes(column)
     _require(folds, len(names), "group", "one for each fold", table, column)
     sizes = np.bincount(groups)
@@ -514,20 +452,20 @@ def _group_fold_numbers(table: Table, column: str, folds: int, rng: Generator) -
     return numbers[groups]
 
 
-def _windows_in_time(table: Table, column: str, count: int, use: str) -> list[Rows]:
+def _windows_in_time(table: Table, how: TimeSplit, count: int, use: str) -> list[Rows]:
     """Cut the rows, in the order of time, into windows of about equal size.
 
     Args:
         table: the rows.
-        column: the column of the times; rows of one time stay in one window.
+        how: the columns of the times; rows of one time stay in one window.
         count: the number of windows.
         use: what the windows are needed for.
 
     Returns:
         The rows of each window, ascending.
     """
-    order, edges = _order_in_time(table, column)
-    _require(count, len(edges) + 1, "time", use, table, column)
+    order, edges = _order_in_time(table, how)
+    _require(count, len(edges) + 1, "time", use, table, how.columns[0])
     size = table.rows // count
     cuts = [table.rows]
     for left in reversed(range(count - 1)):

@@ -438,6 +438,7 @@ def starter_config(
     ignore: str | Sequence[str] = (),
     positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
+    split: str = "auto",
 ) -> str:
     """Return a config for a table; `train` accepts it without changes.
 
@@ -449,6 +450,8 @@ def starter_config(
         ignore: one or several columns to exclude, or patterns such as `score_*`.
         positive_class: the positive class of a binary target.
         type: the type of the target, for example `categorical` if its integers are classes.
+        split: `time:COLUMN`, `time:YEAR,MONTH`, `group:COLUMN` or `random`; with `auto`, rows are
+            split by a time or a group if a random split would be too optimistic.
 
     Returns:
         YAML with comments. File paths in it are relative to the current folder.
@@ -467,6 +470,7 @@ def starter_config(
         positive_class=arguments.class_name("positive_class", positive_class),
         type=type,
         preset=preset,
+        split=split,
     )
 
 

@@ -81,6 +81,13 @@ EXPORT_SCRIPT = "train.py"
     "Repeatable.",
 )
 @click.option(
+    "--split",
+    metavar="time:COLUMN|group:COLUMN|random",
+    help="Split into training, validation and test rows: time:year,month tests on the latest rows, "
+    "group:patient keeps the rows of a patient together. [default: by a time or a group if a "
+    "random split would be too optimistic]",
+)
+@click.option(
     "--preset",
     type=click.Choice(["simple", "good", "best"]),
     help="simple: one small network, fast. good: ensemble of eight networks, more accurate and "
@@ -118,6 +125,7 @@ def init(
       dlcli init data/digits.csv --target digit --type categorical
       dlcli init data/steering.csv --target steering_angle --target speed
       dlcli init data/bikes.csv --target rentals --type weather=categorical --missing '**'
+      dlcli init data/penguins.csv --target Species --split "time:Date Egg"
       dlcli init adult.data --header none --names age,work,income --target income
       dlcli init sqlite:///shop.db/sales --target price --output sales.yaml
       dlcli init --example iris

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
-from dlcli.arrays import Array, Floats, Mask, Matrix, np
+from dlcli.arrays import Array, Floats, Indices, Mask, Matrix, np
 from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues, ModelInput, ScriptCode
 from dlcli.columns.layout import Block
 from dlcli.columns.scaling import Fitted, LargeInputs, Scaling, large_scaled_inputs
@@ -224,6 +224,20 @@ class ColumnType(Section):
             bins: maximum number of bins of a number.
         """
         return 1
+
+    def with_known_values(
+        self, column: str, table: "Table", early: Indices, late: Indices
+    ) -> "ColumnType | None":
+        """Return the type for a column of the rows' times; `None` if later values are unknown.
+
+        Args:
+            column: the name of the column.
+            table: the rows.
+            early: the rows to train on.
+            late: the rows after them.
+        """
+        codes, _ = table.codes(column)
+        return self if are_mostly_known(codes[early], codes[late]) else None
 
     def starter_comment(self, reason: str, values: "ColumnSummary") -> str:
         """Return the comment on a column in a starter config.
@@ -706,6 +720,14 @@ def needs_indicator(policy: Imputation | ErrorIfMissing, has_missing: bool) -> b
     if isinstance(policy, ErrorIfMissing):
         return False
     return has_missing if policy.indicator == "auto" else policy.indicator
+
+
+_LEAST_KNOWN = 0.5
+
+
+def are_mostly_known(early: Indices, late: Indices) -> bool:
+    """Return whether at least half of the later values occur among the earlier ones."""
+    return float(np.isin(late, early).mean()) >= _LEAST_KNOWN
 
 
 def require_values(present: int, column: str, train: "Table") -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from dlcli.arrays import LazyModule, np
+from dlcli.arrays import Indices, LazyModule, np
 from dlcli.columns import column_type
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.scaling import Standard
@@ -135,6 +135,23 @@ class Datetime(column_type.ColumnType):
             fill=None if is_required else date_encoder.to_moment(median),
             indicator=column_type.needs_indicator(self.missing, bool(times.missing.any())),
         )
+
+    def with_known_values(
+        self, column: str, table: "Table", early: Indices, late: Indices
+    ) -> "Datetime | None":
+        """Return the type with the cyclic parts that recur, see `ColumnType`."""
+        from dlcli.columns import date_encoder
+
+        formats = self.formats or _guessed_formats(column, table)
+        times = datetime_parsing.parse_times(table.column(column), formats, self.timezone)
+        local = date_encoder.LocalTimes(datetime_parsing.to_local(times.moments, self.timezone))
+        steps = {part: local.steps(part) for part in _AUTO_CYCLES}
+        parts = tuple(
+            part
+            for part, values in steps.items()
+            if np.ptp(values) and column_type.are_mostly_known(values[early], values[late])
+        )
+        return self.model_copy(update={"parts": parts}) if parts else None
 
     is_time = True
 

@@ -803,10 +803,10 @@ class Config(Section):
         lists them.
         """
         split, named = self.data.split, self.input.features or {}
-        time = split.column if isinstance(split, TimeSplit) and split.column in named else None
+        times = {*split.columns} & {*named} if isinstance(split, TimeSplit) else set()
         costs = () if self.decision is None else self.decision.cost_columns.values()
         others = (name for name in costs if name not in named and name not in self.data.reserved)
-        return (*(column for column in self.data.reserved if column != time), *others)
+        return (*(column for column in self.data.reserved if column not in times), *others)
 
     @property
     def group_columns(self) -> dict[str, str]:

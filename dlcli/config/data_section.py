@@ -136,27 +136,59 @@ MEMORY_ARGUMENTS: dict[SourceKey, str] = {
 """Python's argument for a table in memory, by key; messages use its name."""
 
 
-class RandomSplit(section.Choice, name="random"):
+class _Split(section.Choice):
+    """Base class of the ways to split rows."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that rows are split by."""
+        return ()
+
+
+class RandomSplit(_Split, name="random"):
     """Each row is assigned to a set at random."""
 
 
-class StratifiedSplit(section.Choice, name="stratified"):
+class StratifiedSplit(_Split, name="stratified"):
     """Rows are assigned at random, with the same share of each class in every set."""
 
 
-class GroupSplit(section.Choice, name="group"):
+class GroupSplit(_Split, name="group"):
     """Rows with the same value in `column`, such as all rows of a patient, stay in one set."""
 
     column: section.ColumnName
     """Column of the groups. It is not a feature."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column of the groups."""
+        return (self.column,)
 
-class TimeSplit(section.Choice, name="time"):
+
+class TimeSplit(_Split, name="time"):
     """The latest rows are test rows, the earliest training rows; validation rows are in between."""
 
-    column: section.ColumnName
-    """Column by which rows are ordered: numbers, or dates in an unambiguous format such as
-    2024-12-31 or 31.12.2024. It is a feature only if `input.features` lists it."""
+    column: Annotated[
+        section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
+        section.Expected("a column name, or a list of column names", section.with_quotes),
+    ]
+    """Column by which rows are ordered: numbers, quarters such as 2024-Q4, or dates in an
+    unambiguous format such as 2024-12-31 or 31.12.2024. If several columns form the time, list
+    them, the longest unit first; months may then also be names. A column is a feature only if
+    `input.features` lists it.
+
+    Examples: [day, [year, month], [date, hour]]
+    """
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the times, the longest unit first."""
+        return (self.column,) if isinstance(self.column, str) else self.column
+
+    def conflicts(self) -> Iterator[section.Conflict]:
+        """Yield a column that is listed twice."""
+        if len({*self.columns}) < len(self.columns):
+            yield "column", "lists a column twice"
 
 
 SplitChoice = Annotated[
@@ -343,7 +375,8 @@ class Data(section.Section):
     """How rows are assigned to the training, validation and test sets, and to folds. Omitted:
     `stratified` for classes, else `random`.
 
-    Examples: [stratified, {name: group, column: patient}, {name: time, column: day}]
+    Examples: [stratified, {name: group, column: patient}, {name: time, column: day},
+    {name: time, column: [year, month]}]
     """
     target: TargetChoice
     """Column to predict: its name, or a section with its name and type. A list of columns is
@@ -442,9 +475,8 @@ class Data(section.Section):
     @property
     def reserved(self) -> tuple[str, ...]:
         """Columns with a special role: target, weight, exposure, group or time."""
-        split = self.split
         columns = [*self.target.columns, self.sample_weight, self.exposure]
-        columns += [split.column] if isinstance(split, GroupSplit | TimeSplit) else []
+        columns += self.split.columns if self.split is not None else ()
         return tuple(column for column in columns if column is not None)
 
     def conflicts(self) -> Iterator[section.Conflict]:
@@ -477,8 +509,7 @@ class Data(section.Section):
     def _columns_with_two_roles(self) -> Iterator[section.Conflict]:
         roles = dict.fromkeys(self.target.columns, "target")
         named = [("sample_weight", self.sample_weight), ("exposure", self.exposure)]
-        if isinstance(self.split, GroupSplit | TimeSplit):
-            named.append(("split.column", self.split.column))
+        named += [("split.column", name) for name in (self.split.columns if self.split else ())]
         for key, column in named:
             if column is None:
                 continue

@@ -18,8 +18,9 @@ from dlcli.columns.category import MOST_EMBEDDED
 from dlcli.columns.type_inference import has_code_name
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.residuals import residuals_without
-from dlcli.data_checks.row_checks import STEP, is_positive
+from dlcli.data_checks.row_checks import is_positive
 from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding
+from dlcli.data_checks.split_candidates import STEP
 
 CategoryKind = Literal["codes", "repeated_amounts", "many_categories"]
 """Integers that are codes, ID-like amounts, and columns with rare categories."""

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import chain
 
 import numpy as np
 import pyarrow.compute as pc
@@ -24,9 +25,10 @@ from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.sample import DataFinding, Sample, Severity, percent, quoted
+from dlcli.data_checks.split_candidates import FEWEST_GROUPS, find_groups, find_times, time_in_panel
 from dlcli.errors import DataError, joined, plural
 from dlcli.metrics.intervals import student_quantile
-from dlcli.splitting import draw, time_ranks
+from dlcli.splitting import draw
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -47,38 +49,10 @@ CLEAR_GROUPS = 20
 LEAST_REDUCTION = 0.1
 """Minimum share of the squared error that training on rows of the same group must remove."""
 
-_IDENTIFIER = re.compile(
-    r"(?i:(?:^|[\W_])(?:[phu]?id|uuid|guid|nr|subj|subject|patient|participant|person|individual"
-    r"|respondent|household|family|customer|client|user|member|pupil|student|animal"
-    r"|(?:subject|patient|person|household|family|customer|user)id)$)|[a-z]I[dD]$"
-)
-"""Column names of groups that rows may belong to; not of counts, such as `number` or `child`."""
-_SUBJECT = re.compile(
-    r"(?i:^id$|(?:^|[\W_])(?:subj|subject|patient|participant|person|individual|respondent"
-    r"|household|family|animal)(?:_?id)?$)"
-)
-"""Column names of subjects whose rows may be in any order. `store_id` is not among them, as it may
-be an ordinary category."""
-STEP = re.compile(
-    r"(?i:(?:^|[\W_])(?:date|time|year|yr|quarter|month|week|day|hour|period|visit|wave|round|age"
-    r"|session|occasion|trial)s?[0-9]*$)|(?:Date|Time|Year|Month|Week|Day)$"
-)
-"""Column names of what advances from one row of a subject to the next."""
-_CALENDAR = re.compile(r"(?i:(?:^|[\W_])(?:date|time|year|yr)s?$)|(?:Date|Time|Year)$")
-_FRACTION = re.compile(r"-?[0-9]*[.,][0-9]+")
-_YEARS = (1500.0, 2200.0)
-
 _MOST_ROWS = 400
 _MOST_COLUMNS = 100
-_FEWEST_GROUPS = 5
-_FEWEST_ROWS = 1.5
-"""Minimum of the average rows per group."""
 _GROUP_ROWS = 8
 _WINDOWS = 20
-_FEWEST_TIMES = 10
-_LEAST_ORDER = 0.95
-"""Minimum correlation of the rows' times with the sorted times; in tables with another order of
-rows, it was at most 0.53."""
 _CONFIDENCE = 0.95
 _PENALTIES = (0.03, 0.3, 3.0)
 
@@ -270,8 +244,11 @@ def advise_split(
     """Find a column by which to split rows, because rows with the same value are similar.
 
     Candidates are repeated identifiers: columns with a name such as `id` or `subject`, mostly in
-    blocks of rows, and columns of any name in whose blocks a time or a visit number increases. The
-    next candidates are dates and years by which all but a few rows are sorted.
+    blocks of rows, columns of any name in whose blocks a time or a visit number increases, and the
+    units of panels, which have each time at most once. The next candidates are times: several
+    columns such as year and month, and dates, years and periods by which all but a few rows are
+    sorted. A panel of few units, of units such as stores that new rows are also about, and one that
+    is sorted by time, is split in time if its target drifts.
 
     A candidate counts if a quick model predicts rows better after training on other rows of their
     group: the lower bound of the 95 % confidence interval of the difference of squared errors, over
@@ -288,136 +265,71 @@ def advise_split(
     """
     if task is None or table.rows < MIN_ROWS:
         return None
-    for column, groups, is_identifier, step in _find_groups(table, decisions):
-        reduction = _error_reduction(table, decisions, task, column, groups)
+    suggestion, panels = None, []
+    for group in find_groups(table, decisions):
+        is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
+        if group.step and (group.recurs or not is_clear):
+            panels.append(group)
+        if group.recurs or (suggestion and not is_clear):
+            continue
+        reduction = _error_reduction(table, decisions, task, (group.column,), group.groups)
         if reduction is not None:
-            is_clear = is_identifier and int(groups.max()) + 1 >= CLEAR_GROUPS
-            return _advice(GroupSplit(column=column), reduction, is_clear=is_clear, step=step)
+            choice = GroupSplit(column=group.column)
+            suggestion = _advice(choice, reduction, is_clear=is_clear, step=group.step)
+            if is_clear:
+                return suggestion
     some = sampling.rows_to_check(table, len(decisions))
-    for column, ranks in _find_times(some, decisions):
-        reduction = _error_reduction(some, decisions, task, column, ranks, in_time=True)
+    of_panels = filter(None, (time_in_panel(some, each) for each in panels[:1]))
+    for time in chain(of_panels, find_times(some, decisions)):
+        reduction = _error_reduction(
+            some, decisions, task, time.columns, time.ranks, in_time=True, units=time.groups
+        )
         if reduction is not None:
-            return _advice(TimeSplit(column=column), reduction, step=column)
-    return None
+            return _advice(_time_split(time.columns), reduction, is_clear=True)
+    return suggestion
+
+
+def _time_split(columns: tuple[str, ...]) -> TimeSplit:
+    return TimeSplit(column=columns[0] if len(columns) == 1 else columns)
 
 
 def _advice(
-    choice: GroupSplit | TimeSplit, reduction: float, *, is_clear: bool = False, step: str | None
+    choice: GroupSplit | TimeSplit,
+    reduction: float,
+    *,
+    is_clear: bool,
+    step: tuple[str, ...] = (),
 ) -> SplitAdvice:
-    """Return the advice to split by a column; `step` is the time column, also within groups."""
-    column, is_group = quoted(choice.column), isinstance(choice, GroupSplit)
-    alike = f"{'with' if is_group else 'of about'} the same {column}"
+    """Return the advice to split by a column; `step` is the time within groups."""
+    columns, is_group = joined([*map(quoted, choice.columns)]), isinstance(choice, GroupSplit)
+    alike = f"{'with' if is_group else 'of about'} the same {columns}"
     reason = f"rows {alike} are similar, so metrics of a random split are too optimistic"
     message = (
         f"{reason}: if a quick model is trained on other rows {alike}, its squared error is "
         f"{int(100 * reduction)} % lower"
     )
-    ways = [f"to evaluate on new values of {column}, set {_setting(choice)}"] if is_group else []
-    if step is not None:
-        ways.append(f"to evaluate on later rows, set {_setting(TimeSplit(column=step))}")
-    columns = (choice.column,)
-    finding = DataFinding("dependent_rows", "warning", columns, None, message, "; ".join(ways))
+    ways = [f"to evaluate on new values of {columns}, set {_setting(choice)}"] if is_group else []
+    if not is_group or step:
+        later = _time_split(step) if is_group else choice
+        ways.append(f"to evaluate on later rows, set {_setting(later)}")
+    finding = DataFinding(
+        "dependent_rows", "warning", choice.columns, None, message, "; ".join(ways)
+    )
     return SplitAdvice(choice, is_clear, reason, *ways, finding=finding)
 
 
 def _setting(choice: GroupSplit | TimeSplit) -> str:
-    column = choice.column
-    written = column if re.fullmatch(r"[A-Za-z_][\w.]*", column) else json.dumps(column)
-    return f"data.split: {{name: {choice.name}, column: {written}}}"
+    return f"data.split: {written_split(choice)}"
 
 
-# Candidates
-
-
-def _find_groups(
-    table: Table, decisions: Mapping[str, Decision]
-) -> Iterator[tuple[str, Indices, bool, str | None]]:
-    """Yield columns that may identify subjects, each with the group of each row.
-
-    Also yields whether it is an identifier in blocks, and the column that increases in its blocks.
-    """
-    start = next(table.parts(sampling.MOST_ROWS))
-    steps = [column for column in decisions if STEP.search(column)]
-    scattered = []
-    for column in filter(_IDENTIFIER.search, decisions):
-        groups = _repeated(table, column)
-        if groups is None:
-            continue
-        if _is_in_blocks(groups):
-            yield column, groups, True, _find_step(start, steps, groups[: start.rows])
-        elif _SUBJECT.search(column):
-            scattered.append((column, groups, False, None))
-    if steps and len(decisions) <= _MOST_COLUMNS:
-        for column in decisions:
-            if _IDENTIFIER.search(column) or STEP.search(column):
-                continue
-            groups = _repeated(start, column)
-            if groups is None or not _is_in_blocks(groups):
-                continue
-            step = _find_step(start, steps, groups)
-            groups = _repeated(table, column) if step else None
-            if groups is not None and _is_in_blocks(groups):
-                yield column, groups, False, step
-    yield from scattered
-
-
-def _repeated(table: Table, column: str) -> Indices | None:
-    """Return the group of each row, (rows,); `None` if values are missing or are not groups."""
-    try:
-        groups, names = table.codes(column)
-    except DataError:
-        return None
-    repeats = _FEWEST_GROUPS <= len(names) <= table.rows / _FEWEST_ROWS
-    if not repeats or groups.min() < 0 or any(map(_FRACTION.fullmatch, names)):
-        return None
-    return groups
-
-
-def _is_in_blocks(groups: Indices) -> bool:
-    return int(np.count_nonzero(np.diff(groups))) == int(groups.max())
-
-
-def _find_step(table: Table, steps: Sequence[str], groups: Indices) -> str | None:
-    """Find a time that increases from row to row within each block, and restarts in the next."""
-    inside = np.diff(groups) == 0
-    for step in steps:
-        ranks = _ranks(table, step)
-        if ranks is None or 2 * ranks.max() >= len(ranks):
-            continue
-        changes = np.diff(ranks)
-        if (changes[inside] > 0).all() and (changes[~inside] < 0).mean() > 0.5:
-            return step
-    return None
-
-
-def _find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[tuple[str, Indices]]:
-    """Yield dates and years by which rows are sorted, each with the rank of each row's time."""
-    for column, decision in decisions.items():
-        feature = (decision.otherwise or decision).feature
-        if not feature.is_time:
-            if not _CALENDAR.search(column) or not table.column(column).looks_numeric():
-                continue
-            numbers = table.column(column).numbers().values
-            least, most = np.fmin.reduce(numbers), np.fmax.reduce(numbers)  # NaN if all are NaN
-            if not (least >= _YEARS[0] and most <= _YEARS[1]):
-                continue
-        ranks = _ranks(table, column)
-        if ranks is not None and ranks.max() + 1 >= _FEWEST_TIMES and _are_ordered(ranks):
-            yield column, ranks
-
-
-def _are_ordered(ranks: Indices) -> bool:
-    """Return whether all but a few rows are sorted by time, in either direction."""
-    in_order = np.sort(ranks)
-    correlations = np.corrcoef([ranks, in_order, in_order[::-1]])[0, 1:]
-    return bool(correlations.max() >= _LEAST_ORDER)
-
-
-def _ranks(table: Table, column: str) -> Indices | None:
-    try:
-        return time_ranks(table, column)
-    except DataError:
-        return None
+def written_split(choice: GroupSplit | TimeSplit) -> str:
+    """Return a split as it is written in a config, in one line."""
+    names = [
+        name if re.fullmatch(r"[A-Za-z_][\w.]*", name) else json.dumps(name, ensure_ascii=False)
+        for name in choice.columns
+    ]
+    columns = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    return f"{{name: {choice.name}, column: {columns}}}"
 
 
 # The quick model
@@ -427,10 +339,11 @@ def _error_reduction(
     table: Table,
     decisions: Mapping[str, Decision],
     task: Task,
-    column: str,
+    columns: Sequence[str],
     groups: Indices,
     *,
     in_time: bool = False,
+    units: Indices | None = None,
 ) -> float | None:
     """Return the share of the error that training on rows of the same group removes.
 
@@ -438,9 +351,10 @@ def _error_reduction(
         table: all rows.
         decisions: the type of each feature.
         task: the task.
-        column: the candidate.
+        columns: the candidate.
         groups: its value in each row, or the rank of each row's time, (rows,).
         in_time: True for times, which are grouped into windows.
+        units: the unit of each row of a panel, which the model also reads, (rows,).
 
     Returns:
         The share; None if it is not significant or too small.
@@ -456,12 +370,15 @@ def _error_reduction(
         rows = _draw_groups(groups)
         own = np.unique(groups[rows], return_inverse=True)[1]
         near = np.equal.outer(own, own).astype(np.float64)
-    if own.max() + 1 < _FEWEST_GROUPS:
+    if own.max() + 1 < FEWEST_GROUPS:
         return None
     kept = sampling.spread(list(decisions), _MOST_COLUMNS)
     sample = sampling.draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
-    is_read = decisions[column].feature.is_read
-    kernel = _kernel(sample, skipped=column) + (near if is_read else 0)
+    is_read = any(decisions[column].feature.is_read for column in columns)
+    # Later units, such as the month of a year, recur, so they are features like others.
+    kernel = _kernel(sample, skipped=columns[0]) + (near if is_read else 0)
+    if units is not None:
+        kernel += np.equal.outer(units[rows], units[rows])
     values = sampling.target_scores(sample)
     shuffled = own[np.random.default_rng(0).permutation(len(own))]
     found = [_significant(*_left_out_errors(kernel, values, (shuffled, own)), own)]

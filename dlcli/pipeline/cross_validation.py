@@ -22,7 +22,7 @@ from dlcli.columns.value_problems import ValueNote, merge_notes
 from dlcli.config import training_choices
 from dlcli.config.config_file import ConfigFile, Tables, dump_config, load_config
 from dlcli.config.config_schema import Config
-from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.data_section import TimeSplit
 from dlcli.config.decision_section import Decision
 from dlcli.diagnosis.case import Magnitudes
 from dlcli.metrics.definitions import main_metric
@@ -347,9 +347,8 @@ def check_folds(folds: Sequence[CVFold], config: Config, dataset: Dataset) -> No
     """
     if not _holds_out_share(config):
         return
-    names = [dataset.task.columns[0]]  # taking rows of many columns is slow
-    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
-        names.append(dataset.split_choice.column)
+    # Taking rows of many columns is slow.
+    names = [dataset.task.columns[0], *dataset.split_choice.columns]
     rows = dataset.candidates.only(names)
     for each in folds:
         try:

@@ -245,8 +245,8 @@ def check_headers(config: Config, headers: Sequence[Header]) -> None:
     """
     data, (train, *others) = config.data, headers
     problems: list[errors.Problem] = []
-    if isinstance(data.split, GroupSplit | TimeSplit):
-        problems += _missing_column("data.split.column", data.split.column, train)
+    for column in data.split.columns if data.split is not None else ():
+        problems += _missing_column("data.split.column", column, train)
     for column in data.missing if isinstance(data.missing, Mapping) else ():
         path = format_path(("data", "missing", column))
         problems += _missing_column(path, column, train)

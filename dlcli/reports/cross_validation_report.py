@@ -469,7 +469,8 @@ def _metric_of_fold(name: str, result: FoldResult, decimals: int | None) -> str:
 
 def _how_it_was_split(cv: CrossValidation) -> str:
     way = _WAYS_TO_SPLIT.get(cv.split, fmt.shorten(cv.split, 40))
-    column = f", column: {fmt.shorten(cv.column, 40)}" if cv.column else ""
+    columns = (cv.column,) if isinstance(cv.column, str) else cv.column or ()
+    column = f", column: {fmt.shorten(', '.join(columns), 40)}" if columns else ""
     text = f"Rows were assigned to folds {way} (random seed: {cv.seed}{column})."
     if aside := report_parts.set_aside(cv.set_aside):
         text += f" {aside}, to evaluate the final model."

@@ -82,8 +82,8 @@ class CrossValidation(Document):
     """The names of the classes or labels; empty for numbers."""
     split: str
     """The kind of split: `random`, `stratified`, `group` or `time`."""
-    column: str | None = None
-    """The column of the groups or times; `None` for other splits."""
+    column: str | tuple[str, ...] | None = None
+    """The column of the groups or times, or several; `None` for other splits."""
     folds: Count
     """The number of folds in each repeat."""
     repeats: Count

@@ -28,9 +28,11 @@ from dlcli.metrics.definitions import AUC, BALANCED_ACCURACY
 from dlcli.network.head import resolve_head
 from dlcli.schema.section import Choice
 from dlcli.schema.urls import Location, Url
+from dlcli.starter.column_facts import ColumnFacts
 from dlcli.starter.commented_yaml import Line, aligned, comment, scalar
 from dlcli.starter.found import doubts, found_lines, reason_stem, task_words
 from dlcli.starter.recipes import Preset, Recipe, make_recipe
+from dlcli.starter.split_choice import AUTO, declared_split, split_lines
 from dlcli.starter.stray_words import (
     StrayWords,
     declared_missing,
@@ -38,7 +40,7 @@ from dlcli.starter.stray_words import (
     missing_lines,
     stray_note,
 )
-from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts, gather_facts
+from dlcli.starter.table_facts import HELD_OUT, TableFacts, gather_facts
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.databases import QueriedTable
 from dlcli.tables.memory_tables import MemoryTable
@@ -69,6 +71,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     form: TableFormat = _AUTO,
     missing: Sequence[str] = (),
     types: Mapping[str, object] = _NO_TYPES,
+    split: str = AUTO,
     warn: Callable[[str], None] = lambda _: None,
     report: Callable[[str], None] = lambda _: None,
 ) -> str:
@@ -86,6 +89,8 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         form: the format of the file, which the config then has.
         missing: words that mean a missing value in any column.
         types: the types of some columns, as in `input.features`.
+        split: `time:COLUMN`, `group:COLUMN` or `random`; by default, a split by a time or a group
+            if a random split would be too optimistic.
         warn: receives warnings about possible leakage, the split and the file, which the config
             also has as comments.
         report: receives each line of a summary of the table.
@@ -117,12 +122,13 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     declared = Target(column=targets, type=type, positive_class=positive_class)
     _check_ignored(ignore, table, targets)
     features = _declared_features(types, table, targets)
+    choice = declared_split(split, table, targets)
     read = partial(_read_again, data, form, declared)
     table, words, strays = _with_missing(table, declared, missing, {*types, *ignore}, read)
     if strays:
         warn(f"{table.file}: {stray_note(strays)}")
     try:
-        facts = gather_facts(table, declared, ignore, features)
+        facts = gather_facts(table, declared, ignore, features, choice)
     except errors.ConfigError as error:
         (problem,) = error.problems
         if problem.path != "data.target.positive_class":
@@ -292,21 +298,13 @@ def _data_lines(
     else:
         why = "rows" if facts.rows < MIN_ROWS else "rows of some classes"
         yield comment(f"no validation and test rows: too few {why}")
-    if facts.split and facts.uses_split:
-        choice = f"{{name: group, column: {scalar(facts.split.choice.column)}}}"
+    if facts.choice is not None:
         part = "fold" if recipe.has_folds else "set"
-        why = f"rows with the same value are similar, so they stay in one {part}"
-        yield Line("split", choice, why)
-        column = scalar(facts.split.choice.column)
-        yield comment(
-            f"if you will predict for the same {facts.subjects:,} values, not for new ones:"
-        )
-        feature = f"{{type: categorical, max_categories: {facts.subjects}}}"
-        yield comment(f"  split: random, and in input.features, {column}: {feature}")
+        yield from split_lines(facts.choice, facts.split, facts.subjects, facts.task, part)
     elif facts.split:
         yield comment(facts.split.reason)
         yield comment(facts.split.advice)
-        name = facts.split.choice.column
+        name = facts.split.choice.columns[0]
         if any(column.name == name and column.feature.is_read for column in facts.columns):
             why = "because no training row has the values of these rows"
             yield comment(f"  and in input.features, {scalar(name)}: ignored, {why}")

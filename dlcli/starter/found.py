@@ -7,9 +7,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from dlcli.columns.type_inference import span
-from dlcli.config.data_section import TimeSplit
-from dlcli.errors import first_names, plural, predicted_target
-from dlcli.starter.table_facts import HELD_OUT, ColumnFacts, TableFacts
+from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.errors import first_names, joined, plural, predicted_target
+from dlcli.starter.column_facts import ColumnFacts
+from dlcli.starter.split_choice import written_split
+from dlcli.starter.table_facts import HELD_OUT, TableFacts
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
@@ -51,8 +53,11 @@ def doubts(table: Table, facts: TableFacts) -> Iterator[str]:
         yield f"{table.file}: {which} alone predicts nearly all of {of_target} (data leakage?)"
     if facts.relation is not None:
         yield f"{table.file}: {facts.relation.formula} (data leakage?)"
-    if facts.split is not None and not facts.uses_split:
-        yield f"{table.file}: {facts.split.reason}; {facts.split.advice}"
+    if facts.split is not None:
+        way = facts.split.advice
+        if facts.choice is not None:
+            way = f"the config has data.split: {written_split(facts.choice)}"
+        yield f"{table.file}: {facts.split.reason}; {way}"
     yield from table.warnings
 
 
@@ -96,9 +101,11 @@ def _named(columns: Sequence[ColumnFacts]) -> str:
 
 def _split_words(facts: TableFacts, *, has_folds: bool) -> str:
     """Describe the split that the config sets."""
-    advice = facts.split
-    column = advice.choice.column if advice and facts.uses_split else None
-    by = f", all rows of a {column} in one {'fold' if has_folds else 'set'}" if column else ""
+    choice, advice, by = facts.choice, facts.split, ""
+    if isinstance(choice, GroupSplit):
+        by = f", all rows of a {choice.column} in one {'fold' if has_folds else 'set'}"
+    elif isinstance(choice, TimeSplit):
+        by = f", the latest by {joined(choice.columns)}"
     if has_folds and not (advice and isinstance(advice.choice, TimeSplit)):
         return f"folds of all rows, no separate test rows{by}"
     if not facts.holds_out:

@@ -59,7 +59,7 @@ def make_recipe(preset: Preset, facts: TableFacts) -> Recipe:
     # of the small network 80 %, and that of eight small networks 82 %.
     if any(column.feature.has_words for column in facts.columns):
         return _small_network(facts, members)
-    return _large_ensemble(facts, members, varies=preset == "best" and facts.holds_out)
+    return _large_ensemble(facts, members, varies=preset == "best" and facts.has_folds)
 
 
 # A small network
@@ -90,7 +90,7 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
         Line("batch_size", str(_for_rows(facts.rows, _BATCHES)), "rows per step"),
         _stopping_line(facts, 20, _STOPS.format(20), "it needs validation rows"),
     ]
-    has_folds = members > 1 and facts.holds_out
+    has_folds = members > 1 and facts.has_folds
     if members > 1:
         training.append(_ensemble_line(members, has_folds=has_folds))
     return Recipe(hidden, training, has_folds)
@@ -162,7 +162,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     bins = _bins(facts)
     groups = [*_other_groups(facts, bins, batch_size)] if varies else []
     if not groups:
-        training.append(_ensemble_line(members, has_folds=facts.holds_out))
+        training.append(_ensemble_line(members, has_folds=facts.has_folds))
     inputs = sum(column.feature.inputs_of(column.values.distinct, bins) for column in facts.columns)
     has_trial = facts.holds_out and facts.rows >= _ROWS_OF_TRIAL
     networks = members * (1 + len(groups)) + has_trial  # the first one is trained twice
@@ -178,7 +178,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     hidden = "hidden:  # large layers: the averaged networks hardly overfit\n" + "".join(layers)
     settings = [*[bins_line] * (bins > 1), layer_line]
     ensemble = _varied_ensemble(members, groups) if groups else ""
-    return Recipe(hidden, training, facts.holds_out, settings, ensemble)
+    return Recipe(hidden, training, facts.has_folds, settings, ensemble)
 
 
 _LARGE_BATCH = 256

@@ -13,7 +13,15 @@ from dlcli.columns.number import Numeric
 from dlcli.columns.registry import Feature
 from dlcli.columns.scaling import check_range
 from dlcli.columns.type_inference import MIN_ROWS, ColumnSummary, summarize_column
-from dlcli.config.data_section import Features, Input, SplitChoice, StratifiedSplit, Target
+from dlcli.config.data_section import (
+    Features,
+    GroupSplit,
+    Input,
+    SplitChoice,
+    StratifiedSplit,
+    Target,
+    TimeSplit,
+)
 from dlcli.data_checks import category_checks, target_checks
 from dlcli.data_checks.linear_relations import LinearRelation, find_relation
 from dlcli.data_checks.row_checks import SplitAdvice, advise_split
@@ -21,6 +29,8 @@ from dlcli.data_checks.sample import draw_sample
 from dlcli.encoding.column_types import count_all_rows, type_columns
 from dlcli.errors import DataError, option
 from dlcli.splitting import Shares, assign_rows
+from dlcli.starter.column_facts import ColumnFacts
+from dlcli.starter.split_choice import features_of_split
 from dlcli.tables.table import Table
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 from dlcli.tasks.task import Task
@@ -29,30 +39,6 @@ HELD_OUT = Shares(validation=0.15, test=0.15)
 """The shares of rows that are held out."""
 MOST_ENCODED = 2**28
 """Maximum number of additional inputs times rows, which limits the duration of an epoch."""
-
-
-@dataclass(frozen=True)
-class ColumnFacts:
-    """The facts about a feature column."""
-
-    name: str
-    feature: Feature
-    """The type in the config."""
-    reason: str
-    """The reason for the type."""
-    auto: bool
-    """Whether `auto` would choose the same type."""
-    values: ColumnSummary
-    """A summary of its values."""
-    leaks: bool
-    """Whether the column alone predicts nearly all of the target."""
-    evidence: str = ""
-    """The measurement that the type follows from, if there is one."""
-
-    @property
-    def type(self) -> str:
-        """The name of the type."""
-        return self.feature.type
 
 
 @dataclass(frozen=True)
@@ -82,14 +68,24 @@ class TableFacts:
     """Whether there are enough rows for validation and test."""
     split: SplitAdvice | None
     """A split that suits the table better than a random split, or `None`."""
-    uses_split: bool
-    """Whether the config uses that split instead of only suggesting it."""
+    choice: SplitChoice | None
+    """The split of the config: declared, or the better one if the config does not only suggest it.
+    `None` omits it."""
     subjects: int
-    """Number of distinct values of the column by which rows are split, or 0."""
+    """Number of groups by which rows are split, or 0."""
+
+    @property
+    def has_folds(self) -> bool:
+        """Whether networks can be validated on folds; in time, other folds have later rows."""
+        return self.holds_out and not isinstance(self.choice, TimeSplit)
 
 
 def gather_facts(
-    whole: Table, target: Target, ignore: Sequence[str], declared: Features
+    whole: Table,
+    target: Target,
+    ignore: Sequence[str],
+    declared: Features,
+    choice: SplitChoice | None = None,
 ) -> TableFacts:
     """Gather the facts about every column of a table.
 
@@ -98,6 +94,7 @@ def gather_facts(
         target: the column or columns to predict.
         ignore: columns to exclude from the features, or patterns.
         declared: the types of some columns.
+        choice: the declared split; if omitted, the one that the rows suggest.
 
     Raises:
         ConfigError: if no column is left to predict from, or for an unknown positive class.
@@ -114,15 +111,17 @@ def gather_facts(
     leaks = target_checks.select_leaks(target_checks.explain_by_columns(sample), task)
     columns = _columns(table, inferred, leaks)
     class_rows = np.bincount(table.codes(task.columns[0])[0]) if task.classes else ()
-    split = advise_split(table, inferred, task)
-    rest = tuple(each for each in columns if split and each.name != split.choice.column)
-    is_usable = split is not None and split.is_clear and any(each.feature.is_read for each in rest)
-    uses_split = split is not None and is_usable and _holds_out(table, task, split.choice)
-    divided = split.choice.column if split is not None and uses_split else None
-    subjects = sum(each.values.distinct for each in columns if each.name == divided)
+    advice = advise_split(table, inferred, task) if choice is None else None
+    if choice is not None:
+        assign_rows(table, choice, task.class_column, HELD_OUT, seed=0)  # refuses its values
+    elif advice is not None and advice.is_clear and _holds_out(table, task, advice.choice):
+        rest = features_of_split(columns, advice.choice, table)
+        choice = advice.choice if any(each.feature.is_read for each in rest) else None
+    is_grouped = isinstance(choice, GroupSplit)
+    subjects = len(table.codes(choice.column)[1]) if isinstance(choice, GroupSplit) else 0
     relation = find_relation(sample)
     # In a group split, each value may belong to one subject; parts of a sum are amounts.
-    if not uses_split and relation is None:
+    if not is_grouped and relation is None:
         effects = category_checks.measure_category_effects(category_checks.with_more_rows(sample))
         most = MOST_ENCODED // (table.rows * max(len(effects), 1))
         columns = tuple(
@@ -139,10 +138,10 @@ def gather_facts(
         relation=relation,
         tail=target_checks.target_tail(sample),
         class_rows=tuple(map(int, class_rows)),
-        columns=rest if uses_split else columns,
+        columns=columns if choice is None else features_of_split(columns, choice, table),
         holds_out=_holds_out(table, task, StratifiedSplit()),
-        split=split,
-        uses_split=uses_split,
+        split=advice,
+        choice=choice,
         subjects=subjects,
     )
 

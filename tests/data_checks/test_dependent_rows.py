@@ -75,11 +75,16 @@ def test_of_many_rows_some_groups_are_drawn(advise):
     assert advise(panel(subjects=150)).choice == GroupSplit(column="id")
 
 
-def test_a_column_of_any_name_in_whose_blocks_the_years_count_up_is_suggested(advise):
+def test_a_column_of_any_name_that_has_each_year_once_is_to_be_split_by(advise):
     columns = panel()
     columns["firm"] = [f"f{number}" for number in columns.pop("id")]
     advice = advise(columns)
-    assert (advice.choice, advice.is_clear) == (GroupSplit(column="firm"), False)
+    assert (advice.choice, advice.is_clear) == (GroupSplit(column="firm"), True)
+    order = np.random.default_rng(0).permutation(100)
+    shuffled = {key: np.asarray(values)[order] for key, values in columns.items()}
+    assert advise(shuffled) == advice
+    years = np.random.default_rng(1).permutation(columns["year"])  # some twice
+    assert advise({**columns, "year": years}) is None
     del columns["year"]
     assert advise(columns) is None
 
@@ -93,6 +98,7 @@ def test_a_sorted_measurement_is_no_subject(advise):
 def test_out_of_order_only_a_subject_is_suggested(advise, name, is_found):
     columns = panel()
     columns[name] = columns.pop("id")
+    del columns["year"]
     order = np.random.default_rng(0).permutation(100)
     advice = advise({key: np.asarray(values)[order] for key, values in columns.items()})
     assert (advice is not None) == is_found
@@ -116,10 +122,10 @@ def days(rows):
     return np.datetime_as_string(np.datetime64("2020-01-01") + np.arange(rows))
 
 
-def test_a_target_that_drifts_along_sorted_dates_suggests_a_split_in_time(advise):
+def test_a_target_that_drifts_along_sorted_dates_is_to_be_split_in_time(advise):
     walk = np.cumsum(normal(1, 160))
     advice = advise({"day": days(160), "x": normal(2, 160), "y": walk})
-    assert (advice.choice, advice.is_clear) == (TimeSplit(column="day"), False)
+    assert (advice.choice, advice.is_clear) == (TimeSplit(column="day"), True)
     assert advice.finding.message.startswith("rows of about the same 'day' are similar")
     assert advice.finding.advice == (
         "to evaluate on later rows, set data.split: {name: time, column: day}"
@@ -145,6 +151,76 @@ def test_dates_without_drift_or_out_of_order_are_none(advise):
 def test_years_are_dates_and_seconds_are_not(advise, first, is_found):
     columns = {"time": first + np.arange(140), "x": normal(2, 140), "y": np.cumsum(normal(1, 140))}
     assert (advise(columns) is not None) == is_found
+
+
+def months(names=False):
+    """Forty years of a target that drifts by month, with the parts of the time in columns."""
+    month = np.tile(np.arange(1, 13), 40)
+    text = np.array("Jan Feb Mar Apr May June July Aug Sept Oct Nov Dec".split())[month - 1]
+    year = np.repeat(np.arange(1980, 2020), 12)
+    return {
+        "year": year,
+        "month": text if names else month,
+        "quarter": (month + 2) // 3,
+        "x": normal(2, 480),
+        "y": np.cumsum(normal(1, 480)),
+    }
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_year_and_month_in_two_columns_are_a_time_in_any_order_of_rows(advise, names):
+    columns = months(names)
+    advice = advise(columns)
+    assert (advice.choice, advice.is_clear) == (TimeSplit(column=("year", "month")), True)
+    assert advice.finding.message.startswith("rows of about the same 'year' and 'month' are")
+    assert advice.finding.advice == (
+        "to evaluate on later rows, set data.split: {name: time, column: [year, month]}"
+    )
+    order = np.random.default_rng(0).permutation(480)
+    shuffled = {name: np.asarray(values)[order] for name, values in columns.items()}
+    assert advise(shuffled).choice == advice.choice
+    assert advise({**shuffled, "y": normal(5, 480)}) is None
+
+
+def test_year_and_quarter_and_quarters_as_text_are_times(advise):
+    columns = {name: np.asarray(values)[::3] for name, values in months().items()}
+    del columns["month"]
+    assert advise(columns).choice == TimeSplit(column=("year", "quarter"))
+    quarters = [f"{y}-Q{q}" for y, q in zip(columns["year"], columns["quarter"], strict=True)]
+    rest = {"period": quarters, "x": columns["x"], "y": columns["y"]}
+    assert advise(rest).choice == TimeSplit(column="period")
+
+
+def test_year_month_day_and_hour_are_a_time_and_a_day_of_the_week_is_not(advise):
+    times = np.datetime64("2023-11-01T00") + 8 * np.arange(3000)
+    date = times.astype("M8[D]")
+    columns = {
+        "hour": times.astype(int) % 24,
+        "day_of_week": (date.astype(int) + 3) % 7,
+        "day": (date - times.astype("M8[M]")).astype(int) + 1,
+        "month": times.astype("M8[M]").astype(int) % 12 + 1,
+        "year": times.astype("M8[Y]").astype(int) + 1970,
+        "y": np.cumsum(normal(1, 3000)),
+    }
+    assert advise(columns).choice == TimeSplit(column=("year", "month", "day", "hour"))
+    by_week = {name: columns[name] for name in ("year", "month", "day_of_week", "y")}
+    by_week["day"] = by_week.pop("day_of_week") + 1
+    by_week["y"] = normal(2, 34)[12 * (columns["year"] - 2023) + columns["month"] - 11]
+    assert advise(by_week).choice == TimeSplit(column=("year", "month"))
+
+
+def test_stores_that_recur_are_split_in_time_and_countries_by_country(advise):
+    week = np.repeat(np.arange("2020-01-06", "2021-12-20", 7, dtype="M8[D]"), 30)
+    unit = np.tile(np.arange(30), len(week) // 30)
+    drift = np.cumsum(normal(1, len(week) // 30))[np.arange(len(week)) // 30]
+    y = 2 * normal(2, 30)[unit] + drift + 0.3 * normal(3, len(week))
+    columns = {"store": [f"s{each}" for each in unit], "week": week.astype(str), "y": y}
+    assert advise(columns).choice == TimeSplit(column="week")
+    order = np.argsort(unit, kind="stable")
+    by_store = {name: np.asarray(values)[order] for name, values in columns.items()}
+    assert advise(by_store).choice == TimeSplit(column="week")
+    by_store["country"] = by_store.pop("store")
+    assert advise(by_store).choice == GroupSplit(column="country")
 
 
 def test_inspection_reports_it_if_the_target_is_known(table):

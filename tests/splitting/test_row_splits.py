@@ -344,7 +344,8 @@ class TestTime:
         [
             (
                 ["09:30", "10:00"],
-                "times without a date can't order the rows of several days; split by a date",
+                "times without a date can't order the rows of several days; split by a date, or by a "
+            "date and a time: [DATE, by]",
             ),
             (
                 ["01/02/2024", "02/01/2024"],

@@ -7,8 +7,9 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -65,9 +66,15 @@ def table(folder: Path, **columns: list[object]) -> Path:
 
 
 def starter(
-    data: Path, target: str = "y", ignore: tuple[str, ...] = (), preset: Preset = "simple"
+    data: Path,
+    target: str = "y",
+    ignore: tuple[str, ...] = (),
+    preset: Preset = "simple",
+    split: str = "auto",
+    warn: Callable[[str], None] = lambda _: None,
 ) -> str:
-    return starter_config(data, target, config_folder=data.parent, ignore=ignore, preset=preset)
+    settings: dict[str, Any] = {"ignore": ignore, "preset": preset, "split": split, "warn": warn}
+    return starter_config(data, target, config_folder=data.parent, **settings)
 
 
 def prepared(text: str, folder: Path) -> tuple[Config, FitRows]:
@@ -372,14 +379,85 @@ def test_splitting_rows_of_few_subjects_by_subject_is_suggested(tmp_path: Path) 
     assert split.test is not None
 
 
-def test_splitting_rows_in_the_order_of_a_date_by_time_is_suggested(tmp_path: Path) -> None:
+def by_day() -> dict[str, list[object]]:
+    """A target that drifts from day to day, for ten months of 28 days."""
     days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(280)]
     level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
-    text = starter(table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level))
-    assert (
-        "  # to evaluate on later rows, set data.split: {name: time, column: date}\n"
-        "  #   and in input.features, date: ignored, because no training row has the values of these rows\n"
-    ) in text
+    return {"date": days, "x": [i * 13 % 17 for i in range(280)], "y": level}
+
+
+def test_rows_in_the_order_of_a_date_are_split_in_time(tmp_path: Path) -> None:
+    text = starter(table(tmp_path, **by_day()))
+    why = "the earliest rows train, the latest rows test"
+    assert line(text, "split") == f"split: {{name: time, column: date}} # {why}"
+    assert "  # rows of about the same 'date' are similar, so metrics of a random split are" in text
+    # No later row has a month or an elapsed time of the earlier ones.
+    assert yaml.safe_load(text)["input"]["features"]["date"] == {
+        "type": "datetime",
+        "parts": ["day", "weekday"],
+        "format": "iso",
+    }
+    made = prepared(text, tmp_path)[1]
+    assert made.split.test is not None
+    assert made.split.test.texts("date")[0] == "2024-09-15"
+
+
+def test_rows_by_year_and_month_are_split_in_time_and_months_stay_a_feature(tmp_path: Path) -> None:
+    rows = range(240)
+    year, month = [1990 + i // 12 for i in rows], [1 + i % 12 for i in rows]
+    level = [(i // 12) * 7 % 23 + i % 4 / 10 for i in rows]
+    data = table(tmp_path, year=year, month=month, x=[i * 13 % 17 for i in rows], y=level)
+    said: list[str] = []
+    text = starter(data, warn=said.append)
+    assert yaml.safe_load(text)["data"]["split"] == {"name": "time", "column": ["year", "month"]}
+    features = yaml.safe_load(text)["input"]["features"]
+    assert {name: features[name] for name in ("year", "month")} == {
+        "year": "ignored",
+        "month": "numeric",
+    }
+    assert said == [
+        f"{data}: rows of about the same 'year' and 'month' are similar, so metrics of a random "
+        "split are too optimistic; the config has data.split: {name: time, column: [year, month]}"
+    ]
+    made = prepared(text, tmp_path)[1]
+    assert made.split.test is not None
+    assert {*made.split.test.texts("year")} == {"2007", "2008", "2009"}
+    assert starter(data, split="time:year,month").splitlines() == [
+        each for each in text.splitlines() if "are similar" not in each
+    ]
+
+
+def test_an_option_sets_the_split(tmp_path: Path) -> None:
+    said: list[str] = []
+    data = table(tmp_path, **panel(25))
+    assert yaml.safe_load(starter(data, split="random", warn=said.append))["data"]["split"] == (
+        "random"
+    )
+    text = starter(data, split="group:x")
+    assert yaml.safe_load(text)["data"]["split"] == {"name": "group", "column": "x"}
+    assert "are similar" not in text and said == []
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("time", "'split': expected time:COLUMN, got 'time'"),
+        ("month", "'split': expected time:COLUMN, group:COLUMN or random, got 'month'"),
+        ("group:patent", "no column 'patent' in the table; did you mean 'patient'?"),
+        ("time:x, yer", "no column 'yer' in the table; its columns are patient, x, y"),
+        ("time:y", "'split': 'y' is a target, whose values are not known for new rows"),
+    ],
+)
+def test_an_impossible_split_is_refused(tmp_path: Path, split: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        starter(table(tmp_path, **panel(25)), split=split)
+    assert message in str(caught.value)
+
+
+def test_another_name_of_the_group_is_no_feature(tmp_path: Path) -> None:
+    code = [f"c{i // 4}" for i in range(100)]
+    text = starter(table(tmp_path, **panel(25, code=code)))
+    assert line(text, "code") == "code: ignored # another name of patient"
 
 
 def test_rows_are_not_split_by_subject_if_training_would_lack_a_class(tmp_path: Path) -> None:
@@ -1068,12 +1146,10 @@ def test_a_common_positive_class_is_noted_in_a_comment(tmp_path: Path) -> None:
 
 
 def test_an_ensemble_that_is_split_by_time_has_no_folds(tmp_path: Path) -> None:
-    days = [f"2024-{1 + i // 28:02}-{1 + i % 28:02}" for i in range(280)]
-    level = [(i // 14) * 7 % 23 + i % 4 / 10 for i in range(280)]
-    path = table(tmp_path, date=days, x=[i * 13 % 17 for i in range(280)], y=level)
-    settings = "data.validation: 0.15 and ensemble.folds: none"
-    remark = f"  #   with {settings}, because other folds contain later rows\n"
-    ensemble = starter_config(path, "y", preset="good")
-    assert remark in ensemble
-    assert yaml.safe_load(ensemble)["data"]["test"] == 0.15
-    assert remark not in starter_config(path, "y", preset="simple")
+    path = table(tmp_path, **by_day())
+    presets: tuple[Preset, ...] = ("good", "best")
+    for preset in presets:
+        config, made = prepared(starter(path, preset=preset), tmp_path)
+        assert config.ensemble is not None
+        assert (config.ensemble.members, config.ensemble_folds) == (8, None)
+        assert made.split.validation is not None and made.split.test is not None
