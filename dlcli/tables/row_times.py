@@ -86,11 +86,11 @@ def _column_ranks(table: Table, column: str, *, is_part: bool) -> Ranks:
         return _ranked(parse_times(values, formats).moments)
     if values.kind == "boolean":
         table.refuse(np.ones(table.rows, dtype=np.bool_), column, expected(_A_TIME))
-    if (
-        values.kind == "text"
-        and (ranks := _period_ranks(table, column, is_part=is_part)) is not None
-    ):
-        return ranks
+    if values.kind == "text":
+        wanted = expected("a quarter, week or month such as in other rows")
+        periods = _period_ranks(table, column, wanted, is_part=is_part)
+        if periods is not None:
+            return periods
     guess = guess_times(values)
     if guess and guess.is_ambiguous:
         ways = listed([readings[0] for readings in guess.readings])
@@ -116,18 +116,23 @@ def _column_ranks(table: Table, column: str, *, is_part: bool) -> Ranks:
     return _ranked(times.moments)
 
 
-def _period_ranks(table: Table, column: str, *, is_part: bool) -> Ranks | None:
-    """Return the ranks of quarters, weeks or months; `None` if a value is none of them."""
+def _period_ranks(
+    table: Table, column: str, expected: Callable[[int], str], *, is_part: bool
+) -> Ranks | None:
+    """Return the ranks of quarters, weeks or months; `None` if most values are something else.
+
+    Raises:
+        DataError: for other values, and for values with another unit than the first one.
+    """
     codes, names = table.codes(column)
     read = _part if is_part else _period
-    numbers = []
-    for name in names:
-        found = read(name.strip())
-        if found is None:
-            return None
-        numbers.append(found)
-    units = {unit for unit, _ in numbers}
-    return _ranked(np.array([count for _, count in numbers])[codes]) if len(units) == 1 else None
+    periods = [read(name.strip()) for name in names]
+    found = [period for period in periods if period is not None]
+    if 2 * len(found) < len(periods):
+        return None
+    is_wrong = np.array([period is None or period[0] != found[0][0] for period in periods])
+    table.refuse(is_wrong[codes], column, expected)
+    return _ranked(np.array([count for _, count in found])[codes])
 
 
 def _period(text: str) -> tuple[str, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import calendar
+
 import numpy as np
 import pytest
 
@@ -156,7 +158,7 @@ def test_years_are_dates_and_seconds_are_not(advise, first, is_found):
 def months(names=False):
     """Forty years of a target that drifts by month, with the parts of the time in columns."""
     month = np.tile(np.arange(1, 13), 40)
-    text = np.array("Jan Feb Mar Apr May June July Aug Sept Oct Nov Dec".split())[month - 1]
+    text = np.array([*calendar.month_name])[month]
     year = np.repeat(np.arange(1980, 2020), 12)
     return {
         "year": year,

@@ -61,6 +61,13 @@ def test_a_split_by_groups_needs_their_column() -> None:
     ]
 
 
+def test_a_split_in_time_needs_all_of_its_columns() -> None:
+    config = data(validation=0.2, split={"name": "time", "column": ("x", "month")})
+    assert problems(config, TRAIN) == [
+        "data.split.column: no column 'month' in a.csv; its columns are x, z, y"
+    ]
+
+
 def test_a_file_of_held_out_rows_needs_no_column_to_deal_by() -> None:
     config = data(validation=0.2, test="t.csv", split={"name": "group", "column": "g"})
     headers = [("a.csv", ("x", "g", "y")), ("t.csv", ("x", "y"))]

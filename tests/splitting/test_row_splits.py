@@ -266,6 +266,42 @@ class TestTime:
     def test_the_latest_rows_are_test_and_those_before_them_validation(self, times):
         assert lists(time_split(column(times), Shares(0.25, 0.25))) == ([2, 3], [1], [0])
 
+    @pytest.mark.parametrize(
+        "parts",
+        [
+            pytest.param([[2024, 2024, 2023, 2023], [2, 1, 12, 9]], id="year and month"),
+            pytest.param([["24", "24", "23", "9"], ["Feb", "Jan", "Dec", "Jan"]], id="names"),
+            pytest.param([[2024, 2024, 2023, 2023], ["Q2", "Q1", "Q4", "Q3"]], id="quarters"),
+            pytest.param(
+                [["2024-05-01", "2024-05-01", "2024-04-30", "2024-04-30"], ["9:30", "8:00"] * 2],
+                id="date and time of day",
+            ),
+            pytest.param([[7, 7, 7, 6], [1, 1, 0, 9], [1, 0, 9, 9]], id="three columns"),
+        ],
+    )
+    def test_several_columns_are_one_time(self, parts):
+        names = tuple(f"part{at}" for at in range(len(parts)))
+        data = pa.table(dict(zip(names, parts, strict=True)))
+        table = Table("data.csv", data, np.arange(4))
+        assigned = assign_rows(table, TimeSplit(column=names), None, Shares(0.25, 0.25), 0)
+        assert lists(assigned) == ([2, 3], [1], [0])
+
+    @pytest.mark.parametrize(
+        "times",
+        [
+            ["2024-Q1", "2023Q4", "2023 Q3", "Q2 2023"],
+            ["2024-W02", "2024-W01", "2023-W52", "2023-W9"],
+            ["2024M2", "2024M1", "2023M12", "2023M11"],
+        ],
+    )
+    def test_quarters_weeks_and_months_are_times(self, times):
+        assert lists(time_split(column(times), Shares(0.25, 0.25))) == ([2, 3], [1], [0])
+
+    @pytest.mark.parametrize("wrong", ["2024-Q5", "2024-W54", "2024-M0", "Feb"])
+    def test_other_periods_and_months_without_a_year_are_not(self, wrong):
+        with pytest.raises(DataError, match=f"row 12, .* got '{wrong}'"):
+            time_split(column(["2024-Q1", wrong]), Shares(test=0.3))
+
     def test_one_instant_with_two_offsets_is_one_time(self):
         times = ["2024-01-01T00:00Z", "2024-01-01T10:00Z", "2024-01-01T12:00+02:00"]
         assert lists(time_split(column(times), Shares(test=0.3))) == ([0], [], [1, 2])
@@ -345,7 +381,7 @@ class TestTime:
             (
                 ["09:30", "10:00"],
                 "times without a date can't order the rows of several days; split by a date, or by a "
-            "date and a time: [DATE, by]",
+                "date and a time: [DATE, by]",
             ),
             (
                 ["01/02/2024", "02/01/2024"],
