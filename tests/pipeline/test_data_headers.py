@@ -64,7 +64,7 @@ def test_a_split_by_groups_needs_their_column() -> None:
 def test_a_split_in_time_needs_all_of_its_columns() -> None:
     config = data(validation=0.2, split={"name": "time", "column": ("x", "month")})
     assert problems(config, TRAIN) == [
-        "data.split.column: no column 'month' in a.csv; its columns are x, z, y"
+        "data.split.column: no column 'month' in a.csv; the table has x, z, y"
     ]
 
 

@@ -444,7 +444,7 @@ def test_an_option_sets_the_split(tmp_path: Path) -> None:
         ("time", "'split': expected time:COLUMN, got 'time'"),
         ("month", "'split': expected time:COLUMN, group:COLUMN or random, got 'month'"),
         ("group:patent", "no column 'patent' in the table; did you mean 'patient'?"),
-        ("time:x, yer", "no column 'yer' in the table; its columns are patient, x, y"),
+        ("time:x, yer", "no column 'yer' in the table; the table has patient, x, y"),
         ("time:y", "'split': 'y' is a target, whose values are not known for new rows"),
     ],
 )
