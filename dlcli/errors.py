@@ -300,7 +300,7 @@ def install_command(extra: str) -> str:
     return f"in the folder of dlcli's source: pip install '.[{extra}]'"
 
 
-_WHOLE, _RUNTIME = "dlcli-keras", "dlcli-keras-runtime"
+DISTRIBUTIONS = _WHOLE, _RUNTIME = "dlcli-keras", "dlcli-keras-runtime"
 """The distributions of dlcli; the second one lacks the packages for training."""
 _DISTRIBUTIONS = {"vl_convert": "vl-convert-python"}
 """The names by which packages are installed, if they are not the import names."""

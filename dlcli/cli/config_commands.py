@@ -1,11 +1,13 @@
-"""`dlcli init`, `inspect`, `validate` and `schema`: the commands for tables and configs."""
+"""`dlcli init`, `inspect`, `validate`, `schema` and `doctor`: the commands before training."""
 
 from __future__ import annotations
 
 import json
 import shlex
 import sys
+from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -405,3 +407,35 @@ def schema(output: Path | None) -> None:
 
     with console.open_output(output) as stream:
         stream.write(json_schema().encode())
+
+
+@click.command()
+@options.json_object
+def doctor(as_json: bool) -> None:
+    """Show versions, devices and missing packages.
+
+    The last line is a summary to paste into a report of a problem. TensorFlow is loaded to find
+    GPUs, which takes some seconds.
+    """
+    from dlcli.reports.command_views import installation_view
+    from dlcli.runs.installation import inspect_installation
+
+    found = inspect_installation(_gpus())
+    if as_json:
+        console.print_json(asdict(found))
+    else:
+        console.print_view(installation_view(found))
+
+
+def _gpus() -> list[str] | None:
+    """Return the names of the GPUs that TensorFlow finds; `None` without TensorFlow."""
+    if find_spec("tensorflow") is None:
+        return None
+    from dlcli.pipeline.fit import quiet_tensorflow
+
+    with quiet_tensorflow():
+        import tensorflow as tf
+
+        devices = tf.config.list_physical_devices("GPU")
+        details = (tf.config.experimental.get_device_details(each) for each in devices)
+        return [str(each.get("device_name", "GPU")) for each in details]

@@ -18,7 +18,7 @@ import click
 
 from dlcli import __version__, errors, is_command_line
 from dlcli.cli import options
-from dlcli.cli.config_commands import init, inspect, schema, validate
+from dlcli.cli.config_commands import doctor, init, inspect, schema, validate
 from dlcli.cli.console import print_message
 from dlcli.cli.explanation_commands import explain
 from dlcli.cli.prediction_commands import drift, evaluate, predict
@@ -380,7 +380,7 @@ main.add_groups(
         "Understand": (explain, report, compare, diagnose),
         "Choose": (cv, tune),
         "Deploy": (export, serve, distill, reproduce),
-        "Prepare": (init, inspect, validate, schema),
+        "Prepare": (init, inspect, validate, schema, doctor),
     }
 )
 main.add_command(show_help)

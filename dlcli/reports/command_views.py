@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dlcli.network.layers import LayerSummary
     from dlcli.pipeline.retraining import Reproduction
     from dlcli.runs.documents import Finalist, FoldResult
+    from dlcli.runs.installation import Installation
     from dlcli.tasks.decision import DecisionEffect, FittedDecision
 
 _MOST_PARTS_SHOWN = 10
@@ -108,6 +109,33 @@ def reproduction_view(reproduction: Reproduction) -> views.View:
     causes = f"likely cause: {'; '.join(reproduction.causes)}" if reproduction.causes else None
     links = (("run", str(reproduction.again.path)),)
     return views.View(blocks=views.blocks([parts, causes]), links=links)
+
+
+def installation_view(found: Installation) -> views.View:
+    """Show the versions of an installation, and which of its parts can be used."""
+    versions = [(name, version or "not installed") for name, version in found.versions.items()]
+    gpus = "unknown without TensorFlow" if found.gpus is None else ", ".join(found.gpus) or "none"
+    system = [
+        (name, "unknown" if value is None else str(value)) for name, value in found.system.items()
+    ]
+    facts = [*versions, *system, ("GPUs", gpus)]
+    parts = views.TableBlock.of(
+        found.parts,
+        {
+            "part": lambda part: part.name,
+            "for": lambda part: part.purpose,
+            "state": lambda part: (
+                f"missing: {', '.join(part.missing)}" if part.missing else "ready"
+            ),
+        },
+        text_columns=(0, 1, 2),
+    )
+    links = [(f"for {part.name}", part.way_out) for part in found.parts if part.missing]
+    table = views.TableBlock(("", found.distribution or "dlcli"), tuple(facts), text_columns=(0, 1))
+    return views.View(
+        blocks=views.blocks([table, parts]),
+        links=(*links, ("for a report of a problem", found.summary)),
+    )
 
 
 def evaluation_view(

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dlcli.tables.memory_tables import MemoryTable
     from dlcli.tables.source_files import Source
 
-_PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow")
+VERSIONS = ("tensorflow", "keras", "numpy", "pyarrow")
+"""The packages whose versions may affect the bits of the weights."""
 GIT_SECONDS = 2.0
 """Time limit for Git in seconds."""
 
@@ -39,10 +40,10 @@ def collect_environment(
     return {
         "dlcli": __version__,
         "python": platform.python_version(),
-        **{package: _installed(package) for package in _PACKAGES},
+        **{package: installed_version(package) for package in VERSIONS},
         "platform": platform.platform(),
         "machine": platform.machine(),
-        "processor": _processor(),
+        "processor": processor(),
         "seed": seed,
         "threads": threads,
         "device": device,
@@ -52,16 +53,17 @@ def collect_environment(
     }
 
 
-def _installed(package: str) -> str | None:
+def installed_version(package: str) -> str | None:
+    """Return the version of a package, without importing it; `None` if it is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:
-        return version(package)  # without importing the package, which would take seconds
+        return version(package)
     except PackageNotFoundError:
         return None
 
 
-def _processor() -> str | None:
+def processor() -> str | None:
     """Return the model of the processor; `None` on other systems than Linux."""
     with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
         for line in lines:

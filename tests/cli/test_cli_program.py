@@ -71,7 +71,7 @@ def test_commands_are_listed_in_the_order_of_use(dlcli):
         *("Understand:", "explain", "report", "compare", "diagnose"),
         *("Choose:", "cv", "tune"),
         *("Deploy:", "export", "serve", "distill", "reproduce"),
-        *("Prepare:", "init", "inspect", "validate", "schema"),
+        *("Prepare:", "init", "inspect", "validate", "schema", "doctor"),
     ]
 
 
@@ -81,7 +81,7 @@ def test_no_first_line_of_help_is_cut_off_at_80_columns(dlcli):
 
 def test_the_help_fits_on_a_screen(dlcli):
     lines = dlcli("--help").stdout.splitlines()
-    assert len(lines) <= 33
+    assert len(lines) <= 34
     assert max(map(len, lines)) <= 80
     assert lines[0] == "Neural networks for tables, from one YAML file."
 
