@@ -114,19 +114,15 @@ def reproduction_view(reproduction: Reproduction) -> views.View:
 def installation_view(found: Installation) -> views.View:
     """Show the versions of an installation, and which of its parts can be used."""
     versions = [(name, version or "not installed") for name, version in found.versions.items()]
+    system = ((name, "unknown" if value is None else value) for name, value in found.system.items())
     gpus = "unknown without TensorFlow" if found.gpus is None else ", ".join(found.gpus) or "none"
-    system = [
-        (name, "unknown" if value is None else str(value)) for name, value in found.system.items()
-    ]
-    facts = [*versions, *system, ("GPUs", gpus)]
+    facts = [*versions, *((name, str(value)) for name, value in system), ("GPUs", gpus)]
     parts = views.TableBlock.of(
         found.parts,
         {
             "part": lambda part: part.name,
             "for": lambda part: part.purpose,
-            "state": lambda part: (
-                f"missing: {', '.join(part.missing)}" if part.missing else "ready"
-            ),
+            "state": lambda part: f"lacks {', '.join(part.missing)}" if part.missing else "ready",
         },
         text_columns=(0, 1, 2),
     )

@@ -69,10 +69,8 @@ class Installation:
         """One line for a report of a problem."""
         gpus = "unknown" if self.gpus is None else len(self.gpus)
         packages = (f"{name} {version or 'missing'}" for name, version in self.versions.items())
-        system = (str(value) for value in self.system.values() if isinstance(value, str))
-        return ", ".join(
-            [*packages, *system, f"{self.system['processors']} processors, GPUs: {gpus}"]
-        )
+        system = (f"{name} {value or 'unknown'}" for name, value in self.system.items())
+        return ", ".join([*packages, *system, f"GPUs {gpus}"])
 
 
 def inspect_installation(gpus: Sequence[str] | None) -> Installation:
@@ -96,7 +94,7 @@ def inspect_installation(gpus: Sequence[str] | None) -> Installation:
         distribution=distribution[0] if distribution else None,
         versions={"dlcli": __version__} | {name: installed_version(name) for name in VERSIONS},
         system={
-            "python": f"Python {platform.python_version()}",
+            "python": platform.python_version(),
             "platform": platform.platform(),
             "processor": processor(),
             "processors": os.cpu_count(),
@@ -107,7 +105,7 @@ def inspect_installation(gpus: Sequence[str] | None) -> Installation:
 
 
 def _requirements(distribution: Distribution) -> Iterator[tuple[str, str | None]]:
-    """Yield the name of each required package, and the extra of dlcli that it belongs to, if any."""
+    """Yield the name of each required package, and its extra of dlcli, if any."""
     for text in distribution.requires or ():
         if found := _REQUIREMENT.match(text):
             yield found[1], found[2]
