@@ -416,7 +416,11 @@ def doctor(as_json: bool) -> None:
 
     The last line is a summary to paste into a report of a problem. TensorFlow is loaded to find
     GPUs, which takes some seconds.
-    """
+
+    \b
+      dlcli doctor
+      dlcli doctor --json
+    """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.reports.command_views import installation_view
     from dlcli.runs.installation import inspect_installation
 
