@@ -533,7 +533,11 @@ class StopOnSignal(SignalStop, Checkpointer):
         if self._resumable:
             self._writer.has_partial_results = True
         message = f"{self.signal.name} after {self._describe()}; {self._writer.way_to_resume}"
-        raise Interrupted(message, self.signal)
+        raise self._add_ways_out(Interrupted(message, self.signal))
+
+    def _add_ways_out(self, error: Interrupted) -> Interrupted:
+        """Add notes on what else can be done with the interrupted run."""
+        return error
 
 
 class RunCheckpointer(StopOnSignal):
@@ -590,6 +594,11 @@ class RunCheckpointer(StopOnSignal):
             super().check()
         else:
             self._run.check()
+
+    def _add_ways_out(self, error: Interrupted) -> Interrupted:
+        if (way := self._writer.way_to_finish) is not None:
+            error.add_note(f"  {way}")
+        return error
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Store a checkpoint, see `Checkpointer`."""

@@ -160,7 +160,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
         return results.SearchRun(search.tune(file, settings, _path(output), listener))
 
 
-def resume(
+def resume(  # noqa: PLR0913  (named by their callers)
     run: str | Path | results.AnyResult,
     data: Data = None,
     *,
@@ -168,6 +168,7 @@ def resume(
     test_data: Data = None,
     storage: str | None = None,
     jobs: int = 1,
+    finish: bool = False,
     progress: Progress = None,
 ) -> results.AnyResult:
     """Resume an interrupted training, cross-validation or search.
@@ -179,13 +180,16 @@ def resume(
         test_data: the same test table, if you passed it as an object.
         storage: the URL of the database of a search, if you passed one.
         jobs: the number of processes of a cross-validation or a search; see `tune`.
+        finish: end an interrupted training now: the best epoch so far, or the finished networks of
+            an ensemble, are evaluated and stored. The config of the run then has
+            `stop_after_epoch` or `ensemble.stop_after_member`.
         progress: see `train`.
 
     Returns:
         The finished run. A resumed training is bit-identical to an uninterrupted one.
 
     Raises:
-        RunError: if there is nothing to resume, or the data have changed.
+        RunError: if there is nothing to resume or to keep, or the data have changed.
         DlcliError: see `train`.
     """
     folder, tables, jobs = (
@@ -199,6 +203,9 @@ def resume(
         raise UsageError("jobs is only for cross-validation and search, not for training a config")
     if is_there and kind != "tune" and storage is not None:
         raise UsageError("storage is only for a search, not for cross-validation or training")
+    finish = arguments.boolean("finish", finish)
+    if is_there and kind != "train" and finish:
+        raise UsageError("finish is only for training a config, not for cross-validation or search")
     with listening(progress) as listener:
         if kind == "tune":
             from dlcli.pipeline import search
@@ -211,7 +218,7 @@ def resume(
                 folder, listener=listener, jobs=jobs, tables=tables
             )
         else:
-            resumed = train_run.train(folder, listener=listener, tables=tables)
+            resumed = train_run.train(folder, listener=listener, tables=tables, finish=finish)
         return results.result_of(resumed)
 
 

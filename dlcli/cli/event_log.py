@@ -29,7 +29,11 @@ if TYPE_CHECKING:
     from dlcli.tables.table import FileNote
 
 _LABEL_WIDTH = 9  # of the longest, `baselines`
-_LABELS = {events.ScalingLayerEvent.kind: "scaling", events.TimeLimitEvent.kind: "time"}
+_LABELS = {
+    events.EarlyEndEvent.kind: "finish",
+    events.ScalingLayerEvent.kind: "scaling",
+    events.TimeLimitEvent.kind: "time",
+}
 """Labels of lines that differ from the kind of the event."""
 _DEFAULT_WIDTH = 80
 """Width in columns if the terminal does not report it."""
@@ -333,6 +337,11 @@ def _resumed(event: events.ResumedEvent) -> list[str]:
 
 
 @event_lines.register
+def _early_end(event: events.EarlyEndEvent) -> list[str]:
+    return [f"training ends after {event.unit} {event.after:,} of {event.of:,}"]
+
+
+@event_lines.register
 def _scaling_layer(event: events.ScalingLayerEvent) -> list[str]:
     scaled, plain = (fmt.number(event.val_loss[name]) for name in ("with", "without"))
     chosen = "removed, because it is clearly worse"
@@ -369,7 +378,7 @@ def _trained(event: events.TrainedEvent) -> list[str]:
     epochs, best = event.epochs, event.best_epoch
     kept = f"; kept the best weights (epoch {best})" if best not in (None, epochs) else ""
     if event.members is not None:
-        kept = f"; {event.members} networks"
+        kept = f"; {plural(event.members, 'network')}"
     lines = [f"{plural(epochs, 'epoch')} in {fmt.duration(event.seconds)}{kept}"]
     if cluster := event.cluster:
         share = cluster.communication_share

@@ -94,7 +94,7 @@ def handle_signals() -> Iterator[None]:
 def _texts_of(error: errors.DlcliError) -> tuple[Sequence[str], Sequence[str]]:
     """Return the text of each error (an interruption has none) and the lines below."""
     if isinstance(error, errors.Interrupted):
-        return (), [f"ended by {errors.printable(str(error))}"]
+        return (), [f"ended by {errors.printable(str(error))}", *_notes(error)]
     if error.is_reported:
         return (), ()
     if isinstance(error, errors.ConfigError):

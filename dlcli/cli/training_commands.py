@@ -272,6 +272,12 @@ def _workers_options(work: str) -> tuple[options.Option, ...]:
             "measured first. Then as many epochs are trained as fit into the limit, at most "
             "`epochs` of the config. [default: `time` of the config, else no limit]",
         ),
+        click.option(
+            "--finish",
+            is_flag=True,
+            help="With --resume: end training now. The best epoch so far, or the finished "
+            "networks of an ensemble, are evaluated and stored.",
+        ),
     ),
     fixed=("time",),
     overrides={"time": "time"},
@@ -283,6 +289,7 @@ def train(
     listener: Listener,
     workers: int | None,
     worker_timeout: float,
+    finish: bool,
 ) -> Run | None:
     """Train the network of a config.
 
@@ -294,6 +301,7 @@ def train(
       dlcli train bikes.yaml --set epochs=50 --set 'hidden[0].units=64'
       dlcli train bikes.yaml --output runs/bikes-3
       dlcli train --resume runs/bikes
+      dlcli train --resume runs/bikes --finish
 
     To train one network on several machines, start this command on each of them: under Slurm with
     srun, elsewhere with the environment variable TF_CONFIG.
@@ -302,11 +310,13 @@ def train(
     from dlcli.pipeline.train_run import train
     from dlcli.reports.report_files import write_report_if_cheap
 
+    if finish and not isinstance(source, Path):
+        raise click.UsageError("--finish requires the run to end: --resume RUN --finish")
     trained: Run | None
     if (cluster := _find_cluster(workers)) is not None:
-        trained = ClusterRun(source, output, listener, cluster, worker_timeout).train()
+        trained = ClusterRun(source, output, listener, cluster, worker_timeout, finish).train()
     else:
-        trained = train(source, output, listener)
+        trained = train(source, output, listener, finish=finish)
     if trained is not None:
         write_report_if_cheap(trained, listener)
     return trained

@@ -339,6 +339,37 @@ class Ensemble(Section):
     group, possibly again: the group with which the loss of the out-of-fold predictions is lowest. A
     group's weight is the number of times that it was added, up to the round with the lowest loss;
     groups that were not added are removed. `greedy` requires `vary` and folds."""
+    stop_after_member: PositiveInt | None = None
+    """Number of networks after which training ends; the others are not trained. With folds, rows
+    whose fold has no network have no out-of-fold prediction. With `vary`, it must be a multiple of
+    `folds`. `dlcli train --resume RUN --finish` sets it. Omitted: all `members` are trained.
+
+    Examples: [3]
+    """
+
+    @property
+    def trained(self) -> int:
+        """The number of networks that are trained."""
+        return self.stop_after_member or self.members
+
+    @property
+    def group_size(self) -> int:
+        """The number of networks in a group of `vary`; 1 without `vary`."""
+        return 1 if self.vary is None else self.fold_count or 1
+
+    @property
+    def validated_folds(self) -> int | None:
+        """The number of folds that a trained network is validated on; `None` without folds."""
+        return self.fold_count and min(self.fold_count, self.trained)
+
+    @property
+    def one_per_fold(self) -> Self | None:
+        """The ensemble with one network for each of these folds; `None` without folds."""
+        folds = self.fold_count
+        if folds is None:
+            return None
+        last = self.trained if self.trained < folds else None
+        return type(self)(members=folds, stop_after_member=last)
 
     @property
     def groups(self) -> int:
@@ -350,8 +381,8 @@ class Ensemble(Section):
     def fits(self, members: int) -> bool:
         """Return whether a trained ensemble can have this size; `select` may remove members."""
         if self.select == "all":
-            return members == self.members
-        return 0 < members <= self.members and members % (self.fold_count or 1) == 0
+            return members == self.trained
+        return 0 < members <= self.trained and members % (self.fold_count or 1) == 0
 
     @property
     def fold_count(self) -> int | None:
@@ -361,7 +392,8 @@ class Ensemble(Section):
         return self.members if self.folds == "auto" else self.folds
 
     def conflicts(self) -> Iterator[Conflict]:
-        """Yield folds that validate no member."""
+        """Yield folds that validate no member, and other numbers that don't fit together."""
+        yield from self._end_conflicts()
         if isinstance(self.folds, int) and self.folds > self.members:
             yield (
                 "folds",
@@ -397,6 +429,13 @@ class Ensemble(Section):
                 )
         if self.select == "greedy" and folds is None:
             yield "select", "greedy requires out-of-fold predictions; set folds to a number"
+
+    def _end_conflicts(self) -> Iterator[Conflict]:
+        last, size = self.stop_after_member, self.group_size
+        if last is not None and last >= self.members:
+            yield "stop_after_member", f"has no effect on {self.members} members; omit it"
+        elif last is not None and last % size:
+            yield "stop_after_member", f"expected a multiple of the {size} folds, got {last}"
 
 
 class Distill(Section):
@@ -535,7 +574,7 @@ class Config(Section):
     """A training run: data, input, hidden, output, loss, optimizer, epochs."""
 
     synonyms: ClassVar[Mapping[str, str]] = {
-        **dict.fromkeys(("max_iter", "num_epochs", "n_epochs"), "epochs"),
+        **dict.fromkeys(("max_iter", "num_epochs", "n_epochs", "epoch"), "epochs"),
         **dict.fromkeys(("time_limit", "max_time", "timeout"), "time"),
         "random_state": "seed",
         "solver": "optimizer",
@@ -680,6 +719,13 @@ class Config(Section):
 
     Examples: [100]
     """
+    stop_after_epoch: PositiveInt | None = None
+    """Epoch after which training ends, although learning rate schedules are planned for all
+    `epochs`. `dlcli train --resume RUN --finish` sets it. Omitted: training ends with the last of
+    `epochs`, or by `early_stopping`.
+
+    Examples: [40]
+    """
     time: Seconds | None = None
     """Time limit of training, in seconds or with units such as 90s, 10m or 1h30m. A few epochs are
     measured before training. The largest number of epochs that fits into the limit, at most
@@ -820,7 +866,26 @@ class Config(Section):
     @property
     def networks(self) -> int:
         """Number of networks of a fit."""
-        return 1 if self.ensemble is None else self.ensemble.members
+        return 1 if self.ensemble is None else self.ensemble.trained
+
+    @property
+    def last_epoch(self) -> int:
+        """The epoch after which training ends, unless early stopping ends it before."""
+        return self.stop_after_epoch or self.epochs
+
+    def ended_after(self, *, epoch: int | None = None, member: int | None = None) -> Self:
+        """Return the config of a run that ends after an epoch, or after a member of its ensemble.
+
+        Args:
+            epoch: the epoch; by default, the last one.
+            member: the number of the member; by default, the last one.
+        """
+        ensemble = self.ensemble
+        if ensemble is not None:
+            last = None if member == ensemble.members else member
+            ensemble = ensemble.model_copy(update={"stop_after_member": last})
+        last = None if epoch == self.epochs else epoch
+        return self.model_copy(update={"stop_after_epoch": last, "ensemble": ensemble})
 
     def within_epochs(self, epochs: int) -> Self:
         """Return the config with fewer epochs instead of a time limit.
@@ -847,6 +912,11 @@ class Config(Section):
     def ensemble_folds(self) -> int | None:
         """Number of folds that the members of an ensemble are validated on, or None."""
         return None if self.ensemble is None else self.ensemble.fold_count
+
+    @property
+    def validated_folds(self) -> int | None:
+        """Number of these folds that have a network, see `ensemble.stop_after_member`."""
+        return None if self.ensemble is None else self.ensemble.validated_folds
 
     @property
     def has_validation(self) -> bool:
@@ -961,6 +1031,11 @@ class Config(Section):
 
     def epoch_conflicts(self) -> Iterator[Conflict]:
         """Yield settings that need more epochs than there are."""
+        if self.stop_after_epoch is not None:
+            if self.time is not None:
+                yield "stop_after_epoch", "can't be combined with time; omit one of them"
+            elif self.stop_after_epoch >= self.epochs:
+                yield "stop_after_epoch", f"has no effect on {self.epochs} epochs; omit it"
         stopping, schedule = self.early_stopping, self.learning_rate_schedule
         reach = f"is never reached in {self.epochs} epochs"
         if stopping and stopping.start_from_epoch >= self.epochs:

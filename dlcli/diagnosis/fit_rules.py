@@ -256,7 +256,7 @@ def _rate_restarts(config: Config) -> bool:
 
 
 def _stopped_early(case: Case) -> bool:
-    return len(case.history.get("loss", ())) < case.config.epochs
+    return len(case.history.get("loss", ())) < case.config.last_epoch
 
 
 def overfitting(case: Case) -> Finding | None:

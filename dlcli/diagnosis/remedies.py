@@ -295,7 +295,9 @@ def initial_weights(
 
 
 def more_epochs(config: Config, factor: int) -> Patch:
-    """Train for more epochs."""
+    """Train for more epochs, or for all of them."""
+    if config.stop_after_epoch is not None:
+        return Patch("epochs", "trains to the end", (("stop_after_epoch", "null"),))
     return Patch("epochs", "trains for longer", (("epochs", str(config.epochs * factor)),))
 
 

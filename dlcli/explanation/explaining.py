@@ -98,7 +98,7 @@ def explain(
     whole, others = sets["train"][0], [table for table, _ in held_out.values()]
     largest = largest_inputs(layout, train.matrix)
     # Out-of-fold rows are the training rows themselves.
-    new = [table for table in others if table is not whole]
+    new = [] if folds else others
     describer = ColumnDescriber(whole, new, predictor.encoding, largest)
 
     # At most the sampled rows, which are few if they are wide.

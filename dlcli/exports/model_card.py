@@ -108,10 +108,12 @@ def _data(subject: ComparedRun) -> Iterator[str]:
     if files:
         yield markdown_table(("file", "SHA-256 begins with"), files)
     is_out_of_fold = config.ensemble_folds is not None
+    trained = explanation.rows.get("train")
     rows = [
         (config.adjective(name), f"{count:,}")
         for name, count in explanation.rows.items()
-        if not (is_out_of_fold and name == "validation")  # the same rows as the training rows
+        # Without those that are the same rows as the training rows.
+        if not (is_out_of_fold and name == "validation" and count == trained)
     ]
     if rows:
         yield markdown_table(("rows", "number"), rows)

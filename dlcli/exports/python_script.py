@@ -115,6 +115,9 @@ class _Facts:
         if predictor.config.ensemble is not None and predictor.config.ensemble.vary is not None:
             message = "its networks have different settings, see ensemble.vary"
             raise ExportError(f"{run.path}: {message}; a script has one definition of its network")
+        if predictor.config.ensemble is not None and predictor.config.ensemble.stop_after_member:
+            message = "its training ended before all networks were trained"
+            raise ExportError(f"{run.path}: {message}; choose another format")
         if predictor.config.distill is not None:
             message = "it learned from an ensemble, which a script can't read"
             raise ExportError(f"{run.path}: {message}; choose another format")
@@ -538,7 +541,7 @@ def _training_code(facts: _Facts) -> Iterator[str]:
         yield "]"
     arguments = ["inputs", "y", *["sample_weight=weights"] * _is_weighted(config)]
     arguments += ["validation_data=validation"]
-    arguments += [f"epochs={config.epochs}", f"batch_size={config.batch_size}"]
+    arguments += [f"epochs={config.last_epoch}", f"batch_size={config.batch_size}"]
     arguments += ["callbacks=callbacks"] * bool(callbacks) + ["verbose=2"]
     yield from call_lines("model.fit", arguments)
 

@@ -10,7 +10,7 @@ from functools import partial
 
 import numpy as np
 
-from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Engine, Ensemble
+from dlcli.config.config_schema import AutoEngine, Config, EarlyStopping, Engine
 from dlcli.config.layer_choices import Constant, Exponential, Linear, Zeros
 from dlcli.config.training_choices import Adam, CosineDecay
 from dlcli.data_checks.sample import draw_sample
@@ -286,7 +286,7 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
         rate: Adam's initial learning rate.
     """
     rows = len(result.encoded["train"].inputs)
-    folds = result.config.ensemble_folds
+    ensemble = result.config.ensemble
     batch = batch_size(rows, width)
     epochs = max(1, round(UPDATES / -(-rows // batch)))
     stopping = EarlyStopping(patience=epochs) if "validation" in result.encoded else None
@@ -299,9 +299,10 @@ def linear_config(result: FitResult, width: int, rate: float) -> Config:
             "optimizer": Adam(learning_rate=rate),
             "learning_rate_schedule": CosineDecay(),
             "epochs": epochs,
+            "stop_after_epoch": None,
             "batch_size": batch,
             "early_stopping": stopping,  # keeps the best epoch, but never stops
-            "ensemble": None if folds is None else Ensemble(members=folds),
+            "ensemble": None if ensemble is None else ensemble.one_per_fold,
             "initial_weights": None,
             "initial_encoding": None,
             "engine": AutoEngine(),

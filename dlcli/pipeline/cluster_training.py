@@ -63,6 +63,8 @@ class ClusterRun:
     """The workers."""
     seconds: float
     """Time in seconds to wait for the other workers at the start."""
+    finish: bool = False
+    """Whether an unfinished training ends with what was trained, see `early_end`."""
 
     def train(self) -> Run | None:
         """Train together with the other workers.
@@ -119,7 +121,7 @@ class ClusterRun:
         begun, output = self.source, self.output
         if isinstance(begun, ConfigFile) and output is not None and is_unfinished(output):
             begun = output if is_run_of(output, begun) else begun
-        recorded = run_recording.recorded(begun, kind, output, self.listener)
+        recorded = run_recording.recorded(begun, kind, output, self.listener, finish=self.finish)
         with ExitStack() as stack:
             try:
                 recording = stack.enter_context(recorded)

@@ -711,6 +711,7 @@ def refit_config(config: Config, epochs: int, log: events.Events) -> Config:
             "evaluate_by": evaluate_by,
             "early_stopping": None,
             "epochs": epochs,
+            "stop_after_epoch": None,
             "learning_rate_schedule": schedule or training_choices.ConstantLearningRate(),
             "gates": {name: gates[name] for name in gates if name not in lost} or None,
         }

@@ -94,6 +94,9 @@ def require_teacher(run: Run) -> None:
     if run.config.ensemble_folds is None:
         message = "its members share all training rows, so it has no out-of-fold predictions"
         raise UsageError(f"{run.location}: {message}; {way_out}")
+    if run.config.validated_folds != run.config.ensemble_folds:
+        message = "its training ended before each fold had a network"
+        raise UsageError(f"{run.location}: {message}; {way_out}")
     if run.task.outcome != "numbers" and not run.task.has_probabilities:
         loss = "" if run.config.loss is None else f" its loss '{run.config.loss.name}' gives"
         message = f"{loss} margins, and distillation requires probabilities"

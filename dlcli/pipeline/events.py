@@ -271,6 +271,17 @@ class ResumedEvent(Event, kind="resumed"):
     """The number of epochs that the network was trained before the checkpoint."""
 
 
+class EarlyEndEvent(Event, kind="early_end"):
+    """An interrupted run ends with what was trained before, as `--finish` requires."""
+
+    unit: Literal["epoch", "member"]
+    """`epoch` for a single network, `member` for an ensemble."""
+    after: Count
+    """The number of epochs, or of ensemble members, that the run keeps."""
+    of: Count
+    """The number of epochs, or of ensemble members, in the config."""
+
+
 class EpochEvent(Event, kind="epoch"):
     """An epoch has ended.
 

@@ -202,9 +202,9 @@ def pause_collection() -> Iterator[None]:
 class FitResult:
     """A network or ensemble trained on given rows, with its predictions of them.
 
-    In an ensemble with folds, validation rows are the training rows, each predicted by the members
-    that were not trained on it. Predictions and metrics of a set are computed on first use and
-    cached.
+    In an ensemble with folds, validation rows are the training rows whose fold has a member, each
+    predicted by the members that were not trained on it. Predictions and metrics of a set are
+    computed on first use and cached.
     """
 
     config: Config
@@ -323,8 +323,10 @@ class FitResult:
         """The indices of each fold's rows in the validation rows; without folds, all indices."""
         if self.config.ensemble_folds is None:
             return [np.arange(self.tables["validation"].rows)]
-        members = self.members[: self.config.ensemble_folds]
-        return [each.held_out for each in members if each.held_out is not None]
+        alone = self.members[: self.config.ensemble_folds]
+        rows = members.out_of_fold_rows(alone)  # all training rows, unless a fold has no network
+        folds = [each.held_out for each in alone if each.held_out is not None]
+        return [np.searchsorted(rows, fold) for fold in folds]
 
     @cached_property
     def conformal(self) -> Conformal | None:
@@ -547,7 +549,8 @@ def fit(
     start_at, placed = plan.initial_weights, plan.device_inputs
     if start_at is not None and task.class_weights:  # as in the loss
         start_at = prior_shift.shift_bias(start_at, task.class_weights)
-    job = replace(job, initial_weights=start_at, until=plan.until, placed=placed)
+    until = plan.until or plan.config.stop_after_epoch
+    job = replace(job, initial_weights=start_at, until=until, placed=placed)
     job = replace(job, soft_labels=soft)
     observer = observer or FitObserver()
     with without_array_warnings():
@@ -555,8 +558,12 @@ def fit(
     config = job.config.with_scaling_layer(trained[0].learning_rate_multiplier)
     job = replace(job, config=config)
     if config.ensemble_folds is not None:  # each training row is held out for a member
-        split = replace(rows.split, validation=rows.split.train)
-        encoded = {"train": job.train, "validation": job.train, **rows.encoded}
+        held_out, validated = rows.split.train, job.train
+        if config.validated_folds != config.ensemble_folds:  # unless its fold has no network
+            chosen = members.out_of_fold_rows(trained)
+            held_out, validated = held_out.take(chosen), validated.select(chosen)
+        split = replace(rows.split, validation=held_out)
+        encoded = {"train": job.train, "validation": validated, **rows.encoded}
         rows = replace(rows, split=split, encoded=encoded)
     result = FitResult(config, rows, plan, job, trained, 0.0)
     if config.ensemble is not None and config.ensemble.select == "greedy":

@@ -186,6 +186,7 @@ def make_members(job: Job, rows: FitRows) -> Iterator[Member]:
         own = alike[at // size]
         own = replace(own, config=own.config.model_copy(update={"seed": seed}))
         members.append(Member(at + 1, own, None, settings[at // size]))
+    members = members[: ensemble.trained]
     if config.ensemble_folds is None:
         yield from members
         return
@@ -222,6 +223,12 @@ def _with_settings(job: Job, settings: Mapping[str, Value]) -> Job:
     layout = job.network.layout.read_with(config.input.encoding)
     network = build_network(layout, config.hidden, job.head.output)
     return replace(job, config=config, network=network)
+
+
+def out_of_fold_rows(fitted: Sequence[FittedMember]) -> Indices:
+    """Return the indices of the training rows that a network was validated on, ascending."""
+    held_out = [each.held_out for each in fitted if each.held_out is not None]
+    return np.unique(np.concatenate(held_out))
 
 
 def networks_at_once(networks: int, rows: FitRows, plan: FitPlan) -> int:

@@ -322,7 +322,7 @@ def required_memory(rows: preparation.FitRows, plan: preparation.FitPlan) -> dic
     stopping = config.early_stopping
     copies = 2 if stopping is not None and stopping.restore_best_weights else 1
     slots = optimizer_slots(config.optimizer) * network.trainable_parameters
-    members = 0 if config.ensemble is None else config.ensemble.members
+    members = 0 if config.ensemble is None else config.ensemble.trained
     blocks = rows.encoding.layout.blocks
     width = sum(block.compact_width for block in blocks)
     if train.rows * rows.encoding.layout.width > MOST_FILLED:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import file_digest, sha256
+from itertools import takewhile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, Self
@@ -24,7 +25,7 @@ from dlcli.config.data_section import MEMORY
 from dlcli.encoding.column_types import resolved_missing
 from dlcli.encoding.table_encoding import MAX_ROWS_AT_ONCE
 from dlcli.errors import DataError, RunError
-from dlcli.pipeline.events import Events, Listener, RunEvent
+from dlcli.pipeline.events import EarlyEndEvent, Events, Listener, RunEvent
 from dlcli.pipeline.preparation import (
     FitPlan,
     FitRows,
@@ -83,6 +84,8 @@ class Recording:
     """The workers of a distributed training; only worker 0 records."""
     resumes: bool = False
     """True if training resumes from a checkpoint of worker 0."""
+    ends_early: bool = False
+    """True if a resumed run ends with what was trained before, see `early_end`."""
 
     @property
     def starts_over(self) -> bool:
@@ -143,6 +146,8 @@ class Recording:
             if device is not None:
                 self._warn_of_changes(self.writer, device)
             self.events.log_to(self.writer)
+            if self.ends_early:
+                self.events.emit(_early_end_event(self.file.config))
             self.resolved = self.file.config
             yield self.writer
             return
@@ -158,6 +163,11 @@ class Recording:
             writer.write_json(RunFile.ENVIRONMENT, environment | others)
             check_unchanged(self.stamps)
             yield writer
+
+    def store_early_end(self, writer: RunWriter) -> None:
+        """Store the config with its early end, if it has one, after everything else."""
+        if self.ends_early:
+            writer.write_resolved(dump_config(self.file.config))
 
     def _warn_of_changes(self, writer: RunWriter, device: Device) -> None:
         """Warn about changes since training began that may change the last bits of the weights."""
@@ -183,6 +193,8 @@ def recorded(
     listener: Listener,
     tables: Tables | None = None,
     suffix: str | None = None,
+    *,
+    finish: bool = False,
 ) -> Iterator[Recording]:
     """Record a new run of a config, or reopen an unfinished run; the run is locked until the end.
 
@@ -194,10 +206,12 @@ def recorded(
         listener: receives events.
         tables: the tables in memory of an unfinished run.
         suffix: the suffix of the name of a new run. [default: by kind]
+        finish: whether an unfinished training ends with what was trained, see `early_end`.
 
     Raises:
         UsageError: if a glob does not match any file.
-        RunError: if the run does not exist, or its config or data have changed.
+        RunError: if the run does not exist, its config or data have changed, or nothing was
+            trained that could be kept.
     """
     if isinstance(source, ConfigFile):
         suffix = _SUFFIXES[kind] if suffix is None else suffix
@@ -215,7 +229,47 @@ def recorded(
         with file.located():
             stamps = stamps_of(file)
             check_data(writer, file)
-            yield Recording(file, Events(listener), source, file.name, stamps, writer)
+            if finish:
+                file = replace(file, config=early_end(writer, file.config))
+            recording = Recording(file, Events(listener), source, file.name, stamps, writer)
+            recording.ends_early = finish
+            yield recording
+
+
+def early_end(writer: RunWriter, config: Config) -> Config:
+    """Return the config of an unfinished training that ends with what was trained.
+
+    A single network ends after its last complete epoch, an ensemble after its last network before
+    the first unfinished one; groups of `ensemble.vary` must be complete.
+
+    Args:
+        writer: the run.
+        config: its complete config.
+
+    Raises:
+        RunError: if nothing was trained that could be kept.
+    """
+    unit, ensemble = "epoch", config.ensemble
+    if ensemble is None:
+        ended = config.ended_after(epoch=(last := min(writer.finished_epochs, config.last_epoch)))
+    else:
+        finished = takewhile(writer.has_member, range(1, ensemble.trained + 1))
+        size = ensemble.group_size
+        last = len([*finished]) // size * size
+        ended = config.ended_after(epoch=config.last_epoch, member=last)
+        unit = "network" if size == 1 else f"group of {size} networks"
+    if not last:
+        message = f"no {unit} is finished, so there is nothing to keep"
+        raise RunError(f"{writer.path}: {message}; {writer.way_to_resume}")
+    return ended
+
+
+def _early_end_event(config: Config) -> EarlyEndEvent:
+    """Return the event of a training that ends with what was trained."""
+    ensemble = config.ensemble
+    if ensemble is None:
+        return EarlyEndEvent(unit="epoch", after=config.last_epoch, of=config.epochs)
+    return EarlyEndEvent(unit="member", after=ensemble.trained, of=ensemble.members)
 
 
 def stamps_of(file: ConfigFile) -> Stamps:

@@ -76,6 +76,7 @@ def train(
     *,
     tables: Tables | None = None,
     suffix: str | None = None,
+    finish: bool = False,
 ) -> Run:
     """Train the network of a config, or resume interrupted training.
 
@@ -88,6 +89,7 @@ def train(
         listener: receives events.
         tables: the tables in memory of interrupted training.
         suffix: appended to the name in the default name of the run folder.
+        finish: whether interrupted training ends with what was trained, see `early_end`.
 
     Returns:
         The finished run.
@@ -95,7 +97,9 @@ def train(
     Raises:
         DlcliError: the folder of a new run is then removed, unless the run can be resumed.
     """
-    recorded = run_recording.recorded(source, "train", output, listener, tables, suffix)
+    recorded = run_recording.recorded(
+        source, "train", output, listener, tables, suffix, finish=finish
+    )
     with recorded as recording:
         return train_recorded(recording)
 
@@ -181,6 +185,7 @@ def train_recorded(recording: Recording) -> Run:
                     gates=gates,
                 )
             )
+            recording.store_early_end(writer)
             return writer.finish()
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.config.config_schema import Config, Ensemble, Output
+from dlcli.config.config_schema import Config, Output
 from dlcli.config.data_section import TimeSplit
 from dlcli.errors import listed, predicted_target, printable, truncate
 from dlcli.metrics import definitions, intervals, wording
@@ -531,14 +531,13 @@ def _without_hidden_layers(predictor: Predictor) -> Predictor:
     In an ensemble with folds it has one member per fold, trained on the same rows as the network's
     member with the same number. In other runs it is a single network.
     """
-    config, folds = predictor.config, predictor.config.ensemble_folds
+    config, folds = predictor.config, predictor.config.validated_folds
+    ensemble = None if config.ensemble is None else config.ensemble.one_per_fold
     layout = predictor.encoding.layout.read_with(config.input.encoding)
     network = build_network(layout, (), linear_output(config.output))
     return replace(
         predictor,
-        config=config.model_copy(
-            update={"hidden": (), "ensemble": None if folds is None else Ensemble(members=folds)}
-        ),
+        config=config.model_copy(update={"hidden": (), "ensemble": ensemble}),
         network=network,
         weights={},
         models=tuple(MemberModel(network, each.task) for each in predictor.models[: folds or 0]),

@@ -236,6 +236,9 @@ class TrainingRecord:
     def rows(self, split: str) -> int | None:
         """Return the number of rows of a set, if the log contains it."""
         if split == "validation" and self.is_out_of_fold:
+            config, stored = self.run.config, self.run.predictions
+            if config.validated_folds != config.ensemble_folds:  # some folds have no network
+                return None if stored is None else stored.of_split(split).rows
             split = "train"
         return self.log.data.rows.get(split) if self.log.data else None
 

@@ -386,13 +386,20 @@ def training_section(record: TrainingRecord) -> views.PageSection:
 def _training_figures(record: TrainingRecord) -> Iterator[views.Figure]:
     run, log, trained = record.run, record.log, record.log.trained
     epochs, most = run.epochs, run.config.epochs
-    yield views.Figure("Epochs", f"{epochs:,}", f"of at most {most:,}" if epochs < most else "")
+    limit = f"of at most {most:,}" if epochs < most else ""
+    if run.config.stop_after_epoch is not None:
+        limit = f"of {most:,}: training was ended"
+    yield views.Figure("Epochs", f"{epochs:,}", limit)
     done, what = trained.epochs if trained else 0, "an epoch"
     if run.ensemble:
         done, what = sum(each.epochs for each in run.ensemble.members), "an epoch of a member"
         bests = [each.best_epoch or each.epochs for each in run.ensemble.members]
         ends = fmt.span(f"{min(bests):,}", f"{max(bests):,}")
         yield views.Figure("Best epochs", ends, f"of the {len(bests):,} members")
+        ensemble = run.config.ensemble
+        if ensemble is not None and ensemble.stop_after_member is not None:
+            which = f"of {ensemble.members:,}: training was ended"
+            yield views.Figure("Networks", f"{ensemble.trained:,}", which)
         if run.config.input.scaling_layer == "auto":
             rate = run.ensemble.learning_rate_multiplier
             scale = "omitted" if rate is None else f"learning rate ×{rate:g}"

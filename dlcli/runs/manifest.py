@@ -206,7 +206,7 @@ def resume_command(folder: Path) -> str:
     The command includes the database of a search, without its password, and the call in Python also
     includes the tables in memory.
     """
-    if is_unfinished(folder.parent) and kind_of_unfinished(folder.parent) != "train":
+    if is_in_other_run(folder):
         folder = folder.parent
     command = ["dlcli", kind_of_unfinished(folder), "--resume", str(folder)]
     arguments = [repr(str(folder)), *_table_arguments(folder)]
@@ -215,6 +215,18 @@ def resume_command(folder: Path) -> str:
         command += ["--storage", storage]
         arguments.append(f"storage={storage!r}")
     return by_caller(shlex.join(command), f"dlcli.resume({', '.join(arguments)})")
+
+
+def finish_command(folder: Path) -> str:
+    """Return the command, or the call in Python, that ends an unfinished training now."""
+    arguments = ", ".join([repr(str(folder)), *_table_arguments(folder), "finish=True"])
+    command = shlex.join(["dlcli", "train", "--resume", str(folder), "--finish"])
+    return by_caller(command, f"dlcli.resume({arguments})")
+
+
+def is_in_other_run(folder: Path) -> bool:
+    """Return whether a run is inside an unfinished run, such as the best config of a search."""
+    return is_unfinished(folder.parent) and kind_of_unfinished(folder.parent) != "train"
 
 
 def _table_arguments(folder: Path) -> list[str]:

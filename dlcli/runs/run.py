@@ -268,7 +268,7 @@ class Run:
         config, network, task = self.config, self.network, self.encoding.task
         models: tuple[MemberModel, ...] = ()
         if config.ensemble is not None:
-            count = config.ensemble.members
+            count = config.ensemble.trained
             ensemble = self.ensemble or self.parse(RunFile.ENSEMBLE, Ensemble)
             tasks = tuple(each.task for each in ensemble.members)
             is_whole = config.ensemble.fits(len(tasks))
@@ -432,7 +432,7 @@ class Run:
                 message += f"; set {way_out}"
             raise UsageError(f"{self.location}: {message}; train it again")
         columns = task.width if task.outcome == "numbers" else 1
-        folds = config.ensemble_folds or 1
+        folds = config.validated_folds or 1
         if (len(conformal.scores), len(conformal.rows)) != (columns, folds):
             wanted = f"scores of {plural(columns, 'column')} and {plural(folds, 'fold')}"
             message = f"belongs to another run, expected {wanted}; train it again"

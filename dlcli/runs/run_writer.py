@@ -33,11 +33,21 @@ from typing import TYPE_CHECKING, Literal, TextIO
 from pydantic import BaseModel
 
 from dlcli import __version__, safe_files
-from dlcli.config.config_file import ConfigFile
+from dlcli.config.config_file import ConfigFile, dump_config
 from dlcli.errors import RunError, TrainingError, option
 from dlcli.runs import file_formats
 from dlcli.runs.file_formats import Array, ArraySpec
-from dlcli.runs.manifest import FOLDS, LOCK, MANIFEST, Manifest, RunFile, locked, resume_command
+from dlcli.runs.manifest import (
+    FOLDS,
+    LOCK,
+    MANIFEST,
+    Manifest,
+    RunFile,
+    finish_command,
+    is_in_other_run,
+    locked,
+    resume_command,
+)
 from dlcli.runs.run import Run, read_resolved
 
 if TYPE_CHECKING:
@@ -51,6 +61,8 @@ _CONTENTS = "contents.json"
 _PLAN = "plan.json"
 _MAX_PLAN_BYTES = 2**16
 _MAX_RESULT_BYTES = 2**28
+_ENDS = b"stop_after_"
+"""Prefix of the keys of a config that end training early."""
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
 _DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
 """Error numbers of a full disk; some libraries set `None`."""
@@ -87,7 +99,7 @@ class _Contents(safe_files.VerifiedDocument):
     """The files of a numbered folder."""
 
     config: str
-    """The SHA-256 of the resolved config."""
+    """The SHA-256 of the resolved config, without an early end."""
     number: int
     """The name of the folder."""
     files: dict[_File, safe_files.FileDigest]
@@ -128,6 +140,7 @@ class RunWriter:
         self.has_partial_results = False
         """True if there are finished folds or trials."""
         self._config: str | None = None
+        self._resolved: str | None = None
         self._log: TextIO | None = None
 
     @property
@@ -144,6 +157,13 @@ class RunWriter:
     def way_to_resume(self) -> str:
         """The command that resumes the run, for messages."""
         return f"resume with: {resume_command(self.path)}"
+
+    @property
+    def way_to_finish(self) -> str | None:
+        """The command that ends training now, for messages; `None` if nothing could be kept."""
+        if is_in_other_run(self.path) or not (self.finished_epochs or self.has_member(1)):
+            return None
+        return f"or end it with the best epoch so far: {finish_command(self.path)}"
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -174,9 +194,12 @@ class RunWriter:
             file_formats.write_parquet(temporary, table)
 
     def write_resolved(self, text: str) -> None:
-        """Store the complete config, as YAML."""
+        """Store the complete config, as YAML.
+
+        A later config may differ from the first one only in an early end of training.
+        """
         self.write_text(RunFile.RESOLVED, text)
-        self._config = hashlib.sha256(text.encode()).hexdigest()
+        self._config, self._resolved = self._read_digests()
 
     def write_arrays(self, name: RunFile, arrays: Mapping[str, Array]) -> None:
         """Store float32 arrays, such as weights, by name."""
@@ -251,7 +274,7 @@ class RunWriter:
                 safe_files.sync(log)
             manifest = Manifest.describe(self.path, kind)
             resolved = manifest.files.get(RunFile.RESOLVED)
-            if resolved is not None and self._config not in (None, resolved.sha256):
+            if resolved is not None and self._resolved not in (None, resolved.sha256):
                 raise safe_files.damaged(
                     self.path / RunFile.RESOLVED, "was changed during training"
                 )
@@ -314,6 +337,19 @@ class RunWriter:
         if problems and not any_intact:
             raise problems[0]
         return None
+
+    @property
+    def finished_epochs(self) -> int:
+        """The number of epochs in the newest checkpoint of a single network; 0 without one."""
+        for folder in reversed(_checkpoints(self._checkpoint_folder(None))):
+            with suppress(RunError):
+                contents = _Contents.of(folder, self._config_digest())
+                return len(_read_history(contents, folder).get("loss", ()))
+        return 0
+
+    def has_member(self, number: int) -> bool:
+        """Return whether the result of an ensemble member is stored."""
+        return safe_files.is_folder(self.path / MEMBERS / str(number))
 
     def write_member(self, number: int, result: Checkpoint) -> None:
         """Store the result of a finished ensemble member, and remove its checkpoints.
@@ -464,11 +500,23 @@ class RunWriter:
         safe_files.sync_folder(folder.parent)
 
     def _config_digest(self) -> str:
-        """Return the SHA-256 that the complete config had when it was stored or first read."""
+        """Return the SHA-256 of the complete config without an early end of training.
+
+        So checkpoints remain valid if the run is killed while its early end is stored.
+        """
         if self._config is None:
-            content = safe_files.read_bytes(self.path / RunFile.RESOLVED, RunFile.RESOLVED.limit)
-            self._config = hashlib.sha256(content).hexdigest()
+            self._config, self._resolved = self._read_digests()
         return self._config
+
+    def _read_digests(self) -> tuple[str, str]:
+        """Return the SHA-256 of the complete config without an early end, and of its file."""
+        path = self.path / RunFile.RESOLVED
+        content = safe_files.read_bytes(path, RunFile.RESOLVED.limit)
+        digest = whole = hashlib.sha256(content).hexdigest()
+        if _ENDS in content:
+            config = read_resolved(path, self.path).config.ended_after()
+            digest = hashlib.sha256(dump_config(config).encode()).hexdigest()
+        return digest, whole
 
     @contextmanager
     def _storing(self, name: str) -> Iterator[Path]:
@@ -533,9 +581,12 @@ def _read_checkpoint(folder: Path, config: str, specs: Mapping[str, ArraySpec]) 
             version = "it was not damaged; another version of dlcli may have written it"
             error.add_note(f"  {version}: resume with that version, or train the run again")
             raise
+    return Checkpoint(arrays, _read_history(contents, folder))
+
+
+def _read_history(contents: _Contents, folder: Path) -> dict[str, list[float]]:
     with contents.open(folder, "history.csv", RunFile.HISTORY.limit) as stream:
-        history = file_formats.parse_history(stream.read(), folder / RunFile.HISTORY)
-    return Checkpoint(arrays, history)
+        return file_formats.parse_history(stream.read(), folder / RunFile.HISTORY)
 
 
 def _checkpoints(base: Path) -> list[Path]:

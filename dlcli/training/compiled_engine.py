@@ -161,7 +161,7 @@ class _Shared:
 def can_share(job: Job) -> bool:
     """Return whether a job can share a program: it must start from scratch and run to its end."""
     begins = job.config.initial_weights is None and job.initial_weights is None
-    return begins and job.until is None
+    return begins and job.until in (None, job.config.stop_after_epoch)
 
 
 def can_have_any_size(job: Job) -> bool:

@@ -15,9 +15,9 @@ BOMB = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 KEYS = (
     "name, seed, data, input, hidden, output, loss, metrics, class_weight, decision, optimizer, "
-    "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, time, "
-    "batch_size, early_stopping, ensemble, distill, initial_weights, initial_encoding, "
-    "engine, device, threads, precision, gates, evaluate_by, checkpoint, explanation, tune"
+    "learning_rate_schedule, learning_rate_multipliers, exclude_from_weight_decay, epochs, "
+    "stop_after_epoch, time, batch_size, early_stopping, ensemble, distill, initial_weights, "
+    "initial_encoding, engine, device, threads, precision, gates, evaluate_by, checkpoint, explanation, tune"
 )
 POSITIVE = "expected a positive integer"
 

@@ -76,7 +76,7 @@ def untrained(line, monkeypatch, tmp_path_factory):
         names = ("resolved.yaml", "encoding.json")
         resolved, encoding = [Path("runs/line", name).read_text() for name in names]
 
-    def train(file, output, listener):
+    def train(file, output, listener, finish):
         for event in EVENTS:
             listener(event)
         with new_run(Path("runs/line"), "line") as writer:
@@ -92,7 +92,7 @@ def untrained(line, monkeypatch, tmp_path_factory):
 def broken(line, monkeypatch):
     """Fails after the result of a training."""
 
-    def train(file, output, listener):
+    def train(file, output, listener, finish):
         listener(EVENTS[-1])
         raise TrainingError("disk full")
 
@@ -212,6 +212,13 @@ def test_every_line_for_machines_is_json(forks):
     assert Path("out/manifest.json").exists()
 
 
+@pytest.mark.usefixtures("line")
+def test_a_run_to_finish_must_be_named(dlcli):
+    result = dlcli("train", "line.yaml", "--finish")
+    assert result.exit_code == 2
+    assert "--finish requires the run to end: --resume RUN --finish" in result.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("line")
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
@@ -223,5 +230,7 @@ def test_an_interrupted_training_prints_how_to_resume_it(name, code, forks):
     ended = command.end()
     assert ended.code == code
     way_on = "resume with: dlcli train --resume runs/line"
-    assert re.fullmatch(rf"ended by {name} after [\d,]+ epochs; {way_on}\n", ended.errors)
+    way_to_end = "  or end it with the best epoch so far: dlcli train --resume runs/line --finish"
+    lines = rf"ended by {name} after [\d,]+ epochs; {way_on}\n{way_to_end}\n"
+    assert re.fullmatch(lines, ended.errors)
     assert Path("runs/line/checkpoint").is_dir()

@@ -39,6 +39,7 @@ KERAS = (
 """A kill at epoch 18 comes while the plateau waits."""
 RESUME = ("train", "--resume", "runs/run")
 WAY_ON = "resume with: dlcli train --resume runs/run"
+WAY_TO_END = "  or end it with the best epoch so far: dlcli train --resume runs/run --finish"
 UPDATES = 20
 """Steps of the linear model to which a run is compared."""
 PATCHES = {
@@ -144,6 +145,18 @@ def test_a_run_that_is_killed_ends_as_the_uninterrupted_one(uninterrupted, start
     check_equal(Path("runs/run"), uninterrupted)
 
 
+@pytest.mark.slow
+def test_a_run_that_is_killed_can_end_with_the_best_epoch_so_far(folder, start):
+    _, code, _ = ended_by(signal.SIGKILL, 30, start("train", "run.yaml"))
+    assert code == -signal.SIGKILL
+    events = to_the_end(start(*RESUME, "--finish"))
+    (end,) = [event for event in events if event["event"] == "early_end"]
+    (folder / "shorter").mkdir()
+    shorter = train_uninterrupted(folder / "shorter", "--set", f"stop_after_epoch={end['after']}")
+    for name in ("weights.npz", "history.csv", "metrics.json", "resolved.yaml"):
+        assert (folder / "runs/run" / name).read_bytes() == (shorter / name).read_bytes(), name
+
+
 @pytest.mark.release
 def test_a_killed_run_of_the_keras_engine_ends_as_the_uninterrupted_one(folder, start):
     (folder / "uninterrupted").mkdir()
@@ -165,7 +178,7 @@ def test_a_run_on_disk_that_signals_end_ends_as_the_uninterrupted_one(uninterrup
             assert code == 128 + number
             assert after <= resumed_after(events)
             after = int(re.search(r"\d+", errors)[0])
-            assert errors == f"ended by {name} after {after} epochs; {WAY_ON}\n"
+            assert errors == f"ended by {name} after {after} epochs; {WAY_ON}\n{WAY_TO_END}\n"
             assert names(Path("runs")) == ["run"]
             assert after >= epoch
         arguments = RESUME
