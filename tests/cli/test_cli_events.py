@@ -89,6 +89,7 @@ def test_every_event_and_field_is_documented(events):
     others = {"diverged", "scaling_layer", "member", "selected", "report", "tracking"}
     others |= {"decision", "time_limit"}  # of a config with one
     others |= {"unseen"}  # of rare categories
+    others |= {"early_end"}  # with --finish
     assert {event for event, _ in events} == known.keys() - others
     assert events[-1][0] == "result"
 
