@@ -14,7 +14,7 @@ from dlcli.pipeline import cross_validation
 from dlcli.pipeline.cross_validation import cross_validate, run_fold_worker, unclaimed_folds
 from dlcli.pipeline.worker_pool import threads_per_worker
 from dlcli.runs.run_writer import RunWriter
-from tests.pipeline.cross_validation.small_rows import cv
+from tests.pipeline.cross_validation.small_rows import cv, write_groups_of_folds
 from tests.pipeline.cross_validation.test_cv_resume import SETTINGS, check_equal, killed_at
 from tests.recorded import recorded_in
 
@@ -69,9 +69,7 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
         return 7 if jobs == 1 else threads
 
     monkeypatch.setattr(cross_validation, "threads_per_worker", threads_per_worker)
-    lines = Path("rows.csv").read_text().splitlines()
-    lines[1], lines[6] = "0,e,0", "5,f,10"
-    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    write_groups_of_folds()
     messages = []
 
     def listen(event):
@@ -81,7 +79,7 @@ def test_values_that_folds_lack_are_warned_of_once(in_this_process, monkeypatch,
     settings = ("input.features={group: categorical}", "epochs=1", CORES)
     run = cv(*settings, listener=listen, jobs=jobs)
     assert messages == [
-        "held-out rows of rows.csv: column 'group': 2 rows with an unknown category "
+        "held-out rows of rows.csv: column 'group': 4 rows with an unknown category "
         "('e', 'f'): encoded as zeros; in 2 of 4 folds"
     ]
     threads = {1: os.cpu_count(), 2: 7}[jobs]  # a share of them is for folds in parallel

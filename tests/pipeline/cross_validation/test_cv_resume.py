@@ -15,7 +15,7 @@ from dlcli.errors import DivergenceError, Interrupted, RunError
 from dlcli.pipeline import baselines
 from dlcli.pipeline.cross_validation import cross_validate
 from dlcli.runs.run_folder import open_run
-from tests.pipeline.cross_validation.small_rows import cv
+from tests.pipeline.cross_validation.small_rows import cv, write_groups_of_folds
 from tests.recorded import recorded, recorded_in
 
 pytestmark = pytest.mark.usefixtures("compiled_once", "handles_signals")
@@ -68,9 +68,7 @@ def test_finished_folds_are_kept_and_the_result_is_that_of_an_uninterrupted_one(
 
 @pytest.mark.slow
 def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
-    lines = Path("rows.csv").read_text().splitlines()
-    lines[1], lines[6] = "0,e,0", "5,f,10"
-    Path("rows.csv").write_text("\n".join(lines) + "\n")
+    write_groups_of_folds()
     settings = ("input.features={group: categorical}", "epochs=1")
 
     def warnings(begin):
@@ -79,7 +77,7 @@ def test_a_resumed_one_warns_of_the_values_that_any_fold_lacks():
         return [event.message for event in found]
 
     of_all = warnings(lambda listener: cv(*settings, listener=listener, output=Path("runs/all")))
-    assert "2 rows with an unknown category ('e', 'f')" in of_all[0]
+    assert "4 rows with an unknown category ('e', 'f')" in of_all[0]
     Path("runs/all").rename("all")
     folder = killed_at(3, settings=settings)
     assert warnings(lambda listener: cross_validate(folder, listener=listener)) == of_all
