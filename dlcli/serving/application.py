@@ -170,10 +170,11 @@ def _own_routes(models: Models, prefix: str, *, has_key: bool) -> dict[tuple[str
             return given.respond(await models.predict(model, given.rows, len(body)))
 
     async def explain(request: Request) -> Response:
-        model = models.named(request)
+        model, query = models.named(request), request.query_params
         async with models.body(request) as body:
             given = parse_rows(body, request, limits)
-            return json_response(await models.explain(model, given.rows))
+            of, unit = query.get("of"), query.get("unit", "auto")
+            return json_response(await models.explain(model, given.rows, of, unit))
 
     async def openapi(request: Request) -> Response:
         return json_response(pages.describe_server(models.by_name, limits, has_key=has_key))

@@ -97,7 +97,7 @@ _EXPLANATIONS = {
     "required": ["unit", "background_rows", "permutation_pairs", "rows"],
 }
 STATUSES = {
-    "400": "The body is not valid JSON or not a list of rows.",
+    "400": "The body is not valid JSON or not a list of rows, or a parameter has a wrong value.",
     "401": "The API key is missing or wrong.",
     "404": "Unknown model.",
     "408": "The request was not received and processed in time.",
@@ -334,12 +334,22 @@ def _predict(model: ServedModel, limits: Limits) -> dict[str, object]:
 
 
 def _explain(model: ServedModel, most: int) -> dict[str, object]:
-    return _operation(
+    assert model.explainer is not None  # with a maximum number of rows
+    operation = _operation(
         f"Explain the predictions of {model.name}: how much each column contributes.",
         _list_of(f"{model.name}.Row", minItems=1, maxItems=most),
         "Shapley values for each row.",
         _reference("Explanations"),
     )
+    choices = {
+        "of": ("The class, label or target column to explain.", model.explainer.outputs),
+        "unit": ("The unit of the values; log-odds are ln(p / (1 − p)).", model.units),
+    }
+    parameters = [
+        {"name": name, "in": "query", "description": text, "schema": {"enum": [*names]}}
+        for name, (text, names) in choices.items()
+    ]
+    return {"parameters": parameters, **operation}
 
 
 def _operation(

@@ -215,12 +215,16 @@ class Models:
         self.metrics.add_rows(model, predicted)
         return predicted
 
-    async def explain(self, model: ServedModel, rows: object) -> dict[str, object]:
+    async def explain(
+        self, model: ServedModel, rows: object, of: str | None = None, unit: str = "auto"
+    ) -> dict[str, object]:
         """Explain the predictions for the rows of a request, in a thread.
 
         Args:
             model: the model.
             rows: a list of objects.
+            of: see `ServedModel.explain`.
+            unit: see `ServedModel.explain`.
 
         Raises:
             RequestError: see `ServedModel.explain`; or for too many rows.
@@ -228,7 +232,7 @@ class Models:
         most = model.most_explained(self.limits)
         checked = _as_rows(rows, replace(self.limits, rows=most) if most else self.limits)
         await self._explaining.acquire()
-        thread = asyncio.ensure_future(asyncio.to_thread(model.explain, checked))
+        thread = asyncio.ensure_future(asyncio.to_thread(model.explain, checked, of, unit))
         thread.add_done_callback(self._end_explaining)
         try:
             return await asyncio.shield(thread)  # the thread goes on if the request times out

@@ -14,7 +14,7 @@ import numpy as np
 
 from dlcli.columns.column_exports import ClientColumn
 from dlcli.columns.value_problems import ValueProblems
-from dlcli.errors import DataError, UsageError, did_you_mean, in_cell, plural
+from dlcli.errors import DataError, UsageError, did_you_mean, did_you_mean_or_all, in_cell, plural
 from dlcli.explanation.shapley import ShapleyExplainer
 from dlcli.pipeline.client_columns import served_columns
 from dlcli.pipeline.drift import earlier_predictions
@@ -319,21 +319,50 @@ class ServedModel:
         most = int(_WORK_OF_EXPLANATIONS / self.explainer.work_of_row)
         return max(1, min(most, MOST_EXPLAINED_ROWS, limits.rows))
 
-    def explain(self, rows: Sequence[object]) -> dict[str, object]:
+    def explain(
+        self, rows: Sequence[object], of: str | None = None, unit: str = "auto"
+    ) -> dict[str, object]:
         """Return the Shapley values of each row's prediction, as `dlcli explain --json`.
 
         Args:
             rows: see `predict`.
+            of: the class, label or target column to explain, as `dlcli explain --of`.
+            unit: the unit of the values, as `dlcli explain --unit`.
 
         Raises:
-            RequestError: see `predict`; or with status 404 if the run contains no training rows.
+            RequestError: see `predict`; or with status 404 if the run contains no training rows,
+                and 400 for an output or a unit that it does not have.
         """
+        explainer = self._explainer_in(unit)
+        if of is not None and of not in explainer.outputs:
+            near = did_you_mean_or_all(of, explainer.outputs)
+            raise RequestError(400, f"of: no output '{of}'{near}")
+        matrix, _ = self._compute(rows, self.predictor.encode)
+        values = explainer.explain(matrix).of(of)
+        return explanations_json(values, [explanation_json(values, at) for at in range(len(rows))])
+
+    def _explainer_in(self, unit: str) -> ShapleyExplainer:
         if self.explainer is None:
             message = f"the run of '{self.name}' contains no training rows to compare with"
             raise RequestError(404, message)
-        matrix, _ = self._compute(rows, self.predictor.encode)
-        values = self.explainer.explain(matrix)
-        return explanations_json(values, [explanation_json(values, at) for at in range(len(rows))])
+        if unit in ("auto", self.explainer.unit):
+            return self.explainer
+        if unit not in self.units:
+            raise RequestError(400, f"unit: expected {' or '.join(self.units)}, got '{unit}'")
+        return self._log_odds_explainer
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """The units that explanations can have."""
+        assert self.explainer is not None  # the caller has checked it
+        task = self.predictor.task
+        is_binary = task.has_probabilities and task.outcome == "classes" and task.width == 2
+        return ("auto", self.explainer.unit, *(("log-odds",) if is_binary else ()))
+
+    @cached_property
+    def _log_odds_explainer(self) -> ShapleyExplainer:
+        assert self.explainer is not None  # see _explainer_in
+        return ShapleyExplainer(self.predictor, self.explainer.background, "log-odds")
 
     def _compute(
         self, rows: Sequence[object], compute: Callable[[FewRows | Table, ValueProblems], _Result]

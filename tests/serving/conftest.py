@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures.thread  # noqa: F401  (not in a thread: see `address`)
+import concurrent.futures.thread  # noqa: F401  (not in a thread: see `serving`)
 import json
 import os
 import socket
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copyfile
@@ -177,7 +178,14 @@ def serve(models):
 
 @pytest.fixture(scope="session")
 def address(models):
-    """Host and port of a server of both runs, in a thread of this process."""
+    """Host and port of a server of both runs."""
+    with serving(models) as address:
+        yield address
+
+
+@contextmanager
+def serving(models):
+    """Serve models in a thread of this process, and yield host and port."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         application = make_application(Models(models))
         server = uvicorn.Server(uvicorn.Config(application, log_level="error", lifespan="off"))

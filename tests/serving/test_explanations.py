@@ -12,7 +12,8 @@ from dlcli.serving import served_model
 from dlcli.serving.application import make_application
 from dlcli.serving.requests import Models
 from dlcli.serving.served_model import Limits, ServedModel
-from tests.serving.conftest import Client
+from tests.reports.browser import PROGRAM, browser
+from tests.serving.conftest import Client, serving
 
 ROWS = [
     {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2},
@@ -65,6 +66,48 @@ def test_explanations_are_those_of_python_and_as_described(run, explained):
     assert "/explain/flowers" in client.get("/docs").body.decode()
 
 
+@pytest.mark.parametrize("unit", ["auto", "probability"])
+def test_the_explained_class_can_be_chosen(run, explained, unit):
+    found = explained().post(f"/explain?of=virginica&unit={unit}", ROWS).json
+    expected = dlcli.load(run.path).explain(ROWS)
+    assert found["unit"] == "probability"
+    for at, row in enumerate(found["rows"]):
+        assert row["explained"] == "virginica"
+        values = {each["column"]: each["shapley"] for each in row["columns"]}
+        output = expected.values[at, :, expected.outputs.index("virginica")]
+        assert [values[name] for name in expected.columns] == pytest.approx(output, abs=1e-6)
+
+
+def test_two_classes_can_be_explained_in_log_odds(tmp_path):
+    lines = [f"{at * 7 % 13},{'ab'[at % 5 > 2]}" for at in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["x,y", *lines]) + "\n")
+    data = {"train": str(tmp_path / "t.csv"), "target": "y"}
+    config = {"data": data, "input": {"features": {"x": "numeric"}}, "hidden": [], "epochs": 2}
+    path = dlcli.train(config, output=tmp_path / "run").path
+    client = Client(make_application(Models({"m": ServedModel.load("m", Path(path))})))
+    [found] = client.post("/explain?unit=log-odds", [{"x": 9}]).json["rows"]
+    [share] = client.post("/explain?of=b", [{"x": 9}]).json["rows"]
+    p = share["prediction"]
+    assert found["explained"] == share["explained"] == "b"
+    assert found["prediction"] == pytest.approx(np.log(p / (1 - p)))
+    [column] = found["columns"]
+    assert column["shapley"] == pytest.approx(found["prediction"] - found["mean_prediction"])
+    expected = dlcli.load(path).explain([{"x": 9}], unit="log-odds").values[0, 0]
+    assert column["shapley"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("of=virginia", "of: no output 'virginia'; did you mean 'virginica'?"),
+        ("unit=log-odds", "unit: expected auto or probability, got 'log-odds'"),
+    ],
+)
+def test_an_output_or_a_unit_that_it_lacks_is_refused(explained, query, message):
+    reply = explained().post(f"/explain?{query}", ROWS)
+    assert (reply.status, reply.json) == (400, {"error": message})
+
+
 def test_a_run_without_training_rows_has_no_explanations(explained):
     client = explained()
     reply = client.post("/explain/pets", [{"x": 1.5}])
@@ -108,7 +151,7 @@ def test_a_request_that_times_out_lets_the_next_one_begin_only_after_its_thread(
     model, running, most = ServedModel.load("m", Path(run.path)), [0], [0]
     compute = model.explain
 
-    def slow(rows):
+    def slow(rows, *_):
         running[0] += 1
         most[0] = max(most[0], running[0])
         found = compute(rows * 20)
@@ -127,3 +170,34 @@ def test_a_request_that_times_out_lets_the_next_one_begin_only_after_its_thread(
     assert [type(each) for each in ended] == [TimeoutError, TimeoutError]
     assert len(found["rows"]) == 20
     assert most == [1]
+
+
+BARS = """
+(async () => {
+  while (!document.documentElement.dataset.explained)
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  return [...document.querySelectorAll("#effects li")].map((item) => {
+    const bar = item.querySelector("rect");
+    return [item.firstChild.textContent, item.querySelector(".number").textContent,
+      bar.getAttribute("class"), Number(bar.getAttribute("width"))];
+  });
+})()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="there is no chromium to open pages in")
+def test_the_form_shows_a_bar_for_each_contribution(run, tmp_path):
+    model = ServedModel.load("flowers", Path(run.path))
+    with serving({"flowers": model}) as address, browser(tmp_path) as opened:
+        visit = opened.visit(f"http://{address}/", width=1280, height=900)
+        bars = opened.ask(BARS)
+        [row] = model.explain([opened.ask("row()")])["rows"]
+        assert visit.complaints == []
+    expected = [each for each in row["columns"] if each["shapley"]]
+    largest = max(abs(each["shapley"]) for each in expected)
+    for (name, number, direction, width), each in zip(bars, expected, strict=True):
+        share, sign = each["shapley"], "−" if each["shapley"] < 0 else "+"
+        assert (name, number) == (each["column"], f"{sign}{100 * abs(share):.1f}"), name
+        assert direction == ("less" if share < 0 else "more")
+        assert width == pytest.approx(100 * abs(share) / largest)
