@@ -25,9 +25,10 @@ from dlcli.config.config_file import (
     make_config,
     relative_path,
 )
-from dlcli.config.config_schema import Distill
+from dlcli.config.config_schema import Config, Distill
 from dlcli.config.data_section import MEMORY, MEMORY_ARGUMENTS, SourceKey
 from dlcli.config.training_choices import CategoricalCrossentropy, SparseCategoricalCrossentropy
+from dlcli.diagnosis import remedies
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import (
     ConfigError,
@@ -60,8 +61,12 @@ _NO_CAUSE = (
 )
 VALIDATION_SHARE = 0.15
 """Share of the training rows that a distilled network is validated on."""
-MOST_PATCHES = 6
+MOST_PATCHES = 12
 """Maximum number of patches that are tried."""
+_OF_FEW_ROWS = ("overfitting", "no_better_than_linear", "no_better_than_constant")
+"""Rules whose patches help less reliably than averaging, because too few rows cause the problem."""
+AVERAGING, GENERAL = "averaging", "general"
+"""Names, in place of a rule, of patches that no rule suggests."""
 _MOST_PATHS = 5
 """Maximum number of differing keys that a message lists."""
 SPLIT = "validation"
@@ -428,24 +433,46 @@ class Trial:
 
 
 def choose_patches(
-    findings: Sequence[Finding], most: int = MOST_PATCHES
+    findings: Sequence[Finding], config: Config | None = None, most: int = MOST_PATCHES
 ) -> list[tuple[str, Patch]]:
     """Return the patches to try, each with its rule: the first of each finding, then the second.
 
-    Patches that change the data, such as the validation rows, are omitted, because they can't be
-    compared on the same rows.
+    The most reliable patches come first: those that remove a cause, then averaging of several
+    networks, then those against errors of few rows. Patches that change the data, such as the
+    validation rows, are omitted, because they can't be compared on the same rows.
 
     Args:
         findings: the findings, the most important first.
+        config: the config of the run, for averaging; `None` if it has diverged.
         most: the maximum number of patches.
     """
     ranked = zip_longest(*([(each.rule, patch) for patch in each.patches] for each in findings))
+    found = [pair for pair in chain(*ranked) if pair is not None]
+    averaging = None if config is None else remedies.averaging(config)
+    if averaging is not None:
+        found.append((AVERAGING, averaging))
+    found.sort(key=lambda pair: (pair[0] in _OF_FEW_ROWS, pair[0] == AVERAGING))  # stable
     chosen = {
         patch.settings: (rule, patch)
-        for rule, patch in reversed([pair for pair in chain(*ranked) if pair is not None])
+        for rule, patch in reversed(found)
         if not any(path.startswith("data.") for path, _ in patch.settings)
     }
     return list(reversed(chosen.values()))[:most]
+
+
+def more_patches(
+    tried: Sequence[tuple[str, Patch]], config: Config, most: int = MOST_PATCHES
+) -> list[tuple[str, Patch]]:
+    """Return general patches, to try if none of the others has helped.
+
+    Args:
+        tried: the patches that were tried.
+        config: the config of the run.
+        most: the maximum number of patches, including those that were tried.
+    """
+    known = {patch.settings for _, patch in tried}
+    others = [patch for patch in remedies.general(config) if patch.settings not in known]
+    return [(GENERAL, patch) for patch in others][: most - len(tried)]
 
 
 def try_patches(

@@ -111,10 +111,10 @@ def tried(monkeypatch):
     """Results of trials without training; an exception ends them."""
 
     def set_up(*outcomes):
+        left = iter(outcomes)
+
         def try_patches(run, patches, listener, begins):
-            for place, ((rule, patch), outcome) in enumerate(
-                zip(patches, outcomes, strict=False), 1
-            ):
+            for place, (outcome, (rule, patch)) in enumerate(zip(left, patches, strict=False), 1):
                 begins(place, patch)
                 if isinstance(outcome, Exception):
                     raise outcome
@@ -141,6 +141,7 @@ def test_what_no_longer_diverges_but_learns_nothing_is_no_winner(dlcli, tried):
         "",
         "Nothing that was tried is significantly better.",
     ]
+    tried(poor)
     document = json.loads(dlcli("diagnose", "runs/slow", "--try", "--json").stdout)
     assert document["winner"] is None
     assert (document["trials"][0]["helped"], document["trials"][0]["problem"]) == (False, problem)
@@ -164,9 +165,24 @@ def test_trials_are_a_table_and_the_winner_a_command(dlcli, tried):
         f"best suggestion: {COMMAND}",
     ]
     assert result.stderr.splitlines() == [
-        "trying 1 of 3: rate-times-10: optimizer.learning_rate=0.01",
-        "trying 2 of 3: rate-times-100: optimizer.learning_rate=0.1",
+        "trying 1 of 4: rate-times-10: optimizer.learning_rate=0.01",
+        "trying 2 of 4: rate-times-100: optimizer.learning_rate=0.1",
     ]
+
+
+@pytest.mark.usefixtures("slow")
+def test_general_changes_are_tried_if_nothing_else_helped(dlcli, tried):
+    tried(*[FAILED] * 20)
+    lines = dlcli("diagnose", "runs/slow", "--try").stderr.splitlines()
+    names = [line.split(": ")[1] for line in lines]
+    assert names[:4] == [
+        "rate-times-10",
+        "rate-times-100",
+        "epochs",
+        "averaging (5 times the training time)",
+    ]
+    assert len(names) > 4
+    assert lines[-1].startswith(f"trying {len(names)} of {len(names)}: ")
 
 
 @pytest.mark.usefixtures("slow")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from inline_snapshot import snapshot
 
-from dlcli.config.config_file import load_config
+from dlcli.config.config_file import load_config, make_config
 from dlcli.diagnosis.remedies import Finding, Patch
 from dlcli.errors import OutOfMemoryError, RunError, UsageError
 from dlcli.pipeline import retraining
-from dlcli.pipeline.retraining import Trial, choose_patches, try_patches, winner
+from dlcli.pipeline.retraining import Trial, choose_patches, more_patches, try_patches, winner
 from dlcli.pipeline.train_run import train
 from dlcli.reports.diagnosis_report import _trial_verdict
 from dlcli.runs.run_folder import open_run
@@ -62,10 +62,46 @@ def test_a_patch_is_tried_once_and_what_changes_the_rows_not_at_all():
 
 
 def test_no_more_than_so_many_are_tried():
-    many = [patch(f"p{at}", value=str(at)) for at in range(1, 10)]
+    many = [patch(f"p{at}", value=str(at)) for at in range(1, 20)]
     assert [each.name for _, each in choose_patches([finding("a", *many)])] == [
-        f"p{at}" for at in range(1, 7)
+        f"p{at}" for at in range(1, 13)
     ]
+
+
+SINGLE = "data: {train: t.csv, target: y, validation: 0.2}\nhidden: [{units: 8}]\nepochs: 5\n"
+
+
+def test_averaging_comes_after_causes_and_before_patches_against_errors_of_few_rows():
+    config = make_config(SINGLE).config
+    cause, fit = patch("cause", value="1"), patch("fit", value="2")
+    found = [finding("overfitting", fit), finding("unscaled_inputs", cause)]
+    names = [each.name for _, each in choose_patches(found, config)]
+    assert names == ["cause", "averaging", "fit"]
+    (_, averaging) = choose_patches([], config)[0]
+    averaged = make_config(SINGLE, averaging.overrides).config.ensemble
+    assert (averaged.members, averaged.fold_count) == (averaging.networks, None)
+
+
+@pytest.mark.parametrize(
+    "setting", ["ensemble={members: 8, folds: none}", "data.validation=null", "initial_weights=r"]
+)
+def test_averaging_is_not_tried_where_a_config_can_not_have_it(setting):
+    assert choose_patches([], make_config(SINGLE, [setting]).config) == []
+
+
+def test_general_patches_follow_up_to_the_limit_without_repetition():
+    config = make_config(SINGLE).config
+    every = more_patches([], config)
+    assert [each.name for _, each in every] == snapshot(
+        ["early-stopping", "cosine", "dropout", "rate-third", "fewer-units", "more-units"]
+    )
+    for _, each in every:
+        make_config(SINGLE, each.overrides)
+    assert more_patches(every[:2], config) == every[2:]
+    assert more_patches(every[:2], config, most=3) == every[2:3]
+    assert (
+        more_patches([], make_config(SINGLE, ["ensemble={members: 8, folds: none}"]).config) == []
+    )
 
 
 def test_nothing_wins_where_nothing_helped():
