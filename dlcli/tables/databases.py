@@ -145,8 +145,9 @@ def _duckdb(query: DatabaseQuery, stack: ExitStack) -> Batches:
 # SQLite, whose columns can hold values of several types
 
 
-_TYPES = {"integer": 1, "real": 2, "text": 4, "blob": 8}
-"""SQLite's types of values, each with its bit in the sum of a column's types."""
+_INTEGER, _REAL, _TEXT, _BLOB, _BINARY = 1, 2, 4, 8, 16
+"""Bits for the types of a column's values in SQLite, and for no other values than 0 and 1."""
+_KINDS = {"integer": _INTEGER, "real": _REAL, "text": _TEXT, "blob": _BLOB}
 
 
 def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
@@ -160,16 +161,17 @@ def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
     uri = f"{Path(os.path.abspath(query.name)).as_uri()}?mode=ro"
     connection = stack.enter_context(closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
     connection.execute("BEGIN")  # both passes read the same rows
-    names = [each[0] for each in connection.execute(query.sql).description or ()]
-    check_names(names, query.name)
-    types = _sqlite_types(connection, query.sql, names)
-    fields = []
-    for name, found in zip(names, types, strict=True):
-        if found & _TYPES["blob"] and found != _TYPES["blob"]:
-            raise DataError("has bytes and other values", file=query.name, column=name)
-        fields.append(pa.field(name, _storage(found)))
-    schema, cursor = pa.schema(fields), connection.execute(query.sql)
+    cursor = connection.execute(query.sql)
     stack.callback(cursor.close)  # an open cursor would keep the lock of a closed connection
+    names = [each[0] for each in cursor.description or ()]
+    check_names(names, query.name)
+    fields = []
+    found = _sqlite_types(connection, query.sql, len(names))
+    for name, (declared, types) in zip(names, found, strict=True):
+        if types & _BLOB and types & (_INTEGER | _REAL | _TEXT):
+            raise DataError("has bytes and other values", file=query.name, column=name)
+        fields.append(pa.field(name, _storage(declared, types)))
+    schema = pa.schema(fields)
 
     def rows() -> Iterator[pa.RecordBatch]:
         while some := cursor.fetchmany(batch_rows(len(names))):
@@ -180,29 +182,47 @@ def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
     return Batches(schema, rows())
 
 
-def _sqlite_types(connection: sqlite3.Connection, sql: str, names: Sequence[str]) -> Sequence[int]:
-    """Return the sum of the bits of each column's types; 0 for a column without values."""
-    columns = [f"c{at}" for at in range(len(names))]
-    sums = (
-        " + ".join(f"{bit} * max(typeof({each}) = '{kind}')" for kind, bit in _TYPES.items())
-        for each in columns
-    )
+def _sqlite_types(connection: sqlite3.Connection, sql: str, count: int) -> list[tuple[str, int]]:
+    """Return the declared type of each column of a query, and the bits of its values' types.
+
+    Args:
+        connection: a connection, which gets a temporary view of the query.
+        sql: the query.
+        count: the number of columns.
+    """
+    columns = [f"c{at}" for at in range(count)]
     # The line break ends a comment at the end of the query.
-    rows = f"WITH dlcli_rows({', '.join(columns)}) AS ({sql.strip().rstrip(';')}\n)"
-    found = connection.execute(f"{rows} SELECT {', '.join(sums)} FROM dlcli_rows").fetchone()
-    return [each or 0 for each in found]
+    view = f"CREATE TEMP VIEW dlcli_rows({', '.join(columns)}) AS {sql.strip().rstrip(';')}\n"
+    connection.execute(view)
+    declared = connection.execute("SELECT type FROM pragma_table_info('dlcli_rows', 'temp')")
+    sums = []
+    for column in columns:
+        bits = [f"{bit} * max(typeof({column}) = '{kind}')" for kind, bit in _KINDS.items()]
+        sums.append(" + ".join([*bits, f"{_BINARY} * min({column} IN (0, 1))"]))
+    # All columns without values have a sum of NULL.
+    types = connection.execute(f"SELECT {', '.join(sums)} FROM temp.dlcli_rows").fetchone()
+    return [(each, bits or 0) for (each,), bits in zip(declared.fetchall(), types, strict=True)]
 
 
-def _storage(types: int) -> pa.DataType:
-    """Return the type in Arrow: numbers if all values are, else texts, as in CSV."""
-    if types == _TYPES["blob"]:
+def _storage(declared: str, types: int) -> pa.DataType:
+    """Return the type in Arrow: numbers or booleans if all values are, else texts, as in CSV.
+
+    Args:
+        declared: the type of the column in its table; empty for an expression.
+        types: the bits of its values' types.
+    """
+    if types & _BLOB:
         return pa.binary()
-    if not types or types & _TYPES["text"]:
+    if types & _TEXT or not types & (_INTEGER | _REAL):
         return pa.string()
-    return pa.float64() if types & _TYPES["real"] else pa.int64()
+    if types & _BINARY and declared.upper().startswith("BOOL"):
+        return pa.bool_()
+    return pa.float64() if types & _REAL else pa.int64()
 
 
 def _array(values: Sequence[Any], storage: pa.DataType) -> pa.Array:
     if pa.types.is_string(storage):
         values = [each if each is None else str(each) for each in values]
+    elif pa.types.is_boolean(storage):
+        values = [each if each is None else bool(each) for each in values]
     return pa.array(values, storage)

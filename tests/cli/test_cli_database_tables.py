@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import os
 import shutil
 import sqlite3
 import subprocess
 import tempfile
 from contextlib import closing
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from dlcli.prediction.predictor import Predictor
 
+openpyxl = pytest.importorskip("openpyxl")
 duckdb = pytest.importorskip("duckdb")
 ROWS = [("a", 0.0, 1), ("b", 1.0, 3), ("c", 2.0, 4)]
 CREATED = "CREATE TABLE points (id TEXT PRIMARY KEY, x DOUBLE PRECISION, y INTEGER)"
@@ -245,3 +251,115 @@ def test_values_of_sqlite_keep_their_types_beyond_the_first_rows(dlcli, double):
     predicted = dlcli("predict", "runs/double", "shop.db", "--sql", sql)
     assert predicted.stdout.splitlines()[-2:] == ["3999", "1.5"], predicted.stderr
     assert database.run("SELECT count(*) FROM points") == [(3,)]
+
+
+# The same table from each source
+
+NAMES = ("day", "moment", "city", "rooms", "size", "share", "sold", "price")
+CONFIG = """\
+data: {{train: {}, validation: 0.25, target: price}}
+hidden: [{{units: 4}}]
+epochs: 2
+"""
+
+
+def sales() -> list[tuple]:
+    """Dates, times, texts, integers, fractions and booleans; some of them are missing."""
+    first = datetime(2024, 1, 1, 8, 30)
+    return [
+        (
+            None if at % 17 == 3 else (first + timedelta(days=at * 3 % 50)).date(),
+            first + timedelta(hours=7 * at),
+            None if at % 13 == 5 else "ABCé"[at % 4],
+            None if at % 11 == 2 else at % 5,
+            None if at % 19 == 1 else at / 8 + 0.37,
+            0.5 if at % 2 else 12.0,
+            bool(at % 3),
+            at % 5 * 1.7 + at / 16,
+        )
+        for at in range(60)
+    ]
+
+
+def as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def write_csv(name: str, rows: list[tuple]) -> None:
+    with open(name, "w", newline="") as file:
+        csv.writer(file).writerows([NAMES, *([as_text(each) for each in row] for row in rows)])
+
+
+def train(dlcli, name: str, source: str) -> None:
+    Path(f"{name}.yaml").write_text(CONFIG.format(source))
+    trained = dlcli("train", f"{name}.yaml")
+    assert trained.exit_code == 0, trained.stderr
+
+
+def assert_same_run(name: str, other: str) -> None:
+    for file in ("weights.npz", "encoding.json", "metrics.json", "predictions.parquet"):
+        assert Path("runs", name, file).read_bytes() == Path("runs", other, file).read_bytes(), file
+
+
+def create(numeric: str = "DOUBLE PRECISION") -> str:
+    types = ("DATE", "TIMESTAMP", "TEXT", "INTEGER", numeric, numeric, "BOOLEAN", numeric)
+    columns = (f"{name} {kind}" for name, kind in zip(NAMES, types, strict=True))
+    return f"CREATE TABLE sales (id INTEGER, {', '.join(columns)})"
+
+
+@pytest.mark.slow
+def test_each_source_of_a_table_gives_the_same_run_to_the_bit(dlcli, folder):
+    rows = sales()
+    write_csv("sales.csv", rows)
+    columns = zip(NAMES, map(list, zip(*rows, strict=True)), strict=True)
+    parquet.write_table(pa.table(dict(columns)), "sales.parquet")
+    book = openpyxl.Workbook()
+    for row in [NAMES, *rows]:
+        book.active.append(row)
+    book.save("sales.xlsx")
+    numbered = [(at, *row) for at, row in enumerate(rows)]
+    marks = ", ".join("?" * len(numbered[0]))
+    with duckdb.connect("sales.duckdb") as connection:
+        connection.execute(create())
+        connection.executemany(f"INSERT INTO sales VALUES ({marks})", numbered)
+    with closing(sqlite3.connect("sales.db")) as connection:
+        connection.execute(create())
+        for row in numbered:
+            stored = [str(each) if isinstance(each, date) else each for each in row]
+            connection.execute(f"INSERT INTO sales VALUES ({marks})", stored)
+        connection.commit()
+    sql = f"SELECT {', '.join(NAMES)} FROM sales ORDER BY id"
+    for name, source, data in (
+        ("csv", "sales.csv", ["sales.csv"]),
+        ("parquet", "sales.parquet", ["sales.parquet"]),
+        ("xlsx", "sales.xlsx", ["sales.xlsx"]),
+        ("sqlite", f"{{sql: {sql!r}, url: 'sqlite:///sales.db'}}", ["sales.db", "--sql", sql]),
+        ("duckdb", f"{{sql: {sql!r}, url: 'duckdb:///sales.duckdb'}}", ["sales.duckdb"]),
+    ):
+        train(dlcli, name, source)
+        assert_same_run("csv", name)
+        expected = dlcli("predict", f"runs/{name}", "sales.csv").stdout
+        assert dlcli("predict", "runs/csv", *data).stdout == expected
+    [entry] = json.loads(Path("runs/sqlite/environment.json").read_text())["data"]
+    assert (entry["query"], entry["rows"], len(entry["sha256"])) == (sql, 60, 64)
+
+
+@pytest.mark.slow
+def test_postgresql_gives_the_same_run_as_csv(dlcli, folder, postgresql):
+    """Also for NUMERIC, which the driver returns as texts."""
+    database, rows = Database(postgresql, "postgresql"), sales()
+    write_csv("sales.csv", rows)
+    literals = (
+        f"({at}, {', '.join('NULL' if each is None else repr(as_text(each)) for each in row)})"
+        for at, row in enumerate(rows)
+    )
+    database.run(create("NUMERIC"), f"INSERT INTO sales VALUES {', '.join(literals)}")
+    sql = f"SELECT {', '.join(NAMES)} FROM sales ORDER BY id"
+    train(dlcli, "csv", "sales.csv")
+    train(dlcli, "postgresql", f"{{sql: {sql!r}, url: '{postgresql}'}}")
+    assert_same_run("csv", "postgresql")
+    stored = (path.read_bytes() for path in Path("runs/postgresql").iterdir() if path.is_file())
+    assert not any(b"hunter2" in content for content in stored)
+    database.run("DROP SCHEMA public CASCADE", "CREATE SCHEMA public")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from pathlib import Path
 
 import pytest
 
-duckdb = pytest.importorskip("duckdb")
 CONFIG = "data: {{train: {}, target: y, validation: 0.25}}\nhidden: [{{units: 2}}]\nepochs: 2\n"
 QUERY = "{{sql: 'SELECT x, c, d, y FROM t ORDER BY id', url: '{}'}}"
 ROWS = [(at, at % 7 / 4, "ab"[at % 2], f"2024-01-{at % 28 + 1:02}", at % 5) for at in range(40)]
@@ -29,32 +27,6 @@ def make_sqlite() -> None:
     database.commit()
     database.close()
     Path("sqlite.yaml").write_text(CONFIG.format(QUERY.format("sqlite:///t.db")))
-
-
-def make_duckdb() -> None:
-    with duckdb.connect("t.duckdb") as database:
-        database.execute("CREATE TABLE t (id INTEGER, x DOUBLE, c VARCHAR, d DATE, y BIGINT)")
-        database.executemany("INSERT INTO t VALUES (?, ?, ?, ?, ?)", ROWS)
-    Path("duckdb.yaml").write_text(CONFIG.format(QUERY.format("duckdb:///t.duckdb")))
-
-
-def same_network(name: str) -> bool:
-    files = ("weights.npz", "encoding.json", "predictions.parquet")
-    runs = Path("runs/csv"), Path("runs", name)
-    return all(len({(run / file).read_bytes() for run in runs}) == 1 for file in files)
-
-
-def test_databases_give_the_same_network_as_csv(dlcli):
-    make_sqlite()
-    make_duckdb()
-    for name in ("csv", "sqlite", "duckdb"):
-        trained = dlcli("train", f"{name}.yaml")
-        assert trained.exit_code == 0, trained.stderr
-    assert same_network("sqlite")
-    assert same_network("duckdb")
-    [entry] = json.loads(Path("runs/sqlite/environment.json").read_text())["data"]
-    assert entry["query"] == "SELECT x, c, d, y FROM t ORDER BY id"
-    assert (entry["rows"], len(entry["sha256"])) == (40, 64)
 
 
 def test_reproduce_reports_changed_rows(dlcli):
