@@ -10,19 +10,24 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from html import escape
 from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import ValidationError
 
+from dlcli.config.data_section import MEMORY, Data
 from dlcli.errors import DataWarning, UsageError, local_path_advice, shown_argument
 from dlcli.pipeline import events
 from dlcli.reports import formatting as fmt
 from dlcli.schema.urls import Location
+from dlcli.tables.database_locations import locate_data, rows_of
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import locate_table
+from dlcli.tables.table_formats import TableFormat
 
 Progress = bool | events.Listener | None
 
@@ -180,14 +185,51 @@ def output_path(output: str | os.PathLike[str]) -> Path:
     return location
 
 
-def table_source(data: object) -> Location | MemoryTable:
-    """Return the path or URL of a table, or the table in memory.
+def table_source(data: object, sql: str | None = None) -> Location | MemoryTable:
+    """Return the path or URL of a table, or the table in memory, such as the rows of a database.
+
+    Args:
+        data: a table, or the path or URL of a table or of a database.
+        sql: the query of a database.
 
     Raises:
-        UsageError: for a URL with a secret.
+        UsageError: for a URL with a secret, or a database with several tables without a query.
         DataError: for data that are not a table.
     """
-    return locate_table(data) if isinstance(data, str | Path) else memory_table(data)
+    _require(sql is None or isinstance(sql, str), "sql", "a query", sql)
+    if isinstance(data, str | Path):
+        return rows_of(locate_data(data), sql)
+    if sql is not None:
+        raise UsageError("sql: is the query of a database, but data is a table")
+    return memory_table(data)
+
+
+def table_format(source: Location | MemoryTable, **layout: object) -> TableFormat:
+    """Return the format of a file.
+
+    Args:
+        source: the table.
+        **layout: the keys of `data` for the format of text and workbooks; `None` for the default.
+
+    Raises:
+        UsageError: for an invalid value, or a table that is not a file.
+    """
+    given = {name: value for name, value in layout.items() if value is not None}
+    if not given:
+        return TableFormat()
+    if isinstance(source, MemoryTable):
+        raise UsageError(f"{next(iter(given))}: applies to files, but data is not a file")
+    if "delimiter" in given:
+        given["format"] = {"name": "csv", "delimiter": given.pop("delimiter")}
+    if "names" in given:
+        given["names"] = column_names("names", given["names"])
+        given.setdefault("header", "none")
+    try:
+        form = Data.model_validate({"train": MEMORY, "target": MEMORY, **given}).table_format
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"{first['loc'][-1]}: {first['msg']}") from None
+    return replace(form, absent=())
 
 
 # Warnings and progress

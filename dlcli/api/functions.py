@@ -414,14 +414,33 @@ def distill(
         )
 
 
-def inspect(
-    data: Data | str | Path, target: str | Sequence[str] | None = None
+def inspect(  # noqa: PLR0913  (named by their callers)
+    data: Data | str | Path,
+    target: str | Sequence[str] | None = None,
+    *,
+    sql: str | None = None,
+    header: Literal["none"] | int | None = None,
+    names: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    comment: str | None = None,
+    skip_lines: int | None = None,
+    footer: str | None = None,
+    sheet: str | int | None = None,
 ) -> results.InspectionResult:
     """Check a table before training.
 
     Args:
-        data: a table, or the path of a file.
+        data: a table, the path of a file, or the URL of a database: `sqlite:///sales.db`.
         target: the column or columns to predict. Without a target, data leakage is not checked.
+        sql: the query of a database; by default, all rows of its only table.
+        header: `none` if the first line of a file is a row, or the number of header lines; by
+            default, it is detected. This and the following arguments apply to files.
+        names: the names of all columns, if the file has no header.
+        delimiter: the character between fields, or `spaces` for aligned columns.
+        comment: the beginning of lines that are comments.
+        skip_lines: the number of lines above the header.
+        footer: the first word of the lines at the end that are not rows.
+        sheet: the sheet of a workbook.
 
     Raises:
         UsageError: for a missing file or target.
@@ -431,13 +450,24 @@ def inspect(
 
     if target is not None:
         arguments.check_columns("target", target)
-    table = read_for_inspection(arguments.table_source(data), target)
+    source = arguments.table_source(data, sql)
+    form = arguments.table_format(
+        source,
+        header=header,
+        names=names,
+        delimiter=delimiter,
+        comment=comment,
+        skip_lines=skip_lines,
+        footer=footer,
+        sheet=sheet,
+    )
+    table = read_for_inspection(source, target, form)
     for message in table.warnings:
         warn(message)
     return results.InspectionResult(inspect_table(table, target))
 
 
-def starter_config(
+def starter_config(  # noqa: PLR0913  (named by their callers)
     data: Data | str | Path,
     target: str | Sequence[str],
     *,
@@ -446,11 +476,21 @@ def starter_config(
     positive_class: str | None = None,
     type: Literal["auto", "numeric", "count", "categorical"] = "auto",
     split: str = "auto",
+    types: Mapping[str, object] | None = None,
+    missing: str | Sequence[str] = (),
+    sql: str | None = None,
+    header: Literal["none"] | int | None = None,
+    names: Sequence[str] | None = None,
+    delimiter: str | None = None,
+    comment: str | None = None,
+    skip_lines: int | None = None,
+    footer: str | None = None,
+    sheet: str | int | None = None,
 ) -> str:
     """Return a config for a table; `train` accepts it without changes.
 
     Args:
-        data: the table that you will pass to `train`, or the path of a file.
+        data: the table that you will pass to `train`, the path of a file, or the URL of a database.
         target: the column to predict, or several numeric or yes/no columns.
         preset: `good`: an ensemble of eight networks; `simple`: one small network; `best`: an
             ensemble of 32 networks with different settings.
@@ -459,6 +499,18 @@ def starter_config(
         type: the type of the target, for example `categorical` if its integers are classes.
         split: `time:COLUMN`, `time:YEAR,MONTH`, `group:COLUMN` or `random`; with `auto`, rows are
             split by a time or a group if a random split would be too optimistic.
+        types: the types of columns, as in `input.features`: `{"zip": "categorical"}`, or
+            `{"day": {"type": "datetime", "format": "%d/%m/%Y"}}`.
+        missing: one or several words that mean a missing value.
+        sql: the query of a database; by default, all rows of its only table.
+        header: `none` if the first line of a file is a row, or the number of header lines; by
+            default, it is detected. This and the following arguments apply to files.
+        names: the names of all columns, if the file has no header.
+        delimiter: the character between fields, or `spaces` for aligned columns.
+        comment: the beginning of lines that are comments.
+        skip_lines: the number of lines above the header.
+        footer: the first word of the lines at the end that are not rows.
+        sheet: the sheet of a workbook.
 
     Returns:
         YAML with comments. File paths in it are relative to the current folder.
@@ -470,14 +522,28 @@ def starter_config(
     from dlcli.starter import config_writing
 
     arguments.check_columns("target", target)
+    source = arguments.table_source(data, sql)
+    form = arguments.table_format(
+        source,
+        header=header,
+        names=names,
+        delimiter=delimiter,
+        comment=comment,
+        skip_lines=skip_lines,
+        footer=footer,
+        sheet=sheet,
+    )
     return config_writing.starter_config(
-        arguments.table_source(data),
+        source,
         target,
         ignore=arguments.column_names("ignore", ignore),
         positive_class=arguments.class_name("positive_class", positive_class),
         type=type,
         preset=preset,
         split=split,
+        form=form,
+        missing=arguments.column_names("missing", missing),
+        types=types or {},
     )
 
 

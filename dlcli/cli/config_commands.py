@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
-from dlcli.cli.database_arguments import rows_of, sql_option
+from dlcli.cli.database_arguments import sql_option
 from dlcli.cli.input_arguments import looks_like_missing_run, read_config, refuse_run_folder
 from dlcli.cli.run_commands import print_export
 from dlcli.cli.table_format_options import (
@@ -134,6 +134,7 @@ def init(
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import add_schema, write_example
+    from dlcli.tables.database_locations import rows_of
 
     layout = {name: others.pop(name) for name in FORMAT_OPTIONS}
     target_type, types = others.pop("types")
@@ -213,6 +214,7 @@ def inspect(
     from dlcli.cli.event_log import print_file_notes
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.command_views import inspection_view
+    from dlcli.tables.database_locations import rows_of
 
     source = rows_of(data, sql)
     table = read_for_inspection(source, targets or None, make_table_format(source, layout))

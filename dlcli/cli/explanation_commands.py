@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
-from dlcli.cli.database_arguments import rows_of, sql_option
+from dlcli.cli.database_arguments import sql_option
 from dlcli.cli.input_arguments import RunAndData, run_and_data
 from dlcli.errors import plural
 
@@ -128,6 +128,7 @@ def explain(
     from dlcli.prediction.prediction_tables import choose_format, write_rows
     from dlcli.reports.shapley_views import shapley_view
     from dlcli.runs.run_folder import opened_network
+    from dlcli.tables.database_locations import rows_of
 
     if others["change"] is not None:
         _list_changes(paths, rows, output, others, as_json=as_json)
@@ -191,6 +192,7 @@ def _list_changes(
     from dlcli.pipeline.wanted_changes import Wish, changes_json, search_changes
     from dlcli.reports.shapley_views import changes_view
     from dlcli.runs.run_folder import opened_network
+    from dlcli.tables.database_locations import rows_of
 
     names = {"name": "--of", "background": "--background"}
     refused = [option for key, option in names.items() if others[key] is not None]

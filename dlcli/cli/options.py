@@ -64,15 +64,14 @@ class _Location(click.ParamType["DataLocation | None"]):
         """
         location: Location = Path(str(value))
         if "://" in str(value):
-            from dlcli.tables.database_locations import locate_database
-            from dlcli.tables.source_files import locate_table
+            from dlcli.tables.database_locations import DatabaseLocation, locate_data
 
-            if (database := locate_database(str(value))) is not None:
+            found = locate_data(str(value))
+            if isinstance(found, DatabaseLocation):
                 if not self.or_database:
-                    raise UsageError(f"{database}: is a database, expected a file")
-                return database
-
-            location = locate_table(str(value))
+                    raise UsageError(f"{found}: is a database, expected a file")
+                return found
+            location = found
             if self.is_local and not isinstance(location, Path):
                 raise UsageError(local_path_advice(location))
         if self.or_stdout and location == Path("-"):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dlcli.cli import console, options
-from dlcli.cli.database_arguments import query_of, rows_of, sql_option
+from dlcli.cli.database_arguments import sql_option
 from dlcli.cli.input_arguments import RunAndData, refuse_run_folder, run_and_data
 from dlcli.errors import plural
 
@@ -189,6 +189,7 @@ def predict(
     unchanged.
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.table_prediction import PredictionOptions
+    from dlcli.tables.database_locations import query_of
 
     run, source = paths[0], query_of(paths[1], others.pop("sql"))
     wanted = PredictionOptions(bad_rows=_bad_rows(on_bad_row, rejected), **others)
@@ -405,6 +406,7 @@ def evaluate(  # noqa: PLR0913  (its options)
     from dlcli.reports.command_views import decision_sentences, evaluation_view
     from dlcli.reports.group_section import groups_view
     from dlcli.runs.run_folder import opened_network
+    from dlcli.tables.database_locations import rows_of
 
     bad_rows = _bad_rows(on_bad_row, rejected, _BAD_TARGET_HINT)
     _require_new_file(rejected)
@@ -509,6 +511,7 @@ def drift(
     from dlcli.pipeline.drift import measure_drift, require_no_drift
     from dlcli.reports.drift_report import drift_view
     from dlcli.runs.run_folder import opened_network
+    from dlcli.tables.database_locations import rows_of
 
     if reference == Path("-"):
         raise click.UsageError("--reference: name a file; standard input can't be read twice")

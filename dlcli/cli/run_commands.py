@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dlcli.cli import console, options
-from dlcli.cli.database_arguments import rows_of, sql_option
+from dlcli.cli.database_arguments import sql_option
 from dlcli.cli.input_arguments import missing_run, refuse_run_folder, run_argument, runs_argument
 from dlcli.errors import UsageError, printable
 from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
@@ -114,6 +114,7 @@ def compare(
     from dlcli.comparison import compare as compare_runs
     from dlcli.comparison import to_document
     from dlcli.reports.comparison_report import comparison_view
+    from dlcli.tables.database_locations import rows_of
 
     if data == Path("-"):
         raise UsageError("--data: standard input can be read only once; name a file")

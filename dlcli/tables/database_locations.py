@@ -9,10 +9,11 @@ from pathlib import Path, PurePath
 
 from pydantic_core import PydanticCustomError
 
-from dlcli.errors import UsageError, listed
-from dlcli.schema.urls import Location
+from dlcli.errors import UsageError, listed, option
+from dlcli.schema.urls import Location, Url
 from dlcli.tables.database_section import DatabaseQuery, check_sql, check_url
-from dlcli.tables.databases import read_query
+from dlcli.tables.databases import QueriedTable, read_query
+from dlcli.tables.source_files import locate_table
 
 _DATABASE_URL = re.compile(r"(sqlite|duckdb|postgres(?:ql)?)://", re.IGNORECASE)
 _PARTS = re.compile(r"(\w+://[^/]*/)([^?]*)(\?.*)?")
@@ -101,13 +102,12 @@ class DatabaseLocation:
         """
         if sql is not None:
             if self.table is not None:
-                raise UsageError(
-                    f"{self}: names a table, so --sql has no effect; name the database"
-                )
+                message = f"names a table, so {option('sql')} has no effect; name the database"
+                raise UsageError(f"{self}: {message}")
             try:
                 check_sql(sql)
             except PydanticCustomError as error:
-                raise UsageError(f"--sql: {error.message()}") from None
+                raise UsageError(f"{option('sql')}: {error.message()}") from None
             return self._query(sql)
         location = self if self.table else self._with_only_table()
         key = ", ".join(map(quoted, location._key()))
@@ -133,8 +133,8 @@ class DatabaseLocation:
         if len(found) > 1:
             one = DatabaseLocation(self.url, found[0])
             tables = listed(found, _MOST_SHOWN)
-            message = f"has several tables, {tables}; name one, such as {one}, or write a query: "
-            raise UsageError(f'{self}: {message}--sql "SELECT ..."')
+            way_out = f"name one, such as {one}, or set a query by {option('sql')}"
+            raise UsageError(f"{self}: has several tables, {tables}; {way_out}")
         return DatabaseLocation(self.url, found[0])
 
     def _key(self) -> list[str]:
@@ -213,3 +213,39 @@ def database_of_file(path: Path) -> DatabaseLocation | None:
     if head == b"SQLite format 3\0":
         return DatabaseLocation(f"sqlite:///{path}")
     return DatabaseLocation(f"duckdb:///{path}") if head[8:12] == b"DUCK" else None
+
+
+def locate_data(name: str | Path) -> DataLocation:
+    """Return the database, the path or the URL that a text names.
+
+    Raises:
+        UsageError: for an invalid URL, or one with a secret.
+    """
+    database = locate_database(name) if isinstance(name, str) else None
+    return locate_table(name) if database is None else database
+
+
+def query_of(data: DataLocation, sql: str | None = None) -> Location | DatabaseQuery:
+    """Return the query of a database; other tables do not change.
+
+    Args:
+        data: the table; a file may be a database.
+        sql: the query; by default, for all rows of the database's table.
+
+    Raises:
+        UsageError: for a query without a database, or for several tables without a query.
+        DataError: if the tables of the database can't be listed.
+    """
+    database = database_of_file(data) if isinstance(data, Path) else data
+    if isinstance(database, DatabaseLocation):
+        return database.query(sql)
+    assert isinstance(data, Path | Url)
+    if sql is not None:
+        raise UsageError(f"{data}: is not a database, so {option('sql')} has no effect")
+    return data
+
+
+def rows_of(data: DataLocation, sql: str | None = None) -> Location | QueriedTable:
+    """Return the rows of a database, see `query_of`; other tables do not change."""
+    found = query_of(data, sql)
+    return read_query(found) if isinstance(found, DatabaseQuery) else found
