@@ -210,6 +210,11 @@ def require_columns(table: Table, names: str | Sequence[str]) -> tuple[str, ...]
     for column in columns:
         if column not in table.columns:
             near = did_you_mean(column, table.columns) or known_columns(table.columns)
+            if column in table.data.slice(0, 1).to_pylist()[0].values():
+                near = (
+                    "; it is a value in row 1: if the header has two lines, set data.header: 2 "
+                    "(--header 2 in init and inspect)"
+                )
             raise UsageError(f"{table.file}: no column '{column}' in the table{near}")
     return columns
 

@@ -16,6 +16,9 @@ _MOST = 0.5
 """Share of a column's values, or of the names, that counts as most of them."""
 _DIGIT = re.compile("[0-9]")
 _DIGITS = re.compile("[0-9]+")
+_begins_like_number = re.compile(r"[^\w\s]{0,3}\s?[0-9]").match
+_FEWEST_AMOUNTS = 3
+"""Minimum number of values that show that a column has no words."""
 _MOST_SHOWN = 8
 _QUICK = 20
 """Number of rows that refute most candidates."""
@@ -87,6 +90,31 @@ def values_among_names(record: Sequence[str], rows: Sequence[Sequence[str]]) -> 
         return []
     found = [name for _, name in fields if name in {*numbers, *texts}]
     return found if len(numbers + texts) >= max(2, _MOST * len(fields)) else []
+
+
+def names_among_values(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the fields of the first row that are names, if it may be a second header line.
+
+    It may be one if it has a word in each of at least two columns whose other values all begin
+    with a digit or a sign, and no number in any of these columns.
+
+    Returns:
+        The nonempty fields; empty if the first row is probably data.
+    """
+    first, *others = rows[: 1 + _QUICK] or [[]]
+    others = [row for row in others if len(row) == len(first)]
+    if len(others) < _FEWEST_AMOUNTS:
+        return []
+    words = 0
+    for at, raw in enumerate(first):
+        values = [value for row in others if (value := row[at].strip())]
+        if len(values) < _FEWEST_AMOUNTS or not all(map(_begins_like_number, values)):
+            continue
+        field = raw.strip()
+        if not field or field in USUAL_MISSING_WORDS or _begins_like_number(field):
+            return []
+        words += 1
+    return [field for raw in first if (field := raw.strip())] if words > 1 else []
 
 
 def _is_written_like(name: str, values: Sequence[str]) -> bool:

@@ -185,7 +185,10 @@ def _fit_points(column: Column, candidates: Sequence[Notation]) -> _Fit:
         return (_PLAIN,)
     values = column.present_texts()
     fit = _fit(values, candidates)
-    if not fit or _PLAIN in fit:
+    with_points = values.filter(pc.match_substring(values, "."))
+    if not any(_count(notation, with_points) for notation in fit):
+        return ()  # points only in words, such as 'No.'
+    if _PLAIN in fit:
         return fit
     are_addresses = pc.all(pc.match_substring_regex(values, _ADDRESS)).as_py()
     return () if are_addresses else fit

@@ -27,6 +27,7 @@ from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import CsvFormat, TableFormat, recognize
+from dlcli.tables.totals_row import note_on_totals
 from dlcli.tables.workbooks import open_workbook
 
 _AUTO = TableFormat()
@@ -178,11 +179,14 @@ def _read_part(
     """
     file_notes = tuple(source_files.contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
+    may_have_footer = recognize(stored.head(), stored.file) in ("csv", "excel")
     opened = open_batches(stored, form, columns, groups)
     with stored.reading():
         data = _stored(replace(opened, rows=_bounded(choose(opened.rows), stored)), folder)
     if source.remote is not None:
         source.remote.check_unchanged()
+    if may_have_footer:
+        file_notes += tuple(note_on_totals(data))
     facts = replace(opened, file_notes=file_notes + opened.file_notes)
     return _Part(stored.file, data, facts)
 

@@ -10,8 +10,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
-from dlcli.errors import DataError, listed, plural
-from dlcli.tables.header_detection import check_is_header, is_number
+from dlcli.errors import DataError, first_names, listed, plural
+from dlcli.tables.header_detection import check_is_header, is_number, names_among_values
 from dlcli.tables.source_files import WRITE_HEADER
 from dlcli.tables.table import FileNote
 from dlcli.tables.table_formats import TableFormat, is_tsv
@@ -90,6 +90,7 @@ def read_text_header(text: str, form: TableFormat, file: str) -> TextHeader:
     rows = _next_records(reader)
     if form.header == "auto":
         check_is_header(first, rows, file)
+        header = replace(header, file_notes=(*notes, *_second_header_notes(rows)))
     return _named(header, _joined(records), rows, file)
 
 
@@ -140,6 +141,15 @@ def _next_records(reader: Iterator[list[str]]) -> list[list[str]]:
     with long_fields(), suppress(csv.Error):
         rows += islice(reader, _MOST_RECORDS)
     return rows
+
+
+def _second_header_notes(rows: Sequence[Sequence[str]]) -> Iterator[FileNote]:
+    """Yield a note if the first row may be a second header line."""
+    if names := names_among_values(rows):
+        shown = first_names([f"'{name}'" for name in names], 3)
+        message = f"the first row, {shown}, looks like a second header line"
+        way_out = "if it is one, set data.header: 2 (--header 2 in init and inspect)"
+        yield FileNote(f"{message}; {way_out}", True)
 
 
 def _joined(records: Sequence[Sequence[str]]) -> list[str]:

@@ -216,7 +216,7 @@ def _open_sheet(sheet: CalamineSheet, form: TableFormat, file: str) -> _OpenShee
     """
     notes, form = list[FileNote](), _plain_form(sheet, form)
     sample = list(islice(_rows(sheet, form), _SAMPLE_ROWS))
-    is_auto = form.header == "auto" and not form.names
+    is_auto, titles = form.header == "auto" and not form.names, 0
     if is_auto and not form.skip_lines and (titles := _title_rows(sample)):
         shown = first_names([f"'{value}'" for row in sample[:titles] for value in row if value], 3)
         notes.append(FileNote(f"{plural(titles, 'line')} above the header omitted: {shown}"))
@@ -227,6 +227,11 @@ def _open_sheet(sheet: CalamineSheet, form: TableFormat, file: str) -> _OpenShee
         message = f"{lines + 1} header lines, because cells are merged; their names are joined"
         notes.append(FileNote(message))
         form = replace(form, header=lines + 1)
+    first = titles + (form.header if isinstance(form.header, int) else 1)
+    if titles and (number := _sheet_row(sheet, first)):
+        notes[0] = notes[0]._replace(
+            message=f"{notes[0].message}; row 1 is row {number + 1} of the sheet"
+        )
     as_text = replace(form, format=CsvFormat(delimiter=","), comment="", skip_lines=0, footer="")
     header = read_text_header(_written(sample), as_text, file)
     return _OpenSheet(sheet, file, form, header, notes)
@@ -260,9 +265,9 @@ def _title_rows(rows: Sequence[Row]) -> int:
 
 
 def _sheet_row(sheet: CalamineSheet, count: int) -> int:
-    """Return the index in the sheet of the row after some rows with values."""
+    """Return the index in the sheet of the row after some rows with values; 0 if there is none."""
     numbered = (at for at, row in enumerate(sheet.iter_rows()) if any(each != "" for each in row))
-    return next(islice(numbered, count, None))
+    return next(islice(numbered, count, None), 0)
 
 
 def _merged_header_lines(sheet: CalamineSheet, form: TableFormat) -> int:

@@ -70,6 +70,11 @@ def test_a_target_that_is_no_column_is_an_error(table):
         inspect_table(table({"price": [1, 2], "x": [1, 2]}), "prize")
 
 
+def test_a_target_named_in_a_second_header_line_is_an_error_with_the_way_out(table):
+    with pytest.raises(UsageError, match="no column 'EUR' in the table; it is a value in row 1"):
+        inspect_table(table({"price": ["EUR", "2"], "x": ["cm", "2"]}), "EUR")
+
+
 def test_a_target_that_training_would_refuse_is_a_finding(table):
     found = inspect_table(table({"x": [1.5, 2, 4], "y": ["a", "a", "a"]}), "y").issues
     assert checks(found) == ["target"]

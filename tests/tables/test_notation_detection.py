@@ -170,6 +170,11 @@ def test_a_point_next_to_decimal_commas_that_is_ambiguous_is_reported():
     assert table.numbers("other").tolist() == [1.5, 2.5]
 
 
+def test_a_point_in_a_word_is_not_ambiguous():
+    table = read({"id": ["No.", "1001", "1002"], "other": ["1,5", "2,5", "3,5"]}, ";")
+    assert (table.warnings, [*table.notations]) == ((), ["other"])
+
+
 def test_next_to_semicolons_points_before_three_digits_separate_thousands():
     table = read({"x": ["2.436", "593"], "ip": ["192.168.100.101", "192.168.100.102"]}, ";")
     assert table.numbers("x").tolist() == [2436, 593]

@@ -136,6 +136,38 @@ def test_two_header_lines_are_joined():
     )
 
 
+def test_a_second_header_line_is_reported():
+    content = "a;;b\nname;2023 units;kg\nx;1,5;3 %\ny;2,5;4 %\nz;3,5;5 %\n"
+    assert read(content.replace("2023 units", "units")).warnings[0] == (
+        "data.csv: the first row, 'name', 'units', 'kg', looks like a second header line; "
+        "if it is one, set data.header: 2 (--header 2 in init and inspect)"
+    )
+    for row in ("name;2023 units;kg", "name;NA;kg", "name;;", "y;1,5;kg"):
+        found = read(content.replace("name;2023 units;kg", row)).warnings
+        assert "second header line" not in str(found), row
+
+
+@pytest.mark.parametrize(
+    ("words", "count"),
+    [
+        (("x", "y", "Total"), 1),
+        (("x", "y", "Grand total:"), 1),
+        (("x", "y", "总计"), 1),
+        (("x", "Total", "Total"), 0),  # a category
+        (("x", "y", "Total Recall"), 0),
+        (("Total", "x", "y"), 0),
+    ],
+)
+def test_a_row_with_totals_at_the_end_is_reported(words, count):
+    content = "a,b\n" + "".join(f"{word},{number}\n" for number, word in enumerate(words))
+    found = read(content).warnings
+    assert found == count * (
+        f"data.csv: the last row begins with '{words[2]}' and is read as data; if it contains "
+        f"totals, set data.footer: {words[2]} (--footer in init and inspect)",
+    )
+    assert read(content, TableFormat(footer=words[2])).warnings == ()
+
+
 def test_a_footer_is_omitted_where_it_is():
     form = TableFormat(footer="Total")
     assert rows(read("a,b\nx,1\ny,2\nTotal,3\nsource: z\n", form)) == [["x", "1"], ["y", "2"]]

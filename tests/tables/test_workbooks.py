@@ -96,7 +96,10 @@ def test_empty_rows_and_columns_are_omitted():
 def test_titles_above_the_header_are_omitted():
     table = read([["Sales 2024", None], [None, None], ["draft", None], ["a", "b"], [1, 2], [3, 4]])
     assert columns(table) == {"a": [1, 3], "b": [2, 4]}
-    assert table.notes == ("data.xlsx: 2 lines above the header omitted: 'Sales 2024', 'draft'",)
+    assert table.notes == (
+        "data.xlsx: 2 lines above the header omitted: 'Sales 2024', 'draft'; "
+        "row 1 is row 5 of the sheet",
+    )
 
 
 def test_merged_cells_above_the_header_belong_to_each_of_its_names():
