@@ -24,6 +24,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from random import SystemRandom
 from types import FrameType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -56,10 +57,14 @@ _POLL_SECONDS = 0.05
 _LAUNCHER_SECONDS = 0.5
 SECONDS_TO_NOTICE = 60.0
 """Time for worker 0 on this machine to end after another worker failed."""
+SECONDS_TO_NOTICE_AT_START = 2.0
+"""Time for worker 0 to connect to the others or end after one of them was killed."""
 SECONDS_TO_FOLLOW = 15.0
 """Time for the other workers to end after worker 0 failed."""
 _LAUNCHER = "DLCLI_LAUNCHER"
 """The variable with the process that started the workers of this machine."""
+_CONNECTED = "DLCLI_CONNECTED"
+"""The variable with the file that worker 0 creates when all workers are connected."""
 LOST_WORKER = "another worker ended or is unreachable"
 """The message of all workers except the failed one."""
 _SIGNAL_EXIT = 128
@@ -398,23 +403,31 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
         folder = stack.enter_context(
             tempfile.TemporaryDirectory(prefix="dlcli-workers-", ignore_cleanup_errors=True)
         )
+        connected = Path(folder, "connected")
         workers: list[subprocess.Popen[bytes]] = []
         stack.enter_context(_forwarding_signals(workers))
         for rank in range(count):
             environment = {**os.environ, _LAUNCHER: str(os.getpid())}
             environment[TF_CONFIG] = Cluster(addresses, rank).tf_config
             streams: dict[str, Any] = {}
-            if rank:
+            if not rank:
+                environment[_CONNECTED] = str(connected)
+            else:
                 environment["TMPDIR"] = folder
                 streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
                 streams["stderr"] = logs[rank - 1]
             # A new process group, because Ctrl-C reaches this group and is then forwarded once.
             worker = subprocess.Popen([*command], env=environment, process_group=0, **streams)
             workers.append(worker)
+        unstarted = _end_unstarted(workers, connected)
         frozen = _wait_for(workers)
         codes = [worker.returncode for worker in workers]
+        if 0 in unstarted:
+            codes[0] = WorkerError.exit_code
         for rank, code in enumerate(codes):
             text = ""
+            if rank in unstarted:
+                continue
             if rank:
                 logs[rank - 1].seek(0)
                 text = logs[rank - 1].read().decode(errors="replace").strip()
@@ -425,6 +438,13 @@ def run_local_workers(command: Sequence[str], count: int, report: Callable[[str]
             elif text and LOST_WORKER not in text:
                 report("\n".join(f"worker {rank}: {line}" for line in text.splitlines()))
     return codes[0] if codes[0] >= 0 else _SIGNAL_EXIT - codes[0]
+
+
+def report_connection() -> None:
+    """Report to the launcher that all workers are connected."""
+    if path := os.environ.pop(_CONNECTED, ""):
+        with suppress(OSError):
+            Path(path).touch()
 
 
 def end_with_launcher() -> None:
@@ -522,6 +542,36 @@ def replacing_handlers(numbers: Iterable[int], handler: Handler) -> Iterator[Non
     finally:
         for number, earlier in before.items():
             signal.signal(number, earlier)
+
+
+def _end_unstarted(workers: Sequence[subprocess.Popen[bytes]], connected: Path) -> set[int]:
+    """Wait until all workers are connected; end them soon if one is killed before.
+
+    Until then, worker 0 may be in TensorFlow's code, where it neither notices that another worker
+    is lost nor handles signals.
+
+    Args:
+        workers: the processes.
+        connected: the file that worker 0 creates.
+
+    Returns:
+        The ranks of workers that were ended, because another one was killed.
+    """
+    first, *others = workers
+    deadline = math.inf
+    while first.poll() is None and not connected.exists():
+        codes = [code for worker in others if (code := worker.poll()) is not None]
+        if any(code >= 0 for code in codes):  # it has reported its error to worker 0
+            break
+        if codes and deadline == math.inf:
+            deadline = time.monotonic() + SECONDS_TO_NOTICE_AT_START
+        if time.monotonic() > deadline:
+            running = {rank for rank, worker in enumerate(workers) if worker.poll() is None}
+            for rank in running:
+                workers[rank].kill()
+            return running
+        time.sleep(_POLL_SECONDS)
+    return set()
 
 
 def _wait_for(workers: Sequence[subprocess.Popen[bytes]]) -> set[int]:

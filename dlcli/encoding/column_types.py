@@ -174,6 +174,11 @@ ROWS_LOOKED_AT = 50_000
 """Maximum number of rows for type inference, evenly spaced. All rows are checked to confirm that a
 column is nearly empty, constant or an identifier, and that its values can be read."""
 _MOST_NAMED = 5
+_UNREADABLE = (
+    "ignored, because no feature type reads them; convert them to numbers, texts or dates, or "
+    "declare them ignored in input.features"
+)
+"""Advice on columns of a type that no feature type reads, such as lists."""
 _REFUSED = (
     "ignored, because training would refuse the other values; correct them, add them to "
     "data.missing, or declare the column categorical"
@@ -354,7 +359,7 @@ def _apply_rules(table: Table, column: str) -> Decision:
     decision = next(filter(None, (rule(view) for rule in registry.inference_rules())), None)
     if decision is None:
         reason = f"stored as {view.column.values.type}, which no feature type supports"
-        decision = Decision(Ignored(), reason)
+        decision = Decision(Ignored(), reason, _UNREADABLE)
     decision = replace(decision, values=summary)
     if summary.distinct != 1 or summary.missing or not decision.feature.is_read:
         return decision

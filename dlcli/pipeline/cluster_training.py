@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli import __version__, errors
-from dlcli.cluster import Cluster, Workers, available_processors, decline, meet
+from dlcli.cluster import Cluster, Workers, available_processors, decline, meet, report_connection
 from dlcli.config.config_file import ConfigFile, dump_config, make_config
 from dlcli.config.config_schema import CompiledEngine, Config, KerasEngine
 from dlcli.errors import ConfigError, DataError, DlcliError
@@ -190,6 +190,7 @@ def _connect(file: ConfigFile, cluster: Cluster) -> Workers:
 
     workers = Collectives(cluster)
     _compare_data(file, workers)
+    report_connection()
     return workers
 
 

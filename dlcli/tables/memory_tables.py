@@ -105,6 +105,7 @@ def _arrow_table(data: object, name: str) -> pa.Table:
             reader = pa.RecordBatchReader.from_stream(data)
         except pa.ArrowInvalid as error:
             if _UNKNOWN_TYPE in str(error):
+                _refuse_unknown_types(data, name)
                 raise
             # a single column
             message = f"expected {_EXPECTED}, got {type(data).__name__}"
@@ -121,6 +122,16 @@ def _arrow_table(data: object, name: str) -> pa.Table:
     if hasattr(data, "collect"):  # a lazy query of polars
         hint = "; call collect() first"
     raise DataError(f"expected {_EXPECTED}, got {kind}{hint}", file=name)
+
+
+def _refuse_unknown_types(data: Any, name: str) -> None:  # noqa: ANN401
+    """Raise `DataError` for the first column of a data frame whose type Arrow does not support."""
+    for column in getattr(data, "columns", ()):
+        try:
+            pa.chunked_array(data[column])
+        except pa.ArrowInvalid:
+            message = f"holds {data[column].dtype}, which is not supported; convert it"
+            raise DataError(f"{message} to numbers or text", file=name, column=column) from None
 
 
 def _of_columns(columns: Iterable[tuple[object, object]], name: str) -> pa.Table:

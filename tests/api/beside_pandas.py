@@ -128,8 +128,8 @@ def test_time_zones_are_kept():
         (pd.Series([1, 2]), "got Series"),
         (pl.Series("x", [1, 2]), "expected a data frame, .*, got Series"),
         (
-            pl.DataFrame({"x": pl.Series([1], dtype=pl.Int128)}),
-            "'_pli128'; convert columns of this",
+            pl.DataFrame({"y": [1], "x": pl.Series([1], dtype=pl.Int128)}),
+            "column 'x': holds Int128, which is not supported; convert it to numbers or text",
         ),
         (pl.LazyFrame({"x": [1]}), r"got LazyFrame; call collect\(\) first"),
     ],

@@ -17,6 +17,7 @@ TESTS = Path(__file__).parents[1]
 HIDDEN = TESTS / "without_pandas"
 SCRIPTS = (
     TESTS / "api" / "beside_pandas.py",
+    TESTS / "api" / "types_beside_pandas.py",
     TESTS / "exports" / "functions_of_scripts.py",
     TESTS / "project" / "python_of_pages.py",
 )

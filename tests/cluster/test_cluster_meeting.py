@@ -290,6 +290,22 @@ def test_a_local_worker_that_is_killed_is_named(killed: int, code: int) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends signals")
+def test_workers_that_are_not_connected_end_soon_after_one_was_killed() -> None:
+    worker = (
+        "import json, os, signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"  # as in TensorFlow's code
+        "if json.loads(os.environ['TF_CONFIG'])['task']['index'] == 1:\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "time.sleep(60)"
+    )
+    reports: list[str] = []
+    start = time.monotonic()
+    assert run_local_workers([sys.executable, "-c", worker], 3, reports.append) == 4
+    assert time.monotonic() - start < 20
+    assert reports == ["worker 1 was terminated by SIGKILL"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends signals")
 @pytest.mark.parametrize(("frozen", "code"), [(0, 137), (1, 4)])
 def test_a_local_worker_that_is_frozen_is_ended(
     frozen: int, code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
