@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from itertools import chain
+from itertools import chain, islice
 
 import numpy as np
 import pyarrow.compute as pc
@@ -25,7 +25,14 @@ from dlcli.columns.type_inference import MIN_ROWS
 from dlcli.config.data_section import GroupSplit, TimeSplit
 from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.sample import DataFinding, Sample, Severity, percent, quoted
-from dlcli.data_checks.split_candidates import FEWEST_GROUPS, find_groups, find_times, time_in_panel
+from dlcli.data_checks.split_candidates import (
+    FEWEST_GROUPS,
+    GroupCandidate,
+    TimeCandidate,
+    find_groups,
+    find_times,
+    time_in_panel,
+)
 from dlcli.errors import DataError, joined, plural
 from dlcli.metrics.intervals import student_quantile
 from dlcli.splitting import draw
@@ -44,12 +51,15 @@ _MISSING = 1
 
 Hashes = NDArray[np.uint64]
 
-CLEAR_GROUPS = 20
-"""Minimum number of groups by which a starter config splits: 15 % of them are at least three."""
+CLEAR_GROUPS = 10
+"""Minimum number of groups by which a starter config splits: 15 % of them are at least one, and an
+ensemble of eight networks can validate each one on other groups."""
 LEAST_REDUCTION = 0.1
 """Minimum share of the squared error that training on rows of the same group must remove."""
 
 _MOST_ROWS = 400
+_MOST_CANDIDATES = 4
+"""Maximum number of groups, and of times, for which a model is fitted."""
 _MOST_COLUMNS = 100
 _GROUP_ROWS = 8
 _WINDOWS = 20
@@ -266,13 +276,13 @@ def advise_split(
     if task is None or table.rows < MIN_ROWS:
         return None
     suggestion, panels = None, []
-    for group in find_groups(table, decisions):
+    for group in islice(find_groups(table, decisions), _MOST_CANDIDATES):
         is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
         if group.step and (group.recurs or not is_clear):
             panels.append(group)
         if group.recurs or (suggestion and not is_clear):
             continue
-        reduction = _error_reduction(table, decisions, task, (group.column,), group.groups)
+        reduction = _error_reduction(table, decisions, task, group)
         if reduction is not None:
             choice = GroupSplit(column=group.column)
             suggestion = _advice(choice, reduction, is_clear=is_clear, step=group.step)
@@ -280,10 +290,9 @@ def advise_split(
                 return suggestion
     some = sampling.rows_to_check(table, len(decisions))
     of_panels = filter(None, (time_in_panel(some, each) for each in panels[:1]))
-    for time in chain(of_panels, find_times(some, decisions)):
-        reduction = _error_reduction(
-            some, decisions, task, time.columns, time.ranks, in_time=True, units=time.groups
-        )
+    times = chain(of_panels, find_times(some, decisions))
+    for time in islice(times, _MOST_CANDIDATES):
+        reduction = _error_reduction(some, decisions, task, time)
         if reduction is not None:
             return _advice(_time_split(time.columns), reduction, is_clear=True)
     return suggestion
@@ -339,11 +348,7 @@ def _error_reduction(
     table: Table,
     decisions: Mapping[str, Decision],
     task: Task,
-    columns: Sequence[str],
-    groups: Indices,
-    *,
-    in_time: bool = False,
-    units: Indices | None = None,
+    candidate: GroupCandidate | TimeCandidate,
 ) -> float | None:
     """Return the share of the error that training on rows of the same group removes.
 
@@ -351,34 +356,37 @@ def _error_reduction(
         table: all rows.
         decisions: the type of each feature.
         task: the task.
-        columns: the candidate.
-        groups: its value in each row, or the rank of each row's time, (rows,).
-        in_time: True for times, which are grouped into windows.
-        units: the unit of each row of a panel, which the model also reads, (rows,).
+        candidate: the groups of these rows, or their times, which are grouped into windows.
 
     Returns:
         The share; None if it is not significant or too small.
     """
-    if in_time:
+    in_time = isinstance(candidate, TimeCandidate)
+    if isinstance(candidate, TimeCandidate):
+        ranks = candidate.ranks
         rows = draw(np.arange(table.rows), _MOST_ROWS)
-        rows = rows[np.argsort(groups[rows], kind="stable")]
-        times = np.searchsorted(groups[rows], groups[rows]) * _WINDOWS / len(rows)
+        rows = rows[np.argsort(ranks[rows], kind="stable")]
+        times = np.searchsorted(ranks[rows], ranks[rows]) * _WINDOWS / len(rows)
         own = np.unique(times.astype(np.int64), return_inverse=True)[1]
         line = sampling.normal_scores(times)
         near = np.exp(-np.abs(np.subtract.outer(times, times))) + np.outer(line, line)
+        columns, skipped = candidate.columns, candidate.columns[0]
     else:
-        rows = _draw_groups(groups)
-        own = np.unique(groups[rows], return_inverse=True)[1]
+        rows = _draw_groups(candidate.groups)
+        own = np.unique(candidate.groups[rows], return_inverse=True)[1]
         near = np.equal.outer(own, own).astype(np.float64)
+        columns = (candidate.column,)
+        skipped = "" if candidate.may_be_amount else candidate.column
     if own.max() + 1 < FEWEST_GROUPS:
         return None
     kept = sampling.spread(list(decisions), _MOST_COLUMNS)
     sample = sampling.draw_sample(table.take(rows), {name: decisions[name] for name in kept}, task)
     is_read = any(decisions[column].feature.is_read for column in columns)
     # Later units, such as the month of a year, recur, so they are features like others.
-    kernel = _kernel(sample, skipped=columns[0]) + (near if is_read else 0)
-    if units is not None:
-        kernel += np.equal.outer(units[rows], units[rows])
+    kernel = _kernel(sample, skipped) + (near if is_read else 0)
+    if isinstance(candidate, TimeCandidate) and candidate.groups is not None:
+        units = candidate.groups[rows]
+        kernel += np.equal.outer(units, units)
     values = sampling.target_scores(sample)
     shuffled = own[np.random.default_rng(0).permutation(len(own))]
     found = [_significant(*_left_out_errors(kernel, values, (shuffled, own)), own)]

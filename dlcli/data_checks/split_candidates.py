@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,7 +54,6 @@ _RECURRING = frozenset(
         "carrier",
         "category",
         "channel",
-        "city",
         "department",
         "dept",
         "device",
@@ -65,21 +64,18 @@ _RECURRING = frozenset(
         "meter",
         "plant",
         "product",
-        "region",
         "route",
         "sensor",
         "series",
         "shop",
         "site",
         "sku",
-        "state",
         "station",
         "stock",
         "store",
         "symbol",
         "ticker",
         "warehouse",
-        "zone",
     ]
 )
 """Words in the names of units that new rows are usually about, too: they are split in time."""
@@ -89,7 +85,7 @@ STEP = re.compile(
 )
 """Column names of what advances from one row of a subject to the next."""
 _CALENDAR = re.compile(r"(?i:(?:^|[\W_])(?:date|time|year|yr)s?$)|(?:Date|Time|Year)$")
-_PERIOD_NAME = re.compile(r"(?i:date|time|year|yr|quarter|month|week|period)")
+_PERIOD_NAME = re.compile(r"(?i:date|time|year|yr|quarter|month|week|period|trend)")
 _FRACTION = re.compile(r"-?[0-9]*[.,][0-9]+")
 _YEARS = (1500.0, 2200.0)
 _YEARS_WITH_UNIT = (190_000.0, 219_953.0)
@@ -142,6 +138,8 @@ class GroupCandidate:
     """The columns of the time that advances within the groups."""
     recurs: bool = False
     """Whether new rows are about the same groups, later."""
+    may_be_amount: bool = False
+    """Whether the groups may be amounts, such as doses, by which a model predicts other groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,38 +166,61 @@ def find_groups(table: Table, decisions: Mapping[str, Decision]) -> Iterator[Gro
     start = next(table.parts(sampling.MOST_ROWS))
     steps = [*_find_steps(start, decisions)]
     of_time = {column for step in steps for column in step.columns}
-    scattered, panels = [], []
+    scattered, panels, in_blocks = [], [], set[str]()
     for column in filter(_IDENTIFIER.search, decisions):
         groups = _repeated(table, column)
         if groups is None:
             continue
         if _is_in_blocks(groups):
             step = _find_step(steps, groups[: start.rows])
+            in_blocks.add(column)
             yield GroupCandidate(column, groups, is_identifier=True, step=step)
         elif _SUBJECT.search(column):
-            scattered.append(GroupCandidate(column, groups, is_identifier=False))
+            scattered.append(GroupCandidate(column, groups, is_identifier=True))
     for column in decisions if steps and len(decisions) <= _MOST_COLUMNS else ():
-        if STEP.search(column) or column in of_time:
+        if STEP.search(column) or column in of_time or column in in_blocks:
             continue
         groups = _repeated(start, column)
-        if groups is None:
-            continue
-        panel = _find_panel(steps, groups)
-        in_blocks = _find_step(steps, groups) if _is_in_blocks(groups) else ()
-        step = panel.columns if panel else in_blocks
-        groups = _repeated(table, column) if step else None
-        if groups is None:
-            continue
-        recurs = panel is not None and (_is_recurring(column) or _are_ordered(panel.ranks))
-        if panel or (_is_in_blocks(groups) and not _IDENTIFIER.search(column)):
-            panels.append(GroupCandidate(column, groups, panel is not None, step, recurs))
+        if groups is not None and (panel := _panel_of(column, groups, steps)):
+            whole = _repeated(table, column)
+            if whole is not None and (panel.is_identifier or _is_in_blocks(whole)):
+                panels.append(replace(panel, groups=whole))
     yield from panels
     known = {each.column for each in panels}
     yield from (each for each in scattered if each.column not in known)
 
 
+def _panel_of(
+    column: str, groups: Indices, steps: Sequence[TimeCandidate]
+) -> GroupCandidate | None:
+    """Return the candidate for a column that has each time once, or whose times increase in blocks.
+
+    Args:
+        column: the column.
+        groups: the group of each row at the start of the table, (rows,).
+        steps: the times of these rows.
+    """
+    panel = _find_panel(steps, groups)
+    if panel is not None:
+        has_times = int(panel.ranks.max()) + 1 >= _FEWEST_TIMES
+        recurs = has_times and (_is_recurring(column) or _are_ordered(panel.ranks))
+        return GroupCandidate(
+            *(column, groups, True, panel.columns, recurs),
+            may_be_amount=not _IDENTIFIER.search(column),
+        )
+    step = _find_step(steps, groups) if _is_in_blocks(groups) else ()
+    if not step or _IDENTIFIER.search(column):
+        return None
+    return GroupCandidate(column, groups, is_identifier=False, step=step)
+
+
 def _repeated(table: Table, column: str) -> Indices | None:
     """Return the group of each row, (rows,); `None` if values are missing or are not groups."""
+    values = table.column(column)
+    if values.kind == "number":  # the texts of many fractions take long
+        numbers = values.numbers().values
+        if np.isnan(numbers).any() or (numbers % 1).any():
+            return None
     try:
         groups, names = table.codes(column)
     except DataError:
@@ -329,7 +350,8 @@ def _is_calendar(table: Table, column: str) -> bool:
     if is_period:
         units = numbers[~np.isnan(numbers)] % 100
         return bool(((units >= 1) & (units <= 53) & (units % 1 == 0)).all())
-    return _unit_of(column) in ("quarter", "month", "week", "day") and _counts_up(numbers)
+    may_count = _unit_of(column) in ("quarter", "month", "week", "day") or column.lower() == "trend"
+    return may_count and _counts_up(numbers)
 
 
 def _counts_up(numbers: np.ndarray) -> bool:

@@ -68,9 +68,11 @@ def test_classes_of_a_subject_are_compared_too(advise):
     assert advise(columns).choice == GroupSplit(column="id")
 
 
-@pytest.mark.parametrize(("subjects", "is_clear"), [(19, False), (20, True)])
+@pytest.mark.parametrize(("subjects", "is_clear"), [(9, False), (10, True)])
 def test_few_subjects_are_only_suggested(advise, subjects, is_clear):
-    assert advise(panel(subjects)).is_clear == is_clear
+    columns = panel(subjects, visits=9)
+    columns["y"] = columns["id"] % 2 + 0.1 * normal(4, 9 * subjects)
+    assert advise(columns).is_clear == is_clear
 
 
 def test_of_many_rows_some_groups_are_drawn(advise):
@@ -97,14 +99,22 @@ def test_a_sorted_measurement_is_no_subject(advise):
 
 
 @pytest.mark.parametrize(("name", "is_found"), [("subject", True), ("store_id", False)])
-def test_out_of_order_only_a_subject_is_suggested(advise, name, is_found):
+def test_out_of_order_only_a_subject_is_to_be_split_by(advise, name, is_found):
     columns = panel()
     columns[name] = columns.pop("id")
     del columns["year"]
     order = np.random.default_rng(0).permutation(100)
     advice = advise({key: np.asarray(values)[order] for key, values in columns.items()})
     assert (advice is not None) == is_found
-    assert not is_found or not advice.is_clear
+    assert not is_found or advice.is_clear
+
+
+def test_a_dose_that_predicts_other_doses_is_no_group(advise):
+    dose, trial = np.repeat(np.arange(20), 15), np.tile(np.arange(15), 20)
+    columns = {"dose": dose, "trial": trial, "y": dose / 5 + 0.3 * normal(1, 300)}
+    assert advise(columns) is None
+    columns["y"] = normal(2, 20)[dose] + 0.3 * normal(1, 300)
+    assert advise(columns).choice == GroupSplit(column="dose")
 
 
 def test_an_identifier_with_a_missing_value_is_none(advise):

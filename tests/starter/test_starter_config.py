@@ -361,7 +361,7 @@ def test_rows_of_many_subjects_are_split_by_subject(tmp_path: Path) -> None:
 
 def test_splitting_rows_of_few_subjects_by_subject_is_suggested(tmp_path: Path) -> None:
     warnings: list[str] = []
-    data = table(tmp_path, **panel(15))
+    data = table(tmp_path, **panel(8))
     text = starter_config(data, "y", config_folder=tmp_path, warn=warnings.append)
     assert len(warnings) == 1
     assert "'patient' are similar, so metrics of a random split are too optimistic" in warnings[0]
