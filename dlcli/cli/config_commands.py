@@ -79,8 +79,8 @@ EXPORT_SCRIPT = "train.py"
     "--missing",
     metavar="WORD",
     multiple=True,
-    help="Word that means a missing value: 'see note', in addition to usual words such as NA. "
-    "Repeatable.",
+    help="Word that means a missing value, such as 'unclear', in addition to usual words such as "
+    "NA. Repeatable.",
 )
 @click.option(
     "--split",
@@ -240,9 +240,9 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
 
     Run folder: the files are compared with the checksums in manifest.json.
 
-    Export: the files are compared with the checksums in export.json, and the model predicts the
-    synthetic rows that are stored with it again. Do this only for exports from a trusted source,
-    because a model can run code.
+    Export: the files are compared with the checksums in export.json, and the model must
+    again give the predictions that are stored with it for synthetic rows. Do this only for exports
+    from a trusted source, because a model can run code.
 
     \b
       dlcli validate bikes.yaml

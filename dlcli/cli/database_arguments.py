@@ -7,7 +7,7 @@ import click
 sql_option = click.option(
     "--sql",
     metavar="QUERY",
-    help="SQL query, if DATA is a database: a URL such as postgresql://USER@HOST/DATABASE or "
-    "sqlite:///FILE, or a database file. [default: all rows of the table in a URL such as "
-    "sqlite:///FILE/TABLE, else of the only table]",
+    help="SQL query that returns the rows. DATA is then a database file or a URL such as "
+    "postgresql://USER@HOST/DATABASE or sqlite:///FILE. [default: all rows of the table in a URL "
+    "such as sqlite:///FILE/TABLE, else of the only table]",
 )

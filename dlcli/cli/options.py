@@ -252,8 +252,9 @@ decision = click.option(
     metavar="RULE",
     callback=_parse_decision,
     help="Another rule for the predicted class, as in the config: 'threshold: 0.3', "
-    "'maximize: f1' or 'costs: {false_positive: 1, false_negative: 20}'; or 'default' for no rule, "
-    "so the most probable class is predicted. [if omitted: the rule of the run]",
+    "'maximize: f1' or 'costs: {false_positive: 1, false_negative: 20}'; or 'default' for no "
+    "rule, so the most probable class is predicted. `maximize` uses the out-of-fold or validation "
+    "rows of the run, never DATA. [if omitted: the rule of the run]",
 )
 
 

@@ -390,8 +390,8 @@ def evaluate(  # noqa: PLR0913  (its options)
     """Evaluate a trained model on another table.
 
     RUN is a run folder of `dlcli train` or its URL. DATA is a table, its URL, a database, or `-`
-    for standard input. It must contain the target. The quality gates of the config are checked on
-    these rows; if one fails, the exit code is 6.
+    for standard input. It must contain the target. The quality gates of the config, its key
+    `gates`, are checked on these rows; if one fails, the exit code is 6.
 
     \b
       dlcli evaluate runs/bikes new_hours.csv
@@ -483,7 +483,8 @@ def evaluate(  # noqa: PLR0913  (its options)
     type=click.Choice(["moderate", "strong", "never"]),
     default="strong",
     show_default=True,
-    help="Lowest level of drift that causes exit code 6.",
+    help="Lowest level of drift that causes exit code 6. A column has moderate drift from a "
+    "population stability index of 0.1, and strong drift from 0.25.",
 )
 @options.output("FILE", "Also write the result to a new HTML file, with charts of the columns.")
 @options.json_object
@@ -498,9 +499,9 @@ def drift(
     """Compare new rows with the training rows.
 
     RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, a
-    database, or `-` for standard input; it does not need the target. Each column, the predictions
-    and the rows as a whole are compared. If they differ strongly (see --fail-on), the exit code is
-    6.
+    database, or `-` for standard input; it does not need the target. Each column
+    and the rows as a whole are compared with the training rows; predictions are compared with those
+    for held-out rows. If they differ strongly (see --fail-on), the exit code is 6.
 
     \b
       dlcli drift runs/bikes new_hours.csv

@@ -230,8 +230,8 @@ def _try_remedies(run: Run, findings: Sequence[Finding], as_json: bool) -> None:
     "--quantize",
     type=click.Choice(["dynamic"]),
     help="For litert: store the weights of larger layers in 8 bits instead of 32. The export is "
-    "refused if a predicted number or probability changes by more than a tenth of the usual size, "
-    "which is the 90th percentile of all absolute values.",
+    "refused if a predicted number or probability changes by more than a tenth of the 90th "
+    "percentile of all absolute predictions.",
 )
 @options.json_object
 def export(
@@ -417,10 +417,10 @@ def serve(
 ) -> None:
     """Serve predictions over HTTP (REST and web form).
 
-    RUN is a run folder of `dlcli train`, served under the name of its folder. A request contains a
-    JSON array with one object per row; the response is an array of objects with the columns of
-    `dlcli predict`. If the environment variable DLCLI_API_KEY is set, requests must contain its
-    value in the header X-API-Key.
+    RUN is a run folder of `dlcli train`, served at /predict/NAME; NAME is the name of its folder.
+    The first run is also served at /predict. A request contains a JSON array with one object per
+    row; the response is an array of objects with the columns of `dlcli predict`. If the environment
+    variable DLCLI_API_KEY is set, requests must contain its value in the header X-API-Key.
 
     \b
       dlcli serve runs/bikes

@@ -386,8 +386,9 @@ def cv(
     """Evaluate a config by cross-validation.
 
     The rows are divided into folds according to data.split. Each fold is predicted by a network
-    that was trained on the other folds, with encodings that were fitted on them. So all rows are
-    used for evaluation, except the test rows (data.test), which remain unused.
+    that was trained on the other folds, with encodings that were fitted on them. The rows for early
+    stopping are also taken from the other folds. So all rows are used for evaluation, except the
+    test rows (data.test), which remain unused.
 
     \b
       dlcli cv bikes.yaml
@@ -422,9 +423,9 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         type=options.integer(2, 1000),
         metavar="K",
         help="Cross-validate each candidate in K folds, at least 2, instead of evaluating it on "
-        "the validation rows. [default: tune.folds of the config; else 5 for a single "
-        "network, fewer than 1,000 rows and no tune.space; else the validation rows, or the "
-        "out-of-fold rows of an ensemble]",
+        "the validation rows, or the out-of-fold rows of an ensemble. [default: tune.folds of the "
+        "config; else 5 if the table has fewer than 1,000 rows and the config has neither an "
+        "ensemble nor tune.space; else no folds]",
     ),
     options.jobs("evaluate candidates"),
     click.option(
@@ -482,16 +483,17 @@ def tune(
 
     RUN/best.yaml is the config of the best candidate. RUN/smallest.yaml is the config of the
     candidate with the fewest parameters among those that are at most one standard error worse than
-    the best. After the search, CONFIG and both of these are trained as with `dlcli train`, and
-    compared on the test rows. With --ensemble, RUN/ensemble.yaml, the ensemble of the best
-    candidates, is also trained and compared.
+    the best. After the search, CONFIG and both of these are trained as with `dlcli train`, in the
+    run folders RUN/default, RUN/best and RUN/smallest, and compared on the test rows. With
+    --ensemble, RUN/ensemble.yaml, the ensemble of the best candidates, is also trained and
+    compared.
 
     \b
       dlcli tune bikes.yaml
       dlcli tune bikes.yaml --ensemble 5
       dlcli tune bikes.yaml --folds 5 --set tune.trials=200 --jobs 4
       dlcli tune --resume runs/bikes-tune
-      dlcli train runs/bikes-tune/best.yaml
+      dlcli predict runs/bikes-tune/best new_hours.csv
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.pipeline.cluster_training import ClusterRun
     from dlcli.pipeline.search import tune

@@ -42,7 +42,9 @@ class AtLeast(Section):
 
 
 Threshold = Annotated[
-    float, Field(gt=0, lt=1), Expected("a probability between 0 and 1, for two classes")
+    float,
+    Field(gt=0, lt=1),
+    Expected("a probability between 0 and 1 (a threshold is only for two classes)"),
 ]
 """A threshold of the probability of the positive class."""
 

@@ -484,8 +484,8 @@ def find_wide_ranges(sample: Sample, section: Input) -> DataFinding | None:
         "squeeze all other values together"
     )
     advice = (
-        f"if they are correct, set `{scaling}` to bring them closer to the others; if not, correct "
-        "them"
+        f"if they are correct, set `{scaling}` for the column in input.features, which brings them "
+        "closer to the other values; if not, correct them"
     )
     farthest = max(map(abs, found.values()), default=0.0)
     severity: sampling.Severity = "warning" if farthest >= VERY_FAR_DEVIATIONS else "note"

@@ -558,4 +558,6 @@ def _layer_shares(case: Case, name: str, least: float) -> dict[int, float]:
 
 
 def _listed(shares: dict[int, float]) -> str:
-    return first_names([f"{percent(share)} in hidden[{at}]" for at, share in shares.items()])
+    return first_names(
+        [f"{percent(share)} in hidden[{at}], layer {at + 1}" for at, share in shares.items()]
+    )

@@ -80,7 +80,7 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
         f"hidden:  # for {facts.rows:,} rows, {size}: more units may overfit\n"
         f"{layers}"
         f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
-        "  # against overfitting: drops a random fifth of the units at each step\n"
+        "  # instead of such a line, against overfitting: drops a fifth of the units at each step\n"
     )
     epochs = 500 if facts.rows < _FEW_ROWS else 100
     stopping = "at most: early stopping may end training sooner"

@@ -219,9 +219,8 @@ def decision_problems(decision: Decision, classes: Sequence[str]) -> Iterator[tu
             if getattr(decision, key) is not None:
                 yield (
                     key,
-                    f"requires two classes, but there are {len(classes)}; for more, set the cost "
-                    "of each predicted class by true class, decision.costs: {TRUE_CLASS: "
-                    "{PREDICTED_CLASS: 1, ...}, ...}",
+                    f"requires two classes, but there are {len(classes)}; set costs "
+                    "instead: decision.costs: {TRUE_CLASS: {PREDICTED_CLASS: 1, ...}, ...}",
                 )
     if decision.costs is None:
         return
