@@ -266,7 +266,7 @@ def _unseen(event: events.UnseenEvent) -> list[str]:
     ranked = sorted(event.columns.items(), key=lambda each: -each[1])
     named = [f"{column} {fmt.percent(share)}" for column, share in ranked]
     shown = fmt.join_names(named, _MOST_NAMES)
-    return [f"expected share of new rows with a category of their own or a rare one: {shown}"]
+    return [f"expected share of new rows with a rare or unknown category: {shown}"]
 
 
 def _because(reason: str) -> str:

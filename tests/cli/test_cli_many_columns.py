@@ -36,7 +36,7 @@ def test_unknown_categories_that_are_expected_are_reported_once(dlcli):
     Path("c.yaml").write_text(TOWNS.format(split="random"))
     lines = dlcli("validate", "c.yaml").stderr
     assert "warning" not in lines
-    assert "\nunseen    expected share of rows with a rare or unknown category: town " in lines
+    assert "\nunseen    expected share of new rows with a rare or unknown category: town " in lines
 
 
 @pytest.mark.usefixtures("towns")

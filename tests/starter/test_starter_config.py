@@ -114,7 +114,7 @@ input:
 
 hidden:  # for 4 rows, one small layer: more units may overfit
   - {units: 16, activation: relu}
-  # - {units: 16, activation: relu, dropout: 0.2}  # against overfitting: drops a random fifth of the units at each step
+  # - {units: 16, activation: relu, dropout: 0.2}  # instead of such a line, against overfitting: drops a fifth of the units at each step
 
 # the output, the loss and the metrics follow from the target, as if you had written:
 #   output: {units: 1, activation: sigmoid}
