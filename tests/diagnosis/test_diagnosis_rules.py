@@ -324,7 +324,9 @@ def test_a_layer_of_dead_units_is_found_with_its_index(case, dead, speaks):
     found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))
     assert [each.rule for each in found] == (["dead_units"] if speaks else [])
     if speaks:
-        assert found[0].observation == "units that output 0 for every row: 50 % in hidden[0], layer 1"
+        assert (
+            found[0].observation == "units that output 0 for every row: 50 % in hidden[0], layer 1"
+        )
         assert found[0].patches[0].overrides == ("hidden[0].activation=leaky_relu",)
 
 

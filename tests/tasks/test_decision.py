@@ -188,7 +188,10 @@ class TestProblems:
             ("threshold: 0.2, recall: {at_least: 1}", "requires maximize, such as maximize: f1"),
             ("maximize: recall, recall: {at_least: 0.1}", "so a lower limit has no effect"),
             ("maximize: auc", "decision.maximize: expected 'accuracy', 'balanced_accuracy', 'f1'"),
-            ("threshold: 1", "expected a probability between 0 and 1 (a threshold is only for two classes), got 1"),
+            (
+                "threshold: 1",
+                "expected a probability between 0 and 1 (a threshold is only for two classes), got 1",
+            ),
             ("costs: {false_positive: -1}", "expected costs of 0 or more"),
             ("maximise: f1", "did you mean 'maximize'"),
         ],
