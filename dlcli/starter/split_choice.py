@@ -107,7 +107,7 @@ def _without_alias(column: ColumnFacts, group: str, groups: Indices, table: Tabl
     if codes.min() < 0 or len(np.unique(groups * len(names) + codes)) != count:
         return column
     reason = f"another name of {scalar(group)}"
-    return replace(column, feature=Ignored(), reason=reason, auto=False)
+    return replace(column, feature=Ignored(), reason=reason, auto=False, evidence="")
 
 
 def _known_parts(column: ColumnFacts, early: Indices, late: Indices, table: Table) -> ColumnFacts:
@@ -115,7 +115,7 @@ def _known_parts(column: ColumnFacts, early: Indices, late: Indices, table: Tabl
     feature = column.feature.with_known_values(column.name, table, early, late)
     if feature is None:
         reason = "earlier rows do not have the values of later rows"
-        return replace(column, feature=Ignored(), reason=reason, auto=False)
+        return replace(column, feature=Ignored(), reason=reason, auto=False, evidence="")
     return column if feature is column.feature else replace(column, feature=feature, auto=False)
 
 
