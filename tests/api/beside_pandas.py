@@ -292,8 +292,9 @@ FAST = {
     },
 }
 WEIGHTS = {
-    "check_sample_weight_equivalence_on_dense_data": "a batch has a number of rows, whatever their "
-    "weights are; a row of weight 2 is not drawn twice"
+    f"check_sample_weight_equivalence_on_{kind}_data": "a batch has a number of rows, whatever "
+    "their weights are; a row of weight 2 is not drawn twice"
+    for kind in ("dense", "sparse")
 }
 
 
@@ -539,14 +540,15 @@ def test_rows_to_validate_on_are_those_that_the_ensemble_needs(
     class Stop(Exception):
         """Nothing is trained."""
 
-    def fit_only(file):
-        raise Stop(file.config)
+    def fit_only(file, earlier):
+        raise Stop(file.config, earlier)
 
     monkeypatch.setattr("dlcli.sklearn.fit_only", fit_only)
     rows, target = load_diabetes(return_X_y=True)
     with pytest.raises(Stop) as caught:
         DenseRegressor(epochs=1, hidden=[], **parameters).fit(rows[:200], target[:200])
-    [config] = caught.value.args
+    config, earlier = caught.value.args
+    assert earlier is None
     assert (config.data.validation, config.ensemble_folds) == (share, folds)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 
 import pytest
 
@@ -53,29 +55,41 @@ print(dlcli.inspect(columns).columns[0]["type"])
 """
 
 
-def check(folder: Path, *names: str) -> str:
-    """Return the output of mypy for scripts in a folder."""
-    options = ("--strict", "--no-error-summary", "--config-file=", f"--cache-dir={folder}/cache")
+def write_scripts(folder: Path) -> None:
+    """Write the scripts of users, and a wrong one that shows that types are read."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = "\n".join(block.text for block in find_blocks(readme, "python"))
+    wrong = 'import dlcli\n\ndlcli.open_run("a").metrics["test"]["confusion"] < 0.9\n'
+    for name, text in {"script.py": SCRIPT, "readme.py": blocks, "wrong.py": wrong}.items():
+        (folder / name).write_text(text)
+
+
+def check(folder: Path, *command: str) -> None:
+    """Run a type checker on the scripts; only the wrong one must have errors."""
     found = subprocess.run(
-        [sys.executable, "-m", "mypy", *options, *names],
+        [*command, "script.py", "readme.py", "wrong.py"],
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
-    return found.stdout + found.stderr
+    output = found.stdout + found.stderr
+    assert re.search(r"wrong\.py:3:.*error", output), output
+    assert "script.py:" not in output, output
+    assert "readme.py:" not in output, output
 
 
 @pytest.mark.slow
 def test_scripts_of_users_pass_strict_checks(tmp_path: Path) -> None:
-    (tmp_path / "script.py").write_text(SCRIPT)
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (tmp_path / "readme.py").write_text(
-        "\n".join(block.text for block in find_blocks(readme, "python"))
-    )
-    wrong = 'import dlcli\n\ndlcli.open_run("a").metrics["test"]["confusion"] < 0.9\n'
-    (tmp_path / "wrong.py").write_text(wrong)
-    found = check(tmp_path, "script.py", "readme.py", "wrong.py")
-    assert "wrong.py:3: error" in found  # the types of the package were read
-    assert "script.py" not in found, found
-    assert "readme.py" not in found, found
+    write_scripts(tmp_path)
+    options = ("--strict", "--no-error-summary", "--config-file=", f"--cache-dir={tmp_path}/cache")
+    check(tmp_path, sys.executable, "-m", "mypy", *options)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not which("basedpyright"), reason="basedpyright is not installed")
+def test_scripts_of_users_pass_pyright(tmp_path: Path) -> None:
+    write_scripts(tmp_path)
+    # `strict` would refuse the types of pyarrow, which has none.
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
+    check(tmp_path, "basedpyright", "--pythonpath", sys.executable)

@@ -55,6 +55,11 @@ def extension(kind: pa.DataType, values: object) -> pa.Array:
     return pa.ExtensionArray.from_storage(kind, pa.array(values, kind.storage_type))
 
 
+def newer(name: str) -> list:
+    """A type that old versions of polars lack."""
+    return [getattr(pl, name)] if hasattr(pl, name) else []
+
+
 BYTES = [b"ab", b"cd"] * 20
 IDS = [uuid.UUID(int=at).bytes for at in WHOLE]
 ARROW = {
@@ -116,7 +121,7 @@ POLARS = {
     NUMBER: [
         *(pl.Series(WHOLE, dtype=kind) for kind in (pl.Int8, pl.Int16, pl.Int32, pl.Int64)),
         *(pl.Series(WHOLE, dtype=kind) for kind in (pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)),
-        *(pl.Series(WHOLE, dtype=kind) for kind in (pl.Float16, pl.Float32, pl.Float64)),
+        *(pl.Series(WHOLE, dtype=kind) for kind in (*newer("Float16"), pl.Float32, pl.Float64)),
         pl.Series(AMOUNTS, dtype=pl.Decimal(7, 2)),
         pl.Series(WAITS, dtype=pl.Duration),
     ],
@@ -137,8 +142,11 @@ POLARS = {
         pl.Series([object()] * ROWS, dtype=pl.Object),
     ],
     REFUSED: [
-        *(pl.Series(WHOLE, dtype=kind) for kind in (pl.Int128, pl.UInt128)),
-        pl.Series([{"a": at} for at in WHOLE], dtype=pl.Map(pl.String, pl.Int64)),
+        *(pl.Series(WHOLE, dtype=kind) for kind in (pl.Int128, *newer("UInt128"))),
+        *(
+            pl.Series([{"a": at} for at in WHOLE], dtype=kind(pl.String, pl.Int64))
+            for kind in newer("Map")
+        ),
     ],
 }
 PANDAS = {
