@@ -6,7 +6,8 @@ refusals (exit codes 2 to 5) by reason, and fails if one of these is violated:
 
 - no command ends with a traceback, with exit code 1, by a signal or at the time limit;
 - no column without a name in the file is a feature;
-- `inspect`, `init` and `train` agree on the type of every column;
+- `inspect`, `init` and `train` agree on the type of every column, except where `init` decides by a
+  test that numbers are codes, or declares stray words as missing;
 - a column that one command ignores is ignored by all, and `predict` doesn't need it.
 
 Each table is tried with two targets: its last column, and another one at random from the seed.
@@ -32,6 +33,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 
+import yaml
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.progress import track
@@ -215,11 +217,14 @@ def _try_target(
         types["inspect"] = _types_of_inspection(inspected.output)
     if not run("init", path, *target, "--preset", "simple", "--output", config).code:
         types["init"] = _types_of_config(config)
+        decided = _decided_by_init(config)
         is_valid = not run("validate", config, "--data").code
         start = partial(Process, partial(_print_types, config), folder, folder)
         inferred = trial.run(INFERRED, start, options.seconds)
         if inferred.output:  # also if a value of a column is refused afterwards
             types[INFERRED] = json.loads(inferred.output)
+        for command in types.keys() & {"inspect", INFERRED}:
+            types[command] = {n: t for n, t in types[command].items() if n not in decided}
         if is_valid and is_trained:
             types |= _train(trial, path, folder, options, run)
     trial.compare(types, nameless)
@@ -264,6 +269,19 @@ def _types_of_config(path: Path) -> Types:
     features = load_config(path).config.input.features or {}
     types = {name: feature.type for name, feature in features.items()}
     return {name: type_ for name, type_ in types.items() if type_ != "auto" and "*" not in name}
+
+
+def _decided_by_init(path: Path) -> set[str]:
+    """Return the columns whose type `init` decides by a test, or by words that it declares missing.
+
+    `inspect` and inference show the types of the file without these decisions.
+    """
+    config = load_config(path)
+    words = config.config.data.missing
+    coded = re.findall(
+        r"^ *(\S.*?): categorical  +# codes, not quantities", config.text, re.MULTILINE
+    )
+    return {*(words if isinstance(words, Mapping) else ()), *(yaml.safe_load(n) for n in coded)}
 
 
 def _print_types(config: Path) -> int:

@@ -95,6 +95,17 @@ def test_commands_that_disagree_on_a_column_violate_the_agreement() -> None:
     ]
 
 
+def test_types_that_init_decides_are_no_disagreement(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "data: {train: t.csv, target: y, missing: {station: [c168]}}\n"
+        "input:\n  features:\n    'a: b': categorical  # codes, not quantities: 1 (7), 3 (7)\n"
+        "    kind: categorical  # text, 3 values\n"
+        "hidden: []\nepochs: 1\n"
+    )
+    assert real_tables._decided_by_init(path) == {"station", "a: b"}
+
+
 def test_violations_are_grouped_by_kind() -> None:
     trial = Trial("cars", "price", violations=[Violation("traceback", "train: KeyError")])
 
