@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import real_tables
 from benchmarks.forked import Ended
 from benchmarks.real_tables import (
     Step,
