@@ -432,8 +432,8 @@ class Predictor:
     @property
     def members_by_fold(self) -> list[range]:
         """The numbers of the members that are validated on each fold; empty without folds."""
-        step, folds = self.config.ensemble_folds or 1, self.config.validated_folds or 0
-        return [range(fold + 1, len(self.models) + 1, step) for fold in range(folds)]
+        folds, count = self.config.ensemble_folds or 0, len(self.models)
+        return [range(fold + 1, count + 1, folds) for fold in range(min(folds, count))]
 
     def outputs(self, inputs: Inputs, numbers: Sequence[int] | None = None) -> Outputs:
         """Return the network's outputs before decoding; for an ensemble, their average.
