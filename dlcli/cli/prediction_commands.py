@@ -179,10 +179,10 @@ def predict(
     and, for classes, the columns `probability_<class>`. These columns are empty for rejected rows.
     Numbers on a terminal have six significant digits; in a file or a pipe, they have all digits.
 
-    The files of a glob are read as one table. If --output is a folder, each file of a glob or
-    folder is instead predicted separately, with one output file each; this needs little memory. A
-    folder as DATA requires such an --output. After an interruption, run the same command again: it
-    skips finished files.
+    The files of a glob are read as one table. If --output is an existing folder or has no file
+    extension, each file of a glob or folder is instead predicted separately, with one output file
+    each in that folder; this needs little memory. A folder as DATA requires such an --output. After
+    an interruption, run the same command again: it skips finished files.
 
     The rows of a database are read and predicted in parts, which needs little memory. If --output
     is a database table, all rows are written in one transaction: after an error, the database is
@@ -483,8 +483,9 @@ def evaluate(  # noqa: PLR0913  (its options)
     type=click.Choice(["moderate", "strong", "never"]),
     default="strong",
     show_default=True,
-    help="Lowest level of drift that causes exit code 6. A column has moderate drift from a "
-    "population stability index of 0.1, and strong drift from 0.25.",
+    help="Lowest level of drift that causes exit code 6. Columns and predictions have "
+    "moderate drift from a population stability index of 0.1, and strong drift from 0.25; the rows "
+    "as a whole from an AUC of 0.59 and 0.64 of a model that tells new rows from training rows.",
 )
 @options.output("FILE", "Also write the result to a new HTML file, with charts of the columns.")
 @options.json_object
@@ -501,7 +502,7 @@ def drift(
     RUN is a run folder of `dlcli train` or its URL. DATA is a table of new rows, its URL, a
     database, or `-` for standard input; it does not need the target. Each column
     and the rows as a whole are compared with the training rows; predictions are compared with those
-    for held-out rows. If they differ strongly (see --fail-on), the exit code is 6.
+    for held-out rows. If one of these differs strongly (see --fail-on), the exit code is 6.
 
     \b
       dlcli drift runs/bikes new_hours.csv

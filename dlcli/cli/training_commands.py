@@ -422,10 +422,10 @@ _SEARCH_OPTIONS: tuple[options.Option, ...] = (
         "--folds",
         type=options.integer(2, 1000),
         metavar="K",
-        help="Cross-validate each candidate in K folds, at least 2, instead of evaluating it on "
-        "the validation rows, or the out-of-fold rows of an ensemble. [default: tune.folds of the "
-        "config; else 5 if the table has fewer than 1,000 rows and the config has neither an "
-        "ensemble nor tune.space; else no folds]",
+        help="Cross-validate each candidate in K folds, at least 2. Without folds, a candidate is "
+        "evaluated on the validation rows; if the config is an ensemble, on out-of-fold rows. "
+        "[default: tune.folds of the config; else 5 if the table has fewer than 1,000 rows and the "
+        "config has neither an ensemble nor tune.space; else no folds]",
     ),
     options.jobs("evaluate candidates"),
     click.option(

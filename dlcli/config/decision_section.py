@@ -44,7 +44,7 @@ class AtLeast(Section):
 Threshold = Annotated[
     float,
     Field(gt=0, lt=1),
-    Expected("a probability between 0 and 1 (a threshold is only for two classes)"),
+    Expected("a probability between 0 and 1 for two classes, or costs for more classes"),
 ]
 """A threshold of the probability of the positive class."""
 

@@ -361,7 +361,9 @@ def usual_learning_rate(config: Config) -> Patch | None:
 
 
 def cosine_decay(config: Config) -> Patch | None:
-    """Decrease a constant learning rate to 0."""
+    """Decrease a constant learning rate to 0, unless it is far too high from the beginning."""
+    if usual_learning_rate(config) is not None:
+        return None
     why = "decays the learning rate towards the end, so training converges"
     return _schedule(config, "cosine", why, "cosine_decay")
 

@@ -363,7 +363,8 @@ def _apply_rules(table: Table, column: str) -> Decision:
     decision = replace(decision, values=summary)
     if summary.distinct != 1 or summary.missing or not decision.feature.is_read:
         return decision
-    reason = f"the same value in all rows: {type_inference.shorten(summary.frequent[0][0])}"
+    value = type_inference.shorten(summary.frequent[0][0])
+    reason = f"the same value in all rows: {value if ' ' not in value else repr(value)}"
     return Decision(Ignored(), reason, otherwise=decision, values=summary)
 
 

@@ -79,8 +79,8 @@ def _small_network(facts: TableFacts, members: int = 1) -> Recipe:
     hidden = (
         f"hidden:  # for {facts.rows:,} rows, {size}: more units may overfit\n"
         f"{layers}"
-        f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}"
-        "  # instead of such a line, against overfitting: drops a fifth of the units at each step\n"
+        "  # against overfitting, replace the line above by this one, which also has dropout:\n"
+        f"  # - {{units: {units[0]}, activation: relu, dropout: 0.2}}\n"
     )
     epochs = 500 if facts.rows < _FEW_ROWS else 100
     stopping = "at most: early stopping may end training sooner"

@@ -114,7 +114,8 @@ input:
 
 hidden:  # for 4 rows, one small layer: more units may overfit
   - {units: 16, activation: relu}
-  # - {units: 16, activation: relu, dropout: 0.2}  # instead of such a line, against overfitting: drops a fifth of the units at each step
+  # against overfitting, replace the line above by this one, which also has dropout:
+  # - {units: 16, activation: relu, dropout: 0.2}
 
 # the output, the loss and the metrics follow from the target, as if you had written:
 #   output: {units: 1, activation: sigmoid}
