@@ -7,7 +7,8 @@ refusals (exit codes 2 to 5) by reason, and fails if one of these is violated:
 - no command ends with a traceback, with exit code 1, by a signal or at the time limit;
 - no column without a name in the file is a feature;
 - `inspect`, `init` and `train` agree on the type of every column, except where `init` decides by a
-  test that numbers are codes, or declares stray words as missing;
+  test that numbers are codes, ignores a part of the time by which it splits, or declares stray
+  words as missing;
 - a column that one command ignores is ignored by all, and `predict` doesn't need it.
 
 Each table is tried with two targets: its last column, and another one at random from the seed.
@@ -271,17 +272,19 @@ def _types_of_config(path: Path) -> Types:
     return {name: type_ for name, type_ in types.items() if type_ != "auto" and "*" not in name}
 
 
+_DECISIONS = "codes, not quantities|earlier rows do not have the values|another name of"
+"""The comments of `init` on types that follow from a test or from the split."""
+
+
 def _decided_by_init(path: Path) -> set[str]:
-    """Return the columns whose type `init` decides by a test, or by words that it declares missing.
+    """Return the columns whose type `init` decides by a test, its split, or words declared missing.
 
     `inspect` and inference show the types of the file without these decisions.
     """
     config = load_config(path)
     words = config.config.data.missing
-    coded = re.findall(
-        r"^ *(\S.*?): categorical  +# codes, not quantities", config.text, re.MULTILINE
-    )
-    return {*(words if isinstance(words, Mapping) else ()), *(yaml.safe_load(n) for n in coded)}
+    decided = re.findall(rf"^ *(\S.*?): .*# (?:{_DECISIONS})", config.text, re.MULTILINE)
+    return {*(words if isinstance(words, Mapping) else ()), *(yaml.safe_load(n) for n in decided)}
 
 
 def _print_types(config: Path) -> int:

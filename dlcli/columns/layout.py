@@ -163,6 +163,17 @@ class Expansion:
         """Number of stored numbers."""
         return sum(run.compact_width for run in self.runs)
 
+    def without_last(self, count: int) -> Expansion:
+        """Return the conversion without the last inputs, which are stored as they are.
+
+        Args:
+            count: number of inputs to omit, at most those of the last run.
+        """
+        *others, last = self.runs
+        assert last.form is None
+        assert count <= last.inputs
+        return Expansion((*others, Run(None, last.inputs - count)))
+
     def expand(self, compact: Matrix) -> Matrix:
         """Return the inputs of compact rows, (rows, inputs).
 

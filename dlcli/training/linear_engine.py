@@ -93,7 +93,9 @@ def _matrix(inputs: Inputs) -> Matrix:
         csr_array((part.values, part.columns, part.starts), (len(stored), part.width))
         for part in stored.sparse
     ]
-    dense = replace(stored, sparse=())
+    width = sum(part.width for part in stored.sparse)
+    expansion = stored.expansion and stored.expansion.without_last(width)
+    dense = replace(stored, sparse=(), expansion=expansion)
     matrix = hstack([csr_array(dense.part(0, len(dense))), *parts], format="csr")
     return matrix[inputs.rows] if isinstance(inputs, SelectedInputs) else matrix
 

@@ -101,10 +101,12 @@ def test_types_that_init_decides_are_no_disagreement(tmp_path: Path) -> None:
     path.write_text(
         "data: {train: t.csv, target: y, missing: {station: [c168]}}\n"
         "input:\n  features:\n    'a: b': categorical  # codes, not quantities: 1 (7), 3 (7)\n"
+        "    s: {type: categorical, encoding: embedding}  # codes, not quantities: 2088 (92)\n"
         "    kind: categorical  # text, 3 values\n"
+        "    Year: ignored      # earlier rows do not have the values of later rows\n"
         "hidden: []\nepochs: 1\n"
     )
-    assert real_tables._decided_by_init(path) == {"station", "a: b"}
+    assert real_tables._decided_by_init(path) == {"station", "a: b", "s", "Year"}
 
 
 def test_violations_are_grouped_by_kind() -> None:

@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dlcli.columns.layout import SparseRows
+from dlcli.columns.layout import Expansion, Run, SparseRows
 from dlcli.encoding.encoded_rows import EncodedRows, InMemoryInputs, OnDiskInputs
 from dlcli.errors import DivergenceError
+from dlcli.training import linear_engine
 from dlcli.training.engines import train_job
 from dlcli.training.linear_engine import MOST_OPERATIONS, LinearEngine
 
@@ -115,6 +116,15 @@ def test_sparse_rows_train_the_weights_of_dense_ones(make_linear, target):
         assert found.weights[name] == pytest.approx(array, rel=1e-4, abs=1e-6)
     for name, values in wanted.history.items():
         assert found.history[name] == pytest.approx(values, rel=1e-5)
+
+
+@pytest.mark.parametrize("numbers", [0, 1, 2])
+def test_sparse_rows_may_follow_compact_categories(numbers):
+    entries = SparseRows(np.array([0, 1, 3]), np.array([2, 0, 3], np.int32), np.ones(3, "f"), 4)
+    dense = np.array([[1, *range(numbers)], [3, *range(numbers)]], np.float32)
+    expansion = Expansion((Run("one_hot", 3), Run(None, numbers + 4)))
+    inputs = InMemoryInputs(dense, (entries,), expansion)
+    assert linear_engine._matrix(inputs).toarray() == pytest.approx(inputs.part(0, 2))
 
 
 def test_the_best_epoch_by_validation_loss_is_kept(make_linear):
