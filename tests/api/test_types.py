@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
-from shutil import which
 
 import pytest
 
@@ -87,9 +87,9 @@ def test_scripts_of_users_pass_strict_checks(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not which("basedpyright"), reason="basedpyright is not installed")
+@pytest.mark.skipif(not find_spec("basedpyright"), reason="basedpyright is not installed")
 def test_scripts_of_users_pass_pyright(tmp_path: Path) -> None:
     write_scripts(tmp_path)
     # `strict` would refuse the types of pyarrow, which has none.
     (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
-    check(tmp_path, "basedpyright", "--pythonpath", sys.executable)
+    check(tmp_path, sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable)

@@ -188,7 +188,7 @@ class TestTables:
         rows = b"x,y\n" + b"".join(b"%d,%d\n" % (at, at % 7) for at in range(40))
         url = bucket.put("rows.csv", rows)
         assert "numeric" in call("inspect", url).output
-        config = call("init", url, "--target", "y").output
+        config = call("init", url, "--target", "y").stdout
         assert make_config(config).config.data.train == url
 
     def test_evaluate_warns_of_the_table_that_was_trained_on(self, bucket, run):
