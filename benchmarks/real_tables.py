@@ -283,7 +283,8 @@ def _decided_by_init(path: Path) -> set[str]:
     """
     config = load_config(path)
     words = config.config.data.missing
-    decided = re.findall(rf"^ *(\S.*?): .*# (?:{_DECISIONS})", config.text, re.MULTILINE)
+    name = r"('(?:[^']|'')*'|\"[^\"]*\"|[^'\":][^:]*)"
+    decided = re.findall(rf"^ *{name}: .*# (?:{_DECISIONS})", config.text, re.MULTILINE)
     return {*(words if isinstance(words, Mapping) else ()), *(yaml.safe_load(n) for n in decided)}
 
 
