@@ -284,6 +284,7 @@ def drift(
     data: object,
     *,
     reference: object = None,
+    ignore: Sequence[str] = (),
     progress: Progress = None,
 ) -> results.DriftResult:
     """Compare new rows with the training rows: each column, the predictions, and all together.
@@ -293,11 +294,13 @@ def drift(
         data: a table of new rows, or the path of a file; the target is not required.
         reference: a table to compare with, or the path of a file. [default: the training rows, read
             again from their file]
+        ignore: columns that are not compared, or patterns such as `day_*`.
         progress: see `train`.
 
     Raises:
         RunError: if the run is missing or damaged, or has no network.
-        UsageError: if the training rows can't be read again.
+        UsageError: if the training rows can't be read again; for ignored columns that the network
+            does not read.
         DataError: if a table lacks columns of the network, or has no rows.
     """
     from dlcli.pipeline.drift import measure_drift
@@ -305,7 +308,7 @@ def drift(
     chosen, table = open_folder(_folder(run)), arguments.table_source(data)
     before = None if reference is None else arguments.table_source(reference)
     with listening(progress) as listener:
-        return results.DriftResult(measure_drift(chosen, table, before, listener))
+        return results.DriftResult(measure_drift(chosen, table, before, listener, ignore))
 
 
 def export(

@@ -479,6 +479,13 @@ def evaluate(  # noqa: PLR0913  (its options)
     help="Table or URL to compare with. [default: the training rows, read again from their file]",
 )
 @click.option(
+    "--ignore",
+    "ignored",
+    multiple=True,
+    metavar="COLUMN",
+    help="Column that is not compared, such as a date, or a pattern such as 'day_*'. Repeatable.",
+)
+@click.option(
     "--fail-on",
     type=click.Choice(["moderate", "strong", "never"]),
     default="strong",
@@ -493,6 +500,7 @@ def drift(
     paths: RunAndData,
     sql: str | None,
     reference: DataLocation | None,
+    ignored: tuple[str, ...],
     fail_on: Literal["moderate", "strong", "never"],
     output: Path | None,
     as_json: bool,
@@ -506,7 +514,7 @@ def drift(
 
     \b
       dlcli drift runs/bikes new_hours.csv
-      dlcli drift runs/bikes new_hours.csv --output drift.html
+      dlcli drift runs/bikes new_hours.csv --ignore month --output drift.html
       dlcli drift runs/bikes new_hours.csv --fail-on moderate --json
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.cli.event_log import print_event
@@ -520,7 +528,7 @@ def drift(
     folder, data = paths[0], rows_of(paths[1], sql)
     before = None if reference is None else rows_of(reference)
     with opened_network(folder) as run:
-        measured = measure_drift(run, data, before, print_event)
+        measured = measure_drift(run, data, before, print_event, ignored)
     if output is not None:
         from dlcli.reports.report_files import to_html
 

@@ -23,10 +23,22 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dlcli.arrays import Floats
+from dlcli.columns.column_type import in_input_order
 from dlcli.columns.registry import FeatureEncoder
 from dlcli.columns.value_problems import ColumnProblems, ValueProblems
 from dlcli.config.config_file import ConfigFile
-from dlcli.errors import DataError, RequirementError, UsageError, joined, named_columns, option
+from dlcli.config.data_section import TimeSplit
+from dlcli.encoding.column_types import matching_name
+from dlcli.errors import (
+    DataError,
+    RequirementError,
+    UsageError,
+    did_you_mean,
+    joined,
+    known_columns,
+    named_columns,
+    option,
+)
 from dlcli.explanation.explaining import ColumnDescriber, ListedColumn
 from dlcli.explanation.explanation_document import ColumnStatistics
 from dlcli.metrics.definitions import AUC, statistics_of
@@ -151,6 +163,8 @@ class MeasuredDrift:
     document: Drift
     statistics: tuple[ColumnStatistics, ...]
     """The columns in the same order, with their distributions."""
+    times: tuple[str, ...] = ()
+    """The columns with drift that are dates, or the time of the split: later rows always differ."""
 
 
 def measure_drift(
@@ -158,6 +172,7 @@ def measure_drift(
     source: Source | MemoryTable,
     reference: Source | MemoryTable | None = None,
     listener: Listener = ignore,
+    ignored: Sequence[str] = (),
 ) -> MeasuredDrift:
     """Compare new rows with the training rows of a run.
 
@@ -167,14 +182,17 @@ def measure_drift(
         reference: a table to compare with. [default: the training rows, read again from the files
             that the config names]
         listener: receives warnings.
+        ignored: columns that are not compared, or patterns such as `day_*`.
 
     Raises:
-        UsageError: if the training table is not there, or was a table in memory.
+        UsageError: if the training table is not there, or was a table in memory; or for ignored
+            columns that the network does not read, or if no column is left.
         DataError: if a table lacks columns of the network, or has no rows.
         RunError: if the run has no network, or is damaged.
     """
     run.require_network()
     events, predictor = Events(listener), run.predictor
+    encoders = _compared(predictor, ignored)
     before = _reference_rows(run, reference, events)
     after = predictor.read(source, others=())
     problems = ValueProblems(lenient=True)
@@ -184,12 +202,12 @@ def measure_drift(
     if earlier is None:  # closer to the targets than the predictions of new rows
         some = sample_rows(before, MOST_ROWS)
         earlier = predictor.predict(some, ValueProblems(lenient=True))
-    columns = _columns(predictor, before, after, problems)
+    columns = _columns(encoders, before, after, problems)
     of_predictions = [*_prediction_differences(predictor.task, earlier, predictions)]
     adjusted = _adjusted([*columns, *of_predictions])
     columns, of_predictions = adjusted[: len(columns)], adjusted[len(columns) :]
     columns.sort(key=lambda each: -each.psi)
-    auc = _classifier_auc(predictor, before, after)
+    auc = _classifier_auc(predictor, encoders, before, after)
     classifier_level = _classifier_level(auc)
     document = Drift(
         run=str(run.location),
@@ -204,7 +222,13 @@ def measure_drift(
         classifier=auc,
         classifier_level=classifier_level,
     )
-    return MeasuredDrift(document, _statistics(predictor, document, before, after))
+    statistics = _statistics(predictor, document, before, after)
+    split = run.config.data.split
+    of_split = split.columns if isinstance(split, TimeSplit) else ()
+    types = {each.name: each.type for each in statistics}
+    names = [each.name for each in document.changed]
+    times = tuple(name for name in names if types[name] == "datetime" or name in of_split)
+    return MeasuredDrift(document, statistics, times)
 
 
 def require_no_drift(drift: Drift, least: Literal["moderate", "strong"]) -> None:
@@ -241,6 +265,24 @@ def _classifier_level(auc: Estimate) -> Level:
     if auc.value is None or auc.lower is None or auc.lower <= 0.5 or auc.value < MODERATE_AUC:
         return "none"
     return "strong" if auc.value >= STRONG_AUC else "moderate"
+
+
+def _compared(predictor: Predictor, ignored: Sequence[str]) -> list[FeatureEncoder]:
+    """Return the encoders of the columns to compare.
+
+    Raises:
+        UsageError: for a name or pattern of no column that the network reads; if none is left.
+    """
+    encoders = [*predictor.encoding.features]
+    names = [each.column for each in encoders]
+    for name in ignored:
+        if not any(matching_name(column, [name]) for column in names):
+            near = did_you_mean(name, names) or known_columns(names)
+            raise UsageError(f"{option('ignore')}: the network reads no column '{name}'{near}")
+    compared = [each for each in encoders if matching_name(each.column, ignored) is None]
+    if encoders and not compared:
+        raise UsageError(f"{option('ignore')}: no column is left to compare")
+    return compared
 
 
 # Earlier rows
@@ -280,12 +322,12 @@ def earlier_predictions(run: Run) -> tuple[HeldOut | None, str]:
 
 
 def _columns(
-    predictor: Predictor, before: Table, after: Table, problems: ValueProblems
+    encoders: Sequence[FeatureEncoder], before: Table, after: Table, problems: ValueProblems
 ) -> list[Difference]:
-    """Compare each column that the network reads; p-values are not adjusted yet."""
+    """Compare columns; p-values are not adjusted yet."""
     old, new = sample_rows(before, MOST_ROWS), sample_rows(after, MOST_ROWS)
     found = []
-    for encoder in predictor.encoding.features:
+    for encoder in encoders:
         record = problems.columns.get(encoder.column, ColumnProblems())
         found.append(_column(encoder, old, new).model_copy(update=_counts(record)))
     return found
@@ -474,7 +516,9 @@ def _level(psi: float, p_value: float) -> Level:
 # Classifier
 
 
-def _classifier_auc(predictor: Predictor, before: Table, after: Table) -> Estimate:
+def _classifier_auc(
+    predictor: Predictor, encoders: Sequence[FeatureEncoder], before: Table, after: Table
+) -> Estimate:
     """Return the AUC of a classifier of training rows and new rows.
 
     It is a linear discriminant of the encoded columns and of 200 random rectified units, which see
@@ -484,7 +528,9 @@ def _classifier_auc(predictor: Predictor, before: Table, after: Table) -> Estima
     """
     width = max(predictor.network.inputs, 1)
     most = min(MOST_CLASSIFIED, max(_FOLDS, _MOST_CLASSIFIED_VALUES // width))
-    old, new = (_classified_rows(predictor, sample_rows(each, most)) for each in (before, after))
+    old, new = (
+        _classified_rows(predictor, encoders, sample_rows(each, most)) for each in (before, after)
+    )
     if min(len(old), len(new)) < 2 * _FOLDS:
         return Estimate(reason=f"fewer than {2 * _FOLDS} rows")
     values = np.concatenate([old, new])
@@ -502,10 +548,17 @@ def _classifier_auc(predictor: Predictor, before: Table, after: Table) -> Estima
     return estimate_statistics({AUC.name: statistics_of(rows)[AUC.name]})[AUC.name]
 
 
-def _classified_rows(predictor: Predictor, table: Table) -> Floats:
-    """Return the encoded rows, and a column per feature that is 1 where its value is missing."""
-    encoded = predictor.encode(table, ValueProblems(lenient=True))
-    missing = [table.missing(each.column) for each in predictor.encoding.features]
+def _classified_rows(
+    predictor: Predictor, encoders: Sequence[FeatureEncoder], table: Table
+) -> Floats:
+    """Return the inputs of some columns, and for each column 1 where its value is missing."""
+    compared = {each.column for each in encoders}
+    ordered = in_input_order(predictor.encoding.features)
+    is_kept = np.repeat(
+        [each.column in compared for each in ordered], [len(each.inputs) for each in ordered]
+    )
+    encoded = predictor.encode(table, ValueProblems(lenient=True))[:, is_kept]
+    missing = [table.missing(each.column) for each in encoders]
     return np.column_stack([encoded.astype(np.float64), *missing])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -55,7 +55,7 @@ def drift_view(measured: MeasuredDrift) -> views.View:
         title=f"Drift of {fmt.shorten(drift.data, 80)}",
         kicker="dlcli drift",
         lead=fmt.sentence(sizes),
-        sentences=(*_sentences(drift), *_advice(drift)),
+        sentences=(*_sentences(drift), *_advice(drift, measured.times)),
         notes=tuple(_notes(drift)),
         blocks=views.blocks([sizes, columns, predictions]),
         sections=sections,
@@ -149,10 +149,13 @@ def _sentences(drift: Drift) -> Iterator[str]:
     yield f"A classifier {found}: AUC {auc.value:.2f}{interval} (0.5: not at all, 1: always)."
 
 
-def _advice(drift: Drift) -> Iterator[str]:
+def _advice(drift: Drift, times: Sequence[str]) -> Iterator[str]:
     """Yield what to do about drift."""
     if drift.level == "none":
         return
+    if times:
+        names = fmt.join_names([f"'{name}'" for name in times])
+        yield f"Later rows always differ in {names}; to compare only other columns, use --ignore."
     if any(each.unreadable for each in drift.columns):
         yield "Unreadable values count as missing: check how the new table was written."
     jumps = [each for each in drift.changed if each.missing > each.missing_before + 0.05]

@@ -13,7 +13,7 @@ from dlcli.diagnosis.case import overfits_at_once
 from dlcli.diagnosis.findings import MINOR, diagnose
 from dlcli.errors import joined, plural
 from dlcli.explanation.explanation_document import LayerStatistics
-from dlcli.metrics.definitions import ACCURACY, METRICS, is_higher_better
+from dlcli.metrics.definitions import ACCURACY, COST, METRICS, is_higher_better
 from dlcli.pipeline.events import NetworkEvent
 from dlcli.prediction.baseline_comparison import Conclusion
 from dlcli.reports import formatting as fmt
@@ -154,11 +154,13 @@ def _metric_table(record: TrainingRecord) -> views.TableBlock:
         facts.append("Test rows were used for nothing but these metrics.")
     note = " ".join(["↑ higher is better, ↓ lower is better.", *facts])
     if baselines:
+        has_costs = any(COST.name in metrics for metrics in baselines.values())
+        of_costs = " (with costs, the class with the lowest mean cost)" if has_costs else ""
         note += (
             f" Baselines are evaluated on the {config.adjective(splits[-1])} rows: “constant” "
             "always predicts the mean (the median, if absolute errors are compared) or the most "
-            "frequent class; “linear” has the same inputs and no hidden layers. A network should "
-            "beat both."
+            f"frequent class{of_costs}; “linear” has the same inputs and no hidden layers. A "
+            "network should beat both."
         )
     heads = [name if name == "train" else config.adjective(name) for name in splits]
     columns = [*(record.run.metrics[name] for name in splits), *baselines.values()]
@@ -271,9 +273,15 @@ def _are_few(record: TrainingRecord) -> bool:
 
 def _headline(record: TrainingRecord, name: str, split: str) -> str:
     """Describe a metric: `accuracy is 94.1 % (always “no”, …: 85.9 %)`."""
-    value = fmt.metric(name, record.run.metrics[split][name], record.counted_rows(split))
-    always = record.always(split) if name == ACCURACY.name else ""
-    return f"{fmt.metric_title(name)} is {value}{f' ({always})' if always else ''}"
+    rows = record.counted_rows(split)
+    found = record.run.metrics[split][name]
+    value = fmt.metric(name, found, rows)
+    note = record.always(split) if name == ACCURACY.name else ""
+    constant = record.run.baselines.get("constant", {}).get(split, {}).get(name)
+    if name == COST.name and constant is not None:
+        decimals = fmt.decimals_on(name, found, rows)
+        note = f"constant baseline: {fmt.metric(name, constant, decimals=decimals)}"
+    return f"{fmt.metric_title(name)} is {value}{f' ({note})' if note else ''}"
 
 
 def _of_each_column(scores: Mapping[str, object], metric: str, rows: int | None) -> str:

@@ -33,7 +33,7 @@ def note_on_totals(data: Columns) -> Iterator[FileNote]:
         return
     if pc.sum(pc.equal(data.column(name), word)).as_py() == 1:
         yield FileNote(
-            f"the last row begins with '{word.strip()}' and is read as data; if it contains totals,"
-            f" set data.footer: {word.strip()} (--footer in init and inspect)",
+            f"the last row begins with '{word.strip()}'; if it contains totals instead of data, "
+            f"set data.footer: {word.strip()} (--footer in init and inspect)",
             True,
         )

@@ -89,14 +89,19 @@ class _Classes(Task):
     )
 
     def headlines(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
-        """Return the main metric; for unequal classes, a robust metric precedes the accuracy."""
+        """Return the main metric; for unequal classes, a robust metric precedes the accuracy.
+
+        With costs, the mean cost replaces the accuracy, which a lower cost may reduce.
+        """
         main = super().headlines(named, metrics)
         largest = definitions.largest_class(metrics, self.width)
         is_unequal = largest is not None and largest[1] >= definitions.UNEQUAL_CLASSES
         ranking = self.ranking_metric.name
-        if is_unequal and main == (definitions.ACCURACY.name,) and metrics.get(ranking) is not None:
-            return ranking, *main
-        return main
+        if main != (definitions.ACCURACY.name,):
+            return main
+        if metrics.get(definitions.COST.name) is not None:
+            main = (definitions.COST.name,)
+        return (ranking, *main) if is_unequal and metrics.get(ranking) is not None else main
 
     def figures(self, named: Sequence[str], metrics: Mapping[str, object]) -> tuple[str, ...]:
         found, rare = super().figures(named, metrics), definitions.AVERAGE_PRECISION.name

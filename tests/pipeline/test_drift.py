@@ -130,6 +130,12 @@ class TestChangedColumns:
         found = measured(day=change).document
         assert levels(found) == {"day": "strong"}
         assert found.columns[0].outside == ROWS
+        assert (found.classifier_level, measured(day=change).times) == ("strong", ("day",))
+        new = write("new.csv", rows(1, day=change))
+        without = drift.measure_drift(open_run(Path("runs/known")), new, ignored=["d*"])
+        assert {each.name for each in without.document.columns} == {"a", "b", "color"}
+        assert (without.document.classifier_level, without.document.changed) == ("none", ())
+        assert without.times == ()
 
     def test_a_value_that_can_not_be_read_counts_as_missing(self, folder):
         def change(table, draw):
@@ -243,6 +249,15 @@ class TestTheCommand:
         page = Path("page.html").read_text(encoding="utf-8")
         assert "Strong drift in 1 column" in page
         assert "new rows" in page
+
+    def test_columns_to_ignore_that_do_not_exist_are_refused(self, folder):
+        write("new.csv", rows(1))
+        result = self.run("new.csv", "--ignore", "colour")
+        assert result.exit_code == 2
+        assert result.stderr == (
+            "error: --ignore: the network reads no column 'colour'; did you mean 'color'?\n"
+        )
+        assert "no column is left to compare" in self.run("new.csv", "--ignore", "*").stderr
 
     def test_a_training_table_that_is_gone_is_named_with_the_way_out(self, folder):
         write("new.csv", rows(1))

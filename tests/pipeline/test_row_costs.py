@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,17 @@ def predicted(*arguments):
     result = command("predict", *arguments)
     assert result.exit_code == 0, result.stderr
     return cells(result.stdout)
+
+
+@pytest.mark.slow
+def test_the_result_states_the_cost_and_that_of_the_constant_baseline(folder):
+    text, found = str(dlcli.open_run("costs")), open_run(Path("costs"))
+    constant = found.baselines["constant"]["test"]["cost"]
+    shown = re.search(r"cost is (\S+) \(constant baseline: (\S+)\)", text)
+    assert [float(each) for each in shown.groups()] == pytest.approx(
+        [found.metrics["test"]["cost"], constant], abs=0.005
+    )
+    assert "accuracy is" not in text
 
 
 @pytest.mark.slow

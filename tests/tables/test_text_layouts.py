@@ -162,8 +162,8 @@ def test_a_row_with_totals_at_the_end_is_reported(words, count):
     content = "a,b\n" + "".join(f"{word},{number}\n" for number, word in enumerate(words))
     found = read(content).warnings
     assert found == count * (
-        f"data.csv: the last row begins with '{words[2]}' and is read as data; if it contains "
-        f"totals, set data.footer: {words[2]} (--footer in init and inspect)",
+        f"data.csv: the last row begins with '{words[2]}'; if it contains totals "
+        f"instead of data, set data.footer: {words[2]} (--footer in init and inspect)",
     )
     assert read(content, TableFormat(footer=words[2])).warnings == ()
 

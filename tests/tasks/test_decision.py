@@ -248,3 +248,13 @@ def test_candidates_include_the_ends_and_a_half():
     thresholds = [point.threshold for point in fitted("maximize: f1", held_out).curve]
     assert thresholds == pytest.approx([0.15, 0.45, 0.5, 0.8])
     assert all(0 <= each <= 1 for each, _ in product(thresholds, [0]))
+
+
+def test_with_costs_a_summary_has_the_cost_instead_of_the_accuracy():
+    task = classification("y", PAIR)
+    found = {"accuracy": 0.4, "auc": 0.8, "confusion": [[30, 60], [0, 10]]}
+    assert task.headlines(("accuracy",), found) == ("auc", "accuracy")
+    assert task.headlines(("accuracy",), {**found, "cost": 0.6}) == ("auc", "cost")
+    assert task.headlines(("log_loss",), {**found, "log_loss": 1, "cost": 0.6}) == ("log_loss",)
+    equal = {**found, "confusion": [[30, 20], [20, 30]], "cost": 0.6}
+    assert task.headlines(("accuracy",), equal) == ("cost",)
