@@ -77,9 +77,9 @@ def _table(
         "p": lambda each: _p_value(each.p_value),
         "before → now": lambda each: _change(each, known.get(each.name)),
         "missing": _missing,
-        "new or rare": _new_values,
+        "unseen": _new_values,
     }
-    for name, cell in (("missing", _missing), ("new or rare", _new_values)):
+    for name, cell in (("missing", _missing), ("unseen", _new_values)):
         if not any(map(cell, differences)):
             del cells[name]
     table = views.TableBlock.of(
