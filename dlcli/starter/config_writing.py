@@ -108,7 +108,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     errors.check_word("type", type, get_args(Type))
     if str(data) == "-":
         raise errors.UsageError("a config requires the path of a file, not standard input")
-    table = read_table(data, words_to_read(), form)
+    table, form = _without_totals(data, form, warn)
     targets = require_columns(table, target)
     of_classes = {"positive_class": positive_class is not None, "type": type == "categorical"}
     for name in filter(of_classes.get, of_classes) if len(targets) > 1 else ():
@@ -159,6 +159,18 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
             _tune(facts, recipe, training),
         ]
     )
+
+
+def _without_totals(
+    data: Location | MemoryTable, form: TableFormat, warn: Callable[[str], None]
+) -> tuple[Table, TableFormat]:
+    """Read a table without a last row that certainly contains totals, and return its format."""
+    table = read_table(data, words_to_read(), form)
+    if not table.totals:
+        return table, form
+    warn(f"{table.file}: the last row contains totals and is omitted (data.footer)")
+    form = replace(form, footer=table.totals)
+    return read_table(data, words_to_read(), form), form
 
 
 def _declared_features(

@@ -56,6 +56,8 @@ class Table:
         notations: the notation of numbers in text, for the columns where it is not the default.
         file_notes: what was detected about the files.
         decimal: the decimal separator of unambiguous numbers in text; empty if it is not known.
+        totals: the word at the beginning of a last row with totals, such as `Total`; empty if
+            there is no such row.
         nameless: the names that dlcli gave to nameless columns of a file.
         unread: the columns of a file that were not read.
     """
@@ -71,6 +73,7 @@ class Table:
     nameless: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     decimal: str = ""
+    totals: str = ""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import CsvFormat, TableFormat, recognize
-from dlcli.tables.totals_row import note_on_totals
+from dlcli.tables.totals_row import NO_TOTALS, find_totals
 from dlcli.tables.workbooks import open_workbook
 
 _AUTO = TableFormat()
@@ -179,16 +179,14 @@ def _read_part(
     """
     file_notes = tuple(source_files.contradictions(source, form))
     stored = source.in_memory() if source.compression and folder is None else source
-    may_have_footer = recognize(stored.head(), stored.file) in ("csv", "excel")
+    may_have_totals = recognize(stored.head(), stored.file) in ("csv", "excel")
     opened = open_batches(stored, form, columns, groups)
     with stored.reading():
         data = _stored(replace(opened, rows=_bounded(choose(opened.rows), stored)), folder)
     if source.remote is not None:
         source.remote.check_unchanged()
-    if may_have_footer:
-        file_notes += tuple(note_on_totals(data))
     facts = replace(opened, file_notes=file_notes + opened.file_notes)
-    return _Part(stored.file, data, facts)
+    return _Part(stored.file, data, facts, may_have_totals)
 
 
 def _read_shares(
@@ -331,6 +329,8 @@ class _Part:
     data: stored_columns.Columns
     facts: Batches
     """What was found in the file other than the rows."""
+    may_have_totals: bool = False
+    """Whether the last row may contain totals: in text and workbooks."""
 
     @cached_property
     def schema(self) -> pa.Schema:
@@ -396,9 +396,17 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     table.parse_together()
     notations, more, decimal = detect_notations(table, texts, form, delimiter)
     file_notes += [note._replace(message=f"{name}: {note.message}") for note in more]
-    detected = replace(table, notations=notations, file_notes=tuple(file_notes), decimal=decimal)
+    detected = replace(table, notations=notations, decimal=decimal)
     detected.reuse(table)
-    return detected
+    totals = NO_TOTALS
+    for part, stop in zip(parts, np.cumsum(counts).tolist(), strict=True):
+        if part.may_have_totals and not isinstance(data, ShardedColumns):
+            totals = find_totals(detected, stop - part.data.num_rows, stop)
+            found = totals.notes()
+            file_notes += [note._replace(message=f"{part.file}: {note.message}") for note in found]
+    noted = replace(detected, file_notes=tuple(file_notes), totals=totals.certain_word)
+    noted.reuse(detected)
+    return noted
 
 
 def _distinct_notes(parts: Sequence[_Part], name: str) -> list[FileNote]:

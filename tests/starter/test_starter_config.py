@@ -274,6 +274,19 @@ def test_rows_without_a_target_are_counted_and_describe_no_column(
     assert prepared(text, tmp_path)[1].split.train.rows == 3
 
 
+def test_a_row_with_totals_is_omitted(tmp_path: Path) -> None:
+    numbers = [n + 0.5 for n in range(1, 41)]
+    kinds, shops = [*("ab" * 20), ""], [*(f"s{n % 7}" for n in range(40)), "Total"]
+    data, warnings = table(tmp_path, shop=shops, kind=kinds, y=[*numbers, sum(numbers)]), []
+
+    text = starter(data, warn=warnings.append)
+
+    assert warnings == [f"{data}: the last row contains totals and is omitted (data.footer)"]
+    config, made = prepared(text, tmp_path)
+    assert config.data.footer == "Total"
+    assert sum(each.rows for each in made.split.tables.values()) == len(numbers)
+
+
 def test_words_for_missing_numbers_are_noted_in_a_comment(tmp_path: Path) -> None:
     text = starter(table(tmp_path, x=["1.5", "?", "NA", "4"], y=[1, 2, 3, 4.5]))
     remark = "'?', 'NA' are read as missing: 2 values in 'x'; data.missing: [] turns this off"

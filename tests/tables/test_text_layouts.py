@@ -168,6 +168,34 @@ def test_a_row_with_totals_at_the_end_is_reported(words, count):
     assert read(content, TableFormat(footer=words[2])).warnings == ()
 
 
+SALES = "shop,kind,amount\n" + "".join(f"s{n},x,{n}.5\n" for n in range(1, 6))
+
+
+@pytest.mark.parametrize(
+    ("last", "remedy"),
+    [
+        ("Total,,17.5\n", "set data.footer: Total (--footer in init and inspect)"),
+        (",,17.5\n", "remove it from the file"),
+        (",,18.5\n", None),
+        ("s6,x,17.5\n", None),  # no cell is empty
+    ],
+)
+def test_sums_in_the_last_row_are_totals(last, remedy):
+    found = read(SALES + last)
+    message = f"data.csv: the last row contains the totals of 'amount'; {remedy}"
+    assert found.warnings == (() if remedy is None else (message,))
+    assert found.totals == ("Total" if last.startswith("Total") else "")
+
+
+def test_the_last_rows_of_all_files_are_compared_with_their_own_sums():
+    for name, last in {"a.csv": "Total,,17.5\n", "b.csv": "Total,,35\n"}.items():
+        Path(name).write_text(SALES + last, "utf-8")
+    assert [warning.split(";")[0] for warning in read_table(("a.csv", "b.csv")).warnings] == [
+        "a.csv: the last row contains the totals of 'amount'",
+        "b.csv: the last row begins with 'Total'",
+    ]
+
+
 def test_a_footer_is_omitted_where_it_is():
     form = TableFormat(footer="Total")
     assert rows(read("a,b\nx,1\ny,2\nTotal,3\nsource: z\n", form)) == [["x", "1"], ["y", "2"]]
