@@ -34,12 +34,13 @@ def test_a_citation_names_the_current_version_and_licence() -> None:
 
 def test_the_workflow_checks_every_python_that_is_supported() -> None:
     workflow = yaml.safe_load(page(".github/workflows/ci.yml"))
-    [job] = workflow["jobs"].values()
+    jobs = workflow["jobs"]
     classifiers = tomllib.loads(page("pyproject.toml"))["project"]["classifiers"]
     supported = re.findall(r"Python :: (3\.\d+)", "\n".join(classifiers))
 
-    assert job["strategy"]["matrix"]["python"] == supported
-    assert job["steps"][-1]["run"] == ".ci/run"
+    for name in ("checks", "systems"):
+        assert jobs[name]["strategy"]["matrix"]["python"] == supported
+    assert jobs["checks"]["steps"][-1]["run"] == ".ci/run"
 
 
 def test_the_licence_is_the_one_that_is_declared() -> None:
@@ -56,24 +57,28 @@ def test_contributing_the_readme_and_ci_set_up_in_the_same_way() -> None:
         assert command in page(name).splitlines(), name
 
 
-def test_one_command_sets_the_address_of_the_repository_and_shows_the_badges(
-    tmp_path: Path,
-) -> None:
-    names = ("README.md", "README.zh-CN.md", "pyproject.toml")
-    for name in names:
+def test_one_command_sets_the_addresses_and_shows_the_badges(tmp_path: Path) -> None:
+    readmes, projects = (
+        ("README.md", "README.zh-CN.md"),
+        ("pyproject.toml", "deploy/runtime/pyproject.toml"),
+    )
+    for name in (*readmes, *projects, "SECURITY.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(page(name), encoding="utf-8")
     (command,) = re.findall(r"`(sed -i [^`]+)`", page("CONTRIBUTING.md"))
 
     subprocess.run(["bash", "-c", command.replace("\\|", "|")], cwd=tmp_path, check=True)
 
-    readme, translated, project = ((tmp_path / name).read_text("utf-8") for name in names)
     address = "https://github.com/NAME/dlcli"
-    assert tomllib.loads(project)["project"]["urls"] == {"Repository": address}
-    for text in (readme, translated):
-        assert (
-            f"\n[![CI]({address}/actions/workflows/ci.yml/badge.svg)]({address}/actions) " in text
-        )
-    assert "OWNER" not in readme + translated + project
+    for name in projects:
+        project = tomllib.loads((tmp_path / name).read_text("utf-8"))["project"]
+        assert project["urls"] == {"Repository": address}
+    for name in readmes:
+        badge = f"\n[![CI]({address}/actions/workflows/ci.yml/badge.svg)]({address}/actions) "
+        assert badge in (tmp_path / name).read_text("utf-8")
+    assert "\n- Write to security@example.org.\n" in (tmp_path / "SECURITY.md").read_text("utf-8")
+    for file in filter(Path.is_file, tmp_path.rglob("*")):
+        assert not re.search("OWNER|ADDRESS", file.read_text("utf-8")), file
 
 
 def test_the_page_on_configs_leads_to_every_example() -> None:
