@@ -8,7 +8,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from html import escape
@@ -185,12 +185,15 @@ def output_path(output: str | os.PathLike[str]) -> Path:
     return location
 
 
-def table_source(data: object, sql: str | None = None) -> Location | MemoryTable:
+def table_source(
+    data: object, sql: str | None = None, target: str | Sequence[str] | None = None
+) -> Location | MemoryTable:
     """Return the path or URL of a table, or the table in memory, such as the rows of a database.
 
     Args:
         data: a table, or the path or URL of a table or of a database.
         sql: the query of a database.
+        target: columns of the table that an error about several tables proposes.
 
     Raises:
         UsageError: for a URL with a secret, or a database with several tables without a query.
@@ -198,7 +201,8 @@ def table_source(data: object, sql: str | None = None) -> Location | MemoryTable
     """
     _require(sql is None or isinstance(sql, str), "sql", "a query", sql)
     if isinstance(data, str | Path):
-        return rows_of(locate_data(data), sql)
+        columns = (target,) if isinstance(target, str) else target or ()
+        return rows_of(locate_data(data), sql, columns)
     if sql is not None:
         raise UsageError("sql: is the query of a database, but data is a table")
     return memory_table(data)

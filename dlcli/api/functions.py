@@ -453,7 +453,7 @@ def inspect(  # noqa: PLR0913  (named by their callers)
 
     if target is not None:
         arguments.check_columns("target", target)
-    source = arguments.table_source(data, sql)
+    source = arguments.table_source(data, sql, target)
     form = arguments.table_format(
         source,
         header=header,
@@ -525,7 +525,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     from dlcli.starter import config_writing
 
     arguments.check_columns("target", target)
-    source = arguments.table_source(data, sql)
+    source = arguments.table_source(data, sql, target)
     form = arguments.table_format(
         source,
         header=header,

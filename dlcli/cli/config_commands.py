@@ -156,7 +156,7 @@ def init(
         if output is not None or not sys.stdout.isatty():  # else comments of the config show it
             settings["warn"] = partial(console.print_message, "warning")
             settings["report"] = found.append
-        source = rows_of(data, sql)
+        source = rows_of(data, sql, targets)
         form = make_table_format(source, layout)
         text = starter_config(source, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
@@ -216,7 +216,7 @@ def inspect(
     from dlcli.reports.command_views import inspection_view
     from dlcli.tables.database_locations import rows_of
 
-    source = rows_of(data, sql)
+    source = rows_of(data, sql, targets)
     table = read_for_inspection(source, targets or None, make_table_format(source, layout))
     print_file_notes(table.file_notes)
     inspection = inspect_table(table, targets or None)

@@ -207,6 +207,7 @@ _MEANT = {
         "tune": ("search", "optimize", "optimise", "hyperopt"),
         "init": ("new", "create"),
         "validate": ("check", "lint"),
+        "export": ("deploy", "deployment", "convert"),
     }.items()
     for other in others
 }

@@ -302,7 +302,7 @@ def prepare_example(
     kinds = event_types.TargetEvent, event_types.FeaturesEvent, event_types.UnseenEvent
     described = events.only(*kinds, event_types.NetworkEvent)
     rows, plan = preparation.prepare_fit(config, dataset, split, described)
-    preparation.warn_of_random_split(dataset, rows.decisions, events)
+    preparation.warn_of_random_split(dataset, config.data.split, rows.decisions, events)
     check_plan(rows, plan, events)
     return rows, plan
 

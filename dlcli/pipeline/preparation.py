@@ -23,7 +23,7 @@ from dlcli.columns.value_problems import Place, ValueNote, ValueProblems, summar
 from dlcli.config import data_section
 from dlcli.config.config_file import ConfigFile
 from dlcli.config.config_schema import CompiledEngine, Config, Engine
-from dlcli.config.data_section import GroupSplit, StratifiedSplit, TimeSplit
+from dlcli.config.data_section import GroupSplit, RandomSplit, StratifiedSplit, TimeSplit
 from dlcli.config.search_space import check_vary, draw_settings, varied_input
 from dlcli.data_checks.inspection import inspect_split
 from dlcli.data_checks.row_checks import advise_split
@@ -403,7 +403,7 @@ def split_rows(
         _, names = train.codes(classes)
         if len(names) == train.rows > 1:
             raise _single_row_classes(train, target, len(names))
-    choice = data.split or (StratifiedSplit() if classes else data_section.RandomSplit())
+    choice = data.split or (StratifiedSplit() if classes else RandomSplit())
     if isinstance(choice, StratifiedSplit) and not classes:
         what = "labels" if target.labels else "a number"
         message = f"'stratified' requires classes, but {target.name} is {what}; use random"
@@ -558,7 +558,7 @@ def prepare(
     if has_folds:
         member_folds(config, rows)  # refuses too few rows
     if has_folds or any(config.data.shares):
-        warn_of_random_split(dataset, rows.decisions, events)
+        warn_of_random_split(dataset, config.data.split, rows.decisions, events)
     return rows, plan
 
 
@@ -685,16 +685,20 @@ def _check_weights(
 
 
 def warn_of_random_split(
-    dataset: Dataset, decisions: Mapping[str, Decision], events: Events
+    dataset: Dataset,
+    split: data_section.SplitChoice | None,
+    decisions: Mapping[str, Decision],
+    events: Events,
 ) -> None:
-    """Warn if similar rows are split at random, into sets or folds.
+    """Warn if similar rows are split at random, into sets or folds, unless the config chose it.
 
     Args:
         dataset: all rows; the rows of the training file are split.
+        split: the split in the config; `stratified` is about classes, so it is no such choice.
         decisions: the type of each column.
         events: receives the warning.
     """
-    if isinstance(dataset.split_choice, GroupSplit | TimeSplit):
+    if isinstance(split, GroupSplit | TimeSplit | RandomSplit):
         return
     table = dataset.tables[0]
     if advice := advise_split(table, decisions, dataset.task):

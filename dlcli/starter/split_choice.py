@@ -147,8 +147,10 @@ def split_lines(
         if advice:
             yield comment(advice.reason)
     else:
-        name = StratifiedSplit().name if task.classes else RandomSplit().name
-        yield Line("split", name, "rows are assigned at random")
+        why = "as chosen, so training does not warn that rows are similar"
+        yield Line("split", choice.name, why)
+        if task.classes:
+            yield comment(f"with {StratifiedSplit().name}, every {part} has the same share of each class")
 
 
 def written_split(choice: SplitChoice) -> str:

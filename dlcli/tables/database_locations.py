@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
 from pydantic_core import PydanticCustomError
 
-from dlcli.errors import UsageError, listed, option
+from dlcli.errors import DataError, UsageError, listed, option
 from dlcli.schema.urls import Location, Url
 from dlcli.tables.database_section import DatabaseQuery, check_sql, check_url
 from dlcli.tables.databases import QueriedTable, read_query
@@ -31,6 +32,17 @@ _TABLES = {
     ),
 }
 """The query for the names of all tables and views, by the kind of database."""
+_COLUMNS = {
+    "sqlite": "SELECT t.name AS name, c.name AS \"column\" FROM sqlite_master AS t "
+    "JOIN pragma_table_info(t.name) AS c WHERE t.type IN ('table', 'view')",
+    **dict.fromkeys(
+        ("duckdb", "postgresql"),
+        "SELECT CASE WHEN table_schema = current_schema() THEN table_name "
+        "ELSE table_schema || '.' || table_name END AS name, column_name AS \"column\" "
+        "FROM information_schema.columns",
+    ),
+}
+"""The query for the columns of all tables and views, by the kind of database."""
 _KEYS = {
     "sqlite": "SELECT name FROM pragma_table_info({table}) WHERE pk > 0 ORDER BY pk",
     **dict.fromkeys(
@@ -88,13 +100,14 @@ class DatabaseLocation:
         """The table in SQL."""
         return ".".join(quoted(part) for part in self.schema_and_name if part)
 
-    def query(self, sql: str | None = None) -> DatabaseQuery:
+    def query(self, sql: str | None = None, columns: Sequence[str] = ()) -> DatabaseQuery:
         """Return a query, or by default the query for all rows of the table.
 
         The rows are ordered by the primary key of the table, if it has one.
 
         Args:
             sql: the query.
+            columns: columns of the table that an error about several tables proposes.
 
         Raises:
             UsageError: for a statement that is not a query, or if the database has several tables.
@@ -109,7 +122,7 @@ class DatabaseLocation:
             except PydanticCustomError as error:
                 raise UsageError(f"{option('sql')}: {error.message()}") from None
             return self._query(sql)
-        location = self if self.table else self._with_only_table()
+        location = self if self.table else self._with_only_table(columns)
         key = ", ".join(map(quoted, location._key()))
         rows = f"SELECT * FROM {location.quoted_table}"
         return location._query(f"{rows} ORDER BY {key}" if key else rows)
@@ -121,8 +134,11 @@ class DatabaseLocation:
         names: list[str] = read_query(self._query(sql)).data.column("name").to_pylist()
         return names
 
-    def _with_only_table(self) -> DatabaseLocation:
+    def _with_only_table(self, columns: Sequence[str]) -> DatabaseLocation:
         """Return the only table.
+
+        Args:
+            columns: columns of the table that an error proposes.
 
         Raises:
             UsageError: if there is none, or there are several.
@@ -131,11 +147,22 @@ class DatabaseLocation:
         if not found:
             raise UsageError(f"{self}: has no tables")
         if len(found) > 1:
-            one = DatabaseLocation(self.url, found[0])
+            one = DatabaseLocation(self.url, self._best_table(found, columns))
             tables = listed(found, _MOST_SHOWN)
             way_out = f"name one, such as {one}, or set a query by {option('sql')}"
             raise UsageError(f"{self}: has several tables, {tables}; {way_out}")
         return DatabaseLocation(self.url, found[0])
+
+    def _best_table(self, tables: Sequence[str], columns: Sequence[str]) -> str:
+        """Return the table with most of some columns, or else with the most columns."""
+        try:
+            rows = read_query(self._query(_COLUMNS[self.scheme])).data.to_pylist()
+        except DataError:  # SQLite refuses to describe a view of a table that was removed
+            return tables[0]
+        known: dict[str, set[str]] = {table: set() for table in tables}
+        for row in rows:
+            known.setdefault(row["name"], set()).add(row["column"])
+        return max(tables, key=lambda table: (len(known[table] & {*columns}), len(known[table])))
 
     def _key(self) -> list[str]:
         """Return the columns of the table's primary key."""
@@ -225,12 +252,15 @@ def locate_data(name: str | Path) -> DataLocation:
     return locate_table(name) if database is None else database
 
 
-def query_of(data: DataLocation, sql: str | None = None) -> Location | DatabaseQuery:
+def query_of(
+    data: DataLocation, sql: str | None = None, columns: Sequence[str] = ()
+) -> Location | DatabaseQuery:
     """Return the query of a database; other tables do not change.
 
     Args:
         data: the table; a file may be a database.
         sql: the query; by default, for all rows of the database's table.
+        columns: columns of the table that an error about several tables proposes.
 
     Raises:
         UsageError: for a query without a database, or for several tables without a query.
@@ -238,14 +268,16 @@ def query_of(data: DataLocation, sql: str | None = None) -> Location | DatabaseQ
     """
     database = database_of_file(data) if isinstance(data, Path) else data
     if isinstance(database, DatabaseLocation):
-        return database.query(sql)
+        return database.query(sql, columns)
     assert isinstance(data, Path | Url)
     if sql is not None:
         raise UsageError(f"{data}: is not a database, so {option('sql')} has no effect")
     return data
 
 
-def rows_of(data: DataLocation, sql: str | None = None) -> Location | QueriedTable:
+def rows_of(
+    data: DataLocation, sql: str | None = None, columns: Sequence[str] = ()
+) -> Location | QueriedTable:
     """Return the rows of a database, see `query_of`; other tables do not change."""
-    found = query_of(data, sql)
+    found = query_of(data, sql, columns)
     return read_query(found) if isinstance(found, DatabaseQuery) else found

@@ -96,7 +96,9 @@ def _choose_sheet(workbook: CalamineWorkbook, form: TableFormat, file: str) -> C
     found = [sheet for each in visible if (sheet := workbook.get_sheet_by_name(each)).end]
     if len(found) > 1:
         choices = listed([sheet.name for sheet in found])
-        raise DataError(f"has several sheets, {choices}; {_SHEET_OPTION}", file=file)
+        largest = max(found, key=lambda sheet: sheet.height * sheet.width).name
+        way_out = f"{_SHEET_OPTION}; '{largest}' is the largest"
+        raise DataError(f"has several sheets, {choices}; {way_out}", file=file)
     if not found:
         hidden = f"; hidden: {listed(names)}" if len(names) > len(visible) else ""
         raise DataError(f"has no visible sheet with cells{hidden}", file=file)

@@ -130,10 +130,12 @@ def test_each_command_reads_a_database(dlcli, database):
 
 
 def test_init_writes_the_query(dlcli, database):
-    database.run("CREATE TABLE other (x INTEGER)")
+    database.run("CREATE TABLE other (a INTEGER, b INTEGER, c INTEGER, z INTEGER)")
     unclear = dlcli("init", database.url, "--target", "y")
     assert unclear.exit_code == 2
     assert "has several tables, 'other', 'points'; name one, such as " in unclear.stderr
+    assert f"such as {database.url}/points," in unclear.stderr  # 'other' has no column 'y'
+    assert f"such as {database.url}/other," in dlcli("init", database.url, "--target", "z").stderr
     written = dlcli("init", f"{database.url}/points", "--target", "y")
     sql = """'SELECT * FROM "points" ORDER BY "id"'"""
     assert f'  train: {{sql: {sql}, url: "{database.url}"}}  # 3 rows' in written.stdout

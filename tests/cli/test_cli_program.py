@@ -177,9 +177,18 @@ def test_the_glossary_begins_with_a_link_to_the_first_term_of_each_letter():
 
 @pytest.mark.parametrize(
     ("words", "name"),
-    [("onnx", "Export format"), ("csv", "Table"), ("excel", "Table"), ("gpu", "GPU")],
+    [
+        ("onnx", "Export format"),
+        ("csv", "Table"),
+        ("excel", "Workbook"),
+        ("gpu", "GPU"),
+        ("sql", "Database"),
+        ("forecast", "Forecast"),
+        ("clustering", "Unsupervised learning"),
+        ("churn", "Imbalanced classes"),
+    ],
 )
-def test_help_finds_formats_and_devices(words, name, dlcli):
+def test_help_finds_formats_devices_and_uses(words, name, dlcli):
     assert dlcli("help", words).stdout.startswith(f"{name} (")
 
 
@@ -199,7 +208,7 @@ def test_help_explains_exit_codes(dlcli):
 
 @pytest.mark.parametrize(
     ("other", "command"),
-    [("fit", "train"), ("score", "evaluate"), ("Cross-Validate", "cv"), ("evaluat", "evaluate")],
+    [("fit", "train"), ("score", "evaluate"), ("deploy", "export"), ("Cross-Validate", "cv"), ("evaluat", "evaluate")],
 )
 def test_a_command_by_another_name_is_named(dlcli, other, command):
     for arguments, problem in (

@@ -285,8 +285,10 @@ def test_subjects_that_are_split_at_random_are_warned_of(of_folds: bool) -> None
 
 
 @pytest.mark.parametrize("of_folds", [False, True])
-@pytest.mark.parametrize("split", ["{name: group, column: id}", "{name: time, column: x}"])
-def test_subjects_that_are_split_by_group_or_in_time_are_not(split: str, of_folds: bool) -> None:
+@pytest.mark.parametrize(
+    "split", ["{name: group, column: id}", "{name: time, column: x}", "random"]
+)
+def test_subjects_whose_split_was_chosen_are_not(split: str, of_folds: bool) -> None:
     assert warnings_of(f", test: 0.2, split: {split}", of_folds=of_folds) == []
 
 

@@ -447,6 +447,9 @@ def test_an_option_sets_the_split(tmp_path: Path) -> None:
     assert yaml.safe_load(starter(data, split="random", warn=said.append))["data"]["split"] == (
         "random"
     )
+    classes = starter(table(tmp_path, **{**panel(25), "y": [*"ab" * 50]}), split="random")
+    assert yaml.safe_load(classes)["data"]["split"] == "random"  # stratified is warned of
+    assert "# with stratified, every set has the same share of each class\n" in classes
     text = starter(data, split="group:x")
     assert yaml.safe_load(text)["data"]["split"] == {"name": "group", "column": "x"}
     assert "are similar" not in text and said == []

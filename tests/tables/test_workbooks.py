@@ -129,12 +129,13 @@ def test_a_plain_workbook_with_another_sheet_can_be_predicted():
 
 def test_a_sheet_must_be_chosen_if_there_are_several():
     rows = [["a"], [1]]
-    write({"2023": rows, "2024": [["a"], [2]], "Notes": rows, "Empty": []}, hidden="Notes")
+    longer = [["a"], [2], [3]]
+    write({"2023": rows, "2024": longer, "Notes": rows, "Empty": []}, hidden="Notes")
     assert refusal() == (
         "data.xlsx: has several sheets, '2023', '2024'; set data.sheet "
-        "(--sheet in init and inspect)"
+        "(--sheet in init and inspect); '2024' is the largest"
     )
-    assert columns(read_table("data.xlsx", form=TableFormat(sheet="2024"))) == {"a": [2]}
+    assert columns(read_table("data.xlsx", form=TableFormat(sheet="2024"))) == {"a": [2, 3]}
     assert refusal(TableFormat(sheet="Sales")) == (
         "data.xlsx: has no sheet 'Sales'; it has '2023', '2024', 'Notes', 'Empty'"
     )
