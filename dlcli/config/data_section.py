@@ -146,7 +146,7 @@ class _Split(section.Choice):
 
 
 class RandomSplit(_Split, name="random"):
-    """Each row is assigned to a set at random. Training then does not warn that rows are similar."""
+    """Each row is assigned to a set at random. Training does not warn if they are similar."""
 
 
 class StratifiedSplit(_Split, name="stratified"):

@@ -150,7 +150,8 @@ def split_lines(
         why = "as chosen, so training does not warn that rows are similar"
         yield Line("split", choice.name, why)
         if task.classes:
-            yield comment(f"with {StratifiedSplit().name}, every {part} has the same share of each class")
+            other = StratifiedSplit().name
+            yield comment(f"with {other}, every {part} has the same share of each class")
 
 
 def written_split(choice: SplitChoice) -> str:

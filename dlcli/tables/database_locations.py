@@ -33,7 +33,7 @@ _TABLES = {
 }
 """The query for the names of all tables and views, by the kind of database."""
 _COLUMNS = {
-    "sqlite": "SELECT t.name AS name, c.name AS \"column\" FROM sqlite_master AS t "
+    "sqlite": 'SELECT t.name AS name, c.name AS "column" FROM sqlite_master AS t '
     "JOIN pragma_table_info(t.name) AS c WHERE t.type IN ('table', 'view')",
     **dict.fromkeys(
         ("duckdb", "postgresql"),

@@ -208,7 +208,13 @@ def test_help_explains_exit_codes(dlcli):
 
 @pytest.mark.parametrize(
     ("other", "command"),
-    [("fit", "train"), ("score", "evaluate"), ("deploy", "export"), ("Cross-Validate", "cv"), ("evaluat", "evaluate")],
+    [
+        ("fit", "train"),
+        ("score", "evaluate"),
+        ("deploy", "export"),
+        ("Cross-Validate", "cv"),
+        ("evaluat", "evaluate"),
+    ],
 )
 def test_a_command_by_another_name_is_named(dlcli, other, command):
     for arguments, problem in (

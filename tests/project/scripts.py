@@ -155,6 +155,7 @@ def write_tables(folder: Path) -> None:
             )
             insertion = f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)"
             database.executemany(insertion, islice(values, kept))
+        database.execute("ALTER TABLE new_orders DROP COLUMN price")
         database.commit()
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
     write_csv(folder / "robot.csv", distance=size, left=size - 30, right=150 - size)
