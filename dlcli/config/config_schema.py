@@ -35,6 +35,7 @@ from dlcli.schema.section import (
     Positive,
     PositiveInt,
     Section,
+    at_most,
     is_number,
     not_as_expected,
     shown,
@@ -665,7 +666,7 @@ class Config(Section):
       - {name: categorical_crossentropy, label_smoothing: 0.1}
       - {name: tweedie, power: 1.5}
     """
-    metrics: tuple[Metric, ...] | None = None
+    metrics: Annotated[tuple[Metric, ...], at_most(100)] | None = None
     """Metrics that are computed in each epoch and stored in history.csv, in addition to the loss.
     Omitted: the default for the type of the target.
 

@@ -2,9 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from dlcli.columns.number import periodic_monotone, unused_scalings
 from dlcli.columns.numeric_encodings import Direct, NumericEncoding
@@ -552,8 +559,21 @@ def _expand_list(value: object) -> object:
     raise section.value_error(message)
 
 
+_CHECKED_TOGETHER = 1_000
+"""Number of columns whose types are checked together; the first errors end the check."""
+
+
+def _check_in_parts(value: Mapping[str, object], check: ValidatorFunctionWrapHandler) -> object:
+    """Check some columns at a time, so the number of errors in a long config is bounded."""
+    entries, checked = iter(value.items()), dict[str, object]()
+    while part := dict(islice(entries, _CHECKED_TOGETHER)):
+        checked |= check(part)
+    return checked
+
+
 Features = Annotated[
     Mapping[str, Feature],
+    WrapValidator(_check_in_parts),
     BeforeValidator(_expand_list, json_schema_input_type=Mapping[str, Feature] | tuple[str, ...]),
 ]
 

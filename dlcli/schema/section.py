@@ -232,6 +232,7 @@ def _without_misspelled(
 ) -> Sequence[ErrorDetails]:
     """Remove errors about missing keys if an unknown key is a misspelling."""
     unknown = [str(line["loc"][0]) for line in lines if line["type"] == "extra_forbidden"]
+    unknown = unknown[:MAX_PROBLEMS]
     names, synonyms = [*section.model_fields], section.synonyms
     meant = [most_similar(synonyms.get(key, key), names) for key in unknown]
     return [line for line in lines if line["type"] != "missing" or line["loc"][0] not in meant]
@@ -374,6 +375,17 @@ class Expected:
                 raise not_as_expected(self.phrase, value, way_out, "expected") from None
 
         return core_schema.no_info_wrap_validator_function(validate, handler(source))
+
+
+def at_most(count: int) -> BeforeValidator:
+    """Return a validator that refuses a longer list before its items are checked."""
+
+    def check(value: object) -> object:
+        if isinstance(value, tuple) and len(value) > count:
+            raise value_error(f"has {len(value):,} entries, more than {count}")
+        return value
+
+    return BeforeValidator(check)
 
 
 def _again(line: ErrorDetails) -> InitErrorDetails:

@@ -28,11 +28,16 @@ except ImportError:  # PyYAML without libyaml is slower
 MAX_BYTES = 2**23
 """Maximum size of a config in bytes, enough for a resolved config with 100,000 columns."""
 MAX_DEPTH = 40
-MAX_VALUES = 500_000
-"""Maximum number of values of a short text, including aliases; a long text may contain more."""
+MAX_VALUES = 100_000
+"""Maximum number of keys and values of a short text, including aliases; a long text may contain
+more."""
 MAX_DIGITS = 400
-_CHARACTERS_PER_VALUE = 8
-"""Lower bound of the usual number of characters of a value with its key."""
+_CHARACTERS_PER_VALUE = 6
+"""Lower bound of the usual number of characters of a key or a value."""
+_MOST_SECTIONS = 1_000
+"""Maximum number of keys of a mapping, or of mappings in a list."""
+_BY_COLUMN = (("input", "features"), ("data", "missing"), ("class_weight",))
+"""The paths of mappings with a key for each column or class, which have no such maximum."""
 
 Path = tuple[str | int, ...]
 """The keys and indices of a value, from the top of a config; written as `hidden[1].units`."""
@@ -307,16 +312,26 @@ def compose(text: str, name: str) -> yaml.Node | None:
 
     _check_characters(text, name)
     try:
-        depth = 0
+        depth = count = 0
+        limit = _most_values(len(text))
         for event in yaml.parse(stream(), Loader=_CoreLoader):
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
+            count += isinstance(event, yaml.NodeEvent)
             if depth > MAX_DEPTH:
                 raise ConfigError([Problem("", _TOO_DEEP, position_of(event))])
+            if count > limit:
+                message = f"has more than {limit:,} keys and values, too many for its length"
+                raise ConfigError([Problem("", message, position_of(event))])
         node: yaml.Node | None = yaml.compose(stream(), Loader=_CoreLoader)
     except yaml.MarkedYAMLError as error:
         raise ConfigError([_syntax_problem(error, text, name)]) from None
     return node
+
+
+def _most_values(characters: int) -> int:
+    """Return the maximum number of keys and values of a text."""
+    return max(MAX_VALUES, characters // _CHARACTERS_PER_VALUE)
 
 
 _TOO_DEEP = f"is nested more than {MAX_DEPTH} deep"
@@ -475,7 +490,7 @@ class Values:
         self.problems: list[Problem] = []
         self._count = 0
         end = document.root.end_mark
-        self._limit = max(MAX_VALUES, end.index // _CHARACTERS_PER_VALUE if end else 0)
+        self._limit = _most_values(end.index if end else 0)
 
     def of(self, node: yaml.Node, path: Path = ()) -> object:
         """Return the value of a node.
@@ -488,6 +503,10 @@ class Values:
             raise ConfigError([self.document.problem(path[:1], "its aliases expand without bound")])
         if node.tag not in _TAGS[type(node)]:
             self._refuse_tag(node, path)
+            return None
+        if _has_too_many(node, path):
+            message = f"has {len(node.value):,} entries, more than {_MOST_SECTIONS:,}"
+            self.problems.append(self.document.problem(path, message))
             return None
         if isinstance(node, yaml.MappingNode):
             return dict(self._items(node, path))
@@ -522,6 +541,14 @@ class Values:
     def _refuse_tag(self, node: yaml.Node, path: Path) -> None:
         message = f"the tag '{node.tag.replace(_TAG, '!!')}' is not allowed"
         self.problems.append(Problem(format_path(path), printable(message), position_of(node)))
+
+
+def _has_too_many(node: yaml.Node, path: Path) -> bool:
+    if len(node.value) <= _MOST_SECTIONS or isinstance(node, yaml.ScalarNode):
+        return False
+    if isinstance(node, yaml.MappingNode):
+        return path not in _BY_COLUMN
+    return any(isinstance(item, yaml.CollectionNode) for item in node.value)
 
 
 _WHOLE = re.compile(r"[-+]?[0-9]+[eE]\+?[0-9]{1,2}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -277,10 +278,45 @@ def test_a_long_text_may_have_more_values_than_aliases_may_make(
     assert len(load_config(config_file).config.input.features) == 30
 
 
+def hostile(before: str, item: str, between: str = ",", after: str = "") -> str:
+    """A config with a megabyte of items, `N` in which is their number."""
+    items, size = [], len(MINIMAL)
+    while size < 2**20:
+        items.append(item.replace("N", str(len(items))))
+        size += len(items[-1]) + len(between)
+    return f"{MINIMAL}{before}{between.join(items)}{after}\n"
+
+
+@pytest.mark.release
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (hostile("x: [", "{}", after="]"), "has more than 174,"),
+        (hostile("ensemble: {vary: [", "{          }", after="]}"), "ensemble.vary: has 80,"),
+        (hostile("", "unknown_N: 1", "\n"), "entries, more than 1,000"),
+        (hostile("metrics: [", "unknown", after="]"), "metrics: has 131,"),
+        (hostile("input: {features: {", "column_N: x", after="}}"), "unknown feature type 'x'"),
+        (hostile("gates: {", "test.gate_N: {at_least: 1}", after="}"), "gates: has 3"),
+        (hostile("x: [&a [1], ", "*a", after="]"), "has more than 174,"),
+    ],
+)
+def test_a_hostile_megabyte_costs_little_memory(text: str, message: str, config_file: Path) -> None:
+    config_file.write_text(text)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ConfigError) as caught:
+            load_config(config_file)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert message in str(caught.value)
+    assert peak < 100 * 2**20
+
+
 def test_an_alias_bomb_is_rejected(problems_of: Problems) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
-    assert problems_of("\n".join(lines)) == ["c.yaml:6:5: a5: its aliases expand without bound"]
+    assert problems_of("\n".join(lines)) == ["c.yaml:5:5: a4: its aliases expand without bound"]
 
 
 def test_an_alias_is_the_value_that_it_repeats(load_with: Callable[..., Config]) -> None:
