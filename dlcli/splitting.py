@@ -143,7 +143,7 @@ def sample_rows(
     is_rare = np.zeros_like(is_present)  # too rare for a share of a row, so it gives one
     while True:
         others = np.where(is_rare, 0, sizes)
-        counts = is_rare + _apportion(most - is_rare.sum(), others, others, rng)
+        counts = is_rare + _apportion(most - int(is_rare.sum()), others, others, rng)
         if (counts[is_present] > 0).all():
             break
         is_rare |= is_present & (counts == 0)
