@@ -464,10 +464,10 @@ def inspect(  # noqa: PLR0913  (named by their callers)
         footer=footer,
         sheet=sheet,
     )
-    table = read_for_inspection(source, target, form)
+    table, targets = read_for_inspection(source, target, form)
     for message in table.warnings:
         warn(message)
-    return results.InspectionResult(inspect_table(table, target))
+    return results.InspectionResult(inspect_table(table, targets))
 
 
 def starter_config(  # noqa: PLR0913  (named by their callers)

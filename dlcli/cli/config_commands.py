@@ -217,9 +217,10 @@ def inspect(
     from dlcli.tables.database_locations import rows_of
 
     source = rows_of(data, sql, targets)
-    table = read_for_inspection(source, targets or None, make_table_format(source, layout))
+    form = make_table_format(source, layout)
+    table, found = read_for_inspection(source, targets or None, form)
     print_file_notes(table.file_notes)
-    inspection = inspect_table(table, targets or None)
+    inspection = inspect_table(table, found)
     if as_json:
         console.print_json(asdict(inspection))
     else:

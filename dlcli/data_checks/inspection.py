@@ -27,10 +27,10 @@ from dlcli.errors import (
     printable,
 )
 from dlcli.splitting import Split
+from dlcli.tables.detected_layout import full_names, read_with_layout
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.source_files import Source
-from dlcli.tables.table import Table
-from dlcli.tables.table_files import read_table
+from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import TableFormat
 from dlcli.tasks.inference import drop_missing_targets, infer_task
 from dlcli.tasks.task import Task
@@ -71,7 +71,7 @@ def read_for_inspection(
     source: Source | MemoryTable,
     target: str | Sequence[str] | None = None,
     form: TableFormat = _AUTO,
-) -> Table:
+) -> tuple[Table, tuple[str, ...] | None]:
     """Read a table without a config, with the same words for missing values as in training.
 
     Args:
@@ -79,15 +79,22 @@ def read_for_inspection(
         target: the column or columns to predict.
         form: the format of the file.
 
+    Returns:
+        The table, and the full names of the target's columns.
+
     Raises:
         UsageError: if the file or the target column does not exist.
         DataError: if the file is not a table.
     """
-    table, section = read_table(source, column_types.words_to_read(), form), None
+    section, targets, detected = None, None, list[str]()
+    words = column_types.words_to_read()
+    table, form = read_with_layout(source, words, form, detected.append)
     if target is not None:
-        section = Data(train=table.file, target=Target(column=require_columns(table, target)))
+        targets = require_columns(table, full_names(target, table, form))
+        section = Data(train=table.file, target=Target(column=targets))
     [table] = column_types.settle_missing_words([table], section)
-    return table
+    notes = [FileNote(message, is_doubtful=True) for message in detected]
+    return replace(table, file_notes=(*notes, *table.file_notes)), targets
 
 
 def inspect_table(table: Table, target: str | Sequence[str] | None = None) -> Inspection:

@@ -43,6 +43,7 @@ from dlcli.starter.stray_words import (
 from dlcli.starter.table_facts import HELD_OUT, TableFacts, gather_facts
 from dlcli.tables.column import USUAL_MISSING_WORDS
 from dlcli.tables.databases import QueriedTable
+from dlcli.tables.detected_layout import full_names, read_with_layout
 from dlcli.tables.memory_tables import MemoryTable
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
@@ -108,8 +109,8 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     errors.check_word("type", type, get_args(Type))
     if str(data) == "-":
         raise errors.UsageError("a config requires the path of a file, not standard input")
-    table, form = _without_totals(data, form, warn)
-    targets = require_columns(table, target)
+    table, form = read_with_layout(data, words_to_read(), form, warn)
+    targets = require_columns(table, full_names(target, table, form))
     of_classes = {"positive_class": positive_class is not None, "type": type == "categorical"}
     for name in filter(of_classes.get, of_classes) if len(targets) > 1 else ():
         raise errors.UsageError(
@@ -159,18 +160,6 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
             _tune(facts, recipe, training),
         ]
     )
-
-
-def _without_totals(
-    data: Location | MemoryTable, form: TableFormat, warn: Callable[[str], None]
-) -> tuple[Table, TableFormat]:
-    """Read a table without a last row that certainly contains totals, and return its format."""
-    table = read_table(data, words_to_read(), form)
-    if not table.totals:
-        return table, form
-    warn(f"{table.file}: the last row contains totals and is omitted (data.footer)")
-    form = replace(form, footer=table.totals)
-    return read_table(data, words_to_read(), form), form
 
 
 def _declared_features(

@@ -17,6 +17,8 @@ _MOST = 0.5
 _DIGIT = re.compile("[0-9]")
 _DIGITS = re.compile("[0-9]+")
 _begins_like_number = re.compile(r"[^\w\s]{0,3}\s?[0-9]").match
+_is_unit = re.compile(r"[(\[<] ?[^\W\d_][^()\[\]<>]{0,14}[)\]>]|[(\[<]?[%$€£¥][)\]>]?").fullmatch
+"""Matches `(EUR)`, `[kg/m2]`, `%` and `(%)`."""
 _FEWEST_AMOUNTS = 3
 """Minimum number of values that show that a column has no words."""
 _MOST_SHOWN = 8
@@ -93,28 +95,34 @@ def values_among_names(record: Sequence[str], rows: Sequence[Sequence[str]]) -> 
 
 
 def names_among_values(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the fields of the first row that are names, if it may be a second header line.
+    """Return the fields of the first row that are names, if it is a second header line.
 
-    It may be one if it has a word in each of at least two columns whose other values all begin
-    with a digit or a sign, and no number in any of these columns.
+    It is one if it has different words in columns whose next values all begin with a digit or a
+    sign, and no number in any of these columns, and none of its fields occurs again in its column.
+    One such word, or the same several times, suffices if it is a unit in brackets or the only one.
 
     Returns:
         The nonempty fields; empty if the first row is probably data.
     """
-    first, *others = rows[: 1 + _QUICK] or [[]]
+    first, *others = rows or [[]]
     others = [row for row in others if len(row) == len(first)]
     if len(others) < _FEWEST_AMOUNTS:
         return []
-    words = 0
-    for at, raw in enumerate(first):
-        values = [value for row in others if (value := row[at].strip())]
+    fields = {at: field for at, raw in enumerate(first) if (field := raw.strip())}
+    words = []
+    for at in range(len(first)):
+        values = [value for row in others[:_QUICK] if (value := row[at].strip())]
         if len(values) < _FEWEST_AMOUNTS or not all(map(_begins_like_number, values)):
             continue
-        field = raw.strip()
-        if not field or field in USUAL_MISSING_WORDS or _begins_like_number(field):
+        word = fields.get(at, "")
+        if word in USUAL_MISSING_WORDS or _begins_like_number(word):
             return []
-        words += 1
-    return [field for raw in first if (field := raw.strip())] if words > 1 else []
+        words += [word] if word else []
+    are_alone = len(fields) == len(words) < len(first)
+    if not words or not (len({*words}) > 1 or are_alone or all(map(_is_unit, words))):
+        return []
+    recur = any(row[at].strip() == field for row in others for at, field in fields.items())
+    return [] if recur else [*fields.values()]
 
 
 def _is_written_like(name: str, values: Sequence[str]) -> bool:

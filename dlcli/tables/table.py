@@ -39,6 +39,8 @@ class FileNote(NamedTuple):
     """True if the guess may be wrong and the user should check it."""
     column: str | None = None
     """The column, if the note is about one."""
+    settings: tuple[tuple[str, str | int], ...] = ()
+    """Keys of `data` and the values that the file certainly needs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,8 +58,6 @@ class Table:
         notations: the notation of numbers in text, for the columns where it is not the default.
         file_notes: what was detected about the files.
         decimal: the decimal separator of unambiguous numbers in text; empty if it is not known.
-        totals: the word at the beginning of a last row with totals, such as `Total`; empty if
-            there is no such row.
         nameless: the names that dlcli gave to nameless columns of a file.
         unread: the columns of a file that were not read.
     """
@@ -73,7 +73,6 @@ class Table:
     nameless: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
     decimal: str = ""
-    totals: str = ""
 
     @cached_property
     def columns(self) -> tuple[str, ...]:

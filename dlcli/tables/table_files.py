@@ -27,7 +27,7 @@ from dlcli.tables.source_files import Batches, Source, SourceFile
 from dlcli.tables.stored_columns import RowShares, ShardedColumns, StoredColumns
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_formats import CsvFormat, TableFormat, recognize
-from dlcli.tables.totals_row import NO_TOTALS, find_totals
+from dlcli.tables.totals_row import find_totals
 from dlcli.tables.workbooks import open_workbook
 
 _AUTO = TableFormat()
@@ -249,10 +249,16 @@ def _described(file: str, fields: dict[str, Any], folder: Path | None) -> tuple[
     """Return a part without its rows, and their number, from its description."""
     schema = pa.ipc.read_schema(pa.py_buffer(b64decode(fields["schema"])))
     data = pa.Table.from_batches([], schema) if folder is None else StoredColumns((), schema)
-    file_notes = tuple(FileNote(*note) for note in fields["file_notes"])
+    file_notes = tuple(map(_described_note, fields["file_notes"]))
     nameless, unread = tuple(fields["nameless"]), tuple(fields["unread"])
     facts = Batches(schema, iter(()), fields["delimiter"], file_notes, nameless, unread)
     return _Part(file, data, facts), fields["rows"]
+
+
+def _described_note(fields: Sequence[Any]) -> FileNote:
+    """Return a note from its fields in JSON."""
+    note = FileNote(*fields)
+    return note._replace(settings=tuple((key, value) for key, value in note.settings))
 
 
 def _read_share(
@@ -398,13 +404,11 @@ def _merge(parts: Sequence[_Part], name: str, missing: MissingWords, form: CsvFo
     file_notes += [note._replace(message=f"{name}: {note.message}") for note in more]
     detected = replace(table, notations=notations, decimal=decimal)
     detected.reuse(table)
-    totals = NO_TOTALS
     for part, stop in zip(parts, np.cumsum(counts).tolist(), strict=True):
         if part.may_have_totals and not isinstance(data, ShardedColumns):
-            totals = find_totals(detected, stop - part.data.num_rows, stop)
-            found = totals.notes()
+            found = find_totals(detected, stop - part.data.num_rows, stop).notes()
             file_notes += [note._replace(message=f"{part.file}: {note.message}") for note in found]
-    noted = replace(detected, file_notes=tuple(file_notes), totals=totals.certain_word)
+    noted = replace(detected, file_notes=tuple(file_notes))
     noted.reuse(detected)
     return noted
 

@@ -149,7 +149,7 @@ def _second_header_notes(rows: Sequence[Sequence[str]]) -> Iterator[FileNote]:
         shown = first_names([f"'{name}'" for name in names], 3)
         message = f"the first row, {shown}, looks like a second header line"
         way_out = "if it is one, set data.header: 2 (--header 2 in init and inspect)"
-        yield FileNote(f"{message}; {way_out}", True)
+        yield FileNote(f"{message}; {way_out}", True, settings=(("header", 2),))
 
 
 def _joined(records: Sequence[Sequence[str]]) -> list[str]:

@@ -33,11 +33,6 @@ class Totals:
     sums: tuple[str, ...]
     """The columns in which its value is the sum of the other rows."""
 
-    @property
-    def certain_word(self) -> str:
-        """The word if the row certainly contains totals; else empty."""
-        return self.word if self.sums else ""
-
     def notes(self) -> Iterator[FileNote]:
         """Yield what to do about the row."""
         if not self.word and not self.sums:
@@ -52,7 +47,8 @@ class Totals:
                 f"the last row begins with '{self.word}'; if it contains totals instead of data, "
                 f"{remedy}"
             )
-        yield FileNote(message, is_doubtful=True)
+        settings = (("footer", self.word),) if self.word and self.sums else ()
+        yield FileNote(message, is_doubtful=True, settings=settings)
 
 
 NO_TOTALS = Totals("", ())

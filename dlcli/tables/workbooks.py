@@ -236,7 +236,20 @@ def _open_sheet(sheet: CalamineSheet, form: TableFormat, file: str) -> _OpenShee
         )
     as_text = replace(form, format=CsvFormat(delimiter=","), comment="", skip_lines=0, footer="")
     header = read_text_header(_written(sample), as_text, file)
+    if titles:  # which are recognized only if the header is, too
+        header = replace(header, file_notes=tuple(_with_titles(header, form.skip_lines)))
     return _OpenSheet(sheet, file, form, header, notes)
+
+
+def _with_titles(header: TextHeader, skip_lines: int) -> Iterator[FileNote]:
+    """Yield the notes on a header; one that needs a setting also needs the titles to be skipped."""
+    way_out = f"and data.skip_lines: {skip_lines} (--skip-lines {skip_lines})"
+    for note in header.file_notes:
+        if not note.settings:
+            yield note
+            continue
+        settings = (*note.settings, ("skip_lines", skip_lines))
+        yield note._replace(message=f"{note.message} {way_out}", settings=settings)
 
 
 def _plain_form(sheet: CalamineSheet, form: TableFormat) -> TableFormat:

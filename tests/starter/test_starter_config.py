@@ -25,6 +25,7 @@ from dlcli.config.config_file import load_config, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import ScalingLayer
 from dlcli.config.search_space import draw_settings, with_search_space, with_settings
+from dlcli.data_checks.inspection import read_for_inspection
 from dlcli.errors import ConfigError, DataError, UsageError
 from dlcli.pipeline.events import Events
 from dlcli.pipeline.preflight import check
@@ -281,10 +282,30 @@ def test_a_row_with_totals_is_omitted(tmp_path: Path) -> None:
 
     text = starter(data, warn=warnings.append)
 
-    assert warnings == [f"{data}: the last row contains totals and is omitted (data.footer)"]
+    assert warnings == [f"{data}: the last row contains totals and is omitted (data.footer: Total)"]
     config, made = prepared(text, tmp_path)
     assert config.data.footer == "Total"
     assert sum(each.rows for each in made.split.tables.values()) == len(numbers)
+
+
+def test_two_header_lines_are_joined(tmp_path: Path) -> None:
+    rows = "".join(f"s{n % 7},{n},{n + 0.5}\n" for n in range(40))
+    data, warnings = tmp_path / "prices.csv", list[str]()
+    data.write_text(f"shop,size,price\n,(m2),(EUR)\n{rows}Total,780,800\n", "utf-8")
+
+    text = starter_config(data, "price", config_folder=tmp_path, warn=warnings.append)
+
+    assert warnings[:2] == [
+        f"{data}: the first row is a second header line; the names of both lines are joined "
+        "(data.header: 2)",
+        f"{data}: the last row contains totals and is omitted (data.footer: Total)",
+    ]
+    config, _ = prepared(text, tmp_path)
+    assert (config.data.header, config.data.footer) == (2, "Total")
+    assert config.data.target.columns == ("price (EUR)",)
+    inspected, targets = read_for_inspection(data, "price")
+    assert (inspected.rows, inspected.columns) == (40, ("shop", "size (m2)", "price (EUR)"))
+    assert (list(inspected.warnings), targets) == (warnings[:2], ("price (EUR)",))
 
 
 def test_words_for_missing_numbers_are_noted_in_a_comment(tmp_path: Path) -> None:

@@ -142,7 +142,13 @@ def test_a_second_header_line_is_reported():
         "data.csv: the first row, 'name', 'units', 'kg', looks like a second header line; "
         "if it is one, set data.header: 2 (--header 2 in init and inspect)"
     )
-    for row in ("name;2023 units;kg", "name;NA;kg", "name;;", "y;1,5;kg"):
+    for row in (";(EUR);", ";[kg];[kg]", ";EUR;EUR", "name;%;"):
+        found = read(content.replace("name;2023 units;kg", row)).warnings
+        assert "second header line" in str(found), row
+    for row in (
+        *("name;2023 units;kg", "name;NA;kg", "name;;", "y;1,5;kg"),
+        *("y;units;kg", "name;late;late", "name;late;", ";(1,5);"),
+    ):
         found = read(content.replace("name;2023 units;kg", row)).warnings
         assert "second header line" not in str(found), row
 
@@ -184,7 +190,8 @@ def test_sums_in_the_last_row_are_totals(last, remedy):
     found = read(SALES + last)
     message = f"data.csv: the last row contains the totals of 'amount'; {remedy}"
     assert found.warnings == (() if remedy is None else (message,))
-    assert found.totals == ("Total" if last.startswith("Total") else "")
+    settings = [setting for note in found.file_notes for setting in note.settings]
+    assert settings == [("footer", "Total")] * last.startswith("Total")
 
 
 def test_the_last_rows_of_all_files_are_compared_with_their_own_sums():

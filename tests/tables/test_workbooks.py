@@ -13,6 +13,7 @@ import pytest
 
 from dlcli.errors import DataError
 from dlcli.tables import source_files
+from dlcli.tables.detected_layout import read_with_layout
 from dlcli.tables.table import Table
 from dlcli.tables.table_files import read_table
 from dlcli.tables.table_formats import TableFormat
@@ -125,6 +126,23 @@ def test_layouts_of_text_apply_to_sheets():
 def test_a_plain_workbook_with_another_sheet_can_be_predicted():
     trained = TableFormat(sheet="2023", skip_lines=2, columns=("a", "b"))
     assert columns(read([["b", "a"], [1, 2]], trained)) == {"b": [1], "a": [2]}
+
+
+def test_a_second_header_line_below_a_title_is_found():
+    rows = [[f"s{at}", at] for at in range(1, 6)]
+    write({"Data": [["Prices"], [], ["shop", "price"], [None, "(EUR)"], *rows, ["Total", 15]]})
+    said = list[str]()
+    table, form = read_with_layout(Path("data.xlsx"), lambda _: (), AUTO, said.append)
+    assert columns(table) == {
+        "shop": [shop for shop, _ in rows],
+        "price (EUR)": [price for _, price in rows],
+    }
+    assert form == TableFormat(header=2, skip_lines=2, footer="Total")
+    assert [message.rpartition(" (")[2] for message in said] == [
+        "data.header: 2)",
+        "data.skip_lines: 2)",
+        "data.footer: Total)",
+    ]
 
 
 def test_a_sheet_must_be_chosen_if_there_are_several():
