@@ -22,6 +22,7 @@ NOT_RUN = {
     r"python3 -m venv|bin/activate|pip install|pip wheel|uv tool|pipx install": (
         "installs packages; .ci/run does, and tests/cli has messages"
     ),
+    r"sudo |--cacert": "needs root; tests/serving compares the files of deploy/ with the server",
     r"python -m benchmarks": "takes minutes; the benchmarks have tests of their own",
     r"export TF_CONFIG": "needs several machines; tests/cluster has workers on one",
     r"sbatch|kubectl|--storage postgresql": "needs a scheduler or a database of several machines",

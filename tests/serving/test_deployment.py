@@ -74,3 +74,20 @@ def test_manifests_start_the_server_and_ask_paths_that_it_has(container, client)
         assert client.get(probe["httpGet"]["path"]).status == 200
         assert probe["httpGet"]["port"] in (port.get("name"), port["containerPort"])
     assert not container["securityContext"]["allowPrivilegeEscalation"]
+
+
+def test_nginx_and_the_unit_fit_the_server():
+    unit = (DEPLOY / "dlcli.service").read_text(encoding="utf-8")
+    proxy = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+    [command_line] = re.findall(r"^ExecStart=/opt/dlcli/bin/dlcli serve (.+)$", unit, re.MULTILINE)
+    options = command.make_context("serve", command_line.split()).params
+    [prefix] = re.findall(r"location (\S+)/ \{", proxy)
+    [limit] = re.findall(r"client_max_body_size (\d+)m;", proxy)
+
+    assert options["prefix"] == prefix
+    assert f"location = {prefix}/metrics {{" in proxy
+    assert f"proxy_pass http://unix:{options['unix_socket']};" in proxy
+    assert str(options["unix_socket"]).startswith("/run/dlcli/")
+    assert "\nRuntimeDirectory=dlcli\n" in unit
+    assert [*options["allowed_hosts"]] == re.findall(r"server_name (\S+);", proxy)
+    assert options["limit_body"] == int(limit)
