@@ -22,7 +22,7 @@ from dlcli.cli.config_commands import doctor, init, inspect, schema, validate
 from dlcli.cli.console import print_message
 from dlcli.cli.explanation_commands import explain
 from dlcli.cli.prediction_commands import drift, evaluate, predict
-from dlcli.cli.run_commands import compare, diagnose, export, report, serve
+from dlcli.cli.run_commands import compare, diagnose, export, report, runs, serve
 from dlcli.cli.training_commands import ARGUMENTS, cv, distill, reproduce, train, tune
 
 _UNEXPECTED = 1
@@ -49,7 +49,7 @@ def explain_failures() -> Iterator[None]:
     except errors.DlcliError as error:
         at_once = isinstance(error, errors.OutOfMemoryError)
         _exit(*_texts_of(error), error.exit_code, at_once=at_once)
-    except (KeyboardInterrupt, _Terminated) as error:
+    except (KeyboardInterrupt, click.Abort, _Terminated) as error:  # Abort: Ctrl-C at a question
         is_signal = isinstance(error, _Terminated)
         word, code = ("terminated", _TERMINATED) if is_signal else ("interrupted", _INTERRUPTED)
         _exit([], [word, *_notes(error)], code)
@@ -314,8 +314,7 @@ Usage: dlcli [-V | --version] [-h | --help] COMMAND [OPTIONS]
 
 """
 _END = """
-`dlcli help WORD` explains a command, a term such as RMSE, or a config key.
-More help: dlcli help glossary, dlcli help exit-codes, dlcli help completion
+`dlcli help WORD` explains a command, term or key, exit-codes or completion.
 """
 
 
@@ -378,7 +377,7 @@ def _explain(ctx: click.Context, words: str) -> str:
 main.add_groups(
     {
         "Train and evaluate": (train, predict, evaluate, drift),
-        "Understand": (explain, report, compare, diagnose),
+        "Understand": (explain, report, compare, diagnose, runs),
         "Choose": (cv, tune),
         "Deploy": (export, serve, distill, reproduce),
         "Prepare": (init, inspect, validate, schema, doctor),

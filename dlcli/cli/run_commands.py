@@ -1,10 +1,11 @@
-"""`dlcli report`, `compare`, `diagnose`, `export` and `serve`: the commands for finished runs."""
+"""`dlcli report`, `compare`, `diagnose`, `runs`, `export` and `serve`: the commands for runs."""
 
 from __future__ import annotations
 
 import gc
 import os
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ import click
 from dlcli.cli import console, options
 from dlcli.cli.database_arguments import sql_option
 from dlcli.cli.input_arguments import missing_run, refuse_run_folder, run_argument, runs_argument
-from dlcli.errors import UsageError, printable
+from dlcli.errors import UsageError, did_you_mean_or_all, printable
 from dlcli.exports.formats import ENTRIES, FormatName, TextFormat
 
 if TYPE_CHECKING:
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 
 _PAGE_WIDTH = 80
 """Width of a comparison in columns, if standard output is not a terminal."""
+
+
+def _metric(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return dlcli's name of a metric."""
+    if value is None:
+        return None
+    from dlcli.metrics.definitions import METRICS
+    from dlcli.schema.section import to_metric
+
+    if (name := str(to_metric(value))) in METRICS:
+        return name
+    raise click.BadParameter(f"unknown metric '{value}'{did_you_mean_or_all(value, [*METRICS])}")
 
 
 @click.command()
@@ -131,6 +144,84 @@ def compare(
         console.print_json(to_document(comparison))
     else:
         console.print_view(comparison_view(comparison), least_width=_PAGE_WIDTH)
+
+
+@click.command()
+@click.argument("folder", type=options.PATH, required=False, default=Path("runs"))
+@click.option("--target", metavar="COLUMN", help="List only runs that predict this column.")
+@click.option(
+    "--sort",
+    metavar="METRIC",
+    callback=_metric,
+    help="Metric, such as rmse: list the runs that have it, the best first.",
+)
+@click.option(
+    "--remove",
+    "removed",
+    type=options.PATH,
+    multiple=True,
+    metavar="RUN",
+    help="Remove this run folder after a confirmation, instead of listing runs. Repeatable.",
+)
+@click.option("--yes", is_flag=True, help="Remove without a confirmation.")
+@options.json_object
+def runs(
+    folder: Path,
+    target: str | None,
+    sort: str | None,
+    removed: tuple[Path, ...],
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """List the runs of a folder, or remove some.
+
+    FOLDER contains run folders of `dlcli train`, `cv` and `tune`. [default: runs] The most recent
+    run is listed first. The metrics are those of the test rows, or else of out-of-fold, validation
+    or training rows, so compare runs only if they have the same rows; `dlcli compare` tests
+    differences.
+
+    \b
+      dlcli runs
+      dlcli runs --target rentals --sort rmse
+      dlcli runs --remove runs/bikes-2 --remove runs/bikes-3
+    """  # noqa: D301  (Click does not wrap the lines after it)
+    from dlcli.reports.command_views import runs_view
+    from dlcli.runs import run_list
+
+    if removed:
+        _remove(removed, yes, as_json)
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: is not a folder; name the folder of your runs")
+    found = run_list.list_runs(folder)
+    if target is not None:
+        found = [run for run in found if target in run.target]
+    if sort is not None:
+        found = run_list.best_first(found, sort)
+    if as_json:
+        console.print_json({"folder": str(folder), "runs": [each.to_document() for each in found]})
+    else:
+        console.print_view(runs_view(folder, found, sort), least_width=_PAGE_WIDTH)
+
+
+def _remove(removed: Sequence[Path], yes: bool, as_json: bool) -> None:
+    from dlcli.runs import run_list
+
+    for path in removed:
+        run_list.check_removable(path)
+    if not yes:
+        if not (console.is_terminal() and sys.stdin.isatty()):
+            raise UsageError("--remove requires --yes if nobody can confirm it on a terminal")
+        names = ", ".join(map(str, removed))
+        if not click.confirm(f"Remove {names}, with all files?", err=True):
+            console.print_message("note", "nothing was removed")
+            return
+    for path in removed:
+        run_list.remove_run(path)
+    if as_json:
+        console.print_json({"removed": [*map(str, removed)]})
+    else:
+        click.echo("\n".join(f"removed: {path}" for path in removed))
 
 
 @click.command()

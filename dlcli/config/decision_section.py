@@ -44,7 +44,10 @@ class AtLeast(Section):
 Threshold = Annotated[
     float,
     Field(gt=0, lt=1),
-    Expected("a probability between 0 and 1 for two classes, or costs for more classes"),
+    Expected(
+        "a probability between 0 and 1",
+        lambda _: "; for more than two classes, set costs instead of threshold",
+    ),
 ]
 """A threshold of the probability of the positive class."""
 

@@ -18,11 +18,14 @@ from dlcli.reports import views
 from dlcli.reports.calibration_section import calibration_table, describe_calibration
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from dlcli.data_checks.inspection import ColumnOverview, Inspection
     from dlcli.network.layers import LayerSummary
     from dlcli.pipeline.retraining import Reproduction
     from dlcli.runs.documents import Finalist, FoldResult
     from dlcli.runs.installation import Installation
+    from dlcli.runs.run_list import ListedRun
     from dlcli.tasks.decision import DecisionEffect, FittedDecision
 
 _MOST_PARTS_SHOWN = 10
@@ -32,6 +35,8 @@ _LONGEST_CELL = 60
 _MOST_SINGLE_COLUMNS = 40
 """Maximum number of columns that are listed individually, even if they are numbered."""
 _FEWEST_ALIKE = 3
+_KINDS = {"cv": "cv", "tune": "search"}
+"""The kinds of runs other than a training."""
 
 
 def inspection_view(inspection: Inspection) -> views.View:
@@ -109,6 +114,38 @@ def reproduction_view(reproduction: Reproduction) -> views.View:
     causes = f"likely cause: {'; '.join(reproduction.causes)}" if reproduction.causes else None
     links = (("run", str(reproduction.again.path)),)
     return views.View(blocks=views.blocks([parts, causes]), links=links)
+
+
+def runs_view(folder: Path, runs: Sequence[ListedRun], metric: str | None = None) -> views.View:
+    """List runs.
+
+    Args:
+        folder: the folder of the runs.
+        runs: the runs, in the order of the list.
+        metric: the metric to show instead of the most important one of each run.
+    """
+
+    def result(run: ListedRun) -> str:
+        names = run.headlines[:1] if metric is None else (metric,)
+        return ", ".join(
+            f"{fmt.metric_title(name)} {fmt.metric(name, run.metrics[name])}" for name in names
+        )
+
+    table = views.TableBlock.of(
+        runs,
+        {
+            "run": lambda run: run.path.name,
+            "date": lambda run: f"{run.time:%Y-%m-%d}",
+            "target": lambda run: fmt.join_names(run.target, 2),
+            "result": result,
+            "rows": lambda run: run.rows,
+            "": lambda run: run.state if run.state != "finished" else _KINDS.get(run.kind, ""),
+        },
+        text_columns=range(6),
+    )
+    links = [(run.path.name, run.note) for run in runs if run.note]
+    blocks = [f"{folder}: {plural(len(runs), 'run')}", table if runs else None]
+    return views.View(blocks=views.blocks(blocks), links=tuple(links))
 
 
 def installation_view(found: Installation) -> views.View:

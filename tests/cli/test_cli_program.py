@@ -68,7 +68,7 @@ def test_commands_are_listed_in_the_order_of_use(dlcli):
     names = [line.split()[0] for line in listed.splitlines()]
     assert names == [
         *("train", "predict", "evaluate", "drift"),
-        *("Understand:", "explain", "report", "compare", "diagnose"),
+        *("Understand:", "explain", "report", "compare", "diagnose", "runs"),
         *("Choose:", "cv", "tune"),
         *("Deploy:", "export", "serve", "distill", "reproduce"),
         *("Prepare:", "init", "inspect", "validate", "schema", "doctor"),

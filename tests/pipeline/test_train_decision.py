@@ -161,7 +161,7 @@ def test_a_model_in_python_has_it_and_can_have_another(folder):
         (
             "threshold: 3",
             2,
-            "--decision: threshold: expected a probability between 0 and 1 for two classes, or costs for more classes, got 3",
+            "--decision: threshold: expected a probability between 0 and 1, got 3; for more than two classes, set costs instead of threshold",
         ),
         ("costs: {nope: {no: 1}}", 2, "--decision: costs.nope: no such class as 'nope'"),
     ],

@@ -190,7 +190,7 @@ class TestProblems:
             ("maximize: auc", "decision.maximize: expected 'accuracy', 'balanced_accuracy', 'f1'"),
             (
                 "threshold: 1",
-                "expected a probability between 0 and 1 for two classes, or costs for more classes, got 1",
+                "expected a probability between 0 and 1, got 1; for more than two classes, set costs instead of threshold",
             ),
             ("costs: {false_positive: -1}", "expected costs of 0 or more"),
             ("maximise: f1", "did you mean 'maximize'"),
