@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dlcli import __version__
 from dlcli.cli.run_commands import serve as command
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +92,25 @@ def test_nginx_and_the_unit_fit_the_server():
     assert "\nRuntimeDirectory=dlcli\n" in unit
     assert [*options["allowed_hosts"]] == re.findall(r"server_name (\S+);", proxy)
     assert options["limit_body"] == int(limit)
+
+
+@pytest.mark.parametrize(
+    ("package", "folder"), [("dlcli-keras", ""), ("dlcli-keras-runtime", "deploy/runtime/")]
+)
+def test_the_conda_recipe_has_the_versions_of_the_project(package, folder):
+    project = tomllib.loads((ROOT / f"{folder}pyproject.toml").read_text("utf-8"))["project"]
+    [recipe] = documents("conda/recipe.yaml")
+    [output] = [each for each in recipe["outputs"] if each["package"]["name"] == package]
+    of_conda = {
+        "tzdata": "python-tzdata",
+        "prometheus-client": "prometheus_client",
+        "uvicorn[standard]": "uvicorn-standard",
+    }
+    # Conda has no markers: of two lines on a package, the first has the wider range.
+    needed = {"python": project["requires-python"]}
+    for line in project["dependencies"]:
+        name, versions = re.fullmatch(r"([\w\[\]-]+)([^;]+).*", line).groups()
+        needed.setdefault(of_conda.get(name, name), versions.strip())
+
+    assert recipe["context"]["version"] == __version__
+    assert [*output["requirements"]["run"]] == [" ".join(each) for each in needed.items()]
