@@ -155,6 +155,7 @@ def compare(
     callback=_metric,
     help="Metric, such as rmse: list the runs that have it, the best first.",
 )
+@options.output("FILE", "Also write the list to a new HTML file, sortable and with loss curves.")
 @click.option(
     "--remove",
     "removed",
@@ -169,6 +170,7 @@ def runs(
     folder: Path,
     target: str | None,
     sort: str | None,
+    output: Path | None,
     removed: tuple[Path, ...],
     yes: bool,
     as_json: bool,
@@ -183,12 +185,15 @@ def runs(
     \b
       dlcli runs
       dlcli runs --target rentals --sort rmse
+      dlcli runs --output runs.html
       dlcli runs --remove runs/bikes-2 --remove runs/bikes-3
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.reports.command_views import runs_view
     from dlcli.runs import run_list
 
     if removed:
+        if output is not None:
+            raise UsageError("--output lists runs, but --remove removes some; use one of them")
         _remove(removed, yes, as_json)
         return
     if not folder.is_dir():
@@ -198,6 +203,13 @@ def runs(
         found = [run for run in found if target in run.target]
     if sort is not None:
         found = run_list.best_first(found, sort)
+    if output is not None:
+        from dlcli.reports.report_files import to_html
+        from dlcli.reports.run_list_report import run_list_page
+
+        page = to_html(run_list_page(folder, found, sort))
+        with console.open_output(output) as stream:
+            stream.write(page.encode())
     if as_json:
         console.print_json({"folder": str(folder), "runs": [each.to_document() for each in found]})
     else:

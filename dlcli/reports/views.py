@@ -102,6 +102,8 @@ class TableBlock(ViewBlock):
     """A symbol next to each row's name, on pages only: `↑` if higher is better."""
     wraps: bool = False
     """Whether columns that do not fit into a line of text follow below, after the first column."""
+    is_sortable: bool = False
+    """Whether the headers of a page sort the rows."""
 
     @classmethod
     def of(

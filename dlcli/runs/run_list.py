@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,11 @@ from dlcli.runs.run_folder import entries_of, is_run_folder
 State = Literal["finished", "diverged", "running", "unfinished", "damaged"]
 _SPLITS = ("test", "validation", "train")
 """The sets of rows on which a run may be evaluated, the most independent first."""
+_HAS_FOLDS = re.compile(r"^ensemble:.*(?:\n .*)*\bfolds: (?:[0-9]|auto)", re.MULTILINE)
+"""An ensemble with folds in a resolved config, whose top-level keys alone begin a line.
+
+Parsing the configs of a thousand ensembles would take seconds.
+"""
 
 
 @dataclass(frozen=True)
@@ -80,15 +86,19 @@ def best_first(runs: Sequence[ListedRun], metric: str) -> list[ListedRun]:
 
 
 def check_removable(path: Path) -> None:
-    """Check that a folder is a run that no process is training.
+    """Check that a folder is a run that no process is training, alone or as part of another run.
+
+    A file `manifest.json` is not enough, because other programs also write files of this name.
 
     Raises:
         RunError: if it is not.
     """
-    if path.is_symlink() or not is_run_folder(path):
+    is_begun = all(os.path.lexists(path / name) for name in manifest.ORIGIN)
+    if path.is_symlink() or not is_run_folder(path) or not is_begun:
         raise RunError(f"{path}: is not a run folder, so it is not removed")
-    if holder := manifest.holder_of(path):
-        raise RunError(f"{path}: process {holder} is training it, so it is not removed")
+    for folder in (path, path.absolute().parent):
+        if holder := manifest.holder_of(folder):
+            raise RunError(f"{path}: process {holder} is training it, so it is not removed")
 
 
 def remove_run(path: Path) -> None:
@@ -148,7 +158,7 @@ def _training(run: Run) -> _Result:
     split = next((each for each in _SPLITS if each in run.metrics), "train")
     metrics = run.metrics.get(split, {})
     rows = {"train": "training"}.get(split, split)
-    if split == "validation" and run.ensemble is not None and run.config.ensemble_folds is not None:
+    if split == "validation" and _HAS_FOLDS.search(run.read_text(RunFile.RESOLVED)):
         rows = "out-of-fold"
     return task.columns, rows, metrics, task.headlines((), metrics)
 

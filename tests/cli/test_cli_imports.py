@@ -68,6 +68,7 @@ def test_only_training_loads_tensorflow():
         "evaluate runs/pets pets.csv",
         "report runs/pets",
         "diagnose runs/pets",
+        "runs --output runs.html",
         "export runs/pets --format onnx --output out",
         "validate out",
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -87,6 +88,29 @@ def test_a_running_training_is_listed_and_not_removed(dlcli):
         f"error: runs/interrupted: process {os.getpid()} is training it, so it is not removed\n",
     )
     assert Path("runs/interrupted").is_dir()
+
+
+def test_the_page_has_a_sortable_list_and_a_chart_for_each_target(dlcli):
+    result = dlcli("runs", "--output", "runs.html")
+    assert result.exit_code == 0, result.stderr
+    page = Path("runs.html").read_text(encoding="utf-8")
+    assert '<table class="sortable">' in page
+    assert "<figcaption>Loss: price</figcaption>" in page
+    assert re.search(r"regression from [0-9.]+ to [0-9.]+", page)
+    assert "interrupted: resume with: dlcli train --resume runs/interrupted" in page
+
+
+def test_a_part_of_a_run_that_is_being_trained_is_not_removed(dlcli):
+    shutil.copytree("runs/regression", "runs/interrupted/best")
+    with RunWriter(Path("runs/interrupted")).locked():
+        result = dlcli("runs", "--remove", "runs/interrupted/best", "--yes")
+    assert (result.exit_code, Path("runs/interrupted/best").is_dir()) == (5, True)
+
+
+def test_a_folder_with_the_manifest_of_another_program_is_not_removed(dlcli):
+    Path("runs/no_run/manifest.json").write_text('{"manifest_version": 3}')
+    result = dlcli("runs", "--remove", "runs/no_run", "--yes")
+    assert (result.exit_code, Path("runs/no_run").is_dir()) == (5, True)
 
 
 def test_runs_are_removed(dlcli, runs):

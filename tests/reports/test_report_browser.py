@@ -10,7 +10,7 @@ import pytest
 from dlcli.comparison import compare
 from dlcli.reports.comparison_report import comparison_view
 from dlcli.reports.report_files import render_report, to_html, write_report
-from dlcli.reports.views import Figure, View
+from dlcli.reports.views import Figure, TableBlock, View, section
 from dlcli.runs.run_folder import open_run
 from tests.comparison import hand_made
 from tests.forks import Forks
@@ -130,6 +130,33 @@ def test_large_numbers_are_not_broken(width: int, chromium: Browser, tmp_path: P
     page.write_text(to_html(View("", figures=figures)), encoding="utf-8")
     chromium.visit(page, width=width)
     assert chromium.ask(LINES_OF_VALUES) == [1] * 6
+
+
+NUMBERS = ("9.5", "−1,200", "-", "1e3", "10.0 %")
+
+
+@pytest.mark.parametrize(
+    ("values", "order"),
+    [(NUMBERS, "baedc"), (("R² 0.9131", "R² 0.93", "MAE 12", "MAE 2", ""), "dcabe")],
+)
+def test_headers_sort_numbers_as_numbers_and_reverse_them(
+    values: tuple[str, ...], order: str, chromium: Browser, tmp_path: Path
+) -> None:
+    rows = tuple(zip("abcde", values, strict=True))
+    table = TableBlock(("run", "value"), rows, is_sortable=True)
+    page = tmp_path / "page.html"
+    view = View("", sections=lambda: [section("runs", "Runs", table)])
+    page.write_text(to_html(view), encoding="utf-8")
+    visit = chromium.visit(page)
+    names = "[...document.querySelectorAll('tbody th')].map((each) => each.textContent).join('')"
+
+    orders = []
+    for _ in range(2):
+        chromium.ask("document.querySelectorAll('thead button')[1].click()")
+        orders.append(chromium.ask(names))
+
+    assert orders == [order, order[::-1]]
+    assert not visit.complaints
 
 
 def test_a_policy_that_is_broken_would_be_seen(chromium: Browser, tmp_path: Path) -> None:

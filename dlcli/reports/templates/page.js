@@ -62,3 +62,41 @@ const watcher = new IntersectionObserver(
   { rootMargin: "-10% 0px -85% 0px" },
 );
 for (const section of document.querySelectorAll("section")) watcher.observe(section);
+
+// The headers of a sortable table are buttons, which sort its rows and reverse their order. A cell may
+// have a name before its number, such as `RMSE 2.5`.
+const NUMBER = /^(?:(.*)\s)?([−-]?[\d,]*\.?\d+(?:e[−+-]?\d+)?)(?:\s?%)?$/i;
+
+function sortKey(row, column) {
+  const text = row.cells[column].textContent.trim();
+  const [, name = "", digits] = NUMBER.exec(text) ?? [];
+  if (digits === undefined) return { name: text };
+  return { name, number: parseFloat(digits.replaceAll("−", "-").replaceAll(",", "")) };
+}
+
+function compareKeys(a, b) {
+  const areNumbers = [a, b].map((key) => key.number !== undefined);
+  if (areNumbers[0] !== areNumbers[1]) return areNumbers[0] ? -1 : 1;
+  const order = a.name.localeCompare(b.name, undefined, { numeric: true });
+  return order || (areNumbers[0] ? a.number - b.number : 0);
+}
+
+function sortRows(table, header) {
+  const ascending = header.getAttribute("aria-sort") !== "ascending";
+  const column = header.cellIndex;
+  const sorted = [...table.tBodies[0].rows]
+    .map((row) => [sortKey(row, column), row])
+    .sort(([a], [b]) => compareKeys(a, b) * (ascending ? 1 : -1));
+  table.tBodies[0].append(...sorted.map(([, row]) => row));
+  for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
+  header.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+}
+
+for (const table of document.querySelectorAll("table.sortable")) {
+  for (const header of table.tHead.rows[0].cells) {
+    const button = document.createElement("button");
+    button.append(...header.childNodes);
+    button.addEventListener("click", () => sortRows(table, header));
+    header.append(button);
+  }
+}
