@@ -34,7 +34,10 @@ def run_list_page(folder: Path, runs: Sequence[ListedRun], metric: str | None = 
     notes = [f"{name}: {note}" for name, note in listed.links]
 
     def sections() -> Sequence[views.PageSection]:
-        sortable = (replace(table, is_sortable=True) for table in tables)
+        sortable = (
+            replace(table, header=(*table.header[:-1], "state"), is_sortable=True)
+            for table in tables
+        )
         return [
             views.section("runs", "Runs", *sortable),
             views.section("training", "Training", *_curves(runs)),
@@ -44,7 +47,7 @@ def run_list_page(folder: Path, runs: Sequence[ListedRun], metric: str | None = 
         title=plural(len(runs), "run"),
         kicker="dlcli runs",
         lead="Compare results only between runs with the same rows.",
-        notes=tuple(map(fmt.sentence, notes)),
+        notes=tuple(notes),
         sections=sections,
         footer=f"Created by dlcli {__version__}.",
     )
