@@ -95,10 +95,13 @@ def read_text_header(text: str, form: TableFormat, file: str) -> TextHeader:
 
 
 def _plain_form(text: str, form: TableFormat, file: str) -> TableFormat:
-    """Return the format of a plain file if its first line has the columns of training."""
+    """Return the format of a plain file if its first line has the columns of training.
+
+    It may have totals at the end.
+    """
     if not form.columns:
         return form
-    plain = TableFormat(form.format, header=1)
+    plain = TableFormat(form.format, header=1, footer=form.footer)
     records = sample_records(text, plain, separator(find_delimiter(text, plain, file)[0]))
     names = {name.strip() for name in records[0]} if records else set()
     return plain if names.issuperset(form.columns) else form

@@ -117,8 +117,13 @@ def _without_footer(lines: Iterable[str], footer: str) -> Iterator[str]:
 
 
 def begins_with(line: str, word: str) -> bool:
-    """Return whether the first field of a line that is not empty begins with a word."""
-    return line.lstrip(' \t",;|').startswith(word)
+    """Return whether the first field of a line that is not empty begins with a word.
+
+    `Total:` begins with `Total`, but `Totally` does not.
+    """
+    rest = line.lstrip(' \t",;|')
+    is_open = word[-1:].isascii() and word[-1:].isalnum() and rest[len(word) :][:1].isalnum()
+    return rest.startswith(word) and not is_open
 
 
 @contextmanager

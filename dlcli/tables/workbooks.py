@@ -25,7 +25,7 @@ from dlcli.tables.stored_columns import batch_rows
 from dlcli.tables.table import FileNote
 from dlcli.tables.table_formats import CsvFormat, TableFormat
 from dlcli.tables.text_header import TextHeader, read_text_header
-from dlcli.tables.text_lines import LONGEST_FOOTER
+from dlcli.tables.text_lines import LONGEST_FOOTER, begins_with
 from dlcli.tables.workbook_limits import SheetSize, damaged, measure_workbook
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _with_titles(header: TextHeader, skip_lines: int) -> Iterator[FileNote]:
 def _plain_form(sheet: CalamineSheet, form: TableFormat) -> TableFormat:
     """Return the format of a plain sheet if its first row has the columns of training."""
     if form.columns:
-        plain = TableFormat(header=1, sheet=form.sheet)
+        plain = TableFormat(header=1, sheet=form.sheet, footer=form.footer)
         names = {str(value).strip() for value in next(_rows(sheet, plain), [])}
         form = plain if names.issuperset(form.columns) else replace(form, columns=())
     return form
@@ -365,5 +365,5 @@ def _without_footer(rows: Iterator[Row], footer: str) -> Iterator[Row]:
         if len(held) > LONGEST_FOOTER:
             yield held.popleft()
     first_values = (next(value for value in row if value is not None) for row in held)
-    ends = (at for at, value in enumerate(first_values) if str(value).startswith(footer))
+    ends = (at for at, value in enumerate(first_values) if begins_with(str(value), footer))
     yield from islice(held, next(ends, len(held)))

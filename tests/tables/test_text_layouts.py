@@ -207,6 +207,9 @@ def test_a_footer_is_omitted_where_it_is():
     form = TableFormat(footer="Total")
     assert rows(read("a,b\nx,1\ny,2\nTotal,3\nsource: z\n", form)) == [["x", "1"], ["y", "2"]]
     assert rows(read("a,b\nx,1\ny,2\n", form)) == [["x", "1"], ["y", "2"]]
+    assert rows(read("a,b\nx,1\nTotally,2\n", form)) == [["x", "1"], ["Totally", "2"]]
+    to_predict = TableFormat(footer="Total", columns=("a", "b"))
+    assert rows(read("a,b\nx,1\nTotal,2\n", to_predict)) == [["x", "1"]]
 
 
 def test_a_plain_file_to_predict_is_read_without_the_layout():

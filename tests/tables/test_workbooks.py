@@ -124,8 +124,10 @@ def test_layouts_of_text_apply_to_sheets():
 
 
 def test_a_plain_workbook_with_another_sheet_can_be_predicted():
-    trained = TableFormat(sheet="2023", skip_lines=2, columns=("a", "b"))
+    trained = TableFormat(sheet="2023", skip_lines=2, footer="Total", columns=("a", "b"))
     assert columns(read([["b", "a"], [1, 2]], trained)) == {"b": [1], "a": [2]}
+    with_totals = read([["b", "a"], ["Totally", 2], ["Total", 2]], trained)
+    assert columns(with_totals) == {"b": ["Totally"], "a": [2]}
 
 
 def test_a_second_header_line_below_a_title_is_found():
