@@ -427,7 +427,7 @@ def inspect(  # noqa: PLR0913  (named by their callers)
     delimiter: str | None = None,
     comment: str | None = None,
     skip_lines: int | None = None,
-    footer: str | None = None,
+    footer: str | int | None = None,
     sheet: str | int | None = None,
 ) -> results.InspectionResult:
     """Check a table before training.
@@ -442,7 +442,7 @@ def inspect(  # noqa: PLR0913  (named by their callers)
         delimiter: the character between fields, or `spaces` for aligned columns.
         comment: the beginning of lines that are comments.
         skip_lines: the number of lines above the header.
-        footer: the first word of the lines at the end that are not rows.
+        footer: the first word of the lines at the end that are not rows, or their number.
         sheet: the sheet of a workbook.
 
     Raises:
@@ -487,7 +487,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
     delimiter: str | None = None,
     comment: str | None = None,
     skip_lines: int | None = None,
-    footer: str | None = None,
+    footer: str | int | None = None,
     sheet: str | int | None = None,
 ) -> str:
     """Return a config for a table; `train` accepts it without changes.
@@ -512,7 +512,7 @@ def starter_config(  # noqa: PLR0913  (named by their callers)
         delimiter: the character between fields, or `spaces` for aligned columns.
         comment: the beginning of lines that are comments.
         skip_lines: the number of lines above the header.
-        footer: the first word of the lines at the end that are not rows.
+        footer: the first word of the lines at the end that are not rows, or their number.
         sheet: the sheet of a workbook.
 
     Returns:

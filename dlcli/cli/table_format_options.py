@@ -66,6 +66,19 @@ def _check_delimiter(
     raise click.BadParameter(f"expected one character, tab or spaces, got {value}")
 
 
+def _word_or_number(
+    ctx: click.Context, parameter: click.Parameter, value: str | None
+) -> str | int | None:
+    """Return a number of lines if a text is one."""
+    from dlcli.tables.table_formats import LONGEST_FOOTER
+
+    if value is None or not value.isdecimal():
+        return value
+    if 1 <= int(value) <= LONGEST_FOOTER:
+        return int(value)
+    raise click.BadParameter(f"expected a word or 1 to {LONGEST_FOOTER}, got {value}")
+
+
 _TARGET_TYPES = ("numeric", "count", "categorical")
 
 
@@ -129,8 +142,10 @@ table_format_options = options.combined(
     ),
     click.option(
         "--footer",
-        metavar="WORD",
-        help="First word of the lines at the end that are not rows, such as Total.",
+        metavar="WORD|LINES",
+        callback=_word_or_number,
+        help="First word of the lines at the end that are not rows, such as Total, or their "
+        "number.",
     ),
     click.option("--sheet", metavar="NAME", help="Sheet of a workbook. [default: its only one]"),
 )

@@ -20,7 +20,7 @@ from dlcli.columns.scaling import Scaling, Standard
 from dlcli.schema import section
 from dlcli.schema.urls import locate
 from dlcli.tables.database_section import DatabaseQuery
-from dlcli.tables.table_formats import AutoFormat, FormatChoice, TableFormat
+from dlcli.tables.table_formats import LONGEST_FOOTER, AutoFormat, FormatChoice, TableFormat
 
 MEMORY = ":memory:"
 """Stands for a table in memory instead of a file, like in SQLite; only Python can pass one."""
@@ -130,6 +130,12 @@ LineBeginning = Annotated[
     str,
     Field(min_length=1, max_length=20),
     section.Expected("the beginning of a line in quotes", section.with_quotes),
+]
+
+
+Footer = Annotated[
+    LineBeginning | Annotated[int, Field(ge=1, le=LONGEST_FOOTER)],
+    section.Expected("the beginning of a line, or the number of lines"),
 ]
 
 
@@ -367,11 +373,12 @@ class Data(section.Section):
     """
     skip_lines: section.NonNegativeInt = 0
     """Number of lines to omit at the beginning of the file, such as a title."""
-    footer: LineBeginning | None = None
-    """First word of the lines at the end that are not rows, such as a row with totals. It is looked
-    for in the last 20 lines.
+    footer: Footer | None = None
+    """First word of the lines at the end that are not rows, such as a row with totals; it is looked
+    for in the last 20 lines. If it has no word, the number of these lines; files to predict are
+    then read to the end.
 
-    Examples: [Total]
+    Examples: [Total, 1]
     """
     sheet: SheetName | None = None
     """Sheet of a workbook. Omitted: its only visible sheet with cells.

@@ -250,8 +250,13 @@ class Predictor:
 
     @property
     def table_format(self) -> TableFormat:
-        """The format of files, which is that of training or a plain one."""
-        return replace(self.config.data.table_format, columns=self.columns)
+        """The format of files, which is that of training or a plain one.
+
+        A number of lines at the end applies to the training file; in others, they may be rows.
+        """
+        form = self.config.data.table_format
+        footer = form.footer if isinstance(form.footer, str) else ""
+        return replace(form, columns=self.columns, footer=footer)
 
     def batch(self, rows: pa.Table, file: str, before: int = 0) -> Table:
         """Return some rows of a longer table, with the number notations of the training table.

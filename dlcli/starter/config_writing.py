@@ -334,7 +334,11 @@ def _format_lines(form: TableFormat) -> Iterator[Line]:
     if form.skip_lines:
         yield Line("skip_lines", str(form.skip_lines), "lines above the header")
     if form.footer:
-        yield Line("footer", scalar(form.footer), "lines at the end from this word on are omitted")
+        if isinstance(form.footer, int):
+            yield Line("footer", str(form.footer), "number of lines at the end that are omitted")
+        else:
+            why = "lines at the end from this word on are omitted"
+            yield Line("footer", scalar(form.footer), why)
 
 
 def _target_hints(facts: TableFacts) -> Iterator[str]:

@@ -40,11 +40,13 @@ def read_with_layout(
     """
     while True:
         table = read_table(source, missing, form)
-        found = [note.settings for note in table.file_notes if note.settings]
-        if not found or str(source) == "-" or table.files:
+        settings: dict[str, Any] = {}
+        for note in table.file_notes:
+            settings = settings or dict(note.settings)  # the header's first
+        changed = replace(form, **settings)
+        if changed == form or str(source) == "-" or table.files:
             return table, form
-        settings: dict[str, Any] = dict(found[0])
-        form = replace(form, **settings)
+        form = changed
         for key, value in settings.items():
             warn(f"{table.file}: {_APPLIED[key].format(value=value)}")
 

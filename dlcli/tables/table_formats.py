@@ -91,6 +91,8 @@ FormatChoice = Annotated[
 
 # How a table is arranged in its file
 
+LONGEST_FOOTER = 20
+"""Maximum number of lines at the end that can be a footer."""
 Header = Literal["auto", "none"] | int
 """`none` if the file has no header, the number of header lines, or `auto` to detect it."""
 
@@ -112,8 +114,8 @@ class TableFormat:
     """The beginning of lines that are comments; empty for none."""
     skip_lines: int = 0
     """Number of lines before the header."""
-    footer: str = ""
-    """The first word of the lines at the end that are not rows; empty for none."""
+    footer: str | int = ""
+    """The first word of the lines at the end that are not rows, or their number; empty for none."""
     sheet: str = ""
     """The sheet of a workbook; empty if it has only one."""
 

@@ -6,22 +6,21 @@ import csv
 import io
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import islice
-from typing import BinaryIO, cast
+from typing import BinaryIO, TypeVar, cast
 
 from dlcli.tables.remote_files import InputStream
-from dlcli.tables.table_formats import TableFormat
+from dlcli.tables.table_formats import LONGEST_FOOTER, TableFormat
 
+Line = TypeVar("Line")
 LONGEST_ROW = 2**24
 """Bytes of the longest row that pyarrow can read."""
 BYTE_ORDER_MARK = "\ufeff"
 SPACES = "spaces"
 """The delimiter of aligned columns: any number of spaces or tabs."""
-LONGEST_FOOTER = 20
-"""Maximum number of lines at the end that can be a footer."""
 _SPACES = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
 _BLOCK_CHARACTERS = 2**20
 
@@ -43,7 +42,8 @@ class RowLines:
     def __iter__(self) -> Iterator[str]:
         """Yield the lines."""
         lines = self._without_comments()
-        yield from _without_footer(lines, self._form.footer) if self._form.footer else lines
+        footer = self._form.footer
+        yield from without_footer(lines, footer, _beginning) if footer else lines
 
     def _without_comments(self) -> Iterator[str]:
         comment, is_in_quotes = self._form.comment, False
@@ -106,24 +106,38 @@ def _with_single_spaces(line: str) -> str:
     return joined + line[len(content) :]
 
 
-def _without_footer(lines: Iterable[str], footer: str) -> Iterator[str]:
-    held: deque[str] = deque()
+def without_footer(
+    lines: Iterable[Line], footer: str | int, beginning: Callable[[Line], str]
+) -> Iterator[Line]:
+    """Yield lines, or rows of a sheet, without those of the footer.
+
+    Args:
+        lines: the lines.
+        footer: the first word of the footer, or the number of its lines, without empty ones.
+        beginning: returns the text with which a line begins; empty for an empty line.
+    """
+    held: deque[Line] = deque()
     for line in lines:
         held.append(line)
         if len(held) > LONGEST_FOOTER:
             yield held.popleft()
-    begins = (at for at, line in enumerate(held) if begins_with(line, footer))
-    yield from islice(held, next(begins, len(held)))
+    texts = [beginning(line) for line in held]
+    if isinstance(footer, int):
+        ends = [at for at, text in enumerate(texts) if text][-footer:]
+    else:
+        ends = [at for at, text in enumerate(texts) if _begins_with(text, footer)]
+    yield from islice(held, next(iter(ends), len(held)))
 
 
-def begins_with(line: str, word: str) -> bool:
-    """Return whether the first field of a line that is not empty begins with a word.
+def _beginning(line: str) -> str:
+    """Return a line from its first field that is not empty."""
+    return line.lstrip(' \t\r\n",;|')
 
-    `Total:` begins with `Total`, but `Totally` does not.
-    """
-    rest = line.lstrip(' \t",;|')
-    is_open = word[-1:].isascii() and word[-1:].isalnum() and rest[len(word) :][:1].isalnum()
-    return rest.startswith(word) and not is_open
+
+def _begins_with(text: str, word: str) -> bool:
+    """Return whether a text begins with a word: `Total:` with `Total`, but not `Totally`."""
+    is_open = word[-1:].isascii() and word[-1:].isalnum() and text[len(word) :][:1].isalnum()
+    return text.startswith(word) and not is_open
 
 
 @contextmanager

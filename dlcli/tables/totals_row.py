@@ -37,17 +37,19 @@ class Totals:
         """Yield what to do about the row."""
         if not self.word and not self.sums:
             return
-        remedy = f"set data.footer: {self.word} (--footer in init and inspect)"
+        footer = self.word or 1
+        option = "--footer" if self.word else "--footer 1"
+        remedy = f"set data.footer: {footer} ({option} in init and inspect)"
         if self.sums:
             columns = first_names([f"'{name}'" for name in self.sums], 3)
-            remedy = remedy if self.word else "remove it from the file"
+            remedy += "" if self.word else ", or remove the row"
             message = f"the last row contains the totals of {columns}; {remedy}"
         else:
             message = (
                 f"the last row begins with '{self.word}'; if it contains totals instead of data, "
                 f"{remedy}"
             )
-        settings = (("footer", self.word),) if self.word and self.sums else ()
+        settings = (("footer", footer),) if self.sums else ()
         yield FileNote(message, is_doubtful=True, settings=settings)
 
 

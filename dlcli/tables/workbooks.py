@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -25,7 +25,7 @@ from dlcli.tables.stored_columns import batch_rows
 from dlcli.tables.table import FileNote
 from dlcli.tables.table_formats import CsvFormat, TableFormat
 from dlcli.tables.text_header import TextHeader, read_text_header
-from dlcli.tables.text_lines import LONGEST_FOOTER, begins_with
+from dlcli.tables.text_lines import without_footer
 from dlcli.tables.workbook_limits import SheetSize, damaged, measure_workbook
 
 if TYPE_CHECKING:
@@ -309,7 +309,7 @@ def _rows(sheet: CalamineSheet, form: TableFormat, header: int = _SAMPLE_ROWS) -
     rows = _with_values(sheet, form, header)
     if not form.footer:
         return rows
-    return _without_footer(rows, form.footer)
+    return without_footer(rows, form.footer, _beginning)
 
 
 def _with_values(sheet: CalamineSheet, form: TableFormat, header: int) -> Iterator[Row]:
@@ -358,12 +358,6 @@ def _plain(cell: object) -> object:
     return cell
 
 
-def _without_footer(rows: Iterator[Row], footer: str) -> Iterator[Row]:
-    held = deque[Row]()
-    for row in rows:
-        held.append(row)
-        if len(held) > LONGEST_FOOTER:
-            yield held.popleft()
-    first_values = (next(value for value in row if value is not None) for row in held)
-    ends = (at for at, value in enumerate(first_values) if begins_with(str(value), footer))
-    yield from islice(held, next(ends, len(held)))
+def _beginning(row: Row) -> str:
+    """Return the text of the first value of a row."""
+    return str(next(value for value in row if value is not None))

@@ -24,9 +24,12 @@ def terminal(monkeypatch):
 def test_the_format_of_the_table_is_kept_for_rows_to_predict(dlcli):
     layout = ["--header", "none", "--names", "size,state,price", "--comment", "#"]
     target = ["--target", "price", "--preset", "simple", "--output", "houses.yaml"]
+    with Path("houses.data").open("a") as stream:
+        stream.write(",,8340\n")  # the total, which rows to predict lack
     assert dlcli("init", "houses.data", *layout, *target).exit_code == 0
     data = load_config(Path("houses.yaml")).config.data
     assert (data.header, data.names, data.comment) == ("none", ("size", "state", "price"), "#")
+    assert data.footer == 1
     changes = ["--set", "hidden=[]", "--set", "epochs=1", "--set", "early_stopping=null"]
     assert dlcli("train", "houses.yaml", *changes).exit_code == 0
     Path("same.data").write_text("# new\n50,old,150\n51,new,153\n")

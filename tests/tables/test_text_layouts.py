@@ -181,7 +181,7 @@ SALES = "shop,kind,amount\n" + "".join(f"s{n},x,{n}.5\n" for n in range(1, 6))
     ("last", "remedy"),
     [
         ("Total,,17.5\n", "set data.footer: Total (--footer in init and inspect)"),
-        (",,17.5\n", "remove it from the file"),
+        (",,17.5\n", "set data.footer: 1 (--footer 1 in init and inspect), or remove the row"),
         (",,18.5\n", None),
         ("s6,x,17.5\n", None),  # no cell is empty
     ],
@@ -191,7 +191,10 @@ def test_sums_in_the_last_row_are_totals(last, remedy):
     message = f"data.csv: the last row contains the totals of 'amount'; {remedy}"
     assert found.warnings == (() if remedy is None else (message,))
     settings = [setting for note in found.file_notes for setting in note.settings]
-    assert settings == [("footer", "Total")] * last.startswith("Total")
+    footer = "Total" if last.startswith("Total") else 1
+    assert settings == [("footer", footer)] * len(found.warnings)
+    if settings:
+        assert read(SALES + last, TableFormat(footer=footer)).rows == 5
 
 
 def test_the_last_rows_of_all_files_are_compared_with_their_own_sums():
@@ -208,6 +211,7 @@ def test_a_footer_is_omitted_where_it_is():
     assert rows(read("a,b\nx,1\ny,2\nTotal,3\nsource: z\n", form)) == [["x", "1"], ["y", "2"]]
     assert rows(read("a,b\nx,1\ny,2\n", form)) == [["x", "1"], ["y", "2"]]
     assert rows(read("a,b\nx,1\nTotally,2\n", form)) == [["x", "1"], ["Totally", "2"]]
+    assert rows(read("a,b\nx,1\ny,2\n,3\n,\n\n", TableFormat(footer=1))) == [["x", "1"], ["y", "2"]]
     to_predict = TableFormat(footer="Total", columns=("a", "b"))
     assert rows(read("a,b\nx,1\nTotal,2\n", to_predict)) == [["x", "1"]]
 
