@@ -358,6 +358,7 @@ def export(
       dlcli export runs/bikes --format onnx --output bikes-onnx
       dlcli export runs/bikes --format saved_model --output bikes-saved-model
       dlcli export runs/bikes --format python --output bikes-script
+      dlcli export runs/bikes --format mlflow --output bikes-mlflow
       dlcli export runs/bikes --format card --output bikes.md
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.exports.export_folder import checked_format, export_run

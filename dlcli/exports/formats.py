@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from dlcli.exports.model_interface import ModelFormat
     from dlcli.runs.run import Run
 
-FormatName = Literal["onnx", "saved_model", "litert", "keras", "python", "card"]
+FormatName = Literal["onnx", "saved_model", "litert", "keras", "mlflow", "python", "card"]
 
 
 class Entry(NamedTuple):
@@ -33,6 +33,7 @@ ENTRIES: Mapping[FormatName, Entry] = {
         "litert_format", "the network for LiteRT; clients encode categories, texts and dates"
     ),
     "keras": Entry("keras_format", "only the network, for encoded rows"),
+    "mlflow": Entry("mlflow_format", "a model for MLflow, which predicts without TensorFlow"),
     "python": Entry("python_script", "a script that trains the same network with pandas and Keras"),
     "card": Entry("model_card", "a model card in Markdown"),
 }

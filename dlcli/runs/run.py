@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -125,9 +125,9 @@ class Run:
             message = f"to start from its last finite weights: {start}"
             raise self._error(f"diverged; {message}; or choose another run")
 
-    def verify(self) -> None:
-        """Verify every file of the run."""
-        for name in self.manifest.files:
+    def verify(self, names: Iterable[RunFile] | None = None) -> None:
+        """Verify files of the run, by default every file."""
+        for name in self.manifest.files if names is None else names:
             with self._opened(name):
                 pass
 

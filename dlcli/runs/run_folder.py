@@ -455,6 +455,23 @@ def opened_network(
         yield run
 
 
+def copy_for_predictions(run: Run, folder: Path) -> None:
+    """Copy the files of a run that predictions require; no file with rows is among them.
+
+    Args:
+        run: a run with a network.
+        folder: an existing folder.
+
+    Raises:
+        RunError: if a copied file is damaged.
+        OSError: if a file can't be written.
+    """
+    names = [name for name in _NEEDED if run.has(name)]
+    for name in (MANIFEST, *names):
+        shutil.copyfile(run.path / name, folder / name)
+    Run(folder, Manifest.of(folder)).verify(names)
+
+
 def _copy(url: Url, names: Sequence[RunFile], folder: Path) -> Run:
     _copy_file(url, MANIFEST, folder, safe_files.MAX_DOCUMENT_BYTES)
     manifest = Manifest.read(folder / MANIFEST, url / MANIFEST)
