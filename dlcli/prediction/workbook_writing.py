@@ -63,5 +63,15 @@ class WorkbookWriter:
             self._sheet.write_string(*place, text)
 
     def close(self) -> None:
-        """Write the workbook to its stream."""
-        self._book.close()
+        """Write the workbook to its stream.
+
+        Raises:
+            OSError: if the stream can't be written.
+        """
+        from xlsxwriter.exceptions import FileCreateError
+
+        try:
+            self._book.close()
+        except FileCreateError as error:  # its only argument is the error of the system
+            cause = error.args[0]
+            raise (cause if isinstance(cause, OSError) else OSError(str(cause))) from None
