@@ -645,7 +645,7 @@ class Config(Section):
           city: categorical
           "*": auto
     """
-    hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers)]
+    hidden: Annotated[tuple[Hidden, ...], BeforeValidator(_require_layers), at_most(1_000)]
     """Hidden layers, in order. `[]` is a linear model.
 
     Examples:

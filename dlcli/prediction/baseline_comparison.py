@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
@@ -50,6 +51,8 @@ _GUESSING = 0.5
 """The AUC of random numbers."""
 _RESAMPLES = 400
 """Number of resamples; few, because the last digit of an interval is not worth a wait."""
+_MOST_LEAKS = 100
+"""Maximum number of columns with possible target leakage that are named."""
 _LONGEST = 60
 """Maximum number of characters shown of a column's name."""
 
@@ -172,7 +175,7 @@ class Suspicion(NamedTuple):
     observation: str
     meaning: str
     leaks: tuple[str, ...] = ()
-    """The columns with possible target leakage."""
+    """The first columns with possible target leakage."""
 
 
 class BaselineComparison(Document):
@@ -226,7 +229,8 @@ class BaselineComparison(Document):
         """
         target = predicted_target(of_several=of_several)
         if self.leaks:
-            names = tuple(map(_shown, self.leaks))
+            leaks = tuple(islice(self.leaks, _MOST_LEAKS))
+            names = tuple(map(_shown, leaks))
             least = _percent(min(self.leaks.values()))
             is_one = len(names) == 1
             which = f"the column {listed(names)}" if is_one else f"each of {listed(names)}"
@@ -237,7 +241,7 @@ class BaselineComparison(Document):
                 "error than a constant prediction",
                 f"check that {known} known when predictions are made, and {not_derived} derived "
                 "from the target",
-                tuple(self.leaks),
+                leaks,
             )
         found = self.nearly_perfect
         if found is None:

@@ -204,13 +204,17 @@ def parse_history(content: bytes, file: Location) -> dict[str, list[float]]:
         RunError: if the content is not such a history.
     """
     try:
-        header, *rows = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+        reader = csv.reader(io.StringIO(content.decode(), newline=""), strict=True)
+        header = next(reader, [])
+        if header[:1] != ["epoch"]:
+            raise damaged(file, "does not begin with the column 'epoch'")
+        rows = list(reader)
         values = [[float(field) for _, field in zip(header, row, strict=True)] for row in rows]
         epochs, *columns = [[row[at] for row in values] for at in range(len(header))]
     except (ValueError, csv.Error) as error:
         raise damaged(file, f"is not a table of numbers: {error}") from None
     names = header[1:]
-    if header[0] != "epoch" or epochs != list(range(1, len(rows) + 1)):
+    if epochs != list(range(1, len(rows) + 1)):
         raise damaged(file, "does not number its epochs from 1")
     if len(set(names)) < len(names):
         raise damaged(file, "has two columns with the same name")

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 MetricsBySplit = dict[str, dict[str, object]]
 BACKGROUND_ARRAY = "rows"
 """The name of the array in `background.npz`."""
+_MOST_METRICS = 1_000
+"""Maximum number of metrics of a split."""
 
 
 @dataclass(frozen=True)
@@ -702,6 +704,8 @@ def _by_split(metrics: Mapping[str, object], file: Location) -> MetricsBySplit:
     splits = {name: values for name, values in metrics.items() if isinstance(values, dict)}
     if len(splits) < len(metrics):
         raise safe_files.damaged(file, "does not contain metrics by split")
+    if any(len(values) > _MOST_METRICS for values in splits.values()):
+        raise safe_files.damaged(file, f"has more than {_MOST_METRICS:,} metrics of a split")
     return splits
 
 
