@@ -203,7 +203,7 @@ def parse_object(content: bytes, path: Path | str) -> dict[str, Any]:
             deeply.
     """
     try:
-        fields = json.loads(content, parse_constant=_not_json, parse_float=_finite)
+        fields = _DECODER.decode(content.decode(json.detect_encoding(content), "surrogatepass"))
     except RecursionError:
         raise damaged(path, "is not JSON: nested too deeply") from None
     except ValueError as error:
@@ -261,6 +261,9 @@ def _finite(text: str) -> float:
 
 def _not_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite)
 
 
 # Digests

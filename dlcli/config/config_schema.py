@@ -21,6 +21,7 @@ from dlcli.config.tune_section import (
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS, metric_bounds
 from dlcli.schema.section import (
+    TEXTS_IF_LONG,
     Choice,
     ColumnName,
     Conflict,
@@ -811,7 +812,7 @@ class Config(Section):
       - test.accuracy: {at_least: 0.9, better_than: linear}
       - test.recall: {at_least: 0.8, for_each: region}
     """
-    evaluate_by: Annotated[tuple[ColumnName, ...], Field(min_length=1)] | None = None
+    evaluate_by: Annotated[tuple[ColumnName, ...], Field(min_length=1), TEXTS_IF_LONG] | None = None
     """Columns that divide the held-out rows into groups. The metrics of each group are computed,
     with 95 % confidence intervals and the largest differences between groups. `sex*region` combines
     two columns. The network need not read the columns: to exclude one, set its type to `ignored`.

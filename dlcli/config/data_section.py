@@ -46,6 +46,7 @@ File = Annotated[str, Field(min_length=1)]
 Files = Annotated[
     File | Annotated[tuple[File, ...], Field(min_length=1)] | DatabaseQuery,
     section.Expected("a file", section.with_quotes),
+    section.TEXTS_IF_LONG,
     BeforeValidator(_check_urls),
     BeforeValidator(_parse_query),
 ]
@@ -219,6 +220,7 @@ class Target(section.Section):
     column: Annotated[
         section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
         section.Expected("a column name, or a list of column names", section.with_quotes),
+        section.TEXTS_IF_LONG,
     ]
     """Column to predict, or a list of several numeric or yes/no columns.
 

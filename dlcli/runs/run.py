@@ -187,9 +187,11 @@ class Run:
         Raises:
             RunError: if the log is damaged or does not fit the model.
         """
+        kinds = {field.validation_alias or name for name, field in model.model_fields.items()}
         logged = defaultdict(list)
         for event in self.events():
-            logged[str(event.get("event"))].append(event)
+            if (kind := str(event.get("event"))) in kinds:
+                logged[kind].append(event)
         return safe_files.parse_document(model, logged, f"{self.location / RunFile.EVENTS}:")
 
     # The trained network

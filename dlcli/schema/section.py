@@ -388,6 +388,22 @@ def at_most(count: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
+_MOST_EXPLAINED = 1_000
+"""Length of a list up to which every item that is not text is reported."""
+
+
+def _refuse_long_list(value: object) -> object:
+    if isinstance(value, tuple | list) and len(value) > _MOST_EXPLAINED:
+        other = next((at for at, item in enumerate(value) if not isinstance(item, str)), None)
+        if other is not None:
+            raise value_error(f"expected a list of texts, got {shown(value[other])} at [{other}]")
+    return value
+
+
+TEXTS_IF_LONG = BeforeValidator(_refuse_long_list)
+"""A validator that ends at the first item of a long list that is not text."""
+
+
 def _again(line: ErrorDetails) -> InitErrorDetails:
     """Return the error of `Expected` for an item, at the position of the item."""
     error = value_error(line["msg"], "expected", is_missing=line["ctx"]["is_missing"])

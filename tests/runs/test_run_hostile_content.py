@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dlcli.errors import RunError
-from dlcli.runs.file_formats import read_parquet
+from dlcli.prediction.baseline_comparison import BaselineComparison
+from dlcli.runs.file_formats import parse_history, read_parquet
 
 MEASURE = """
 import importlib, inspect, json, pkgutil, time
@@ -82,3 +84,64 @@ def test_a_small_table_of_long_texts_is_refused_before_it_fills_the_memory() -> 
     assert len(stream.getvalue()) < 20_000
     with pytest.raises(RunError, match="expands to more than 256 times its size"):
         read_parquet(stream, "predictions.parquet")
+
+
+LISTS = """
+import json, time
+from dlcli.config.config_file import load_config
+from dlcli.errors import ConfigError
+from pathlib import Path
+
+def megabytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
+
+def cost(path):
+    Path("/proc/self/clear_refs").write_text("5")
+    before, start = megabytes("VmRSS"), time.process_time()
+    try:
+        load_config(path)
+    except ConfigError:
+        return time.process_time() - start, megabytes("VmHWM") - before
+    return "accepted"
+
+valid = {"data": {"train": "a.csv", "target": "y"}, "hidden": [], "epochs": 1}
+items = [1] * 99_000, [str(at) for at in range(99_000)]
+for change in (
+    {"hidden": items[1]},
+    {"data": {"train": items[0], "target": "y"}},
+    {"data": {"train": "a.csv", "target": items[0]}},
+    {"evaluate_by": items[0]},
+):
+    Path("long.yaml").write_text(json.dumps(valid | change))
+    seconds, memory = cost(Path("long.yaml"))
+    if seconds > 2 or memory > 100:
+        print(*change, round(memory), "MB", round(seconds, 1), "s")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
+def test_a_long_list_in_a_config_takes_little_memory_and_time(tmp_path: Path) -> None:
+    found = subprocess.run(
+        [sys.executable, "-c", LISTS], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (found.stdout, found.stderr) == ("", "")
+
+
+@pytest.mark.parametrize("content", [b"\n" * 1_000_000, b"," * 1_000_000])
+def test_a_history_without_epochs_is_refused_at_its_first_line(content: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(RunError, match="does not begin with the column 'epoch'"):
+            parse_history(content, "history.csv")
+        assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_many_signs_of_leakage_are_counted_but_not_all_listed() -> None:
+    comparison = BaselineComparison(leaks={str(at): 1.0 for at in range(100_000)})
+    suspicion = comparison.suspicion(out_of_fold=False)
+    assert suspicion is not None
+    assert len(suspicion.leaks) == 100
