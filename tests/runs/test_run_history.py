@@ -61,7 +61,7 @@ def test_a_history_is_read_to_the_bit(columns):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is not a table of numbers"),
+        (b"", "does not begin with the column 'epoch'"),
         (b"\n1\n", "is not a table of numbers"),
         (b"epoch,loss\n1,low\n", "is not a table of numbers: could not convert"),
         (b"epoch,loss\n1\n", "is not a table of numbers: zip"),
