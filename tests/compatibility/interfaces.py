@@ -2,8 +2,8 @@
 
 `python tests/compatibility/interfaces.py` writes interfaces/VERSION.json; no test writes it. It
 contains what `docs/compatibility.md` covers and a file can describe: the signatures of the Python
-API, the JSON Schema of the config without its texts, the fields of events and of other JSON
-output, and the exit codes of errors.
+API, the JSON Schema of the config without its texts, the options of commands, the fields of events
+and of other JSON output, and the exit codes of errors.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+import click
 import griffe
 
 import dlcli
 from dlcli import errors
 from dlcli.cli.help_topics import EXIT_CODES
+from dlcli.cli.program import main
 from dlcli.config.config_schema import Config
 from dlcli.pipeline import events
 
@@ -33,6 +35,7 @@ def interfaces() -> dict[str, Any]:
     return {
         "python": python_api(),
         "config": without_texts(Config.model_json_schema()),
+        "commands": command_options(),
         "events": event_fields(),
         "outputs": output_keys(),
         "exit_codes": exit_codes(),
@@ -107,6 +110,22 @@ def without_texts(schema: Any) -> Any:
         for key, value in schema.items()
         if key not in _TEXTS
     }
+
+
+def command_options() -> dict[str, dict[str, bool]]:
+    """Return the arguments, options and choices of each command, and whether they are required."""
+    return {
+        name: {part: each.required for each in command.params for part in _parts_of_parameter(each)}
+        for name, command in main.commands.items()
+    }
+
+
+def _parts_of_parameter(parameter: click.Parameter) -> list[str]:
+    if isinstance(parameter, click.Argument):
+        return [str(parameter.name)]
+    names = [*parameter.opts, *parameter.secondary_opts]
+    choices = parameter.type.choices if isinstance(parameter.type, click.Choice) else ()
+    return names + [f"{name} {choice}" for name in names for choice in choices]
 
 
 def event_fields() -> dict[str, dict[str, Any]]:

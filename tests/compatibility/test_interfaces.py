@@ -41,6 +41,7 @@ def breakages(released: Interfaces, present: Interfaces) -> list[str]:
     return [
         *python_breakages(released["python"], present["python"]),
         *(f"config{each}" for each in refusals(released["config"], present["config"])),
+        *command_breakages(released["commands"], present["commands"]),
         *event_breakages(released["events"], present["events"]),
         *(
             f"output of {command}: {key!r} was removed"
@@ -62,6 +63,19 @@ def python_breakages(released: Interfaces, present: Interfaces) -> list[str]:
     return [
         f"{each.obj.path}: {each.explain(griffe.ExplanationStyle.MARKDOWN)}" for each in changes
     ]
+
+
+def command_breakages(released: Interfaces, present: Interfaces) -> list[str]:
+    found = []
+    for name, options in released.items():
+        now = present.get(name, {})
+        found += [f"command {name}: {each} was removed" for each in options if each not in now]
+        found += [
+            f"command {name}: {each} is required"
+            for each, required in now.items()
+            if required and not options.get(each)
+        ]
+    return found
 
 
 def event_breakages(released: Interfaces, present: Interfaces) -> list[str]:
@@ -113,6 +127,14 @@ def remove_optimizer(changed: Interfaces) -> None:
     changed["config"]["$defs"]["Adam"]["properties"]["name"]["const"] = "adam2"
 
 
+def remove_option(changed: Interfaces) -> None:
+    del changed["commands"]["train"]["--quiet"]
+
+
+def require_option(changed: Interfaces) -> None:
+    changed["commands"]["tune"]["--seed-of-all"] = True
+
+
 def remove_field(changed: Interfaces) -> None:
     del changed["events"]["EpochEvent"]["fields"]["of"]
 
@@ -139,6 +161,8 @@ def change_exit_code(changed: Interfaces) -> None:
         (require_key, "config.seed: is required"),
         (narrow_key, "config.seed: "),
         (remove_optimizer, "config.optimizer: refuses adam"),
+        (remove_option, "command train: --quiet was removed"),
+        (require_option, "command tune: --seed-of-all is required"),
         (remove_field, "EpochEvent.of: "),
         (omit_field, "TrainedEvent.epochs: may be absent"),
         (remove_output, "output of evaluate: 'rows' was removed"),
