@@ -147,8 +147,13 @@ def _request(
 
 
 def _workers(pid: int) -> list[int]:
-    """Return the processes that the server started."""
-    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """Return the worker processes of the server, without Python's resource tracker."""
+    children = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+    return [pid for pid in children if b"resource_tracker" not in _command(pid)]
+
+
+def _command(pid: int) -> bytes:
+    return Path(f"/proc/{pid}/cmdline").read_bytes()
 
 
 def _memory(pid: int) -> int:
