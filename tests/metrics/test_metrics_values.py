@@ -631,3 +631,17 @@ def test_a_stored_confusion_matrix_that_is_none_is_not_used(value):
 
 def test_a_stored_confusion_matrix_is_read():
     assert stored_confusion([[1, 0], [2.5, 3]]).tolist() == [[1.0, 0.0], [2.5, 3.0]]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "rows", "expected"),
+    [
+        ("accuracy", 0.9, 96, math.sqrt(0.884 * 0.116 / 100)),
+        ("accuracy", 1.0, 96, math.sqrt(0.98 * 0.02 / 100)),
+        ("mae", 3.0, 9, 1.0),
+        ("rmse", 3.0, 9, 0.5),
+        ("r2", 0.64, 9, 0.12),
+    ],
+)
+def test_the_typical_error_follows_from_the_rows(name, value, rows, expected):
+    assert METRICS[name].typical_error(value, rows) == pytest.approx(expected)

@@ -318,6 +318,11 @@ class TestTime:
         assignment = time_split(column(times), Shares(0.22, 0.22))
         assert lists(assignment) == ([0, 1, 2, 3], [4, 5], [6, 7, 8])
 
+    def test_validation_rows_are_left_where_the_nearest_time_begins_the_test_rows(self):
+        times = [1] * 2 + [2] * 16 + [3] * 2
+        assignment = time_split(column(times), Shares(0.1, 0.1))
+        assert lists(assignment) == ([0, 1], [*range(2, 18)], [18, 19])
+
     def test_a_time_is_left_for_each_set(self):
         times = [1, 2, 3, 3, 3, 3, 3, 3]
         assignment = time_split(column(times), Shares(0.1, 0.1))
