@@ -19,6 +19,8 @@ _APPLIED: Mapping[str, str] = {
     "footer": "the last row contains totals and is omitted (data.footer: {value})",
 }
 """What a detected setting means, by its key of `data`."""
+_MOST_READINGS = 4
+"""Maximum number of times that a table is read again: for its header, and for rows with totals."""
 
 
 def read_with_layout(
@@ -38,17 +40,19 @@ def read_with_layout(
     Returns:
         The table, and its format with the detected settings.
     """
-    while True:
-        table = read_table(source, missing, form)
+    table = read_table(source, missing, form)
+    for _ in range(_MOST_READINGS):
         settings: dict[str, Any] = {}
         for note in table.file_notes:
             settings = settings or dict(note.settings)  # the header's first
         changed = replace(form, **settings)
         if changed == form or str(source) == "-" or table.files:
-            return table, form
+            break
         form = changed
         for key, value in settings.items():
             warn(f"{table.file}: {_APPLIED[key].format(value=value)}")
+        table = read_table(source, missing, form)
+    return table, form
 
 
 def full_names(names: str | Sequence[str], table: Table, form: TableFormat) -> tuple[str, ...]:
