@@ -137,6 +137,15 @@ def print_json(document: object) -> None:
     click.echo(json.dumps(document, allow_nan=False))
 
 
+def write_page(view: View, output: Path) -> None:
+    """Write a result as a new, self-contained HTML file."""
+    from dlcli.reports.report_files import to_html
+
+    page = to_html(view)
+    with open_output(output) as stream:
+        stream.write(page.encode())
+
+
 def print_view(view: View, least_width: int = 0) -> None:
     """Print a result as text in the width of the terminal.
 

@@ -530,11 +530,7 @@ def drift(
     with opened_network(folder) as run:
         measured = measure_drift(run, data, before, print_event, ignored)
     if output is not None:
-        from dlcli.reports.report_files import to_html
-
-        page = to_html(drift_view(measured))
-        with console.open_output(output) as stream:
-            stream.write(page.encode())
+        console.write_page(drift_view(measured), output)
     if as_json:
         console.print_json(measured.document.model_dump(mode="json"))
     else:

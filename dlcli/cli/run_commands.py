@@ -30,18 +30,6 @@ _PAGE_WIDTH = 80
 """Width of a comparison in columns, if standard output is not a terminal."""
 
 
-def _metric(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
-    """Return dlcli's name of a metric."""
-    if value is None:
-        return None
-    from dlcli.metrics.definitions import METRICS
-    from dlcli.schema.section import to_metric
-
-    if (name := str(to_metric(value))) in METRICS:
-        return name
-    raise click.BadParameter(f"unknown metric '{value}'{did_you_mean_or_all(value, [*METRICS])}")
-
-
 @click.command()
 @run_argument(("train", "cv", "tune"))
 @options.output("FILE", "New HTML file. [default: RUN/report.html]")
@@ -135,15 +123,23 @@ def compare(
         raise UsageError("--sql requires --data, the database")
     comparison = compare_runs(runs, None if data is None else rows_of(data, sql))
     if output is not None:
-        from dlcli.reports.report_files import to_html
-
-        page = to_html(comparison_view(comparison))
-        with console.open_output(output) as stream:
-            stream.write(page.encode())
+        console.write_page(comparison_view(comparison), output)
     if as_json:
         console.print_json(to_document(comparison))
     else:
         console.print_view(comparison_view(comparison), least_width=_PAGE_WIDTH)
+
+
+def _metric(ctx: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Return dlcli's name of a metric."""
+    if value is None:
+        return None
+    from dlcli.metrics.definitions import METRICS
+    from dlcli.schema.section import to_metric
+
+    if (name := str(to_metric(value))) in METRICS:
+        return name
+    raise click.BadParameter(f"unknown metric '{value}'{did_you_mean_or_all(value, [*METRICS])}")
 
 
 @click.command()
@@ -178,7 +174,7 @@ def runs(
     """List the runs of a folder, or remove some.
 
     FOLDER contains run folders of `dlcli train`, `cv` and `tune`. [default: runs] The most recent
-    run is listed first. The metrics are those of the test rows, or else of out-of-fold, validation
+    run is listed first. The metrics are computed on test rows, or else on out-of-fold, validation
     or training rows, so compare runs only if they have the same rows; `dlcli compare` tests
     differences.
 
@@ -204,12 +200,9 @@ def runs(
     if sort is not None:
         found = run_list.best_first(found, sort)
     if output is not None:
-        from dlcli.reports.report_files import to_html
         from dlcli.reports.run_list_report import run_list_page
 
-        page = to_html(run_list_page(folder, found, sort))
-        with console.open_output(output) as stream:
-            stream.write(page.encode())
+        console.write_page(run_list_page(folder, found, sort), output)
     if as_json:
         console.print_json({"folder": str(folder), "runs": [each.to_document() for each in found]})
     else:

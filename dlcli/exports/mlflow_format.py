@@ -89,7 +89,7 @@ def _inputs(predictor: Predictor) -> Iterator[dict[str, object]]:
 
 
 def _outputs(predictor: Predictor) -> Iterator[dict[str, object]]:
-    """Yield the columns of predictions, which those of an empty table have."""
+    """Yield the columns of predictions, which are known from an empty table."""
     columns = {name: pa.nulls(0) for name in predictor.columns}
     empty = predictor.predict(predictor.batch(pa.table(columns), "data"), ValueProblems())
     for column in pa.table(empty.columns()).schema:

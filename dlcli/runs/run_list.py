@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,11 +22,6 @@ from dlcli.runs.run_folder import entries_of, is_run_folder
 State = Literal["finished", "diverged", "running", "unfinished", "damaged"]
 _SPLITS = ("test", "validation", "train")
 """The sets of rows on which a run may be evaluated, the most independent first."""
-_HAS_FOLDS = re.compile(r"^ensemble:.*(?:\n .*)*\bfolds: (?:[0-9]|auto)", re.MULTILINE)
-"""An ensemble with folds in a resolved config, whose top-level keys alone begin a line.
-
-Parsing the configs of a thousand ensembles would take seconds.
-"""
 
 
 @dataclass(frozen=True)
@@ -157,9 +151,9 @@ def _training(run: Run) -> _Result:
     task = run.encoding.task
     split = next((each for each in _SPLITS if each in run.metrics), "train")
     metrics = run.metrics.get(split, {})
-    rows = {"train": "training"}.get(split, split)
-    if split == "validation" and _HAS_FOLDS.search(run.read_text(RunFile.RESOLVED)):
-        rows = "out-of-fold"
+    # Without an ensemble, the adjective needs no config, which takes most of the time to read.
+    is_plain = split == "test" or not run.has(RunFile.ENSEMBLE)
+    rows = {"train": "training"}.get(split, split) if is_plain else run.config.adjective(split)
     return task.columns, rows, metrics, task.headlines((), metrics)
 
 

@@ -109,7 +109,7 @@ def _with_single_spaces(line: str) -> str:
 def without_footer(
     lines: Iterable[Line], footer: str | int, beginning: Callable[[Line], str]
 ) -> Iterator[Line]:
-    """Yield lines, or rows of a sheet, without those of the footer.
+    """Yield lines, or rows of a sheet, without the footer.
 
     Args:
         lines: the lines.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow.compute as pc
 
-from dlcli.errors import first_names
+from dlcli.errors import listed
 from dlcli.tables.table import FileNote, Table
 
 _TOTALS = re.compile(
@@ -41,7 +41,7 @@ class Totals:
         option = "--footer" if self.word else "--footer 1"
         remedy = f"set data.footer: {footer} ({option} in init and inspect)"
         if self.sums:
-            columns = first_names([f"'{name}'" for name in self.sums], 3)
+            columns = listed(self.sums, 3)
             remedy += "" if self.word else ", or remove the row"
             message = f"the last row contains the totals of {columns}; {remedy}"
         else:

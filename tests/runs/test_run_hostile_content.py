@@ -21,9 +21,15 @@ from dlcli.errors import RunError
 from dlcli.prediction.baseline_comparison import BaselineComparison
 from dlcli.runs.file_formats import parse_history, read_parquet
 
+MEMORY = """
+from pathlib import Path
+
+def megabytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
+"""
 MEASURE = """
 import importlib, inspect, json, pkgutil, time
-from pathlib import Path
 import dlcli
 from dlcli.errors import RunError
 from dlcli.safe_files import Stored, parse_document
@@ -37,10 +43,6 @@ def subclasses(kind):
     for each in kind.__subclasses__():
         yield each
         yield from subclasses(each)
-
-def megabytes(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
 
 SIZE = 10**6
 def shapes(size):
@@ -68,13 +70,17 @@ print(count > 100)
 """
 
 
+def printed(script: str, folder: Path) -> tuple[str, str]:
+    """What a script that measures its memory prints, on standard output and error."""
+    command = [sys.executable, "-c", MEMORY + script]
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return found.stdout, found.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
 def test_a_megabyte_in_any_document_takes_little_memory_and_time(tmp_path: Path) -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", MEASURE], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (found.stdout, found.stderr) == ("True\n", "")
+    assert printed(MEASURE, tmp_path) == ("True\n", "")
 
 
 def test_a_small_table_of_long_texts_is_refused_before_it_fills_the_memory() -> None:
@@ -90,11 +96,6 @@ LISTS = """
 import json, time
 from dlcli.config.config_file import load_config
 from dlcli.errors import ConfigError
-from pathlib import Path
-
-def megabytes(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(name))) / 1024
 
 def cost(path):
     Path("/proc/self/clear_refs").write_text("5")
@@ -123,10 +124,7 @@ for change in (
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
 def test_a_long_list_in_a_config_takes_little_memory_and_time(tmp_path: Path) -> None:
-    found = subprocess.run(
-        [sys.executable, "-c", LISTS], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert (found.stdout, found.stderr) == ("", "")
+    assert printed(LISTS, tmp_path) == ("", "")
 
 
 @pytest.mark.parametrize("content", [b"\n" * 1_000_000, b"," * 1_000_000])

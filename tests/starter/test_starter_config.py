@@ -469,7 +469,7 @@ def test_an_option_sets_the_split(tmp_path: Path) -> None:
         "random"
     )
     classes = starter(table(tmp_path, **{**panel(25), "y": [*"ab" * 50]}), split="random")
-    assert yaml.safe_load(classes)["data"]["split"] == "random"  # stratified is warned of
+    assert yaml.safe_load(classes)["data"]["split"] == "random"  # stratified would cause a warning
     assert "# with stratified, every set has the same share of each class\n" in classes
     text = starter(data, split="group:x")
     assert yaml.safe_load(text)["data"]["split"] == {"name": "group", "column": "x"}

@@ -134,7 +134,7 @@ def is_private(name: object) -> bool:
 
 
 def private_attributes(path: Path) -> Iterator[str]:
-    """The private attributes in a module, but for those of named tuples."""
+    """The private attributes in a module, except of named tuples."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         match node:
             case ast.Attribute(attr=name):
