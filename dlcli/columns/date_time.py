@@ -169,16 +169,18 @@ _DATE_NAME = re.compile(r"(?i)date|datum|fecha|dob|day|month|period|yymm")
 def decide_dates_of_digits(view: "ColumnView") -> Decision | None:
     """Decide for dates if all numbers are dates without separators, such as 19750103.
 
-    Six-digit dates, such as 750103 and 197501, require a column name that suggests dates.
+    Six-digit dates, such as 750103, 197501 and the week 197529, require a column name that suggests
+    dates.
     Eight-digit dates are accepted in any column with more than `MAX_CODES` distinct values, since
     only 4 % of eight-digit numbers are dates.
     """
     is_short = view.summary.bounds is not None and view.summary.bounds[0] < _FEWEST_DIGITS
     if not view.summary.whole or (is_short and view.column.kind == "number"):
         return None
-    formats = datetime_parsing.compact_dates(view.distinct)
+    formats = datetime_parsing.compact_dates(view.column.name, view.distinct)
     is_clear = formats == ("%Y%m%d",) and view.are_amounts(view.matches("."))
-    if not formats or not (is_clear or _DATE_NAME.search(view.column.name)):
+    is_named = formats == ("%G%V",) or _DATE_NAME.search(view.column.name)
+    if not formats or not (is_clear or is_named):
         return None
     feature = Datetime(format=formats[0] if len(formats) == 1 else formats)
     return Decision(feature, f"dates such as {view.example(view.matches('.'))}")
@@ -257,7 +259,7 @@ def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:
     """
     values = train.column(column)
     may_be_digits = values.kind in ("number", "text")
-    if may_be_digits and (formats := datetime_parsing.compact_dates(values.distinct)):
+    if may_be_digits and (formats := datetime_parsing.compact_dates(column, values.distinct)):
         return formats
     if values.kind == "number":
         message = "expected dates, but the column holds numbers"

@@ -569,27 +569,33 @@ _COMPACT = {
     "%Y%m%d": "^(?:1[5-9]|2[01])[0-9]{6}$",
     "%Y%m": "^(?:1[5-9]|2[01])[0-9]{4}$",
     "%y%m%d": "^[0-9]{6}$",
+    "%G%V": "^(?:1[5-9]|2[01])[0-9]{4}$",
 }
 """Formats of dates without separators, with a pattern of the years 1500 to 2199."""
+_WEEK_NAME = re.compile("(?i)week|woche|semaine|semana|yyyyww")
+"""Pattern of the columns in whose values the week follows the year, as in 201729."""
 _ALL_COMPACT = "^(?:(?:1[5-9]|2[01])[0-9]{6}|[0-9]{6})$"
 
 
-def compact_dates(distinct: DistinctTexts) -> tuple[str, ...]:
+def compact_dates(column: str, distinct: DistinctTexts) -> tuple[str, ...]:
     """Return the formats of dates without separators, such as 19750103, that read all texts.
 
     Args:
-        distinct: the values.
+        column: its name; only in a column of weeks is 201729 the week `%G%V`.
+        distinct: its values.
 
     Returns:
-        `%Y%m%d`, `%Y%m` or `%y%m%d`, or the first and the last if both occur; empty if they don't
-        match all texts.
+        `%G%V`, `%Y%m%d`, `%Y%m` or `%y%m%d`, or both `%Y%m%d` and `%y%m%d` if both occur; empty if
+        they don't match all texts.
     """
     if not len(distinct.texts) or not distinct.matches(_ALL_COMPACT).all():
         return ()  # fast path for most columns
     readable = {}
     for format, digits in _COMPACT.items():
         readable[format] = distinct.matches(digits) & _readable(distinct, format)
-    for formats in (("%Y%m%d",), ("%Y%m",), ("%y%m%d",), ("%Y%m%d", "%y%m%d")):
+    weeks = ["%G%V"] if _WEEK_NAME.search(column) else []
+    alternatives = [(format,) for format in (*weeks, "%Y%m%d", "%Y%m", "%y%m%d")]
+    for formats in (*alternatives, ("%Y%m%d", "%y%m%d")):
         if np.logical_or.reduce([readable[each] for each in formats]).all():
             return formats
     return ()

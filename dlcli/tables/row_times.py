@@ -79,7 +79,7 @@ def _column_ranks(table: Table, column: str, *, is_part: bool) -> Ranks:
         numbers = table.numbers(column)
         least = 0 if values.kind == "text" else _EARLIEST_DATE  # text keeps leading zeros
         may_be_dates = numbers.min() >= least and numbers.max() <= _LATEST_DATE
-        formats = compact_dates(values.distinct) if may_be_dates else ()
+        formats = compact_dates(column, values.distinct) if may_be_dates else ()
         if "%y%m%d" not in formats:
             return _ranked(numbers)
         # As numbers, 991231 would be later than 000101.

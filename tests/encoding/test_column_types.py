@@ -290,6 +290,8 @@ def test_years_and_seconds_since_1970_stay_numbers(values):
         ("date", [19750103, 19751231], "%Y%m%d"),
         ("hireDate", ["800102", "991231"], "%y%m%d"),
         ("month", ["197501", "197512"], "%Y%m"),
+        ("YEAR_WEEK", [201729, 201652, 201801], "%G%V"),
+        ("Kalenderwoche", ["201701", "201712"], "%G%V"),
         ("date", ["19750103", "800102"], ("%Y%m%d", "%y%m%d")),
         ("hired", [float(f"197501{day}") for day in range(10, 21)], "%Y%m%d"),
     ],
@@ -308,8 +310,10 @@ def test_dates_written_as_digits_are_dates(name, values, formats):
         ("date", [19750103, 19751331]),
         ("date", [1975, 1976]),
         ("date", [9125, 9126]),
+        ("YEAR_WEEK", [201729, 201753]),
+        ("sales", [201729, 201730]),
     ],
-    ids=["no name, 6 digits", "no name, few", "month 13", "years", "days"],
+    ids=["no name, 6 digits", "no name, few", "month 13", "years", "days", "week 53", "no week"],
 )
 def test_digits_that_need_not_be_dates_are_numbers(name, values):
     assert decided(values, name)[0] == "numeric"

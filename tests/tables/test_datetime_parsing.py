@@ -121,6 +121,7 @@ def test_a_null_or_blank_is_missing_and_not_unreadable():
         ("%Y-Q%q", "2024-Q1", utc(2024, 1, 1)),
         ("Q%q %y", "Q4 98", utc(1998, 10, 1)),
         ("%G-W%V", "2024-W01", utc(2024, 1, 1)),
+        ("%G%V", "201729", utc(2017, 7, 17)),
         ("%G-W%V", "1970-W01", utc(1969, 12, 29)),
         ("%G W%V", "2020 W53", utc(2020, 12, 28)),
         ("%G W%V %H:%M", "0001 W01 05:00", utc(1, 1, 1, 5)),
@@ -431,7 +432,14 @@ class TestGuesses:
         ],
     )
     def test_dates_of_digits_are_read_if_all_are_dates(self, values, formats):
-        assert compact_dates(rows(values, pa.string()).column("when").distinct) == formats
+        assert compact_dates("when", rows(values, pa.string()).column("when").distinct) == formats
+
+    @pytest.mark.parametrize(
+        ("column", "formats"), [("month", ("%Y%m",)), ("week", ("%G%V",)), ("YYYYWW", ("%G%V",))]
+    )
+    def test_the_name_of_the_column_tells_weeks_from_months(self, column, formats):
+        distinct = rows(["201701", "201712"], pa.string()).column("when").distinct
+        assert compact_dates(column, distinct) == formats
 
     def test_dates_of_digits_may_have_the_zero_that_pandas_writes(self):
         assert read(["19750103.0", "800102.0"], "%Y%m%d", "%y%m%d") == [
