@@ -24,7 +24,15 @@ from dlcli.columns.column_exports import UNKNOWN, ClientColumn, KnownValues
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.layout import Block, InputForm
 from dlcli.errors import DataError, first_names, plural
-from dlcli.schema.section import Choice, Conflict, Expected, OneOf, PositiveInt, Section
+from dlcli.schema.section import (
+    SCALARS_IF_LONG,
+    Choice,
+    Conflict,
+    Expected,
+    OneOf,
+    PositiveInt,
+    Section,
+)
 
 if TYPE_CHECKING:
     from dlcli.columns.graph_operations import Operations, Value
@@ -91,6 +99,7 @@ Order = Annotated[
     tuple[Category, ...],
     Field(min_length=2),
     Expected("a list of two or more categories, from lowest to highest"),
+    SCALARS_IF_LONG,
 ]
 
 

@@ -16,7 +16,7 @@ from dlcli.columns import column_type
 from dlcli.columns.column_type import Decision, Defaults
 from dlcli.columns.scaling import Standard
 from dlcli.errors import DataError, listed
-from dlcli.schema.section import Conflict, Expected, OneOf
+from dlcli.schema.section import TEXTS_IF_LONG, Conflict, Expected, OneOf
 from dlcli.tables.table_formats import PARTS, Part, format_error, time_zone_error
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ Parts = Annotated[
 Formats = Annotated[
     str | Annotated[tuple[str, ...], Field(min_length=1)],
     Expected("a format such as '%d.%m.%Y', iso, unix or unix_ms, or a list of formats"),
+    TEXTS_IF_LONG,
 ]
 
 

@@ -21,6 +21,7 @@ from dlcli.config.tune_section import (
 from dlcli.errors import did_you_mean
 from dlcli.metrics.definitions import METRICS, metric_bounds
 from dlcli.schema.section import (
+    IN_PARTS,
     TEXTS_IF_LONG,
     Choice,
     ColumnName,
@@ -49,7 +50,7 @@ from dlcli.schema.yaml_document import Path, format_path
 Units = Annotated[int, Field(gt=0, le=1_000_000), Expected("a positive integer up to 1,000,000")]
 JitCompile = Annotated[Literal["auto"] | Flag, Expected("true, false or auto")]
 ClassWeight = Annotated[
-    Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1)],
+    Literal["balanced"] | Annotated[Mapping[str, Positive], Field(min_length=1), IN_PARTS],
     Expected("balanced, or a weight above 0 for each class"),
 ]
 RunName = Annotated[

@@ -2,16 +2,9 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PlainValidator,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+from pydantic import BeforeValidator, Field, PlainValidator
 
 from dlcli.columns.number import periodic_monotone, unused_scalings
 from dlcli.columns.numeric_encodings import Direct, NumericEncoding
@@ -74,6 +67,7 @@ ShareOrFiles = Annotated[
     | Annotated[tuple[File, ...], Field(min_length=1)]
     | DatabaseQuery,
     section.Expected(_SHARE_OR_FILE, _share_of_percentage),
+    section.TEXTS_IF_LONG,
     BeforeValidator(_refuse_percentage),
     BeforeValidator(_check_urls),
     BeforeValidator(_parse_query),
@@ -90,7 +84,7 @@ ClassName = Annotated[
     section.Expected("the name of a class"),
 ]
 _LIST_OF_WORDS = "a list of words in quotes"
-MissingWords = Annotated[tuple[str, ...], section.Expected(_LIST_OF_WORDS)]
+MissingWords = Annotated[tuple[str, ...], section.Expected(_LIST_OF_WORDS), section.TEXTS_IF_LONG]
 
 
 def _as_list_of_words(value: object) -> str:
@@ -101,7 +95,7 @@ def _as_list_of_words(value: object) -> str:
 Missing = Annotated[
     Literal["auto"]
     | MissingWords
-    | Annotated[Mapping[section.ColumnName, MissingWords], Field(min_length=1)],
+    | Annotated[Mapping[section.ColumnName, MissingWords], Field(min_length=1), section.IN_PARTS],
     section.Expected(
         f"auto, {_LIST_OF_WORDS}, or a mapping from columns to such lists", _as_list_of_words
     ),
@@ -117,6 +111,7 @@ HeaderChoice = Annotated[
 Names = Annotated[
     Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
     section.Expected("a list of column names"),
+    section.TEXTS_IF_LONG,
 ]
 SheetName = Annotated[
     str,
@@ -185,6 +180,7 @@ class TimeSplit(_Split, name="time"):
     column: Annotated[
         section.ColumnName | Annotated[tuple[section.ColumnName, ...], Field(min_length=1)],
         section.Expected("a column name, or a list of column names", section.with_quotes),
+        section.TEXTS_IF_LONG,
     ]
     """Column by which rows are ordered: numbers, quarters such as 2024-Q4, or dates in an
     unambiguous format such as 2024-12-31 or 31.12.2024. If several columns form the time, list
@@ -284,6 +280,7 @@ _AT_THE_TOP = ("name", "seed", "loss", "metrics", "class_weight", "epochs", "bat
 Prevalence = Annotated[
     Mapping[str, section.OpenFraction],
     Field(min_length=1),
+    section.IN_PARTS,
     section.Expected("a frequency between 0 and 1 for each class"),
 ]
 
@@ -568,21 +565,9 @@ def _expand_list(value: object) -> object:
     raise section.value_error(message)
 
 
-_CHECKED_TOGETHER = 1_000
-"""Number of columns whose types are checked together; the first errors end the check."""
-
-
-def _check_in_parts(value: Mapping[str, object], check: ValidatorFunctionWrapHandler) -> object:
-    """Check some columns at a time, so the number of errors in a long config is bounded."""
-    entries, checked = iter(value.items()), dict[str, object]()
-    while part := dict(islice(entries, _CHECKED_TOGETHER)):
-        checked |= check(part)
-    return checked
-
-
 Features = Annotated[
     Mapping[str, Feature],
-    WrapValidator(_check_in_parts),
+    section.IN_PARTS,
     BeforeValidator(_expand_list, json_schema_input_type=Mapping[str, Feature] | tuple[str, ...]),
 ]
 

@@ -5,7 +5,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from dlcli.schema.section import ColumnName, Conflict, Expected, NonNegative, Section, Share
+from dlcli.schema.section import (
+    IN_PARTS,
+    ColumnName,
+    Conflict,
+    Expected,
+    NonNegative,
+    Section,
+    Share,
+)
 
 CostName = Literal["false_positive", "false_negative"]
 DecidedMetric = Literal["accuracy", "balanced_accuracy", "f1", "precision", "recall"]
@@ -23,9 +31,13 @@ class CostColumn(Section):
 
 CostValues = Annotated[
     Mapping[
-        str, NonNegative | CostColumn | Annotated[Mapping[str, NonNegative], Field(min_length=1)]
+        str,
+        NonNegative
+        | CostColumn
+        | Annotated[Mapping[str, NonNegative], Field(min_length=1), IN_PARTS],
     ],
     Field(min_length=1),
+    IN_PARTS,
     Expected(
         "costs of 0 or more: {false_positive: 1, false_negative: 20}, a column of costs: "
         "{false_positive: 1, false_negative: {column: amount}}, or for each true class the "

@@ -289,6 +289,7 @@ Levels = Annotated[
     tuple[section.OpenFraction, ...],
     Field(min_length=1, max_length=25),
     section.Expected("a list of 1 to 25 numbers between 0 and 1"),
+    section.at_most(1_000),
 ]
 
 
@@ -452,7 +453,9 @@ Loss = Annotated[
 
 
 StepCount = Annotated[int, Field(ge=2, lt=2**31), section.Expected("an integer of 2 or more")]
-LayerNames = Annotated[tuple[str, ...], section.Expected("a list of layer names")]
+LayerNames = Annotated[
+    tuple[str, ...], section.Expected("a list of layer names"), section.TEXTS_IF_LONG
+]
 
 
 WeightKind = Literal["kernels", "biases", "encodings", "scaling_layer"]
@@ -791,14 +794,25 @@ class ExponentialDecay(_Schedule, name="exponential_decay"):
         return self.model_copy(update={"decay_epochs": self.decay_epochs * epochs / of})
 
 
+_MOST_BOUNDARIES = 10_000
+
+
 class PiecewiseConstant(_Schedule, name="piecewise_constant"):
     """A constant learning rate between two boundaries."""
 
     aliases = ("piecewise_constant_decay", "piecewiseconstantdecay")
-    boundaries: Annotated[tuple[section.PositiveInt, ...], section.Expected("a list of epochs")]
+    boundaries: Annotated[
+        tuple[section.PositiveInt, ...],
+        section.Expected("a list of epochs"),
+        section.at_most(_MOST_BOUNDARIES),
+    ]
     """Epochs after which the learning rate changes, in increasing order. Before the first one, it
     is the learning rate of the optimizer."""
-    values: Annotated[tuple[section.Positive, ...], section.Expected("a list of rates above 0")]
+    values: Annotated[
+        tuple[section.Positive, ...],
+        section.Expected("a list of rates above 0"),
+        section.at_most(_MOST_BOUNDARIES),
+    ]
     """Learning rate after each boundary."""
 
     def conflicts(self) -> Iterator[section.Conflict]:

@@ -11,13 +11,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import pairwise
+from itertools import islice, pairwise
 from types import UnionType
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self, Union, get_args, get_origin
 
 import pydantic
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import ErrorDetails, InitErrorDetails, PydanticCustomError, core_schema
 
@@ -30,6 +39,9 @@ a key may contain a dot, or for an item of a list."""
 
 MAX_PROBLEMS = 100
 """Maximum number of problems of a config that are reported individually."""
+
+_MOST_EXPLAINED = 1_000
+"""Length of a list or a mapping up to which every wrong item is reported."""
 
 UNKNOWN_KEY = "unknown_key"
 """Type of errors that are located at the key instead of its value."""
@@ -120,6 +132,8 @@ class Section(BaseModel):
     @model_validator(mode="wrap")
     @classmethod
     def _explain_errors(cls, value: Any, handler: pydantic.ModelWrapValidatorHandler[Self]) -> Self:  # noqa: ANN401
+        if isinstance(value, Mapping) and len(value) > _MOST_EXPLAINED:
+            raise value_error(f"has {len(value):,} keys, more than {_MOST_EXPLAINED:,}")
         try:
             section = handler(value)
         except ValidationError as error:
@@ -388,20 +402,36 @@ def at_most(count: int) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_MOST_EXPLAINED = 1_000
-"""Length of a list up to which every item that is not text is reported."""
+def _if_long(noun: str, kinds: type | UnionType) -> BeforeValidator:
+    """Return a validator that ends at the first item of a long list that is of no such type."""
+
+    def check(value: object) -> object:
+        if isinstance(value, tuple | list) and len(value) > _MOST_EXPLAINED:
+            other = next((at for at, item in enumerate(value) if not isinstance(item, kinds)), None)
+            if other is not None:
+                message = f"expected a list of {noun}, got {shown(value[other])} at [{other}]"
+                raise value_error(message)
+        return value
+
+    return BeforeValidator(check)
 
 
-def _refuse_long_list(value: object) -> object:
-    if isinstance(value, tuple | list) and len(value) > _MOST_EXPLAINED:
-        other = next((at for at, item in enumerate(value) if not isinstance(item, str)), None)
-        if other is not None:
-            raise value_error(f"expected a list of texts, got {shown(value[other])} at [{other}]")
-    return value
+TEXTS_IF_LONG = _if_long("texts", str)
+SCALARS_IF_LONG = _if_long("texts or numbers", str | int | float)
 
 
-TEXTS_IF_LONG = BeforeValidator(_refuse_long_list)
-"""A validator that ends at the first item of a long list that is not text."""
+def _check_in_parts(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    if not isinstance(value, Mapping) or len(value) <= _MOST_EXPLAINED:
+        return check(value)
+    entries, checked = iter(value.items()), dict[str, object]()
+    while part := dict(islice(entries, _MOST_EXPLAINED)):
+        checked |= check(part)
+    return checked
+
+
+IN_PARTS = WrapValidator(_check_in_parts)
+"""A validator that ends at the first part of a long mapping with errors, which bounds their
+number."""
 
 
 def _again(line: ErrorDetails) -> InitErrorDetails:
@@ -456,6 +486,7 @@ class OneOf:
         self, source: object, handler: pydantic.GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         self._members = self.members_in(source)
+        alone: dict[str, Section] = {}  # sections are immutable
 
         def validate(value: object) -> object:
             if isinstance(value, Section) and isinstance(value, tuple(self._members.values())):
@@ -463,7 +494,10 @@ class OneOf:
             name = self._chosen(value)
             others = value if isinstance(value, dict) else {}
             if others is not value:
-                self._refuse_incomplete(name)
+                if name not in alone:
+                    self._refuse_incomplete(name)
+                    alone[name] = self._members[name].model_validate({self.key: name})
+                return alone[name]
             return self._members[name].model_validate({**others, self.key: name})
 
         return core_schema.no_info_plain_validator_function(validate)

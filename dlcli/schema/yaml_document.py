@@ -36,8 +36,16 @@ _CHARACTERS_PER_VALUE = 6
 """Lower bound of the usual number of characters of a key or a value."""
 _MOST_SECTIONS = 1_000
 """Maximum number of keys of a mapping, or of mappings in a list."""
-_BY_COLUMN = (("input", "features"), ("data", "missing"), ("class_weight",))
-"""The paths of mappings with a key for each column or class, which have no such maximum."""
+_COSTS = ("decision", "costs")
+_BY_COLUMN = (
+    ("input", "features"),
+    ("data", "missing"),
+    ("data", "prevalence"),
+    ("class_weight",),
+    _COSTS,
+)
+"""The paths of mappings with a key for each column or class, which have no such maximum.
+Mappings directly below `_COSTS` also have a key for each class."""
 
 Path = tuple[str | int, ...]
 """The keys and indices of a value, from the top of a config; written as `hidden[1].units`."""
@@ -547,7 +555,7 @@ def _has_too_many(node: yaml.Node, path: Path) -> bool:
     if len(node.value) <= _MOST_SECTIONS or isinstance(node, yaml.ScalarNode):
         return False
     if isinstance(node, yaml.MappingNode):
-        return path not in _BY_COLUMN
+        return path not in _BY_COLUMN and path[:-1] != _COSTS
     return any(isinstance(item, yaml.CollectionNode) for item in node.value)
 
 

@@ -278,6 +278,23 @@ def test_a_long_text_may_have_more_values_than_aliases_may_make(
     assert len(load_config(config_file).config.input.features) == 30
 
 
+@pytest.mark.parametrize(
+    "key",
+    ["class_weight", "data.prevalence", "decision.costs", "decision.costs.a", "data.missing"],
+)
+def test_a_mapping_may_have_a_key_for_each_of_many_classes_or_columns(
+    key: str, load_with: Callable[..., Config]
+) -> None:
+    value = '["-1"]' if key == "data.missing" else "0.00001"
+    section: object = load_with(
+        "", f"{key}={{{', '.join(f'c{at}: {value}' for at in range(10_000))}}}"
+    )
+    for step in key.split("."):
+        section = section[step] if isinstance(section, dict) else getattr(section, step)
+    assert isinstance(section, dict)
+    assert len(section) == 10_000
+
+
 def hostile(before: str, item: str, between: str = ",", after: str = "") -> str:
     """A config with a megabyte of items, `N` in which is their number."""
     items, size = [], len(MINIMAL)

@@ -106,6 +106,7 @@ def cost(path):
         return time.process_time() - start, megabytes("VmHWM") - before
     return "accepted"
 
+pairs = {str(at): "x" for at in range(49_000)}
 valid = {"data": {"train": "a.csv", "target": "y"}, "hidden": [], "epochs": 1}
 items = [1] * 99_000, [str(at) for at in range(99_000)]
 for change in (
@@ -113,6 +114,12 @@ for change in (
     {"data": {"train": items[0], "target": "y"}},
     {"data": {"train": "a.csv", "target": items[0]}},
     {"evaluate_by": items[0]},
+    {"data": {"train": "a.csv", "target": "y", "names": items[0]}},
+    {"data": {"train": "a.csv", "target": "y", "validation": items[0]}},
+    {"data": {"train": "a.csv", "target": "y", "missing": items[0]}},
+    {"data": {"train": "a.csv", "target": "y", "prevalence": pairs}},
+    {"decision": {"costs": {"a": pairs}}},
+    {"loss": {"name": "quantile", "levels": items[0]}},
 ):
     Path("long.yaml").write_text(json.dumps(valid | change))
     seconds, memory = cost(Path("long.yaml"))
