@@ -58,6 +58,8 @@ if TYPE_CHECKING:
     from dlcli.errors import TrainingError as TrainingError
     from dlcli.errors import UsageError as UsageError
     from dlcli.pipeline import events as events
+    from dlcli.tracking.tracker import TrackedRun as TrackedRun
+    from dlcli.tracking.tracker import Tracker as Tracker
 
 __version__ = "0.1.0"
 
@@ -87,6 +89,7 @@ _MODULES = {
             "errors",
             "DataWarning OutOfMemoryError RequirementError RunError TrainingError UsageError",
         ),
+        ("tracking.tracker", "TrackedRun Tracker"),
     )
     for name in names.split()
 }

@@ -28,8 +28,11 @@ from dlcli.tables.database_locations import locate_data, rows_of
 from dlcli.tables.memory_tables import MemoryTable, memory_table
 from dlcli.tables.source_files import locate_table
 from dlcli.tables.table_formats import TableFormat
+from dlcli.tracking.tracked_events import tracked
+from dlcli.tracking.tracker import Tracker
 
 Progress = bool | events.Listener | None
+Trackers = str | Tracker | Sequence[str | Tracker]
 
 _COLUMNS = "the name of a column or a list of them"
 _SECONDS_BETWEEN = 0.2
@@ -247,11 +250,12 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def listening(progress: Progress) -> Iterator[events.Listener]:
+def listening(progress: Progress, trackers: Trackers = ()) -> Iterator[events.Listener]:
     """Return a listener that issues Python warnings and shows progress if requested.
 
     Args:
         progress: see `dlcli.train`.
+        trackers: see `dlcli.train`.
     """
     if callable(progress):
         pass_on: events.Listener = progress
@@ -270,11 +274,24 @@ def listening(progress: Progress) -> Iterator[events.Listener]:
             warn(event.message)
         pass_on(event)
 
+    several = _tracker_list(trackers)
     try:
-        yield listen
+        with tracked(several, listen) as listener:
+            yield listener
     finally:
         if display:
             display.close()
+
+
+def _tracker_list(trackers: Any) -> tuple[str | Tracker, ...]:  # noqa: ANN401
+    """Return one or several trackers or names of trackers as a tuple."""
+    several = (trackers,) if isinstance(trackers, str | Tracker) else trackers
+    is_valid = isinstance(several, Iterable)
+    several = tuple(several) if is_valid else ()
+    is_valid &= all(isinstance(each, str | Tracker) for each in several)
+    expected = "names of trackers, or objects of subclasses of dlcli.Tracker"
+    _require(is_valid, "trackers", expected, trackers, type(trackers).__name__)
+    return several
 
 
 def is_notebook() -> bool:

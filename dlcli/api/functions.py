@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dlcli.api import arguments, results
-from dlcli.api.arguments import Progress, listening, warn
+from dlcli.api.arguments import Progress, Trackers, listening, warn
 from dlcli.api.models import Model
 from dlcli.config.config_file import ConfigFile, load_config, load_config_of_run, make_config
 from dlcli.config.config_schema import Config
@@ -31,7 +31,7 @@ Data = Any
 pyarrow, DuckDB), a mapping of columns to arrays or lists, or a list of mappings."""
 
 
-def train(
+def train(  # noqa: PLR0913  (named by their callers)
     config: ConfigSource,
     data: Data = None,
     *,
@@ -40,6 +40,7 @@ def train(
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
+    trackers: Trackers = (),
 ) -> results.TrainingRun:
     """Train the network of a config and write a run folder.
 
@@ -53,6 +54,8 @@ def train(
         progress: `True` or `False` to show or hide progress in a notebook (default: show), or a
             function that is called with each event, an object of a type in `dlcli.events`. Several
             networks may train at the same time, in other threads, but the calls do not overlap.
+        trackers: one or more names of installed trackers, such as `"wandb"`, or objects of your own
+            subclasses of `dlcli.Tracker`.
 
     Returns:
         The run.
@@ -62,7 +65,7 @@ def train(
             interrupted training can be resumed from its latest checkpoint, see `resume`.
     """
     file = _config_file(config, overrides, data, validation_data, test_data)
-    with listening(progress) as listener:
+    with listening(progress, trackers) as listener:
         return results.TrainingRun(train_run.train(file, _path(output), listener))
 
 
@@ -79,6 +82,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
+    trackers: Trackers = (),
 ) -> results.CrossValidationRun:
     """Evaluate a config by cross-validation: each fold is predicted by a network not trained on it.
 
@@ -95,6 +99,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
         overrides: settings to change.
         output: the run folder, which must not exist. [default: `runs/NAME-cv`, ...]
         progress: see `train`.
+        trackers: see `train`.
 
     Raises:
         DlcliError: see `train`.
@@ -107,7 +112,7 @@ def cross_validate(  # noqa: PLR0913  (named by their callers)
     )
     jobs = arguments.job_count(jobs)
     file = _config_file(config, overrides, data, None, test_data)
-    with listening(progress) as listener:
+    with listening(progress, trackers) as listener:
         return results.CrossValidationRun(
             cross_validation.cross_validate(file, plan, _path(output), listener, jobs)
         )
@@ -126,6 +131,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
     overrides: Mapping[str, object] | None = None,
     output: str | Path | None = None,
     progress: Progress = None,
+    trackers: Trackers = (),
 ) -> results.SearchRun:
     """Search for a better config, in the search space that its section `tune` defines.
 
@@ -142,6 +148,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
         overrides: settings to change: `{"tune.trials": 50}`.
         output: the run folder, which must not exist. [default: `runs/NAME-tune`, ...]
         progress: see `train`.
+        trackers: see `train`.
 
     Raises:
         DlcliError: see `train`.
@@ -156,7 +163,7 @@ def tune(  # noqa: PLR0913  (named by their callers)
         ensemble=None if ensemble is None else arguments.integer("ensemble", ensemble, 2, 32),
     )
     file = _config_file(config, overrides, data, validation_data, test_data)
-    with listening(progress) as listener:
+    with listening(progress, trackers) as listener:
         return results.SearchRun(search.tune(file, settings, _path(output), listener))
 
 
@@ -170,6 +177,7 @@ def resume(  # noqa: PLR0913  (named by their callers)
     jobs: int = 1,
     finish: bool = False,
     progress: Progress = None,
+    trackers: Trackers = (),
 ) -> results.AnyResult:
     """Resume an interrupted training, cross-validation or search.
 
@@ -184,6 +192,7 @@ def resume(  # noqa: PLR0913  (named by their callers)
             an ensemble, are evaluated and stored. The config of the run then has
             `stop_after_epoch` or `ensemble.stop_after_member`.
         progress: see `train`.
+        trackers: see `train`.
 
     Returns:
         The finished run. A resumed training is bit-identical to an uninterrupted one.
@@ -206,7 +215,7 @@ def resume(  # noqa: PLR0913  (named by their callers)
     finish = arguments.boolean("finish", finish)
     if is_there and kind != "train" and finish:
         raise UsageError("finish is only for training a config, not for cross-validation or search")
-    with listening(progress) as listener:
+    with listening(progress, trackers) as listener:
         if kind == "tune":
             from dlcli.pipeline import search
             from dlcli.pipeline.search_trials import SearchSettings

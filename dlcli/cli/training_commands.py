@@ -18,6 +18,8 @@ from dlcli.cli.input_arguments import config_names, read_config, run_argument
 from dlcli.errors import RequirementError, UsageError, listed, plural, require_packages
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from dlcli.cluster import Cluster
     from dlcli.config.config_file import ConfigFile
     from dlcli.config.data_section import SourceKey
@@ -31,7 +33,7 @@ ARGUMENTS = "dlcli.arguments"
 """Key in Click's `meta` of the program's arguments."""
 _MOST_FOLDS = 100_000
 _TRACKERS = ("tensorboard", "mlflow")
-"""Trackers, by the names of their options and packages."""
+"""Trackers with an option of their name."""
 
 
 # The options of all commands that train
@@ -91,6 +93,30 @@ _sample = click.option(
 )
 
 
+class _TrackerName(click.ParamType[str]):
+    """The name of a tracker."""
+
+    name = "tracker"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the name, or raise `UsageError` if there is no such tracker."""
+        from dlcli.tracking.installed_trackers import find_tracker
+
+        return find_tracker(str(value)).name
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """Let the shell complete the names of trackers."""
+        from click.shell_completion import CompletionItem
+
+        from dlcli.tracking.installed_trackers import tracker_packages
+
+        return [CompletionItem(name) for name in tracker_packages() if name.startswith(incomplete)]
+
+
 def _check_installed(ctx: click.Context, parameter: click.Parameter, enabled: bool) -> bool:
     if enabled and parameter.name:
         require_packages(f"--{parameter.name}", parameter.name, parameter.name)
@@ -112,6 +138,15 @@ _trackers = options.combined(
         help="Also log parameters, metrics and files to MLflow: to the server in the environment "
         "variable MLFLOW_TRACKING_URI, or to mlflow.db in the current folder if it is not set. "
         "Requires the extra `mlflow`.",
+    ),
+    click.option(
+        "--tracker",
+        "trackers",
+        type=_TrackerName(),
+        multiple=True,
+        metavar="NAME",
+        help="Also log to this tracker: tensorboard, mlflow, wandb (Weights & Biases; requires the "
+        "extra `wandb`), or a tracker of another installed package. Repeatable.",
     ),
 )
 
@@ -201,9 +236,10 @@ def _training_command(
             output: Path | None,
             run: Path | None,
             as_json: bool,
+            trackers: tuple[str, ...],
             **others: Any,  # noqa: ANN401
         ) -> None:
-            trackers = tuple(name for name in _TRACKERS if others.pop(name))
+            trackers = (*(name for name in _TRACKERS if others.pop(name)), *trackers)
             fixed_values = {name: others[name] for name in (*fixed, *_OVERRIDES)}
             options_of_values = {**(overrides or {}), **_OVERRIDES}
             overridden = {path: others.pop(name) for name, path in options_of_values.items()}

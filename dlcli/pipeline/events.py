@@ -230,12 +230,12 @@ class RunEvent(Event, kind="run"):
 
 
 class TrackingEvent(Event, kind="tracking"):
-    """Logging to TensorBoard or MLflow begins (`--tensorboard`, `--mlflow`)."""
+    """Logging to a tracker begins (`--tensorboard`, `--mlflow`, `--tracker`)."""
 
     tracker: str
-    """`TensorBoard` or `MLflow`."""
+    """The name of the tool: `TensorBoard`, `MLflow`, `Weights & Biases`."""
     run_id: str | None = None
-    """The ID of the run in MLflow; absent for TensorBoard."""
+    """The tracker's ID of the run; absent for TensorBoard."""
     place: str
     """The folder or the web address of the logged run."""
     look: str | None = None

@@ -24,6 +24,7 @@ _PURPOSES = {
     "remote": "tables at https:// and similar URLs",
     "tensorboard": "train --tensorboard",
     "mlflow": "train --mlflow",
+    "wandb": "train --tracker wandb",
     "postgresql": "tune --storage postgresql+psycopg://...",
     "ray": "predictions in Ray Data",
 }

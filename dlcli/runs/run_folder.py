@@ -12,7 +12,7 @@ import secrets
 import shutil
 import stat
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
     from dlcli.runs.run_writer import RunWriter  # not needed for predictions
 
 _CACHE = re.compile(r"\..+-[0-9]+-[0-9a-f]{8}\.cache")
-_MLFLOW = "mlflow.json"
-_MAX_MLFLOW_BYTES = 2**10
-_MLFLOW_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_TRACKERS = "trackers.json"
+_MAX_TRACKERS_BYTES = 2**14
+_TRACKER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 
 
 @contextmanager
@@ -397,29 +397,38 @@ def tensorboard_folder(run: Path, part: str = "") -> Path:
     return folder / part
 
 
-def write_mlflow_run(run: Path, run_id: str) -> None:
-    """Store the MLflow run that tracks a run.
+def write_tracker_id(run: Path, tracker: str, run_id: str) -> None:
+    """Store the ID that a tracker has given to a run.
 
     Raises:
+        RunError: if the file with the IDs of other trackers is damaged.
+        ValueError: if the ID has other characters than letters, digits and dashes, or too many.
         OSError: if the file can't be written.
     """
-    with safe_files.write_atomically(run / _MLFLOW) as temporary:
-        temporary.write_bytes(safe_files.to_json({"run_id": run_id}))
+    if not _TRACKER_ID.fullmatch(run_id):
+        raise ValueError(f"the ID of the run has invalid characters: {run_id!r}")
+    ids = {**_tracker_ids(run), tracker: run_id}
+    with safe_files.write_atomically(run / _TRACKERS) as temporary:
+        temporary.write_bytes(safe_files.to_json(ids))
 
 
-def read_mlflow_run(run: Path) -> str | None:
-    """Return the MLflow run that tracks a run, if any.
+def read_tracker_id(run: Path, tracker: str) -> str | None:
+    """Return the ID that a tracker has given to a run, if any.
 
     Raises:
         RunError: if the stored ID is invalid.
     """
-    path = run / _MLFLOW
-    if not os.path.lexists(path):
+    run_id = _tracker_ids(run).get(tracker)
+    if run_id is None:
         return None
-    run_id = safe_files.read_object(path, _MAX_MLFLOW_BYTES).get("run_id")
-    if not isinstance(run_id, str) or not _MLFLOW_ID.fullmatch(run_id):
-        raise safe_files.damaged(path, "does not contain the ID of an MLflow run")
+    if not isinstance(run_id, str) or not _TRACKER_ID.fullmatch(run_id):
+        raise safe_files.damaged(run / _TRACKERS, f"does not contain an ID of {tracker}")
     return run_id
+
+
+def _tracker_ids(run: Path) -> Mapping[str, object]:
+    path = run / _TRACKERS
+    return safe_files.read_object(path, _MAX_TRACKERS_BYTES) if os.path.lexists(path) else {}
 
 
 # Runs at URLs

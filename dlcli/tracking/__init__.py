@@ -1,1 +1,1 @@
-"""Tracking of trainings with TensorBoard and MLflow, as listeners to pipeline events."""
+"""Tracking of trainings with TensorBoard, MLflow and other tools: listeners to pipeline events."""

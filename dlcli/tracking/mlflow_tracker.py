@@ -12,17 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from dlcli.errors import UsageError, require_packages, truncate
 from dlcli.pipeline.events import TrackingEvent
-from dlcli.runs.environment import content_id
-from dlcli.runs.manifest import kind_of_unfinished
-from dlcli.runs.run import Run
-from dlcli.runs.run_folder import read_mlflow_run, tracked_files, write_mlflow_run
-from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.urls import hide_secrets
-from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of, reason
+from dlcli.tracking.tracked_events import reason
+from dlcli.tracking.tracker import Outcome, Parameter, TrackedRun, TrackedValues, Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -49,7 +46,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/\s]*@")
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 
-class MLflow:
+class MLflow(Tracker):
     """Tracks parameters, curves, final metrics and the files of the run folder.
 
     MLflow's environment variables set the tracking URI and the experiment.
@@ -68,10 +65,10 @@ class MLflow:
         self._waiting: list[Metric] = []
         self._due = 0.0
 
-    def begin(self, run: RunWriter) -> TrackingEvent:
+    def begin(self, run: TrackedRun) -> TrackingEvent:
         """Create an MLflow run, or continue the earlier one; see `Tracker`."""
         with short_timeouts():
-            if earlier := self._earlier(run):
+            if earlier := self._earlier(run.earlier_id):
                 self._run_id = earlier.info.run_id
                 self._store.client.update_run(self._run_id, status="RUNNING")
                 self._tracked = {
@@ -81,11 +78,7 @@ class MLflow:
                 }
             else:
                 self._run_id = self._create(run)
-                write_mlflow_run(run.path, self._run_id)
         return self._place()
-
-    def resume(self, epochs: int) -> None:
-        """Do nothing: repeated epochs have the same values; see `Tracker`."""
 
     def log_epoch(self, epoch: int, values: TrackedValues) -> None:
         """Add a point to each curve, and send collected points at intervals; see `Tracker`."""
@@ -112,25 +105,21 @@ class MLflow:
             self._add(epochs, {f"{split}_{name}": value for name, value in values.items()})
         self._send()
 
-    def end(self, outcome: Outcome, run: Run | None) -> None:
+    def end(self, outcome: Outcome, files: Sequence[Path]) -> None:
         """Send the files of a complete run and the status; see `Tracker`."""
         if not self._run_id:
             return
         try:
             self._send()
             with short_timeouts(for_files=True):
-                for path in tracked_files(run) if run else ():
+                for path in files:
                     self._store.client.log_artifact(self._run_id, str(path))
         finally:
             with short_timeouts():
-                self._store.client.set_terminated(self._run_id, outcome.value)
+                self._store.client.set_terminated(self._run_id, outcome.name)
 
-    def close(self) -> None:
-        """Do nothing, because no connection is open; see `Tracker`."""
-
-    def _earlier(self, run: RunWriter) -> MlflowRun | None:
+    def _earlier(self, run_id: str | None) -> MlflowRun | None:
         """Return the MLflow run of an earlier process, if it still exists."""
-        run_id = read_mlflow_run(run.path)
         if run_id is None:
             return None
         from mlflow.exceptions import MlflowException
@@ -148,14 +137,14 @@ class MLflow:
         history = self._store.client.get_metric_history(self._run_id, name)
         return max((metric.step for metric in history), default=0)
 
-    def _create(self, run: RunWriter) -> str:
+    def _create(self, run: TrackedRun) -> str:
         """Create an MLflow run with everything that is known before training."""
         from mlflow.utils.validation import MAX_TAG_VAL_LENGTH
 
         client = self._store.client
         tags = {key: truncate(text, MAX_TAG_VAL_LENGTH) for key, text in _tags(run).items()}
-        made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.path.name)
-        self._log_parameters(made.info.run_id, parameters_of(run))
+        made = client.create_run(self._store.experiment_id, tags=tags, run_name=run.folder.name)
+        self._log_parameters(made.info.run_id, run.parameters)
         return str(made.info.run_id)
 
     def _log_parameters(self, run_id: str, parameters: Mapping[str, Parameter]) -> None:
@@ -201,20 +190,17 @@ class MLflow:
         return TrackingEvent(tracker=self.name, run_id=self._run_id, place=place, look=look)
 
 
-def _tags(run: RunWriter) -> dict[str, str]:
+def _tags(run: TrackedRun) -> dict[str, str]:
     """Return versions and data of a run, under MLflow's names if they exist."""
-    environment: Mapping[str, Any] = run.environment
+    ours = {f"dlcli.{name}": value for name, value in run.tags.items() if name != "git_commit"}
     tags = {
-        "mlflow.source.name": f"dlcli {kind_of_unfinished(run.path)}",
+        "mlflow.source.name": f"dlcli {run.kind}",
         "mlflow.source.type": "LOCAL",
-        "dlcli.version": str(environment["dlcli"]),
-        "dlcli.data_sha256": " ".join(str(content_id(file)) for file in environment["data"]),
-        _RUN: str(run.path),
+        _RUN: str(run.folder),
     }
-    if git := environment["git"]:
-        tags["mlflow.source.git.commit"] = str(git["commit"])
-        tags["dlcli.git_dirty"] = _text(git["dirty"])
-    return tags
+    if commit := run.tags.get("git_commit"):
+        tags["mlflow.source.git.commit"] = commit
+    return ours | tags
 
 
 def _points(step: int, values: TrackedValues) -> list[Metric]:

@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dlcli.errors import truncate
 from dlcli.pipeline.events import TrackingEvent
-from dlcli.runs.run import Run
 from dlcli.runs.run_folder import tensorboard_folder
 from dlcli.runs.run_writer import RunWriter
-from dlcli.tracking.tracked_events import Outcome, Parameter, TrackedValues, parameters_of
+from dlcli.tracking.tracker import Outcome, Parameter, TrackedRun, TrackedValues, Tracker
 
 _SECONDS = 1.0
 """Maximum time until an epoch is written to disk."""
@@ -29,7 +28,7 @@ _MOST_VALUE = 100
 """Maximum number of characters of a config, and of a value in a table."""
 
 
-class TensorBoard:
+class TensorBoard(Tracker):
     """Writes curves, final metrics, parameters and the config.
 
     Training and validation rows are separate TensorBoard runs with the same tags, so their curves
@@ -44,25 +43,29 @@ class TensorBoard:
         self._first = 0
         self._due = 0.0
 
-    def begin(self, run: RunWriter) -> TrackingEvent:
+    def begin(self, run: TrackedRun) -> TrackingEvent:
         """Write config and parameters; see `Tracker`."""
         from tensorboard.plugins.hparams.summary_v2 import hparams_pb
         from tensorboard.plugins.text.summary_v2 import text_pb
 
-        self._folder = run.path
+        self._folder = run.folder
         parameters = {
             path: truncate(value, _MOST_VALUE) if isinstance(value, str) else value
-            for path, value in parameters_of(run).items()
+            for path, value in run.parameters.items()
         }
         whole = self._file("")
-        whole.write(summary=hparams_pb(parameters, trial_id=str(run.path)))
+        whole.write(summary=hparams_pb(parameters, trial_id=str(run.folder)))
         # TensorBoard shows a Markdown code block unchanged.
-        lines = truncate(run.config_file.path.read_text("utf-8"), _MOST_TEXT).splitlines()
+        lines = truncate(
+            RunWriter(run.folder).config_file.path.read_text("utf-8"), _MOST_TEXT
+        ).splitlines()
         code = "".join(f"    {line}\n" for line in lines)
         whole.write(summary=text_pb("config", code))
         whole.flush()
-        look = shlex.join(["tensorboard", "--logdir", str(run.path.parent)])
-        return TrackingEvent(tracker=self.name, place=str(tensorboard_folder(run.path)), look=look)
+        look = shlex.join(["tensorboard", "--logdir", str(run.folder.parent)])
+        return TrackingEvent(
+            tracker=self.name, place=str(tensorboard_folder(run.folder)), look=look
+        )
 
     def resume(self, epochs: int) -> None:
         """Make TensorBoard discard later epochs; see `Tracker`."""
@@ -102,7 +105,7 @@ class TensorBoard:
             self._file(split).write_numbers(epochs, final)
         self._flush()
 
-    def end(self, outcome: Outcome, run: Run | None) -> None:
+    def end(self, outcome: Outcome, files: Sequence[Path]) -> None:
         """Flush all files; see `Tracker`."""
         self._flush()
 

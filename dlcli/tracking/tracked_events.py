@@ -6,52 +6,56 @@ A failure of a tracker never stops a training: the tracker is dropped with a war
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from enum import StrEnum
-from importlib import import_module
+from functools import partial
 from operator import methodcaller
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_jsonable_python
 
 from dlcli.errors import Interrupted, RunError, truncate
 from dlcli.pipeline import events
-from dlcli.runs.manifest import DIVERGED
-from dlcli.runs.run import Run
-from dlcli.runs.run_folder import open_run
+from dlcli.runs.environment import content_id
+from dlcli.runs.manifest import DIVERGED, kind_of_unfinished
+from dlcli.runs.run_folder import open_run, read_tracker_id, tracked_files, write_tracker_id
 from dlcli.runs.run_writer import RunWriter
 from dlcli.schema.section import Section
 from dlcli.schema.urls import hide_secrets
+from dlcli.tracking.installed_trackers import open_tracker
+from dlcli.tracking.tracker import Outcome, Parameter, TrackedRun, Tracker
 
 if TYPE_CHECKING:
     from dlcli.config.search_space import Value
 
 _ALL_TRACKED = 500
 """Epoch up to which every epoch is tracked."""
-
-
-_CLASSES = {"tensorboard": "TensorBoard", "mlflow": "MLflow"}
-"""The class of each tracker in its module, which is imported on use."""
+_MOST_LETTERS = 600
 
 
 @contextmanager
-def tracked(names: Sequence[str], listener: events.Listener) -> Iterator[events.Listener]:
+def tracked(
+    trackers: Iterable[str | Tracker], listener: events.Listener
+) -> Iterator[events.Listener]:
     """Return a listener that also forwards events to trackers, and end the trackers afterwards.
 
     Args:
-        names: names of the trackers: `tensorboard`, `mlflow`.
+        trackers: trackers, or their names, such as `tensorboard`.
         listener: receives all events, the event `tracking` with the location of each tracker, and a
             warning if a tracker fails and is dropped.
 
     Raises:
-        UsageError: if a tracker can't write, for example because its server is down.
+        UsageError: if a tracker can't be found or started, for example because its server is down.
     """
-    if not names:
+    named = {each if isinstance(each, str) else each.name: each for each in trackers}
+    if not named:
         yield listener
         return
-    dispatcher = _Dispatcher([_open(name) for name in names], listener)
+    dispatcher = _Dispatcher(
+        {key: open_tracker(each) if isinstance(each, str) else each for key, each in named.items()},
+        listener,
+    )
     try:
         yield dispatcher.listen
     except BaseException as error:
@@ -61,21 +65,16 @@ def tracked(names: Sequence[str], listener: events.Listener) -> Iterator[events.
     dispatcher.end(Outcome.FINISHED)
 
 
-def _open(name: str) -> Tracker:
-    tracker: Tracker = getattr(import_module(f"dlcli.tracking.{name}_tracker"), _CLASSES[name])()
-    return tracker
-
-
 class _Dispatcher:
     """Forwards events to trackers.
 
     Args:
-        trackers: all trackers.
+        trackers: all trackers by name.
         listener: receives all events.
     """
 
-    def __init__(self, trackers: Sequence[Tracker], listener: events.Listener) -> None:
-        self._trackers = list(trackers)
+    def __init__(self, trackers: Mapping[str, Tracker], listener: events.Listener) -> None:
+        self._trackers = dict(trackers)
         self._listener = listener
         self._folder: Path | None = None
         self._pending: dict[int | None, events.EpochEvent] = {}
@@ -88,7 +87,8 @@ class _Dispatcher:
             case events.RunEvent():
                 self._folder = Path(event.folder)
                 run = RunWriter(self._folder)
-                self._each(lambda tracker: self._listener(tracker.begin(run)))
+                for name in [*self._trackers]:
+                    self._call(name, partial(self._begin, name, run))
             case events.ResumedEvent(member=None):
                 # Members of an ensemble have different epochs, and repeated epochs have the same
                 # values.
@@ -103,6 +103,16 @@ class _Dispatcher:
                 self._log_pending(*self._pending)
             case _:
                 self._log_results(event)
+
+    def _begin(self, name: str, run: RunWriter, tracker: Tracker) -> None:
+        """Begin tracking, and store the ID of the tracked run for a resumed training."""
+        earlier = read_tracker_id(run.path, name)
+        begun = tracker.begin(tracked_run(run, earlier))
+        if not isinstance(begun, events.TrackingEvent):
+            raise TypeError("begin() returned no dlcli.events.TrackingEvent")
+        if begun.run_id is not None and begun.run_id != earlier:
+            write_tracker_id(run.path, name, begun.run_id)
+        self._listener(begun)
 
     def _log_results(self, event: events.Event) -> None:
         """Forward the metrics of a fold, a trial, or the whole to the trackers."""
@@ -135,9 +145,10 @@ class _Dispatcher:
                 run = open_run(self._folder)
         is_trained = run is not None and run.kind != DIVERGED
         ended = Outcome.FINISHED if is_trained else outcome
-        self._each(lambda tracker: tracker.end(ended, run))
-        for tracker in self._trackers:
-            tracker.close()
+        files = tracked_files(run) if run else []
+        self._each(methodcaller("end", ended, files))
+        for name in [*self._trackers]:
+            self._drop(name)
 
     def _log_pending(self, *members: int | None) -> None:
         for member in members:
@@ -155,14 +166,22 @@ class _Dispatcher:
 
     def _each(self, call: Callable[[Tracker], None]) -> None:
         """Call each tracker; drop it if it fails."""
-        for tracker in [*self._trackers]:
-            try:
-                call(tracker)
-            except Exception as error:
-                self._trackers.remove(tracker)
-                tracker.close()
-                message = f"{tracker.name}: {reason(error)}; logging stopped, training continues"
-                self._listener(events.WarningEvent(message=message))
+        for name in [*self._trackers]:
+            self._call(name, call)
+
+    def _call(self, name: str, call: Callable[[Tracker], None]) -> None:
+        tracker = self._trackers[name]
+        try:
+            call(tracker)
+        except Exception as error:
+            message = f"{tracker.name}: {reason(error)}; logging stopped, training continues"
+            self._drop(name)
+            self._listener(events.WarningEvent(message=message))
+
+    def _drop(self, name: str) -> None:
+        """Close a tracker, whose methods have already reported errors."""
+        with suppress(Exception):
+            self._trackers.pop(name).close()
 
 
 def _setting(value: Value) -> Parameter:
@@ -197,48 +216,22 @@ def is_tracked(epoch: int) -> bool:
     return epoch % (1 << ((epoch - 1) // _ALL_TRACKED).bit_length()) == 0
 
 
-Parameter = bool | int | float | str
-TrackedValues = Mapping[str, float]
-"""Numbers by name, without undefined ones."""
-_MOST_LETTERS = 600
+def tracked_run(run: RunWriter, earlier_id: str | None = None) -> TrackedRun:
+    """Return the description of a run for trackers.
 
-
-class Outcome(StrEnum):
-    """The outcome of a training; the values are MLflow's statuses."""
-
-    FINISHED = "FINISHED"
-    FAILED = "FAILED"
-    KILLED = "KILLED"
-
-
-class Tracker(Protocol):
-    """Forwards a training to a tracking tool. Any method may raise any exception."""
-
-    name: str
-    """The official name of the tool."""
-
-    def begin(self, run: RunWriter) -> events.TrackingEvent:
-        """Begin tracking, or continue the tracking of a resumed run."""
-
-    def resume(self, epochs: int) -> None:
-        """Prepare for training to resume after `epochs` epochs; more may have been tracked."""
-
-    def log_epoch(self, epoch: int, values: TrackedValues) -> None:
-        """Track an epoch, counted from 1, with its values by column of history.csv."""
-
-    def log_part(
-        self, name: str, parameters: Mapping[str, Parameter], values: TrackedValues
-    ) -> None:
-        """Track a fold or a trial with its metrics as a nested run."""
-
-    def log_metrics(self, epochs: int, metrics: Mapping[str, TrackedValues]) -> None:
-        """Track the final metrics of each split after `epochs` epochs."""
-
-    def end(self, outcome: Outcome, run: Run | None) -> None:
-        """End tracking; `run` is `None` if its folder is incomplete."""
-
-    def close(self) -> None:
-        """Release all resources; the last call."""
+    Args:
+        run: the run.
+        earlier_id: the tracker's ID of the run, if the run was tracked before.
+    """
+    environment: Mapping[str, Any] = run.environment
+    tags = {
+        "version": str(environment["dlcli"]),
+        "data_sha256": " ".join(str(content_id(file)) for file in environment["data"]),
+    }
+    if git := environment["git"]:
+        tags |= {"git_commit": str(git["commit"]), "git_dirty": str(git["dirty"]).lower()}
+    kind = kind_of_unfinished(run.path)
+    return TrackedRun(run.path, kind, parameters_of(run), tags, earlier_id)
 
 
 def parameters_of(run: RunWriter) -> dict[str, Parameter]:

@@ -44,6 +44,7 @@ def used(folder, monkeypatch):
         (["--tensorboard"], ("tensorboard",)),
         (["--mlflow"], ("mlflow",)),
         (["--mlflow", "--tensorboard"], ("tensorboard", "mlflow")),
+        (["--mlflow", "--tracker", "tensorboard"], ("mlflow", "tensorboard")),
     ],
 )
 @pytest.mark.parametrize("what", [["line.yaml"], ["--resume", "runs/line"]])
@@ -79,6 +80,12 @@ def test_a_missing_package_is_reported_before_anything_else(name, folder, monkey
         f"error: --{name} needs the package {name}, which is not installed; install it in the "
         f"folder of dlcli's source: pip install '.[{name}]'\n"
     )
+
+
+def test_an_unknown_tracker_is_reported_before_anything_else(folder, dlcli):
+    result = dlcli("train", "no-such.yaml", "--tracker", "tensorbord")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith("error: no tracker is named 'tensorbord'")
 
 
 def test_a_folder_with_the_name_of_a_package_is_not_a_package(folder, monkeypatch):

@@ -29,6 +29,7 @@ NOT_RUN = {
     r"postgresql://\w+@db": "needs a server; tests/cli starts one",
     r"aws s3|s3://": "needs a bucket; tests/remote has one",
     r"--against-me": "waits for a person at the keyboard; tests/starter types the moves",
+    r"wandb": "needs an account; tests/tracking has offline runs",
     r"tensorboard --logdir|mlflow ui": "another program's pages, shown until it is stopped",
 }
 """Commands, or whole scripts that set a variable for them, that no test can run, with reasons."""

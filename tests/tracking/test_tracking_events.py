@@ -19,6 +19,7 @@ from dlcli.pipeline.events import (
 )
 from dlcli.runs.documents import CrossValidation, Finalist, Search
 from dlcli.tracking.tracked_events import reason, tracked
+from dlcli.tracking.tracker import Tracker
 from tests.tracking.replay import (
     epoch,
     fold,
@@ -31,8 +32,11 @@ from tests.tracking.replay import (
     trial,
 )
 
+FILES = ["config.yaml", "environment.json", "manifest.json", "resolved.yaml"]
+"""The files of a finished run of `make_folder`."""
 
-class Recorder:
+
+class Recorder(Tracker):
     """A tracker that records its calls, and fails at one method."""
 
     def __init__(self, fails=""):
@@ -47,7 +51,7 @@ class Recorder:
         self.told.append((method, *values))
 
     def begin(self, begun):
-        self._take("begin", begun.path)
+        self._take("begin", begun.folder)
         return TrackingEvent(tracker="Recorder", place="here")
 
     def resume(self, epochs):
@@ -62,8 +66,8 @@ class Recorder:
     def log_metrics(self, epochs, metrics):
         self._take("log_metrics", epochs, dict(metrics))
 
-    def end(self, outcome, run):
-        self._take("end", outcome.value, run and run.kind)
+    def end(self, outcome, files):
+        self._take("end", outcome.value, sorted(path.name for path in files))
 
     def close(self):
         self.closed += 1
@@ -72,7 +76,7 @@ class Recorder:
 @pytest.fixture
 def recorder(monkeypatch):
     tracker = Recorder()
-    monkeypatch.setattr("dlcli.tracking.tracked_events._open", lambda name: tracker)
+    monkeypatch.setattr("dlcli.tracking.tracked_events.open_tracker", lambda name: tracker)
     return tracker
 
 
@@ -89,7 +93,7 @@ def test_a_tracker_receives_a_training_and_its_place_is_reported(recorder, tmp_p
             1,
             {"train": {"mse": 0.5}, "validation": {"mse": 0.75}, "test": {"mse": 1.5}},
         ),
-        ("end", "FINISHED", "train"),
+        ("end", "finished", FILES),
     ]
     assert recorder.closed == 1
     assert told == [("tracking", {"tracker": "Recorder", "place": "here"})]
@@ -116,7 +120,7 @@ def test_curves_of_an_ensemble_are_those_of_its_members(recorder, tmp_path):
     assert recorder.told[1:] == [
         ("log_epoch", 1001, {"loss/member_1": 0.5, "val_loss/member_1": 1.0}),
         ("log_epoch", 1001, {"loss/member_2": 0.5, "val_loss/member_2": 1.0}),
-        ("end", "KILLED", None),
+        ("end", "killed", []),
     ]
 
 
@@ -127,7 +131,7 @@ def test_the_last_epoch_is_tracked_if_training_is_interrupted(recorder, tmp_path
     assert recorder.told[1:] == [
         ("resume", 1000),
         ("log_epoch", 1001, {"loss": 1.0}),
-        ("end", "KILLED", None),
+        ("end", "killed", []),
     ]
 
 
@@ -175,29 +179,29 @@ def test_undefined_values_are_omitted(recorder, tmp_path):
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
-        (DivergenceError("nan", 3), "FAILED"),
-        (ValueError("a bug"), "FAILED"),
-        (Interrupted("SIGINT", 2), "KILLED"),
-        (KeyboardInterrupt(), "KILLED"),
-        (SystemExit(143), "KILLED"),
+        (DivergenceError("nan", 3), "failed"),
+        (ValueError("a bug"), "failed"),
+        (Interrupted("SIGINT", 2), "killed"),
+        (KeyboardInterrupt(), "killed"),
+        (SystemExit(143), "killed"),
     ],
 )
 def test_the_outcome_of_training_is_tracked(error, outcome, recorder, tmp_path):
     make_folder(tmp_path / "run")
     replay("any", [run_event(tmp_path / "run")], error)
-    assert recorder.told[-1] == ("end", outcome, None)
+    assert recorder.told[-1] == ("end", outcome, [])
 
 
 def test_a_failure_after_the_run_is_complete_is_not_one_of_training(recorder, tmp_path):
     make_folder(tmp_path / "run").finish()
     replay("any", [run_event(tmp_path / "run")], ValueError("no page could be made"))
-    assert recorder.told[-1] == ("end", "FINISHED", "train")
+    assert recorder.told[-1] == ("end", "finished", FILES)
 
 
 def test_a_divergence_that_left_weights_behind_is_a_failure(recorder, tmp_path):
     make_folder(tmp_path / "run").finish("diverged")
     replay("any", [run_event(tmp_path / "run")], DivergenceError("nan", 3))
-    assert recorder.told[-1] == ("end", "FAILED", "diverged")
+    assert recorder.told[-1] == ("end", "failed", FILES)
 
 
 @pytest.mark.parametrize(
@@ -222,9 +226,51 @@ def test_a_tracker_that_fails_is_dropped_with_one_warning(method, before, record
     assert recorder.closed == 1
 
 
+def test_a_tracker_that_cant_be_closed_does_not_affect_training(recorder, tmp_path, monkeypatch):
+    make_folder(tmp_path / "run")
+    monkeypatch.setattr(recorder, "close", recorder.log_epoch)  # lacks arguments
+    assert replay("any", [run_event(tmp_path / "run")])[1:] == []
+    assert recorder.told[-1] == ("end", "finished", [])
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "begin() returned no dlcli.events.TrackingEvent"),
+        (
+            TrackingEvent(tracker="Recorder", place="here", run_id="a/b"),
+            "the ID of the run has invalid characters: 'a/b'",
+        ),
+    ],
+)
+def test_a_tracker_that_begins_with_a_wrong_value_is_dropped(
+    returned, message, recorder, tmp_path, monkeypatch
+):
+    make_folder(tmp_path / "run")
+    monkeypatch.setattr(recorder, "begin", lambda run: returned)
+    told = replay("any", [run_event(tmp_path / "run"), epoch(1, loss=0.5)])
+    warning = f"Recorder: {message}; logging stopped, training continues"
+    assert told == [("warning", {"message": warning})]
+    assert recorder.told == []
+
+
+def test_the_id_of_an_interrupted_run_is_given_to_its_own_tracker(recorder, tmp_path, monkeypatch):
+    make_folder(tmp_path / "run")
+    earlier = []
+
+    def begin(run):
+        earlier.append(run.earlier_id)
+        return TrackingEvent(tracker="Recorder", place="here", run_id=f"r-{len(earlier)}")
+
+    monkeypatch.setattr(recorder, "begin", begin)
+    for name in ("one", "two", "one"):
+        replay(name, [run_event(tmp_path / "run")], KeyboardInterrupt())
+    assert earlier == [None, None, "r-1"]
+
+
 def test_a_failing_tracker_does_not_affect_others(monkeypatch, tmp_path):
     trackers = {"bad": Recorder("log_epoch"), "good": Recorder()}
-    monkeypatch.setattr("dlcli.tracking.tracked_events._open", trackers.__getitem__)
+    monkeypatch.setattr("dlcli.tracking.tracked_events.open_tracker", trackers.__getitem__)
     make_folder(tmp_path / "run")
     with tracked(["bad", "good"], ignore) as listener:
         listener(run_event(tmp_path / "run"))
@@ -255,7 +301,7 @@ def test_a_tracker_that_cant_be_opened_is_an_error_before_training(monkeypatch):
     def refuse(name):
         raise UsageError("down")
 
-    monkeypatch.setattr("dlcli.tracking.tracked_events._open", refuse)
+    monkeypatch.setattr("dlcli.tracking.tracked_events.open_tracker", refuse)
     with pytest.raises(UsageError, match="^down$"), tracked(["any"], ignore):
         pytest.fail("training began")
 

@@ -239,19 +239,19 @@ def test_a_run_of_another_store_is_created_again(store, tmp_path, monkeypatch):
 def test_a_strangers_folder_cant_change_the_run_of_another():
     client = connect().client
     theirs = client.create_run("0").info.run_id
-    (RUN / "mlflow.json").write_text(f'{{"run_id": "{theirs}"}}')
+    (RUN / "trackers.json").write_text(f'{{"mlflow": "{theirs}"}}')
     story(epoch(1, loss=0.5))
     assert client.get_run(theirs).data.metrics == {}
     assert len(runs()) == 2
 
 
 @pytest.mark.usefixtures("line")
-@pytest.mark.parametrize("text", ["[]", '{"run_id": "../../x"}', '{"run_id": 1}', "{}", "x" * 2000])
+@pytest.mark.parametrize("text", ["[]", '{"mlflow": "../../x"}', '{"mlflow": 1}', "x" * 20_000])
 def test_an_id_of_no_run_is_reported(text):
-    (RUN / "mlflow.json").write_text(text)
+    (RUN / "trackers.json").write_text(text)
     ((event, fields),) = story(epoch(1, loss=0.5))
     assert event == "warning"
-    assert fields["message"].startswith("MLflow: runs/line/mlflow.json: ")
+    assert fields["message"].startswith("MLflow: runs/line/trackers.json: ")
     assert runs() == []
 
 

@@ -11,6 +11,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from dlcli.runs.run_writer import RunWriter
 from dlcli.tracking import tensorboard_tracker
+from dlcli.tracking.tracked_events import tracked_run
 from tests.tracking.replay import (
     METRICS,
     RESOLVED,
@@ -126,7 +127,7 @@ def test_a_resumed_training_replaces_repeated_epochs():
 def test_an_epoch_is_on_disk_at_once_if_it_took_long(monkeypatch):
     monkeypatch.setattr(tensorboard_tracker, "_SECONDS", 0.0)
     tracker = tensorboard_tracker.TensorBoard()
-    tracker.begin(RunWriter(RUN))
+    tracker.begin(tracked_run(RunWriter(RUN)))
     tracker.log_epoch(1, {"loss": 0.5})
     assert curve("train", "loss") == [(1, 0.5)]
     tracker.close()
