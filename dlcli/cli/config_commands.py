@@ -415,7 +415,7 @@ def schema(output: Path | None) -> None:
 @click.command()
 @options.json_object
 def doctor(as_json: bool) -> None:
-    """Show versions, devices and missing packages.
+    """Show versions, devices, trackers and missing packages.
 
     The last line is a summary to paste into a report of a problem. TensorFlow is loaded to find
     GPUs, which takes some seconds.
@@ -426,8 +426,9 @@ def doctor(as_json: bool) -> None:
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.reports.command_views import installation_view
     from dlcli.runs.installation import inspect_installation
+    from dlcli.tracking.installed_trackers import tracker_packages
 
-    found = inspect_installation(_gpus())
+    found = inspect_installation(_gpus(), tracker_packages())
     if as_json:
         console.print_json(asdict(found))
     else:

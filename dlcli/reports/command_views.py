@@ -153,7 +153,12 @@ def installation_view(found: Installation) -> views.View:
     versions = [(name, version or "not installed") for name, version in found.versions.items()]
     system = ((name, "unknown" if value is None else value) for name, value in found.system.items())
     gpus = "unknown without TensorFlow" if found.gpus is None else ", ".join(found.gpus) or "none"
-    facts = [*versions, *((name, str(value)) for name, value in system), ("GPUs", gpus)]
+    trackers = [
+        name if [*packages] == ["dlcli"] else f"{name} ({', '.join(packages)})"
+        for name, packages in found.trackers.items()
+    ]
+    devices = [*((name, str(value)) for name, value in system), ("GPUs", gpus)]
+    facts = [*versions, *devices, ("trackers", ", ".join(trackers))]
     parts = views.TableBlock.of(
         found.parts,
         {

@@ -64,6 +64,8 @@ class Installation:
     gpus: tuple[str, ...] | None
     """The names of the GPUs that TensorFlow finds; `None` without TensorFlow."""
     parts: tuple[InstalledPart, ...]
+    trackers: Mapping[str, Sequence[str]]
+    """The names of trackers with the packages that provide them."""
 
     @property
     def summary(self) -> str:
@@ -74,11 +76,14 @@ class Installation:
         return ", ".join([*packages, *system, f"GPUs {gpus}"])
 
 
-def inspect_installation(gpus: Sequence[str] | None) -> Installation:
+def inspect_installation(
+    gpus: Sequence[str] | None, trackers: Mapping[str, Sequence[str]]
+) -> Installation:
     """Return what is installed, without importing it.
 
     Args:
         gpus: the names of the GPUs; `None` if unknown.
+        trackers: the names of trackers with the packages that provide them.
     """
     found = [(name, [*Distribution.discover(name=name)]) for name in DISTRIBUTIONS]
     distribution = next(((name, each[0]) for name, each in found if each), None)
@@ -102,6 +107,7 @@ def inspect_installation(gpus: Sequence[str] | None) -> Installation:
         },
         gpus=None if gpus is None else tuple(gpus),
         parts=tuple(parts),
+        trackers=trackers,
     )
 
 

@@ -72,10 +72,10 @@ def open_tracker(name: str) -> Tracker:
         raise UsageError(
             f"the tracker '{name}' of {_package(entry)} can't be started: {problem}"
         ) from error
-    if not isinstance(tracker, Tracker) or not hasattr(tracker, "name"):
+    if not isinstance(tracker, Tracker):
         raise UsageError(
-            f"the tracker '{name}' of {_package(entry)} is not a subclass of dlcli.Tracker with a "
-            f"name: {entry.value}"
+            f"the tracker '{name}' of {_package(entry)} is not a subclass of dlcli.Tracker: "
+            f"{entry.value}"
         )
     return tracker
 

@@ -54,7 +54,12 @@ class Tracker(ABC):
     """
 
     name: str
-    """The name of the tool in messages, such as `MLflow`."""
+    """The name of the tool in messages, such as `MLflow`. [default: the name of the class]"""
+
+    def __init_subclass__(cls) -> None:
+        """Set the default name."""
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
 
     @abstractmethod
     def begin(self, run: TrackedRun) -> TrackingEvent:

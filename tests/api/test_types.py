@@ -14,6 +14,7 @@ from tests.project.pages import find_blocks
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = """\
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import dlcli
@@ -34,9 +35,20 @@ def show(event: dlcli.events.Event) -> None:
         print(event.epoch)
 
 
+class Curves(dlcli.Tracker):
+    def begin(self, run: dlcli.TrackedRun) -> dlcli.events.TrackingEvent:
+        return dlcli.events.TrackingEvent(tracker=self.name, place=str(run.folder))
+
+    def log_epoch(self, epoch: int, values: Mapping[str, float]) -> None:
+        print(epoch, values["loss"])
+
+    def end(self, outcome: str, files: Sequence[Path]) -> None:
+        print(outcome, *files)
+
+
 config = {"data": {"target": "price"}, "hidden": [{"units": 8}], "epochs": 5}
 columns = {"price": [1.0, 2.0], "size": [3.0, 4.0]}
-house = dlcli.train(config, columns, overrides={"epochs": 3}, progress=show)
+house = dlcli.train(config, columns, overrides={"epochs": 3}, progress=show, trackers=Curves())
 losses: list[float] = house.history["loss"]
 page: Path = house.report()
 model = dlcli.load(house.path)

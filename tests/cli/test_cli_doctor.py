@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from importlib.metadata import version
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from dlcli.cli import config_commands
 from dlcli.runs import installation
 from dlcli.runs.installation import inspect_installation
+from dlcli.tracking import installed_trackers
 
 
 @pytest.fixture
@@ -37,6 +39,12 @@ def test_a_missing_package_is_listed_with_its_parts_and_the_way_to_install_it(dl
     assert "keras missing" in summary
 
 
+def test_trackers_are_listed_with_their_packages(dlcli, monkeypatch):
+    packages = {"mlflow": ["dlcli"], "wandb": ["dlcli", "other 1.0"]}
+    monkeypatch.setattr(installed_trackers, "tracker_packages", lambda: packages)
+    assert re.search("trackers +mlflow, wandb \\(dlcli, other 1.0\\)\n", dlcli("doctor").stdout)
+
+
 def test_json_has_the_same_facts(dlcli, monkeypatch):
     monkeypatch.setattr(config_commands, "_gpus", lambda: ["A100"])
     found = json.loads(dlcli("doctor", "--json").stdout)
@@ -48,7 +56,7 @@ def test_json_has_the_same_facts(dlcli, monkeypatch):
 def test_gpus_are_unknown_without_tensorflow(monkeypatch, dlcli):
     monkeypatch.setattr(config_commands, "find_spec", lambda name: None)
     assert "unknown without TensorFlow" in dlcli("doctor").stdout
-    assert inspect_installation(None).summary.endswith("GPUs unknown")
+    assert inspect_installation(None, {}).summary.endswith("GPUs unknown")
 
 
 def test_every_extra_for_users_has_a_purpose():

@@ -110,7 +110,7 @@ ABSTRACT = "from dlcli import Tracker\nclass Curves(Tracker):\n    name = 'Curve
         ("import no_such_package", "can't be started: ModuleNotFoundError: No module named 'no_su"),
         ("x = 1", "can't be started: AttributeError: module 'dlcli_curves' has no attribute"),
         (ABSTRACT, "can't be started: TypeError: Can't instantiate abstract class Curves"),
-        ("Curves = dict", "is not a subclass of dlcli.Tracker with a name: dlcli_curves:Curves"),
+        ("Curves = dict", "is not a subclass of dlcli.Tracker: dlcli_curves:Curves"),
     ],
 )
 def test_a_package_that_cant_be_used_is_an_error_before_training(code, message, install):
