@@ -132,6 +132,7 @@ def init(
       dlcli init sqlite:///shop.db/sales --target price --output sales.yaml
       dlcli init --example iris
     """  # noqa: D301  (Click does not wrap the lines after it)
+    from dlcli.cli.event_log import READING, showing_progress
     from dlcli.starter.config_writing import starter_config
     from dlcli.starter.examples import add_schema, write_example
     from dlcli.tables.database_locations import rows_of
@@ -158,7 +159,8 @@ def init(
             settings["report"] = found.append
         source = rows_of(data, sql, targets)
         form = make_table_format(source, layout)
-        text = starter_config(source, targets, config_folder=folder, form=form, **settings)
+        with showing_progress(READING):
+            text = starter_config(source, targets, config_folder=folder, form=form, **settings)
         with console.open_output(output) as stream:
             stream.write((text if output is None else add_schema(text, folder)).encode())
         console.print_summary(found)
@@ -211,16 +213,17 @@ def inspect(
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dataclasses import asdict
 
-    from dlcli.cli.event_log import print_file_notes
+    from dlcli.cli.event_log import READING, print_file_notes, showing_progress
     from dlcli.data_checks.inspection import inspect_table, read_for_inspection
     from dlcli.reports.command_views import inspection_view
     from dlcli.tables.database_locations import rows_of
 
     source = rows_of(data, sql, targets)
     form = make_table_format(source, layout)
-    table, found = read_for_inspection(source, targets or None, form)
-    print_file_notes(table.file_notes)
-    inspection = inspect_table(table, found)
+    with showing_progress(READING):
+        table, found = read_for_inspection(source, targets or None, form)
+        print_file_notes(table.file_notes)
+        inspection = inspect_table(table, found)
     if as_json:
         console.print_json(asdict(inspection))
     else:
@@ -266,14 +269,13 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
         return
     file = read_config(config, settings)  # before the slow imports
 
-    from dlcli.cli.event_log import print_event, print_warning
+    from dlcli.cli.event_log import event_listener
     from dlcli.pipeline.preflight import check
     from dlcli.reports.command_views import layer_table
     from dlcli.reports.views import render_table
 
-    checked = check(
-        file, read_rows=data, listener=print_warning if console.is_quiet() else print_event
-    )
+    with event_listener(as_json=False, quiet=console.is_quiet()) as listener:
+        checked = check(file, read_rows=data, listener=listener)
     if not checked.rows_read:
         note = "data files are large, so only their headers were read; --data reads all rows"
         console.print_message("note", note)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import singledispatch
+from threading import Timer
 from typing import TYPE_CHECKING
 
 from dlcli.cli import console
@@ -57,6 +58,8 @@ def event_listener(*, as_json: bool, quiet: bool) -> Iterator[events.Listener]:
         quiet: print only warnings and, with JSON, the result.
     """
     log = _TextLog()
+    if not (as_json or quiet):
+        log.wait_for_data()
     result: dict[str, object] = {}
 
     def listen(event: events.Event) -> None:
@@ -106,20 +109,23 @@ class _TextLog:
     """
 
     def __init__(self) -> None:
-        self._progress: Live | None = None
+        self._progress = ProgressLine()
         self._live_view: LiveView | None = None
         self._epoch_lines: EpochLines | None = None
         self._chart = LossChart() if console.is_terminal() else None
         self._rows: int | None = None
         self._resumed: dict[int, int] = {}
 
+    def wait_for_data(self) -> None:
+        self._progress.show_if_slow(READING)
+
     def add(self, event: events.Event) -> None:
         if (line := fmt.progress_line(event)) is not None:
-            self._show_progress(line)
+            self._progress.show(line)
             return
         if isinstance(event, events.EpochEvent | events.MemberEvent):
             if isinstance(event, events.EpochEvent):
-                self._stop_progress()
+                self._progress.close()
             self._add_epoch(event)
             return
         self.close()
@@ -133,10 +139,10 @@ class _TextLog:
                 console.print_line(line)
             self._chart = None
         if (waiting := _WAITING_AFTER.get(type(event))) is not None:
-            self._show_progress(waiting)
+            self._progress.show(waiting)
 
     def close(self) -> None:
-        self._stop_progress()
+        self._progress.close()
         if self._live_view is not None:
             self._live_view.close()
         if self._epoch_lines is not None:
@@ -155,21 +161,65 @@ class _TextLog:
             self._live_view.add(event)
         self._epoch_lines.add(event)
 
-    def _show_progress(self, line: str) -> None:
-        """Replace the progress line, on a terminal."""
-        if self._progress is None and (terminal := _interactive_console()) is not None:
-            self._progress = start_live(terminal)
-        if self._progress is None:
+
+class ProgressLine:
+    """One line on a terminal that says what is being done, and is removed afterwards."""
+
+    def __init__(self) -> None:
+        self._frame: Live | None = None
+        self._timer: Timer | None = None
+
+    def show(self, line: str) -> None:
+        """Show a line in place of the present one."""
+        self._stop_waiting()
+        self._draw(line)
+
+    def show_if_slow(self, line: str) -> None:
+        """Show a line unless another one or the end comes within `SLOW` seconds."""
+        if console.is_terminal():
+            self._timer = Timer(SLOW, self._draw_late, [line])
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        """Remove the line."""
+        self._stop_waiting()
+        if self._frame is not None:
+            self._frame.stop()
+            self._frame = None
+
+    def _stop_waiting(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()
+            self._timer = None
+
+    def _draw_late(self, line: str) -> None:
+        with console.ignoring_lost_output():
+            self._draw(line)
+
+    def _draw(self, line: str) -> None:
+        if self._frame is None and (terminal := _interactive_console()) is not None:
+            self._frame = start_live(terminal)
+        if self._frame is None:
             return
         from rich.text import Text
 
         text = Text(line, style="dim", no_wrap=True, overflow="crop")
-        self._progress.update(text, refresh=True)
+        self._frame.update(text, refresh=True)
 
-    def _stop_progress(self) -> None:
-        if self._progress is not None:
-            self._progress.stop()
-            self._progress = None
+
+@contextmanager
+def showing_progress(line: str) -> Iterator[None]:
+    """Show a line on a terminal while the block runs for longer than `SLOW` seconds."""
+    progress = ProgressLine()
+    if not console.is_quiet():
+        progress.show_if_slow(line)
+    try:
+        yield
+    finally:
+        with console.ignoring_lost_output():
+            progress.close()
 
 
 class EpochLines:
@@ -571,6 +621,9 @@ def _terminal_width() -> int:
 
 SECONDS = 0.1
 """Minimum time between two frames."""
+SLOW = 2.0
+"""Seconds after which a terminal shows what is being done."""
+READING = "reading and checking the data"
 _RECENT = 50
 """Frames over which the speed is averaged: about five seconds."""
 _OTHER_LINES = 4

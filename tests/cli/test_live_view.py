@@ -8,6 +8,7 @@ import io
 import os
 import re
 import sys
+import time
 from dataclasses import replace
 from types import FunctionType
 
@@ -16,6 +17,7 @@ from inline_snapshot import snapshot
 from rich.console import Console
 from rich.live import Live
 
+from dlcli.cli import event_log
 from dlcli.cli.event_log import LiveView, clock_time, event_listener, print_event
 from dlcli.pipeline.events import (
     BaselinesEvent,
@@ -329,6 +331,39 @@ def test_some_epochs_stay_on_the_terminal_when_the_view_is_removed(monkeypatch):
     numbers = [1, *range(10, 91, 10), 95]
     assert [line.split("/")[0].split()[-1] for line in shown[:-1]] == [str(at) for at in numbers]
     assert shown[-1].startswith("report")
+
+
+def wait_for(is_true):
+    end = time.monotonic() + 30
+    while not is_true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_terminal_says_that_the_data_is_read_if_that_takes_long(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", stream)
+    with event_listener(as_json=False, quiet=False):
+        pass
+    assert stream.getvalue() == ""
+
+    monkeypatch.setattr(event_log, "SLOW", 0)
+    with event_listener(as_json=False, quiet=False) as listener:
+        wait_for(lambda: event_log.READING in stream.getvalue())
+        listener(EngineEvent(name="compiled", jit_compile=False))
+        assert screen(stream.getvalue())[0].split()[0] == "engine"
+
+
+def test_the_line_is_removed_before_an_error(monkeypatch):
+    stream = Terminal()
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr(event_log, "SLOW", 0)
+    with pytest.raises(ZeroDivisionError), event_log.showing_progress(event_log.READING):
+        wait_for(lambda: screen(stream.getvalue()) == [event_log.READING])
+        raise ZeroDivisionError
+    assert screen(stream.getvalue()) == []
 
 
 def test_a_terminal_shows_what_takes_time_before_the_first_epoch(monkeypatch):
