@@ -171,7 +171,7 @@ def predict(
       dlcli predict runs/bikes data/bikes.csv --output predictions.csv
       dlcli predict runs/bikes data/bikes.csv --keep hour
       dlcli predict runs/bikes data/bikes.csv --interval 0.9
-      dlcli predict runs/fraud new.csv --prevalence yes=0.02
+      dlcli predict runs/shoppers data/shoppers.csv --prevalence yes=0.02
       dlcli predict runs/bikes folder --output predictions --jobs 4
       dlcli predict runs/bikes sqlite:///bikes.db/new --keep id --output sqlite:///bikes.db/forecast
 

@@ -88,6 +88,8 @@ class Scripts:
         ):
             self._write_bikes()
             self._run("dlcli train bikes.yaml", self._folder)
+        if "runs/shoppers" in command and not (self._folder / "runs" / "shoppers").exists():
+            self._run("dlcli train configs/shoppers.yaml --set epochs=1", self._folder)
         if self._server is not None:
             command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
             command = command.replace("SERVER", str(self._server.pid))
@@ -138,7 +140,7 @@ def write_tables(folder: Path) -> None:
     with (folder / "data" / "bikes.csv").open(encoding="utf-8") as file:
         header, *hours = (line.rstrip().split(",") for line in islice(file, 21))
     new |= dict(zip(header, zip(*hours, strict=True), strict=True))
-    for name in ("new.csv", "folder/1.csv", "folder/2.csv"):
+    for name in ("new.csv", "new_hours.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
     book = openpyxl.Workbook()
     for name in ("2023", "2024"):
@@ -158,6 +160,11 @@ def write_tables(folder: Path) -> None:
             insertion = f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)"
             database.executemany(insertion, islice(values, kept))
         database.execute("ALTER TABLE new_orders DROP COLUMN price")
+        database.commit()
+    with closing(sqlite3.connect(folder / "bikes.db")) as database:
+        database.execute(f"CREATE TABLE new ({', '.join(new)})")
+        marks = ", ".join("?" * len(new))
+        database.executemany(f"INSERT INTO new VALUES ({marks})", zip(*new.values(), strict=True))
         database.commit()
     write_csv(folder / "loans.csv", size=size, after_rate=price, paid=paid)
     write_csv(folder / "robot.csv", distance=size, left=size - 30, right=150 - size)
