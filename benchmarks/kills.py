@@ -270,6 +270,14 @@ def _run_of(ended: Ended | None, folder: Path) -> Path:
 
 def differences(run: Path, uninterrupted: Path) -> str:
     """Describe how a run folder and the files next to it differ from another; empty if equal."""
+    left = sorted(_names(run.parent) - {run.name})
+    return run_differences(run, uninterrupted) or ", ".join(
+        f"{name} was left behind" for name in left
+    )
+
+
+def run_differences(run: Path, uninterrupted: Path) -> str:
+    """Describe how a run folder differs from another; empty if equal."""
     try:
         open_run(run).verify()
     except RunError as error:
@@ -282,7 +290,6 @@ def differences(run: Path, uninterrupted: Path) -> str:
         and (run / name).read_bytes() != (uninterrupted / name).read_bytes()
     ]
     changed += [f"{name} exists in only one of them" for name in sorted(names ^ expected)]
-    changed += [f"{name} was left behind" for name in sorted(_names(run.parent) - {run.name})]
     return ", ".join(changed)
 
 

@@ -1,7 +1,7 @@
 """Run a command of dlcli on a failing disk, in a process that has loaded `failing_disk.c`.
 
-Called as `FOLDER NTH ERROR STAYS REPORT COMMAND...`. It writes the first operation that failed to
-the file REPORT, which is empty if none did.
+Called as `FOLDER NTH ERROR STAYS REPORT COMMAND...`. It writes to the file REPORT the number of
+operations and, after a space, the first one that failed, if any.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ def main() -> int:
     try:
         return run_command(command)
     finally:
-        Path(report).write_bytes(disk.failing_disk_failed())
+        count, failed = disk.failing_disk_count(), os.fsdecode(disk.failing_disk_failed())
+        Path(report).write_text(f"{count} {failed}")
 
 
 if __name__ == "__main__":

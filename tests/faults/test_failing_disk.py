@@ -1,15 +1,17 @@
 """The nth write, sync, rename or new file of a command fails, for n = 1, 2, 3 ….
 
 Each command then ends with one line and an exit code, and leaves nothing half-written: its output
-is whole, or absent, or a run folder that the named command resumes. By default, every 13th
-operation is tried, and every third of `predict` and `export`. To try all:
-`DLCLI_FAULT_STRIDE=1 pytest -m release tests/faults`.
+is whole, or absent, or a run folder that the named command resumes. By default, six operations are
+tried of each command. To try all: `DLCLI_FAULTS=100000 pytest -m release tests/faults`.
 """
 
 from __future__ import annotations
 
 import errno
+import json
+import math
 import os
+import random
 import re
 import shlex
 import shutil
@@ -23,7 +25,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.forked import Ended
-from benchmarks.kills import differences
+from benchmarks.kills import run_differences
 from tests.forks import Forks
 
 pytestmark = [
@@ -34,19 +36,22 @@ pytestmark = [
     ),
 ]
 
-STRIDE = int(os.environ.get("DLCLI_FAULT_STRIDE", "13"))
-FILE_STRIDE = max(1, STRIDE // 4)
-"""The distance for commands that write one file or a few."""
-MOST = 5_000
-"""Operations after which a command that still fails is taken for an endless one."""
+TRIED = int(os.environ.get("DLCLI_FAULTS", "6"))
+"""Operations that are tried of each command, from the first to the last."""
 ROWS = "".join(
-    f"{at * 17 % 60 / 8},{at * 23 % 60 / 4},{at * 37 % 60 / 7:.3f}\n" for at in range(60)
+    f"{at * 17 % 60 / 8},{at * at * 23 % 61 / 4},{at * 37 % 60 / 7:.3f}\n" for at in range(60)
 )
 CONFIG = """\
 data: {train: rows.csv, target: y, validation: 0.2, test: 0.2}
 hidden: [{units: 3, activation: relu}]
 epochs: 2
 """
+CONFIGS = {
+    "run": CONFIG,
+    "ensemble": CONFIG.replace("validation: 0.2, ", "")
+    + "ensemble: {members: 2}\ncheckpoint: {seconds: 1.0e-3}\n",
+    "search": CONFIG + "tune: {trials: 2, folds: 2, space: {batch_size: [16, 32]}}\n",
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,8 @@ def start(tmp_path_factory: pytest.TempPathFactory, failing_forks: Forks) -> Pat
     """A folder with rows, configs and a run."""
     folder = tmp_path_factory.mktemp("start")
     (folder / "rows.csv").write_text(f"a,b,y\n{ROWS}")
-    (folder / "run.yaml").write_text(CONFIG)
+    for name, config in CONFIGS.items():
+        (folder / f"{name}.yaml").write_text(config)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         ended = failing_forks.run("train", "run.yaml", "--output", "run", "--quiet")
@@ -107,48 +113,39 @@ class Bench:
         self._report = folder / "failed"
         self.disk = folder / "disk"
         """The folder in which operations fail."""
+        self._operations = 0
+        self._failed = ""
 
     def whole(self, command: Sequence[str]) -> Path:
         """Run a command without a failure, and return a copy of what it left on the disk."""
-        self._empty()
-        ended = self._forks.run(*command)
+        ended = self._run(command, -1, FULL)
         assert ended.code == 0, ended.errors
         return self.disk.rename(self.disk.with_name("whole"))
 
-    def try_each(
-        self,
-        fault: Fault,
-        command: Sequence[str],
-        check: Callable[[Ended], str],
-        stride: int = STRIDE,
-    ) -> None:
-        """Run a command once for each operation that fails.
+    def try_some(self, fault: Fault, command: Sequence[str], check: Callable[[Ended], str]) -> None:
+        """Run a command once for each operation that is tried, and let this one fail.
 
         Args:
             fault: how the disk fails.
-            command: the command.
+            command: a command that was run without a failure.
             check: describes what is wrong with the disk after it, or is empty.
-            stride: distance between two operations that are tried.
         """
         problems, codes = [], Counter[int]()
-        for nth in range(0, MOST, stride):
-            self._empty()
-            arguments = (nth, fault.number, int(fault.stays), self._report)
-            ended = self._forks.run(
-                *(str(self.disk), *map(str, arguments), *command),
-                module="tests.faults.failing_command",
-            )
-            failed = self._report.read_text()
-            if not failed:
+        step = math.ceil(self._operations / TRIED)
+        first = random.Random(f"{fault} {command}").randrange(step)
+        for nth in range(first, self._operations, step):
+            ended = self._run(command, nth, fault)
+            if not self._failed:  # fewer operations than last time
                 assert ended.code == 0, ended.errors
-                break
+                continue
             codes[ended.code] += 1
             if problem := wrong_words(ended, fault) or check(ended):
-                problems.append(f"operation {nth}, {failed}: {problem}")
-        else:
-            problems.append(f"more than {MOST} operations")
-        print(f"{shlex.join(command)}: {fault.number}: operations by exit code: {dict(codes)}")
-        assert problems == []
+                problems.append(f"operation {nth}, {self._failed}: {problem}")
+        print(
+            f"{shlex.join(command)}: {os.strerror(fault.number)}: {self._operations} operations; "
+            f"exit codes: {dict(codes)}"
+        )
+        assert not problems, "\n".join(problems)
         assert set(codes) - {0}, "no operation failed"
 
     def again(self, ended: Ended, command: Sequence[str]) -> str:
@@ -162,18 +159,29 @@ class Bench:
         """The names on the disk."""
         return {path.name for path in self.disk.iterdir()}
 
-    def _empty(self) -> None:
+    def _run(self, command: Sequence[str], nth: int, fault: Fault) -> Ended:
+        """Run a command on an empty disk, and let an operation fail, or none if it is negative."""
         shutil.rmtree(self.disk, ignore_errors=True)
         self.disk.mkdir()
+        arguments = (self.disk, nth, fault.number, int(fault.stays), self._report, *command)
+        ended = self._forks.run(*map(str, arguments), module="tests.faults.failing_command")
+        operations, _, self._failed = self._report.read_text().partition(" ")
+        if nth < 0:
+            self._operations = int(operations)
+        return ended
 
 
 def wrong_words(ended: Ended, fault: Fault) -> str:
-    """Describe what is wrong if a command did not end well, or with one line that names why."""
+    """Describe what is wrong if a command did not end well, or with one line that names why.
+
+    A second line may be the command that resumes it.
+    """
     lines = ended.errors.splitlines()
     is_good = not lines
     if ended.code:
-        is_good = len(lines) == 1 and lines[0].startswith("error: ") and ended.code in fault.codes
-        is_good = is_good and os.strerror(fault.number) in lines[0]
+        is_good = lines[0].startswith("error: ") and os.strerror(fault.number) in lines[0]
+        is_good &= ended.code in fault.codes
+        is_good &= all(line.startswith("resume with: ") for line in lines[1:])
     return "" if is_good else str(ended)
 
 
@@ -190,10 +198,38 @@ def bench(
 @FAULTS
 @pytest.mark.parametrize(
     "command",
-    [("train", "run.yaml"), ("cv", "run.yaml", "--folds", "2")],
+    [("train", "run.yaml"), ("train", "ensemble.yaml"), ("cv", "run.yaml", "--folds", "2")],
     ids=lambda command: " ".join(command[:2]),
 )
 def test_a_training_is_whole_or_absent_or_resumed(command, fault, bench):
+    _check_resumed(bench, fault, command, run_differences)
+
+
+@FAULTS
+def test_a_search_is_whole_or_absent_or_resumed(fault, bench):
+    _check_resumed(bench, fault, ("tune", "search.yaml"), search_differences)
+
+
+def search_differences(search: Path, undisturbed: Path) -> str:
+    """Describe how a search differs from another; empty if equal."""
+    if trials(search) != trials(undisturbed):
+        return f"{trials(search)} instead of {trials(undisturbed)}"
+    return run_differences(search, undisturbed) or ", ".join(
+        f"{name}: {problem}"
+        for name in ("best", "default")
+        if (problem := run_differences(search / name, undisturbed / name))
+    )
+
+
+def trials(search: Path) -> list[tuple[object, object]]:
+    """The settings of the complete trials, and their validation losses."""
+    found = json.loads((search / "tune.json").read_text())["trials"]
+    return [(each["values"], each["value"]) for each in found if each["state"] == "complete"]
+
+
+def _check_resumed(
+    bench: Bench, fault: Fault, command: Sequence[str], differ: Callable[[Path, Path], str]
+) -> None:
     command = [*command, "--output", "disk/out", "--quiet"]
     whole = bench.whole(command) / "out"
 
@@ -201,9 +237,10 @@ def test_a_training_is_whole_or_absent_or_resumed(command, fault, bench):
         if ended.code and "--resume" not in ended.errors and bench.names():
             return f"left {bench.names()}: {ended}"
         problem = bench.again(ended, command) if ended.code else ""
-        return problem or differences(bench.disk / "out", whole)
+        problem = problem or differ(bench.disk / "out", whole)
+        return problem or ("" if bench.names() == {"out"} else f"left {bench.names()}")
 
-    bench.try_each(fault, command, check)
+    bench.try_some(fault, command, check)
 
 
 @FAULTS
@@ -231,7 +268,7 @@ def _check_whole_or_absent(bench: Bench, fault: Fault, command: Sequence[str]) -
         problem = bench.again(ended, command)
         return problem or ("" if names(bench.disk) == whole else f"{names(bench.disk)}: {ended}")
 
-    bench.try_each(fault, command, check, FILE_STRIDE)
+    bench.try_some(fault, command, check)
 
 
 def names(folder: Path) -> dict[str, int]:
