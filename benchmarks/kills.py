@@ -270,10 +270,8 @@ def _run_of(ended: Ended | None, folder: Path) -> Path:
 
 def differences(run: Path, uninterrupted: Path) -> str:
     """Describe how a run folder and the files next to it differ from another; empty if equal."""
-    left = sorted(_names(run.parent) - {run.name})
-    return run_differences(run, uninterrupted) or ", ".join(
-        f"{name} was left behind" for name in left
-    )
+    left = [f"{name} was left behind" for name in sorted(_names(run.parent) - {run.name})]
+    return run_differences(run, uninterrupted) or ", ".join(left)
 
 
 def run_differences(run: Path, uninterrupted: Path) -> str:

@@ -180,6 +180,12 @@ def os_error_text(error: OSError) -> str:
     return error.strerror or str(error)
 
 
+def way_to_write(error: OSError) -> str:
+    """Return what makes a failed write possible; a library may raise an error without a number."""
+    is_full = error.errno in (None, errno.ENOSPC, errno.EDQUOT)
+    return "free some space" if is_full else "make sure that it is writable"
+
+
 # JSON
 
 

@@ -300,7 +300,7 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
         url: the URL of the database, if there is one.
 
     Raises:
-        TrainingError: if the disk is full or the database is unreachable.
+        TrainingError: if the disk is full or fails, or the database is unreachable.
     """
     path = folder / JOURNAL
     try:
@@ -308,10 +308,14 @@ def explaining_lost_storage(folder: Path, url: str | None) -> Iterator[None]:
             yield
     except OSError as error:
         is_of_reader = isinstance(error, BrokenPipeError)  # the reader of the events has ended
-        if is_of_reader or url is not None or error.filename not in (None, str(path)):
+        if (
+            is_of_reader
+            or url is not None
+            or Path(error.filename or path) not in (path, folder / LOCK)
+        ):
             raise
         message = f"{path}: could not be stored: {safe_files.os_error_text(error)}"
-        raise errors.TrainingError(f"{message}; free some space") from error
+        raise errors.TrainingError(f"{message}; {safe_files.way_to_write(error)}") from error
 
 
 def mask_password(url: str) -> str:

@@ -14,7 +14,6 @@ trained again.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import math
@@ -64,8 +63,6 @@ _MAX_RESULT_BYTES = 2**28
 _ENDS = b"stop_after_"
 """Prefix of the keys of a config that end training early."""
 _NUMBER = re.compile("[1-9][0-9]{0,8}")
-_DISK_FULL = (None, errno.ENOSPC, errno.EDQUOT)
-"""Error numbers of a full disk; some libraries set `None`."""
 _File = Literal["arrays.npz", "history.csv", "result.json", "predictions.parquet"]
 
 
@@ -527,8 +524,7 @@ class RunWriter:
         try:
             yield path
         except OSError as error:
-            is_full = error.errno in _DISK_FULL
-            remedy = "free some space" if is_full else "make sure that it is writable"
+            remedy = safe_files.way_to_write(error)
             if self.can_resume:
                 remedy += f", then {self.way_to_resume}"
             else:

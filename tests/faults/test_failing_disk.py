@@ -1,7 +1,7 @@
 """The nth write, sync, rename or new file of a command fails, for n = 1, 2, 3 ….
 
 Each command then ends with one line and an exit code, and leaves nothing half-written: its output
-is whole, or absent, or a run folder that the named command resumes. By default, six operations are
+is whole, or absent, or a run folder that the named command resumes. By default, five operations are
 tried of each command. To try all: `DLCLI_FAULTS=100000 pytest -m release tests/faults`.
 """
 
@@ -36,7 +36,7 @@ pytestmark = [
     ),
 ]
 
-TRIED = int(os.environ.get("DLCLI_FAULTS", "6"))
+TRIED = int(os.environ.get("DLCLI_FAULTS", "5"))
 """Operations that are tried of each command, from the first to the last."""
 ROWS = "".join(
     f"{at * 17 % 60 / 8},{at * at * 23 % 61 / 4},{at * 37 % 60 / 7:.3f}\n" for at in range(60)

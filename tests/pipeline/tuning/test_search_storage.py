@@ -208,11 +208,19 @@ def test_a_read_only_database_is_a_usage_error(tmp_path, opened):
     )
 
 
-def test_a_full_disk_ends_a_search_with_the_way_out(tmp_path):
+def test_a_full_or_failing_disk_ends_a_search_with_the_way_out(tmp_path):
     with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, None):
         raise OSError(errno.ENOSPC, "No space left on device")
     assert str(error.value) == (
         f"{tmp_path / JOURNAL}: could not be stored: No space left on device; free some space"
+    )
+
+    lock = tmp_path / f"{JOURNAL}.lock"
+    with pytest.raises(TrainingError) as error, explaining_lost_storage(tmp_path, None):
+        raise OSError(errno.EIO, "Input/output error", lock)
+    assert str(error.value) == (
+        f"{tmp_path / JOURNAL}: could not be stored: Input/output error; "
+        "make sure that it is writable"
     )
 
 
