@@ -12,6 +12,7 @@ import inspect
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator, Mapping
@@ -20,8 +21,15 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Any, BinaryIO, Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
-from pydantic_core import CoreSchema, core_schema
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    ValidationError,
+    ValidationInfo,
+)
+from pydantic_core import CoreSchema, PydanticKnownError, core_schema
 
 from dlcli import __version__
 from dlcli.errors import RunError, UsageError
@@ -40,6 +48,12 @@ _MOST_ERRORS = 10_000
 """Maximum number of errors of a document of which the first is shown; it takes all in memory."""
 _NO_SCHEMAS = ("default", "expected", "metadata")
 """Keys of a pydantic schema whose values are not schemas."""
+_CHARACTERS_PER_COLLECTION = 6
+"""Lower bound of the usual number of characters of a list or an object in JSON."""
+_FEW_COLLECTIONS = 10_000
+"""Number of lists and objects that a short text may have."""
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.S)
+"""A string in JSON, perhaps without its end."""
 _NO_SYNC = (errno.EBADF, errno.EINVAL, errno.ENOTSUP)
 """Errors of file systems that can't sync folders, such as some network file systems."""
 
@@ -275,25 +289,59 @@ _DECODER = json.JSONDecoder(parse_constant=_not_json, parse_float=_finite)
 # Digests
 
 
-def _failing_fast(schema: Any) -> Any:  # noqa: ANN401  (a part of a pydantic schema)
-    """Return a copy of a schema in which validation ends at the first invalid item."""
+class _TooManyUnknownKeysError(Exception):
+    """Ends a validation, because it is not an error that pydantic collects."""
+
+
+def _refuse_unknown_key(_: object, info: ValidationInfo) -> NoReturn:
+    """Refuse the value of an unknown key, as pydantic does with `extra="forbid"`."""
+    if info.context is not None:
+        info.context[_UNKNOWN_KEYS] = count = info.context.get(_UNKNOWN_KEYS, 0) + 1
+        if count > _MOST_UNKNOWN_KEYS:
+            raise _TooManyUnknownKeysError
+    raise PydanticKnownError("extra_forbidden")
+
+
+_UNKNOWN_KEYS = "unknown_keys"
+"""The number of unknown keys so far, in the context of a validation."""
+_MOST_UNKNOWN_KEYS = 1_000
+
+
+def _failing_fast(schema: Any, *, is_closed: bool = False) -> Any:  # noqa: ANN401
+    """Return a copy of a schema in which validation ends at the first invalid item.
+
+    Args:
+        schema: a part of a pydantic schema.
+        is_closed: whether it belongs to a model that forbids unknown keys.
+    """
     if isinstance(schema, list | tuple):
-        return type(schema)(map(_failing_fast, schema))
+        return type(schema)(_failing_fast(part, is_closed=is_closed) for part in schema)
     if not isinstance(schema, dict):
         return schema
+    kind = schema.get("type")
+    if kind == "model":
+        is_closed = schema.get("config", {}).get("extra_fields_behavior") == "forbid"
     copy = {
-        key: part if key in _NO_SCHEMAS else _failing_fast(part) for key, part in schema.items()
+        key: part if key in _NO_SCHEMAS else _failing_fast(part, is_closed=is_closed)
+        for key, part in schema.items()
     }
-    if isinstance(kind := copy.get("type"), str) and kind in _COLLECTIONS:
+    if isinstance(kind, str) and kind in _COLLECTIONS:
         copy["fail_fast"] = True
+    if kind == "model" and is_closed:
+        copy["config"] = {**schema["config"], "extra_fields_behavior": "allow"}
+    if kind == "model-fields" and is_closed:
+        copy["extra_behavior"] = "allow"  # to the following schema, which refuses them
+        copy["extras_schema"] = core_schema.with_info_before_validator_function(
+            _refuse_unknown_key, core_schema.any_schema()
+        )
     return copy
 
 
 class Stored(BaseModel):
     """A part of a file in a run folder, which may come from a stranger.
 
-    Validation ends at the first invalid item of a collection: an error object for each of a million
-    items would take 500 MB.
+    Validation ends at the first invalid item of a collection, and after 1,000 unknown keys: an
+    error object for each of a million items would take 500 MB.
     """
 
     @classmethod
@@ -388,8 +436,14 @@ def parse_document(
     """
     try:
         if isinstance(stored, str):
-            return kind.model_validate_json(stored)
-        return kind.model_validate(stored)
+            if _has_too_many_collections(stored):
+                message = "has too many lists and objects for its length"
+                raise RunError(f"{name} is malformed: it {message}{way_out}")
+            return kind.model_validate_json(stored, context={})
+        return kind.model_validate(stored, context={})
+    except _TooManyUnknownKeysError:
+        message = f"is malformed: it has more than {_MOST_UNKNOWN_KEYS:,} unknown keys"
+        raise RunError(f"{name} {message}{way_out}") from None
     except ValidationError as error:
         if (count := error.error_count()) > _MOST_ERRORS:
             raise RunError(f"{name} is malformed: it has {count:,} errors{way_out}") from None
@@ -397,6 +451,18 @@ def parse_document(
         place = ".".join(map(str, first["loc"]))
         where = place and f" at {place!r}"
         raise RunError(f"{name} is malformed{where}: {first['msg']}{way_out}") from None
+
+
+def _has_too_many_collections(text: str) -> bool:
+    """Whether a JSON text has more lists and objects than dlcli writes into one of its length.
+
+    The parser takes 350 bytes for each of them, even if it is empty.
+    """
+    most = len(text) // _CHARACTERS_PER_COLLECTION + _FEW_COLLECTIONS
+    if text.count("{") + text.count("[") <= most:
+        return False
+    outside = _STRING.sub("", text)
+    return outside.count("{") + outside.count("[") > most
 
 
 @contextmanager

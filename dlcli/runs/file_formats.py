@@ -23,18 +23,21 @@ from dlcli.schema.urls import Location
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    from pyarrow.parquet import FileMetaData
 
 Array = NDArray[Any]
 
 _OVERHEAD = 1024
 """Upper bound of the headers of ZIP and NumPy for one array in bytes, without its name."""
-_EXPANSION = 256
-"""Maximum ratio of the size of a Parquet table in memory to the size of its file. Tables of a run
-contain row numbers, so they do not compress further."""
-EXPANDED_BYTES = 2**26
+_EXPANSION = 64
+"""Maximum ratio of the size of a Parquet table in memory to the size of its file, which contains
+uncompressed row numbers."""
+EXPANDED_BYTES = 2**25
 """Size in bytes below which a table in memory is always accepted."""
-_ROWS_AT_ONCE = 2**8
-"""Rows that are decoded before their size is checked."""
+_CELLS_AT_ONCE = 2**18
+"""Cells that are decoded before their size is checked."""
+_PARQUET_FORMS = {"UNCOMPRESSED", "SNAPPY", "PLAIN", "RLE", "PLAIN_DICTIONARY", "RLE_DICTIONARY"}
+"""The compressions and encodings in files of `write_parquet`."""
 
 
 class ArraySpec(NamedTuple):
@@ -141,39 +144,86 @@ def _check_header(stream: IO[bytes], name: str, spec: ArraySpec, file: Location)
 def write_parquet(path: Path, table: pa.Table) -> None:
     """Write a table as Parquet.
 
+    Only texts are compressed, so the size of the file bounds the size of the table.
+
     Raises:
         OSError: if the file can't be written.
     """
     from pyarrow.parquet import write_table
 
-    write_table(table, path)
+    texts = [field.name for field in table.schema if _is_text(field.type)]
+    compression = {name: "snappy" if name in texts else "none" for name in table.column_names}
+    write_table(table, path, use_dictionary=texts, compression=compression)
 
 
 def read_parquet(stream: BinaryIO, file: Location) -> pa.Table:
-    """Read a Parquet table.
+    """Read a Parquet table of a run.
 
     Args:
         stream: the file.
         file: its path, for messages.
 
     Raises:
-        RunError: if the file is not Parquet, or the table takes far more memory than the file.
+        RunError: if the file is not a Parquet file that `write_parquet` could have written, or the
+            table takes far more memory than the file.
     """
-    from pyarrow import ArrowException, Table
+    import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-    batches, total = [], 0
-    most = max(EXPANDED_BYTES, _EXPANSION * stream.seek(0, io.SEEK_END))
+    size = stream.seek(0, io.SEEK_END)
+    most = max(EXPANDED_BYTES, _EXPANSION * size)
     try:
-        source = ParquetFile(stream)
-        for batch in source.iter_batches(_ROWS_AT_ONCE):
-            batches.append(batch)
-            total += batch.nbytes
+        footer = ParquetFile(stream)
+        schema = footer.schema_arrow
+        if finding := _parquet_problem(footer.metadata, schema, size):
+            raise damaged(file, finding)
+        texts = [field.name for field in schema if _is_text(field.type)]
+        # A dictionary takes little memory, even if a long text is repeated in all rows.
+        source, batches, total = ParquetFile(stream, read_dictionary=texts), [], 0
+        for batch in source.iter_batches(max(1, _CELLS_AT_ONCE // max(1, len(schema)))):
+            total += sum(map(_plain_bytes, batch.columns))
             if total > most:
                 raise damaged(file, f"expands to more than {_EXPANSION} times its size")
-        return Table.from_batches(batches, source.schema_arrow)
-    except (ArrowException, OSError) as error:
+            batches.append(batch.cast(schema))
+        return pa.Table.from_batches(batches, schema)
+    except (pa.ArrowException, OSError) as error:
         raise damaged(file, f"is not a Parquet file: {error}") from None
+
+
+def _parquet_problem(metadata: FileMetaData, schema: pa.Schema, size: int) -> str | None:
+    """Return why `write_parquet` can't have written a file of a size in bytes, if so.
+
+    Other compressions and encodings can expand a few bytes to gigabytes in a single step.
+    """
+    from pyarrow.types import is_primitive
+
+    if metadata.num_rows > size:
+        return f"has {metadata.num_rows:,} rows, but only {size:,} bytes"
+    for field in schema:
+        if not (_is_text(field.type) or is_primitive(field.type)):
+            return f"column {field.name[:60]!r} is of the type {str(field.type)[:60]}"
+    for group in map(metadata.row_group, range(metadata.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            found = {chunk.compression, *chunk.encodings}
+            if other := sorted(found - _PARQUET_FORMS):
+                return f"is encoded as {other[0]}, which dlcli does not write"
+    return None
+
+
+def _plain_bytes(column: pa.Array) -> int:
+    """Return the size of an array in bytes without its dictionary, if it has one."""
+    from pyarrow import compute, types
+
+    if not types.is_dictionary(column.type):
+        return int(column.nbytes)
+    lengths = compute.binary_length(column.dictionary).take(column.indices)
+    return 4 * len(column) + int(compute.sum(lengths.cast("int64")).as_py() or 0)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    from pyarrow import types
+
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 def dump_history(columns: Mapping[str, Sequence[float]]) -> str:

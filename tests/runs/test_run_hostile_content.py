@@ -19,7 +19,9 @@ import pytest
 
 from dlcli.errors import RunError
 from dlcli.prediction.baseline_comparison import BaselineComparison
-from dlcli.runs.file_formats import parse_history, read_parquet
+from dlcli.prediction.gates import GateResults
+from dlcli.runs.file_formats import parse_history, read_parquet, write_parquet
+from dlcli.safe_files import parse_document
 
 MEMORY = """
 from pathlib import Path
@@ -47,6 +49,7 @@ def subclasses(kind):
 SIZE = 10**6
 def shapes(size):
     yield "[" + ",".join(["{}"] * (size // 3)) + "]"
+    yield "[" + ",".join(['{"":1}'] * (size // 7)) + "]"
     yield "{" + ",".join(f'"{at}":{{}}' for at in range(size // 11)) + "}"
 
 count = 0
@@ -83,13 +86,62 @@ def test_a_megabyte_in_any_document_takes_little_memory_and_time(tmp_path: Path)
     assert printed(MEASURE, tmp_path) == ("True\n", "")
 
 
-def test_a_small_table_of_long_texts_is_refused_before_it_fills_the_memory() -> None:
+LONG = "a" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("column", "options", "message"),
+    [
+        ([LONG] * 2000, {}, "expands to more than 64 times its size"),
+        ([LONG] * 2000, {"compression": "zstd"}, "is encoded as ZSTD"),
+        (
+            [f"{LONG}{at}" for at in range(2000)],
+            {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}},
+            "is encoded as DELTA_BYTE_ARRAY",
+        ),
+        ([LONG.encode()] * 2000, {}, "column 'text' is of the type binary"),
+        ([[0] * 1000] * 2000, {}, "column 'text' is of the type list<element: int64>"),
+    ],
+)
+def test_a_small_table_is_refused_before_it_fills_the_memory(
+    column: list[object], options: dict[str, object], message: str
+) -> None:
     stream = io.BytesIO()
-    table = pa.table({"row": np.arange(2000), "text": ["a" * 100_000] * 2000})
-    pq.write_table(table, stream, compression="zstd")
-    assert len(stream.getvalue()) < 20_000
-    with pytest.raises(RunError, match="expands to more than 256 times its size"):
+    pq.write_table(pa.table({"row": np.arange(2000), "text": column}), stream, **options)
+    assert len(stream.getvalue()) < 400_000
+    with pytest.raises(RunError, match=message):
         read_parquet(stream, "predictions.parquet")
+
+
+def test_a_table_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """A table with a constant prediction of 100 classes is 60 times as large as row numbers."""
+    rows = 20_000
+    constant = {f"p{at}": np.full(rows, 0.01, np.float32) for at in range(100)}
+    table = pa.table({"row": np.arange(rows), "split": ["validation"] * rows, **constant})
+    write_parquet(tmp_path / "predictions.parquet", table)
+    with (tmp_path / "predictions.parquet").open("rb") as stream:
+        assert read_parquet(stream, "predictions.parquet").equals(table)
+    assert (tmp_path / "predictions.parquet").stat().st_size > table.nbytes / 2
+
+
+def test_unknown_keys_and_empty_objects_are_refused_before_they_fill_the_memory() -> None:
+    for text, message in (
+        (f'{{"results":[{"{}," * 300_000}{{}}]}}', "has too many lists and objects for its length"),
+        (
+            "{" + ",".join(f'"{at}":1' for at in range(90_000)) + "}",
+            "it has more than 1,000 unknown keys",
+        ),
+        ('{"results":[],"a":1}', "at 'a': Extra inputs are not permitted"),
+    ):
+        with pytest.raises(RunError, match=message):
+            parse_document(GateResults, text, "gates.json:")
+
+
+def test_braces_in_texts_are_not_counted_as_objects() -> None:
+    texts = '"{[\\"", ' * 100_000
+    text = f'{{"a": {{"words": [{texts}"x"]}}}}'
+    with pytest.raises(RunError, match="at 'results': Field required"):
+        parse_document(GateResults, text, "gates.json:")
 
 
 LISTS = """

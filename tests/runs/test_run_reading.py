@@ -419,12 +419,13 @@ def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
         open_run(folder).read_arrays(RunFile.WEIGHTS, SHAPES)
 
 
-def test_a_table_is_rejected_once_it_expands_to_far_more_than_its_size(folder, monkeypatch):
+def test_a_table_with_more_rows_than_bytes_is_rejected(folder):
     bomb = io.BytesIO()
     pyarrow.parquet.write_table(pa.table({"row": np.zeros(2**18, np.int64)}), bomb)
     forge(folder, "predictions.parquet", bomb.getvalue())
-    monkeypatch.setattr("dlcli.runs.file_formats.EXPANDED_BYTES", 2**20)
-    with pytest.raises(RunError, match=r"predictions\.parquet: .* more than 256 times its size"):
+    with pytest.raises(
+        RunError, match=r"predictions\.parquet: has 262,144 rows, but only .* bytes"
+    ):
         open_run(folder).predictions.table
 
 
