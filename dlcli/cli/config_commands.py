@@ -129,7 +129,7 @@ def init(
       dlcli init data/bikes.csv --target rentals --type weather=categorical --missing '**'
       dlcli init data/penguins.csv --target Species --split "time:Date Egg"
       dlcli init adult.data --header none --names age,work,income --target income
-      dlcli init sqlite:///shop.db/sales --target price --output sales.yaml
+      dlcli init sqlite:///sales.db/orders --target price --output orders.yaml
       dlcli init --example iris
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dlcli.cli.event_log import READING, showing_progress
@@ -209,7 +209,7 @@ def inspect(
     \b
       dlcli inspect data/bikes.csv --target rentals
       dlcli inspect data/bikes.csv --json
-      dlcli inspect shop.db --sql "SELECT * FROM sales WHERE year = 2024" --target price
+      dlcli inspect sales.db --sql "SELECT * FROM orders WHERE year = 2024" --target price
     """  # noqa: D301  (Click does not wrap the lines after it)
     from dataclasses import asdict
 

@@ -29,6 +29,7 @@ NOT_RUN = {
     r"postgresql://\w+@db": "needs a server; tests/cli starts one",
     r"aws s3|s3://": "needs a bucket; tests/remote has one",
     r"--against-me": "waits for a person at the keyboard; tests/starter types the moves",
+    r"dlcli runs --remove": "asks the person at the keyboard; tests/cli answers",
     r"wandb": "needs an account; tests/tracking has offline runs",
     r"tensorboard --logdir|mlflow ui": "another program's pages, shown until it is stopped",
 }
@@ -39,7 +40,7 @@ data: {train: data/bikes.csv, target: rentals, test: 0.2, validation: 0.2}
 hidden: [{units: 8, activation: relu}]
 epochs: 5
 batch_size: 512
-tune: {trials: 4, space: {optimizer.learning_rate: [0.001, 0.003, 0.01]}}
+tune: {trials: 5, space: {optimizer.learning_rate: [0.001, 0.002, 0.003, 0.005, 0.01]}}
 """
 
 
@@ -75,6 +76,15 @@ class Scripts:
     def _run_command(self, command: str) -> str:
         if command.startswith("dlcli serve"):
             return self._serve(command)
+        self._prepare(command)
+        if self._server is not None:
+            command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
+            command = command.replace("SERVER", str(self._server.pid))
+        return self._run(command + EXIT_CODE, self._folder)
+
+    def _prepare(self, command: str) -> None:
+        """Write or remove what the command's reader has, or doesn't have yet."""
+        runs = self._folder / "runs"
         if "--output bikes.yaml" in command:
             # It writes no config over another one, and its reader has none yet.
             (self._folder / "bikes.yaml").unlink(missing_ok=True)
@@ -82,18 +92,15 @@ class Scripts:
             self._write_bikes()
         if command.startswith("dlcli schema --output"):  # `init --example` has written it, too
             (self._folder / "dlcli.schema.json").unlink(missing_ok=True)
-        if (
-            "train --resume runs/bikes" in command
-            and not (self._folder / "runs" / "bikes").exists()
-        ):
+        if "train --resume runs/bikes" in command and not (runs / "bikes").exists():
             self._write_bikes()
             self._run("dlcli train bikes.yaml", self._folder)
-        if "runs/shoppers" in command and not (self._folder / "runs" / "shoppers").exists():
+        if "distill runs/bikes" in command and not (runs / "bikes-distilled").exists():
+            shutil.rmtree(runs / "bikes")  # a single network
+            ensemble = "--set ensemble.members=2 --set data.validation=null --output runs/bikes"
+            self._run(f"dlcli train bikes.yaml {ensemble}", self._folder)
+        if "runs/shoppers" in command and not (runs / "shoppers").exists():
             self._run("dlcli train configs/shoppers.yaml --set epochs=1", self._folder)
-        if self._server is not None:
-            command = command.replace("curl localhost:8000", f"curl -sSf localhost:{self._port}")
-            command = command.replace("SERVER", str(self._server.pid))
-        return self._run(command + EXIT_CODE, self._folder)
 
     def _write_bikes(self) -> None:
         """Write a config for the bikes that is trained in seconds, unless the page has one."""
@@ -137,11 +144,18 @@ def write_tables(folder: Path) -> None:
     price = (1000 * size + 20_000 * (color == "red") + rng.normal(0, 5000, rows)).round()
     paid = np.where(price > np.median(price), "yes", "no")
     new = {"id": range(20)}
-    with (folder / "data" / "bikes.csv").open(encoding="utf-8") as file:
-        header, *hours = (line.rstrip().split(",") for line in islice(file, 21))
-    new |= dict(zip(header, zip(*hours, strict=True), strict=True))
-    for name in ("new.csv", "new_hours.csv", "folder/1.csv", "folder/2.csv"):
+    bikes = (folder / "data" / "bikes.csv").read_text(encoding="utf-8")
+    header, *hours = (line.split(",") for line in bikes.splitlines())
+    new |= dict(zip(header, zip(*hours[:20], strict=True), strict=True))
+    for name in ("new.csv", "folder/1.csv", "folder/2.csv"):
         write_csv(folder / name, **new)
+    some = [hours[at] for at in rng.choice(len(hours), 400, replace=False)]
+    write_csv(folder / "new_hours.csv", **dict(zip(header, zip(*some, strict=True), strict=True)))
+    (folder / "moved").mkdir()
+    shutil.copy(folder / "data" / "bikes.csv", folder / "moved")
+    people = zip(size.round().astype(int), color, paid, strict=True)
+    lines = "".join(f"{age},{work},{income}\n" for age, work, income in people)
+    (folder / "adult.data").write_text(lines, encoding="utf-8")
     book = openpyxl.Workbook()
     for name in ("2023", "2024"):
         sheet = book.create_sheet(name)
