@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from dlcli.arrays import Indices
 from dlcli.columns.value_problems import ValueProblems
 from dlcli.config.config_file import ConfigFile, to_short
-from dlcli.config.data_section import GroupSplit, TimeSplit
+from dlcli.config.data_section import SPLITS, GroupSplit, TimeSplit
 from dlcli.errors import RunError, UsageError, listed, option, plural
 from dlcli.metrics import intervals
 from dlcli.metrics.definitions import METRICS
@@ -33,9 +33,8 @@ from dlcli.tasks.task import DecodedRows, Task
 Numbers = dict[str, float | None]
 NumbersBySplit = Mapping[str, Numbers]
 
-SPLITS = ("test", "validation")
+HELD_OUT = SPLITS[:2]
 """The splits of held-out rows, the more reliable one first."""
-_ALL_SPLITS = ("train", "validation", "test")
 _FACTS = ("dlcli", "tensorflow", "keras", "numpy", "python", "device", "processor", "platform")
 """Facts that may affect results, except data and config; the most likely ones first."""
 _ROW_BITS = 40
@@ -119,7 +118,7 @@ def _single_numbers(metrics: Mapping[str, Mapping[str, object]]) -> NumbersBySpl
             for name, value in metrics[split].items()
             if name in METRICS and (value is None or isinstance(value, int | float))
         }
-        for split in _ALL_SPLITS
+        for split in reversed(SPLITS)
         if split in metrics
     }
 
@@ -390,7 +389,7 @@ def _common_rows(
     runs: Sequence[ComparedRun],
 ) -> tuple[str | None, Sequence[HeldOut], Sequence[Pair]]:
     """Return the most reliable split that all runs have, the rows of each run, and their pairs."""
-    common = [split for split in SPLITS if all(split in subject.metrics for subject in runs)]
+    common = [split for split in HELD_OUT if all(split in subject.metrics for subject in runs)]
     if not common or any(subject.run.predictions is None for subject in runs):
         return None, (), ()
     held, split = [subject.rows_of(common[0]) for subject in runs], common[0]

@@ -137,6 +137,8 @@ Footer = Annotated[
 
 SourceKey = Literal["train", "validation", "test"]
 """The keys of `data` that may name files."""
+SPLITS: tuple[SourceKey, ...] = ("test", "validation", "train")
+"""The sets of rows, the most independent of training first."""
 MEMORY_ARGUMENTS: dict[SourceKey, str] = {
     "train": "data",
     "validation": "validation_data",

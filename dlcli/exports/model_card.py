@@ -11,8 +11,9 @@ from pathlib import PurePath
 
 from dlcli.columns.column_exports import as_code, single_line
 from dlcli.columns.registry import type_named
-from dlcli.comparison import SPLITS, ComparedRun
+from dlcli.comparison import HELD_OUT, ComparedRun
 from dlcli.config.config_file import EDITOR_COMMENT
+from dlcli.config.data_section import SPLITS
 from dlcli.diagnosis.findings import diagnose
 from dlcli.errors import plural
 from dlcli.explanation.explanation_document import ColumnStatistics, Explanation
@@ -43,7 +44,7 @@ def model_card(run: Run) -> str:
         RunError: if the run has no network or is damaged.
     """
     subject = ComparedRun.of(run)
-    split = next((name for name in SPLITS if name in subject.metrics), None)
+    split = next((name for name in HELD_OUT if name in subject.metrics), None)
     parts = [
         f"# Model card: {run.path.resolve().name}",
         *_purpose(run),
@@ -135,7 +136,7 @@ def _results(subject: ComparedRun, evaluated: str | None) -> Iterator[str]:
     estimates: dict[str, Estimate] = {}
     if evaluated and subject.run.predictions is not None:
         estimates = dict(estimate_statistics(subject.rows_of(evaluated).statistics()))
-    every = [name for name in ("train", "validation", "test") if name in subject.metrics]
+    every = [name for name in reversed(SPLITS) if name in subject.metrics]
     heads = [f"{config.adjective(name)} rows" for name in every]
     names = dict.fromkeys(name for split in every for name in subject.metrics[split])
     lines = []

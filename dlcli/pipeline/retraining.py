@@ -26,7 +26,7 @@ from dlcli.config.config_file import (
     relative_path,
 )
 from dlcli.config.config_schema import Config, Distill
-from dlcli.config.data_section import MEMORY, MEMORY_ARGUMENTS, SourceKey
+from dlcli.config.data_section import MEMORY, MEMORY_ARGUMENTS, SPLITS, SourceKey
 from dlcli.config.training_choices import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from dlcli.diagnosis import remedies
 from dlcli.diagnosis.remedies import Finding, Patch
@@ -375,7 +375,7 @@ def distill(
 
 def _require_tables(run: Run, file: ConfigFile, function: str) -> None:
     """Raise `UsageError` if a table in memory is missing."""
-    for key in ("train", "validation", "test"):
+    for key in SPLITS:
         if getattr(file.config.data, key) == MEMORY and key not in file.tables:
             raise UsageError(
                 f"{run.path}: data.{key} was a table in memory; call this in Python: "

@@ -21,9 +21,10 @@ from pydantic import Field
 
 from dlcli import errors, safe_files
 from dlcli.cluster import NO_OTHERS, Workers
-from dlcli.comparison import SPLITS, ComparedRun, estimate_difference
+from dlcli.comparison import HELD_OUT, ComparedRun, estimate_difference
 from dlcli.config import config_file, search_space
 from dlcli.config.config_file import ConfigFile, Tables
+from dlcli.config.data_section import SPLITS
 from dlcli.config.search_space import Dimension, Value, candidate
 from dlcli.metrics.definitions import main_metric
 from dlcli.metrics.intervals import DifferenceEstimate
@@ -58,7 +59,6 @@ _WITHOUT_EFFECT: dict[str, object]
 _WITHOUT_EFFECT = {"name": None, "device": "auto", "threads": "auto", "checkpoint": {}}
 """Settings that may differ between searches of one study, because candidates do not depend on
 them."""
-_PATHS = ("train", "validation", "test")
 _EDGE = 0.02
 """The share of a range, at each end, that counts as its edge."""
 _TOP_SHARE = 0.2
@@ -390,7 +390,7 @@ def search_fingerprint(file: ConfigFile) -> dict[str, object]:
     # Functions validate `tune.space`, so pydantic can't check what it serializes there.
     fields = file.config.model_dump(mode="json", by_alias=True, warnings=False)
     fields.update(_WITHOUT_EFFECT)
-    fields["data"].update({name: without_path(fields["data"][name]) for name in _PATHS})
+    fields["data"].update({name: without_path(fields["data"][name]) for name in SPLITS})
     return {
         "config": sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest(),
         "data": [content_id(each) for each in data_fingerprints(file)],
@@ -678,7 +678,7 @@ def train_finalists(
 
 def _finalists(runs: Mapping[Name, ComparedRun], metric: str) -> Iterator[documents.Finalist]:
     for name, run in runs.items():
-        split = next((split for split in SPLITS if split in run.metrics), None)
+        split = next((split for split in HELD_OUT if split in run.metrics), None)
         if split is None or run.run.predictions is None:
             continue
         metrics = run.metrics[split]

@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from dlcli import __version__
-from dlcli.comparison import SPLITS, ComparedRun, Comparison, DataFile, RunDifference
+from dlcli.comparison import HELD_OUT, ComparedRun, Comparison, DataFile, RunDifference
 from dlcli.errors import first_names, joined, plural, printable
 from dlcli.metrics.intervals import DifferenceEstimate
 from dlcli.reports import formatting as fmt
@@ -231,7 +231,7 @@ def _compared_rows(comparison: Comparison, difference: RunDifference) -> str:
     if difference.rows is None:
         return f"not on the same rows, because {difference.reason}"
     which = "same" if difference.rows == comparison.sides[0].rows else "shared"
-    if comparison.split in SPLITS:
+    if comparison.split in HELD_OUT:
         return f"on the {which} {plural(difference.rows, f'{comparison.rows_name} row')}"
     return f"on the {which} {plural(difference.rows, 'row')} of {comparison.split}"
 

@@ -33,8 +33,6 @@ LONGEST_SENTENCE = 600
 """Maximum number of characters shown of a note."""
 LONGEST_TEXT = 1_000
 """Maximum number of characters shown of a paragraph, which may name columns."""
-SPLITS = ("test", "validation", "train")
-"""The sets of rows, the most independent of training first."""
 VERDICTS = {
     "better": "significantly better",
     "worse": "significantly worse",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict
 
 from dlcli import __version__
+from dlcli.config.data_section import SPLITS
 from dlcli.errors import RunError, joined, plural
 from dlcli.metrics.definitions import ACCURACY, UNEQUAL_CLASSES, largest_class
 from dlcli.metrics.intervals import Verdict
@@ -222,7 +223,7 @@ class TrainingRecord:
         tables = {False: run.predictions, True: run.sample}
         parts = [
             PredictedRows.read(table.of_split(split), run.task, split, is_sample=is_sample)
-            for split in fmt.SPLITS
+            for split in SPLITS
             for is_sample, table in tables.items()
             if table is not None
         ]
@@ -231,7 +232,7 @@ class TrainingRecord:
     @property
     def splits(self) -> list[str]:
         """The sets of rows with metrics, the most independent of training first."""
-        return [name for name in fmt.SPLITS if name in self.run.metrics]
+        return [name for name in SPLITS if name in self.run.metrics]
 
     def rows(self, split: str) -> int | None:
         """Return the number of rows of a set, if the log contains it."""

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from dlcli.config.data_section import SPLITS
 from dlcli.errors import DlcliError, RunError
 from dlcli.metrics.definitions import METRICS
 from dlcli.metrics.statistic import finite_number
@@ -20,8 +21,6 @@ from dlcli.runs.run import Run, read_resolved
 from dlcli.runs.run_folder import entries_of, is_run_folder
 
 State = Literal["finished", "diverged", "running", "unfinished", "damaged"]
-_SPLITS = ("test", "validation", "train")
-"""The sets of rows on which a run may be evaluated, the most independent first."""
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ _Result = tuple[tuple[str, ...], str, Mapping[str, object], tuple[str, ...]]
 
 def _training(run: Run) -> _Result:
     task = run.encoding.task
-    split = next((each for each in _SPLITS if each in run.metrics), "train")
+    split = next((each for each in SPLITS if each in run.metrics), "train")
     metrics = run.metrics.get(split, {})
     # Without an ensemble, the adjective needs no config, which takes most of the time to read.
     is_plain = split == "test" or not run.has(RunFile.ENSEMBLE)
