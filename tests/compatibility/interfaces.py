@@ -3,19 +3,21 @@
 `python tests/compatibility/interfaces.py` writes interfaces/VERSION.json; no test writes it. It
 contains what `docs/compatibility.md` covers and a file can describe: the signatures of the Python
 API, the JSON Schema of the config without its texts, the options of commands, the fields of events
-and of other JSON output, and the exit codes of errors.
+and of other JSON output, the exit codes of errors, and the paths and keys of the server.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
 import click
 import griffe
+from starlette.routing import Route
 
 import dlcli
 from dlcli import errors
@@ -23,10 +25,16 @@ from dlcli.cli.help_topics import EXIT_CODES
 from dlcli.cli.program import main
 from dlcli.config.config_schema import Config
 from dlcli.pipeline import events
+from dlcli.serving.application import make_application
+from dlcli.serving.pages import describe_server
+from dlcli.serving.requests import Models
+from dlcli.serving.served_model import Limits, ServedModel
 
 ROOT = Path(__file__).parents[2]
 STORED = Path(__file__).parent / "interfaces"
+_SERVED = Path(__file__).parent / "corpus" / "0.1.0" / "runs" / "classification"
 _TEXTS = {"title", "description", "default", "examples"}
+_NOT_KEPT = {*_TEXTS, "summary", "minItems", "maxItems"}
 _ROW = re.compile(r"^\| `([^|]+)` \| (.+) \|$", re.MULTILINE)
 
 
@@ -39,6 +47,7 @@ def interfaces() -> dict[str, Any]:
         "events": event_fields(),
         "outputs": output_keys(),
         "exit_codes": exit_codes(),
+        "server": sorted(set(server_parts())),
     }
 
 
@@ -158,6 +167,30 @@ def exit_codes() -> dict[str, int | str]:
         if isinstance(kind, type) and issubclass(kind, errors.DlcliError)
     }
     return codes | {f"documented {code}": code for code in EXIT_CODES}
+
+
+def server_parts() -> Iterator[str]:
+    """Yield each path of the server with its methods, parameters, formats, statuses and keys."""
+    model = ServedModel.load("model", _SERVED)
+    described = describe_server({"model": model}, Limits(), has_key=True)
+    for part in ("paths", "components"):
+        yield from _leaves(described[part], part)
+    for route in make_application(Models({"model": model}, Limits())).routes:
+        assert isinstance(route, Route)
+        yield f"route {' '.join(sorted(route.methods or ()))} {route.path}"  # of all protocols
+
+
+def _leaves(node: Any, place: str) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, each in node.items():
+            if key not in _NOT_KEPT:
+                yield from _leaves(each, f"{place} {key}")
+    elif isinstance(node, list):
+        for each in node:
+            name = each.get("name", "") if isinstance(each, dict) else ""
+            yield from _leaves(each, f"{place} {name}".rstrip())
+    else:
+        yield f"{place}: {node}"
 
 
 if __name__ == "__main__":

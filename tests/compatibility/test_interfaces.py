@@ -54,6 +54,7 @@ def breakages(released: Interfaces, present: Interfaces) -> list[str]:
             for name, code in released["exit_codes"].items()
             if present["exit_codes"].get(name) != code
         ),
+        *(f"server: {each} was removed" for each in {*released["server"]} - {*present["server"]}),
     ]
 
 
@@ -147,6 +148,16 @@ def remove_output(changed: Interfaces) -> None:
     changed["outputs"]["evaluate"].remove("rows")
 
 
+def remove_path(changed: Interfaces) -> None:
+    removed = "paths /explain/model "
+    changed["server"] = [each for each in changed["server"] if not each.startswith(removed)]
+
+
+def rename_key_of_response(changed: Interfaces) -> None:
+    text = json.dumps(changed["server"]).replace("properties probability_yes", "properties yes")
+    changed["server"] = json.loads(text)
+
+
 def change_exit_code(changed: Interfaces) -> None:
     changed["exit_codes"]["DataError"] = 1
 
@@ -166,6 +177,8 @@ def change_exit_code(changed: Interfaces) -> None:
         (remove_field, "EpochEvent.of: "),
         (omit_field, "TrainedEvent.epochs: may be absent"),
         (remove_output, "output of evaluate: 'rows' was removed"),
+        (remove_path, "server: paths /explain/model post responses 200"),
+        (rename_key_of_response, "server: components schemas model.Prediction properties prob"),
         (change_exit_code, "exit code of DataError: was 3, is 1"),
     ],
 )
