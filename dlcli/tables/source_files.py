@@ -32,7 +32,11 @@ standard input."""
 
 _HEAD_BYTES = 4096
 """Bytes from which the format is detected."""
-_COMPRESSIONS = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+_COMPRESSIONS = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+    **{b"BZh%d1AY" % level: "bz2" for level in range(1, 10)},
+}
 _BLOCK_BYTES = 2**20
 ALWAYS_ALLOWED = 2**29
 """Bytes that are allowed for any source; the limit for a pipe, which is held in memory."""

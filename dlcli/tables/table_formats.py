@@ -151,7 +151,8 @@ _NOT_TABLES: tuple[tuple[bytes, str], ...] = (
     (rb"version https://git-lfs", "is only a Git LFS pointer; get the file with git lfs pull"),
     (
         rb"\x1f\x8b|\x28\xb5\x2f\xfd|BZh[1-9]1AY|\xfd7zXZ|7z\xbc\xaf|\x04\x22\x4d\x18|Rar!\x1a",
-        "is compressed twice or in an unsupported way; decompress it, or use gzip or zstd once",
+        "is compressed twice or in an unsupported way; decompress it, or use gzip, zstd or bzip2 "
+        "once",
     ),
     (rb"(?s).{257}ustar", "is a tar archive; unpack it"),
 )
@@ -163,7 +164,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "excel"),
 }
-_COMPRESSED_ENDINGS = (".gz", ".zst")
+COMPRESSED_ENDINGS = (".gz", ".zst", ".bz2")
 FORMAT_NAMES: dict[Format, str] = {
     "csv": "delimited text",
     "parquet": "a Parquet file",
@@ -221,7 +222,7 @@ def file_format(file: str) -> Format | None:
 
 def is_compressed(file: str) -> bool:
     """Return whether a file name has an ending of compressed files."""
-    return file.lower().endswith(_COMPRESSED_ENDINGS)
+    return file.lower().endswith(COMPRESSED_ENDINGS)
 
 
 def may_be_table(file: str) -> bool:
@@ -236,7 +237,7 @@ def is_tsv(file: str) -> bool:
 
 def _ending(file: str) -> str:
     path = PurePath(file.lower())
-    return path.with_suffix("").suffix if path.suffix in _COMPRESSED_ENDINGS else path.suffix
+    return path.with_suffix("").suffix if path.suffix in COMPRESSED_ENDINGS else path.suffix
 
 
 # Formats of times, by directives as in C and Python, and the names of time zones

@@ -1,4 +1,4 @@
-"""The commands on all tables of a package: choice of tables, comparison, grouping of reasons."""
+"""The commands on all tables of packages: choice of tables, comparison, grouping of reasons."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 import json
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from benchmarks.real_tables import (
     Step,
     Trial,
     Violation,
+    find_package,
     find_tables,
     kind_of_reason,
     refusals,
@@ -31,12 +33,30 @@ def test_an_archive_is_unpacked_without_the_files_of_macos(tmp_path: Path) -> No
         for name in ("data/b/cars.csv", "data/a/cars.csv", "data/a/._cars.csv", "data/a/doc.html"):
             archive.addfile(tarfile.TarInfo(name), io.BytesIO())
     folder = tmp_path / "unpacked"
-    folder.mkdir()
 
-    assert find_tables(tmp_path / "tables.tar.gz", folder) == (
-        folder / "data",
-        [folder / "data" / "a" / "cars.csv", folder / "data" / "b" / "cars.csv"],
-    )
+    names = ["tables.tar.gz/data/a/cars.csv", "tables.tar.gz/data/b/cars.csv"]
+    expected = {name: folder / name for name in names}
+    assert find_tables(tmp_path / "tables.tar.gz", folder) == expected
+
+
+def test_the_folder_of_a_package_is_found() -> None:
+    assert find_package(sys.executable, "benchmarks") == Path(real_tables.__file__).parent
+
+
+def test_all_tables_of_a_package_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "collection"
+    (package / "data").mkdir(parents=True)
+    files = ("__init__.py", "a.csv", "data/b.csv.bz2", "data/c.xlsx", "data/d.png", "large.csv")
+    for name in files:
+        (package / name).touch()
+    (package / "large.csv").write_bytes(bytes(101))
+    with zipfile.ZipFile(package / "more.zip", "w") as archive:
+        archive.writestr("e.tsv", "x\ty\n")
+    monkeypatch.setattr(real_tables, "LARGEST_BYTES", 100)
+
+    assert [*find_tables(package, tmp_path / "unpacked")] == [
+        *("a.csv", "data/b.csv.bz2", "data/c.xlsx", "more.zip/e.tsv"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +64,7 @@ def test_an_archive_is_unpacked_without_the_files_of_macos(tmp_path: Path) -> No
     [
         ("error: /tmp/x/cars.csv: row 3: bad", "FILE: row N: bad"),
         ("Error: config.yaml:7:12: epochs: 'ten'", "FILE: epochs: NAME"),
+        ("error: /tmp/x/cars.csv.bz2: is a PDF", "FILE: is a PDF"),
         ("error: 'a', 'b' and 3 more: 1,000 rows", "NAMES: N rows"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import lzma
 import os
 import pickle
 import sys
@@ -87,10 +88,10 @@ OTHERS = pytest.mark.parametrize(
         *(
             (
                 content,
-                "is compressed twice or in an unsupported way; decompress it, or use gzip or zstd "
-                "once",
+                "is compressed twice or in an unsupported way; decompress it, or use gzip, "
+                "zstd or bzip2 once",
             )
-            for content in (bz2.compress(CSV), gzip.compress(gzip.compress(CSV)))
+            for content in (lzma.compress(CSV), gzip.compress(gzip.compress(CSV)))
         ),
         (gzip.compress(archive()), "is a tar archive; unpack it"),
     ],
@@ -192,7 +193,7 @@ def test_content_that_contradicts_the_declared_format_is_reported():
     assert table.warnings == (expected,)
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard, bz2.compress])
 @pytest.mark.parametrize("kind", CONTENTS)
 def test_every_format_may_be_compressed_whatever_its_name(kind, pack):
     Path("a").write_bytes(pack(CONTENTS[kind]))
@@ -200,7 +201,7 @@ def test_every_format_may_be_compressed_whatever_its_name(kind, pack):
     assert read_header("a") == ("a", "b")
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zstandard])
+@pytest.mark.parametrize("pack", [gzip.compress, zstandard, bz2.compress])
 def test_several_compressed_files_one_after_the_other_are_one(pack):
     Path("a.csv").write_bytes(pack(CSV) + pack(b"3,4\n"))
     assert read_table("a.csv").texts("b").tolist() == ["2", "4"]
@@ -221,7 +222,9 @@ def test_standard_input_can_be_read_only_once(monkeypatch):
 
 @pytest.mark.parametrize("read", [read_table, read_header])
 @pytest.mark.parametrize(
-    ("pack", "name"), [(gzip.compress, "gzip"), (zstandard, "zstd")], ids=["gzip", "zstd"]
+    ("pack", "name"),
+    [(gzip.compress, "gzip"), (zstandard, "zstd"), (bz2.compress, "bz2")],
+    ids=["gzip", "zstd", "bz2"],
 )
 def test_an_archive_that_was_cut_off_is_refused(read, pack, name):
     Path("a.csv").write_bytes(pack(CSV)[:-6])
@@ -320,7 +323,7 @@ def test_standard_input_that_does_not_end_is_refused_while_it_is_read(monkeypatc
     )
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard])
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard, bz2.compress])
 def test_a_file_that_unpacks_to_far_more_than_it_has_is_refused(compress, monkeypatch, tmp_path):
     monkeypatch.setattr(source_files, "ALWAYS_ALLOWED", 2**20)
     Path("a.csv").write_bytes(compress(b"a,b\n" + b"1,2\n" * 2**19))
