@@ -288,7 +288,7 @@ def find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[Time
     """Yield the times of rows.
 
     They are several columns such as year and month, or dates, years and periods by which rows are
-    sorted.
+    sorted, in the whole table or in each of a few units.
 
     Args:
         table: the rows.
@@ -306,7 +306,7 @@ def find_times(table: Table, decisions: Mapping[str, Decision]) -> Iterator[Time
         if column in found or not (_is_date(decision) or _is_calendar(table, column)):
             continue
         candidate = _time(table, (column,))
-        if candidate and _are_ordered(candidate.ranks):
+        if candidate and (_are_ordered(candidate.ranks) or _restart_rarely(candidate.ranks)):
             yield candidate
 
 
@@ -432,6 +432,12 @@ def _are_ordered(ranks: Indices) -> bool:
     in_order = np.sort(ranks)
     correlations = np.corrcoef([ranks, in_order, in_order[::-1]])[0, 1:]
     return bool(correlations.max() >= _LEAST_ORDER)
+
+
+def _restart_rarely(ranks: Indices) -> bool:
+    """Return whether rows are sorted by time within a few units, too few for a group split."""
+    steps = np.diff(ranks)
+    return min(np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)) < FEWEST_GROUPS
 
 
 def _ranks(table: Table, columns: Collection[str]) -> Indices | None:

@@ -29,6 +29,8 @@ AUTO = "auto"
 """The split that the rows suggest."""
 _EARLY = 0.7
 """Share of the rows that a split in time trains on."""
+_ALIASES = 0.9
+"""Minimum number of values per group in categories that are another name of the group."""
 
 
 def declared_split(text: str, table: Table, targets: Sequence[str]) -> SplitChoice | None:
@@ -99,9 +101,13 @@ def features_of_split(
 
 
 def _without_alias(column: ColumnFacts, group: str, groups: Indices, table: Table) -> ColumnFacts:
-    """Return a column, ignored if it has one value for each group, and no value twice."""
+    """Return a column, ignored if it has one value for each group, and no value twice.
+
+    A few groups may share a category, such as both Koreas the code KOR.
+    """
     count = int(groups.max()) + 1
-    if not column.feature.is_read or column.values.distinct != count:
+    least = count if column.feature.is_amount else _ALIASES * count
+    if not column.feature.is_read or not least <= column.values.distinct <= count:
         return column
     codes, names = table.codes(column.name)
     if codes.min() < 0 or len(np.unique(groups * len(names) + codes)) != count:

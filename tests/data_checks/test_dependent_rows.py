@@ -152,6 +152,12 @@ def test_a_few_rows_out_of_order_do_not_hide_that_rows_follow_the_time(advise):
     assert advise({name: values[::-1] for name, values in columns.items()}) is not None
 
 
+def test_the_dates_of_few_stores_one_after_the_other_are_a_time(advise):
+    stores, walk = np.repeat([*"abc"], 80), np.tile(np.cumsum(normal(1, 80)), 3)
+    columns = {"store": stores, "day": np.tile(days(80), 3), "y": walk + normal(2, 240)}
+    assert advise(columns).choice == TimeSplit(column="day")
+
+
 def test_dates_without_drift_or_out_of_order_are_none(advise):
     assert advise({"day": days(160), "x": normal(2, 160), "y": normal(1, 160)}) is None
     order = np.random.default_rng(0).permutation(160)

@@ -327,6 +327,29 @@ def test_postal_codes_are_categories_by_the_name_of_their_column(name):
     )
 
 
+@pytest.mark.parametrize("name", ["StoreID", "id", "region_code", "roomType", "category"])
+def test_few_integers_are_codes_by_the_name_of_their_column(name):
+    assert decided([1, 2, 7] * 10, name) == (
+        "categorical",
+        "codes (from the column's name), 3 values",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("prototype", [1, 2, 7] * 10),
+        ("paid", [1, 2, 7] * 10),
+        ("type", [0, 1] * 10),
+        ("type", [0.5, 1, 1.5] * 10),
+        ("size_category", [*range(100)] * 2),
+    ],
+    ids=["other word", "end of a word", "two", "fractions", "many"],
+)
+def test_other_numbers_in_such_columns_stay_numbers(name, values):
+    assert decided(values, name)[0] == "numeric"
+
+
 @pytest.mark.parametrize(
     ("name", "values"),
     [

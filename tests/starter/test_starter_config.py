@@ -494,8 +494,12 @@ def test_an_impossible_split_is_refused(tmp_path: Path, split: str, message: str
 
 def test_another_name_of_the_group_is_no_feature(tmp_path: Path) -> None:
     code = [f"c{i // 4}" for i in range(100)]
-    text = starter(table(tmp_path, **panel(25, code=code)))
+    shared = [f"s{min(i // 4, 23)}" for i in range(100)]
+    city = [f"t{i // 8}" for i in range(100)]
+    text = starter(table(tmp_path, **panel(25, code=code, shared=shared, city=city)))
     assert line(text, "code") == "code: ignored # another name of patient"
+    assert line(text, "shared") == "shared: ignored # another name of patient"
+    assert line(text, "city").startswith("city: categorical")
 
 
 def test_rows_are_not_split_by_subject_if_training_would_lack_a_class(tmp_path: Path) -> None:
