@@ -280,7 +280,10 @@ def _types_of_config(path: Path) -> Types:
     return {name: type_ for name, type_ in types.items() if type_ != "auto" and "*" not in name}
 
 
-_DECISIONS = "codes, not quantities|earlier rows do not have the values|another name of"
+_DECISIONS = (
+    "codes, not quantities|earlier rows do not have the values|only later rows have a value"
+    "|another name of"
+)
 """The comments of `init` on types that follow from a test or from the split."""
 
 

@@ -437,7 +437,7 @@ def _are_ordered(ranks: Indices) -> bool:
 def _restart_rarely(ranks: Indices) -> bool:
     """Return whether rows are sorted by time within a few units, too few for a group split."""
     steps = np.diff(ranks)
-    return min(np.count_nonzero(steps < 0), np.count_nonzero(steps > 0)) < FEWEST_GROUPS
+    return bool(min(np.sum(steps < 0), np.sum(steps > 0)) < FEWEST_GROUPS)
 
 
 def _ranks(table: Table, columns: Collection[str]) -> Indices | None:

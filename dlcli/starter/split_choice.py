@@ -74,7 +74,8 @@ def features_of_split(
     """Return the columns that can be features with a split.
 
     The group is not a feature, and neither is a column with another name of each group. Parts of
-    the time are features only if later rows have values that earlier rows have, such as months.
+    the time are features only if later rows have values that earlier rows have, such as months, and
+    other columns only if earlier rows have a value.
 
     Args:
         columns: all columns.
@@ -94,7 +95,7 @@ def features_of_split(
         return tuple(
             _known_parts(column, order[:early], order[early:], table)
             if column.name in choice.columns and column.feature.is_read
-            else column
+            else _with_early_values(column, order[:early], table)
             for column in columns
         )
     return tuple(columns)
@@ -123,6 +124,14 @@ def _known_parts(column: ColumnFacts, early: Indices, late: Indices, table: Tabl
         reason = "earlier rows do not have the values of later rows"
         return replace(column, feature=Ignored(), reason=reason, auto=False, evidence="")
     return column if feature is column.feature else replace(column, feature=feature, auto=False)
+
+
+def _with_early_values(column: ColumnFacts, early: Indices, table: Table) -> ColumnFacts:
+    """Return a column, ignored if no early row has a value, as one that is recorded only later."""
+    if not column.feature.is_read or not table.column(column.name).missing()[early].all():
+        return column
+    reason = "only later rows have a value"
+    return replace(column, feature=Ignored(), reason=reason, auto=False, evidence="")
 
 
 def split_lines(

@@ -125,9 +125,10 @@ def test_types_that_init_decides_are_no_disagreement(tmp_path: Path) -> None:
         "    s: {type: categorical, encoding: embedding}  # codes, not quantities: 2088 (92)\n"
         "    kind: categorical  # text, 3 values\n"
         "    Year: ignored      # earlier rows do not have the values of later rows\n"
+        "    veal: ignored      # only later rows have a value\n"
         "hidden: []\nepochs: 1\n"
     )
-    assert real_tables._decided_by_init(path) == {"station", "a: b", "s", "Year"}
+    assert real_tables._decided_by_init(path) == {"station", "a: b", "s", "Year", "veal"}
 
 
 def test_violations_are_grouped_by_kind() -> None:

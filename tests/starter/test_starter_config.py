@@ -441,7 +441,10 @@ def test_rows_by_year_and_month_are_split_in_time_and_months_stay_a_feature(tmp_
     rows = range(240)
     year, month = [1990 + i // 12 for i in rows], [1 + i % 12 for i in rows]
     level = [(i // 12) * 7 % 23 + i % 4 / 10 for i in rows]
-    data = table(tmp_path, year=year, month=month, x=[i * 13 % 17 for i in rows], y=level)
+    late = ["" if i < 180 else i % 5 for i in rows]
+    data = table(
+        tmp_path, year=year, month=month, x=[i * 13 % 17 for i in rows], late=late, y=level
+    )
     said: list[str] = []
     text = starter(data, warn=said.append)
     assert yaml.safe_load(text)["data"]["split"] == {"name": "time", "column": ["year", "month"]}
@@ -450,6 +453,7 @@ def test_rows_by_year_and_month_are_split_in_time_and_months_stay_a_feature(tmp_
         "year": "ignored",
         "month": "numeric",
     }
+    assert line(text, "late") == "late: ignored # only later rows have a value"
     assert said == [
         f"{data}: rows of about the same 'year' and 'month' are similar, so metrics of a random "
         "split are too optimistic; the config has data.split: {name: time, column: [year, month]}"
