@@ -344,19 +344,9 @@ def decide_postal_codes(view: "ColumnView") -> Decision | None:
     return as_categories(view, "postal codes (from the column's name)")
 
 
-_CODES_NAME = re.compile(
-    r"(?i:(?:^|[\W_])(?:id|code|type|category))$|[a-z](?:I[dD]|Code|Type|Category)$"
-)
-"""Names of codes, also of few: `StoreID`, `region_code`, `type`."""
-
-
 def decide_few_codes(view: "ColumnView") -> Decision | None:
     """Decide for categories if few integers repeat in a column that is named like codes."""
-    if not _CODES_NAME.search(view.column.name):
-        return None
-    if not view.summary.may_be_codes or view.summary.distinct == 2:
-        return None
-    return as_categories(view, "codes (from the column's name)")
+    return as_categories(view, "codes (from the column's name)") if view.may_be_few_codes else None
 
 
 def decide_categories(view: "ColumnView") -> Decision | None:

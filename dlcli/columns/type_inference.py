@@ -195,6 +195,12 @@ class ColumnView:
         """Return the first of some distinct values, truncated if it is long."""
         return shorten(str(self.distinct.texts[int(np.argmax(which))].as_py()))
 
+    @property
+    def may_be_few_codes(self) -> bool:
+        """True if a few integers repeat in a column that is named like codes."""
+        is_named_so = _CODE_NAME.search(self.column.name) is not None
+        return is_named_so and self.summary.may_be_codes and self.summary.distinct > 2  # noqa: PLR2004
+
     def share(self, which: Mask) -> float:
         """Return the share of some distinct values among the rows with a value."""
         return int(self.distinct.counts[which].sum()) / max(int(self.distinct.counts.sum()), 1)
@@ -292,7 +298,10 @@ _IDENTIFIER_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:[pu]?id|uuid|guid|key|index|idx|row[._ ]?(?:names?|id|number)?))$"
     r"|[a-z]I[dD]$"
 )
-_CODE_NAME = re.compile(r"(?i:(?:^|[\W_])(?:code|type|category))$|[a-z](?:Code|Type|Category)$")
+_CODE_NAME = re.compile(
+    r"(?i:(?:^|[\W_])(?:id|code|type|category))$|[a-z](?:I[dD]|Code|Type|Category)$"
+)
+"""Names of codes, also of few: `StoreID`, `region_code`, `type`."""
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
 """Names of row numbers, which may also be names of counts."""
 _NUMBERED_THINGS = (
