@@ -151,13 +151,14 @@ def _started(stack: ExitStack, run: Path, core: int, rivals: str | None) -> Iter
             continue
         if name == "onnxruntime":
             output([*DLCLI, "export", run, "--format", "onnx", "--output", graph])
-        yield stack.enter_context(_listening(name, run, core))
+        yield stack.enter_context(listening(name, run, core))
     for name in RIVALS if rivals and graph.exists() else ():
-        yield stack.enter_context(_listening(name, run, core, rivals))
+        yield stack.enter_context(listening(name, run, core, rivals))
 
 
 @contextmanager
-def _listening(name: str, run: Path, core: int, python: str = sys.executable) -> Iterator[Server]:
+def listening(name: str, run: Path, core: int, python: str = sys.executable) -> Iterator[Server]:
+    """Start a server of a run on one core, and stop it at the end."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     command = [python, "-m", "benchmarks.serving_rivals", name, str(run), str(port)]

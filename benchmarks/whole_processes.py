@@ -33,7 +33,8 @@ epochs: 100
 """
 TENSORFLOW = "import tensorflow"
 """The case that only loads TensorFlow and Keras."""
-_LOAD = "import tensorflow; tensorflow.keras.layers"
+LOAD_TENSORFLOW = "import tensorflow; tensorflow.keras.layers"
+"""The code of this case."""
 
 REPORT_ROWS = (1_000, 1_000_000)
 """Sizes of the reported tables."""
@@ -64,7 +65,7 @@ def tutorial_cases(folder: Path) -> Iterator[Case]:
     """
     runs = (folder / f"tutorial-{number}" for number in count())
     yield Case("dlcli train", lambda: _train(next(runs)))
-    yield _python(TENSORFLOW, _LOAD)
+    yield _python(TENSORFLOW, LOAD_TENSORFLOW)
     yield Case("Keras script", _script)
 
 
@@ -78,7 +79,7 @@ def small_table_cases(folder: Path) -> Iterator[Case]:
     table = ROOT / "data" / "breast_cancer.csv"
     config.write_text(SMALL_CONFIG.replace("TABLE", json.dumps(str(table))), "utf-8")
     script = (sys.executable, "-m", "benchmarks.rivals.small_table")
-    loading = (sys.executable, "-c", _LOAD)
+    loading = (sys.executable, "-c", LOAD_TENSORFLOW)
     yield Case(
         "dlcli train",
         lambda: process_figures([*DLCLI, "train", config, "--output", next(runs)]),
