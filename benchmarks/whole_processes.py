@@ -33,8 +33,7 @@ epochs: 100
 """
 TENSORFLOW = "import tensorflow"
 """The case that only loads TensorFlow and Keras."""
-LOAD_TENSORFLOW = "import tensorflow; tensorflow.keras.layers"
-"""The code of this case."""
+_LOAD = "import tensorflow; tensorflow.keras.layers"
 
 REPORT_ROWS = (1_000, 1_000_000)
 """Sizes of the reported tables."""
@@ -65,7 +64,7 @@ def tutorial_cases(folder: Path) -> Iterator[Case]:
     """
     runs = (folder / f"tutorial-{number}" for number in count())
     yield Case("dlcli train", lambda: _train(next(runs)))
-    yield _python(TENSORFLOW, LOAD_TENSORFLOW)
+    yield _python(TENSORFLOW, _LOAD)
     yield Case("Keras script", _script)
 
 
@@ -79,7 +78,7 @@ def small_table_cases(folder: Path) -> Iterator[Case]:
     table = ROOT / "data" / "breast_cancer.csv"
     config.write_text(SMALL_CONFIG.replace("TABLE", json.dumps(str(table))), "utf-8")
     script = (sys.executable, "-m", "benchmarks.rivals.small_table")
-    loading = (sys.executable, "-c", LOAD_TENSORFLOW)
+    loading = (sys.executable, "-c", _LOAD)
     yield Case(
         "dlcli train",
         lambda: process_figures([*DLCLI, "train", config, "--output", next(runs)]),
