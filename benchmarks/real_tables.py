@@ -350,6 +350,7 @@ def kind_of_reason(reason: str) -> str:
     """Replace table-specific parts of an error message: paths, names and numbers."""
     text = re.sub(r"^error: ", "", reason, flags=re.IGNORECASE)
     text = re.sub(r"\S+\.(csv|tsv|jsonl?|xlsx?|ods|yaml)(\.gz|\.bz2)?(:\d+)*", "FILE", text)
+    text = re.sub(r"(struct|list)<.*>", "nested values", text)
     text = re.sub(r"'[^']*'", "NAME", text)
     text = re.sub(r"NAME(, NAME)+( and \d+ more)?", "NAMES", text)
     return re.sub(r"-?\d[\d,.]*(e[+-]?\d+)?", "N", text)

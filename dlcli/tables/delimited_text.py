@@ -17,6 +17,7 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from dlcli.errors import DataError, plural
+from dlcli.tables.header_detection import is_number
 from dlcli.tables.remote_files import InputStream
 from dlcli.tables.source_files import Batches, SourceFile
 from dlcli.tables.table import FileNote
@@ -29,6 +30,7 @@ from dlcli.tables.text_lines import (
     long_fields,
     row_stream,
     separator,
+    strict_records,
 )
 
 _SECONDS_TO_READ = 0.5
@@ -175,13 +177,17 @@ def _check_shape(stored: SourceFile, encoding: str, header: TextHeader) -> None:
     with long_fields(), _open_utf_8(stored, encoding) as stream:
         text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
         lines = RowLines(text, header.form, header.delimiter)
-        reader = csv.reader(iter(lines), delimiter=separator(header.delimiter), strict=True)
+        records = filter(None, strict_records(lines, header.delimiter))
         try:
-            for row, record in enumerate(filter(None, reader), start=1 - header.records):
+            for row, record in enumerate(records, start=1 - header.records):
                 if len(record) != width and row > 0:
-                    raise DataError(
-                        _wrong_width(len(record), width, lines.number), file=stored.file, row=row
+                    message = (
+                        f"has {plural(len(record), 'field')}, but the header has {width} "
+                        f"(line {lines.number} of the file)"
                     )
+                    if width == 1 or (row == 1 and any(map(is_number, header.names))):
+                        message = f"{message}; {_DOUBTED}"
+                    raise DataError(message, file=stored.file, row=row)
                 line = lines.number
         except csv.Error:
             message = f"{WRONG_QUOTE}; see line {line + 1}"
@@ -190,12 +196,10 @@ def _check_shape(stored: SourceFile, encoding: str, header: TextHeader) -> None:
             text.detach()  # the stream is closed by its owner
 
 
-def _wrong_width(found: int, width: int, line: int) -> str:
-    message = f"has {plural(found, 'field')}, but the header has {width} (line {line} of the file)"
-    if width > 1:
-        return message
-    way = "is the header further down (data.skip_lines; --skip-lines in init and inspect)"
-    return f"{message}; {way}, or are quotes missing around text?"
+_DOUBTED = (
+    "is the header further down (data.skip_lines; --skip-lines in init and inspect), or are quotes "
+    "missing around text?"
+)
 
 
 # Encoding

@@ -15,7 +15,14 @@ from dlcli.tables.header_detection import check_is_header, is_number, names_amon
 from dlcli.tables.source_files import WRITE_HEADER
 from dlcli.tables.table import FileNote
 from dlcli.tables.table_formats import TableFormat, is_tsv
-from dlcli.tables.text_lines import BYTE_ORDER_MARK, SPACES, RowLines, long_fields, separator
+from dlcli.tables.text_lines import (
+    BYTE_ORDER_MARK,
+    SPACES,
+    RowLines,
+    long_fields,
+    separator,
+    strict_records,
+)
 
 WRONG_QUOTE = "a closing quote is missing or not at the end of its field"
 ROW_NAME = "row_name"
@@ -70,7 +77,7 @@ def read_text_header(text: str, form: TableFormat, file: str) -> TextHeader:
     all_lines = list(io.StringIO(body, newline=""))
     _refuse_excel_hint(all_lines[form.skip_lines :], file)
     lines = RowLines(all_lines, replace(form, footer=""), delimiter)
-    reader = filter(None, csv.reader(iter(lines), delimiter=separator(delimiter), strict=True))
+    reader = filter(None, strict_records(lines, delimiter))
     try:
         with long_fields():
             if (first := next(reader, None)) is None:

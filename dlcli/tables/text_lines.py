@@ -22,6 +22,7 @@ BYTE_ORDER_MARK = "\ufeff"
 SPACES = "spaces"
 """The delimiter of aligned columns: any number of spaces or tabs."""
 _SPACES = re.compile(r'("(?:[^"]|"")*")|[ \t]+')
+_SPACES_AFTER_QUOTE = re.compile(r'" +(?=[\r\n]*\Z)')
 _BLOCK_CHARACTERS = 2**20
 
 
@@ -61,6 +62,17 @@ class RowLines:
 def separator(delimiter: str) -> str:
     """Return the character between the fields of `RowLines`."""
     return " " if delimiter == SPACES else delimiter
+
+
+def strict_records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the fields of records with quotes that match; iterating raises `csv.Error` otherwise.
+
+    Args:
+        lines: the lines; spaces after a quote that ends a line are accepted, as by pyarrow.
+        delimiter: the delimiter.
+    """
+    tidy = (_SPACES_AFTER_QUOTE.sub('"', line) for line in lines)
+    return csv.reader(tidy, delimiter=separator(delimiter), strict=True)
 
 
 def row_stream(stream: BinaryIO, form: TableFormat, delimiter: str) -> BinaryIO:

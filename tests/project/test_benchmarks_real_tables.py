@@ -65,6 +65,7 @@ def test_all_tables_of_a_package_are_found(tmp_path: Path, monkeypatch: pytest.M
         ("error: /tmp/x/cars.csv: row 3: bad", "FILE: row N: bad"),
         ("Error: config.yaml:7:12: epochs: 'ten'", "FILE: epochs: NAME"),
         ("error: /tmp/x/cars.csv.bz2: is a PDF", "FILE: is a PDF"),
+        ("error: holds struct<a: list<item: string>>", "holds nested values"),
         ("error: 'a', 'b' and 3 more: 1,000 rows", "NAMES: N rows"),
     ],
 )

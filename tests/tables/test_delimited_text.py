@@ -72,6 +72,16 @@ class TestDelimiter:
             )
         )
 
+    def test_a_first_line_of_counts_above_rows_of_more_fields_is_doubted(self):
+        message = refusal(b"178,4,class_0\n1.2,1.7,2.4,2.1,0\n1.3,1.8,2.1,3.2,1\n")
+        assert "but the header has 3 (line 2 of the file); is the header further down" in message
+
+    def test_spaces_may_follow_a_closing_quote_at_the_end_of_a_line(self):
+        assert read('"a","1969  " \n"x" ,1 \n"y","2" \n').columns == ("a", "1969")
+        assert refusal(b'"a","1969  " \n"x",1\nSource\n') == (
+            "data.csv: row 2: has 1 field, but the header has 2 (line 3 of the file)"
+        )
+
     def test_a_single_column_has_none(self):
         table = read("a\n1\n2\n")
         assert (table.columns, table.file_notes) == (("a",), ())
