@@ -344,9 +344,9 @@ def decide_postal_codes(view: "ColumnView") -> Decision | None:
     return as_categories(view, "postal codes (from the column's name)")
 
 
-def decide_few_codes(view: "ColumnView") -> Decision | None:
-    """Decide for categories if few integers repeat in a column that is named like codes."""
-    return as_categories(view, "codes (from the column's name)") if view.may_be_few_codes else None
+def decide_codes(view: "ColumnView") -> Decision | None:
+    """Decide for categories if integers repeat in a column that is named like codes."""
+    return as_categories(view, "codes (from the column's name)") if view.are_named_codes else None
 
 
 def decide_categories(view: "ColumnView") -> Decision | None:

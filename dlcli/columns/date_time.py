@@ -20,7 +20,7 @@ from dlcli.schema.section import TEXTS_IF_LONG, Conflict, Expected, OneOf
 from dlcli.tables.table_formats import PARTS, Part, format_error, time_zone_error
 
 if TYPE_CHECKING:
-    from dlcli.columns.date_encoder import DatetimeEncoder
+    from dlcli.columns.date_encoder import DatetimeEncoder, LocalTimes
     from dlcli.columns.type_inference import ColumnView, Strays
     from dlcli.tables import datetime_parsing
     from dlcli.tables.column import Column
@@ -70,7 +70,7 @@ class Datetime(column_type.ColumnType):
     """Parts of the time that become inputs. `elapsed`, the time since the earliest training row,
     and `year` are one input each, with standard scaling. Each other part is cyclic and becomes two
     inputs, a sine and a cosine. `auto`: `elapsed`, and those of month, day, weekday and hour that
-    vary in the training rows."""
+    vary in the training rows; the weekday only if the day varies, unlike in monthly dates."""
     format: Formats | None = None
     """Format of the values: directives such as `%d.%m.%Y %H:%M` or `%H:%M`; `iso`; or `unix` or
     `unix_ms`, the number of seconds or milliseconds since 1970. In a list of formats, the first one
@@ -115,8 +115,7 @@ class Datetime(column_type.ColumnType):
         column_type.require_values(len(present), column, train)
         local = date_encoder.LocalTimes(datetime_parsing.to_local(present, self.timezone))
         if self.parts == "auto":
-            varying = (part for part in _AUTO_CYCLES if np.ptp(local.steps(part)))
-            parts: tuple[Part, ...] = ("elapsed", *varying)
+            parts: tuple[Part, ...] = ("elapsed", *_varying_cycles(local))
         else:
             parts = self.parts
         elapsed = (present - present[0]) / datetime_parsing.DAY
@@ -146,11 +145,11 @@ class Datetime(column_type.ColumnType):
         formats = self.formats or _guessed_formats(column, table)
         times = datetime_parsing.parse_times(table.column(column), formats, self.timezone)
         local = date_encoder.LocalTimes(datetime_parsing.to_local(times.moments, self.timezone))
-        steps = {part: local.steps(part) for part in _AUTO_CYCLES}
+        steps = {part: local.steps(part) for part in _varying_cycles(local)}
         parts = tuple(
             part
             for part, values in steps.items()
-            if np.ptp(values) and column_type.are_mostly_known(values[early], values[late])
+            if column_type.are_mostly_known(values[early], values[late])
         )
         return self.model_copy(update={"parts": parts}) if parts else None
 
@@ -249,6 +248,12 @@ def _dates(
 
 
 # Fitting.
+
+
+def _varying_cycles(times: "LocalTimes") -> tuple[Part, ...]:
+    """Return the cyclic parts that vary; of monthly dates, without the meaningless weekday."""
+    varying = tuple(part for part in _AUTO_CYCLES if np.ptp(times.steps(part)))
+    return varying if "day" in varying else tuple(part for part in varying if part != "weekday")
 
 
 def _guessed_formats(column: str, train: "Table") -> tuple[str, ...]:

@@ -71,7 +71,7 @@ Feature = Annotated[ColumnType, OneOf("feature type", key="type", members=COLUMN
 
 _RULES = (
     "category.decide_postal_codes",  # the column's name is more informative than its values
-    "category.decide_few_codes",
+    "category.decide_codes",
     "date_time.decide_dates_of_digits",
     "number.decide_numbers",
     "boolean.decide_words",

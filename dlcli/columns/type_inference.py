@@ -196,10 +196,12 @@ class ColumnView:
         return shorten(str(self.distinct.texts[int(np.argmax(which))].as_py()))
 
     @property
-    def may_be_few_codes(self) -> bool:
-        """True if a few integers repeat in a column that is named like codes."""
+    def are_named_codes(self) -> bool:
+        """True if integers repeat in a column that is named like codes."""
+        values = self.summary
+        is_repeated = values.present >= _FEWEST_ROWS_OF_CODES * values.distinct
         is_named_so = _CODE_NAME.search(self.column.name) is not None
-        return is_named_so and self.summary.may_be_codes and self.summary.distinct > 2  # noqa: PLR2004
+        return is_named_so and values.whole and is_repeated and values.distinct in _NAMED_CODES
 
     def share(self, which: Mask) -> float:
         """Return the share of some distinct values among the rows with a value."""
@@ -302,6 +304,10 @@ _CODE_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:id|code|type|category))$|[a-z](?:I[dD]|Code|Type|Category)$"
 )
 """Names of codes, also of few: `StoreID`, `region_code`, `type`."""
+_NAMED_CODES = range(3, 101)
+"""Numbers of integers that are codes by their name; others need evidence in the data."""
+_FEWEST_ROWS_OF_CODES = 4
+"""Minimum average of rows per code."""
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
 """Names of row numbers, which may also be names of counts."""
 _NUMBERED_THINGS = (

@@ -258,7 +258,8 @@ def advise_split(
     units of panels, which have each time at most once. The next candidates are times: several
     columns such as year and month, and dates, years and periods by which all but a few rows are
     sorted. A panel of few units, of units such as stores that new rows are also about, and one that
-    is sorted by time, is split in time if its target drifts.
+    is sorted by time, is split in time if its target drifts. If it does not, the units of a panel
+    that is sorted by time are a candidate, unless they are units such as stores.
 
     A candidate counts if a quick model predicts rows better after training on other rows of their
     group: the lower bound of the 95 % confidence interval of the difference of squared errors, over
@@ -275,17 +276,15 @@ def advise_split(
     """
     if task is None or table.rows < MIN_ROWS:
         return None
-    suggestion, panels = None, []
+    suggestion, panels = None, list[GroupCandidate]()
     for group in islice(find_groups(table, decisions), _MOST_CANDIDATES):
         is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
         if group.step and (group.recurs or not is_clear):
             panels.append(group)
         if group.recurs or (suggestion and not is_clear):
             continue
-        reduction = _error_reduction(table, decisions, task, group)
-        if reduction is not None:
-            choice = GroupSplit(column=group.column)
-            suggestion = _advice(choice, reduction, is_clear=is_clear, step=group.step)
+        if found := _group_advice(table, decisions, task, group):
+            suggestion = found
             if is_clear:
                 return suggestion
     some = sampling.rows_to_check(table, len(decisions))
@@ -295,7 +294,21 @@ def advise_split(
         reduction = _error_reduction(some, decisions, task, time)
         if reduction is not None:
             return _advice(_time_split(time.columns), reduction, is_clear=True)
+    if suggestion is None and panels and panels[0].recurs and panels[0].may_be_new:
+        return _group_advice(table, decisions, task, panels[0])
     return suggestion
+
+
+def _group_advice(
+    table: Table, decisions: Mapping[str, Decision], task: Task, group: GroupCandidate
+) -> SplitAdvice | None:
+    """Return the advice to split by a group; `None` if its rows are not similar."""
+    reduction = _error_reduction(table, decisions, task, group)
+    if reduction is None:
+        return None
+    is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
+    choice = GroupSplit(column=group.column)
+    return _advice(choice, reduction, is_clear=is_clear, step=group.step)
 
 
 def _time_split(columns: tuple[str, ...]) -> TimeSplit:

@@ -138,6 +138,8 @@ class GroupCandidate:
     """The columns of the time that advances within the groups."""
     recurs: bool = False
     """Whether new rows are about the same groups, later."""
+    may_be_new: bool = False
+    """Whether only the order of rows shows that groups recur, so new rows may be of new groups."""
     may_be_amount: bool = False
     """Whether the groups may be amounts, such as doses, by which a model predicts other groups."""
 
@@ -203,9 +205,11 @@ def _panel_of(
     panel = _find_panel(steps, groups)
     if panel is not None:
         has_times = int(panel.ranks.max()) + 1 >= _FEWEST_TIMES
-        recurs = has_times and (_is_recurring(column) or _are_ordered(panel.ranks))
+        is_unit = _is_recurring(column)
+        recurs = has_times and (is_unit or _are_ordered(panel.ranks))
         return GroupCandidate(
             *(column, groups, True, panel.columns, recurs),
+            may_be_new=not is_unit,
             may_be_amount=not _IDENTIFIER.search(column),
         )
     step = _find_step(steps, groups) if _is_in_blocks(groups) else ()

@@ -156,7 +156,7 @@ def test_a_value_that_many_rows_have_makes_it_a_count(sample):
     rng = np.random.default_rng(0)
     often = np.where(rng.random(ROWS) < 0.15, 0, SCHOOL)
     assert found(sample, often, LEVEL[often] + NOISE) == ["repeated_amounts"]
-    assert found(sample, often, LEVEL[often] + NOISE, name="school_id") == ["codes"]
+    assert found(sample, often, LEVEL[often] + NOISE, name="school_key") == ["codes"]
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(4, ["codes"]), (3, [])])

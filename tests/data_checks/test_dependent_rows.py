@@ -239,6 +239,10 @@ def test_stores_that_recur_are_split_in_time_and_countries_by_country(advise):
     assert advise(by_store).choice == TimeSplit(column="week")
     by_store["country"] = by_store.pop("store")
     assert advise(by_store).choice == GroupSplit(column="country")
+    steady = {"country": columns["store"], "week": columns["week"], "y": y - drift}
+    assert advise(steady).choice == GroupSplit(column="country")
+    steady["store"] = steady.pop("country")
+    assert advise(steady) is None
 
 
 def test_inspection_reports_it_if_the_target_is_known(table):

@@ -342,9 +342,10 @@ def test_few_integers_are_codes_by_the_name_of_their_column(name):
         ("paid", [1, 2, 7] * 10),
         ("type", [0, 1] * 10),
         ("type", [0.5, 1, 1.5] * 10),
-        ("size_category", [*range(100)] * 2),
+        ("size_category", [*range(10)] * 3),
+        ("size_category", [*range(101)] * 4),
     ],
-    ids=["other word", "end of a word", "two", "fractions", "many"],
+    ids=["other word", "end of a word", "two", "fractions", "few rows", "many"],
 )
 def test_other_numbers_in_such_columns_stay_numbers(name, values):
     assert decided(values, name)[0] == "numeric"

@@ -98,8 +98,8 @@ def test_parts_are_in_the_order_of_the_config():
 @pytest.mark.parametrize(
     ("values", "parts"),
     [
-        (["2024-01-01", "2025-01-01"], ("elapsed", "weekday")),
-        (["2024-01-01", "2024-02-01"], ("elapsed", "month", "weekday")),
+        (["2024-01-01", "2025-01-01"], ("elapsed",)),
+        (["2024-01-01", "2024-02-01"], ("elapsed", "month")),
         (["2024-01-01", "2024-01-08"], ("elapsed", "day")),
         (["2024-01-01T10:00", "2024-01-01T11:00"], ("elapsed", "hour")),
         (["2024-01-01T10:00:00", "2024-01-01T10:59:59"], ("elapsed",)),
