@@ -177,7 +177,12 @@ class Run:
         with self._opened(RunFile.EVENTS) as stream:
             for line in stream:
                 if line.strip():
-                    yield safe_files.parse_object(line, self.location / RunFile.EVENTS)
+                    event = safe_files.parse_object(line, self.location / RunFile.EVENTS)
+                    if not isinstance(event.get("event"), str):
+                        raise safe_files.damaged(
+                            self.location / RunFile.EVENTS, "has a line without 'event'"
+                        )
+                    yield event
 
     def parse_log(self, model: type[safe_files.AnyDocument]) -> safe_files.AnyDocument:
         """Return the log as a model with a field for each required kind of event.
@@ -190,7 +195,7 @@ class Run:
         kinds = {field.validation_alias or name for name, field in model.model_fields.items()}
         logged = defaultdict(list)
         for event in self.events():
-            if (kind := str(event.get("event"))) in kinds:
+            if (kind := str(event["event"])) in kinds:
                 logged[kind].append(event)
         return safe_files.parse_document(model, logged, f"{self.location / RunFile.EVENTS}:")
 

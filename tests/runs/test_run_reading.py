@@ -419,6 +419,14 @@ def test_compressed_weights_are_rejected_before_they_are_expanded(folder):
         open_run(folder).read_arrays(RunFile.WEIGHTS, SHAPES)
 
 
+def test_a_log_is_refused_at_its_first_line_without_an_event(folder):
+    forge(folder, "events.jsonl", b'{"event": "epoch"}\n{}\n')
+    events = open_run(folder).events()
+    assert next(events) == {"event": "epoch"}
+    with pytest.raises(RunError, match=r"events\.jsonl: has a line without 'event'"):
+        next(events)
+
+
 def test_a_table_with_more_rows_than_bytes_is_rejected(folder):
     bomb = io.BytesIO()
     pyarrow.parquet.write_table(pa.table({"row": np.zeros(2**18, np.int64)}), bomb)
