@@ -73,9 +73,9 @@ print(count > 100)
 """
 
 
-def printed(script: str, folder: Path) -> tuple[str, str]:
+def printed(script: str, folder: Path, *arguments: str) -> tuple[str, str]:
     """What a script that measures its memory prints, on standard output and error."""
-    command = [sys.executable, "-c", MEMORY + script]
+    command = [sys.executable, "-c", MEMORY + script, *arguments]
     found = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return found.stdout, found.stderr
 
@@ -184,6 +184,122 @@ for change in (
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
 def test_a_long_list_in_a_config_takes_little_memory_and_time(tmp_path: Path) -> None:
     assert printed(LISTS, tmp_path) == ("", "")
+
+
+FILES = """
+import io, json, os, shutil, sys, time, zipfile
+import numpy as np, pyarrow as pa, pyarrow.parquet as pq
+from click.testing import CliRunner
+from dlcli.cli.program import main
+from dlcli.runs.manifest import Manifest
+
+SIZE = 10**6
+corpus = Path(sys.argv[1])
+
+def filled(shape, size):
+    return {
+        "objects": "[" + ",".join(['{"":1}'] * (size // 7)) + "]",
+        "numbers": "[" + ",".join(["1"] * (size // 2)) + "]",
+        "keys": "{" + ",".join(f'"{at}":1' for at in range(size // 9)) + "}",
+        "text": '"' + "a" * size + '"',
+    }[shape]
+
+def contents(path):
+    known = path.read_bytes()
+    shapes = ("objects", "numbers", "keys", "text")
+    if path.suffix == ".json":
+        keys = [*json.loads(known)]
+        for shape in shapes:
+            part = filled(shape, SIZE // len(keys))
+            yield "{" + ",".join(f"{json.dumps(key)}:{part}" for key in keys) + "}"
+        yield known.decode().rstrip()[:-1] + "," + filled("keys", SIZE)[1:]
+        yield "[" * SIZE
+        yield '{"format":' + "1" * SIZE + "}"
+    elif path.suffix == ".yaml":
+        start = "data: {train: a.csv, target: y}\\nepochs: 1\\n"
+        for shape in shapes:
+            yield start + "hidden: " + filled(shape, SIZE)
+            yield start + "hidden: []\\ninput: {features: " + filled(shape, SIZE) + "}"
+        yield "- " * (SIZE // 2)
+    elif path.suffix == ".csv":
+        header = known.split(b"\\n")[0].decode()
+        yield header + "\\n" + ",".join(["1"] * len(header.split(","))) * 50_000
+        yield "epoch" + ",x" * (SIZE // 2)
+    elif path.suffix in (".jsonl", ".journal"):
+        yield "{}\\n" * (SIZE // 3)
+        yield '{"event":"epoch"}\\n' * (SIZE // 18)
+    elif path.suffix == ".parquet":
+        table = pq.read_table(path)
+        for rows in (10**5, 10**6, 10**7):
+            yield parquet(table.take(np.zeros(rows, np.int64)))
+        yield parquet(pa.table({str(at): [1] for at in range(3000)}))
+    elif path.suffix in (".npz", ".keras"):
+        names = zipfile.ZipFile(path).namelist()
+        yield archive(dict.fromkeys(names, bytes(10**7)))
+        yield archive({str(at): b"" for at in range(SIZE // 110)})
+
+def parquet(table):
+    stream = io.BytesIO()
+    pq.write_table(table, stream)
+    return stream.getvalue()
+
+def archive(members):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return stream.getvalue()
+
+def cost(arguments):
+    reading, writing = os.pipe()
+    if (child := os.fork()) == 0:
+        Path("/proc/self/clear_refs").write_text("5")
+        before, start = megabytes("VmRSS"), time.process_time()
+        result = CliRunner().invoke(main, arguments)
+        found = time.process_time() - start, megabytes("VmHWM") - before, result.exit_code
+        os.write(writing, json.dumps(found).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        found = stream.read()
+    os.waitpid(child, 0)
+    return json.loads(found)
+
+count = 0
+for name in ("classification", "classes", "validated", "searched"):
+    run = shutil.copytree(corpus / "runs" / name, Path("runs", name))
+    kind = json.loads((run / "manifest.json").read_text())["kind"]
+    report = ["report", str(run), "--output", "report.html"]
+    commands = [report, ["runs", "runs"]]
+    if kind == "train":
+        commands.append(["predict", str(run), str(corpus / "new.csv"), "--output", "new.csv"])
+    for command in commands:
+        assert CliRunner().invoke(main, command).exit_code == 0, command  # loads what it needs
+    for path in sorted(each for each in run.iterdir() if each.is_file()):
+        good, sealed = path.read_bytes(), (run / "manifest.json").read_bytes()
+        for content in contents(path):
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+            if path.name != "manifest.json":
+                (run / "manifest.json").write_bytes(Manifest.describe(run, kind).to_json())
+            for command in commands:
+                Path("report.html").unlink(missing_ok=True)
+                Path("new.csv").unlink(missing_ok=True)
+                seconds, memory, code = cost(command)
+                count += 1
+                if seconds > 2 or memory > 100 or code not in (0, 5):
+                    print(name, path.name, str(content)[:60], command[0], seconds, memory, code)
+        path.write_bytes(good)
+        (run / "manifest.json").write_bytes(sealed)
+    shutil.rmtree(run)
+print(count > 500)
+"""
+CORPUS = Path(__file__).parents[1] / "compatibility/corpus/0.1.0"
+
+
+@pytest.mark.release
+@pytest.mark.skipif(sys.platform != "linux", reason="measures memory in /proc")
+def test_a_megabyte_in_any_file_of_a_run_costs_little_memory_and_time(tmp_path: Path) -> None:
+    assert printed(FILES, tmp_path, str(CORPUS)) == ("True\n", "")
 
 
 @pytest.mark.parametrize("content", [b"\n" * 1_000_000, b"," * 1_000_000])
