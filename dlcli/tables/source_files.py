@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, did_you_mean, listed
+from dlcli.errors import DataError, UsageError, did_you_mean, listed, printable
 from dlcli.schema.urls import Location, Url, locate
 from dlcli.tables import remote_files, table_formats
 from dlcli.tables.header_detection import is_number
@@ -174,7 +174,7 @@ def incomplete(kind: str, file: str, error: Exception) -> DataError:
         file: its name.
         error: the error of the library that read it.
     """
-    reason = str(error).partition("\n")[0].rstrip(".")
+    reason = printable(str(error).partition("\n")[0].rstrip("."))
     message = f"is not a complete {kind} file; it may be truncated, so create it again ({reason})"
     return DataError(message, file=file)
 

@@ -52,7 +52,7 @@ def open_parquet(
 
     with _complete("Parquet", stored):
         source = ParquetFile(stored.random_access())
-    schema, unread = source.schema_arrow, ()
+        schema, unread = _with_valid_names(source.schema_arrow), ()
     known = {*schema.names, *(key for key, _ in stored.partition)}
     if columns is not None and known.issuperset(columns):
         read = [field for field in schema if field.name in columns]
@@ -67,8 +67,10 @@ def open_parquet(
             for group in range(source.num_row_groups) if groups is None else groups:
                 size = batch_rows(len(schema))
                 batches = source.iter_batches(size, row_groups=[group], columns=names)
-                # In pyarrow, a column name also selects columns that extend it by a dot.
-                yield from batches if names is None else (each.select(names) for each in batches)
+                for batch in batches:
+                    batch.validate(full=True)  # texts in a damaged file may not be UTF-8
+                    # In pyarrow, a column name also selects columns that extend it by a dot.
+                    yield batch if names is None else batch.select(names)
 
     return Batches(schema, rows(), unread=unread)
 
@@ -88,6 +90,7 @@ def open_arrow(stored: SourceFile) -> Batches:
         else:
             source = ipc.open_stream(stored.random_access())
             batches = iter(source)
+        schema = _with_valid_names(source.schema)
 
     def rows() -> Iterator[pa.RecordBatch]:
         with _complete("Arrow", stored):
@@ -95,7 +98,13 @@ def open_arrow(stored: SourceFile) -> Batches:
                 batch.validate(full=True)  # offsets in a damaged file may point anywhere
                 yield batch
 
-    return Batches(source.schema, rows())
+    return Batches(schema, rows())
+
+
+def _with_valid_names(schema: pa.Schema) -> pa.Schema:
+    """Return a schema; `UnicodeDecodeError` for a name of a damaged file that is not UTF-8."""
+    tuple(schema.names)  # which decodes them
+    return schema
 
 
 @contextmanager
@@ -105,7 +114,7 @@ def _complete(kind: str, stored: SourceFile) -> Iterator[None]:
         yield
     except pa.ArrowMemoryError:
         raise
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         if stored.remote is not None:
             stored.remote.check_unchanged()  # or the file is no longer available
         raise incomplete(kind, stored.file, error) from None

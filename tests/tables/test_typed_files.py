@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from unittest.mock import Mock
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,7 +15,7 @@ from inline_snapshot import snapshot
 from dlcli.errors import DataError
 from dlcli.tables import delimited_text, typed_files
 from dlcli.tables.source_files import find
-from dlcli.tables.table_files import open_batches
+from dlcli.tables.table_files import open_batches, read_table
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +97,23 @@ def test_a_mixed_column_across_blocks_is_reported_with_its_row(monkeypatch):
     assert str(caught.value) == (
         snapshot("a.jsonl: row 51, column 'a': expected a number as in earlier rows, got text")
     )
+
+
+def test_texts_and_names_that_are_not_utf_8_are_a_damaged_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pq.write_table(pa.table({"name": pa.array([b"\xff"]).view(pa.string())}), "texts.parquet")
+    with pa.ipc.new_stream("names.arrow", pa.schema({"name": pa.int64()})):
+        pass
+    content = Path("names.arrow").read_bytes()
+    Path("names.arrow").write_bytes(content.replace(b"name", b"nam\xff"))
+
+    for file, kind in (("texts.parquet", "Parquet"), ("names.arrow", "Arrow")):
+        with pytest.raises(DataError, match=f"^{file}: is not a complete {kind} file; "):
+            read_table(file)
+
+
+def test_a_lack_of_memory_is_not_reported_as_a_damaged_csv_file(tmp_path, monkeypatch):
+    (tmp_path / "t.csv").write_text("a\n1\n")
+    monkeypatch.setattr("pyarrow.csv.open_csv", Mock(side_effect=pa.ArrowMemoryError("malloc")))
+    with pytest.raises(MemoryError):
+        read_table(tmp_path / "t.csv")
