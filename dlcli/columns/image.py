@@ -182,6 +182,8 @@ def _image_shape(file: Path) -> ImageShape | None:
     try:
         with Pillow.open(file, formats=("PNG", "JPEG")) as image:
             return image.height, image.width, 1 if image.mode in _GRAY_MODES else 3
+    except MemoryError:
+        raise
     except Exception:  # Pillow raises errors of many classes for broken files
         return None
 
@@ -383,6 +385,8 @@ def read_images(
                 pixels[at] = _decode(file, shape)
             else:
                 problem = _ABSENT
+        except MemoryError:
+            raise
         except Exception as error:  # Pillow raises errors of many classes for broken files
             problem = _problem(error, file)
         path = str(file)

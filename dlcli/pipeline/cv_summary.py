@@ -202,6 +202,8 @@ def join_predictions(folds: Sequence[FinishedFold], path: str) -> pa.Table:
         tables = [table.drop_columns(_linear_columns(table)) for table in tables]
     try:
         return pa.concat_tables(tables)
+    except MemoryError:
+        raise
     except pa.ArrowException:
         message = "its stored folds have different columns; start the cross-validation again"
         raise RunError(f"{path}: {message}") from None

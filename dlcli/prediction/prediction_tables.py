@@ -336,6 +336,8 @@ def convert_columns(
         values = plain(rows.column(name))
         try:
             columns[name] = convert(values)
+        except MemoryError:
+            raise
         except pa.ArrowException:
             raise UsageError(
                 f"the column '{name}' holds {values.type}, which {form} can't represent; "

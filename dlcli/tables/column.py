@@ -277,6 +277,8 @@ class Column:
             return pc.replace_substring_regex(words, ZERO_DECIMALS, r"\1\2")
         try:
             texts = values.cast(pa.string())
+        except MemoryError:
+            raise
         except pa.ArrowException:
             message = f"expected values that can be written as text, but the column holds {storage}"
             raise self.error(message) from None

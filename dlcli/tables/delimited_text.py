@@ -101,6 +101,8 @@ def _rows(
             with _EndingWithNewline(rows) as lines:
                 for last in open_csv(lines, read, parse, convert):  # noqa: B007  (it is used)
                     yield last
+    except MemoryError:
+        raise
     except pa.ArrowException as error:
         _check_shape(stored, encoding, header)
         reason = str(error).partition("\n")[0]

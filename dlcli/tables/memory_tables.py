@@ -88,6 +88,8 @@ def memory_table(data: object, name: str = "data") -> MemoryTable:
         check_names(table.column_names, name)
         batches = with_plain_types(Batches(table.schema, iter(table.to_batches())), name)
         return MemoryTable(name, pa.Table.from_batches(batches.rows, batches.schema))
+    except MemoryError:
+        raise
     except pa.ArrowException as error:
         way_out = "; convert columns of this type" if _UNKNOWN_TYPE in str(error) else ""
         raise DataError(f"can't be read as a table: {error}{way_out}", file=name) from None

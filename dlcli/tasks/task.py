@@ -811,6 +811,8 @@ class StoredPredictions:
             if pa.types.is_boolean(column.type) and storage == "double":
                 column = pc.cast(column, "int8")
             return pc.cast(column, storage)
+        except MemoryError:
+            raise
         except pa.ArrowException:
             raise self._damaged(name, f"holds {str(column.type)[:60]}") from None
 

@@ -27,7 +27,7 @@ static atomic_long count;
 static char failed[PATH_MAX + 32];
 
 /* Let the nth operation (from 0) below a folder fail; or, if it stays broken, all from the nth. */
-void failing_disk_arm(const char *folder, long nth, int error_number, int stays)
+void failing_disk_arm(const char *folder, int error_number, long nth, int stays)
 {
     snprintf(root, sizeof root, "%s/", folder);
     root_length = strlen(root);

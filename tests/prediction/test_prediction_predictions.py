@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from dlcli.config.training_choices import Hinge, Poisson
 from dlcli.errors import UsageError
 from dlcli.metrics.definitions import metric_values, statistics_of
 from dlcli.metrics.metric import LabelRows, PairRows
-from dlcli.prediction.prediction_tables import write_rows
+from dlcli.prediction.prediction_tables import convert_columns, write_rows
 from dlcli.prediction.predictions import ClassSets, Intervals, Predictions
 from dlcli.tables.table import Table
 from dlcli.tasks.classification import Multilabel, classification
@@ -321,3 +322,10 @@ def test_lists_are_what_json_lines_have(target, outputs):
 def test_nested_values_are_refused_with_a_way_out_that_rejected_rows_have_too(form):
     with pytest.raises(UsageError, match="holds list.*; write Parquet instead, to a file that"):
         write_rows(pa.table({"x": [[1], [2]]}), form, io.BytesIO())
+
+
+def test_a_lack_of_memory_is_not_reported_as_a_type_that_a_file_cannot_hold():
+    with pytest.raises(MemoryError):
+        convert_columns(
+            pa.table({"x": [1]}), Mock(side_effect=pa.ArrowMemoryError("malloc")), "csv"
+        )
