@@ -12,7 +12,6 @@ import click
 
 from dlcli.cli.options import DATA, PATH, Option
 from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_mean, listed
-from dlcli.tables.table_formats import COMPRESSED_ENDINGS
 
 if TYPE_CHECKING:
     from dlcli.config.config_file import ConfigFile
@@ -134,7 +133,9 @@ def _init_command(table: Path) -> str:
 
 def _config_of(table: Path) -> Path:
     """Return the usual path of the config for a table."""
-    plain = table.with_suffix("") if table.suffix.lower() in COMPRESSED_ENDINGS else table
+    from dlcli.tables.table_formats import is_compressed
+
+    plain = table.with_suffix("") if is_compressed(table.name) else table
     return plain.with_suffix(".yaml")
 
 
