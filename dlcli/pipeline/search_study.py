@@ -12,7 +12,7 @@ import stat
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from mmap import ACCESS_READ, mmap
@@ -46,6 +46,12 @@ GRACE_SECONDS = 90
 HEARTBEAT_SECONDS = 20
 _MAX_BYTES = 2**32
 """Size of the largest journal that is read."""
+_CREATE_STUDY = 0
+"""The code of this operation in journals."""
+_MOST_STUDIES = 100
+"""Maximum number of studies in a journal. It usually has one, and each takes longer to read."""
+_MOST_LOST = 1_000
+"""Maximum number of trials that are ended at the beginning; each is synced to the disk."""
 _PAUSES = (0.1, 0.3, 1.0)
 """Seconds to wait while another process creates the tables."""
 _CREATED_BY_ANOTHER = re.compile(r"(?i)already exists|duplicate|unique constraint|locked")
@@ -115,7 +121,7 @@ def open_journal(folder: Path) -> storages.BaseStorage:
     lock = journal.JournalFileOpenLock(str(path)) if is_windows else JournalLock(path)
     with quiet_optuna():
         try:
-            return storages.JournalStorage(journal.JournalFileBackend(str(path), lock))
+            return storages.JournalStorage(_Journal(str(path), lock))
         except OSError as error:
             reason = safe_files.os_error_text(error)
             raise errors.TrainingError(f"{path}: could not be stored: {reason}") from error
@@ -144,6 +150,19 @@ def repair_journal(folder: Path) -> None:
 def remove_lock(folder: Path) -> None:
     """Remove the lock file when no process writes to the journal any more."""
     (folder / LOCK).unlink(missing_ok=True)
+
+
+class _Journal(journal.JournalFileBackend):
+    """A journal of a run folder, which may be untrusted."""
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Yield the records, and refuse many studies."""
+        studies = 0
+        for record in super().read_logs(log_number_from):
+            studies += record["op_code"] == _CREATE_STUDY
+            if studies > _MOST_STUDIES:
+                raise ValueError(f"it has more than {_MOST_STUDIES} studies")
+            yield record
 
 
 class JournalLock(BaseJournalFileLock):
@@ -527,10 +546,15 @@ class Study:
         with quiet_optuna():
             self._end_evaluated()
             storages.fail_stale_trials(self._study)
-            for trial in self._trials():
-                is_running = trial.state.name == "RUNNING"
-                if is_running and (is_dead(worker_of(trial)) or self._is_anonymous(trial)):
-                    self._end(trial.number)
+            running = [trial for trial in self._trials() if trial.state.name == "RUNNING"]
+            dead = [
+                trial for trial in running if is_dead(worker_of(trial)) or self._is_anonymous(trial)
+            ]
+            if len(dead) > _MOST_LOST:
+                message = f"has {len(dead):,} trials without a process, more than {_MOST_LOST:,}"
+                raise errors.RunError(f"the study {message}; search again")
+            for trial in dead:
+                self._end(trial.number)
             retry = storages.RetryHeartbeatStaleTrialCallback()
             lost = [*self._lost()]
             for attempts in lost:

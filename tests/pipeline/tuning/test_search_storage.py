@@ -100,6 +100,16 @@ def test_a_missing_journal_is_created(tmp_path):
     assert finished(tmp_path) == []
 
 
+def test_many_trials_without_a_process_are_refused(journal, tmp_path, monkeypatch):
+    monkeypatch.setattr("dlcli.pipeline.search_study._MOST_LOST", 2)
+    study = Study(plan(), open_journal(tmp_path))
+    for _ in range(3):
+        study.ask()
+
+    with pytest.raises(RunError, match="the study has 3 trials without a process, more than 2"):
+        study.retry_lost(lambda _: True)
+
+
 def test_a_link_instead_of_a_journal_is_refused_and_its_target_unchanged(tmp_path):
     (tmp_path / "other").write_bytes(b"no line")
     (tmp_path / JOURNAL).symlink_to(tmp_path / "other")
@@ -115,7 +125,14 @@ def test_a_link_instead_of_a_journal_is_refused_and_its_target_unchanged(tmp_pat
     assert (tmp_path / "other").read_bytes() == b"no line"
 
 
-@pytest.mark.parametrize("line", [b"no JSON\n", b"[]\n", b'{"op_code":99}\n', b'{"a":1}\n'])
+MANY_STUDIES = b"".join(
+    b'{"op_code":0,"worker_id":"w","study_name":"%d","directions":[1]}\n' % at for at in range(101)
+)
+
+
+@pytest.mark.parametrize(
+    "line", [b"no JSON\n", b"[]\n", b'{"op_code":99}\n', b'{"a":1}\n', MANY_STUDIES]
+)
 def test_another_file_is_refused(tmp_path, line):
     (tmp_path / JOURNAL).write_bytes(line + b'{"op_code":0}\n')
 
