@@ -72,7 +72,7 @@ _FIND = (
 )
 _ARCHIVES = (".tar.gz", ".zip")
 _NAMELESS = re.compile(r"\ufeff?(\"\"|'')?[,;\t|]")
-"""The start of a header whose first column has no name; dlcli refuses others without a name."""
+"""The start of a header whose first column has no name. Others without a name may be features."""
 
 Types = Mapping[str, str]
 """The type of each column; `ignored` for one that is not a feature."""
@@ -192,7 +192,7 @@ def try_table(options: Options, name: str, path: Path) -> list[Trial]:
             return trials
         columns = list(_types_of_inspection(inspected.output))
         nameless = columns[0] if _NAMELESS.match(_first_line(path)) else None
-        named = [column for column in columns if column != nameless]
+        named = [column for at, column in enumerate(columns, 1) if column != f"column_{at}"]
         others = rng.sample(named[:-1], min(1, len(named) - 1))
         for number, target in enumerate([*others, *named[-1:]]):
             is_trained = rng.random() < options.share
@@ -335,7 +335,8 @@ def _keep_columns(path: Path, copy: Path, columns: Sequence[str], kept: Iterable
         header, *rows = csv.reader(file)
     if len(header) <= len(columns):  # the header has all columns and the target
         return False
-    positions = [at for at, name in enumerate(header) if (name or f"column_{at + 1}") in kept]
+    header = [name or f"column_{at}" for at, name in enumerate(header, start=1)]
+    positions = [at for at, name in enumerate(header) if name in kept]
     with copy.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         csv.writer(file).writerows([row[at] for at in positions] for row in [header, *rows] if row)
     return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import sys
@@ -130,6 +131,13 @@ def test_types_that_init_decides_are_no_disagreement(tmp_path: Path) -> None:
         "hidden: []\nepochs: 1\n"
     )
     assert real_tables._decided_by_init(path) == {"station", "a: b", "s", "Year", "veal"}
+
+
+def test_columns_are_kept_by_the_names_that_dlcli_gives_them(tmp_path: Path) -> None:
+    path, copy = tmp_path / "t.csv.gz", tmp_path / "copy.csv"
+    path.write_bytes(gzip.compress(b"a,y,b,\n1,2,3,4\n"))
+    assert real_tables._keep_columns(path, copy, ["a", "b", "column_4"], ["b", "column_4"])
+    assert copy.read_text() == "b,column_4\n3,4\n"
 
 
 def test_violations_are_grouped_by_kind() -> None:
