@@ -182,8 +182,6 @@ def _image_shape(file: Path) -> ImageShape | None:
     try:
         with Pillow.open(file, formats=("PNG", "JPEG")) as image:
             return image.height, image.width, 1 if image.mode in _GRAY_MODES else 3
-    except MemoryError:
-        raise
     except Exception:  # Pillow raises errors of many classes for broken files
         return None
 
@@ -385,8 +383,6 @@ def read_images(
                 pixels[at] = _decode(file, shape)
             else:
                 problem = _ABSENT
-        except MemoryError:
-            raise
         except Exception as error:  # Pillow raises errors of many classes for broken files
             problem = _problem(error, file)
         path = str(file)
@@ -409,6 +405,8 @@ def _problem(error: Exception, file: Path) -> str:
         return "{} is damaged" if is_damaged else "{} is not a PNG or JPEG image"
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
         return f"{{}} has more than {Image.MAX_IMAGE_PIXELS:,} pixels; make it smaller"
+    if isinstance(error, MemoryError):  # a damaged file may state any size
+        return "{} is damaged, or needs more memory than is free"
     if isinstance(error, OSError) and error.strerror:
         return f"can't read {{}}: {error.strerror}"
     return f"{{}} is damaged: {error or type(error).__name__}"

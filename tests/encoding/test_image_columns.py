@@ -9,6 +9,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pyarrow as pa
@@ -334,6 +335,14 @@ def test_a_file_of_which_only_the_first_bytes_are_left_is_damaged(tmp_path, name
     save(tmp_path, name, GREY)
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:10])
     assert refusal(tmp_path, name).startswith(f"'{tmp_path}/{name}' is damaged")
+
+
+def test_an_image_that_states_more_bytes_than_there_is_memory_may_be_damaged(tmp_path, monkeypatch):
+    save(tmp_path, "a.png", GREY)
+    monkeypatch.setattr("dlcli.columns.image._decode", Mock(side_effect=MemoryError))
+    assert refusal(tmp_path, "a.png") == (
+        f"'{tmp_path}/a.png' is damaged, or needs more memory than is free"
+    )
 
 
 def test_an_image_that_would_fill_the_memory_is_refused_before_it_does(tmp_path):
