@@ -41,6 +41,8 @@ _FEWEST_WRONG = 5
 FEWEST_WITH_NAMES = 50
 """Number of rows below which classes that hardly repeat are accepted."""
 _MOST_CLASSES_PER_ROW = 0.5
+_MOST_ODD_CLASSES_PER_ROW = 0.2
+"""The same for classes that are amounts or dates."""
 FEWEST_WITH_TAIL = 50
 """Number of rows below which a long tail is not recognized."""
 _LONG_TAIL = 1.5
@@ -147,9 +149,15 @@ def find_odd_classes(sample: Sample) -> DataFinding | None:
     if task is None or (decision := type_without_classes(sample.whole, task)) is None:
         return None
     message = f"a target treated as {len(task.classes):,} classes"
-    advice = "correct the values or drop such rows; if they are classes, declare type: categorical"
+    advice = f"{_instead_of_odd_classes(decision)}; if they are classes, declare type: categorical"
     found = {task.columns[0]: decision.reason}
     return column_finding("odd_classes", "warning", found, message, advice)
+
+
+def _instead_of_odd_classes(decision: Decision) -> str:
+    if decision.feature.is_time:
+        return "predict a number, such as the days until the date"
+    return "correct the values or drop such rows"
 
 
 def type_without_classes(table: Table, task: Task) -> Decision | None:
@@ -168,26 +176,34 @@ def type_without_classes(table: Table, task: Task) -> Decision | None:
 
 
 def refuse_names(task: Task, table: Table) -> None:
-    """Refuse a target of text whose values hardly repeat, such as names and free text.
+    """Refuse a target of text whose values hardly repeat: names, free text, dates and amounts.
 
-    Targets with a declared type, and amounts and dates that are read as text, are accepted.
+    Targets with a declared type are accepted.
 
     Args:
         task: the inferred task.
         table: the rows.
 
     Raises:
-        DataError: if 50 or more rows have more classes than half of their number.
+        DataError: if 50 or more rows have more classes than half of their number; for dates and
+            amounts that are read as text, a fifth.
     """
     count = len(task.classes)
-    if table.rows < FEWEST_WITH_NAMES or count <= _MOST_CLASSES_PER_ROW * table.rows:
+    is_small = table.rows < FEWEST_WITH_NAMES or count <= _MOST_ODD_CLASSES_PER_ROW * table.rows
+    if is_small or task.reason == "declared":
         return
-    if task.reason == "declared" or type_without_classes(table, task) is not None:
+    if odd := type_without_classes(table, task):
+        problem = f"{odd.reason}; {_instead_of_odd_classes(odd)}"
+    elif count > _MOST_CLASSES_PER_ROW * table.rows:
+        problem = (
+            "is it a name, an identifier or free text? A network can't learn classes that hardly "
+            "repeat: predict another or a coarser column"
+        )
+    else:
         return
     message = (
-        f"has {count:,} classes in {table.rows:,} rows: is it a name, an identifier or free text? "
-        "A network can't learn classes that hardly repeat: predict another or a coarser column; "
-        "to train these classes, declare the target with type: categorical"
+        f"has {count:,} classes in {table.rows:,} rows: {problem}; to train these classes, declare "
+        "the target with type: categorical"
     )
     raise DataError(message, file=table.file, column=task.columns[0])
 

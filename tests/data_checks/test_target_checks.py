@@ -179,6 +179,18 @@ def test_the_loss_of_a_long_tail_depends_on_its_zeros(values, loss):
     assert (tail and tail.mean_loss) == loss
 
 
+def test_dates_and_amounts_are_refused_earlier(table):
+    dates = [f"2024-01-{10 + row % 20}" for row in range(60)]
+    prices = [*map(str, range(59)), "free"]
+    for target, advice in ((dates, "the days until the date"), (prices, "correct the values")):
+        rows = table({"x": [*range(60)], "y": target})
+        task = infer_task(Target(column="y"), [rows])
+        with pytest.raises(DataError, match=f"has .. classes in 60 rows: .*; .*{advice}"):
+            refuse_names(task, rows)
+    rare = table({"x": [*range(60)], "y": [f"2024-01-{10 + row % 12}" for row in range(60)]})
+    refuse_names(infer_task(Target(column="y"), [rare]), rare)
+
+
 @pytest.mark.parametrize(
     ("count", "declared", "is_refused"),
     [(59, "auto", True), (30, "auto", False), (59, "categorical", False)],
