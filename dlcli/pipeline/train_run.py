@@ -57,7 +57,7 @@ from dlcli.prediction.predictor import Predictor, Selection
 from dlcli.runs.manifest import DIVERGED, RunFile, is_unfinished
 from dlcli.runs.run import BACKGROUND_ARRAY, Run, initial_weights_option
 from dlcli.runs.run_folder import is_run_folder, open_run
-from dlcli.runs.run_writer import RunWriter
+from dlcli.runs.run_writer import RunWriter, remove_resume_files
 from dlcli.safe_files import has_content
 from dlcli.splitting import draw
 from dlcli.tasks import prior_shift
@@ -240,6 +240,7 @@ def train_child_run(
         source = file
     elif not is_unfinished(child):
         run = open_run(child)
+        remove_resume_files(child)  # which may remain after a crash
         if run.kind == DIVERGED:
             raise DivergenceError(f"{child}: has diverged", 0)
         return run
