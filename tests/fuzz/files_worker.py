@@ -25,6 +25,7 @@ from PIL import Image
 from pyarrow import csv, feather, ipc, parquet
 
 import dlcli
+from benchmarks.worker import peak_bytes
 from dlcli.columns.image import read_images
 from dlcli.data_checks.inspection import inspect_table
 from dlcli.tables.table_files import read_table
@@ -143,7 +144,7 @@ def ends_well(kind: str, function: Callable[[], object]) -> None:
         ENDS[f"{kind} refused"] += 1
     except MemoryError:  # the file states a size over the limit
         ENDS[f"{kind} too large"] += 1
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    used = peak_bytes()
     assert used < MOST_BYTES, f"took {used:,} bytes"
 
 
