@@ -251,7 +251,7 @@ def _dates(
 
 
 def _varying_cycles(times: "LocalTimes") -> tuple[Part, ...]:
-    """Return the cyclic parts that vary; of monthly dates, without the meaningless weekday."""
+    """Return the cyclic parts that vary, without the weekday if the dates are monthly."""
     varying = tuple(part for part in _AUTO_CYCLES if np.ptp(times.steps(part)))
     return varying if "day" in varying else tuple(part for part in varying if part != "weekday")
 

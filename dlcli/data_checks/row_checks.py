@@ -51,9 +51,6 @@ _MISSING = 1
 
 Hashes = NDArray[np.uint64]
 
-CLEAR_GROUPS = 10
-"""Minimum number of groups by which a starter config splits: 15 % of them are at least one, and an
-ensemble of eight networks can validate each one on other groups."""
 LEAST_REDUCTION = 0.1
 """Minimum share of the squared error that training on rows of the same group must remove."""
 
@@ -278,14 +275,13 @@ def advise_split(
         return None
     suggestion, panels = None, list[GroupCandidate]()
     for group in islice(find_groups(table, decisions), _MOST_CANDIDATES):
-        is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
-        if group.step and (group.recurs or not is_clear):
+        if group.step and (group.recurs or not group.is_clear):
             panels.append(group)
-        if group.recurs or (suggestion and not is_clear):
+        if group.recurs or (suggestion and not group.is_clear):
             continue
         if found := _group_advice(table, decisions, task, group):
             suggestion = found
-            if is_clear:
+            if group.is_clear:
                 return suggestion
     some = sampling.rows_to_check(table, len(decisions))
     of_panels = filter(None, (time_in_panel(some, each) for each in panels[:1]))
@@ -306,9 +302,8 @@ def _group_advice(
     reduction = _error_reduction(table, decisions, task, group)
     if reduction is None:
         return None
-    is_clear = group.is_identifier and int(group.groups.max()) + 1 >= CLEAR_GROUPS
     choice = GroupSplit(column=group.column)
-    return _advice(choice, reduction, is_clear=is_clear, step=group.step)
+    return _advice(choice, reduction, is_clear=group.is_clear, step=group.step)
 
 
 def _time_split(columns: tuple[str, ...]) -> TimeSplit:

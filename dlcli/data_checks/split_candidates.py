@@ -122,6 +122,9 @@ _NEXT = {
     "minute": (),
 }
 """The units that continue a time, the preferred ones first."""
+_CLEAR_GROUPS = 10
+"""Minimum number of groups by which a starter config splits: 15 % of them are at least one, and an
+ensemble of eight networks can validate each one on other groups."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +145,11 @@ class GroupCandidate:
     """Whether only the order of rows shows that groups recur, so new rows may be of new groups."""
     may_be_amount: bool = False
     """Whether the groups may be amounts, such as doses, by which a model predicts other groups."""
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether it identifies enough subjects to decide before other candidates."""
+        return self.is_identifier and int(self.groups.max()) + 1 >= _CLEAR_GROUPS
 
 
 @dataclass(frozen=True, eq=False)

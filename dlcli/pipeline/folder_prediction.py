@@ -31,7 +31,7 @@ from dlcli.tables.source_files import Batches, Partition, SourceFile, expand, fi
 from dlcli.tables.stored_columns import Storage
 from dlcli.tables.table import FileNote, Table
 from dlcli.tables.table_files import open_batches
-from dlcli.tables.table_formats import COMPRESSED_ENDINGS, file_format
+from dlcli.tables.table_formats import file_format, is_compressed
 from dlcli.training_job import SignalStop
 
 PLAN = "_predictions.json"
@@ -425,7 +425,7 @@ def _find_parts(data: Path, folder: Path, options: PredictionOptions) -> list[_F
         prediction_tables.check_spreadsheet_safe(options.spreadsheet_safe, form)
         name = source.relative_to(base)
         partition = columns.get(name.as_posix(), ())
-        name = name.with_suffix("") if name.suffix.lower() in COMPRESSED_ENDINGS else name
+        name = name.with_suffix("") if is_compressed(name.name) else name
         name = name.with_suffix(f".{form}")
         first = parts.setdefault(name.as_posix(), _FilePart(source, name.as_posix(), partition))
         if first.source != source:

@@ -164,7 +164,7 @@ _ENDINGS: dict[str, Format] = {
     **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
     **dict.fromkeys((".xlsx", ".xlsm", ".xlsb", ".xls", ".ods"), "excel"),
 }
-COMPRESSED_ENDINGS = (".gz", ".zst", ".bz2")
+_COMPRESSED_ENDINGS = (".gz", ".zst", ".bz2")
 FORMAT_NAMES: dict[Format, str] = {
     "csv": "delimited text",
     "parquet": "a Parquet file",
@@ -222,7 +222,7 @@ def file_format(file: str) -> Format | None:
 
 def is_compressed(file: str) -> bool:
     """Return whether a file name has an ending of compressed files."""
-    return file.lower().endswith(COMPRESSED_ENDINGS)
+    return file.lower().endswith(_COMPRESSED_ENDINGS)
 
 
 def may_be_table(file: str) -> bool:
@@ -237,7 +237,7 @@ def is_tsv(file: str) -> bool:
 
 def _ending(file: str) -> str:
     path = PurePath(file.lower())
-    return path.with_suffix("").suffix if path.suffix in COMPRESSED_ENDINGS else path.suffix
+    return path.with_suffix("").suffix if path.suffix in _COMPRESSED_ENDINGS else path.suffix
 
 
 # Formats of times, by directives as in C and Python, and the names of time zones

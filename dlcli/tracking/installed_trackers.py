@@ -19,7 +19,7 @@ _BUILT_IN = {
     "tensorboard": "dlcli.tracking.tensorboard_tracker:TensorBoard",
     "wandb": "dlcli.tracking.wandb_tracker:WeightsAndBiases",
 }
-"""The classes of the built-in trackers. The names are also those of their extras and packages."""
+"""The classes of the built-in trackers; their extras and packages have the same names."""
 _MOST_LETTERS = 300
 
 

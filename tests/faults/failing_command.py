@@ -19,7 +19,7 @@ LARGE = 2**17
 """The bytes of an allocation that can fail.
 
 oneDNN in TensorFlow needs less memory at a time. If that fails, TensorFlow 2.21 ignores it, and
-goes on with a wrong product of two matrices.
+continues with a wrong product of two matrices.
 """
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mangled_csv import ENCODINGS, mangled
 
+from benchmarks.worker import peak_bytes
 from dlcli.config.config_file import load_config
 from dlcli.data_checks.inspection import Inspection, inspect_table
 from dlcli.errors import DlcliError
@@ -58,7 +59,7 @@ def main(first: int, count: int) -> None:
         through += is_read
         for failure in failures:
             print(json.dumps({"seed": seed, **failure}), flush=True)
-    print(json.dumps({"files": count, "read": through, "max_archive_bytes": _most_bytes()}))
+    print(json.dumps({"files": count, "read": through, "max_archive_bytes": peak_bytes()}))
 
 
 def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
@@ -66,22 +67,17 @@ def tried(seed: int) -> tuple[list[dict[str, str]], bool]:
     name, content = mangled(seed)
     Path(name).write_bytes(content)
     del content
-    most = max(MOST_BYTES, _most_bytes())  # what it took to mangle the file is no fault of dlcli's
+    most = max(MOST_BYTES, peak_bytes())  # what it took to mangle the file is no fault of dlcli's
     Path("c.yaml").write_text(_config(name, random.Random(f"config {seed}")), encoding="utf-8")
     failures, ended_well = [], []
     for step in (_inspect, _inspect_target, _start, _validate):
         failure = _failure(step, name, ended_well)
-        if not failure and (used := _most_bytes()) > most:
+        if not failure and (used := peak_bytes()) > most:
             most, failure = used, f"took {used:,} bytes"
         if failure:
             failures.append({"step": step.__name__, "failure": failure})
     Path(name).unlink()
     return failures, bool(ended_well)
-
-
-def _most_bytes() -> int:
-    """Return the peak memory of the process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _failure(step: Callable[[str], None], name: str, ended_well: list[str]) -> str:

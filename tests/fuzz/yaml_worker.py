@@ -22,6 +22,7 @@ from pathlib import Path
 from csv_worker import MOST_BYTES, MOST_SECONDS, TooSlowError
 from mangled_yaml import SHIPPED, TABLE, mangled
 
+from benchmarks.worker import peak_bytes
 from dlcli.config.config_file import dump_config, load_config
 from dlcli.errors import ConfigError, DlcliError
 from dlcli.pipeline.preflight import check
@@ -48,7 +49,7 @@ def main(first: int, count: int) -> None:
         if failure := _failure(through):
             print(json.dumps({"seed": seed, "failure": failure}), flush=True)
         longest = max(longest, time.process_time() - begun)
-    summary = {"configs": count, "longest": round(longest, 2), "max_archive_bytes": _most_bytes()}
+    summary = {"configs": count, "longest": round(longest, 2), "max_archive_bytes": peak_bytes()}
     print(json.dumps({**summary, **through}))
 
 
@@ -66,7 +67,7 @@ def furnish() -> None:
 
 def _failure(through: Counter[str]) -> str:
     """What is wrong about a config's treatment."""
-    most = max(MOST_BYTES, _most_bytes())
+    most = max(MOST_BYTES, peak_bytes())
     signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)
     try:
         _load_and_check(through)
@@ -76,7 +77,7 @@ def _failure(through: Counter[str]) -> str:
         return traceback.format_exc()
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
-    return f"took {used:,} bytes" if (used := _most_bytes()) > most else ""
+    return f"took {used:,} bytes" if (used := peak_bytes()) > most else ""
 
 
 def _load_and_check(through: Counter[str]) -> None:
@@ -96,11 +97,6 @@ def _unexplained(error: DlcliError) -> str:
     problems = error.problems if isinstance(error, ConfigError) else ()
     homeless = [each for each in problems if not _PLACE.fullmatch(str(each.position))]
     return f"has no place: {homeless[0]!r}" if homeless else ""
-
-
-def _most_bytes() -> int:
-    """The most memory that the process has had so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def _stop(*_: object) -> None:
