@@ -162,8 +162,7 @@ class Choice(Section):
     def __init_subclass__(cls, name: str | None = None) -> None:
         super().__init_subclass__()
         if name is not None:  # base classes have no name
-            annotations = cls.__dict__.get("__annotations__", {})
-            cls.__annotations__ = {"name": Literal[name], **annotations}
+            cls.__annotations__ = {"name": Literal[name], **inspect.get_annotations(cls)}
             cls.name = name
             _CHOICES.append(cls)
 
