@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -254,14 +255,15 @@ def validate(config: Path, settings: tuple[str, ...], data: bool, as_json: bool)
       dlcli validate runs/bikes
       dlcli validate bikes-onnx
     """  # noqa: D301  (Click does not wrap the lines after it)
-    if config.is_dir() and (settings or data):
+    is_folder = os.path.isdir(config)  # raises no error, unlike `is_dir`
+    if is_folder and (settings or data):
         raise click.UsageError(f"{config} is a folder; --set and --data apply to configs only")
-    if (config / EXPORT_DOCUMENT).is_file():
+    if is_folder and (config / EXPORT_DOCUMENT).is_file():
         from dlcli.exports.export_folder import validate_export
 
         print_export(validate_export(config), as_json, validated=True)
         return
-    if config.is_dir() or looks_like_missing_run(config):
+    if is_folder or looks_like_missing_run(config):
         _validate_run(config, as_json)
         return
     if as_json:

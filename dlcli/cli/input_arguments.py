@@ -43,7 +43,7 @@ def read_config(path: Path, settings: Sequence[str]) -> ConfigFile:
     except (UsageError, ConfigError) as error:
         if message := _explain_mistake(path, error):
             raise UsageError(f"{path}: {message}") from None
-        if path.is_file() and isinstance(error, ConfigError) and has_earlier_names(path):
+        if isinstance(error, ConfigError) and path.is_file() and has_earlier_names(path):
             from dlcli.runs.run_folder import is_run_folder
 
             if is_run_folder(path.parent):
@@ -60,12 +60,16 @@ def _namesake(path: Path) -> Path | None:
 
 def _explain_mistake(path: Path, error: DlcliError) -> str | None:
     """Describe what the path is instead of a config, and the way out; None for a config."""
-    if path.is_dir():
-        return _explain_folder(path)
-    if not os.path.lexists(path):
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         if similar := _namesake(path):
             return f"no such file; did you mean '{similar}'?"
         return f"no such file{did_you_mean(path.name, config_names(path.parent))}"
+    except OSError:  # such as a folder that may not be read
+        return None
+    if path.is_dir():
+        return _explain_folder(path)
     is_mapping = isinstance(error, ConfigError) and all(each.path for each in error.problems)
     if is_mapping or path.suffix.lower() in _EXTENSIONS:
         return None

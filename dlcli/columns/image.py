@@ -2,6 +2,7 @@
 
 import math
 import re
+import stat
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -379,7 +380,7 @@ def read_images(
     def read(at: int) -> str:
         file, problem = files[at], ""
         try:
-            if file.is_file():
+            if _is_file(file):
                 pixels[at] = _decode(file, shape)
             else:
                 problem = _ABSENT
@@ -393,6 +394,17 @@ def read_images(
         warnings.simplefilter("ignore")  # for example about damaged camera metadata
         warnings.simplefilter("error", DecompressionBombWarning)
         return pixels, tuple(pool.map(read, range(len(files))))
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a path is a file, or raise the error that keeps it from being read.
+
+    From Python 3.14 on, `Path.is_file` hides this error.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # a path may have any characters
+        return False
 
 
 def _problem(error: Exception, file: Path) -> str:

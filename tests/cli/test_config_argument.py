@@ -178,6 +178,16 @@ def test_without_a_similar_name_there_is_no_suggestion(dlcli, verb, name):
 
 
 @both
+def test_a_path_that_cant_be_read_is_not_called_absent(dlcli, verb):
+    name = "a" * 300 + ".yaml"
+    result = dlcli(verb, name)
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"error: {name}: can't be read: File name too long\n",
+    )
+
+
+@both
 @pytest.mark.usefixtures("folder")
 def test_a_pipe_that_holds_no_config_is_not_opened_again(dlcli, verb, monkeypatch):
     monkeypatch.setattr(table_files, "read_header", pytest.fail)  # it would wait forever

@@ -83,6 +83,7 @@ def test_exports_give_their_stored_predictions(export: str, copied: Path) -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*the weights may differ:dlcli.DataWarning")
 @each_version
 def test_an_interrupted_training_is_resumed(version: str, copied: Path) -> None:
     run = dlcli.resume(copied / version / "runs" / "interrupted", progress=False)
