@@ -13,6 +13,7 @@ Exported models use the same functions, applied to values of a graph instead of 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -162,9 +163,13 @@ def gelu(x: Floats, *, approximate: bool = False) -> Floats:
         # Products, because NumPy's x**3 costs dozens of times as much.
         angle: Floats = np.tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x)))
         return 0.5 * x * (1 + angle)
-    from scipy.special import erfc  # imported here, since most networks do not need SciPy
-
-    tail: Floats = erfc(x * -0.7071067811865476)
+    try:
+        from scipy.special import erfc  # imported here, since most networks do not need SciPy
+    except ImportError:
+        # The server's image lacks SciPy. This takes eight times as long. Both compute in double
+        # precision: of a million values in float32, none differed.
+        erfc = np.frompyfunc(math.erfc, 1, 1)
+    tail: Floats = erfc(x * -0.7071067811865476).astype(x.dtype, copy=False)
     return 0.5 * x * tail
 
 

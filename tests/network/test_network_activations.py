@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import sys
 
 import keras
 import numpy as np
@@ -86,6 +87,13 @@ def test_it_keeps_dtype_and_shape_and_leaves_its_input_alone(name, parameters, d
     result = activate(name, x, **parameters)
     assert (result.dtype, result.shape) == (x.dtype, x.shape)
     np.testing.assert_array_equal(x, before)
+
+
+def test_gelu_is_the_same_to_the_bit_without_scipy(monkeypatch):
+    x = grid("gelu", np.float32)
+    by_scipy = activate("gelu", x)
+    monkeypatch.setitem(sys.modules, "scipy.special", None)
+    np.testing.assert_array_equal(activate("gelu", x), by_scipy)
 
 
 def test_the_names_are_all_of_keras_but_the_omitted_ones():
