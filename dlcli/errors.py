@@ -312,11 +312,12 @@ def _requirement_command(package: str) -> str:
     from importlib.metadata import Distribution  # slow, and rarely needed
 
     installed = {name: [*Distribution.discover(name=name)] for name in (_WHOLE, _RUNTIME)}
-    if installed[_RUNTIME] and not installed[_WHOLE]:
+    found = (installed[_WHOLE] or installed[_RUNTIME])[:1]
+    known = [each for distribution in found for each in distribution.requires or ()]
+    wanted = next((each for each in known if re.match(rf"{name}\b(?!-)", each)), None)
+    if wanted is None and installed[_RUNTIME] and not installed[_WHOLE]:
         return f"with {_WHOLE} in another environment, because {_RUNTIME} only predicts"
-    known = [each for found in installed[_WHOLE][:1] for each in found.requires or ()]
-    wanted = next((each for each in known if re.match(rf"{name}\b(?!-)", each)), name)
-    return f"with: pip install '{wanted}'"
+    return f"with: pip install '{wanted or name}'"
 
 
 def require_packages(needed_by: str, extra: str | None, *packages: str) -> None:

@@ -59,12 +59,22 @@ def explain_failures() -> Iterator[None]:
         message = "out of memory; use fewer rows, fewer units or a smaller batch_size"
         _exit([message], _notes(error), _UNEXPECTED)
     except Exception as error:
+        if isinstance(error, ModuleNotFoundError):
+            _exit_if_package_is_missing(error)
         context = click.get_current_context(silent=True)
         if context is not None and options.VERBOSE in context.meta:
             traceback.print_exc()
         advice = "this is a bug in dlcli: run again with -v for the traceback, and report it"
         message = f"unexpected {type(error).__name__}: {error}"
         _exit([message], [advice, *_notes(error)], _UNEXPECTED)
+
+
+def _exit_if_package_is_missing(error: ModuleNotFoundError) -> None:
+    """Name the package to install, such as SciPy, which the image of the server lacks."""
+    try:
+        errors.require_packages("this command", None, str(error.name).partition(".")[0])
+    except errors.UsageError as missing:
+        _exit(*_texts_of(missing), missing.exit_code)
 
 
 @contextmanager

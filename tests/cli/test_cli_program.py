@@ -350,6 +350,23 @@ def test_an_unexpected_error_is_reported_as_a_bug():
     assert "Traceback" not in result.stderr
 
 
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
+    monkeypatch.setattr("dlcli.errors.find_spec", lambda name: None)
+    lack = ModuleNotFoundError("No module named 'scipy.stats'", name="scipy.stats")
+    result = end_by(raising(lack))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "error: this command needs the package scipy, which is not installed; install it with: "
+        "pip install 'scipy"
+    )
+
+
+def test_a_missing_module_of_an_installed_package_is_a_bug():
+    result = end_by(raising(ModuleNotFoundError("No module named 'scipy.x'", name="scipy.x")))
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: unexpected ModuleNotFoundError")
+
+
 def test_v_shows_the_traceback_of_an_unexpected_error():
     stderr = end_by(raising(KeyError("x")), "-v").stderr
     assert stderr.startswith("Traceback")
