@@ -62,6 +62,16 @@ def test_the_image_is_not_of_root_and_its_command_is_valid():
             assert all((ROOT / source).exists() for source in sources.split()[:-1])
 
 
+def test_nothing_runs_a_program_that_the_image_lacks():
+    """Its only programs are Python and those of the environment."""
+    [check], [entry] = instructions("HEALTHCHECK CMD"), instructions("ENTRYPOINT")
+    for program, *_ in map(json.loads, (check, entry)):
+        assert program.startswith("/venv/bin/")
+    for container in containers():
+        for hook in container.get("lifecycle", {}).values():
+            assert "exec" not in hook
+
+
 @pytest.mark.parametrize("container", containers(), ids=lambda each: each["name"])
 def test_manifests_start_the_server_and_ask_paths_that_it_has(container, client):
     context = command.make_context("serve", [*container["args"]])
