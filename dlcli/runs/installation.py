@@ -19,7 +19,7 @@ _PURPOSES = {
     "onnx": "export --format onnx",
     "litert": "export --format litert",
     "serve": "serve",
-    "databases": "tables in SQLite, DuckDB and PostgreSQL",
+    "databases": "tables in DuckDB and PostgreSQL",
     "excel": "tables in workbooks",
     "remote": "tables at https:// and similar URLs",
     "tensorboard": "train --tensorboard",

@@ -85,3 +85,11 @@ def test_the_page_on_configs_leads_to_every_example() -> None:
     linked = set(re.findall(r"\.\./configs/(\w+)\.yaml", page("docs/config.md")))
 
     assert linked == {path.stem for path in (ROOT / "configs").glob("*.yaml")}
+
+
+def test_the_page_on_installation_lists_every_extra_for_users() -> None:
+    extras = tomllib.loads(page("pyproject.toml"))["project"]["optional-dependencies"]
+    first_cells = re.findall(r"^\| (`.*?) \|", page("docs/start/install.md"), re.MULTILINE)
+
+    listed = set(re.findall(r"`(\w+)`", " ".join(first_cells)))
+    assert listed == set(extras) - {"benchmark", "dev"}
