@@ -246,7 +246,7 @@ def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:
         return None
     extremes = sampling.listed({largest: plural(most, "row"), smallest: plural(least, "row")})
     message = f"imbalanced classes: {extremes}"
-    advice = "accuracy is misleading: see balanced_accuracy in the results; "
+    advice = "accuracy is misleading: see balanced accuracy in the results; "
     if len(ranked) == 2:
         advice += "to find more rows of the rare class, lower its decision threshold, or set "
         advice += "class_weight: balanced"

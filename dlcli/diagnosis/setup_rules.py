@@ -74,6 +74,10 @@ _LEAKAGE = (
     "Kaufman, Rosset, Perlich & Stitelman, Leakage in Data Mining: Formulation, Detection, and "
     "Avoidance (2012)"
 )
+_IMBALANCE = (
+    "He & Garcia, Learning from Imbalanced Data (2009); "
+    "Goodfellow, Bengio & Courville, Deep Learning (2016), section 11.1"
+)
 _VALIDATION = (
     "Goodfellow, Bengio & Courville, Deep Learning (2016), sections 5.3 and 5.4.4; "
     "Bengio, Practical Recommendations for Gradient-Based Training (2012), section 3.2"
@@ -265,7 +269,7 @@ def imbalance(case: Case) -> Finding | None:
         observation=f"{words}, the most frequent class {percent(frequent.recall)}; always "
         f"predicting this class would give an accuracy of {number(frequent.share)}",
         meaning="a rare class contributes little to the loss, so errors on it cost little; "
-        f"accuracy hides this, see recall and balanced_accuracy. {_WAY_OUT[len(classes) == 2]}",
+        f"accuracy hides this, see recall and balanced accuracy. {_WAY_OUT[len(classes) == 2]}",
         patches=(
             Patch(
                 "balanced",
@@ -273,8 +277,7 @@ def imbalance(case: Case) -> Finding | None:
                 (("class_weight", "balanced"),),
             ),
         ),
-        source="He & Garcia, Learning from Imbalanced Data (2009); "
-        "Goodfellow, Bengio & Courville, Deep Learning (2016), section 11.1",
+        source=_IMBALANCE,
     )
 
 
@@ -323,12 +326,14 @@ def too_good(case: Case) -> Finding | None:
     features = case.config.input.features or {}
     keys = [key for name in doubt.leaks if (key := matching_name(name, features))]
     why = "shows how well the other columns predict the target"
+    perfect = case.comparison.nearly_perfect
+    is_constant = not doubt.leaks and perfect is not None and perfect.model == "constant"
     return Finding(
         rule="possible_leak" if doubt.leaks else "nearly_perfect_baseline",
         observation=doubt.observation,
         meaning=doubt.meaning,
         patches=_ignoring(dict.fromkeys(keys), "without-leak", why),
-        source=_LEAKAGE,
+        source=_IMBALANCE if is_constant else _LEAKAGE,
     )
 
 

@@ -247,13 +247,14 @@ class BaselineComparison(Document):
         if found is None:
             return None
         rows = "out-of-fold" if out_of_fold and found.split == "validation" else found.split
-        name = definitions.AUC.title if found.metric == definitions.AUC.name else found.metric
-        value = f"{name} {found.value:.4g} on {rows} rows"
+        name = wording.metric_title(found.metric)
+        value = wording.metric(found.metric, found.value, decimals=4)
         if found.model == "constant":
+            usual = "always predicting the most frequent class"
             return Suspicion(
-                f"always predicting the most frequent class is also nearly perfect: {value}",
-                f"{definitions.ACCURACY.name} hides whether rare classes are found: see "
-                f"{definitions.BALANCED_ACCURACY.name} and {definitions.LOG_LOSS.name}",
+                f"{usual} has an {name} of {value} on {rows} rows",
+                f"{name} hides whether rare classes are found: see "
+                f"{definitions.BALANCED_ACCURACY.label} and {definitions.LOG_LOSS.label}",
             )
         most = ""
         if found.column is not None and found.share is not None and found.share > 1 / 2:
@@ -262,7 +263,7 @@ class BaselineComparison(Document):
             most += f", which alone predicts {target} with {less}"
         model = "the network" if found.model == "network" else "a linear model"
         return Suspicion(
-            f"{model} is nearly perfect: {value}{most}",
+            f"{model} is nearly perfect: {name} {value} on {rows} rows{most}",
             "this is normal if the target follows a formula; for measured data, check "
             "that no column is derived from the target (target leakage)",
         )

@@ -185,24 +185,27 @@ def perfect(model="linear", **more):
         ),
         (
             BaselineComparison(nearly_perfect=perfect(column="x", share=0.873)),
-            "a linear model is nearly perfect: r2 0.9998 on test rows, most of it by the column "
+            "a linear model is nearly perfect: R² 0.9998 on test rows, most of it by the column "
             "'x', which alone predicts the target with 87.3 % less error than a constant prediction",
             (),
         ),
         (
             BaselineComparison(nearly_perfect=perfect(column="x", share=0.182)),
-            "a linear model is nearly perfect: r2 0.9998 on test rows",
+            "a linear model is nearly perfect: R² 0.9998 on test rows",
             (),
         ),
         (
             BaselineComparison(nearly_perfect=perfect("network")),
-            "the network is nearly perfect: r2 0.9998 on test rows",
+            "the network is nearly perfect: R² 0.9998 on test rows",
             (),
         ),
         (
-            BaselineComparison(nearly_perfect=perfect("constant")),
-            "always predicting the most frequent class is also nearly perfect: r2 0.9998 on test "
-            "rows",
+            BaselineComparison(
+                nearly_perfect=NearlyPerfect(
+                    model="constant", split="test", metric="accuracy", value=0.99114
+                )
+            ),
+            "always predicting the most frequent class has an accuracy of 99.11 % on test rows",
             (),
         ),
     ],
@@ -228,4 +231,4 @@ def test_without_a_sign_of_a_leak_nothing_is_suspected():
 def test_validation_rows_of_an_ensemble_are_out_of_fold(out_of_fold, rows):
     found = perfect().model_copy(update={"split": "validation"})
     doubt = BaselineComparison(nearly_perfect=found).suspicion(out_of_fold=out_of_fold)
-    assert doubt.observation == f"a linear model is nearly perfect: r2 0.9998 on {rows} rows"
+    assert doubt.observation == f"a linear model is nearly perfect: R² 0.9998 on {rows} rows"

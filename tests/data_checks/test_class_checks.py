@@ -54,7 +54,7 @@ def test_more_than_ten_to_one_is_unbalanced(rows, is_found, table):
 def test_unbalanced_classes_are_evaluated_by_a_metric_that_all_results_have(table):
     every = table(labels(a=101, b=10, c=10))
     assert find_imbalance(every, kind(every)).advice == (
-        "accuracy is misleading: see balanced_accuracy in the results; class_weight: balanced "
+        "accuracy is misleading: see balanced accuracy in the results; class_weight: balanced "
         "finds more rows of rare classes"
     )
 
@@ -62,7 +62,7 @@ def test_unbalanced_classes_are_evaluated_by_a_metric_that_all_results_have(tabl
 def test_for_two_unbalanced_classes_the_threshold_is_suggested_first(table):
     every = table(labels(a=101, b=10))
     assert find_imbalance(every, kind(every)).advice == (
-        "accuracy is misleading: see balanced_accuracy in the results; to find more rows of the "
+        "accuracy is misleading: see balanced accuracy in the results; to find more rows of the "
         "rare class, lower its decision threshold, or set class_weight: balanced"
     )
 

@@ -319,6 +319,13 @@ def test_a_linear_model_that_is_nearly_perfect_is_found_without_a_change_to_try(
     assert (finding.rule, finding.patches) == ("nearly_perfect_baseline", ())
 
 
+def test_a_nearly_perfect_majority_class_is_explained_by_imbalance_not_by_leakage(case):
+    usual = NearlyPerfect(model="constant", split="validation", metric="accuracy", value=0.995)
+    comparison = BaselineComparison(nearly_perfect=usual)
+    (finding,) = examine(case(metrics=r2(0.999, 0.999), comparison=comparison))
+    assert "Imbalanced Data" in finding.source
+
+
 @pytest.mark.parametrize(("dead", "speaks"), [(0.5, True), (0.3, False)])
 def test_a_layer_of_dead_units_is_found_with_its_index(case, dead, speaks):
     found = list(examine(case(metrics=HALF, explanation=layers(dense("hidden_1", dead=dead)))))

@@ -365,7 +365,7 @@ def test_a_nearly_perfect_linear_model_is_called_normal_for_a_formula(tmp_path):
     line = NearlyPerfect(model="linear", split="test", metric="r2", value=1, column="x", share=1)
     comparison = BaselineComparison(nearly_perfect=line)
     assert text_of(tmp_path, METRICS, named=["accuracy"], comparison=comparison)[5] == (
-        "A linear model is nearly perfect: r2 1 on test rows, most of it by the column 'x', "
+        "A linear model is nearly perfect: R² 1.0000 on test rows, most of it by the column 'x', "
         "which alone predicts the target with 100 % less error than a constant prediction; this is "
         "normal if the target follows a formula; for measured data, check that no column is derived from the target (target leakage)."
     )
