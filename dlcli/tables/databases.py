@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, require_packages
+from dlcli.errors import DataError, UsageError, did_you_mean, listed, require_packages
 from dlcli.schema.urls import hide_secrets
 from dlcli.tables.database_section import DatabaseQuery
 from dlcli.tables.memory_tables import MemoryTable
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import sqlite3
 
 _BATCH_ROWS = 2**16
+_MOST_TABLES = 12
 _READ_ONLY = "SET default_transaction_read_only = on"
 _DRIVERS = ("adbc_driver_manager", "duckdb", "pyarrow", "sqlite3")
 _ORDERED = re.compile(r"\border\s+by\b", re.IGNORECASE)
@@ -161,7 +162,19 @@ def _sqlite(query: DatabaseQuery, stack: ExitStack) -> Batches:
     uri = f"{Path(os.path.abspath(query.name)).as_uri()}?mode=ro"
     connection = stack.enter_context(closing(sqlite3.connect(uri, uri=True, isolation_level=None)))
     connection.execute("BEGIN")  # both passes read the same rows
-    cursor = connection.execute(query.sql)
+    try:
+        cursor = connection.execute(query.sql)
+    except sqlite3.OperationalError as error:
+        failed, _, table = str(error).partition(": ")
+        if failed != "no such table":
+            raise
+        rows_of_schema = connection.execute(
+            "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
+        )
+        tables = [name for (name,) in rows_of_schema]
+        known = f"; it has {listed(tables, _MOST_TABLES)}" if tables else ""
+        message = f"has no table '{table}'{did_you_mean(table, tables) or known}"
+        raise DataError(message, file=query.name) from None
     stack.callback(cursor.close)  # an open cursor would keep the lock of a closed connection
     names = [each[0] for each in cursor.description or ()]
     check_names(names, query.name)
