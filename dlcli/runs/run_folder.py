@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlcli import safe_files
-from dlcli.errors import DlcliError, RunError, UsageError, did_you_mean, option
+from dlcli.errors import DlcliError, RunError, UsageError, did_you_mean, most_similar, option
 from dlcli.runs import manifest
 from dlcli.runs.manifest import MANIFEST, PAGE, Manifest, RunFile, is_unfinished
 from dlcli.runs.run import Run, train_command
@@ -324,7 +324,9 @@ def require_folder(path: Path) -> None:
             raise RunError(f"{name}: {message}; {way_out}")
         siblings = [entry.name for entry in entries_of(path.parent) if entry.is_dir()]
         runs = [f"runs/{entry.name}" for entry in entries_of(Path("runs"))]
-        meant = meant or did_you_mean(path.name, siblings) or did_you_mean(f"runs/{path}", runs)
+        similar = most_similar(path.name, siblings)
+        meant = meant or (f"; did you mean '{path.parent / similar}'?" if similar else "")
+        meant = meant or did_you_mean(f"runs/{path}", runs)
         raise RunError(f"{path}: no such run folder{meant}")
     is_config = path.suffix.lower() in (".yaml", ".yml")
     if is_config and not meant:

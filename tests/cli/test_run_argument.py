@@ -81,7 +81,7 @@ def test_a_run_that_is_misspelled_is_named_even_without_data(dlcli):
     result = dlcli("predict", "runs/doubel")
     assert result.exit_code == 5
     assert result.stderr == snapshot(
-        "error: runs/doubel: no such run folder; did you mean 'double'?\n"
+        "error: runs/doubel: no such run folder; did you mean 'runs/double'?\n"
     )
 
 

@@ -371,7 +371,7 @@ def test_a_run_that_is_finished_does_not_go_on(no_training):
 @pytest.mark.usefixtures("unfinished")
 def test_a_run_that_is_not_there_is_missed():
     assert refusal("--resume", "runs/rum") == [
-        "error: runs/rum: no such run folder; did you mean 'run'?"
+        "error: runs/rum: no such run folder; did you mean 'runs/run'?"
     ]
 
 

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import zipfile
 from datetime import UTC, datetime
 
@@ -253,7 +254,8 @@ def test_a_file_of_the_format_that_the_run_does_not_have_is_not_opened(tmp_path)
 
 
 def test_the_error_for_a_missing_folder_suggests_the_most_similar(folder):
-    with pytest.raises(RunError, match="runn: no such run folder; did you mean 'run'?"):
+    message = f"runn: no such run folder; did you mean '{folder}'?"
+    with pytest.raises(RunError, match=re.escape(message)):
         open_run(folder.with_name("runn"))
 
 
