@@ -375,6 +375,8 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
         hint = f""" (a key with brackets needs quotes here: "{key}")"""
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
+    elif bracket := _open_bracket_hint(error, message, mark):
+        hint = f" ({bracket})"
     elif indentation := _indentation_hint(text, mark.line):
         hint = f" ({indentation})"
     elif "mapping values are not allowed" in message:
@@ -387,6 +389,14 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
     elif "expected <document start>" in message:
         hint = " (a config is one mapping, and this text follows its end)"
     return hint
+
+
+def _open_bracket_hint(error: yaml.MarkedYAMLError, message: str, mark: yaml.Mark) -> str:
+    """Return the line of the bracket that is still open, if the parser fails in a later line."""
+    opened = error.context_mark
+    if "did not find expected ','" not in message or opened is None or opened.line == mark.line:
+        return ""
+    return f"the bracket in line {opened.line + 1} is not closed, or a comma is missing"
 
 
 @dataclass(frozen=True)

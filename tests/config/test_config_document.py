@@ -176,7 +176,11 @@ def test_wrong_indentation_is_answered_with_the_line_to_align_with(
         ),
         ("- a\n", "c.yaml:1:1: expected keys and values (data: ..., hidden: ...) at the top"),
         ("\n\ntext\n", "c.yaml:3:1: expected keys and values (data: ..., hidden: ...) at the top"),
-        ("a: [1\nb: 2\n", "c.yaml:2:2: not YAML: did not find expected ',' or ']'"),
+        (
+            "a: [1\nb: 2\n",
+            "c.yaml:2:2: not YAML: did not find expected ',' or ']'"
+            " (the bracket in line 1 is not closed, or a comma is missing)",
+        ),
         (
             "a: {hidden[0].units: [8, 16]}\n",
             "c.yaml:1:11: not YAML: did not find expected ',' or '}'"
