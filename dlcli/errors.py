@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 import shlex
 import unicodedata
@@ -213,6 +214,18 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
     """
     found = most_similar(name, known)
     return "" if found is None else f"; did you mean '{found}'?"
+
+
+def did_you_mean_file(name: str, known: Sequence[str]) -> str:
+    """Return the most similar file name as a question; a common extension does not count."""
+    stem, extension = os.path.splitext(name)
+    parts = {other: os.path.splitext(other) for other in known}
+    near = [
+        other
+        for other, (known_stem, known_extension) in parts.items()
+        if known_extension != extension or most_similar(stem, [known_stem])
+    ]
+    return did_you_mean(name, near)
 
 
 _SHORT_NAME = 4

@@ -13,7 +13,7 @@ from dlcli.api.models import Model
 from dlcli.config.config_file import ConfigFile, load_config, load_config_of_run, make_config
 from dlcli.config.config_schema import Config
 from dlcli.config.data_section import MEMORY_ARGUMENTS
-from dlcli.errors import ConfigError, UsageError, did_you_mean
+from dlcli.errors import ConfigError, UsageError, did_you_mean_file
 from dlcli.exports.formats import FormatName
 from dlcli.pipeline import cross_validation, retraining, train_run
 from dlcli.pipeline.cross_validation import MOST_FOLDS, CrossValidationPlan
@@ -591,7 +591,7 @@ def _refuse_other_file(path: Path) -> None:
     if not os.path.exists(path):
         is_there = os.path.isdir(path.parent)
         names = [each.name for each in path.parent.glob("*.y*ml")] if is_there else []
-        raise UsageError(f"{path}: no such file{did_you_mean(path.name, names)}")
+        raise UsageError(f"{path}: no such file{did_you_mean_file(path.name, names)}")
     if file_format(path.name) is not None:
         message = "is a table, expected a config; `starter_config` writes one"
         raise UsageError(f"{path}: {message}")

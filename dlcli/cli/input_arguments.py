@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from dlcli.cli.options import DATA, PATH, Option
-from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_mean, listed
+from dlcli.errors import ConfigError, DlcliError, RunError, UsageError, did_you_mean_file, listed
 
 if TYPE_CHECKING:
     from dlcli.config.config_file import ConfigFile
@@ -65,7 +65,7 @@ def _explain_mistake(path: Path, error: DlcliError) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         if similar := _namesake(path):
             return f"no such file; did you mean '{similar}'?"
-        return f"no such file{did_you_mean(path.name, config_names(path.parent))}"
+        return f"no such file{did_you_mean_file(path.name, config_names(path.parent))}"
     except OSError:  # such as a folder that may not be read
         return None
     if path.is_dir():

@@ -20,7 +20,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from dlcli.errors import DataError, UsageError, did_you_mean, listed, printable
+from dlcli.errors import DataError, UsageError, did_you_mean_file, listed, printable
 from dlcli.schema.urls import Location, Url, locate
 from dlcli.tables import remote_files, table_formats
 from dlcli.tables.header_detection import is_number
@@ -370,7 +370,7 @@ def _open(path: Path) -> BinaryIO:
             raise UsageError(f"{path}: is a device or a socket, expected a file or a pipe")
         return path.open("rb")
     except FileNotFoundError:
-        near = did_you_mean(path.name, _entries(path.parent))
+        near = did_you_mean_file(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a file; {_way_out(path)}") from None

@@ -45,7 +45,7 @@ class TrackedRun:
 
 
 class Tracker(ABC):
-    """A tracker of trainings; subclass it, and override the methods that you need.
+    """A tracker of trainings; subclass it, and override `begin` and other methods as needed.
 
     An object is created without arguments before training; if this fails, the command ends with an
     error. From then on, dlcli calls the methods one at a time, in the order below. An exception in

@@ -211,6 +211,7 @@ def test_errors_name_arguments_and_overrides_as_python_has_them(run, folder):
         ("iris.csv.gz", None, "iris.csv.gz: is a table, expected a config"),
         (f"{{epochs: {'1' * 300}}}", None, ".epochs: 1{300}.: no such file"),
         ("flowre.yaml", None, "flowre.yaml: no such file; did you mean 'flower.yaml'"),
+        ("w.yaml", None, "w.yaml: no such file$"),  # the extension alone is not similar
         (CONFIG, "iris.csv", "data: expected a table, got a path; set data.train in the config to"),
     ],
 )

@@ -273,6 +273,7 @@ class TestOpening:
         write("a\n1\n", "sub/iris.csv")
         expected = snapshot("sub/irs.csv: no such file; did you mean 'iris.csv'?")
         assert message(UsageError, read_table, "sub/irs.csv") == expected
+        assert message(UsageError, read_table, "sub/cars.csv") == "sub/cars.csv: no such file"
 
     def test_no_similar_name_is_suggested_for_a_missing_folder(self):
         assert message(UsageError, read_table, "no/irs.csv") == "no/irs.csv: no such file"
