@@ -308,6 +308,10 @@ class Data(section.Section):
         "text, or encoding: VALUE below input",
         "shuffle": "omit it; split: {name: time, column: COLUMN} keeps rows in order",
     }
+    required: ClassVar[Mapping[str, str]] = {
+        "train": "write train: FILE; in Python, you can pass a table instead",
+        "target": "write target: COLUMN",
+    }
 
     @classmethod
     def instead_of(cls, value: object) -> str:

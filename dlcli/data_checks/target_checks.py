@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,12 +17,15 @@ from dlcli.data_checks import sample as sampling
 from dlcli.data_checks.row_checks import MANY_DUPLICATES, may_repeat_at_random
 from dlcli.data_checks.sample import DataFinding, Sample, SampledColumn, column_finding
 from dlcli.encoding.column_types import infer_type
-from dlcli.errors import DataError, plural, predicted_target
+from dlcli.errors import DataError, plural, predicted_target, printable
 from dlcli.tables.table import Table
 from dlcli.tasks.task import Task
 
 FEW_ROWS = 10
 """Number of rows below which a class is rare: too few to learn or to evaluate it."""
+_MISSPELLED = 0.88
+"""Similarity of a misspelled class: `escalted` and `escalated` have 0.94, `hypotension` and
+`hypertension` 0.87."""
 UNBALANCED = 10
 """Ratio of the largest to the smallest class above which it is reported."""
 FAR_TARGET = 10.0
@@ -233,7 +237,25 @@ def find_rare_classes(sets: Mapping[str, Table], task: Task | None) -> DataFindi
     rows = sum(total[name] for name in [*untaught, *rare])
     message = f"classes {', and '.join(parts)}"
     advice = "too few to learn from or to evaluate: collect more such rows, or combine classes"
+    if (pair := _misspelled(rare, total)) is not None:
+        advice += "; '{}' may be a misspelling of '{}'".format(*map(printable, pair))
     return DataFinding("rare_classes", "warning", task.columns, rows, message, advice)
+
+
+def _misspelled(rare: Sequence[str], total: Mapping[str, int]) -> tuple[str, str] | None:
+    """Return the first rare class that may be a misspelling, and the frequent class it resembles.
+
+    The first letters are the same, unlike in `typical` and `atypical`. Names with digits do not
+    count: `level 1` resembles `level 2`.
+    """
+    frequent = [name for name, rows in total.items() if rows >= FEW_ROWS]
+    for name in rare:
+        if any(map(str.isdigit, name)):
+            continue
+        near = difflib.get_close_matches(name, frequent, 1, _MISSPELLED)
+        if near and near[0][0] == name[0]:
+            return name, near[0]
+    return None
 
 
 def find_imbalance(table: Table, task: Task | None) -> DataFinding | None:

@@ -166,6 +166,12 @@ def test_a_wrong_config_is_explained_without_positions(config, message):
     assert "yaml" not in str(caught.value)
 
 
+def test_a_config_without_a_table_can_get_one_as_an_argument():
+    config = {**CONFIG, "data": {"target": "price"}}
+    with pytest.raises(dlcli.ConfigError, match="data.train: is required; .*pass a table instead"):
+        dlcli.train(config)
+
+
 def test_the_suggested_next_step_is_a_python_call(run, folder):
     unfinished = folder / "unfinished"
     unfinished.mkdir()

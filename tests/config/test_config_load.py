@@ -40,7 +40,7 @@ loss: !!binary aGk=
     assert problems_of(text) == snapshot(
         [
             "c.yaml:1:1: sed: unknown key; did you mean 'seed'?",
-            "c.yaml:3:3: data.target: is required",
+            "c.yaml:3:3: data.target: is required; write target: COLUMN",
             "c.yaml:3:10: data.train: expected a file, got 5; write '5' in quotes",
             "c.yaml:4:15: data.validation: expected a share of the rows above 0 and below 1, or a file,"
             " got 2; for 2 % write 0.02",

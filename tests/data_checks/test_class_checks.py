@@ -26,6 +26,22 @@ def test_a_class_of_fewer_than_ten_rows_is_rare(rows, is_found, table):
     assert not is_found or found.message == "classes with few rows: 'b' (9 rows)"
 
 
+@pytest.mark.parametrize(
+    ("rare", "is_found"),
+    [("escalted", True), ("Escalated", False), ("deescalated", False), ("solved", False)],
+)
+def test_a_rare_class_that_resembles_a_frequent_one_may_be_misspelled(rare, is_found, table):
+    train = table({"y": ["escalated"] * 40 + ["open"] * 40 + [rare] * 2})
+    advice = find_rare_classes({"train": train}, kind(train)).advice
+    hint = f"; '{rare}' may be a misspelling of 'escalated'"
+    assert advice.endswith(hint) == is_found
+
+
+def test_numbered_classes_are_not_called_misspelled(table):
+    train = table({"y": ["level 1"] * 40 + ["level 2"] * 2})
+    assert "misspelling" not in find_rare_classes({"train": train}, kind(train)).advice
+
+
 def test_rows_of_all_sets_count(table):
     train, test = table(labels(a=40, b=6)), table(labels(a=5, b=4))
     assert find_rare_classes({"train": train, "test": test}, kind(train, test)) is None
