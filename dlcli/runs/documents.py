@@ -173,6 +173,8 @@ def standard_deviation(values: Floats) -> Number:
     """Return the standard deviation (ddof 1); `None` for fewer than two values."""
     if len(values) < 2:
         return None
+    if np.isfinite(values[0]) and np.all(values == values[0]):
+        return 0.0  # the mean of equal values is rounded, so their deviation would be 1e-16
     with np.errstate(over="ignore", invalid="ignore"):
         return finite(float(np.std(values, ddof=1)))
 

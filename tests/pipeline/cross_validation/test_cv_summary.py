@@ -87,6 +87,11 @@ def test_the_standard_deviation_is_that_of_a_sample():
     assert deviations["mae"] == pytest.approx(math.sqrt(2))
 
 
+def test_equal_values_have_a_standard_deviation_of_exactly_0():
+    _, deviations = fold_intervals(folds("accuracy", [0.9915] * 3), ["accuracy"])
+    assert deviations["accuracy"] == 0
+
+
 def test_a_single_fold_has_a_mean_and_no_interval():
     means, deviations = fold_intervals(folds("mae", [1.5]), ["mae"])
     assert means["mae"] == Estimate(value=1.5, reason="a single fold has no spread")
