@@ -372,6 +372,9 @@ def _open(path: Path) -> BinaryIO:
     except FileNotFoundError:
         near = did_you_mean_file(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
+    except NotADirectoryError:
+        message = "a part of this path is a file; for a table of a database, write a URL, such as"
+        raise UsageError(f"{path}: {message} sqlite:///{path}") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a file; {_way_out(path)}") from None
     except OSError as error:
