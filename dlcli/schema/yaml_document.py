@@ -492,7 +492,7 @@ def _key_with_brackets(text: str, mark: yaml.Mark) -> str | None:
     In braces, YAML reads the bracket of `{hidden[0].units: 8}` as the beginning of a list.
     """
     line = (text.splitlines() + [""])[mark.line]
-    before = re.search(r"[\w.]+$", line[: mark.column])
+    before = re.search(r"(?<![\w.])[\w.]+$", line[: mark.column])  # begins only at a word: linear
     after = re.match(r"(?:\[[^\]]*\][\w.]*)+(?=\s*:)", line[mark.column :])
     return printable(before[0] + after[0]) if before and after else None
 

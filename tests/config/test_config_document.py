@@ -6,6 +6,7 @@ import math
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from time import process_time
 
 import pytest
 from inline_snapshot import snapshot
@@ -306,6 +307,15 @@ def hostile(before: str, item: str, between: str = ",", after: str = "") -> str:
         items.append(item.replace("N", str(len(items))))
         size += len(items[-1]) + len(between)
     return f"{MINIMAL}{before}{between.join(items)}{after}\n"
+
+
+def test_a_long_word_before_an_error_is_read_once(config_file: Path) -> None:
+    word = "k" * 100_000
+    config_file.write_text(f'x: {{"{word}": 1}}')
+    start = process_time()
+    with pytest.raises(ConfigError, match="not YAML"):
+        load_config(config_file)
+    assert process_time() - start < 1
 
 
 @pytest.mark.release
