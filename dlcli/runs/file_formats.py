@@ -258,13 +258,14 @@ def parse_history(content: bytes, file: Location) -> dict[str, list[float]]:
         header = next(reader, [])
         if header[:1] != ["epoch"]:
             raise damaged(file, "does not begin with the column 'epoch'")
-        rows = list(reader)
-        values = [[float(field) for _, field in zip(header, row, strict=True)] for row in rows]
-        epochs, *columns = [[row[at] for row in values] for at in range(len(header))]
+        table: list[list[float]] = [[] for _ in header]
+        for row in reader:  # a list of all rows would take 100 times the size of the file
+            for column, field in zip(table, row, strict=True):
+                column.append(float(field))
     except (ValueError, csv.Error) as error:
         raise damaged(file, f"is not a table of numbers: {error}") from None
-    names = header[1:]
-    if epochs != list(range(1, len(rows) + 1)):
+    names, (epochs, *columns) = header[1:], table
+    if epochs != list(range(1, len(epochs) + 1)):
         raise damaged(file, "does not number its epochs from 1")
     if len(set(names)) < len(names):
         raise damaged(file, "has two columns with the same name")

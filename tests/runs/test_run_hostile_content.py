@@ -302,11 +302,20 @@ def test_a_megabyte_in_any_file_of_a_run_costs_little_memory_and_time(tmp_path: 
     assert printed(FILES, tmp_path, str(CORPUS)) == ("True\n", "")
 
 
-@pytest.mark.parametrize("content", [b"\n" * 1_000_000, b"," * 1_000_000])
-def test_a_history_without_epochs_is_refused_at_its_first_line(content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\n" * 1_000_000, "does not begin with the column 'epoch'"),
+        (b"," * 1_000_000, "does not begin with the column 'epoch'"),
+        (b"epoch\n" + b"1\n" * 500_000, "does not number its epochs from 1"),
+    ],
+)
+def test_a_megabyte_without_epochs_is_refused_with_little_memory(
+    content: bytes, message: str
+) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(RunError, match="does not begin with the column 'epoch'"):
+        with pytest.raises(RunError, match=message):
             parse_history(content, "history.csv")
         assert tracemalloc.get_traced_memory()[1] < 80 * 2**20
     finally:
