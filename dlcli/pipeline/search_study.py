@@ -156,10 +156,13 @@ class _Journal(journal.JournalFileBackend):
     """A journal of a run folder, which may be untrusted."""
 
     def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
-        """Yield the records, and refuse many studies."""
+        """Yield the records, and refuse many studies, or one with several objectives."""
         studies = 0
         for record in super().read_logs(log_number_from):
-            studies += record["op_code"] == _CREATE_STUDY
+            is_study = record["op_code"] == _CREATE_STUDY
+            studies += is_study
+            if is_study and len(record["directions"]) != 1:
+                raise ValueError("a study has several objectives, or none")
             if studies > _MOST_STUDIES:
                 raise ValueError(f"it has more than {_MOST_STUDIES} studies")
             yield record

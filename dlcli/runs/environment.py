@@ -157,9 +157,10 @@ class TrainingData:
         from dlcli.tables.source_files import expand
 
         known = {
-            identity: entry.get("bytes")
+            identity: size
             for entry in self.files
             if entry.get("key") == "data.train" and (identity := content_id(entry))
+            if not isinstance(size := entry.get("bytes"), list | dict)  # not from dlcli
         }
         if isinstance(source, MemoryTable):
             is_known = source.fingerprint["sha256"] in known

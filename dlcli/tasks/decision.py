@@ -21,6 +21,7 @@ from dlcli.config.decision_section import (
     FALSE_POSITIVE,
     CostColumn,
     CostName,
+    DecidedMetric,
     Decision,
 )
 from dlcli.errors import DataError, absent_columns, did_you_mean, first_names, number, plural
@@ -76,7 +77,7 @@ class FittedDecision(Document):
     """The cost of each predicted class (columns) by true class (rows)."""
     cost_columns: Mapping[CostName, str] = {}
     """The columns of costs that differ by row; these are 0 in `costs`."""
-    objective: str
+    objective: Literal[DecidedMetric, "threshold", "cost"]
     """What is chosen, such as `f1` or `cost`; `threshold` if it was given."""
     constraints: Mapping[str, float] = {}
     """The smallest accepted recall or precision, or the largest share of `positives`."""

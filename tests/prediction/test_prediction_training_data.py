@@ -18,3 +18,9 @@ def test_of_several_tables_one_may_be_held_out_as_a_whole(tmp_path: Path) -> Non
         "these metrics are too optimistic; "
     )
     assert known.warning(months[2], "2024-03.csv") == ""
+
+
+def test_a_size_that_dlcli_did_not_write_matches_no_table(tmp_path: Path) -> None:
+    (table := tmp_path / "t.csv").write_text("x,y\n1,1\n")
+    files = [{"key": "data.train", **fingerprint(table), "bytes": size} for size in ({}, [])]
+    assert TrainingData(Path("runs/a"), files, "test", "test").warning(table, "t.csv") == ""

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dlcli.config.config_file import parse_decision
-from dlcli.errors import ConfigError
+from dlcli.errors import ConfigError, RunError
+from dlcli.safe_files import parse_document
 from dlcli.tasks.classification import classification
 from dlcli.tasks.decision import MOST_POINTS, FittedDecision, decision_problems, fit_decision
 from dlcli.tasks.task import DecodedRows
@@ -240,6 +241,11 @@ class TestProblems:
 )
 def test_a_strangers_decision_must_fit_the_classes(classes, fields, fits):
     assert FittedDecision(objective="cost", **fields).fits(classes) == fits
+
+
+def test_a_strangers_decision_must_have_a_known_objective():
+    with pytest.raises(RunError, match="at 'objective'"):
+        parse_document(FittedDecision, '{"threshold": 0.5, "objective": "profit"}', "decision")
 
 
 def test_candidates_include_the_ends_and_a_half():

@@ -140,6 +140,13 @@ def test_another_file_is_refused(tmp_path, line):
         Study(plan(), open_journal(tmp_path)).results()
 
 
+def test_a_journal_of_a_study_with_two_objectives_is_refused(tmp_path):
+    study = b'{"op_code":0,"worker_id":"w","study_name":"t","directions":[1,1]}\n'
+    (tmp_path / JOURNAL).write_bytes(study)
+    with pytest.raises(RunError, match="a study has several objectives, or none"):
+        open_journal(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("url", "shown"),
     [
