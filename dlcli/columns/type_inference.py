@@ -305,9 +305,11 @@ _CODE_NAME = re.compile(
 )
 """Names of codes, also of few: `StoreID`, `region_code`, `type`."""
 _NAMED_CODES = range(3, MAX_CODES + 1)
-"""Numbers of integers that are codes by their name; more need evidence in the data. Names of 11 to 100
-integers multiplied the error of networks by 1.034 in six tables (0.968 to 1.121), names of 3 to 10
-by 1.005 in three; see benchmarks/accuracy.md."""
+"""Numbers of integers that are codes by their name; more need evidence in the data.
+
+If names decided on 11 to 100 integers, the error of networks was 1.034 times as large in six tables
+(0.968 to 1.121); on 3 to 10 integers, 1.005 times in three tables; see benchmarks/accuracy.md.
+"""
 _FEWEST_ROWS_OF_CODES = 4
 """Minimum average of rows per code."""
 _NUMBER_NAME = re.compile(r"(?i:(?:^|[\W_])(?:nr|no|num|number|obs|observation|case)\.?)$")
