@@ -46,6 +46,7 @@ Partition = tuple[tuple[str, str | None], ...]
 """Columns that are constant in a file, with their values; None is a missing value."""
 _MISSING_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _PARQUET = (".parquet", ".pq")
+_SQLITE = (".db", ".db3", ".sqlite", ".sqlite3")
 ONLY_PARQUET = "in folders such as 'year=2024', only Parquet files are supported"
 """Advice for partitioned folders with files of another format than Parquet."""
 
@@ -372,13 +373,12 @@ def _open(path: Path) -> BinaryIO:
     except FileNotFoundError:
         near = did_you_mean_file(path.name, _entries(path.parent))
         raise UsageError(f"{path}: no such file{near}") from None
-    except NotADirectoryError:
-        message = "a part of this path is a file; for a table of a database, write a URL, such as"
-        raise UsageError(f"{path}: {message} sqlite:///{path}") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: is a folder, expected a file; {_way_out(path)}") from None
     except OSError as error:
-        raise UsageError(f"{path}: can't be opened: {error.strerror}") from None
+        is_table = isinstance(error, NotADirectoryError) and path.parent.suffix in _SQLITE
+        way_out = f"; for a table of a database, write sqlite:///{path}" if is_table else ""
+        raise UsageError(f"{path}: can't be opened: {error.strerror}{way_out}") from None
     except ValueError:
         raise UsageError(f"{str(path)!r}: a file name can't contain a NUL character") from None
 

@@ -231,7 +231,7 @@ def test_a_password_appears_nowhere(dlcli, postgresql, monkeypatch):
         ),
         (["shop.db", "--sql", "DELETE FROM points"], "--sql: expected a query that begins with"),
         (["sqlite:///none.db/points"], "none.db: no such file"),
-        (["shop.db/points"], "write a URL, such as sqlite:///shop.db/points"),
+        (["shop.db/points"], "for a table of a database, write sqlite:///shop.db/points"),
         (["sqlite:///shop.db/none"], "shop.db: has no table 'none'; it has "),
         (["sqlite:///shop.db/pionts"], "shop.db: has no table 'pionts'; did you mean 'points'?"),
         (["shop.db", "--sql", "SELECT x FROM pionts"], "did you mean 'points'?"),
