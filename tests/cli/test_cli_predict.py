@@ -262,7 +262,7 @@ def test_spreadsheet_safe_has_no_meaning_outside_csv(dlcli):
 def test_a_folder_without_a_run_ends_with_5(dlcli):
     result = dlcli("predict", "runs/doubel", "points.csv")
     assert result.exit_code == 5
-    assert "did you mean 'double'?" in result.stderr
+    assert "did you mean 'runs/double'?" in result.stderr
 
 
 @pytest.mark.slow
