@@ -225,6 +225,7 @@ def contents(path):
         header = known.split(b"\\n")[0].decode()
         yield header + "\\n" + ",".join(["1"] * len(header.split(","))) * 50_000
         yield "epoch" + ",x" * (SIZE // 2)
+        yield "epoch,loss\\n" + "".join(f"{at},1\\n" for at in range(1, SIZE // 8))
     elif path.suffix in (".jsonl", ".journal"):
         yield "{}\\n" * (SIZE // 3)
         yield '{"event":"epoch"}\\n' * (SIZE // 18)
@@ -272,7 +273,14 @@ for name in ("classification", "classes", "validated", "searched"):
     report = ["report", str(run), "--output", "report.html"]
     commands = [report, ["runs", "runs"]]
     if kind == "train":
-        commands.append(["predict", str(run), str(corpus / "new.csv"), "--output", "new.csv"])
+        new, table, good_run = corpus / "new.csv", corpus / "table.csv", corpus / "runs" / name
+        commands += [
+            ["predict", str(run), str(new), "--output", "new.csv"],
+            ["evaluate", str(run), str(table)],
+            ["drift", str(run), str(new), "--reference", str(table), "--fail-on", "never"],
+            ["diagnose", str(run)],
+            ["compare", str(run), str(good_run)],
+        ]
     for command in commands:
         assert CliRunner().invoke(main, command).exit_code == 0, command  # loads what it needs
     for path in sorted(each for each in run.iterdir() if each.is_file()):
