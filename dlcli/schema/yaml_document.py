@@ -375,7 +375,7 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
         hint = f""" (a key with brackets needs quotes here: "{key}")"""
     elif pair := re.match(r"(\w+):(\S.*)", rest):
         hint = f" (write a space after the colon: '{pair[1]}: {pair[2]}')"
-    elif bracket := _open_bracket_hint(error, message, mark):
+    elif bracket := _open_bracket_hint(error, message, text, mark):
         hint = f" ({bracket})"
     elif indentation := _indentation_hint(text, mark.line):
         hint = f" ({indentation})"
@@ -391,10 +391,14 @@ def _syntax_hint(error: yaml.MarkedYAMLError, message: str, text: str, mark: yam
     return hint
 
 
-def _open_bracket_hint(error: yaml.MarkedYAMLError, message: str, mark: yaml.Mark) -> str:
+def _open_bracket_hint(
+    error: yaml.MarkedYAMLError, message: str, text: str, mark: yaml.Mark
+) -> str:
     """Return the line of the bracket that is still open, if the parser fails in a later line."""
     opened = error.context_mark
     if "did not find expected ','" not in message or opened is None or opened.line == mark.line:
+        return ""
+    if "\n" not in text.strip():  # a setting of the command line
         return ""
     return f"the bracket in line {opened.line + 1} is not closed, or a comma is missing"
 
