@@ -186,6 +186,8 @@ def read_parquet(stream: BinaryIO, file: Location) -> pa.Table:
                 raise damaged(file, f"expands to more than {_EXPANSION} times its size")
             batches.append(batch.cast(schema))
         return pa.Table.from_batches(batches, schema)
+    except MemoryError:  # pyarrow's is also an ArrowException
+        raise
     except (pa.ArrowException, OSError) as error:
         raise damaged(file, f"is not a Parquet file: {error}") from None
 

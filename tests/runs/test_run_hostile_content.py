@@ -113,6 +113,15 @@ def test_a_small_table_is_refused_before_it_fills_the_memory(
         read_parquet(stream, "predictions.parquet")
 
 
+def test_a_lack_of_memory_is_not_a_damaged_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise pa.ArrowMemoryError("malloc of size 131072 failed")
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(MemoryError):
+        read_parquet(io.BytesIO(), "predictions.parquet")
+
+
 def test_a_table_of_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     """A table with a constant prediction of 100 classes is 60 times as large as row numbers."""
     rows = 20_000
