@@ -183,7 +183,9 @@ def check_resumed(
     whole = bench.whole(fault, command) / "out"
 
     def check(ended: Ended) -> str:
-        is_resumed = ended.code < 0 or "--resume" in ended.errors or not bench.names()
+        is_finished = (bench.disk / "out/manifest.json").exists()  # it crashed in the summary
+        is_crashed = ended.code < 0 and not is_finished
+        is_resumed = is_crashed or "--resume" in ended.errors or not bench.names()
         problem = bench.again(ended, command) if ended.code and is_resumed else ""
         problem = problem or differ(bench.disk / "out", whole)  # or only the summary failed
         return problem or ("" if bench.names() == {"out"} else f"left {bench.names()}")
