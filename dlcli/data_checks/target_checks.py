@@ -26,6 +26,8 @@ FEW_ROWS = 10
 _MISSPELLED = 0.88
 """Similarity of a misspelled class: `escalted` and `escalated` have 0.94, `hypotension` and
 `hypertension` 0.87."""
+_MOST_COMPARED = 100
+"""Number of rare classes that are compared with the frequent ones; 1,000 would take seconds."""
 UNBALANCED = 10
 """Ratio of the largest to the smallest class above which it is reported."""
 FAR_TARGET = 10.0
@@ -249,11 +251,11 @@ def _misspelled(rare: Sequence[str], total: Mapping[str, int]) -> tuple[str, str
     count: `level 1` resembles `level 2`.
     """
     frequent = [name for name, rows in total.items() if rows >= FEW_ROWS]
-    for name in rare:
+    for name in rare[:_MOST_COMPARED]:
         if any(map(str.isdigit, name)):
             continue
-        near = difflib.get_close_matches(name, frequent, 1, _MISSPELLED)
-        if near and near[0][0] == name[0]:
+        possible = [each for each in frequent if each[:1] == name[:1]]
+        if near := difflib.get_close_matches(name, possible, 1, _MISSPELLED):
             return name, near[0]
     return None
 
