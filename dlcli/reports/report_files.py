@@ -108,7 +108,8 @@ def write_report_if_cheap(run: Run, listener: Listener) -> None:
             f"dlcli report {run.path}", f"dlcli.open_run({str(run.path)!r}).report()"
         )
         retry = f"the run is complete; try again with: {report}"
-        message = f"the report could not be created: {error}; {retry}"
+        reason = "out of memory" if isinstance(error, MemoryError) else error
+        message = f"the report could not be created: {reason}; {retry}"
         listener(WarningEvent(message=message))
 
 

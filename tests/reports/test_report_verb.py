@@ -130,15 +130,22 @@ def test_a_short_training_does_not(run):
     assert not Path("run/report.html").exists()
 
 
-def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(ZeroDivisionError("division by zero"), "division by zero"), (MemoryError(), "out of memory")],
+)
+def test_a_page_that_fails_is_a_warning_at_the_end_of_a_training(run, monkeypatch, error, reason):
+    def fail(_):
+        raise error
+
     monkeypatch.setattr(report_files, "LONG_SECONDS", 1.5)
-    monkeypatch.setattr(report_files, "render_report", lambda _: 1 / 0)
+    monkeypatch.setattr(report_files, "render_report", fail)
     emitted = []
     write_report_if_cheap(run, recorded_in(emitted))
     [(event, fields)] = emitted
     assert (event, fields["message"]) == (
         "warning",
-        "the report could not be created: division by zero; the run is complete; try again with: "
+        f"the report could not be created: {reason}; the run is complete; try again with: "
         "dlcli.open_run('run').report()",
     )
     run.verify()
