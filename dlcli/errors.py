@@ -219,11 +219,10 @@ def did_you_mean(name: str, known: Sequence[str]) -> str:
 def did_you_mean_file(name: str, known: Sequence[str]) -> str:
     """Return the most similar file name as a question; a common extension does not count."""
     stem, extension = os.path.splitext(name)
-    parts = {other: os.path.splitext(other) for other in known}
     near = [
         other
-        for other, (known_stem, known_extension) in parts.items()
-        if known_extension != extension or most_similar(stem, [known_stem])
+        for other in known
+        if not other.endswith(extension) or most_similar(stem, [other.removesuffix(extension)])
     ]
     return did_you_mean(name, near)
 

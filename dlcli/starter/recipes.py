@@ -151,7 +151,7 @@ def _large_ensemble(facts: TableFacts, members: int, *, varies: bool) -> Recipe:
     if facts.task.type != "count":  # whose loss has no such unit
         tolerance = _TOLERANCE
         patience = round(epochs * _PATIENCE)
-        why = f"ends after {patience} epochs {tolerance} above the best"
+        why = f"ends if {patience} epochs exceed the best by {tolerance}"
     training = [
         Line("optimizer", adamw, "Adam with weight decay"),
         Line("learning_rate_schedule", "cosine_decay_restarts", restarts),

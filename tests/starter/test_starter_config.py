@@ -978,7 +978,7 @@ def test_the_good_preset_is_an_ensemble_on_folds_of_all_rows(tmp_path: Path) -> 
     assert config.early_stopping is not None
     stopping = config.early_stopping
     assert (config.epochs, stopping.patience, stopping.tolerance) == (200, 30, 0.1)
-    assert "tolerance: 0.1}  # ends after 30 epochs 0.1 above the best\n" in text
+    assert "tolerance: 0.1}  # ends if 30 epochs exceed the best by 0.1\n" in text
     assert config.learning_rate_schedule.name == "cosine_decay_restarts"
     assert config.input.scaling_layer == ScalingLayer()
     assert made.encoding.layout.width == 16
