@@ -63,7 +63,7 @@ def test_the_image_is_not_of_root_and_its_command_is_valid():
 
 
 def test_nothing_runs_a_program_that_the_image_lacks():
-    """Its only programs are Python and those of the environment."""
+    """It contains only Python and the programs of its virtual environment."""
     [check], [entry] = instructions("HEALTHCHECK CMD"), instructions("ENTRYPOINT")
     for program, *_ in map(json.loads, (check, entry)):
         assert program.startswith("/venv/bin/")
